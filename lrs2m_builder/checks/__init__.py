@@ -1,0 +1,24 @@
+"""What a caption must satisfy: pure functions, each with its reason name (docs/checks.md lists them)."""
+
+from lrs2m_builder.checks.base import Answer, Check, Level, override_levels, parse_levels
+from lrs2m_builder.checks.form import CLIP_LONG, CLIP_SHORT, CUT_OFF, EMPTY, REPETITION, clip_budget, word_range, words
+from lrs2m_builder.checks.voice import HINT_LEAK, PREAMBLE, REFUSAL
+
+__all__ = [
+    "CLIP_LONG",
+    "CLIP_SHORT",
+    "CUT_OFF",
+    "EMPTY",
+    "HINT_LEAK",
+    "PREAMBLE",
+    "REFUSAL",
+    "REPETITION",
+    "Answer",
+    "Check",
+    "Level",
+    "clip_budget",
+    "override_levels",
+    "parse_levels",
+    "word_range",
+    "words",
+]

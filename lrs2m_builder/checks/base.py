@@ -1,0 +1,71 @@
+"""What a check is: a named pure function that says what is wrong with an answer, or None."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from typing import Literal, cast, get_args
+
+from lrs2m_builder.errors import UserError
+from lrs2m_builder.schema import Sample
+
+Level = Literal["error", "warn", "off"]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A model's answer as the checks see it.
+
+    Attributes:
+        text: the normalised answer, as it would be stored.
+        raw: the answer as it came, with its line breaks.
+        num_tokens: CLIP tokens of `text`, with the two special ones.
+        source: the text the answer was made from, where the step rewrites one; else "".
+    """
+
+    text: str
+    raw: str
+    finish_reason: str
+    num_tokens: int
+    sample: Sample
+    source: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One property an answer must have.
+
+    Attributes:
+        name: the reason of a rejection or the name of a warning, in snake_case.
+        find: what is wrong, worded as an instruction the model can follow when it is asked again; None if nothing is.
+        level: "error" asks again and in the end rejects, "warn" keeps the row and names the check in `warnings`.
+    """
+
+    name: str
+    find: Callable[[Answer], str | None]
+    level: Level = "error"
+
+
+def override_levels(checks: Iterable[Check], levels: Mapping[str, Level]) -> tuple[Check, ...]:
+    """The checks with the user's levels; "all" sets every check not named; "off" drops a check."""
+    everyone = levels.get("all")
+    changed = (replace(check, level=levels.get(check.name, everyone or check.level)) for check in checks)
+    return tuple(check for check in changed if check.level != "off")
+
+
+def parse_levels(pairs: Iterable[str], known: Iterable[str]) -> dict[str, Level]:
+    """Turn `NAME=LEVEL` settings into a mapping.
+
+    Raises:
+        UserError: not of that form, or a name or level that does not exist.
+    """
+    names = {*known, "all"}
+    levels: dict[str, Level] = {}
+    for pair in pairs:
+        name, _, level = pair.partition("=")
+        if level not in get_args(Level):
+            raise UserError(f"--check {pair}: write NAME=LEVEL with a level of {', '.join(get_args(Level))}")
+        if name not in names:
+            raise UserError(f"--check {pair}: no check {name!r} in this recipe; known: {', '.join(sorted(names))}")
+        levels[name] = cast(Level, level)
+    return levels

@@ -1,0 +1,74 @@
+"""Checks on the form of an answer: is it there, whole, of the asked length, and not a loop?"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+
+from lrs2m_builder.checks.base import Answer, Check
+
+CLIP_LONG = 248  # context length after knowledge-preserved stretching (paper, section IV-A)
+CLIP_SHORT = 77
+
+_WORD = re.compile(r"[^\W_]+(?:['’.-][^\W_]+)*")
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
+
+
+def words(text: str) -> list[str]:
+    """The words of a text; a hyphenated word, a contraction and a decimal number are one word each."""
+    return _WORD.findall(text)
+
+
+def _empty(answer: Answer) -> str | None:
+    return None if words(answer.text) else "The answer was empty. Write the text that was asked for."
+
+
+def _cut_off(answer: Answer) -> str | None:
+    if answer.finish_reason == "length":
+        return "The answer was too long and was cut off. Write a shorter text that ends with a full sentence."
+    return None
+
+
+def repeated_share(text: str, size: int = 4) -> float:
+    """Share of a text's runs of `size` words that have occurred before in it: 0 none, near 1 a loop."""
+    tokens = [word.lower() for word in words(text)]
+    grams = [tuple(tokens[i : i + size]) for i in range(len(tokens) - size + 1)]
+    return 1 - len(set(grams)) / len(grams) if grams else 0.0
+
+
+def _repetition(answer: Answer) -> str | None:
+    sentences = Counter(s.casefold() for s in _SENTENCE_END.split(answer.text) if len(words(s)) >= 4)
+    said_again = [sentence for sentence, count in sentences.items() if count >= 3]
+    tokens = [word.lower() for word in words(answer.text)]
+    stuttering = any(len(set(tokens[i : i + 6])) == 1 for i in range(len(tokens) - 5))
+    if said_again or stuttering or (len(tokens) >= 20 and repeated_share(answer.text) > 0.3):
+        return "The answer repeated itself. Say each thing once."
+    return None
+
+
+def word_range(low: int, high: int) -> Check:
+    """The answer has at least `low` and at most `high` words."""
+
+    def find(answer: Answer) -> str | None:
+        count = len(words(answer.text))
+        if low <= count <= high:
+            return None
+        return f"The answer had {count} words. Write between {low} and {high} words."
+
+    return Check("word_range", find)
+
+
+def clip_budget(max_tokens: int) -> Check:
+    """The answer fits the context of the CLIP text encoder, the two special tokens included."""
+
+    def find(answer: Answer) -> str | None:
+        if answer.num_tokens <= max_tokens:
+            return None
+        return f"The answer was too long ({answer.num_tokens} tokens of at most {max_tokens}). Write a shorter text."
+
+    return Check("clip_budget", find)
+
+
+EMPTY = Check("empty", _empty)
+CUT_OFF = Check("cut_off", _cut_off)
+REPETITION = Check("repetition", _repetition)

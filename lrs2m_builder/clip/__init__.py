@@ -1,0 +1,1 @@
+"""CLIP: the tokenizer, and what trains and evaluates on the built data."""

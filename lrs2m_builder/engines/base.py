@@ -1,0 +1,113 @@
+"""What the build asks of an engine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Protocol
+
+import yaml
+from PIL import Image
+
+from lrs2m_builder.errors import UserError
+from lrs2m_builder.schema import Completion, Request, Role
+
+
+class EngineStoppedError(UserError):
+    """The engine died or went away: what was answered is kept, and the same command goes on."""
+
+
+class Engine(Protocol):
+    """Something that answers requests, many at a time.
+
+    Attributes:
+        name: "vllm", "openai" or "transformers".
+        model: Hub name or folder.
+        revision: commit or content hash of the model, for the records.
+        max_in_flight: how many requests keep it busy; the build sends no more at once.
+    """
+
+    name: str
+    model: str
+    revision: str
+    max_in_flight: int
+
+    def image_size(self, width: int, height: int) -> tuple[int, int]:
+        """The size to which an image of `width` x `height` pixels is brought before it is sent.
+
+        Raises:
+            SampleError: image_aspect_ratio, no size suits the image.
+        """
+        ...
+
+    async def generate(self, request: Request, image: Image.Image | None) -> Completion:
+        """Answer one request.
+
+        Raises:
+            SampleError: this request cannot be answered (prompt_too_long, request_refused).
+            EngineStoppedError: no request can be answered any more.
+        """
+        ...
+
+    def close(self) -> None:
+        """Free what the engine holds. Safe to call twice."""
+        ...
+
+
+class EngineModule(Protocol):
+    """The contract of a module in this folder: `engines/<name>.py`."""
+
+    PERFORMANCE_OPTIONS: set[str]  # options that change the speed but not what is asked
+
+    def find(self, model: str, options: Mapping[str, Any]) -> tuple[str, str]:
+        """The model's name and revision, without loading it.
+
+        Raises:
+            UserError: the model is not there.
+        """
+        ...
+
+    def load(self, model: str, role: Role, options: Mapping[str, Any]) -> Engine:
+        """Start an engine for steps of a role.
+
+        Raises:
+            UserError: the model is not there, or cannot do what the role needs; an unknown option.
+        """
+        ...
+
+    def preview(self, model: str, role: Role, options: Mapping[str, Any]) -> Preview:
+        """What `--show-prompts` needs, without starting the engine."""
+        ...
+
+
+class Preview(Protocol):
+    """Renders requests as an engine would, without one."""
+
+    def image_size(self, width: int, height: int) -> tuple[int, int]:
+        """As `Engine.image_size`."""
+        ...
+
+    def prompt_text(self, request: Request) -> str:
+        """The whole prompt, with the chat template."""
+        ...
+
+    def num_prompt_tokens(self, request: Request, image: Image.Image | None) -> int:
+        """Tokens of the prompt, those of the image included."""
+        ...
+
+
+def parse_options(flag: str, pairs: Iterable[str]) -> dict[str, Any]:
+    """Turn `KEY=VALUE` settings into a mapping; values are read as YAML (numbers, true, {image: 1}, text).
+
+    Raises:
+        UserError: not of that form.
+    """
+    options: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not key or not equals:
+            raise UserError(f"{flag} {pair}: write KEY=VALUE")
+        try:
+            options[key.replace("-", "_")] = yaml.safe_load(value)
+        except yaml.YAMLError as error:
+            raise UserError(f"{flag} {pair}: not a value: {' '.join(str(error).split())}") from error
+    return options

@@ -1,0 +1,198 @@
+"""vLLM in this process: continuously fed, many requests in flight. Every vLLM import of the project is here."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+from PIL import Image
+
+from lrs2m_builder.engines.base import EngineStoppedError
+from lrs2m_builder.engines.chat import Chat
+from lrs2m_builder.engines.model_files import ModelFiles, find_model
+from lrs2m_builder.engines.reaper import Reaper
+from lrs2m_builder.errors import MissingExtraError, SampleError, UserError
+from lrs2m_builder.schema import Completion, Request, Role
+
+DEFAULT_MAX_LENGTH = 4096  # prompt, 1280 image tokens and an answer of 400 fit well; more only costs memory
+# Options of ours beside those of vLLM's AsyncEngineArgs.
+_OWN_OPTIONS = {"max_pixels", "max_in_flight", "revision"}
+# Options that change the speed but not what is asked: a build may be resumed with others.
+PERFORMANCE_OPTIONS = {
+    "max_in_flight",
+    "max_num_seqs",
+    "max_num_batched_tokens",
+    "gpu_memory_utilization",
+    "tensor_parallel_size",
+    "pipeline_parallel_size",
+    "data_parallel_size",
+    "enforce_eager",
+    "enable_prefix_caching",
+    "mm_processor_cache_gb",
+    "kv_cache_memory_bytes",
+}
+
+T = TypeVar("T")
+
+
+class VLLMEngine:
+    """A running vLLM engine."""
+
+    name = "vllm"
+
+    def __init__(self, model: ModelFiles, chat: Chat, core: Any, reaper: Reaper, max_in_flight: int) -> None:
+        from vllm import SamplingParams
+        from vllm.exceptions import VLLMValidationError
+        from vllm.sampling_params import RequestOutputKind
+        from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
+
+        self.model = model.name
+        self.revision = model.revision
+        self.max_in_flight = max_in_flight
+        self.image_size = chat.image_size
+        self._chat = chat
+        self._core: Any = core
+        self._reaper = reaper
+        self._max_length = core.model_config.max_model_len
+        self._sampling_params = SamplingParams
+        self._final_only = RequestOutputKind.FINAL_ONLY
+        self._refused = VLLMValidationError
+        self._dead = (EngineDeadError, EngineGenerateError)
+
+    async def generate(self, request: Request, image: Image.Image | None) -> Completion:
+        """Answer one request (see `Engine.generate`)."""
+        prompt: dict[str, Any] = {"prompt": self._chat.prompt_text(request)}
+        if image is not None:
+            prompt["multi_modal_data"] = {"image": image}
+        try:
+            (inputs,) = await self._core.renderer.render_cmpl_async([prompt])
+            num_prompt_tokens = len(inputs["prompt_token_ids"])
+            if num_prompt_tokens >= self._max_length:
+                raise SampleError("prompt_too_long", f"{num_prompt_tokens} tokens of at most {self._max_length - 1}")
+            # One output at the end instead of one a token: the event loop has other things to do.
+            params = self._sampling_params(**request.sampling, seed=request.seed, output_kind=self._final_only)
+            async for result in self._core.generate(inputs, params, request_id=request.request_id):
+                output = result.outputs[0]
+        except self._refused as error:
+            too_long = getattr(error, "parameter", None) == "input_tokens"
+            raise SampleError("prompt_too_long" if too_long else "request_refused", str(error)) from error
+        except self._dead as error:
+            raise EngineStoppedError(f"the vllm engine stopped: {error}; its own message stands above") from error
+        return Completion(
+            text=output.text,
+            finish_reason=output.finish_reason or "stop",
+            num_prompt_tokens=num_prompt_tokens,
+            num_tokens=len(output.token_ids),
+        )
+
+    def close(self) -> None:
+        """Shut the engine's processes down."""
+        if self._core is not None:
+            core, self._core = self._core, None
+            core.shutdown()
+            self._reaper.stop()
+
+
+def find(model: str, options: Mapping[str, Any]) -> tuple[str, str]:
+    """The model's name and revision, for the provenance of a build, without loading it."""
+    files = find_model(model, options.get("revision"))
+    return files.name, files.revision
+
+
+def preview(model: str, role: Role, options: Mapping[str, Any]) -> Chat:
+    """The model's chat template and image size, without starting the engine."""
+    return Chat(find_model(model, options.get("revision")), role, options.get("max_pixels"))
+
+
+def load(model: str, role: Role, options: Mapping[str, Any]) -> VLLMEngine:
+    """Start vLLM on a model.
+
+    Args:
+        options: keyword arguments of vLLM's AsyncEngineArgs, and max_pixels, max_in_flight, revision.
+
+    Raises:
+        MissingExtraError: vLLM is not installed.
+        UserError: the model is not there or does not fit the role, an unknown option, or vLLM could not start.
+    """
+    files = find_model(model, options.get("revision"))
+    chat = Chat(files, role, options.get("max_pixels"))
+    # Quiet unless asked otherwise: the build has its own progress, and vLLM's errors still come.
+    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "2")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+    try:
+        from vllm import AsyncEngineArgs
+        from vllm.platforms import current_platform
+        from vllm.v1.engine.async_llm import AsyncLLM
+    except ImportError as error:
+        raise MissingExtraError("the vllm engine", "vllm", error) from error
+    arguments = _engine_arguments(files, role, options, on_cpu=current_platform.is_cpu())
+    known = {field.name for field in dataclasses.fields(AsyncEngineArgs)}
+    if unknown := sorted(arguments.keys() - known):
+        raise UserError(
+            f"--engine-option {unknown[0]}: neither an option of vLLM's AsyncEngineArgs nor one of "
+            f"{', '.join(sorted(_OWN_OPTIONS))}"
+        )
+    reaper = Reaper()
+    try:
+        args = AsyncEngineArgs(model=files.path, **arguments)
+        core = _without_interrupts(lambda: AsyncLLM.from_engine_args(args))
+    except (RuntimeError, ValueError, OSError, TypeError) as error:
+        reaper.stop()
+        raise UserError(f"vllm could not start on --model {model}: {' '.join(str(error).split())}") from error
+    except BaseException:
+        reaper.stop()
+        raise
+    if role == "mllm" and not core.model_config.is_multimodal_model:
+        core.shutdown()
+        reaper.stop()
+        raise UserError(f"--model {model}: vllm runs it without images, and this step shows it one")
+    max_in_flight = options.get("max_in_flight") or 2 * core.vllm_config.scheduler_config.max_num_seqs
+    return VLLMEngine(files, chat, core, reaper, max_in_flight)
+
+
+def _engine_arguments(files: ModelFiles, role: Role, options: Mapping[str, Any], *, on_cpu: bool) -> dict[str, Any]:
+    arguments: dict[str, Any] = {
+        "max_model_len": min(DEFAULT_MAX_LENGTH, files.max_length or DEFAULT_MAX_LENGTH),
+        "enable_log_requests": False,
+        "disable_log_stats": True,
+    }
+    if role == "mllm":
+        arguments["limit_mm_per_prompt"] = {"image": 1, "video": 0}
+    if not files.is_local:
+        arguments["revision"] = files.revision
+    if on_cpu:
+        # Compiling takes minutes and gains little on a CPU.
+        arguments |= {"dtype": "bfloat16", "enforce_eager": True, "max_num_seqs": 64}
+    else:
+        arguments |= {"max_num_seqs": 256, "max_num_batched_tokens": 16384}
+    return arguments | {key: value for key, value in options.items() if key not in _OWN_OPTIONS}
+
+
+def _without_interrupts(start: Callable[[], T]) -> T:
+    """Run `start` so that the processes it makes never see SIGINT.
+
+    A Ctrl-C at a terminal goes to every process of the group; the engine must go on answering while the build
+    drains. A thread that blocks the signal hands the block down to its children, and this thread stays interruptible.
+    """
+    outcome: list[T] = []
+    failure: list[BaseException] = []
+
+    def run() -> None:
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            outcome.append(start())
+        except BaseException as error:  # noqa: BLE001 - handed to the waiting thread
+            failure.append(error)
+
+    thread = threading.Thread(target=run, daemon=True, name="engine-start")
+    thread.start()
+    while thread.is_alive():
+        thread.join(timeout=0.2)
+    if failure:
+        raise failure[0]
+    return outcome[0]

@@ -1,0 +1,30 @@
+"""The two expected kinds of trouble: a setting the user must change, and a sample that cannot be used."""
+
+from __future__ import annotations
+
+
+class UserError(Exception):
+    """A setting or input that cannot be used: one line that says what, where and what next (exit code 2)."""
+
+
+class MissingExtraError(UserError):
+    """A package of an optional extra is not installed."""
+
+    def __init__(self, what: str, extra: str, error: ImportError) -> None:
+        super().__init__(
+            f"{what} needs a package that is not installed ({error}); run: pip install 'lrs2m-builder[{extra}]'"
+        )
+
+
+class SampleError(Exception):
+    """One sample cannot be used: it becomes a rejection and the build goes on.
+
+    Attributes:
+        reason: short snake_case name, counted in the report.
+        detail: what exactly was wrong, for a person.
+    """
+
+    def __init__(self, reason: str, detail: str) -> None:
+        super().__init__(f"{reason}: {detail}")
+        self.reason = reason
+        self.detail = detail

@@ -1,0 +1,66 @@
+"""Writing files so that a finished name means a finished file, and a full disk is one clear line."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+
+from lrs2m_builder.errors import UserError
+
+
+@contextmanager
+def disk_errors(path: Path) -> Iterator[None]:
+    """Turn a failure of the disk into one line for the user: what, where, what next."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if "No space left" in str(error):
+            reason = "no space left on the disk"
+        raise UserError(
+            f"{path}: {reason}; nothing finished is lost: mend it and run the same command again"
+        ) from error
+
+
+@contextmanager
+def finished_file(path: Path) -> Iterator[Path]:
+    """A temporary name to write to; it becomes `path` when the block ends well and is removed otherwise.
+
+    The file is on the disk before it gets its name, so the name survives a power cut only with its content.
+    """
+    part = path.with_name(f".{path.name}.part")
+    with disk_errors(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield part
+            with part.open("rb") as file:
+                os.fsync(file.fileno())
+            part.replace(path)
+        finally:
+            with suppress(OSError):
+                part.unlink(missing_ok=True)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file that is either there in full or not at all."""
+    with finished_file(path) as part:
+        part.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        UserError: it cannot be read or is not one.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: not a JSON object")
+    return content

@@ -1,0 +1,112 @@
+"""Manifests: the facts of a subset, in YAML (where its files are, its licence, what the paper made of it)."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import Annotated, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from lrs2m_builder.errors import UserError
+from lrs2m_builder.images import Bands
+from lrs2m_builder.shipped import find
+
+Viewpoint = Literal["satellite", "aerial", "drone", "overhead"]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Files(_Model):
+    """Which files of the data folder hold the texts, and where the images are.
+
+    Attributes:
+        annotations: globs below the data folder; the first that matches is used.
+        images: layouts, each a path below the data folder or a glob with `{filename}`, `{stem}`, and for a
+            numbered archive `{class_name}` and `{index}`. The one layout that finds most images serves all of them.
+    """
+
+    annotations: tuple[str, ...]
+    images: tuple[str, ...]
+
+
+class Numbering(_Model):
+    """An archive that numbers its images through all classes: N is image (N-1) % per_class of a class."""
+
+    per_class: int
+    classes: tuple[str, ...]
+
+
+class Paper(_Model):
+    """What Table I of the paper says of the subset."""
+
+    pairs: int
+    mean_tokens_long: float
+    mean_tokens_short: float
+    long_from: str
+    short_from: str
+
+
+class Models(_Model):
+    """Hub names of the models that the paper used for the subset."""
+
+    mllm: str | None = None
+    llm: str | None = None
+
+
+class Manifest(_Model):
+    """One subset. Every key of the YAML file is one of these; an unknown key is refused."""
+
+    name: Name
+    title: str
+    format: Name
+    files: Files
+    numbering: Numbering | None = None
+    rows: Literal["caption", "image"] = "image"
+    split: str | None = None
+    viewpoint: Viewpoint = "overhead"
+    bands: Bands | None = None
+    license: str
+    homepage: str
+    citation: str
+    get: str
+    texts_from: str
+    models: Models = Models()
+    paper: Paper | None = None
+    sha256: str = ""
+
+
+def load_manifest(name: str) -> Manifest:
+    """Load a shipped manifest by name or the user's own by path.
+
+    Raises:
+        UserError: no such manifest, not YAML, an unknown or missing key, or a value of the wrong kind.
+    """
+    path = find("manifests", name)
+    data = path.read_bytes()
+    try:
+        raw = yaml.safe_load(data)
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(raw, dict):
+        raise UserError(f"{path}: a manifest is a mapping of keys to values")
+    try:
+        return Manifest(**raw, sha256=hashlib.sha256(data).hexdigest())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            known = ", ".join(sorted(Manifest.model_fields.keys() - {"sha256"}))
+            raise UserError(f"{path}: unknown key {where!r}; known: {known}") from error
+        raise UserError(f"{path}: {where}: {first['msg'].lower()}") from error
+    except TypeError as error:
+        raise UserError(f"{path}: keys must be words, each once: {error}") from error
+
+
+def manifest_name(path_or_name: str) -> str:
+    """The name a manifest is listed under."""
+    return Path(path_or_name).stem

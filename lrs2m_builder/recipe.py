@@ -1,0 +1,115 @@
+"""Recipes: how a subset's texts are made, as a list of steps."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from lrs2m_builder.checks import Check, Level, override_levels
+from lrs2m_builder.errors import UserError
+from lrs2m_builder.manifest import Manifest
+from lrs2m_builder.prompt import Prompt, load_prompt
+from lrs2m_builder.schema import CaptionColumn, Role, Sample
+from lrs2m_builder.shipped import find
+
+Variables = Callable[[Sample, Manifest], Mapping[str, Any]]
+Needs = Literal["captions", "caption_long", "anchors"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One question to a model and the caption column its answer fills.
+
+    Attributes:
+        prompt: name of a shipped prompt, or a path (a file beside the recipe is found first).
+        role: "mllm" sees the image, "llm" is text only.
+        variables: what the template sees of a sample, beside the captions written so far and `problem`.
+        sampling: the engine's sampling parameters.
+    """
+
+    prompt: str
+    role: Role
+    writes: CaptionColumn
+    variables: Variables
+    checks: tuple[Check, ...]
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A recipe as its file declares it; the file ends with `RECIPE = Recipe(...)`.
+
+    Attributes:
+        reads: fields of a sample that must not be empty.
+        given: caption columns that the source gives; the others are written by steps.
+    """
+
+    name: str
+    version: int
+    reads: tuple[Needs, ...]
+    given: tuple[CaptionColumn, ...]
+    steps: tuple[Step, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadedRecipe:
+    """A recipe with its prompts read and the user's settings applied, ready to be run.
+
+    Attributes:
+        prompts: one for each step.
+        sha256: of the recipe file.
+    """
+
+    recipe: Recipe
+    prompts: tuple[Prompt, ...]
+    sha256: str
+
+    def with_settings(self, levels: Mapping[str, Level], sampling: Mapping[str, Any]) -> LoadedRecipe:
+        """The recipe with other check levels and sampling parameters."""
+        steps = tuple(
+            replace(step, checks=override_levels(step.checks, levels), sampling={**step.sampling, **sampling})
+            for step in self.recipe.steps
+        )
+        return replace(self, recipe=replace(self.recipe, steps=steps))
+
+    @property
+    def check_names(self) -> list[str]:
+        """Names of all checks, sorted."""
+        return sorted({check.name for step in self.recipe.steps for check in step.checks})
+
+
+def load_recipe(name: str) -> LoadedRecipe:
+    """Load a shipped recipe by name or the user's own by path, with its prompts.
+
+    Raises:
+        UserError: no such recipe or prompt, the file fails or ends without a RECIPE, or a prompt does not fit its step.
+    """
+    path = find("recipes", name)
+    spec = importlib.util.spec_from_file_location(f"lrs2m_recipe_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise UserError(f"{path}: not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        raise UserError(f"{path}: {type(error).__name__}: {error}") from error
+    recipe = getattr(module, "RECIPE", None)
+    if not isinstance(recipe, Recipe):
+        raise UserError(f"{path}: a recipe file ends with RECIPE = Recipe(...)")
+    prompts = tuple(_fitting_prompt(path, step) for step in recipe.steps)
+    return LoadedRecipe(recipe, prompts, hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def _fitting_prompt(path: Path, step: Step) -> Prompt:
+    prompt = load_prompt(step.prompt, beside=path.parent)
+    if step.role == "mllm" and not prompt.has_image:
+        raise UserError(
+            f"{path}: prompt {prompt.name} has no {{{{ image }}}}, but its step is for a model that sees it"
+        )
+    if step.role == "llm" and prompt.has_image:
+        raise UserError(f"{path}: prompt {prompt.name} has {{{{ image }}}}, but its step is text only")
+    return prompt

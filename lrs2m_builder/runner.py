@@ -1,0 +1,235 @@
+"""Keeps an engine busy: samples in, shards out, with a bounded number of everything in between.
+
+The engine's window is always refilled at once, across the borders of shards; images are decoded ahead of it by
+a pool of threads; a shard is written as soon as its last sample came to an end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from PIL import Image
+
+from lrs2m_builder.engines.base import Engine
+from lrs2m_builder.errors import SampleError
+from lrs2m_builder.images import load_rgb
+from lrs2m_builder.journal import Journal
+from lrs2m_builder.schema import Attempt, Record, Rejection, Request, Sample
+from lrs2m_builder.shards import ShardPaths, write_shard
+from lrs2m_builder.stages import Plan, next_move
+from lrs2m_builder.telemetry import Bound, Display, Meter, Telemetry
+
+IMAGE_WORKERS = min(8, os.cpu_count() or 1)
+TICK_S = 0.25
+MAX_WAITING_SHARDS = 2  # finished in memory but not yet written
+
+
+@dataclass(slots=True)
+class ShardWork:
+    """A shard in progress.
+
+    Attributes:
+        order: ids of all samples of the shard.
+        samples: those still without an end; in a retry only the rejected ones.
+        prior: answers that earlier rounds rejected, by sample.
+        journal: the answers of this round.
+    """
+
+    paths: ShardPaths
+    order: tuple[str, ...]
+    samples: tuple[Sample, ...]
+    journal: Journal
+    prior: Mapping[str, Sequence[Attempt]] = field(default_factory=dict)
+    outcomes: dict[str, Record | Rejection] = field(default_factory=dict)
+
+
+class Runner:
+    """One pass of an engine over the shards that need it."""
+
+    def __init__(self, plan: Plan, steps: range, engine: Engine | None, meter: Meter, display: Display) -> None:
+        """Prepare a pass.
+
+        Args:
+            steps: the steps that this engine answers; a sample that needs a later one is left for the next pass.
+            engine: None where the recipe asks no model.
+        """
+        self._plan, self._steps, self._engine, self._meter, self._display = plan, steps, engine, meter, display
+        self._is_last = steps.stop == len(plan.recipe.recipe.steps)
+        self._max_in_flight = engine.max_in_flight if engine else 1
+        self._window = asyncio.Semaphore(self._max_in_flight)
+        # Enough samples alive to keep the window full while the pool decodes the next images.
+        self._alive = asyncio.Semaphore(self._max_in_flight + 4 * IMAGE_WORKERS)
+        self._pool = ThreadPoolExecutor(IMAGE_WORKERS, thread_name_prefix="image")
+        self._images: OrderedDict[Path, asyncio.Future[Image.Image]] = OrderedDict()
+        self._writing = asyncio.Lock()
+        self._waiting_shards = asyncio.Semaphore(MAX_WAITING_SHARDS)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._journals: set[Journal] = set()
+        self._failure: BaseException | None = None
+        self._in_flight = 0
+        self._decoding = 0
+        self.stopping = False
+
+    def stop(self) -> None:
+        """Ask no more; what is in flight is answered and kept."""
+        self.stopping = True
+
+    def cancel(self) -> None:
+        """Drop what is in flight too."""
+        self.stopping = True
+        for task in self._tasks:
+            task.cancel()
+
+    async def run(self, works: Iterator[ShardWork], telemetry_path: Path) -> None:
+        """Take every shard through the steps of this pass.
+
+        Raises:
+            UserError: the engine stopped or the disk failed; answers already there are in the journals.
+        """
+        telemetry = Telemetry(telemetry_path, self._meter, self._gauges)
+        ticker = asyncio.create_task(self._tick(telemetry))
+        try:
+            try:
+                await self._admit(works)
+            except BaseException as error:  # noqa: BLE001 - raised below, when what is in flight has been kept
+                self._fail(error)
+            while self._tasks:
+                await asyncio.wait(self._tasks)
+        finally:
+            ticker.cancel()
+            self._pool.shutdown(wait=True, cancel_futures=True)
+            for journal in self._journals:
+                journal.close()
+            with contextlib.suppress(asyncio.CancelledError):
+                await ticker
+        if self._failure is not None:
+            raise self._failure
+        telemetry.tick(last=True)
+        self._display.update(self._meter)
+
+    async def _admit(self, works: Iterator[ShardWork]) -> None:
+        for work in works:
+            self._journals.add(work.journal)
+            async with self._waiting_shards:
+                pass  # let the disk catch up
+            if not work.samples:
+                await self._finish(work)
+            for sample in work.samples:
+                await self._alive.acquire()
+                if self.stopping:
+                    self._alive.release()
+                    return
+                task = asyncio.create_task(self._guarded(work, sample))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            if self.stopping:
+                return
+
+    async def _guarded(self, work: ShardWork, sample: Sample) -> None:
+        """Take one sample to its end; the first failure that is not the sample's own stops the pass."""
+        try:
+            await self._answer(work, sample)
+        except BaseException as error:  # noqa: BLE001 - raised by run()
+            self._fail(error)
+        finally:
+            self._alive.release()
+
+    def _fail(self, error: BaseException) -> None:
+        self._failure = self._failure or error
+        self.stopping = True
+
+    async def _answer(self, work: ShardWork, sample: Sample) -> None:
+        attempts = [*work.prior.get(sample.sample_id, ()), *work.journal.attempts.pop(sample.sample_id, ())]
+        spent = len(work.prior.get(sample.sample_id, ()))
+        while True:
+            move = next_move(self._plan, sample, attempts, spent)
+            if not isinstance(move, Request) or move.step not in self._steps:
+                break
+            attempt = await self._ask(sample, move)
+            if attempt is None:
+                return  # stopping
+            work.journal.append(attempt)
+            attempts.append(attempt)
+        if isinstance(move, Request):
+            work.outcomes.setdefault(sample.sample_id, Rejection(sample.sample_id, "unfinished"))
+        else:
+            work.outcomes[sample.sample_id] = move
+        if self._is_last and not isinstance(move, Request):
+            self._count(move)
+        if len(work.outcomes) == len(work.samples):
+            await self._finish(work)
+
+    async def _ask(self, sample: Sample, request: Request) -> Attempt | None:
+        """Put one request to the engine; None where the build is stopping and it was not asked any more."""
+        assert self._engine is not None
+        try:
+            image = await self._image(sample) if request.role == "mllm" else None
+            async with self._window:
+                if self.stopping:
+                    return None
+                self._in_flight += 1
+                try:
+                    completion = await self._engine.generate(request, image)
+                finally:
+                    self._in_flight -= 1
+        except SampleError as error:
+            return Attempt.failed(request, error.reason, error.detail)
+        self._meter.requests += 1
+        self._meter.prompt_tokens += completion.num_prompt_tokens
+        self._meter.tokens += completion.num_tokens
+        return Attempt.answered(request, completion)
+
+    async def _image(self, sample: Sample) -> Image.Image:
+        """The sample's image, decoded by the pool; neighbours that share an image share the work."""
+        assert self._engine is not None and sample.image_path is not None
+        path = sample.image_path
+        future = self._images.get(path)
+        if future is None:
+            loop = asyncio.get_running_loop()
+            size, bands = self._engine.image_size, self._plan.manifest.bands
+            future = loop.run_in_executor(self._pool, load_rgb, path, size, bands)
+            future.add_done_callback(lambda done: done.cancelled() or done.exception())
+            self._images[path] = future
+            while len(self._images) > 4 * IMAGE_WORKERS:
+                self._images.popitem(last=False)
+        self._decoding += 1
+        try:
+            return await asyncio.shield(future)
+        finally:
+            self._decoding -= 1
+
+    async def _finish(self, work: ShardWork) -> None:
+        """Write a shard whose samples all came to their end; after an earlier pass, keep its journal."""
+        if not self._is_last:
+            work.journal.close()
+            return
+        async with self._waiting_shards, self._writing:
+            await asyncio.to_thread(write_shard, work.paths, work.order, work.outcomes, self._plan.manifest.bands)
+            work.journal.remove()
+            self._journals.discard(work.journal)
+
+    def _count(self, outcome: Record | Rejection) -> None:
+        if isinstance(outcome, Record):
+            self._meter.records += 1
+        else:
+            self._meter.rejections[outcome.reason] += 1
+
+    def _gauges(self) -> dict[str, int]:
+        return {"in_flight": self._in_flight, "decoding": self._decoding, "samples_alive": len(self._tasks)}
+
+    async def _tick(self, telemetry: Telemetry) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            bound: Bound = (
+                "engine" if self._in_flight >= self._max_in_flight else "images" if self._decoding else "source"
+            )
+            self._meter.bound_s[bound] += TICK_S
+            self._display.update(self._meter)
+            telemetry.tick()

@@ -1,0 +1,152 @@
+"""The records of the straight line: Sample -> Request -> Completion -> Attempt -> Record or Rejection."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+Role = Literal["mllm", "llm"]
+CaptionColumn = Literal["caption_short", "caption_long"]
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """An object class that the labels say is in the image, and how many times (None: not counted)."""
+
+    name: str
+    count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One row to be built: an image and what is known of it before any model is asked.
+
+    Attributes:
+        sample_id: "<subset>/<key>", unique in the subset.
+        image_name: the image as the source names it; the `path` stored with its bytes.
+        image_path: the file it was resolved to; None where none was found.
+        captions: the published short texts, normalised; the first is the row's own.
+        caption_long: the published long text, normalised; empty where there is none.
+        problem: reason and detail why the source already knows the sample cannot be used.
+    """
+
+    sample_id: str
+    subset: str
+    image_name: str
+    image_path: Path | None
+    captions: tuple[str, ...] = ()
+    caption_long: str = ""
+    anchors: tuple[Anchor, ...] = ()
+    label: str = ""
+    problem: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One question to a model.
+
+    Attributes:
+        parts: the text before and after the image; a text-only request has one part.
+        sampling: keyword arguments of the engine's sampling parameters, without the seed.
+    """
+
+    sample_id: str
+    step: int
+    attempt: int
+    role: Role
+    parts: tuple[str, ...]
+    seed: int
+    sampling: Mapping[str, Any]
+
+    @property
+    def request_id(self) -> str:
+        """Unique among the requests of one build."""
+        return f"{self.sample_id}:{self.step}:{self.attempt}"
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """What a model answered. `finish_reason` is "stop" or "length"; token counts are the model's own."""
+
+    text: str
+    finish_reason: str
+    num_prompt_tokens: int = 0
+    num_tokens: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A request and its answer, as the journal keeps it: enough to go on without asking again.
+
+    Attributes:
+        problem: why the request could not be answered, a rejection's reason; `text` then says what was wrong.
+    """
+
+    sample_id: str
+    step: int
+    attempt: int
+    seed: int
+    text: str
+    finish_reason: str
+    num_prompt_tokens: int = 0
+    num_tokens: int = 0
+    problem: str = ""
+
+    @classmethod
+    def answered(cls, request: Request, completion: Completion) -> Attempt:
+        """A request with its answer."""
+        return cls(
+            sample_id=request.sample_id,
+            step=request.step,
+            attempt=request.attempt,
+            seed=request.seed,
+            text=completion.text,
+            finish_reason=completion.finish_reason,
+            num_prompt_tokens=completion.num_prompt_tokens,
+            num_tokens=completion.num_tokens,
+        )
+
+    @classmethod
+    def failed(cls, request: Request, problem: str, detail: str) -> Attempt:
+        """A request that could not be put or answered."""
+        return cls(request.sample_id, request.step, request.attempt, request.seed, detail, "", problem=problem)
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A finished row, all columns but those of the image, which are read when the shard is written."""
+
+    sample_id: str
+    subset: str
+    image_name: str
+    image_path: Path | None
+    caption_short: str
+    caption_long: str
+    short_source: str
+    long_source: str
+    num_tokens_short: int
+    num_tokens_long: int
+    anchors: tuple[Anchor, ...]
+    label: str
+    license: str
+    recipe: str
+    prompts: tuple[tuple[str, str], ...]
+    model: str
+    model_revision: str
+    engine: str
+    seed: int
+    attempts: int
+    finish_reason: str
+    warnings: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """A sample that gave no row, and why, with every answer it got."""
+
+    sample_id: str
+    reason: str
+    detail: str = ""
+    attempts: tuple[Attempt, ...] = ()

@@ -1,0 +1,250 @@
+"""Parquet shards: the columns of a record and of a rejection, and how a shard is written and read.
+
+    OUT/data/<subset>/train-00000.parquet        the records
+    OUT/rejected/<subset>/train-00000.parquet    what gave no record, and why
+
+The rejected file is renamed first, then the data file: the data file's name is the mark that a shard is finished.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import islice
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lrs2m_builder.errors import SampleError, UserError
+from lrs2m_builder.files import finished_file
+from lrs2m_builder.images import Bands, StoredImage, load_stored
+from lrs2m_builder.schema import Attempt, Record, Rejection
+
+ROWS_PER_GROUP = 100  # the Hub's viewer and random access read one group at a time
+
+_ANCHORS = pa.list_(pa.struct([("class", pa.string()), ("count", pa.int32())]))
+_PROMPTS = pa.list_(pa.struct([("name", pa.string()), ("sha256", pa.string())]))
+_ATTEMPT = pa.struct(
+    [
+        ("step", pa.int32()),
+        ("attempt", pa.int32()),
+        ("seed", pa.int64()),
+        ("text", pa.string()),
+        ("finish_reason", pa.string()),
+        ("num_prompt_tokens", pa.int32()),
+        ("num_tokens", pa.int32()),
+    ]
+)
+_ATTEMPT_NAMES = [field.name for field in _ATTEMPT]
+
+
+def _hf_feature(kind: pa.DataType) -> dict[str, Any]:
+    """A column type in the words of `datasets`."""
+    if pa.types.is_list(kind):
+        return {"feature": _hf_feature(kind.value_type), "_type": "List"}
+    if pa.types.is_struct(kind):
+        return {field.name: _hf_feature(field.type) for field in kind}
+    return {"dtype": str(kind), "_type": "Value"}
+
+
+def _with_features(schema: pa.Schema) -> pa.Schema:
+    """The schema with the metadata from which `load_dataset` knows images without being told."""
+    features = {field.name: _hf_feature(field.type) for field in schema}
+    if "image" in features:
+        features["image"] = {"_type": "Image"}
+    return schema.with_metadata({"huggingface": json.dumps({"info": {"features": features}})})
+
+
+RECORD_SCHEMA = _with_features(
+    pa.schema(
+        [
+            ("sample_id", pa.string()),
+            ("subset", pa.string()),
+            ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
+            ("width", pa.int32()),
+            ("height", pa.int32()),
+            ("image_sha256", pa.string()),
+            ("caption_short", pa.string()),
+            ("caption_long", pa.string()),
+            ("short_source", pa.string()),
+            ("long_source", pa.string()),
+            ("num_tokens_short", pa.int32()),
+            ("num_tokens_long", pa.int32()),
+            ("anchors", _ANCHORS),
+            ("label", pa.string()),
+            ("license", pa.string()),
+            ("recipe", pa.string()),
+            ("prompts", _PROMPTS),
+            ("model", pa.string()),
+            ("model_revision", pa.string()),
+            ("engine", pa.string()),
+            ("seed", pa.int64()),
+            ("attempts", pa.int32()),
+            ("finish_reason", pa.string()),
+            ("warnings", pa.list_(pa.string())),
+        ]
+    )
+)
+REJECTION_SCHEMA = _with_features(
+    pa.schema(
+        [
+            ("sample_id", pa.string()),
+            ("reason", pa.string()),
+            ("detail", pa.string()),
+            ("attempts", pa.list_(_ATTEMPT)),
+        ]
+    )
+)
+
+
+class ShardPaths:
+    """Where the files of one shard are."""
+
+    def __init__(self, out_dir: Path, subset: str, index: int) -> None:
+        name = f"train-{index:05d}.parquet"
+        self.data = out_dir / "data" / subset / name
+        self.rejected = out_dir / "rejected" / subset / name
+        self.journal = out_dir / "journal" / subset / f"train-{index:05d}.jsonl"
+        self.retry_journal = out_dir / "journal" / subset / f"train-{index:05d}.retry.jsonl"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the shard was written."""
+        return self.data.exists()
+
+
+def write_shard(
+    paths: ShardPaths, order: Sequence[str], outcomes: dict[str, Record | Rejection], bands: Bands | None = None
+) -> tuple[int, int]:
+    """Write a shard, and merge it into the one that is there.
+
+    Args:
+        order: the sample ids of the whole shard, as the source gives them: rows are written in this order.
+        outcomes: what became of the samples; one that is missing here is taken from the files that are there.
+        bands: of multi-band images, those stored as red, green and blue.
+
+    Returns:
+        The numbers of records and of rejections in the shard.
+
+    Raises:
+        UserError: the disk is full or fails; the shard is then as it was before.
+    """
+    old_rejections = {r.sample_id: r for r in read_rejections(paths.rejected)} if paths.finished else {}
+    rejections = {**old_rejections, **{k: v for k, v in outcomes.items() if isinstance(v, Rejection)}}
+    written: list[str] = []
+
+    def rows() -> Iterator[dict[str, Any]]:
+        old = iter_rows(paths.data) if paths.finished else iter(())
+        upcoming = next(old, None)
+        images = _ImageReader(bands)
+        for sample_id in order:
+            if upcoming is not None and upcoming["sample_id"] == sample_id:
+                row, upcoming = upcoming, next(old, None)
+            elif isinstance(outcome := outcomes.get(sample_id), Record):
+                try:
+                    row = record_row(outcome, images.read(outcome.image_path))
+                except SampleError as error:  # readable when it was captioned, not any more
+                    rejections[sample_id] = Rejection(sample_id, error.reason, error.detail)
+                    continue
+            else:
+                continue
+            rejections.pop(sample_id, None)
+            written.append(sample_id)
+            yield row
+        if upcoming is not None:
+            raise UserError(f"{paths.data}: row {upcoming['sample_id']} is not in the source any more")
+
+    with finished_file(paths.data) as data_part:
+        _write_rows(data_part, RECORD_SCHEMA, rows())
+        refused = [rejections[sample_id] for sample_id in order if sample_id in rejections]
+        with finished_file(paths.rejected) as rejected_part:
+            _write_rows(rejected_part, REJECTION_SCHEMA, map(rejection_row, refused))
+    if len(written) + len(refused) != len(order):
+        raise AssertionError(f"{paths.data}: {len(order)} samples, {len(written)} records, {len(refused)} rejections")
+    return len(written), len(refused)
+
+
+def record_row(record: Record, image: StoredImage) -> dict[str, Any]:
+    """A record and its image as one row of RECORD_SCHEMA."""
+    path = PurePosixPath(record.image_name).with_suffix(image.suffix)
+    columns = {name: getattr(record, name) for name in RECORD_SCHEMA.names if hasattr(record, name)}
+    return {
+        **columns,
+        "image": {"bytes": image.data, "path": str(path)},
+        "width": image.width,
+        "height": image.height,
+        "image_sha256": image.sha256,
+        "anchors": [{"class": anchor.name, "count": anchor.count} for anchor in record.anchors],
+        "prompts": [{"name": name, "sha256": sha256} for name, sha256 in record.prompts],
+        "warnings": list(record.warnings),
+    }
+
+
+def rejection_row(rejection: Rejection) -> dict[str, Any]:
+    """A rejection as one row of REJECTION_SCHEMA."""
+    attempts = [{name: getattr(attempt, name) for name in _ATTEMPT_NAMES} for attempt in rejection.attempts]
+    return {**{name: getattr(rejection, name) for name in ("sample_id", "reason", "detail")}, "attempts": attempts}
+
+
+def iter_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a shard, a row group at a time.
+
+    Raises:
+        UserError: the file is not readable Parquet.
+    """
+    try:
+        with pq.ParquetFile(path) as file:
+            for group in range(file.num_row_groups):
+                yield from file.read_row_group(group, columns=columns).to_pylist()
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{path}: not a readable shard ({error}); delete it and run the same command again") from error
+
+
+def read_rejections(path: Path) -> list[Rejection]:
+    """The rejections of a shard, in the order of the source."""
+    return [
+        Rejection(
+            sample_id=row["sample_id"],
+            reason=row["reason"],
+            detail=row["detail"],
+            attempts=tuple(Attempt(sample_id=row["sample_id"], **attempt) for attempt in row["attempts"]),
+        )
+        for row in iter_rows(path)
+    ]
+
+
+def count_rows(paths: ShardPaths) -> tuple[int, Counter[str]]:
+    """The number of records of a finished shard, and its rejections by reason; reads no image."""
+    try:
+        records = pq.read_metadata(paths.data).num_rows
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{paths.data}: not a readable shard ({error}); delete it and run again") from error
+    return records, Counter(row["reason"] for row in iter_rows(paths.rejected, ["reason"]))
+
+
+def _write_rows(path: Path, schema: pa.Schema, rows: Iterable[dict[str, Any]]) -> None:
+    strings = [field.name for field in schema if pa.types.is_string(field.type)]
+    rows = iter(rows)
+    # Image bytes get no dictionary: zstd already finds the same image in neighbouring rows.
+    with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=strings, write_page_index=True) as writer:
+        while group := list(islice(rows, ROWS_PER_GROUP)):
+            writer.write_batch(pa.RecordBatch.from_pylist(group, schema=schema), row_group_size=ROWS_PER_GROUP)
+
+
+class _ImageReader:
+    """Reads the image of each row, and once only where neighbouring rows share it."""
+
+    def __init__(self, bands: Bands | None) -> None:
+        self._bands = bands
+        self._path: Path | None = None
+        self._image: StoredImage | None = None
+
+    def read(self, path: Path | None) -> StoredImage:
+        if path is None:
+            raise SampleError("image_missing", "no file")
+        if path != self._path or self._image is None:
+            self._image, self._path = load_stored(path, self._bands), path
+        return self._image

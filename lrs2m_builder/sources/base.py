@@ -1,0 +1,14 @@
+"""What a source format yields: rows as they stand in the files, before images are found and texts normalised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class SourceRow:
+    """One image as an annotation file names it, with its texts as they stand there."""
+
+    image_name: str
+    captions: tuple[str, ...] = ()
+    split: str = ""

@@ -1,0 +1,163 @@
+"""The pure heart of a build: from a sample and the answers it has so far to its next move.
+
+`next_move` replays the attempts of a sample through the checks. A live build and one resumed from its journal call
+the same function, so an answer that was journaled is never asked for again and counts exactly as it did.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lrs2m_builder.checks import Answer, Check
+from lrs2m_builder.clip.tokenizer import count_tokens
+from lrs2m_builder.manifest import Manifest
+from lrs2m_builder.recipe import LoadedRecipe, Step
+from lrs2m_builder.schema import Attempt, CaptionColumn, Record, Rejection, Request, Sample
+from lrs2m_builder.text import normalise_caption
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What every sample of a build goes through.
+
+    Attributes:
+        models: for each step, the (name, revision) of the model that answers it.
+        max_attempts: how often a step of one sample is asked at most.
+        seed: of the run; a request's own seed follows from it, the sample's id, the step and the attempt.
+    """
+
+    recipe: LoadedRecipe
+    manifest: Manifest
+    models: tuple[tuple[str, str], ...]
+    engine: str
+    max_attempts: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Verdict:
+    """An attempt as the checks see it: the error that refuses it, if any, and the warnings it carries."""
+
+    text: str
+    error: Check | None
+    detail: str
+    warnings: tuple[str, ...]
+
+
+def next_move(plan: Plan, sample: Sample, attempts: Sequence[Attempt], spent: int = 0) -> Request | Record | Rejection:
+    """What comes next for a sample: a request to be answered, or its end as a record or a rejection.
+
+    Args:
+        attempts: all answers so far, in the order they were asked for.
+        spent: how many of them belong to rounds that ended in a rejection and are being retried.
+    """
+    if sample.problem is not None:
+        return Rejection(sample.sample_id, *sample.problem)
+    if missing := next((need for need in plan.recipe.recipe.reads if not getattr(sample, need)), None):
+        return Rejection(sample.sample_id, f"no_{missing}", f"recipe {plan.recipe.recipe.name} reads {missing}")
+
+    captions: dict[CaptionColumn, str] = {"caption_short": next(iter(sample.captions), "")}
+    captions["caption_long"] = sample.caption_long
+    accepted: list[Attempt] = []
+    warnings: list[str] = []
+    for number, step in enumerate(plan.recipe.recipe.steps):
+        mine = [attempt for attempt in attempts if attempt.step == number]
+        if not mine:
+            return _request(plan, sample, number, captions, 1, "")
+        if mine[-1].problem:
+            return Rejection(sample.sample_id, mine[-1].problem, mine[-1].text, _answers(attempts))
+        verdict = _judge(step, sample, captions, mine[-1])
+        if verdict.error is not None:
+            asked = sum(attempt.step == number for attempt in attempts[spent:])
+            if asked >= plan.max_attempts:
+                return Rejection(sample.sample_id, verdict.error.name, verdict.detail, _answers(attempts))
+            return _request(plan, sample, number, captions, len(mine) + 1, verdict.detail)
+        captions[step.writes] = verdict.text
+        warnings.extend(verdict.warnings)
+        accepted.append(mine[-1])
+    return _record(plan, sample, captions, accepted, len(attempts), warnings)
+
+
+def request_seed(run_seed: int, sample_id: str, step: int, attempt: int) -> int:
+    """A seed of 31 bits that is the same in every run with the same settings, and another for each attempt."""
+    digest = hashlib.sha256(f"{run_seed}\x00{sample_id}\x00{step}\x00{attempt}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") >> 1
+
+
+def _answers(attempts: Sequence[Attempt]) -> tuple[Attempt, ...]:
+    return tuple(attempt for attempt in attempts if not attempt.problem)
+
+
+def _judge(step: Step, sample: Sample, captions: dict[CaptionColumn, str], attempt: Attempt) -> _Verdict:
+    text = normalise_caption(attempt.text)
+    answer = Answer(
+        text=text,
+        raw=attempt.text,
+        finish_reason=attempt.finish_reason,
+        num_tokens=count_tokens(text),
+        sample=sample,
+        source="" if step.role == "mllm" else captions["caption_long"],
+    )
+    warnings = []
+    for check in step.checks:
+        detail = check.find(answer)
+        if detail is not None and check.level == "error":
+            return _Verdict(text, check, detail, ())
+        if detail is not None:
+            warnings.append(check.name)
+    return _Verdict(text, None, "", tuple(warnings))
+
+
+def _request(
+    plan: Plan, sample: Sample, number: int, captions: dict[CaptionColumn, str], attempt: int, problem: str
+) -> Request:
+    step = plan.recipe.recipe.steps[number]
+    variables = {**captions, **step.variables(sample, plan.manifest), "problem": problem}
+    return Request(
+        sample_id=sample.sample_id,
+        step=number,
+        attempt=attempt,
+        role=step.role,
+        parts=plan.recipe.prompts[number].render(variables),
+        seed=request_seed(plan.seed, sample.sample_id, number, attempt),
+        sampling=step.sampling,
+    )
+
+
+def _record(
+    plan: Plan,
+    sample: Sample,
+    captions: dict[CaptionColumn, str],
+    accepted: Sequence[Attempt],
+    num_attempts: int,
+    warnings: Sequence[str],
+) -> Record:
+    recipe = plan.recipe.recipe
+    wrote = {step.writes: name for step, (name, _) in zip(recipe.steps, plan.models, strict=True)}
+    sources = {column: wrote.get(column, plan.manifest.texts_from) for column in captions}
+    return Record(
+        sample_id=sample.sample_id,
+        subset=sample.subset,
+        image_name=sample.image_name,
+        image_path=sample.image_path,
+        caption_short=captions["caption_short"],
+        caption_long=captions["caption_long"],
+        short_source=sources["caption_short"],
+        long_source=sources["caption_long"],
+        num_tokens_short=count_tokens(captions["caption_short"]),
+        num_tokens_long=count_tokens(captions["caption_long"]),
+        anchors=sample.anchors,
+        label=sample.label,
+        license=plan.manifest.license,
+        recipe=f"{recipe.name}.v{recipe.version}",
+        prompts=tuple((prompt.name, prompt.sha256) for prompt in plan.recipe.prompts),
+        model=" + ".join(dict.fromkeys(name for name, _ in plan.models)),
+        model_revision=" + ".join(dict.fromkeys(revision for _, revision in plan.models)),
+        engine=plan.engine,
+        seed=accepted[-1].seed if accepted else plan.seed,
+        attempts=num_attempts,
+        finish_reason=accepted[-1].finish_reason if accepted else "",
+        warnings=tuple(dict.fromkeys(warnings)),
+    )

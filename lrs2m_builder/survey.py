@@ -1,0 +1,118 @@
+"""`lrs2m sources`: the list of subsets, and a subset read for real."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from lrs2m_builder.errors import SampleError
+from lrs2m_builder.images import load_rgb
+from lrs2m_builder.manifest import Manifest, load_manifest
+from lrs2m_builder.runner import IMAGE_WORKERS
+from lrs2m_builder.shipped import shipped_names
+from lrs2m_builder.sources import Source, open_source, read_samples
+from lrs2m_builder.text import normalise_caption
+
+NUM_EXAMPLES = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Survey:
+    """What is in a data folder of a subset.
+
+    Attributes:
+        captions, distinct_captions: texts that are not blank, and those left when an image's repeats are dropped.
+        samples: rows a build would read.
+        problems: images that cannot be used, by reason, with examples.
+    """
+
+    subset: str
+    annotations: str
+    layout: str
+    images: int
+    images_found: int
+    captions: int
+    distinct_captions: int
+    samples: int
+    splits: dict[str, int]
+    problems: dict[str, dict[str, Any]]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For `--json`."""
+        return asdict(self)
+
+
+def list_sources() -> list[Manifest]:
+    """The shipped manifests, by name."""
+    return [load_manifest(name) for name in shipped_names("manifests")]
+
+
+def survey(manifest: Manifest, data_dir: Path, *, show_progress: bool = False) -> Survey:
+    """Read a subset for real: its annotations, and every image decoded once.
+
+    Raises:
+        UserError: a file is missing or broken, or not one image was found.
+    """
+    source = open_source(manifest, data_dir)
+    texts = [[text for raw in row.captions if (text := normalise_caption(raw))] for row in source.rows]
+    problems: dict[str, list[str]] = {}
+    missing = [row.image_name for row in source.rows if row.image_name not in source.image_paths]
+    if missing:
+        problems["image_missing"] = missing
+    for name, error in _unreadable(source, show_progress=show_progress):
+        problems.setdefault(error.reason, []).append(f"{name} ({error.detail})")
+    if without_text := [row.image_name for row, some in zip(source.rows, texts, strict=True) if not some]:
+        problems["caption_missing"] = without_text
+    return Survey(
+        subset=manifest.name,
+        annotations=str(source.annotations),
+        layout=source.layout,
+        images=len(source.rows),
+        images_found=len(source.image_paths),
+        captions=sum(map(len, texts)),
+        distinct_captions=sum(len(set(some)) for some in texts),
+        samples=sum(1 for _ in read_samples(source)),
+        splits=dict(Counter(row.split or "(none)" for row in source.rows)),
+        problems={k: {"count": len(v), "examples": v[:NUM_EXAMPLES]} for k, v in sorted(problems.items())},
+    )
+
+
+def _unreadable(source: Source, *, show_progress: bool) -> Iterable[tuple[str, SampleError]]:
+    def check(item: tuple[str, Path]) -> tuple[str, SampleError] | None:
+        try:
+            load_rgb(item[1], lambda width, height: (32, 32), source.manifest.bands)
+        except SampleError as error:
+            return item[0], error
+        return None
+
+    with ThreadPoolExecutor(IMAGE_WORKERS) as pool:
+        results = pool.map(check, source.image_paths.items())
+        bar = tqdm(results, total=len(source.image_paths), desc="images", unit="image", disable=not show_progress)
+        return [result for result in bar if result is not None]
+
+
+def describe(manifest: Manifest) -> list[str]:
+    """What a user must know of a subset, as lines."""
+    lines = [
+        f"{manifest.name}: {manifest.title}",
+        f"  viewpoint  {manifest.viewpoint}",
+        f"  licence    {manifest.license}",
+        f"  homepage   {manifest.homepage}",
+        f"  cite       {manifest.citation}",
+        f"  get        {manifest.get}",
+    ]
+    if manifest.models.mllm or manifest.models.llm:
+        models = {"mllm": manifest.models.mllm, "llm": manifest.models.llm}
+        lines.append(f"  models     {', '.join(f'{role}: {name}' for role, name in models.items() if name)}")
+    if manifest.paper:
+        lines.append(
+            f"  paper      {manifest.paper.pairs:,} pairs, mean tokens {manifest.paper.mean_tokens_long:g} long, "
+            f"{manifest.paper.mean_tokens_short:g} short"
+        )
+    return lines

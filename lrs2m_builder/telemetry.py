@@ -1,0 +1,137 @@
+"""How a build is going: counters, a progress display, and telemetry.jsonl."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from tqdm import tqdm
+
+from lrs2m_builder.files import disk_errors
+
+LINE_EVERY_S = 15.0  # between lines where no terminal shows a bar
+RECORD_EVERY_S = 5.0  # between lines of telemetry.jsonl
+
+Bound = Literal["engine", "images", "source"]
+
+
+@dataclass(slots=True)
+class Meter:
+    """Counts what happens in one run.
+
+    Attributes:
+        bound_s: seconds in which the engine was full, waited for images, or waited for the source.
+    """
+
+    requests: int = 0
+    records: int = 0
+    rejections: Counter[str] = field(default_factory=Counter)
+    prompt_tokens: int = 0
+    tokens: int = 0
+    bound_s: Counter[Bound] = field(default_factory=Counter)
+    started: float = field(default_factory=time.monotonic)
+
+    def start(self) -> None:
+        """Begin to count time: the engine is ready."""
+        self.started = time.monotonic()
+
+    @property
+    def done(self) -> int:
+        """Samples that came to their end in this run."""
+        return self.records + self.rejections.total()
+
+    def snapshot(self) -> dict[str, Any]:
+        """The counts and rates so far."""
+        seconds = max(time.monotonic() - self.started, 1e-9)
+        return {
+            "seconds": round(seconds, 3),
+            "samples": self.done,
+            "records": self.records,
+            "rejections": dict(sorted(self.rejections.items())),
+            "requests": self.requests,
+            "captions_per_s": round(self.requests / seconds, 3),
+            "prompt_tokens_per_s": round(self.prompt_tokens / seconds, 1),
+            "tokens_per_s": round(self.tokens / seconds, 1),
+            "bound_by": self.bound_shares(),
+        }
+
+    def bound_shares(self) -> dict[str, float]:
+        """Shares of the time in which the engine, the images and the source bound the speed."""
+        total = sum(self.bound_s.values())
+        return {name: round(seconds / total, 3) for name, seconds in self.bound_s.most_common()} if total else {}
+
+
+class Display:
+    """A progress bar on a terminal, a plain line now and then elsewhere; always on standard error."""
+
+    def __init__(self, total: int, done: int, label: str) -> None:
+        self._is_terminal = sys.stderr.isatty()
+        self._total, self._before, self._label = total, done, label
+        self._last_line = time.monotonic()
+        self._bar = tqdm(
+            total=total,
+            initial=done,
+            desc=label,
+            unit="sample",
+            disable=not self._is_terminal,
+            file=sys.stderr,
+            dynamic_ncols=True,
+        )
+
+    def update(self, meter: Meter) -> None:
+        """Show the state of the run."""
+        self._bar.n = self._before + meter.done
+        self._bar.set_postfix_str(f"{self._rate(meter):.1f} captions/s, {meter.rejections.total()} rejected")
+        if not self._is_terminal and time.monotonic() - self._last_line >= LINE_EVERY_S:
+            self._last_line = time.monotonic()
+            self.line(self._sentence(meter))
+
+    def line(self, text: str) -> None:
+        """Print a line beside the bar."""
+        tqdm.write(text, file=sys.stderr)
+
+    def close(self) -> None:
+        """Leave the last state on the screen."""
+        self._bar.refresh()
+        self._bar.close()
+
+    def _rate(self, meter: Meter) -> float:
+        return meter.requests / max(time.monotonic() - meter.started, 1e-9)
+
+    def _sentence(self, meter: Meter) -> str:
+        done = self._before + meter.done
+        per_s = meter.done / max(time.monotonic() - meter.started, 1e-9)
+        left = f"{_duration((self._total - done) / per_s)} left" if per_s else "time left unknown"
+        return (
+            f"{self._label}: {done} of {self._total} samples, {self._rate(meter):.1f} captions/s, "
+            f"{meter.rejections.total()} rejected, {left}"
+        )
+
+
+class Telemetry:
+    """Appends a line to telemetry.jsonl every few seconds."""
+
+    def __init__(self, path: Path, meter: Meter, gauges: Callable[[], dict[str, int]]) -> None:
+        self._path, self._meter, self._gauges = path, meter, gauges
+        self._last = 0.0
+
+    def tick(self, *, last: bool = False) -> None:
+        """Write a line if it is time, or if it is the last one."""
+        if not last and time.monotonic() - self._last < RECORD_EVERY_S:
+            return
+        self._last = time.monotonic()
+        line = {"time": round(time.time(), 3), **self._meter.snapshot(), **self._gauges()}
+        with disk_errors(self._path), self._path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+
+def _duration(seconds: float) -> str:
+    minutes, seconds = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{seconds:02d}s" if minutes else f"{seconds}s"
