@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import signal
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -28,10 +27,10 @@ from lrs2m_builder.provenance import claim_settings, file_fingerprint, locked, s
 from lrs2m_builder.recipe import LoadedRecipe, load_recipe
 from lrs2m_builder.runner import Runner, ShardWork
 from lrs2m_builder.schema import Role, Sample
-from lrs2m_builder.shards import ShardPaths, count_rows, iter_rows, read_rejections
+from lrs2m_builder.shards import ShardPaths, count_rows, iter_rows, read_rejections, warm_up
 from lrs2m_builder.sources import Source, open_source, read_samples
 from lrs2m_builder.stages import Plan
-from lrs2m_builder.telemetry import Display, Meter
+from lrs2m_builder.telemetry import Display, Meter, say
 
 DEFAULT_SHARD_SIZE = 2000
 DEFAULT_MAX_ATTEMPTS = 3
@@ -185,12 +184,12 @@ def build(options: BuildOptions, module: EngineModule) -> Report:
     if options.restart and out_dir.is_dir():
         with locked(out_dir):
             if aside := set_aside(out_dir):
-                print(f"the earlier build is now {aside}", file=sys.stderr)
+                say(f"the earlier build is now {aside}")
     with locked(out_dir):
         claim_settings(out_dir, prepared.settings)
         meter = Meter()
         stopped = _run_passes(prepared, module, meter)
-        report = _report(prepared, meter, stopped=stopped)
+        report = make_report(prepared, meter, stopped=stopped)
         write_json(out_dir / "report.json", {**{k: getattr(report, k) for k in Report.__slots__}})
     return report
 
@@ -203,11 +202,12 @@ def _run_passes(prepared: Prepared, module: EngineModule, meter: Meter) -> bool:
     done = sum(length for paths, length in prepared.shards() if paths.finished)
     if not any(_needs_work(prepared, paths) for paths, _ in prepared.shards()):
         return False
+    warm_up()
     passes = prepared.passes or ((range(0), "", "llm"),)
     for steps, model, role in passes:
         engine: Engine | None = None
         if steps:
-            print(f"starting {prepared.options.engine} on {model} ...", file=sys.stderr, flush=True)
+            say(f"starting {prepared.options.engine} on {model} ...")
             engine = module.load(model, role, prepared.options.engine_options)
         meter.start()
         display = Display(prepared.num_samples, done, prepared.subset)
@@ -232,12 +232,12 @@ async def _run_one(runner: Runner, prepared: Prepared) -> bool:
             runner.cancel()
             return
         runner.stop()
-        print("stopping: keeping the answers in flight (once more to drop them)", file=sys.stderr, flush=True)
+        say("stopping: keeping the answers in flight (once more to drop them)")
 
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, on_signal)
     try:
-        await runner.run(_works(prepared), prepared.options.out_dir / "telemetry.jsonl")
+        await runner.run(open_works(prepared), prepared.options.out_dir / "telemetry.jsonl")
     except asyncio.CancelledError:
         if not runner.stopping:
             raise
@@ -255,7 +255,7 @@ def _needs_work(prepared: Prepared, paths: ShardPaths) -> bool:
     return prepared.options.retry_rejected and count_rows(paths)[1].total() > 0
 
 
-def _works(prepared: Prepared) -> Iterator[ShardWork]:
+def open_works(prepared: Prepared) -> Iterator[ShardWork]:
     """The shards that need work, opened one after the other."""
     samples = prepared.samples()
     for paths, length in prepared.shards():
@@ -272,7 +272,8 @@ def _works(prepared: Prepared) -> Iterator[ShardWork]:
         yield ShardWork(paths, order, rejected, Journal(paths.retry_journal), prior)
 
 
-def _report(prepared: Prepared, meter: Meter, *, stopped: bool) -> Report:
+def make_report(prepared: Prepared, meter: Meter, *, stopped: bool) -> Report:
+    """Count what the folder holds and check the conservation law: samples = records + rejections."""
     records, rejections, samples, shards = 0, Counter[str](), 0, 0
     for paths, length in prepared.shards():
         if not paths.finished:

@@ -100,6 +100,11 @@ REJECTION_SCHEMA = _with_features(
 )
 
 
+def warm_up() -> None:
+    """Pay for what pyarrow imports on first use (pandas: a second) before the clock runs."""
+    pa.RecordBatch.from_pylist([{"sample_id": ""}], schema=RECORD_SCHEMA)
+
+
 class ShardPaths:
     """Where the files of one shard are."""
 

@@ -9,8 +9,9 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
-from lrs2m_builder.checks import Answer, Check
+from lrs2m_builder.checks import Answer, Check, split_words
 from lrs2m_builder.clip.tokenizer import count_tokens
 from lrs2m_builder.manifest import Manifest
 from lrs2m_builder.recipe import LoadedRecipe, Step
@@ -95,6 +96,7 @@ def _judge(step: Step, sample: Sample, captions: dict[CaptionColumn, str], attem
     answer = Answer(
         text=text,
         raw=attempt.text,
+        words=split_words(text),
         finish_reason=attempt.finish_reason,
         num_tokens=count_tokens(text),
         sample=sample,
@@ -114,7 +116,7 @@ def _request(
     plan: Plan, sample: Sample, number: int, captions: dict[CaptionColumn, str], attempt: int, problem: str
 ) -> Request:
     step = plan.recipe.recipe.steps[number]
-    variables = {**captions, **step.variables(sample, plan.manifest), "problem": problem}
+    variables: dict[str, Any] = {**captions, **step.variables(sample, plan.manifest), "problem": problem}
     return Request(
         sample_id=sample.sample_id,
         step=number,
@@ -136,7 +138,9 @@ def _record(
 ) -> Record:
     recipe = plan.recipe.recipe
     wrote = {step.writes: name for step, (name, _) in zip(recipe.steps, plan.models, strict=True)}
-    sources = {column: wrote.get(column, plan.manifest.texts_from) for column in captions}
+    short_source, long_source = (
+        wrote.get(column, plan.manifest.texts_from) for column in ("caption_short", "caption_long")
+    )
     return Record(
         sample_id=sample.sample_id,
         subset=sample.subset,
@@ -144,8 +148,8 @@ def _record(
         image_path=sample.image_path,
         caption_short=captions["caption_short"],
         caption_long=captions["caption_long"],
-        short_source=sources["caption_short"],
-        long_source=sources["caption_long"],
+        short_source=short_source,
+        long_source=long_source,
         num_tokens_short=count_tokens(captions["caption_short"]),
         num_tokens_long=count_tokens(captions["caption_long"]),
         anchors=sample.anchors,

@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from tqdm import tqdm
 
@@ -19,6 +19,12 @@ LINE_EVERY_S = 15.0  # between lines where no terminal shows a bar
 RECORD_EVERY_S = 5.0  # between lines of telemetry.jsonl
 
 Bound = Literal["engine", "images", "source"]
+
+
+def say(text: str) -> None:
+    """Print a line on standard error, above the progress bar where there is one."""
+    tqdm.write(text, file=sys.stderr)
+    sys.stderr.flush()
 
 
 @dataclass(slots=True)
@@ -34,7 +40,7 @@ class Meter:
     rejections: Counter[str] = field(default_factory=Counter)
     prompt_tokens: int = 0
     tokens: int = 0
-    bound_s: Counter[Bound] = field(default_factory=Counter)
+    bound_s: dict[Bound, float] = field(default_factory=lambda: dict.fromkeys(get_args(Bound), 0.0))
     started: float = field(default_factory=time.monotonic)
 
     def start(self) -> None:
@@ -64,7 +70,8 @@ class Meter:
     def bound_shares(self) -> dict[str, float]:
         """Shares of the time in which the engine, the images and the source bound the speed."""
         total = sum(self.bound_s.values())
-        return {name: round(seconds / total, 3) for name, seconds in self.bound_s.most_common()} if total else {}
+        ranked = sorted(self.bound_s.items(), key=lambda item: -item[1])
+        return {name: round(seconds / total, 3) for name, seconds in ranked} if total else {}
 
 
 class Display:
@@ -90,11 +97,7 @@ class Display:
         self._bar.set_postfix_str(f"{self._rate(meter):.1f} captions/s, {meter.rejections.total()} rejected")
         if not self._is_terminal and time.monotonic() - self._last_line >= LINE_EVERY_S:
             self._last_line = time.monotonic()
-            self.line(self._sentence(meter))
-
-    def line(self, text: str) -> None:
-        """Print a line beside the bar."""
-        tqdm.write(text, file=sys.stderr)
+            say(self._sentence(meter))
 
     def close(self) -> None:
         """Leave the last state on the screen."""

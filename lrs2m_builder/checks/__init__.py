@@ -1,7 +1,7 @@
 """What a caption must satisfy: pure functions, each with its reason name (docs/checks.md lists them)."""
 
-from lrs2m_builder.checks.base import Answer, Check, Level, override_levels, parse_levels
-from lrs2m_builder.checks.form import CLIP_LONG, CLIP_SHORT, CUT_OFF, EMPTY, REPETITION, clip_budget, word_range, words
+from lrs2m_builder.checks.base import Answer, Check, Level, override_levels, parse_levels, split_words
+from lrs2m_builder.checks.form import CLIP_LONG, CLIP_SHORT, CUT_OFF, EMPTY, REPETITION, clip_budget, word_range
 from lrs2m_builder.checks.voice import HINT_LEAK, PREAMBLE, REFUSAL
 
 __all__ = [
@@ -19,6 +19,6 @@ __all__ = [
     "clip_budget",
     "override_levels",
     "parse_levels",
+    "split_words",
     "word_range",
-    "words",
 ]

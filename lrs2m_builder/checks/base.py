@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Literal, cast, get_args
@@ -11,6 +12,13 @@ from lrs2m_builder.schema import Sample
 
 Level = Literal["error", "warn", "off"]
 
+_WORD = re.compile(r"[^\W_]+(?:['’.-][^\W_]+)*")
+
+
+def split_words(text: str) -> tuple[str, ...]:
+    """The words of a text; a hyphenated word, a contraction and a decimal number are one word each."""
+    return tuple(_WORD.findall(text))
+
 
 @dataclass(frozen=True, slots=True)
 class Answer:
@@ -19,12 +27,14 @@ class Answer:
     Attributes:
         text: the normalised answer, as it would be stored.
         raw: the answer as it came, with its line breaks.
+        words: of `text`, see `split_words`.
         num_tokens: CLIP tokens of `text`, with the two special ones.
         source: the text the answer was made from, where the step rewrites one; else "".
     """
 
     text: str
     raw: str
+    words: tuple[str, ...]
     finish_reason: str
     num_tokens: int
     sample: Sample

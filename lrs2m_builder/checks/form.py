@@ -4,23 +4,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 
 from lrs2m_builder.checks.base import Answer, Check
 
 CLIP_LONG = 248  # context length after knowledge-preserved stretching (paper, section IV-A)
 CLIP_SHORT = 77
 
-_WORD = re.compile(r"[^\W_]+(?:['’.-][^\W_]+)*")
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
 
-def words(text: str) -> list[str]:
-    """The words of a text; a hyphenated word, a contraction and a decimal number are one word each."""
-    return _WORD.findall(text)
-
-
 def _empty(answer: Answer) -> str | None:
-    return None if words(answer.text) else "The answer was empty. Write the text that was asked for."
+    return None if answer.words else "The answer was empty. Write the text that was asked for."
 
 
 def _cut_off(answer: Answer) -> str | None:
@@ -29,19 +24,18 @@ def _cut_off(answer: Answer) -> str | None:
     return None
 
 
-def repeated_share(text: str, size: int = 4) -> float:
-    """Share of a text's runs of `size` words that have occurred before in it: 0 none, near 1 a loop."""
-    tokens = [word.lower() for word in words(text)]
+def repeated_share(tokens: Sequence[str], size: int = 4) -> float:
+    """Share of the runs of `size` tokens that have occurred before among them: 0 none, near 1 a loop."""
     grams = [tuple(tokens[i : i + size]) for i in range(len(tokens) - size + 1)]
     return 1 - len(set(grams)) / len(grams) if grams else 0.0
 
 
 def _repetition(answer: Answer) -> str | None:
-    sentences = Counter(s.casefold() for s in _SENTENCE_END.split(answer.text) if len(words(s)) >= 4)
+    sentences = Counter(s.casefold() for s in _SENTENCE_END.split(answer.text) if s.count(" ") >= 3)
     said_again = [sentence for sentence, count in sentences.items() if count >= 3]
-    tokens = [word.lower() for word in words(answer.text)]
+    tokens = [word.lower() for word in answer.words]
     stuttering = any(len(set(tokens[i : i + 6])) == 1 for i in range(len(tokens) - 5))
-    if said_again or stuttering or (len(tokens) >= 20 and repeated_share(answer.text) > 0.3):
+    if said_again or stuttering or (len(tokens) >= 20 and repeated_share(tokens) > 0.3):
         return "The answer repeated itself. Say each thing once."
     return None
 
@@ -50,7 +44,7 @@ def word_range(low: int, high: int) -> Check:
     """The answer has at least `low` and at most `high` words."""
 
     def find(answer: Answer) -> str | None:
-        count = len(words(answer.text))
+        count = len(answer.words)
         if low <= count <= high:
             return None
         return f"The answer had {count} words. Write between {low} and {high} words."

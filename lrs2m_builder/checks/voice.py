@@ -15,7 +15,7 @@ _REFUSAL = re.compile(
     | \b(?:i|we)\s+(?:can\s?not|can{_APOSTROPHE}t|could\s?not|could\s?n{_APOSTROPHE}t|am\s+unable|are\s+unable
         |am\s+not\s+able|are\s+not\s+able|do\s+not\s+have|do\s?n{_APOSTROPHE}t\s+have|will\s+not\s+be\s+able)\b
     | \bi{_APOSTROPHE}m\s+(?:unable|not\s+able|not\s+allowed|just\s+an?\s+ai)\b
-    | \b(?:as|i\s+am|i{_APOSTROPHE}m)\s+an?\s+(?:ai|artificial\s+intelligence|language\s+model|large\s+language\s+model)\b
+    | \b(?:as|i\s+am|i{_APOSTROPHE}m)\s+an?\s+(?:ai|artificial\s+intelligence|(?:large\s+)?language\s+model)\b
     | \b(?:no|without\s+an?)\s+image\s+(?:was|is|has\s+been)\s+(?:provided|attached|given|shared|uploaded)\b
     | \b(?:please|kindly|could\s+you|can\s+you)\s+(?:please\s+)?(?:provide|upload|share|attach|send)\b
     | \b(?:image|picture|photo)\s+(?:could\s+not|cannot|can{_APOSTROPHE}t|failed\s+to)\s+(?:be\s+)?

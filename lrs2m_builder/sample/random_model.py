@@ -11,6 +11,7 @@ import json
 from pathlib import Path
 
 from lrs2m_builder.errors import MissingExtraError
+from lrs2m_builder.shipped import shipped_dir
 
 SPECIAL_TOKENS = (
     "<|endoftext|>",
@@ -70,10 +71,12 @@ def make_random_model(out_dir: Path, *, seed: int = 0, min_side: int = 56, max_s
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = decoders.ByteLevel()
+    # Trained on the prompts too, so that they come to about as many tokens as with a real tokenizer.
+    prompts = (path.read_text(encoding="utf-8") for path in sorted(shipped_dir("prompts").iterdir()))
     bpe.train_from_iterator(
-        CORPUS,
+        [*CORPUS, *prompts],
         trainers.BpeTrainer(
-            vocab_size=512,
+            vocab_size=1024,
             min_frequency=1,
             special_tokens=list(SPECIAL_TOKENS),
             initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
