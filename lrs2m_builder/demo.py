@@ -59,7 +59,8 @@ def demo(out_dir: Path) -> None:
     print(f"datasets reads {rows.num_rows} rows; columns: {', '.join(rows.column_names)}\n")
     for row in rows.select(range(min(NUM_SHOWN, rows.num_rows))):
         image = row["image"]
-        print(f"{row['sample_id']}  {image.mode} {image.width} x {image.height}  checks that warned: {row['warnings']}")
+        size = f"{image.mode} {image.width} x {image.height}"
+        print(f"{row['sample_id']}  {size}  checks that warned: {row['warnings']}")
         print(f"  short ({row['num_tokens_short']} tokens): {row['caption_short']}")
         print(
             textwrap.fill(
@@ -72,5 +73,6 @@ def demo(out_dir: Path) -> None:
     print(
         "\nThe long texts are random: the model was made a moment ago and has learned nothing. The images, the engine,\n"
         "the checks and the Parquet files are real. With a real model:\n"
-        "  lrs2m build --recipe short_to_long --source ucmerced --data-dir DIR --out OUT --model Qwen/Qwen2-VL-7B-Instruct"
+        "  lrs2m build --recipe short_to_long --source ucmerced --data-dir DIR --out OUT \\\n"
+        "              --model Qwen/Qwen2-VL-7B-Instruct"
     )

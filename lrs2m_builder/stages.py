@@ -116,7 +116,8 @@ def _request(
     plan: Plan, sample: Sample, number: int, captions: dict[CaptionColumn, str], attempt: int, problem: str
 ) -> Request:
     step = plan.recipe.recipe.steps[number]
-    variables: dict[str, Any] = {**captions, **step.variables(sample, plan.manifest), "problem": problem}
+    given: dict[str, Any] = {str(column): text for column, text in captions.items()}
+    variables = {**given, **step.variables(sample, plan.manifest), "problem": problem}
     return Request(
         sample_id=sample.sample_id,
         step=number,

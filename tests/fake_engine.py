@@ -1,0 +1,106 @@
+"""A scripted engine, in the place of `lrs2m_builder.engines.<name>`: it keeps what it was asked.
+
+Its answers follow from the request's seed alone, so that two runs can be compared byte for byte. Run as a program it
+is the real command line with this engine behind it, so that a test can kill a real process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from lrs2m_builder.schema import Completion, Request, Role
+
+WORDS = ("roof", "road", "tree", "field", "river", "car", "grey", "green", "white", "long", "narrow", "small", "left")
+PERFORMANCE_OPTIONS = {"max_in_flight"}
+
+Script = Callable[[Request], Completion]
+
+
+def good_text(seed: int) -> str:
+    """Eighty words in sentences of ten, none of them repeated."""
+    random_ = random.Random(seed)
+    return " ".join("The " + " ".join(random_.sample(WORDS, 9)) + f"{index}." for index in range(8))
+
+
+def mixed_script(request: Request) -> Completion:
+    """Refuses a fifth of what it is asked, by seed; the rest is good."""
+    text = "I'm sorry, but I cannot help with that." if request.seed % 5 == 0 else good_text(request.seed)
+    return Completion(text, "stop", num_prompt_tokens=10, num_tokens=20)
+
+
+class FakeEngine:
+    """Answers after a short while, so that many requests are in flight at once."""
+
+    name = "fake"
+    revision = "1"
+
+    def __init__(self, model: str, script: Script, log: Path | None, delay_s: float, max_in_flight: int) -> None:
+        self.model = model
+        self.max_in_flight = max_in_flight
+        self.requests: list[Request] = []
+        self.images: list[Image.Image | None] = []
+        self._script, self._delay_s = script, delay_s
+        self._log = log.open("a") if log else None
+
+    def image_size(self, width: int, height: int) -> tuple[int, int]:
+        return 32, 32
+
+    async def generate(self, request: Request, image: Image.Image | None) -> Completion:
+        self.requests.append(request)
+        self.images.append(image)
+        if self._log:
+            print(request.request_id, file=self._log, flush=True)
+        await asyncio.sleep(self._delay_s * (0.5 + random.random()))
+        return self._script(request)
+
+    def close(self) -> None:
+        if self._log:
+            self._log.close()
+
+
+class FakeModule:
+    """The contract of an engine module."""
+
+    PERFORMANCE_OPTIONS = PERFORMANCE_OPTIONS
+
+    def __init__(self, script: Script = mixed_script, log: Path | None = None, delay_s: float = 0.0) -> None:
+        self.script, self.log, self.delay_s = script, log, delay_s
+        self.engines: list[FakeEngine] = []
+
+    def find(self, model: str, options: Mapping[str, Any]) -> tuple[str, str]:
+        return model, "1"
+
+    def load(self, model: str, role: Role, options: Mapping[str, Any]) -> FakeEngine:
+        engine = FakeEngine(model, self.script, self.log, self.delay_s, options.get("max_in_flight", 8))
+        self.engines.append(engine)
+        return engine
+
+    def preview(self, model: str, role: Role, options: Mapping[str, Any]) -> Any:
+        raise NotImplementedError
+
+    @property
+    def requests(self) -> list[Request]:
+        """All that was asked, of every engine that was started."""
+        return [request for engine in self.engines for request in engine.requests]
+
+
+def main() -> None:
+    """The command line with this engine; LRS2M_FAKE_LOG and LRS2M_FAKE_DELAY_S set it up."""
+    import lrs2m_builder.cli as cli
+
+    module = FakeModule(log=Path(os.environ["LRS2M_FAKE_LOG"]), delay_s=float(os.environ["LRS2M_FAKE_DELAY_S"]))
+    cli.engine_module = lambda name: module  # type: ignore[assignment]
+    sys.argv[0] = "lrs2m"
+    cli.main()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,148 @@
+"""The project keeps its own rules: imports point down, commands are documented, the wheel works alone."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.toy import ROOT, make_source
+
+PACKAGE = ROOT / "lrs2m_builder"
+# Higher layers may import lower ones and their own, never the other way.
+LAYERS = [
+    {"cli"},
+    {"demo", "preview", "survey", "build"},
+    {"runner", "sample"},
+    {"stages", "telemetry"},
+    {"clip", "evals"},
+    {"sources", "engines", "recipe"},
+    {"manifest", "prompt"},
+    {"checks", "images", "shards", "journal", "provenance"},
+    {"files", "shipped", "text"},
+    {"schema", "errors", "__init__"},
+]
+# May be imported only where they are needed: module of the package -> packages.
+HEAVY = {
+    "vllm": {"engines/vllm.py"},
+    "qwen_vl_utils": {"engines/chat.py"},
+    "transformers": {"engines/chat.py", "sample/random_model.py"},
+    "torch": {"sample/random_model.py"},
+    "huggingface_hub": {"engines/model_files.py"},
+    "datasets": {"demo.py"},
+    "psutil": {"engines/reaper.py"},
+}
+
+
+def imports(path: Path) -> set[str]:
+    """Dotted names of all modules that a file imports, anywhere in it."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+def layer_of(module: str) -> int:
+    return next(number for number, names in enumerate(LAYERS) if module in names)
+
+
+def package_files() -> list[Path]:
+    return sorted(path for path in PACKAGE.rglob("*.py") if "shipped" not in path.parts)
+
+
+@pytest.mark.parametrize("path", package_files(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_imports_point_down(path: Path) -> None:
+    parts = path.relative_to(PACKAGE).with_suffix("").parts
+    for name in imports(path):
+        if not name.startswith("lrs2m_builder."):
+            continue
+        target = name.split(".")[1]
+        if target != parts[0]:
+            assert layer_of(target) >= layer_of(parts[0]), f"{path.name} imports {name}"
+
+
+@pytest.mark.parametrize("path", package_files(), ids=lambda path: str(path.relative_to(PACKAGE)))
+def test_heavy_packages_are_imported_in_one_place(path: Path) -> None:
+    here = str(path.relative_to(PACKAGE))
+    for name in imports(path):
+        package = name.split(".")[0]
+        assert package not in HEAVY or here in HEAVY[package], f"{here} imports {name}"
+
+
+def test_every_flag_of_every_command_has_help_and_is_in_the_docs() -> None:
+    import typer.main
+
+    from lrs2m_builder.cli import app
+
+    docs = (ROOT / "docs" / "cli.md").read_text()
+    missing = []
+    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+        for parameter in command.params:
+            flag = next((o for o in parameter.opts if o.startswith("--")), None)
+            if flag in {None, "--help"}:
+                continue
+            if not parameter.help or f"`{flag}" not in docs.split(f"## lrs2m {name}")[1].split("\n## ")[0]:
+                missing.append(f"{name} {flag}")
+    assert not missing
+
+
+def test_every_check_is_documented() -> None:
+    import lrs2m_builder.checks as checks
+
+    docs = (ROOT / "docs" / "checks.md").read_text()
+    named = [value.name for value in vars(checks).values() if isinstance(value, checks.Check)]
+    named += [checks.word_range(1, 2).name, checks.clip_budget(77).name]
+    assert named and not [name for name in named if f"`{name}`" not in docs]
+
+
+def test_every_reason_of_an_unusable_image_is_documented() -> None:
+    docs = (ROOT / "docs" / "checks.md").read_text()
+    reasons = set()
+    for path in package_files():
+        reasons |= set(re.findall(r'SampleError\(\s*"(\w+)"', path.read_text()))
+    assert reasons and not [reason for reason in sorted(reasons) if f"`{reason}`" not in docs]
+
+
+def test_no_file_names_a_package_registry() -> None:
+    listed = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.split()
+    lock_files = [name for name in listed if name.startswith("requirements/")]
+    assert not [name for name in lock_files if "://" in (ROOT / name).read_text()]
+
+
+def test_the_wheel_installed_alone_builds_outside_the_checkout(tmp_path: Path) -> None:
+    """Only the base dependencies: the plan of a build is made, and what is missing for vLLM is said."""
+    build = [sys.executable, "-m", "build", "--wheel", "--installer", "uv", "--outdir", str(tmp_path), str(ROOT)]
+    subprocess.run(build, check=True, capture_output=True, timeout=300)
+    wheel = next(tmp_path.glob("*.whl"))
+    names = zipfile.ZipFile(wheel).namelist()
+    assert "lrs2m_builder/shipped/recipes/short_to_long.py" in names
+    assert "lrs2m_builder/clip/bpe_merges.txt.gz" in names
+    uv = [sys.executable, "-m", "uv"]
+    python = tmp_path / "venv" / "bin" / "python"
+    subprocess.run([*uv, "venv", "--python", sys.executable, str(tmp_path / "venv")], check=True, capture_output=True)
+    subprocess.run(
+        [*uv, "pip", "install", "--python", str(python), str(wheel)], check=True, capture_output=True, timeout=300
+    )
+    source = make_source(tmp_path / "data", 5)
+    model = tmp_path / "model"
+    model.mkdir()
+    (model / "config.json").write_text("{}")
+    command = [str(tmp_path / "venv" / "bin" / "lrs2m"), "build", "--recipe", "short_to_long", "--source", str(source)]
+    command += ["--data-dir", str(source.parent), "--out", str(tmp_path / "out"), "--model", str(model)]
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    run = {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True, "timeout": 120}
+    plan = subprocess.run([*command, "--dry-run"], check=False, **run)  # type: ignore[call-overload]
+    assert plan.returncode == 0, plan.stderr
+    assert "toy: 5 samples of 5 images" in plan.stdout
+    result = subprocess.run(command, check=False, **run)  # type: ignore[call-overload]
+    assert result.returncode == 2
+    assert "pip install 'lrs2m-builder[vllm]'" in result.stderr.strip().splitlines()[-1]

@@ -1,0 +1,170 @@
+"""Token ids are those of open_clip, and a normalised caption has the same ids for every CLIP tokenizer."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from lrs2m_builder.clip import tokenizer
+from lrs2m_builder.clip.tokenizer import END_OF_TEXT, MERGES_PATH, START_OF_TEXT, count_tokens, encode, encode_batch
+from lrs2m_builder.text import normalise_caption
+
+TRICKY = [
+    "",
+    " \t\r\n ",
+    "“Two” planes – the pilot’s and the crew‘s — parked…",
+    "roads &amp; houses",
+    "roads &amp;amp; houses &lt;b&gt; &#39;x&#39; &nbsp;y",
+    "ｆｕｌｌ－ｗｉｄｔｈ １２３！",
+    "a harbor 🚢🚢 by 中文 and हिन्दी text",
+    "cafÃ© roof, the riverâ€™s bank, 30Â° tilt",
+    "bell\x07 null\x00 escape\x1b[0m vertical\x0btab form\x0cfeed nel\x85 group\x1dend",
+    "the scene <end_of_text> goes on <start_of_text> and on",
+    "<END_OF_TEXT> <|endoftext|> <|startoftext|> <end_of_text",
+    "it'S 'ſ 'ſtreet İstanbul ΟΔΟΣ Straße ẞ ﬁeld",
+    "x" * 3000,
+    "supercalifragilistic" * 40 + " end",
+    "12.5 1,000,000 ½ ² ٣ Ⅷ",
+    "zero\u200bwidth soft\u00adhyphen \ufeffbom no\xa0break ideographic\u3000space line\u2028break",
+    "e\u0301 combining, lone surrogate \ud83d here",
+    "'s't're've'm'll'd",
+    "...!!!???---___***",
+]
+
+
+def read_captions(data: Path) -> list[str]:
+    """Every distinct caption of the real data, as it stands in its file."""
+    captions: list[str] = []
+    for path in [data / "ucm_captions" / "dataset_ucm.json", *sorted(data.glob("sydney_captions/*.json"))]:
+        images = json.loads(path.read_text(encoding="utf-8"))["images"]
+        captions += [sentence["raw"] for image in images for sentence in image["sentences"]]
+    for path in sorted(data.glob("rsicd/textaug/*.jsonl")):
+        for line in path.read_text(encoding="utf-8").splitlines():
+            captions += json.loads(line)["captions"]
+    for path in [*sorted(data.glob("rsitmd/rsitmd_precomp/*caps*.txt")), data / "rs5m" / "rs3_dump.csv"]:
+        captions += path.read_text(encoding="utf-8").splitlines()
+    return list(dict.fromkeys(captions))
+
+
+@pytest.fixture(scope="module")
+def captions(real_data: Path) -> list[str]:
+    captions = read_captions(real_data)
+    assert len(captions) > 50_000
+    return captions
+
+
+@pytest.fixture(scope="module")
+def open_clip_tokenizer() -> Any:
+    from open_clip.tokenizer import SimpleTokenizer
+
+    return SimpleTokenizer()
+
+
+@pytest.fixture(scope="module")
+def transformers_tokenizer(open_clip_tokenizer: Any) -> Any:
+    """The CLIP tokenizer of transformers with CLIP's vocabulary, which open_clip carries in its package."""
+    transformers = pytest.importorskip("transformers")
+    renamed = {"<start_of_text>": "<|startoftext|>", "<end_of_text>": "<|endoftext|>"}
+    vocab = {renamed.get(unit, unit): number for unit, number in open_clip_tokenizer.encoder.items()}
+    return transformers.CLIPTokenizer(vocab=vocab, merges=list(open_clip_tokenizer.bpe_ranks))
+
+
+def open_clip_ids(open_clip_tokenizer: Any, text: str) -> list[int]:
+    return [START_OF_TEXT, *open_clip_tokenizer.encode(text), END_OF_TEXT]
+
+
+def test_ids_equal_open_clip_on_every_real_caption(captions: list[str], open_clip_tokenizer: Any) -> None:
+    differ = [text for text in captions if encode(text) != open_clip_ids(open_clip_tokenizer, text)]
+    assert not differ, f"{len(differ)} of {len(captions)}, first: {differ[:3]}"
+
+
+@pytest.mark.parametrize("text", TRICKY, ids=ascii)
+def test_ids_equal_open_clip_on_tricky_text(text: str, open_clip_tokenizer: Any) -> None:
+    assert encode(text) == open_clip_ids(open_clip_tokenizer, text)
+
+
+def test_count_is_the_number_of_ids(captions: list[str]) -> None:
+    differ = [text for text in [*TRICKY, *captions] if count_tokens(text) != len(encode(text))]
+    assert not differ
+
+
+def test_a_batch_is_cut_as_open_clip_cuts_it(open_clip_tokenizer: Any) -> None:
+    texts = ["a short caption", "a road beside a river " * 30, *TRICKY]
+    theirs = open_clip_tokenizer(texts, context_length=77).tolist()
+    ours = encode_batch(texts, 77)
+    assert [ids + [0] * (77 - len(ids)) for ids in ours] == theirs
+
+
+def test_a_cut_text_keeps_its_beginning_and_ends_with_the_end_token() -> None:
+    text = "a road beside a river " * 30
+    (ids,) = encode_batch([text], 20)
+    assert ids == [*encode(text)[:19], END_OF_TEXT]
+
+
+def test_a_text_of_just_the_context_length_is_not_cut() -> None:
+    text = "tree " * 18
+    assert encode_batch([text], 20) == [encode(text)]
+
+
+def test_shipped_merges_are_those_of_open_clip() -> None:
+    from open_clip.tokenizer import default_bpe
+
+    with gzip.open(default_bpe(), "rt", encoding="utf-8", newline="\n") as file:
+        theirs = file.read().split("\n")[1:48895]
+    with gzip.open(MERGES_PATH, "rt", encoding="utf-8", newline="\n") as file:
+        assert file.read().split("\n")[:-1] == theirs
+
+
+def test_the_word_cache_stays_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tokenizer, "MAX_CACHED_WORDS", 10)
+    cache = tokenizer._word_ids()
+    cache.clear()
+    texts = [f"roof{number} tree{number}" for number in range(50)]
+    before = [encode(text) for text in texts]
+    assert 0 < len(cache) <= 10
+    assert [encode(text) for text in texts] == before
+
+
+def test_normalising_repairs_a_caption() -> None:
+    assert normalise_caption("  “Roads” &amp;amp; cafÃ©s\n <|endoftext|> by\tｔｈｅ sea <END_OF_TEXT>") == (
+        '"Roads" & cafés by the sea'
+    )
+
+
+def test_normalising_twice_changes_nothing(captions: list[str]) -> None:
+    once = [normalise_caption(text) for text in [*TRICKY, *captions]]
+    assert [text for text in once if normalise_caption(text) != text] == []
+
+
+@pytest.mark.xfail(strict=True, reason="one pass of repair leaves something for a second one")
+@pytest.mark.parametrize("text", ["roof\xa0Ã©", "area < 5 ha &#8220;north&#8221;"], ids=ascii)
+def test_normalising_twice_changes_nothing_where_one_repair_uncovers_another(text: str) -> None:
+    once = normalise_caption(text)
+    assert normalise_caption(once) == once
+
+
+def test_a_normalised_caption_holds_no_clip_marker() -> None:
+    texts = ["<end_of_text>", "<|endof<|endoftext|>text|>", "&lt;start_of_text&gt;", "＜end_of_text＞"]
+    ids = [token for text in texts for token in encode(normalise_caption(text))[1:-1]]
+    assert not {START_OF_TEXT, END_OF_TEXT} & set(ids)
+
+
+def test_transformers_gives_the_same_ids_for_every_normalised_caption(
+    captions: list[str], transformers_tokenizer: Any
+) -> None:
+    beyond_case_rules = [text for text in TRICKY if "ſ" not in text]
+    texts = [normalise_caption(text) for text in [*beyond_case_rules, *captions]]
+    theirs = transformers_tokenizer(texts)["input_ids"]
+    differ = [text for text, ids in zip(texts, theirs, strict=True) if ids != encode(text)]
+    assert not differ, f"{len(differ)} of {len(texts)}, first: {differ[:3]}"
+
+
+@pytest.mark.xfail(strict=True, reason="open_clip lower-cases a final sigma and reads 'ſ as 's, transformers does not")
+@pytest.mark.parametrize("text", ["a road sign ΟΔΟΣ", "the river'ſ bank"], ids=ascii)
+def test_transformers_gives_the_same_ids_for_rare_letters(text: str, transformers_tokenizer: Any) -> None:
+    stored = normalise_caption(text)
+    assert transformers_tokenizer(stored)["input_ids"] == encode(stored)
