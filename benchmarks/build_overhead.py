@@ -100,10 +100,13 @@ async def run(engine: Any, arguments: argparse.Namespace, folder: Path, model: P
         ratios.append(ours / ceiling)
         shares = ", ".join(f"{name} {share:.0%}" for name, share in bound.items())
         print(
-            f"turn {turn}: ours {ours:.1f}, ceiling {ceiling:.1f} captions/s, ratio {ours / ceiling:.3f}; bound by {shares}"
+            f"turn {turn}: ours {ours:.1f}, ceiling {ceiling:.1f} captions/s, ratio {ours / ceiling:.3f}; "
+            f"bound by {shares}",
+            flush=True,
         )
     print(
-        f"ratio ours / ceiling: median {statistics.median(ratios):.3f} of {len(ratios)} (min {min(ratios):.3f}, max {max(ratios):.3f})"
+        f"ratio ours / ceiling: median {statistics.median(ratios):.3f} of {len(ratios)} turns "
+        f"(min {min(ratios):.3f}, max {max(ratios):.3f})"
     )
 
 

@@ -71,8 +71,8 @@ def demo(out_dir: Path) -> None:
             )
         )
     print(
-        "\nThe long texts are random: the model was made a moment ago and has learned nothing. The images, the engine,\n"
-        "the checks and the Parquet files are real. With a real model:\n"
+        "\nThe long texts are random: the model was made a moment ago and has learned nothing. The images, the\n"
+        "engine, the checks and the Parquet files are real. With a real model:\n"
         "  lrs2m build --recipe short_to_long --source ucmerced --data-dir DIR --out OUT \\\n"
         "              --model Qwen/Qwen2-VL-7B-Instruct"
     )

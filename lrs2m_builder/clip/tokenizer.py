@@ -52,7 +52,9 @@ class _WordIds(dict[str, tuple[int, ...]]):
         self._special = {"<start_of_text>": (START_OF_TEXT,), "<end_of_text>": (END_OF_TEXT,)}
 
     def __missing__(self, word: str) -> tuple[int, ...]:
-        ids = tuple(chain.from_iterable(self._unit_ids(unit) for unit in _UNITS.findall(word)))
+        units = _UNITS.findall(word)
+        # "field." shares the ids of "field" with every other word that has it.
+        ids = self._unit_ids(word) if units == [word] else tuple(chain.from_iterable(map(self.__getitem__, units)))
         if len(self) >= MAX_CACHED_WORDS:
             self.clear()
         self[word] = ids

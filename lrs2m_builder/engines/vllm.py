@@ -132,6 +132,7 @@ def load(model: str, role: Role, options: Mapping[str, Any]) -> VLLMEngine:
     chat = Chat(files, role, options.get("max_pixels"))
     # Quiet unless asked otherwise: the build has its own progress, and vLLM's errors still come.
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("PYTHONWARNINGS", "ignore::FutureWarning")
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "2")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
@@ -173,6 +174,7 @@ def _engine_arguments(files: ModelFiles, role: Role, options: Mapping[str, Any],
         "max_model_len": min(DEFAULT_MAX_LENGTH, files.max_length or DEFAULT_MAX_LENGTH),
         "enable_log_requests": False,
         "disable_log_stats": True,
+        "use_tqdm_on_load": False,
     }
     if role == "mllm":
         arguments["limit_mm_per_prompt"] = {"image": 1, "video": 0}

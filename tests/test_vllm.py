@@ -1,0 +1,141 @@
+"""The real engine, real images, real processes: vLLM on a tiny random model."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+import yaml
+from datasets import load_dataset
+
+from lrs2m_builder.sample.random_model import make_random_model
+from lrs2m_builder.shipped import find
+from tests.toy import file_bytes, ids, journaled, make_source, rows
+
+pytestmark = pytest.mark.vllm
+
+
+@pytest.fixture(scope="module")
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A random Qwen2-VL."""
+    return make_random_model(tmp_path_factory.mktemp("model"))
+
+
+def command(source: Path | str, data_dir: Path, out: Path, model: Path, *more: str) -> list[str]:
+    """A build with the real engine; random words fail the checks, so they only warn."""
+    arguments = ["build", "--recipe", "short_to_long", "--source", str(source), "--data-dir", str(data_dir)]
+    arguments += ["--out", str(out), "--model", str(model), "--check", "all=warn", "--sampling", "max_tokens=48"]
+    return [sys.executable, "-m", "lrs2m_builder.cli", *arguments, *more]
+
+
+def start(arguments: list[str]) -> subprocess.Popen[str]:
+    """In a process group of its own, as a terminal would."""
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True}
+    return subprocess.Popen(arguments, start_new_session=True, **pipes)
+
+
+def wait_for_answers(out: Path, more_than: int, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + 240
+    while time.monotonic() < deadline and process.poll() is None:
+        if len(journaled(out)) > more_than:
+            return
+        time.sleep(0.02)
+    pytest.fail(f"no answer came: {process.communicate()[0] if process.poll() is not None else 'still starting'}")
+
+
+def test_real_images_are_captioned_killed_stopped_and_finished(real_data: Path, model: Path, tmp_path: Path) -> None:
+    """One build in three lives: SIGKILL, Ctrl-C at the terminal, the end. Nothing is lost, doubled or asked again."""
+    manifest = yaml.safe_load(find("manifests", "ucmerced").read_text())
+    source = tmp_path / "ucmerced.yaml"
+    source.write_text(yaml.safe_dump(manifest))
+    out = tmp_path / "out"
+    arguments = command(source, real_data, out, model, "--limit", "1200", "--shard-size", "150")
+
+    first = start(arguments)
+    wait_for_answers(out, 40, first)
+    family = psutil.Process(first.pid).children(recursive=True)
+    first.kill()
+    first.communicate()
+    _, alive = psutil.wait_procs(family, timeout=30)
+    assert not alive, f"the engine outlived the build: {alive}"
+    kept = journaled(out)
+    finished = file_bytes(out)
+    assert kept or finished
+
+    second = start(arguments)
+    wait_for_answers(out, len(journaled(out)) + 40, second)
+    os.killpg(second.pid, signal.SIGINT)
+    output, _ = second.communicate(timeout=120)
+    assert second.returncode == 130, output
+    assert "Traceback" not in output, output
+
+    third = start([*arguments, "--json"])
+    output, _ = third.communicate(timeout=300)
+    assert third.returncode == 0, output
+    report = json.loads(output.splitlines()[-1])
+    assert report["samples"] == 1200 == report["records"]
+    assert max(Counter(ids(out)).values()) == 1
+    assert all(file_bytes(out)[name] == content for name, content in finished.items())
+    # The last life asked only what the others had not answered.
+    assert report["run"]["requests"] < 1200 - 80
+
+    files = sorted(str(path) for path in (out / "data").rglob("*.parquet"))
+    data = load_dataset("parquet", data_files=files, split="train", cache_dir=str(tmp_path / "cache"))
+    row = data[7]
+    assert row["image"].size == (row["width"], row["height"])
+    assert row["caption_short"] and row["caption_long"] and row["model_revision"].startswith("sha256:")
+    assert row["engine"] == "vllm" and row["license"] and row["num_tokens_long"] > 2
+
+
+def test_a_prompt_too_long_rejects_its_sample_alone(model: Path, tmp_path: Path) -> None:
+    source = make_source(tmp_path, 6)
+    content = json.loads((tmp_path / "dataset.json").read_text())
+    content["images"][2]["sentences"] = [{"raw": "a road beside a field " * 400}]
+    (tmp_path / "dataset.json").write_text(json.dumps(content))
+    arguments = command(source, tmp_path, tmp_path / "out", model, "--engine-option", "max_model_len=512")
+    result = subprocess.run(arguments, capture_output=True, text=True, timeout=240, check=False)
+    assert result.returncode == 0, result.stderr
+    assert [row["reason"] for row in rows(tmp_path / "out", "rejected")] == ["prompt_too_long"]
+    assert len(rows(tmp_path / "out")) == 5
+
+
+def test_a_model_without_images_is_refused_before_it_is_loaded(model: Path, tmp_path: Path) -> None:
+    from transformers import Qwen2Config
+
+    text_only = tmp_path / "text-only"
+    text_only.mkdir()
+    Qwen2Config(architectures=["Qwen2ForCausalLM"]).save_pretrained(text_only)
+    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+        shutil.copy(model / name, text_only)
+    arguments = command(make_source(tmp_path, 2), tmp_path, tmp_path / "out", text_only)
+    result = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == 2
+    assert "takes no images" in result.stderr.strip().splitlines()[-1]
+
+
+def test_an_unknown_engine_option_is_said(model: Path, tmp_path: Path) -> None:
+    arguments = command(make_source(tmp_path, 2), tmp_path, tmp_path / "out", model, "--engine-option", "max_num_seq=3")
+    result = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=False)
+    assert result.returncode == 2
+    assert "--engine-option max_num_seq" in result.stderr.strip().splitlines()[-1]
+
+
+def test_prompts_are_shown_with_image_size_and_tokens(model: Path, tmp_path: Path) -> None:
+    arguments = command(make_source(tmp_path, 3), tmp_path, tmp_path / "out", model, "--show-prompts", "2", "--json")
+    result = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=True)
+    first, second = json.loads(result.stdout)["prompts"]
+    assert first["image_size"] == [84, 56]  # 40 x 30 enlarged to the model's least number of pixels, by 28s
+    # Six image tokens (84/28 * 56/28) stand for the placeholder in the middle of the text.
+    assert "Field number 0" in first["prompt"] and "Field number 1" in second["prompt"]
+    assert first["num_prompt_tokens"] > 100
+    assert not (tmp_path / "out").exists()
