@@ -89,9 +89,8 @@ def main() -> None:
     sample = texts[:: max(1, len(texts) // 5000)]
     for text, encoding in zip(sample, library.encode_batch(sample, add_special_tokens=False), strict=True):
         assert ours.encode(text)[1:-1] == encoding.ids == open_clip.encode(text), text
-    print(
-        f"{len(texts)} texts, {statistics.mean(map(ours.count_tokens, texts)):.1f} tokens each; {len(sample)} compared: same ids"
-    )
+    mean = statistics.mean(map(ours.count_tokens, texts))
+    print(f"{len(texts)} texts, {mean:.1f} tokens each; {len(sample)} compared: same ids")
 
     def count_ours() -> None:
         ours._word_ids().clear()

@@ -15,12 +15,13 @@ from typing import Annotated, Any
 import typer
 
 from lrs2m_builder import __version__
-from lrs2m_builder.build import DEFAULT_MAX_ATTEMPTS, DEFAULT_SHARD_SIZE, BuildOptions, Report, build, prepare
+from lrs2m_builder.build import Report, build
 from lrs2m_builder.checks import parse_levels
 from lrs2m_builder.engines import engine_module
 from lrs2m_builder.engines.base import parse_options
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.manifest import load_manifest
+from lrs2m_builder.prepare import DEFAULT_MAX_ATTEMPTS, DEFAULT_SHARD_SIZE, BuildOptions, prepare
 from lrs2m_builder.preview import dry_run, show_prompts
 from lrs2m_builder.recipe import load_recipe
 from lrs2m_builder.survey import describe, list_sources, survey

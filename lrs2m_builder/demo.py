@@ -5,9 +5,10 @@ from __future__ import annotations
 import textwrap
 from pathlib import Path
 
-from lrs2m_builder.build import BuildOptions, build
+from lrs2m_builder.build import build
 from lrs2m_builder.engines import engine_module
 from lrs2m_builder.errors import MissingExtraError
+from lrs2m_builder.prepare import BuildOptions
 from lrs2m_builder.sample.random_model import make_random_model
 from lrs2m_builder.sample.tiles import draw_tiles
 

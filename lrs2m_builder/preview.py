@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from lrs2m_builder.build import BuildOptions, Prepared
 from lrs2m_builder.engines.base import EngineModule
 from lrs2m_builder.errors import SampleError
 from lrs2m_builder.images import load_rgb
+from lrs2m_builder.prepare import BuildOptions, Prepared
 from lrs2m_builder.schema import Request
 from lrs2m_builder.stages import next_move
 

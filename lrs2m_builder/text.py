@@ -23,7 +23,7 @@ def repair(text: str) -> str:
 def normalise_caption(text: str) -> str:
     """A caption as it is stored: repaired, without CLIP's special tokens, white space collapsed.
 
-    The tokenizers of open_clip and transformers give the same ids for the result (transformers does not
-    repair text itself).
+    The tokenizers of open_clip and transformers give the same ids for the result (transformers does not repair text
+    itself), but for a few letters whose lower case they see differently, such as a Greek final sigma.
     """
     return " ".join(_CLIP_MARKERS.sub(" ", repair(text)).split())

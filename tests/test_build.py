@@ -177,7 +177,7 @@ def test_settings_are_checked_before_an_engine_starts(tmp_path: Path) -> None:
 
 
 def test_no_model_anywhere_is_said(tmp_path: Path) -> None:
-    from lrs2m_builder.build import prepare
+    from lrs2m_builder.prepare import prepare
 
     with pytest.raises(UserError, match="--model"):
         prepare(toy_options(make_source(tmp_path, 2), tmp_path / "out", model=None), FakeModule())

@@ -19,7 +19,7 @@ PACKAGE = ROOT / "lrs2m_builder"
 LAYERS = [
     {"cli"},
     {"demo", "preview", "survey", "build"},
-    {"runner", "sample"},
+    {"prepare", "runner", "sample"},
     {"stages", "telemetry"},
     {"clip", "evals"},
     {"sources", "engines", "recipe"},

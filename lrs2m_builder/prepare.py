@@ -1,0 +1,160 @@
+"""A build before it asks anything: every setting checked, the source read, the plan made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import groupby, islice
+from pathlib import Path
+from typing import Any
+
+from lrs2m_builder.checks import Level
+from lrs2m_builder.engines.base import EngineModule
+from lrs2m_builder.errors import UserError
+from lrs2m_builder.manifest import load_manifest
+from lrs2m_builder.provenance import file_fingerprint
+from lrs2m_builder.recipe import load_recipe
+from lrs2m_builder.schema import Role, Sample
+from lrs2m_builder.shards import ShardPaths
+from lrs2m_builder.sources import Source, open_source, read_samples
+from lrs2m_builder.stages import Plan
+
+DEFAULT_SHARD_SIZE = 2000
+DEFAULT_MAX_ATTEMPTS = 3
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BuildOptions:
+    """What the user asks for.
+
+    Attributes:
+        recipe, source: names of shipped ones or paths to the user's own.
+        model: Hub name or folder; None takes the paper's model for the subset from the manifest.
+        engine_options, sampling: override the engine's and the recipe's.
+        checks: levels by check name; "all" stands for every check not named.
+        limit: number of samples read at most, from the first on.
+        retry_rejected: ask again for what finished shards rejected.
+        restart: set an earlier build in `out_dir` aside and begin anew.
+    """
+
+    recipe: str
+    source: str
+    data_dir: Path
+    out_dir: Path
+    engine: str = "vllm"
+    model: str | None = None
+    engine_options: Mapping[str, Any] = field(default_factory=dict)
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    checks: Mapping[str, Level] = field(default_factory=dict)
+    limit: int | None = None
+    shard_size: int = DEFAULT_SHARD_SIZE
+    max_attempts: int = DEFAULT_MAX_ATTEMPTS
+    seed: int = 0
+    retry_rejected: bool = False
+    restart: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A build whose settings were checked and whose source was read, before any model is asked.
+
+    Attributes:
+        num_samples: of the source, after the limit.
+        passes: runs of steps that share a model, with the role their engine must have.
+        settings: what build.json holds.
+    """
+
+    options: BuildOptions
+    plan: Plan
+    source: Source
+    num_samples: int
+    passes: tuple[tuple[range, str, Role], ...]
+    settings: dict[str, Any]
+
+    @property
+    def subset(self) -> str:
+        """The subset's name, a part of every path and sample id."""
+        return self.plan.manifest.name
+
+    @property
+    def num_shards(self) -> int:
+        """Shards the samples fill."""
+        return -(-self.num_samples // self.options.shard_size)
+
+    def shards(self) -> Iterator[tuple[ShardPaths, int]]:
+        """The shards and how many samples each holds; the source is not read again."""
+        size = self.options.shard_size
+        for index in range(self.num_shards):
+            yield ShardPaths(self.options.out_dir, self.subset, index), min(size, self.num_samples - index * size)
+
+    def samples(self) -> Iterator[Sample]:
+        """The samples, in the order of the source."""
+        return islice(read_samples(self.source), self.options.limit)
+
+
+def prepare(options: BuildOptions, module: EngineModule) -> Prepared:
+    """Check every setting and read the source.
+
+    Raises:
+        UserError: a setting, a file or the model cannot be used.
+    """
+    recipe = load_recipe(options.recipe).with_settings(options.checks, options.sampling)
+    manifest = load_manifest(options.source)
+    source = open_source(manifest, options.data_dir)
+    names = [
+        _model_name(options, manifest.models.mllm if s.role == "mllm" else manifest.models.llm, s.role)
+        for s in recipe.recipe.steps
+    ]
+    models = {name: module.find(name, options.engine_options) for name in dict.fromkeys(names)}
+    plan = Plan(
+        recipe=recipe,
+        manifest=manifest,
+        models=tuple(models[name] for name in names),
+        engine=options.engine,
+        max_attempts=options.max_attempts,
+        seed=options.seed,
+    )
+    ids: set[str] = set()
+    for sample in islice(read_samples(source), options.limit):
+        if sample.sample_id in ids:
+            raise UserError(f"{source.annotations}: sample id {sample.sample_id!r} occurs twice")
+        ids.add(sample.sample_id)
+    if not ids:
+        raise UserError(
+            f"{source.annotations}: no samples" + (f" in split {manifest.split!r}" if manifest.split else "")
+        )
+    passes = []
+    for name, group in groupby(range(len(names)), key=lambda i: names[i]):
+        steps = list(group)
+        roles = {recipe.recipe.steps[i].role for i in steps}
+        role: Role = "mllm" if "mllm" in roles else "llm"
+        passes.append((range(steps[0], steps[-1] + 1), name, role))
+    settings = _settings(options, plan, source, module)
+    return Prepared(options, plan, source, len(ids), tuple(passes), settings)
+
+
+def _model_name(options: BuildOptions, of_paper: str | None, role: Role) -> str:
+    name = options.model or of_paper
+    if not name:
+        raise UserError(f"--model: manifest {options.source} names no {role} model; give one")
+    return name
+
+
+def _settings(options: BuildOptions, plan: Plan, source: Source, module: EngineModule) -> dict[str, Any]:
+    recipe, steps = plan.recipe, plan.recipe.recipe.steps
+    return {
+        "subset": plan.manifest.name,
+        "manifest": plan.manifest.sha256,
+        "annotations": file_fingerprint(source.annotations),
+        "recipe": {"name": f"{recipe.recipe.name}.v{recipe.recipe.version}", "sha256": recipe.sha256},
+        "prompts": {prompt.name: prompt.sha256 for prompt in recipe.prompts},
+        "checks": [{check.name: check.level for check in step.checks} for step in steps],
+        "sampling": [dict(step.sampling) for step in steps],
+        "models": [{"name": name, "revision": revision} for name, revision in plan.models],
+        "engine": options.engine,
+        "engine_options": {k: v for k, v in options.engine_options.items() if k not in module.PERFORMANCE_OPTIONS},
+        "seed": options.seed,
+        "max_attempts": options.max_attempts,
+        "shard_size": options.shard_size,
+        "limit": options.limit,
+    }
