@@ -162,6 +162,9 @@ def sources_command(
     print(f"  images     {result.images} listed, {result.images_found} found")
     print(f"  captions   {result.captions}, {result.captions - result.distinct_captions} repeated within their image")
     print(f"  samples    {result.samples} ({manifest.rows} rows); splits {_pairs(result.splits)}")
+    if result.identical_images["count"]:
+        examples = "; ".join(result.identical_images["examples"])
+        print(f"  identical  {result.identical_images['count']} images, such as {examples}")
     for reason, problem in result.problems.items():
         print(f"  {reason}: {problem['count']}, such as {'; '.join(problem['examples'])}")
 

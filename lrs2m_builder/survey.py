@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ from tqdm import tqdm
 from lrs2m_builder.errors import SampleError
 from lrs2m_builder.images import load_rgb
 from lrs2m_builder.manifest import Manifest, load_manifest
+from lrs2m_builder.provenance import file_fingerprint
 from lrs2m_builder.runner import IMAGE_WORKERS
 from lrs2m_builder.shipped import shipped_names
 from lrs2m_builder.sources import Source, open_source, read_samples
@@ -29,6 +30,7 @@ class Survey:
     Attributes:
         captions, distinct_captions: texts that are not blank, and those left when an image's repeats are dropped.
         samples: rows a build would read.
+        identical_images: images whose file is byte for byte that of an earlier one, with examples.
         problems: images that cannot be used, by reason, with examples.
     """
 
@@ -41,6 +43,7 @@ class Survey:
     distinct_captions: int
     samples: int
     splits: dict[str, int]
+    identical_images: dict[str, Any]
     problems: dict[str, dict[str, Any]]
 
     def as_dict(self) -> dict[str, Any]:
@@ -65,8 +68,13 @@ def survey(manifest: Manifest, data_dir: Path, *, show_progress: bool = False) -
     missing = [row.image_name for row in source.rows if row.image_name not in source.image_paths]
     if missing:
         problems["image_missing"] = missing
-    for name, error in _unreadable(source, show_progress=show_progress):
-        problems.setdefault(error.reason, []).append(f"{name} ({error.detail})")
+    first_with: dict[str, str] = {}
+    identical: list[str] = []
+    for name, result in _read_images(source, show_progress=show_progress):
+        if isinstance(result, SampleError):
+            problems.setdefault(result.reason, []).append(f"{name} ({result.detail})")
+        elif (first := first_with.setdefault(result, name)) != name:
+            identical.append(f"{name} is {first}")
     if without_text := [row.image_name for row, some in zip(source.rows, texts, strict=True) if not some]:
         problems["caption_missing"] = without_text
     return Survey(
@@ -79,22 +87,29 @@ def survey(manifest: Manifest, data_dir: Path, *, show_progress: bool = False) -
         distinct_captions=sum(len(set(some)) for some in texts),
         samples=sum(1 for _ in read_samples(source)),
         splits=dict(Counter(row.split or "(none)" for row in source.rows)),
-        problems={k: {"count": len(v), "examples": v[:NUM_EXAMPLES]} for k, v in sorted(problems.items())},
+        identical_images=_counted(identical),
+        problems={reason: _counted(names) for reason, names in sorted(problems.items())},
     )
 
 
-def _unreadable(source: Source, *, show_progress: bool) -> Iterable[tuple[str, SampleError]]:
-    def check(item: tuple[str, Path]) -> tuple[str, SampleError] | None:
+def _counted(names: list[str]) -> dict[str, Any]:
+    return {"count": len(names), "examples": names[:NUM_EXAMPLES]}
+
+
+def _read_images(source: Source, *, show_progress: bool) -> Iterator[tuple[str, str | SampleError]]:
+    """Decode every image; yield its name with the hash of its file, or with what is wrong with it."""
+
+    def read(item: tuple[str, Path]) -> tuple[str, str | SampleError]:
+        name, path = item
         try:
-            load_rgb(item[1], lambda width, height: (32, 32), source.manifest.bands)
+            load_rgb(path, lambda width, height: (32, 32), source.manifest.bands)
         except SampleError as error:
-            return item[0], error
-        return None
+            return name, error
+        return name, file_fingerprint(path)["sha256"]
 
     with ThreadPoolExecutor(IMAGE_WORKERS) as pool:
-        results = pool.map(check, source.image_paths.items())
-        bar = tqdm(results, total=len(source.image_paths), desc="images", unit="image", disable=not show_progress)
-        return [result for result in bar if result is not None]
+        results = pool.map(read, source.image_paths.items())
+        yield from tqdm(results, total=len(source.image_paths), desc="images", unit="image", disable=not show_progress)
 
 
 def describe(manifest: Manifest) -> list[str]:
