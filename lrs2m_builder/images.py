@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
 from lrs2m_builder.errors import SampleError
@@ -44,6 +44,16 @@ _DAMAGED = (OSError, ValueError, SyntaxError, OverflowError, TypeError, EOFError
 _EXIF_ORIENTATION = 0x0112
 _TIFF_BITS_PER_SAMPLE = 258
 _TIFF_SAMPLES_PER_PIXEL = 277
+_TIFF_GDAL_NODATA = 42113
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
 _one_large_image = threading.Lock()
 
 # The size of an image is checked here, against MAX_PIXELS, with a reason; Pillow's own guard would only warn.
@@ -84,23 +94,28 @@ def load_rgb(path: Path, target_size: TargetSize | None = None, bands: Bands | N
     """
     with _opened(path) as image:
         if image is None or not _is_plain(image, bands):
-            return _resized(_read_raster(path, target_size, bands), target_size)
+            return _read_raster(path, target_size, bands, _orientation(image))
         with _bounded(path, *image.size):
-            if target_size and image.format in {"JPEG", "MPO"}:
-                # The decoder shrinks by 2, 4 or 8 while it decodes, never below the wanted size: 0.34 ms instead of
-                # 0.91 for 256 -> 112 pixels, 41 dB (median over UC Merced) from a resize of the full picture.
-                width, height = target_size(*_upright_size(image))
-                image.draft(None, (height, width) if _is_turned(image) else (width, height))
             try:
-                rgb = _to_rgb(_upright(image))
+                if image.format == "PNG":
+                    image.load()  # its orientation may stand behind the pixels, where asking would hide their damage
+                orientation = _orientation(image)
+                size = _upright_size(image.size, orientation)
+                if target_size:
+                    size = target_size(*size)
+                    # A JPEG decoder shrinks by 2, 4 or 8 while it decodes, never below the wanted size: 0.34 ms instead
+                    # of 0.91 for 256 -> 112 pixels, 41 dB (median over UC Merced) from a resize of the full picture.
+                    image.draft(None, _upright_size(size, orientation))
+                return _resized(_upright(_to_rgb(image), orientation), size)
             except _DAMAGED as error:
-                reason = "image_truncated" if "truncat" in str(error).lower() else "image_unreadable"
-                raise SampleError(reason, f"{path}: {error}") from error
-            return _resized(rgb, target_size)
+                raise _damaged(path, error) from error
 
 
-def load_stored(path: Path, bands: Bands | None = None) -> StoredImage:
+def load_stored(path: Path, bands: Bands | None = None, *, verify: bool = True) -> StoredImage:
     """The bytes, size and hash of an image as a dataset row holds it.
+
+    Args:
+        verify: decode the image to see that it is whole; not needed where a model has seen it.
 
     Raises:
         SampleError: the file is missing or is not a usable image.
@@ -109,12 +124,24 @@ def load_stored(path: Path, bands: Bands | None = None) -> StoredImage:
         modes, suffix = _STORED_AS_IS.get(image.format or "", (set(), "")) if image else (set(), "")
         if image and image.mode in modes and (image.format == "MPO" or getattr(image, "n_frames", 1) == 1):
             data = path.read_bytes()
-            return StoredImage(data, suffix, *_upright_size(image), hashlib.sha256(data).hexdigest())
+            with _bounded(path, *image.size):
+                try:
+                    if verify or (image.format == "PNG" and b"eXIf" in data):
+                        image.load()
+                    orientation = 1 if image.format == "PNG" and b"eXIf" not in data else _orientation(image)
+                except _DAMAGED as error:
+                    raise _damaged(path, error) from error
+            return StoredImage(data, suffix, *_upright_size(image.size, orientation), hashlib.sha256(data).hexdigest())
     rgb = load_rgb(path, bands=bands)
     buffer = io.BytesIO()
     rgb.save(buffer, format="PNG", compress_level=1)
     data = buffer.getvalue()
     return StoredImage(data, ".png", rgb.width, rgb.height, hashlib.sha256(data).hexdigest())
+
+
+def _damaged(path: Path, error: Exception) -> SampleError:
+    reason = "image_truncated" if "truncat" in str(error).lower() else "image_unreadable"
+    return SampleError(reason, f"{path}: {error}")
 
 
 @contextmanager
@@ -153,32 +180,33 @@ def _bounded(path: Path, width: int, height: int) -> Iterator[None]:
 
 
 def _is_plain(image: Image.Image, bands: Bands | None) -> bool:
-    """Whether Pillow's 8-bit decoding is all there is to the image: not so for deep or many-banded TIFFs."""
+    """Whether Pillow's 8-bit decoding is all there is to the image.
+
+    Not so for TIFFs of more than 8 bits, of chosen bands, or with no-data.
+    """
     if not isinstance(image, TiffImageFile):
         return True
     depth = max(image.tag_v2.get(_TIFF_BITS_PER_SAMPLE, (1,)))
     choice = bands is not None and image.tag_v2.get(_TIFF_SAMPLES_PER_PIXEL, 1) > 3
-    return depth <= 8 and image.mode not in _DEEP_MODES and not choice
+    nodata = _TIFF_GDAL_NODATA in image.tag_v2
+    return depth <= 8 and image.mode not in _DEEP_MODES and not choice and not nodata
 
 
-def _orientation(image: Image.Image) -> int:
+def _orientation(image: Image.Image | None) -> int:
+    """The EXIF orientation, 1 to 8; 1 (upright) where there is none or it is damaged."""
     try:
-        return int(image.getexif().get(_EXIF_ORIENTATION, 1))
+        return int(image.getexif().get(_EXIF_ORIENTATION, 1)) if image else 1
     except _DAMAGED:
-        return 1  # damaged EXIF: upright
+        return 1
 
 
-def _is_turned(image: Image.Image) -> bool:
-    return _orientation(image) in {5, 6, 7, 8}
+def _upright_size(size: tuple[int, int], orientation: int) -> tuple[int, int]:
+    return (size[1], size[0]) if orientation >= 5 and orientation in _TURNS else size
 
 
-def _upright_size(image: Image.Image) -> tuple[int, int]:
-    width, height = image.size
-    return (height, width) if _is_turned(image) else (width, height)
-
-
-def _upright(image: Image.Image) -> Image.Image:
-    return ImageOps.exif_transpose(image) if _orientation(image) in range(2, 9) else image
+def _upright(image: Image.Image, orientation: int) -> Image.Image:
+    turn = _TURNS.get(orientation)
+    return image if turn is None else image.transpose(turn)
 
 
 def _to_rgb(image: Image.Image) -> Image.Image:
@@ -195,35 +223,35 @@ def _to_rgb(image: Image.Image) -> Image.Image:
     return image.convert("RGB")
 
 
-def _resized(image: Image.Image, target_size: TargetSize | None) -> Image.Image:
-    size = target_size(*image.size) if target_size else image.size
+def _resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return image if size == image.size else image.resize(size, Image.Resampling.BICUBIC)
 
 
-def _read_raster(path: Path, target_size: TargetSize | None, bands: Bands | None) -> Image.Image:
-    """Read a GeoTIFF of any depth and number of bands; a large one at about twice the wanted size."""
+def _read_raster(path: Path, target_size: TargetSize | None, bands: Bands | None, orientation: int) -> Image.Image:
+    """Read a GeoTIFF of any depth and number of bands, a large one at about twice the wanted size."""
     import rasterio
-    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+    from rasterio.errors import NodataShadowWarning, NotGeoreferencedWarning, RasterioError
 
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        try:
-            with rasterio.open(path) as raster:
-                width, height, count = raster.width, raster.height, raster.count
-                if np.dtype(raster.dtypes[0]).kind not in "uif":
-                    raise SampleError("image_unsupported", f"{path}: pixels of type {raster.dtypes[0]}")
-                chosen = _choose_bands(path, count, bands)
-                shape = (height, width)
-                if target_size:
-                    wanted_width, wanted_height = target_size(width, height)
-                    shape = (min(height, wanted_height * 2), min(width, wanted_width * 2))
-                with _bounded(path, shape[1], shape[0]):
-                    pixels = raster.read(chosen, out_shape=(len(chosen), *shape), masked=True)
-        except (RasterioError, OSError, ValueError) as error:
-            known = path.suffix.lower() in {".tif", ".tiff", ".jp2"}
-            what = str(error) if known else "not an image in a known format"
-            raise SampleError("image_unreadable", f"{path}: {what}") from error
-    return Image.fromarray(_to_8bit(pixels)).convert("RGB")
+    warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
+    warnings.filterwarnings("ignore", category=NodataShadowWarning)
+    try:
+        with rasterio.open(path) as raster:
+            width, height = raster.width, raster.height
+            if np.dtype(raster.dtypes[0]).kind not in "uif":
+                raise SampleError("image_unsupported", f"{path}: pixels of type {raster.dtypes[0]}")
+            chosen = _choose_bands(path, raster.count, bands)
+            with _bounded(path, width, height):
+                upright = _upright_size((width, height), orientation)
+                size = target_size(*upright) if target_size else upright
+                columns, rows = _upright_size(size, orientation)
+                shape = (min(height, 2 * rows), min(width, 2 * columns))
+                pixels = raster.read(chosen, out_shape=(len(chosen), *shape), masked=True)
+    except (RasterioError, OSError, ValueError) as error:
+        known = path.suffix.lower() in {".tif", ".tiff", ".jp2"}
+        raise SampleError(
+            "image_unreadable", f"{path}: {error if known else 'not an image in a known format'}"
+        ) from error
+    return _resized(_upright(Image.fromarray(_to_8bit(pixels)).convert("RGB"), orientation), size)
 
 
 def _choose_bands(path: Path, count: int, bands: Bands | None) -> list[int]:

@@ -30,6 +30,7 @@ class Journal:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("ab+", buffering=0)
         self._read()
+        self._size = self._file.seek(0, os.SEEK_END)
         self._synced = time.monotonic()
 
     def _read(self) -> None:
@@ -55,9 +56,14 @@ class Journal:
         """
         line = json.dumps(asdict(attempt), ensure_ascii=False).encode() + b"\n"
         with disk_errors(self.path):
-            written = 0
-            while written < len(line):
-                written += self._file.write(line[written:])
+            try:
+                written = 0
+                while written < len(line):
+                    written += self._file.write(line[written:])
+            except OSError:
+                self._file.truncate(self._size)  # half a line would spoil the next one
+                raise
+            self._size += len(line)
             if time.monotonic() - self._synced > SYNC_EVERY_S:
                 os.fsync(self._file.fileno())
                 self._synced = time.monotonic()

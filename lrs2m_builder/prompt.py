@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined, Template, TemplateError, meta
+from jinja2 import Environment, StrictUndefined, Template, TemplateError, meta, nodes
 
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.shipped import find
@@ -42,7 +42,8 @@ class Prompt:
         """
         try:
             text = self.template.render({**variables, IMAGE: _IMAGE_MARK})
-        except TemplateError as error:
+        except Exception as error:
+            # A template may fail in any way that Python can; it is the user's file, not a bug of ours.
             raise UserError(f"prompt {self.name}: {error}") from error
         return tuple(part.strip("\n") for part in text.split(_IMAGE_MARK))
 
@@ -54,13 +55,14 @@ def load_prompt(name: str, beside: Path | None = None) -> Prompt:
         UserError: no such prompt, not a Jinja template, or the image is marked more than once.
     """
     path = find("prompts", name, beside)
-    source = path.read_text(encoding="utf-8")
     try:
-        names = meta.find_undeclared_variables(_environment.parse(source))
+        source = path.read_text(encoding="utf-8")
+        tree = _environment.parse(source)
+        names = meta.find_undeclared_variables(tree)
         template = _environment.from_string(source)
-    except TemplateError as error:
+    except (TemplateError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not a Jinja template: {error}") from error
-    if source.count("{{ image }}") > 1:
+    if sum(node.name == IMAGE for node in tree.find_all(nodes.Name)) > 1:
         raise UserError(f"{path}: {{{{ image }}}} stands more than once; a request has one image")
     return Prompt(
         name=path.stem,

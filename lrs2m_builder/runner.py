@@ -146,8 +146,12 @@ class Runner:
         self.stopping = True
 
     async def _answer(self, work: ShardWork, sample: Sample) -> None:
-        attempts = [*work.prior.get(sample.sample_id, ()), *work.journal.attempts.pop(sample.sample_id, ())]
-        spent = len(work.prior.get(sample.sample_id, ()))
+        prior = work.prior.get(sample.sample_id, ())
+        # A journal that outlived the writing of its shard holds what the shard's rejections hold already.
+        known = {(attempt.step, attempt.attempt) for attempt in prior}
+        journaled = work.journal.attempts.pop(sample.sample_id, ())
+        attempts = [*prior, *(attempt for attempt in journaled if (attempt.step, attempt.attempt) not in known)]
+        spent = len(prior)
         while True:
             move = next_move(self._plan, sample, attempts, spent)
             if not isinstance(move, Request) or move.step not in self._steps:
@@ -211,7 +215,14 @@ class Runner:
             work.journal.close()
             return
         async with self._waiting_shards, self._writing:
-            await asyncio.to_thread(write_shard, work.paths, work.order, work.outcomes, self._plan.manifest.bands)
+            await asyncio.to_thread(
+                write_shard,
+                work.paths,
+                work.order,
+                work.outcomes,
+                self._plan.manifest.bands,
+                verify_images=all(step.role == "llm" for step in self._plan.recipe.recipe.steps),
+            )
             work.journal.remove()
             self._journals.discard(work.journal)
 

@@ -102,7 +102,8 @@ class Attempt:
             step=request.step,
             attempt=request.attempt,
             seed=request.seed,
-            text=completion.text,
+            # Half of a surrogate pair, as some engines cut it, can neither be journaled nor stored.
+            text=completion.text.encode("utf-8", "replace").decode("utf-8"),
             finish_reason=completion.finish_reason,
             num_prompt_tokens=completion.num_prompt_tokens,
             num_tokens=completion.num_tokens,

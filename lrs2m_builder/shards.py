@@ -122,7 +122,12 @@ class ShardPaths:
 
 
 def write_shard(
-    paths: ShardPaths, order: Sequence[str], outcomes: dict[str, Record | Rejection], bands: Bands | None = None
+    paths: ShardPaths,
+    order: Sequence[str],
+    outcomes: dict[str, Record | Rejection],
+    bands: Bands | None = None,
+    *,
+    verify_images: bool = True,
 ) -> tuple[int, int]:
     """Write a shard, and merge it into the one that is there.
 
@@ -130,6 +135,7 @@ def write_shard(
         order: the sample ids of the whole shard, as the source gives them: rows are written in this order.
         outcomes: what became of the samples; one that is missing here is taken from the files that are there.
         bands: of multi-band images, those stored as red, green and blue.
+        verify_images: decode each image to see that it is whole; not needed where a model has seen it.
 
     Returns:
         The numbers of records and of rejections in the shard.
@@ -144,7 +150,7 @@ def write_shard(
     def rows() -> Iterator[dict[str, Any]]:
         old = iter_rows(paths.data) if paths.finished else iter(())
         upcoming = next(old, None)
-        images = _ImageReader(bands)
+        images = _ImageReader(bands, verify=verify_images)
         for sample_id in order:
             if upcoming is not None and upcoming["sample_id"] == sample_id:
                 row, upcoming = upcoming, next(old, None)
@@ -242,8 +248,8 @@ def _write_rows(path: Path, schema: pa.Schema, rows: Iterable[dict[str, Any]]) -
 class _ImageReader:
     """Reads the image of each row, and once only where neighbouring rows share it."""
 
-    def __init__(self, bands: Bands | None) -> None:
-        self._bands = bands
+    def __init__(self, bands: Bands | None, *, verify: bool) -> None:
+        self._bands, self._verify = bands, verify
         self._path: Path | None = None
         self._image: StoredImage | None = None
 
@@ -251,5 +257,5 @@ class _ImageReader:
         if path is None:
             raise SampleError("image_missing", "no file")
         if path != self._path or self._image is None:
-            self._image, self._path = load_stored(path, self._bands), path
+            self._image, self._path = load_stored(path, self._bands, verify=self._verify), path
         return self._image

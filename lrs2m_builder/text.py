@@ -11,6 +11,7 @@ import ftfy
 _NEEDS_REPAIR = re.compile(r"[^\t\n\r\x20-\x25\x27-\x7e]")
 # The markers of the CLIP vocabulary: one of them inside a caption would end or begin it for a tokenizer.
 _CLIP_MARKERS = re.compile(r"<\|?(?:start_?of_?text|end_?of_?text)\|?>", re.IGNORECASE)
+MAX_REPAIRS = 8
 
 
 def repair(text: str) -> str:
@@ -26,4 +27,9 @@ def normalise_caption(text: str) -> str:
     The tokenizers of open_clip and transformers give the same ids for the result (transformers does not repair text
     itself), but for a few letters whose lower case they see differently, such as a Greek final sigma.
     """
-    return " ".join(_CLIP_MARKERS.sub(" ", repair(text)).split())
+    for _ in range(MAX_REPAIRS):
+        better = " ".join(_CLIP_MARKERS.sub(" ", repair(text)).split())
+        if better == text:
+            break
+        text = better  # one repair may lay another open: an entity behind mojibake
+    return text

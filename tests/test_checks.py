@@ -138,7 +138,6 @@ def test_a_check_lets_an_honest_caption_pass(check: Check, text: str) -> None:
     assert check.find(make_answer(text)) is None
 
 
-@pytest.mark.xfail(strict=True, reason="the pattern does not know this wording")
 @pytest.mark.parametrize(
     "text",
     [
@@ -152,7 +151,6 @@ def test_a_refusal_in_other_words_is_found(text: str) -> None:
     assert REFUSAL.find(make_answer(text))
 
 
-@pytest.mark.xfail(strict=True, reason="a comma or hyphen after the word is enough for the pattern")
 @pytest.mark.parametrize("text", ["Great, wide fields stretch to the north.", "Sure-footed paths climb the slope."])
 def test_a_sentence_that_begins_like_a_chat_reply_passes(text: str) -> None:
     assert PREAMBLE.find(make_answer(text)) is None

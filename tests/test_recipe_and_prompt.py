@@ -186,13 +186,11 @@ def test_a_prompt_that_is_no_template_is_refused_when_loaded(tmp_path: Path, sou
         load_recipe(write_recipe(tmp_path, source))
 
 
-@pytest.mark.xfail(strict=True, reason="the marks are counted as they are spelled most often")
 def test_an_image_marked_twice_is_refused_however_it_is_spelled(tmp_path: Path) -> None:
     with pytest.raises(UserError):
         load_recipe(write_recipe(tmp_path, "{{image}} and {{image}}"))
 
 
-@pytest.mark.xfail(strict=True, raises=(TypeError, UnicodeDecodeError), reason="Jinja's own errors alone are expected")
 @pytest.mark.parametrize("source", [b"{{ image }} {{ hints + 1 }}", b"{{ image }} caf\xe9"])
 def test_a_prompt_that_fails_in_another_way_is_the_users_error(tmp_path: Path, source: bytes) -> None:
     path = write_recipe(tmp_path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import random
 import signal
@@ -10,14 +11,16 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import read_json
+from lrs2m_builder.schema import Attempt, Completion
 from tests.fake_engine import FakeModule
-from tests.toy import build_toy, file_bytes, ids, journaled, make_source, start_cli
+from tests.toy import build_toy, file_bytes, ids, journaled, make_source, rows, start_cli
 
 NUM_KILLS = 20
 WINDOW = 8
@@ -74,6 +77,19 @@ def test_a_build_killed_between_its_two_renames_is_mended(tmp_path: Path) -> Non
     next((out / "data").rglob("*.parquet")).unlink()  # as if it died after the rename of the rejected file
     build_toy(source, out)
     assert file_bytes(out) == file_bytes(tmp_path / "whole")
+
+
+def test_a_retry_killed_before_its_journal_went_counts_no_answer_twice(tmp_path: Path) -> None:
+    source, out = make_source(tmp_path / "source", 10), tmp_path / "out"
+    refuse = FakeModule(lambda request: Completion("Sorry.", "stop"))
+    build_toy(source, out, refuse, max_attempts=1)
+    build_toy(source, out, refuse, max_attempts=1, retry_rejected=True)
+    journal = out / "journal" / "toy" / "train-00000.retry.jsonl"
+    attempts = [Attempt(row["sample_id"], **row["attempts"][1]) for row in rows(out, "rejected")]
+    journal.write_text("".join(json.dumps(asdict(attempt)) + "\n" for attempt in attempts))
+    build_toy(source, out, refuse, max_attempts=1)
+    assert {tuple(a["attempt"] for a in row["attempts"]) for row in rows(out, "rejected")} == {(1, 2, 3)}
+    assert not journal.exists()
 
 
 def test_a_finished_build_asks_nothing_when_run_again(tmp_path: Path) -> None:

@@ -155,21 +155,22 @@ def test_no_image_at_all_says_where_was_looked(tmp_path: Path) -> None:
         open_source(toy_manifest(), folder)
 
 
-def test_the_layout_that_finds_most_images_serves_all(tmp_path: Path) -> None:
-    images = ["imgs/1.tif", "images/1.tif", "images/2.tif"]
+@pytest.mark.parametrize(("most", "fewer"), [("imgs", "images"), ("images", "imgs")])
+def test_the_layout_that_finds_most_images_serves_all(tmp_path: Path, most: str, fewer: str) -> None:
+    images = [f"{most}/1.tif", f"{most}/2.tif", f"{fewer}/3.tif"]
     folder = write_source(tmp_path, [entry(f"{n}.tif", "a") for n in (1, 2, 3)], images)
     paths = [sample.image_path for sample in samples_of(folder)]
-    assert paths == [folder / "images" / "1.tif", folder / "images" / "2.tif", None]
+    assert paths == [folder / most / "1.tif", folder / most / "2.tif", None]
 
 
-@pytest.mark.parametrize(
-    "name", ["../secret.tif", "../../secret.tif", "x/../../secret.tif", "imgs/../../secret.tif", "/secret.tif"]
-)
-def test_a_name_never_leads_out_of_the_folder(tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("layout", ["{filename}", "imgs/{filename}"])
+@pytest.mark.parametrize("name", ["../secret.tif", "../../secret.tif", "x/../../secret.tif", "{root}/secret.tif"])
+def test_a_name_never_leads_out_of_the_folder(tmp_path: Path, name: str, layout: str) -> None:
     (tmp_path / "secret.tif").touch()
-    name = name if name[0] != "/" else f"{tmp_path}{name}"
-    folder = write_source(tmp_path / "data", [entry(name, "a"), entry("1.tif", "b")], ["imgs/1.tif"])
-    assert samples_of(folder)[0].image_path is None
+    entries = [entry(name.format(root=tmp_path), "a"), entry("1.tif", "b")]
+    folder = write_source(tmp_path / "data", entries, [layout.format(filename="1.tif")])
+    manifest = toy_manifest(files={"annotations": ["dataset.json"], "images": [layout]})
+    assert [sample.image_path is None for sample in samples_of(folder, manifest)] == [True, False]
 
 
 def test_two_pictures_of_one_name_are_not_chosen_between(tmp_path: Path) -> None:

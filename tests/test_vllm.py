@@ -115,8 +115,11 @@ def test_a_model_without_images_is_refused_before_it_is_loaded(model: Path, tmp_
     text_only = tmp_path / "text-only"
     text_only.mkdir()
     Qwen2Config(architectures=["Qwen2ForCausalLM"]).save_pretrained(text_only)
-    for name in ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja"):
+    for name in ("tokenizer.json", "chat_template.jinja"):
         shutil.copy(model / name, text_only)
+    settings = json.loads((model / "tokenizer_config.json").read_text())
+    del settings["processor_class"]
+    (text_only / "tokenizer_config.json").write_text(json.dumps(settings))
     arguments = command(make_source(tmp_path, 2), tmp_path, tmp_path / "out", text_only)
     result = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=False)
     assert result.returncode == 2

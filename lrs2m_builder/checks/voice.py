@@ -13,12 +13,14 @@ _REFUSAL = re.compile(
     | ^\W*(?:sorry|apologies|my\s+apologies|unfortunately)\b
     | \b(?:i|we)\s+(?:apologi[sz]e|regret)\b
     | \b(?:i|we)\s+(?:can\s?not|can{_APOSTROPHE}t|could\s?not|could\s?n{_APOSTROPHE}t|am\s+unable|are\s+unable
-        |am\s+not\s+able|are\s+not\s+able|do\s+not\s+have|do\s?n{_APOSTROPHE}t\s+have|will\s+not\s+be\s+able)\b
+        |am\s+not\s+able|are\s+not\s+able|do\s+not\s+have|do\s?n{_APOSTROPHE}t\s+have
+        |(?:do\s+not|do\s?n{_APOSTROPHE}t)\s+see\s+an(?:y)?\s+image|will\s+not\s+be\s+able|wo\s?n{_APOSTROPHE}t\s+be\s+able)\b
     | \bi{_APOSTROPHE}m\s+(?:unable|not\s+able|not\s+allowed|just\s+an?\s+ai)\b
     | \b(?:as|i\s+am|i{_APOSTROPHE}m)\s+an?\s+(?:ai|artificial\s+intelligence|(?:large\s+)?language\s+model)\b
-    | \b(?:no|without\s+an?)\s+image\s+(?:was|is|has\s+been)\s+(?:provided|attached|given|shared|uploaded)\b
+    | \b(?:no|without\s+an?)\s+image\s+(?:(?:was|is|has\s+been)\s+)?(?:provided|attached|given|shared|uploaded)\b
     | \b(?:please|kindly|could\s+you|can\s+you)\s+(?:please\s+)?(?:provide|upload|share|attach|send)\b
-    | \b(?:image|picture|photo)\s+(?:could\s+not|cannot|can{_APOSTROPHE}t|failed\s+to)\s+(?:be\s+)?
+    | \b(?:image|picture|photo)\s+
+        (?:could\s+not|cannot|can{_APOSTROPHE}t|did\s+not|did\s?n{_APOSTROPHE}t|failed\s+to)\s+(?:be\s+)?
         (?:loaded|load|displayed|opened|viewed|processed)\b
     """,
     re.IGNORECASE | re.VERBOSE,
@@ -26,7 +28,8 @@ _REFUSAL = re.compile(
 _PREAMBLE = re.compile(
     r"""
     ^\W*(?:
-        (?:sure|certainly|of\s+course|absolutely|okay|ok|alright|great|got\s+it|understood)\s*[,.!:;\-–—]
+        (?:sure|certainly|of\s+course|absolutely|okay|ok|alright|got\s+it|understood)\s*[,.!:;–—]
+      | great\s*(?:[.!:;–—]|,\s*(?:here|i|let|this\s+is)\b)
       | (?:here(?:'s|’s|\s+is|\s+are)|below\s+is|the\s+following\s+is|this\s+is)\s+(?:the|a|an|my|your)\s+
             (?:\w+[\s-]+){0,4}?(?:description|caption|paragraph|summary|text|answer|response)\b
       | (?:(?:long|short|detailed|revised|improved|expanded|image|final|new)\s+)*

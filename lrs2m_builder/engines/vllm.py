@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import gc
+import multiprocessing
 import os
-import signal
-import threading
-from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+import shlex
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
@@ -36,8 +40,6 @@ PERFORMANCE_OPTIONS = {
     "mm_processor_cache_gb",
     "kv_cache_memory_bytes",
 }
-
-T = TypeVar("T")
 
 
 class VLLMEngine:
@@ -85,7 +87,7 @@ class VLLMEngine:
             async for result in self._core.generate(inputs, params, request_id=request.request_id):
                 output = result.outputs[0]
         except self._refused as error:
-            too_long = getattr(error, "parameter", None) == "input_tokens"
+            too_long = getattr(error, "parameter", None) in {"input_tokens", "input_text"}
             raise SampleError("prompt_too_long" if too_long else "request_refused", str(error)) from error
         except self._dead as error:
             raise EngineStoppedError(
@@ -134,6 +136,7 @@ def load(model: str, role: Role, options: Mapping[str, Any]) -> VLLMEngine:
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("PYTHONWARNINGS", "ignore::FutureWarning")
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "2")
+    os.environ.setdefault("VLLM_WORKER_MULTIPROCESSING_METHOD", "spawn")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         from vllm import AsyncEngineArgs
@@ -150,8 +153,8 @@ def load(model: str, role: Role, options: Mapping[str, Any]) -> VLLMEngine:
         )
     reaper = Reaper()
     try:
-        args = AsyncEngineArgs(model=files.path, **arguments)
-        core = _without_interrupts(lambda: AsyncLLM.from_engine_args(args))
+        with _children_in_own_sessions():
+            core = AsyncLLM.from_engine_args(AsyncEngineArgs(model=files.path, **arguments))
     except (RuntimeError, ValueError, OSError, TypeError) as error:
         reaper.stop()
         raise UserError(f"vllm could not start on --model {model}: {' '.join(str(error).split())}") from error
@@ -191,26 +194,21 @@ def _engine_arguments(files: ModelFiles, role: Role, options: Mapping[str, Any],
     return arguments | {key: value for key, value in options.items() if key not in _OWN_OPTIONS}
 
 
-def _without_interrupts(start: Callable[[], T]) -> T:
-    """Run `start` so that the processes it makes never see SIGINT.
+@contextmanager
+def _children_in_own_sessions() -> Iterator[None]:
+    """Let the processes started meanwhile lead sessions of their own, out of reach of a Ctrl-C at the terminal.
 
-    A Ctrl-C at a terminal goes to every process of the group; the engine must go on answering while the build
-    drains. A thread that blocks the signal hands the block down to its children, and this thread stays interruptible.
+    The signal goes to every process of the terminal's group, and an engine that ends on it leaves nothing to drain.
+    multiprocessing offers no hook between fork and exec, but lets the interpreter be chosen: a shell line that calls
+    setsid first.
     """
-    outcome: list[T] = []
-    failure: list[BaseException] = []
-
-    def run() -> None:
-        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    with tempfile.TemporaryDirectory(prefix="lrs2m-") as folder:
+        launcher = Path(folder) / "python"
+        code = "import os, sys; os.setsid(); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+        launcher.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -c {shlex.quote(code)} "$@"\n')
+        launcher.chmod(0o700)
+        multiprocessing.set_executable(str(launcher))
         try:
-            outcome.append(start())
-        except BaseException as error:  # noqa: BLE001 - handed to the waiting thread
-            failure.append(error)
-
-    thread = threading.Thread(target=run, daemon=True, name="engine-start")
-    thread.start()
-    while thread.is_alive():
-        thread.join(timeout=0.2)
-    if failure:
-        raise failure[0]
-    return outcome[0]
+            yield
+        finally:
+            multiprocessing.set_executable(sys.executable)
