@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -26,8 +26,7 @@ class Files(_Model):
 
     Attributes:
         annotations: globs below the data folder; the first that matches is used.
-        images: layouts, each a path below the data folder or a glob with `{filename}`, `{stem}`, and for a
-            numbered archive `{class_name}` and `{index}`. The one layout that finds most images serves all of them.
+        images: layouts (see `sources.resolve.ImageFinder`); the one that finds most images serves all of them.
     """
 
     annotations: tuple[str, ...]
@@ -59,13 +58,22 @@ class Models(_Model):
 
 
 class Manifest(_Model):
-    """One subset. Every key of the YAML file is one of these; an unknown key is refused."""
+    """One subset. Every key of the YAML file is one of these; an unknown key is refused.
+
+    Attributes:
+        options: keyword arguments of the format's `read`, beside the annotation file.
+        rows: one sample a distinct caption of an image, or one an image with all its captions.
+        split: only rows of that split.
+        bands: of multi-band images, those that are red, green and blue, counted from 1.
+        texts_from: what the published texts are called in `short_source` and `long_source`.
+    """
 
     name: Name
     title: str
     format: Name
     files: Files
     numbering: Numbering | None = None
+    options: dict[str, Any] = {}
     rows: Literal["caption", "image"] = "image"
     split: str | None = None
     viewpoint: Viewpoint = "overhead"

@@ -114,15 +114,10 @@ def prepare(options: BuildOptions, module: EngineModule) -> Prepared:
         max_attempts=options.max_attempts,
         seed=options.seed,
     )
-    ids: set[str] = set()
-    for sample in islice(read_samples(source), options.limit):
-        if sample.sample_id in ids:
-            raise UserError(f"{source.annotations}: sample id {sample.sample_id!r} occurs twice")
-        ids.add(sample.sample_id)
-    if not ids:
-        raise UserError(
-            f"{source.annotations}: no samples" + (f" in split {manifest.split!r}" if manifest.split else "")
-        )
+    num_samples = sum(1 for _ in islice(read_samples(source), options.limit))
+    if not num_samples:
+        split = f" in split {manifest.split!r}" if manifest.split else ""
+        raise UserError(f"{source.annotations}: no samples{split}")
     passes = []
     for name, group in groupby(range(len(names)), key=lambda i: names[i]):
         steps = list(group)
@@ -130,7 +125,7 @@ def prepare(options: BuildOptions, module: EngineModule) -> Prepared:
         role: Role = "mllm" if "mllm" in roles else "llm"
         passes.append((range(steps[0], steps[-1] + 1), name, role))
     settings = _settings(options, plan, source, module)
-    return Prepared(options, plan, source, len(ids), tuple(passes), settings)
+    return Prepared(options, plan, source, num_samples, tuple(passes), settings)
 
 
 def _model_name(options: BuildOptions, of_paper: str | None, role: Role) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from lrs2m_builder.engines.base import EngineModule
@@ -16,14 +17,20 @@ from lrs2m_builder.stages import next_move
 def dry_run(prepared: Prepared) -> dict[str, Any]:
     """The plan of a build: counts, shards, steps, and what is already done."""
     options = prepared.options
-    problems = Counter(sample.problem[0] for sample in prepared.samples() if sample.problem)
+    problems: Counter[str] = Counter()
+    images: set[Path] = set()
+    for sample in prepared.samples():
+        if sample.problem:
+            problems[sample.problem[0]] += 1
+        elif sample.image_path:
+            images.add(sample.image_path)
     finished = [length for paths, length in prepared.shards() if paths.finished]
     return {
         "subset": prepared.subset,
         "samples": prepared.num_samples,
         "unusable": dict(sorted(problems.items())),
-        "images": len(prepared.source.image_paths),
-        "image_layout": prepared.source.layout,
+        "images": len(images),
+        "image_layout": prepared.source.images.layout,
         "shards": prepared.num_shards,
         "shards_finished": len(finished),
         "samples_left": prepared.num_samples - sum(finished),

@@ -17,7 +17,7 @@ from lrs2m_builder.manifest import Manifest, load_manifest
 from lrs2m_builder.provenance import file_fingerprint
 from lrs2m_builder.runner import IMAGE_WORKERS
 from lrs2m_builder.shipped import shipped_names
-from lrs2m_builder.sources import Source, open_source, read_samples
+from lrs2m_builder.sources import open_source, read_samples
 from lrs2m_builder.text import normalise_caption
 
 NUM_EXAMPLES = 5
@@ -63,30 +63,39 @@ def survey(manifest: Manifest, data_dir: Path, *, show_progress: bool = False) -
         UserError: a file is missing or broken, or not one image was found.
     """
     source = open_source(manifest, data_dir)
-    texts = [[text for raw in row.captions if (text := normalise_caption(raw))] for row in source.rows]
     problems: dict[str, list[str]] = {}
-    missing = [row.image_name for row in source.rows if row.image_name not in source.image_paths]
-    if missing:
-        problems["image_missing"] = missing
+    paths: dict[str, Path] = {}
+    splits: Counter[str] = Counter()
+    num_captions = num_distinct = 0
+    for row in source.rows():
+        splits[row.split or "(none)"] += 1
+        texts = [text for raw in (*row.captions, row.caption_long) if (text := normalise_caption(raw))]
+        num_captions, num_distinct = num_captions + len(texts), num_distinct + len(set(texts))
+        if not texts:
+            problems.setdefault("caption_missing", []).append(row.image_name)
+        if row.image_name in paths:
+            problems.setdefault("duplicate_row", []).append(row.image_name)
+        elif (path := source.images.find(row.image_name)) is None:
+            problems.setdefault("image_missing", []).append(row.image_name)
+        else:
+            paths[row.image_name] = path
     first_with: dict[str, str] = {}
     identical: list[str] = []
-    for name, result in _read_images(source, show_progress=show_progress):
+    for name, result in _read_images(paths, manifest, show_progress=show_progress):
         if isinstance(result, SampleError):
             problems.setdefault(result.reason, []).append(f"{name} ({result.detail})")
         elif (first := first_with.setdefault(result, name)) != name:
             identical.append(f"{name} is {first}")
-    if without_text := [row.image_name for row, some in zip(source.rows, texts, strict=True) if not some]:
-        problems["caption_missing"] = without_text
     return Survey(
         subset=manifest.name,
         annotations=str(source.annotations),
-        layout=source.layout,
-        images=len(source.rows),
-        images_found=len(source.image_paths),
-        captions=sum(map(len, texts)),
-        distinct_captions=sum(len(set(some)) for some in texts),
+        layout=source.images.layout,
+        images=splits.total(),
+        images_found=len(paths),
+        captions=num_captions,
+        distinct_captions=num_distinct,
         samples=sum(1 for _ in read_samples(source)),
-        splits=dict(Counter(row.split or "(none)" for row in source.rows)),
+        splits=dict(splits),
         identical_images=_counted(identical),
         problems={reason: _counted(names) for reason, names in sorted(problems.items())},
     )
@@ -96,20 +105,22 @@ def _counted(names: list[str]) -> dict[str, Any]:
     return {"count": len(names), "examples": names[:NUM_EXAMPLES]}
 
 
-def _read_images(source: Source, *, show_progress: bool) -> Iterator[tuple[str, str | SampleError]]:
+def _read_images(
+    paths: dict[str, Path], manifest: Manifest, *, show_progress: bool
+) -> Iterator[tuple[str, str | SampleError]]:
     """Decode every image; yield its name with the hash of its file, or with what is wrong with it."""
 
     def read(item: tuple[str, Path]) -> tuple[str, str | SampleError]:
         name, path = item
         try:
-            load_rgb(path, lambda width, height: (32, 32), source.manifest.bands)
+            load_rgb(path, lambda width, height: (32, 32), manifest.bands)
         except SampleError as error:
             return name, error
         return name, file_fingerprint(path)["sha256"]
 
     with ThreadPoolExecutor(IMAGE_WORKERS) as pool:
-        results = pool.map(read, source.image_paths.items())
-        yield from tqdm(results, total=len(source.image_paths), desc="images", unit="image", disable=not show_progress)
+        results = pool.map(read, paths.items())
+        yield from tqdm(results, total=len(paths), desc="images", unit="image", disable=not show_progress)
 
 
 def describe(manifest: Manifest) -> list[str]:

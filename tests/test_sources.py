@@ -136,10 +136,26 @@ def test_a_split_is_chosen_and_a_missing_one_is_accepted(tmp_path: Path) -> None
     assert [sample.image_name for sample in samples_of(folder, toy_manifest(split="test"))] == ["2.tif"]
 
 
-def test_an_image_listed_twice_is_refused(tmp_path: Path) -> None:
+def test_an_image_listed_twice_is_one_sample_and_one_problem(tmp_path: Path) -> None:
     folder = write_source(tmp_path, [entry("1.tif", "a"), entry("1.tif", "b")], ["imgs/1.tif"])
-    with pytest.raises(UserError, match=r"image '1\.tif' is listed more than once"):
-        open_source(toy_manifest(), folder)
+    first, second = samples_of(folder)
+    assert (first.sample_id, first.captions, first.problem) == ("toy/1.tif", ("a",), None)
+    assert second.sample_id == "toy/1.tif~2"
+    assert second.problem is not None and second.problem[0] == "duplicate_row"
+
+
+def test_other_letter_case_is_found_where_one_file_fits(tmp_path: Path) -> None:
+    entries = [entry("One.TIF", "a"), entry("two.tif", "b")]
+    folder = write_source(tmp_path, entries, ["imgs/one.tif", "imgs/TWO.tif", "imgs/Two.tif"])
+    first, second = samples_of(folder)
+    assert first.image_path == folder / "imgs" / "one.tif"
+    assert second.image_path is None
+
+
+def test_an_unknown_option_of_a_format_is_refused(tmp_path: Path) -> None:
+    folder = write_source(tmp_path, [entry("1.tif", "a")], ["imgs/1.tif"])
+    with pytest.raises(UserError, match="karpathy_json has no option 'colour'"):
+        open_source(toy_manifest(options={"colour": 1}), folder)
 
 
 def test_an_image_that_is_not_there_is_a_sample_with_a_problem(tmp_path: Path) -> None:
@@ -225,7 +241,8 @@ def test_real_data_gives_every_row_once_in_a_stable_order(
 ) -> None:
     source = open_source(load_manifest(name), real_data)
     samples = list(read_samples(source))
-    assert (len(source.image_paths), len(samples)) == (num_images, num_samples)
+    assert len({sample.image_path for sample in samples if sample.image_path}) == num_images
+    assert len(samples) == num_samples
     assert sum(sample.problem is None for sample in samples) == num_usable
     assert len({sample.sample_id for sample in samples}) == num_samples
     assert samples == list(read_samples(open_source(load_manifest(name), real_data)))
@@ -237,7 +254,8 @@ def test_real_images_of_either_ucmerced_archive_are_found(
 ) -> None:
     (tmp_path / "dataset.json").symlink_to(real_data / "ucm_captions" / "dataset_ucm.json")
     (tmp_path / Path(images).name).symlink_to(real_data / images)
-    assert len(open_source(load_manifest("ucmerced"), tmp_path).image_paths) == num_images
+    samples = read_samples(open_source(load_manifest("ucmerced"), tmp_path))
+    assert len({sample.image_path for sample in samples if sample.image_path}) == num_images
 
 
 @pytest.mark.parametrize("name", shipped_names("manifests"))

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import pkgutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from lrs2m_builder.errors import UserError
 from lrs2m_builder.manifest import Manifest
 from lrs2m_builder.schema import Sample
 from lrs2m_builder.sources.base import SourceRow
-from lrs2m_builder.sources.resolve import find_annotations, resolve_images
+from lrs2m_builder.sources.resolve import ImageFinder, choose_layout, find_annotations
 from lrs2m_builder.text import normalise_caption
 
 _NOT_FORMATS = {"base", "resolve"}
@@ -21,17 +22,17 @@ _NOT_FORMATS = {"base", "resolve"}
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A subset opened on disk: its rows, and where each image is.
+    """A subset opened on disk.
 
     Attributes:
-        layout: the manifest's image layout that was found in the folder.
+        rows: reads the annotations from the beginning; what it yields is not kept.
+        images: finds the image of a name.
     """
 
     manifest: Manifest
     annotations: Path
-    layout: str
-    rows: tuple[SourceRow, ...]
-    image_paths: dict[str, Path]
+    rows: Callable[[], Iterator[SourceRow]]
+    images: ImageFinder
 
 
 def formats() -> list[str]:
@@ -40,25 +41,28 @@ def formats() -> list[str]:
 
 
 def open_source(manifest: Manifest, data_dir: Path) -> Source:
-    """Read the annotations of a subset and find its images.
+    """Find the annotations and the images of a subset.
 
     Raises:
         UserError: the format is unknown, a file is missing or broken, or not one image was found.
     """
     if manifest.format not in formats():
         raise UserError(f"manifest {manifest.name}: no format {manifest.format!r}; known: {', '.join(formats())}")
-    module = importlib.import_module(f"{__name__}.{manifest.format}")
+    read = importlib.import_module(f"{__name__}.{manifest.format}").read
+    known = list(inspect.signature(read).parameters)[1:]
+    if unknown := sorted(manifest.options.keys() - set(known)):
+        raise UserError(
+            f"manifest {manifest.name}: format {manifest.format} has no option {unknown[0]!r}; "
+            f"known: {', '.join(known) or 'none'}"
+        )
     annotations = find_annotations(manifest, data_dir)
-    rows = tuple(row for row in module.read(annotations) if not manifest.split or row.split == manifest.split)
-    names = list(dict.fromkeys(row.image_name for row in rows))
-    if len(names) < len(rows):
-        twice = next(name for name in names if sum(row.image_name == name for row in rows) > 1)
-        raise UserError(f"{annotations}: image {twice!r} is listed more than once; sample ids must be unique")
-    layout, image_paths = resolve_images(manifest, data_dir, names)
-    if not image_paths:
-        looked = " or ".join(str(data_dir / layout) for layout in manifest.files.images)
-        raise UserError(f"none of the {len(names)} images of {annotations} was found (looked for {looked})")
-    return Source(manifest, annotations, layout, rows, image_paths)
+
+    def rows() -> Iterator[SourceRow]:
+        for row in read(annotations, **manifest.options):
+            if not manifest.split or row.split == manifest.split:
+                yield row
+
+    return Source(manifest, annotations, rows, choose_layout(manifest, data_dir, (row.image_name for row in rows())))
 
 
 def read_samples(source: Source) -> Iterator[Sample]:
@@ -68,21 +72,27 @@ def read_samples(source: Source) -> Iterator[Sample]:
     Table I), `rows: image` one sample an image with all its captions. What cannot be used is yielded too, with
     its problem: a row is never lost silently.
     """
-    for row in source.rows:
+    seen: dict[str, int] = {}
+    for row in source.rows():
         captions = tuple(dict.fromkeys(text for raw in row.captions if (text := normalise_caption(raw))))
+        times = seen[row.image_name] = seen.get(row.image_name, 0) + 1
         groups = [(caption,) for caption in captions] if source.manifest.rows == "caption" else [captions]
         for number, group in enumerate(groups or [()]):
-            yield _sample(source, row, group, number)
+            yield _sample(source, row, group, number, times)
 
 
-def _sample(source: Source, row: SourceRow, captions: tuple[str, ...], number: int) -> Sample:
+def _sample(source: Source, row: SourceRow, captions: tuple[str, ...], number: int, times: int) -> Sample:
     manifest = source.manifest
-    path = source.image_paths.get(row.image_name)
+    path = source.images.find(row.image_name)
+    caption_long = normalise_caption(row.caption_long)
     key = f"{row.image_name}#{number}" if manifest.rows == "caption" else row.image_name
     problem = None
-    if path is None:
-        problem = ("image_missing", f"{row.image_name}: not found as {source.layout}")
-    elif not captions:
+    if times > 1:
+        key = f"{key}~{times}"
+        problem = ("duplicate_row", f"{row.image_name}: listed {times} times in {source.annotations.name}")
+    elif path is None:
+        problem = ("image_missing", f"{row.image_name}: not found as {source.images.layout}")
+    elif not captions and not caption_long:
         problem = ("caption_missing", f"{row.image_name}: no text in {source.annotations.name}")
     return Sample(
         sample_id=f"{manifest.name}/{key}",
@@ -90,6 +100,7 @@ def _sample(source: Source, row: SourceRow, captions: tuple[str, ...], number: i
         image_name=row.image_name,
         image_path=path,
         captions=captions,
+        caption_long=caption_long,
         label=_label(manifest, row.image_name),
         problem=problem,
     )

@@ -7,8 +7,13 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
-    """One image as an annotation file names it, with its texts as they stand there."""
+    """One image as an annotation file names it, with its texts as they stand there.
+
+    Attributes:
+        image_name: unique in its source; a path with "/" where the source has folders.
+    """
 
     image_name: str
     captions: tuple[str, ...] = ()
+    caption_long: str = ""
     split: str = ""

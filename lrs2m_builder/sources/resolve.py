@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable
+from itertools import islice
 from pathlib import Path, PurePosixPath
 
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.manifest import Manifest, Numbering
+
+NUM_TRIED = 5000  # names on which the layouts are compared
 
 
 def find_annotations(manifest: Manifest, data_dir: Path) -> Path:
@@ -28,63 +31,102 @@ def find_annotations(manifest: Manifest, data_dir: Path) -> Path:
     raise UserError(f"{data_dir}: no annotation file of {manifest.name} (looked for {looked}). {manifest.get}")
 
 
-def resolve_images(manifest: Manifest, data_dir: Path, names: Sequence[str]) -> tuple[str, dict[str, Path]]:
-    """Find the image files.
+class ImageFinder:
+    """Finds images by name in one layout of a data folder. A folder is listed once, not once an image.
 
-    Archives of one data set come in several layouts, and a folder may hold parts of two of them; so each
-    layout of the manifest is tried on all names and the one that finds most is used for all.
-
-    Returns:
-        The layout, and the file of every name that has one.
+    Attributes:
+        layout: a path below the data folder, its folders possibly globs, with `{filename}` (the name as the source
+            has it), `{basename}`, `{stem}`, and for a numbered archive `{class_name}` and `{index}`.
     """
-    best: tuple[str, dict[str, Path]] = (manifest.files.images[0], {})
-    for layout in manifest.files.images:
-        find = _finder(layout, data_dir, manifest.numbering)
-        found = {name: path for name in names if (path := find(name))}
-        if len(found) > len(best[1]):
-            best = (layout, found)
-        if len(found) == len(names):
-            break
-    return best
 
+    def __init__(self, layout: str, data_dir: Path, numbering: Numbering | None) -> None:
+        self.layout = layout
+        self._data_dir, self._numbering = data_dir, numbering
+        self._is_glob = any(char in str(PurePosixPath(layout).parent) for char in "*?[")
+        self._usable = numbering is not None or "{class_name}" not in layout
+        self._folders: dict[str, list[_Folder]] = {}
 
-def _finder(layout: str, data_dir: Path, numbering: Numbering | None) -> Callable[[str], Path | None]:
-    """A function from an image's name to its file in one layout. Folders are listed once, not once an image."""
-    listed: dict[str, dict[str, list[Path]]] = {}
-    is_glob = any(char in str(PurePosixPath(layout).parent) for char in "*?[")
-
-    def folder_files(folder: str) -> dict[str, list[Path]]:
-        if folder not in listed:
-            files: dict[str, list[Path]] = {}
-            folders = sorted(data_dir.glob(folder)) if is_glob else [data_dir / folder]
-            for path in (path for each in folders if each.is_dir() for path in sorted(each.iterdir())):
-                files.setdefault(path.name, []).append(path)
-                files.setdefault(path.stem + ".*", []).append(path)
-            listed[folder] = files
-        return listed[folder]
-
-    def find(name: str) -> Path | None:
-        fields = _fields(name, numbering)
-        if fields is None or (numbering is None and "{class_name}" in layout):
+    def find(self, name: str) -> Path | None:
+        """The one file of that name: as it is written, with another extension, or in other letter case."""
+        fields = self._fields(name)
+        if fields is None:
             return None
-        wanted = PurePosixPath(layout.format(**fields))
-        files = folder_files(str(wanted.parent))
-        # The same picture re-encoded (.jpg for .tif) is accepted where the named file is not there.
-        matches = files.get(wanted.name) or files.get(wanted.stem + ".*") or []
-        return matches[0] if len(matches) == 1 else None
+        wanted = PurePosixPath(self.layout.format(**fields))
+        folders = self._listed(str(wanted.parent))
+        for by in (_Folder.exactly, _Folder.any_suffix, _Folder.any_case):
+            matches = [path for folder in folders if (path := by(folder, wanted.name))]
+            if matches:
+                return matches[0] if len(matches) == 1 else None
+        return None
 
-    return find
+    def _listed(self, name: str) -> list[_Folder]:
+        if name not in self._folders:
+            paths = sorted(self._data_dir.glob(name)) if self._is_glob else [self._data_dir / name]
+            self._folders[name] = [_Folder(path) for path in paths if path.is_dir()]
+        return self._folders[name]
+
+    def _fields(self, name: str) -> dict[str, str | int] | None:
+        path = PurePosixPath(name)
+        if not self._usable or path.is_absolute() or ".." in path.parts:
+            return None  # a name may not lead out of the data folder
+        fields: dict[str, str | int] = {"filename": name, "basename": path.name, "stem": path.stem}
+        if self._numbering is not None:
+            number = int(path.stem) - 1 if path.stem.isdecimal() else -1
+            if not 0 <= number < self._numbering.per_class * len(self._numbering.classes):
+                return None
+            fields["class_name"] = self._numbering.classes[number // self._numbering.per_class]
+            fields["index"] = number % self._numbering.per_class
+        return fields
 
 
-def _fields(name: str, numbering: Numbering | None) -> dict[str, str | int] | None:
-    path = PurePosixPath(name)
-    if path.is_absolute() or ".." in path.parts:
-        return None  # a name may not lead out of the data folder
-    fields: dict[str, str | int] = {"filename": name, "stem": path.stem}
-    if numbering is not None:
-        number = int(path.stem) - 1 if path.stem.isdecimal() else -1
-        if not 0 <= number < numbering.per_class * len(numbering.classes):
-            return None
-        fields["class_name"] = numbering.classes[number // numbering.per_class]
-        fields["index"] = number % numbering.per_class
-    return fields
+class _Folder:
+    """The names in a folder; the looser ways to find one are prepared when they are first needed."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._names = {entry.name for entry in path.iterdir()}
+        self._by_stem: dict[str, str | None] | None = None
+        self._by_lower: dict[str, str | None] | None = None
+
+    def exactly(self, name: str) -> Path | None:
+        return self._path / name if name in self._names else None
+
+    def any_suffix(self, name: str) -> Path | None:
+        """The same picture re-encoded (.jpg for .tif); None where two could be meant."""
+        if self._by_stem is None:
+            self._by_stem = _unique((PurePosixPath(name).stem, name) for name in self._names)
+        found = self._by_stem.get(PurePosixPath(name).stem)
+        return self._path / found if found else None
+
+    def any_case(self, name: str) -> Path | None:
+        if self._by_lower is None:
+            self._by_lower = _unique((name.lower(), name) for name in self._names)
+        found = self._by_lower.get(name.lower())
+        return self._path / found if found else None
+
+
+def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str | None]:
+    found: dict[str, str | None] = {}
+    for key, name in pairs:
+        found[key] = None if key in found else name
+    return found
+
+
+def choose_layout(manifest: Manifest, data_dir: Path, names: Iterable[str]) -> ImageFinder:
+    """The layout in which most images are found.
+
+    Archives of one data set come in several layouts, and a folder may hold parts of two of them; so each layout of
+    the manifest is tried on the first names, and the one that finds most is used for all.
+
+    Raises:
+        UserError: not one image was found in any layout.
+    """
+    finders = [ImageFinder(layout, data_dir, manifest.numbering) for layout in manifest.files.images]
+    names, num_names = iter(names), 0
+    while tried := list(islice(names, NUM_TRIED)):
+        num_names += len(tried)
+        counts = [sum(finder.find(name) is not None for name in tried) for finder in finders]
+        if best := max(counts):
+            return finders[counts.index(best)]
+    looked = " or ".join(str(data_dir / layout) for layout in manifest.files.images)
+    raise UserError(f"none of the {num_names} images of {manifest.name} was found (looked for {looked})")

@@ -1,0 +1,69 @@
+"""VHM's list of long texts (VersaD, `list_pretrain.json`): one JSON list of about a gigabyte, so it is streamed.
+
+    [{"image": "<file name>", "source_dataset": "<folder>",
+      "conversations": [{"from": "human", "value": "<image>..."}, {"from": "gpt", "value": "<LONG TEXT>"}]}, ...]
+
+The identity of an image is its folder and its name; the long text is the first turn of `gpt`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import ijson
+
+from lrs2m_builder.errors import UserError
+from lrs2m_builder.sources.base import SourceRow
+
+
+def read(path: Path, source_dataset: Sequence[str] = ()) -> Iterator[SourceRow]:
+    """Yield one row an entry, in the order of the file.
+
+    Args:
+        source_dataset: only the entries of these; letter case and anything but letters and digits are ignored,
+            because the spelling of the folders varies between copies of the list. All of them by default.
+
+    Raises:
+        UserError: the file is not a JSON list (with the byte), an entry is not of this form (with its number), or
+            there is no entry of the wanted data sets (with those that are there).
+    """
+    wanted = {_plain(name) for name in source_dataset}
+    others: set[str] = set()
+    found = False
+    with path.open("rb") as file:
+        if file.read(3) != b"\xef\xbb\xbf":
+            file.seek(0)
+        try:
+            for number, entry in enumerate(ijson.items(file, "item", use_float=True)):
+                row, dataset = _row(path, number, entry)
+                if not wanted or _plain(dataset) in wanted:
+                    found = True
+                    yield row
+                else:
+                    others.add(dataset)
+        except ijson.JSONError as error:
+            raise UserError(f"{path}: near byte {file.tell()}: not JSON: {' '.join(str(error).split())}") from error
+    if not found:
+        of = f" of {' or '.join(source_dataset)}; it has {', '.join(sorted(others)) or 'none'}" if wanted else ""
+        raise UserError(f"{path}: no entries{of}")
+
+
+def _row(path: Path, number: int, entry: Any) -> tuple[SourceRow, str]:
+    image = entry.get("image") if isinstance(entry, dict) else None
+    dataset = entry.get("source_dataset", "") if isinstance(entry, dict) else None
+    if not isinstance(image, str) or not image or not isinstance(dataset, str):
+        raise UserError(f'{path}: entry {number}: no "image" and "source_dataset"; is this VHM\'s list?')
+    turns = entry.get("conversations")
+    if not isinstance(turns, list):
+        raise UserError(f'{path}: entry {number} ({image}): no list "conversations"')
+    answers = (turn.get("value") for turn in turns if isinstance(turn, dict) and turn.get("from") == "gpt")
+    text = next(answers, "")
+    return SourceRow(
+        f"{dataset}/{image}" if dataset else image, caption_long=text if isinstance(text, str) else ""
+    ), dataset
+
+
+def _plain(name: str) -> str:
+    return "".join(char for char in name.casefold() if char.isalnum())
