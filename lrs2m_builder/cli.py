@@ -162,6 +162,11 @@ def sources_command(
     print(f"  images     {result.images} listed, {result.images_found} found")
     print(f"  captions   {result.captions}, {result.captions - result.distinct_captions} repeated within their image")
     print(f"  samples    {result.samples} ({manifest.rows} rows); splits {_pairs(result.splits)}")
+    if result.join:
+        print(f"  join       {result.join['annotations']}: {result.join['matched']} images in both")
+        for where in ("only_in_first", "only_in_second"):
+            found = result.join[where]
+            print(f"             {found['count']} {where.replace('_', ' ')}, such as {'; '.join(found['examples'])}")
     if result.identical_images["count"]:
         examples = "; ".join(result.identical_images["examples"])
         print(f"  identical  {result.identical_images['count']} images, such as {examples}")

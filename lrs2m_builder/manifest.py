@@ -40,6 +40,19 @@ class Numbering(_Model):
     classes: tuple[str, ...]
 
 
+class Join(_Model):
+    """A second annotation file that gives the short texts of the same images, joined by the stem of their names.
+
+    Attributes:
+        texts_from: what its texts are called in `short_source`.
+    """
+
+    format: Name
+    annotations: tuple[str, ...]
+    options: dict[str, Any] = {}
+    texts_from: str
+
+
 class Paper(_Model):
     """What Table I of the paper says of the subset."""
 
@@ -73,6 +86,7 @@ class Manifest(_Model):
     format: Name
     files: Files
     numbering: Numbering | None = None
+    join: Join | None = None
     options: dict[str, Any] = {}
     rows: Literal["caption", "image"] = "image"
     split: str | None = None

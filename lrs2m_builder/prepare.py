@@ -141,6 +141,7 @@ def _settings(options: BuildOptions, plan: Plan, source: Source, module: EngineM
         "subset": plan.manifest.name,
         "manifest": plan.manifest.sha256,
         "annotations": file_fingerprint(source.annotations),
+        "joined": file_fingerprint(source.joined.annotations) if source.joined else None,
         "recipe": {"name": f"{recipe.recipe.name}.v{recipe.recipe.version}", "sha256": recipe.sha256},
         "prompts": {prompt.name: prompt.sha256 for prompt in recipe.prompts},
         "checks": [{check.name: check.level for check in step.checks} for step in steps],

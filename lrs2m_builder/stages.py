@@ -139,9 +139,8 @@ def _record(
 ) -> Record:
     recipe = plan.recipe.recipe
     wrote = {step.writes: name for step, (name, _) in zip(recipe.steps, plan.models, strict=True)}
-    short_source, long_source = (
-        wrote.get(column, plan.manifest.texts_from) for column in ("caption_short", "caption_long")
-    )
+    manifest = plan.manifest
+    short_from = manifest.join.texts_from if manifest.join else manifest.texts_from
     return Record(
         sample_id=sample.sample_id,
         subset=sample.subset,
@@ -149,18 +148,18 @@ def _record(
         image_path=sample.image_path,
         caption_short=captions["caption_short"],
         caption_long=captions["caption_long"],
-        short_source=short_source,
-        long_source=long_source,
+        short_source=wrote.get("caption_short", short_from),
+        long_source=wrote.get("caption_long", manifest.texts_from),
         num_tokens_short=count_tokens(captions["caption_short"]),
         num_tokens_long=count_tokens(captions["caption_long"]),
         anchors=sample.anchors,
         label=sample.label,
-        license=plan.manifest.license,
+        license=manifest.license,
         recipe=f"{recipe.name}.v{recipe.version}",
         prompts=tuple((prompt.name, prompt.sha256) for prompt in plan.recipe.prompts),
         model=" + ".join(dict.fromkeys(name for name, _ in plan.models)),
         model_revision=" + ".join(dict.fromkeys(revision for _, revision in plan.models)),
-        engine=plan.engine,
+        engine=plan.engine if accepted else "",
         seed=accepted[-1].seed if accepted else plan.seed,
         attempts=num_attempts,
         finish_reason=accepted[-1].finish_reason if accepted else "",

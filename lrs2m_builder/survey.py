@@ -17,7 +17,7 @@ from lrs2m_builder.manifest import Manifest, load_manifest
 from lrs2m_builder.provenance import file_fingerprint
 from lrs2m_builder.runner import IMAGE_WORKERS
 from lrs2m_builder.shipped import shipped_names
-from lrs2m_builder.sources import open_source, read_samples
+from lrs2m_builder.sources import Joined, join_key, open_source, read_samples
 from lrs2m_builder.text import normalise_caption
 
 NUM_EXAMPLES = 5
@@ -31,6 +31,7 @@ class Survey:
         captions, distinct_captions: texts that are not blank, and those left when an image's repeats are dropped.
         samples: rows a build would read.
         identical_images: images whose file is byte for byte that of an earlier one, with examples.
+        join: where a second file gives the short texts, how many images both have, and what only one of them has.
         problems: images that cannot be used, by reason, with examples.
     """
 
@@ -44,6 +45,7 @@ class Survey:
     samples: int
     splits: dict[str, int]
     identical_images: dict[str, Any]
+    join: dict[str, Any] | None
     problems: dict[str, dict[str, Any]]
 
     def as_dict(self) -> dict[str, Any]:
@@ -67,10 +69,16 @@ def survey(manifest: Manifest, data_dir: Path, *, show_progress: bool = False) -
     paths: dict[str, Path] = {}
     splits: Counter[str] = Counter()
     num_captions = num_distinct = 0
+    unmatched: list[str] = []
+    matched: set[str] = set()
     for row in source.rows():
         splits[row.split or "(none)"] += 1
         texts = [text for raw in (*row.captions, row.caption_long) if (text := normalise_caption(raw))]
         num_captions, num_distinct = num_captions + len(texts), num_distinct + len(set(texts))
+        if source.joined is not None and row.captions:
+            matched.add(join_key(row.image_name))
+        elif source.joined is not None:
+            unmatched.append(row.image_name)
         if not texts:
             problems.setdefault("caption_missing", []).append(row.image_name)
         if row.image_name in paths:
@@ -97,8 +105,19 @@ def survey(manifest: Manifest, data_dir: Path, *, show_progress: bool = False) -
         samples=sum(1 for _ in read_samples(source)),
         splits=dict(splits),
         identical_images=_counted(identical),
+        join=_join_report(source.joined, matched, unmatched) if source.joined else None,
         problems={reason: _counted(names) for reason, names in sorted(problems.items())},
     )
+
+
+def _join_report(joined: Joined, matched: set[str], unmatched: list[str]) -> dict[str, Any]:
+    only_there = [key for key in joined.captions if key not in matched]
+    return {
+        "annotations": str(joined.annotations),
+        "matched": len(matched),
+        "only_in_first": _counted(unmatched),
+        "only_in_second": _counted(only_there),
+    }
 
 
 def _counted(names: list[str]) -> dict[str, Any]:

@@ -24,7 +24,8 @@ from tests.fake_engine import FakeModule
 from tests.toy import rows
 
 LONG = "The image shows a dense residential area. Houses with red roofs line both sides of a road. Trees stand between."
-VHM_SUBSETS = [name for name in shipped_names("manifests") if load_manifest(name).format == "vhm_json"]
+MANIFESTS = {name: load_manifest(name) for name in shipped_names("manifests")}
+VHM_SUBSETS = [name for name, manifest in MANIFESTS.items() if manifest.format == "vhm_json" and not manifest.join]
 opened: list[str] = []
 watching = False
 

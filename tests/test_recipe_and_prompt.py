@@ -102,12 +102,16 @@ every_shipped_recipe = pytest.mark.parametrize("name", shipped_names("recipes"))
 @every_shipped_recipe
 def test_a_shipped_recipe_loads_under_its_own_name(name: str) -> None:
     recipe = load_recipe(name).recipe
-    assert (recipe.name, len(recipe.steps) > 0) == (name, True)
+    assert recipe.name == name
+    columns = [*recipe.given, *(step.writes for step in recipe.steps)]
+    assert sorted(columns) == ["caption_long", "caption_short"], "each text is given or written, once"
 
 
 @every_shipped_recipe
 def test_the_prompts_of_a_shipped_recipe_hold_what_it_reads(name: str) -> None:
     loaded, sample = load_recipe(name), make_sample()
+    if not loaded.recipe.steps:
+        pytest.skip("a recipe that asks no model has no prompt")
     known = {"captions": sample.captions[0], "caption_long": sample.caption_long, "anchors": sample.anchors[0].name}
     first, *later = ["".join(parts) for parts in render(loaded, sample)]
     assert all(known[need] in first for need in loaded.recipe.reads)

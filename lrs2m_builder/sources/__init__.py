@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
 import pkgutil
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import Any
 
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.manifest import Manifest
@@ -18,6 +19,23 @@ from lrs2m_builder.sources.resolve import ImageFinder, choose_layout, find_annot
 from lrs2m_builder.text import normalise_caption
 
 _NOT_FORMATS = {"base", "resolve"}
+
+
+def join_key(image_name: str) -> str:
+    """What two files that name the same image agree in: the stem, in lower case."""
+    return PurePosixPath(image_name).stem.lower()
+
+
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """The short texts of a second annotation file, by the key of their image."""
+
+    annotations: Path
+    captions: dict[str, tuple[str, ...]]
+
+    def complete(self, row: SourceRow) -> SourceRow:
+        """The row with the short texts of its image; without any where the other file does not have it."""
+        return replace(row, captions=self.captions.get(join_key(row.image_name), ()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +51,7 @@ class Source:
     annotations: Path
     rows: Callable[[], Iterator[SourceRow]]
     images: ImageFinder
+    joined: Joined | None = None
 
 
 def formats() -> list[str]:
@@ -46,23 +65,42 @@ def open_source(manifest: Manifest, data_dir: Path) -> Source:
     Raises:
         UserError: the format is unknown, a file is missing or broken, or not one image was found.
     """
-    if manifest.format not in formats():
-        raise UserError(f"manifest {manifest.name}: no format {manifest.format!r}; known: {', '.join(formats())}")
-    read = importlib.import_module(f"{__name__}.{manifest.format}").read
-    known = list(inspect.signature(read).parameters)[1:]
-    if unknown := sorted(manifest.options.keys() - set(known)):
-        raise UserError(
-            f"manifest {manifest.name}: format {manifest.format} has no option {unknown[0]!r}; "
-            f"known: {', '.join(known) or 'none'}"
-        )
-    annotations = find_annotations(manifest, data_dir)
+    read = _reader(manifest, manifest.format, manifest.options)
+    annotations = find_annotations(manifest, data_dir, manifest.files.annotations)
+    joined = _open_join(manifest, data_dir) if manifest.join else None
 
     def rows() -> Iterator[SourceRow]:
-        for row in read(annotations, **manifest.options):
-            if not manifest.split or row.split == manifest.split:
-                yield row
+        for row in read(annotations):
+            if manifest.split and row.split != manifest.split:
+                continue
+            yield row if joined is None else joined.complete(row)
 
-    return Source(manifest, annotations, rows, choose_layout(manifest, data_dir, (row.image_name for row in rows())))
+    images = choose_layout(manifest, data_dir, (row.image_name for row in read(annotations)))
+    return Source(manifest, annotations, rows, images, joined)
+
+
+def _reader(manifest: Manifest, name: str, options: Mapping[str, Any]) -> Callable[[Path], Iterator[SourceRow]]:
+    """The `read` of a format with its options bound."""
+    if name not in formats():
+        raise UserError(f"manifest {manifest.name}: no format {name!r}; known: {', '.join(formats())}")
+    read = importlib.import_module(f"{__name__}.{name}").read
+    known = list(inspect.signature(read).parameters)[1:]
+    if unknown := sorted(options.keys() - set(known)):
+        raise UserError(
+            f"manifest {manifest.name}: format {name} has no option {unknown[0]!r}; known: {', '.join(known) or 'none'}"
+        )
+    return partial(read, **options)
+
+
+def _open_join(manifest: Manifest, data_dir: Path) -> Joined:
+    assert manifest.join is not None
+    path = find_annotations(manifest, data_dir, manifest.join.annotations)
+    read = _reader(manifest, manifest.join.format, manifest.join.options)
+    captions: dict[str, tuple[str, ...]] = {}
+    for row in read(path):
+        key = join_key(row.image_name)
+        captions[key] = (*captions.get(key, ()), *row.captions)
+    return Joined(path, captions)
 
 
 def read_samples(source: Source) -> Iterator[Sample]:
@@ -101,7 +139,7 @@ def _sample(source: Source, row: SourceRow, captions: tuple[str, ...], number: i
         image_path=path,
         captions=captions,
         caption_long=caption_long,
-        label=_label(manifest, row.image_name),
+        label=row.label or _label(manifest, row.image_name),
         problem=problem,
     )
 

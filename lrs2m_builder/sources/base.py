@@ -17,3 +17,4 @@ class SourceRow:
     captions: tuple[str, ...] = ()
     caption_long: str = ""
     split: str = ""
+    label: str = ""

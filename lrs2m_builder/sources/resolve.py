@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path, PurePosixPath
 
@@ -12,22 +12,22 @@ from lrs2m_builder.manifest import Manifest, Numbering
 NUM_TRIED = 5000  # names on which the layouts are compared
 
 
-def find_annotations(manifest: Manifest, data_dir: Path) -> Path:
-    """The annotation file: the one match of the first glob that matches.
+def find_annotations(manifest: Manifest, data_dir: Path, patterns: Sequence[str]) -> Path:
+    """The annotation file: the one match of the first of the globs that matches.
 
     Raises:
         UserError: the folder is not there, no file matches, or one glob matches several.
     """
     if not data_dir.is_dir():
         raise UserError(f"--data-dir {data_dir}: no such folder; {manifest.get}")
-    for pattern in manifest.files.annotations:
+    for pattern in patterns:
         matches = sorted(path for path in data_dir.glob(pattern) if path.is_file())
         if len(matches) > 1:
             found = ", ".join(str(path.relative_to(data_dir)) for path in matches)
             raise UserError(f"{data_dir}: more than one annotation file of {manifest.name}: {found}; keep one of them")
         if matches:
             return matches[0]
-    looked = ", ".join(manifest.files.annotations)
+    looked = ", ".join(patterns)
     raise UserError(f"{data_dir}: no annotation file of {manifest.name} (looked for {looked}). {manifest.get}")
 
 
