@@ -35,6 +35,7 @@ def variables(sample: Sample, manifest: Manifest) -> Mapping[str, Any]:
     """What the prompt sees of a sample."""
     return {
         "hints": sample.captions,
+        "label": sample.label if manifest.hint_label else "",
         "view": VIEW[manifest.viewpoint],
         "min_words": MIN_WORDS,
         "max_words": MAX_WORDS,
