@@ -161,11 +161,11 @@ class Runner:
                 return  # stopping
             work.journal.append(attempt)
             attempts.append(attempt)
-        if isinstance(move, Request):
-            work.outcomes.setdefault(sample.sample_id, Rejection(sample.sample_id, "unfinished"))
-        else:
-            work.outcomes[sample.sample_id] = move
-        if self._is_last and not isinstance(move, Request):
+        if isinstance(move, Request):  # for the next pass, which finds its answers in the journal
+            move = Rejection(sample.sample_id, "unfinished")
+        work.outcomes[sample.sample_id] = move
+        self._meter.passed += 1
+        if self._is_last:
             self._count(move)
         if len(work.outcomes) == len(work.samples):
             await self._finish(work)

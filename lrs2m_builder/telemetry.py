@@ -32,9 +32,11 @@ class Meter:
     """Counts what happens in one run.
 
     Attributes:
+        passed: samples that are through with the present pass.
         bound_s: seconds in which the engine was full, waited for images, or waited for the source.
     """
 
+    passed: int = 0
     requests: int = 0
     records: int = 0
     rejections: Counter[str] = field(default_factory=Counter)
@@ -44,8 +46,9 @@ class Meter:
     started: float = field(default_factory=time.monotonic)
 
     def start(self) -> None:
-        """Begin to count time: the engine is ready."""
+        """Begin a pass: the engine is ready."""
         self.started = time.monotonic()
+        self.passed = 0
 
     @property
     def done(self) -> int:
@@ -93,7 +96,7 @@ class Display:
 
     def update(self, meter: Meter) -> None:
         """Show the state of the run."""
-        self._bar.n = self._before + meter.done
+        self._bar.n = self._before + meter.passed
         self._bar.set_postfix_str(f"{self._rate(meter):.1f} captions/s, {meter.rejections.total()} rejected")
         if not self._is_terminal and time.monotonic() - self._last_line >= LINE_EVERY_S:
             self._last_line = time.monotonic()
@@ -108,8 +111,8 @@ class Display:
         return meter.requests / max(time.monotonic() - meter.started, 1e-9)
 
     def _sentence(self, meter: Meter) -> str:
-        done = self._before + meter.done
-        per_s = meter.done / max(time.monotonic() - meter.started, 1e-9)
+        done = self._before + meter.passed
+        per_s = meter.passed / max(time.monotonic() - meter.started, 1e-9)
         left = f"{_duration((self._total - done) / per_s)} left" if per_s else "time left unknown"
         return (
             f"{self._label}: {done} of {self._total} samples, {self._rate(meter):.1f} captions/s, "

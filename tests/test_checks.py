@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from lrs2m_builder.checks import (
@@ -21,7 +23,7 @@ from lrs2m_builder.checks import (
 )
 from lrs2m_builder.clip.tokenizer import count_tokens
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.schema import Sample
+from lrs2m_builder.schema import Anchor, Sample
 from lrs2m_builder.text import normalise_caption
 
 SAMPLE = Sample("toy/1.tif#0", "toy", "1.tif", None, ("Two planes on the apron .",))
@@ -119,9 +121,10 @@ PASSES = {
 }
 
 
-def make_answer(raw: str, finish_reason: str = "stop") -> Answer:
+def make_answer(raw: str, finish_reason: str = "stop", anchors: tuple[Anchor, ...] = ()) -> Answer:
     text = normalise_caption(raw)
-    return Answer(text, raw, split_words(text), finish_reason, count_tokens(text), SAMPLE)
+    sample = replace(SAMPLE, anchors=anchors)
+    return Answer(text, raw, split_words(text), finish_reason, count_tokens(text), sample)
 
 
 def cases(texts: dict[Check, list[str]]) -> list[object]:

@@ -1,11 +1,13 @@
 """What a caption must satisfy: pure functions, each with its reason name (docs/checks.md lists them)."""
 
 from lrs2m_builder.checks.base import Answer, Check, Level, override_levels, parse_levels, split_words
-from lrs2m_builder.checks.faith import COPY
+from lrs2m_builder.checks.faith import ANCHOR_COUNT, ANCHOR_MISSING, COPY
 from lrs2m_builder.checks.form import CLIP_LONG, CLIP_SHORT, CUT_OFF, EMPTY, REPETITION, clip_budget, word_range
 from lrs2m_builder.checks.voice import HINT_LEAK, PREAMBLE, REFUSAL
 
 __all__ = [
+    "ANCHOR_COUNT",
+    "ANCHOR_MISSING",
     "CLIP_LONG",
     "CLIP_SHORT",
     "COPY",

@@ -130,8 +130,8 @@ def _sample(source: Source, row: SourceRow, captions: tuple[str, ...], number: i
         problem = ("duplicate_row", f"{row.image_name}: listed {times} times in {source.annotations.name}")
     elif path is None:
         problem = ("image_missing", f"{row.image_name}: not found as {source.images.layout}")
-    elif not captions and not caption_long:
-        problem = ("caption_missing", f"{row.image_name}: no text in {source.annotations.name}")
+    elif not captions and not caption_long and not row.anchors:
+        problem = ("caption_missing", f"{row.image_name}: no text and no label in {source.annotations.name}")
     return Sample(
         sample_id=f"{manifest.name}/{key}",
         subset=manifest.name,
@@ -139,6 +139,7 @@ def _sample(source: Source, row: SourceRow, captions: tuple[str, ...], number: i
         image_path=path,
         captions=captions,
         caption_long=caption_long,
+        anchors=row.anchors,
         label=row.label or _label(manifest, row.image_name),
         problem=problem,
     )

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from lrs2m_builder.schema import Anchor
+
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
@@ -18,3 +20,4 @@ class SourceRow:
     caption_long: str = ""
     split: str = ""
     label: str = ""
+    anchors: tuple[Anchor, ...] = ()

@@ -13,7 +13,7 @@ NUM_TRIED = 5000  # names on which the layouts are compared
 
 
 def find_annotations(manifest: Manifest, data_dir: Path, patterns: Sequence[str]) -> Path:
-    """The annotation file: the one match of the first of the globs that matches.
+    """The annotation file, or the folder of label files: the one match of the first of the globs that matches.
 
     Raises:
         UserError: the folder is not there, no file matches, or one glob matches several.
@@ -21,7 +21,7 @@ def find_annotations(manifest: Manifest, data_dir: Path, patterns: Sequence[str]
     if not data_dir.is_dir():
         raise UserError(f"--data-dir {data_dir}: no such folder; {manifest.get}")
     for pattern in patterns:
-        matches = sorted(path for path in data_dir.glob(pattern) if path.is_file())
+        matches = sorted(data_dir.glob(pattern))
         if len(matches) > 1:
             found = ", ".join(str(path.relative_to(data_dir)) for path in matches)
             raise UserError(f"{data_dir}: more than one annotation file of {manifest.name}: {found}; keep one of them")

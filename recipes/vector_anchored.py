@@ -1,0 +1,84 @@
+"""Paradigm 4 of the paper: captions from vector labels alone.
+
+The object classes and their counts are the anchors of the long text, which a multimodal model writes from the image;
+then a text-only model makes the short text from the long one. The two run one after the other over all samples.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from lrs2m_builder.checks import (
+    ANCHOR_COUNT,
+    ANCHOR_MISSING,
+    CLIP_LONG,
+    CLIP_SHORT,
+    COPY,
+    CUT_OFF,
+    EMPTY,
+    HINT_LEAK,
+    PREAMBLE,
+    REFUSAL,
+    REPETITION,
+    clip_budget,
+    word_range,
+)
+from lrs2m_builder.manifest import Manifest
+from lrs2m_builder.recipe import Recipe, Step
+from lrs2m_builder.schema import Sample
+
+MIN_WORDS, MAX_WORDS = 60, 160
+SHORT_WORDS = 20
+VIEW = {
+    "satellite": "satellite image",
+    "aerial": "aerial image",
+    "drone": "image taken from a drone",
+    "overhead": "overhead image",
+}
+FORM = (EMPTY, REFUSAL, PREAMBLE, HINT_LEAK, CUT_OFF, REPETITION)
+
+
+def long_variables(sample: Sample, manifest: Manifest) -> Mapping[str, Any]:
+    """What the prompt of the long text sees of a sample."""
+    return {
+        "anchors": sample.anchors,
+        "view": VIEW[manifest.viewpoint],
+        "min_words": MIN_WORDS,
+        "max_words": MAX_WORDS,
+    }
+
+
+def short_variables(sample: Sample, manifest: Manifest) -> Mapping[str, Any]:
+    """What the prompt of the short text sees, beside the long one."""
+    return {"max_words": SHORT_WORDS}
+
+
+RECIPE = Recipe(
+    name="vector_anchored",
+    version=1,
+    reads=("anchors",),
+    given=(),
+    steps=(
+        Step(
+            prompt="vector_anchored.v1",
+            role="mllm",
+            writes="caption_long",
+            variables=long_variables,
+            checks=(
+                *FORM,
+                ANCHOR_MISSING,
+                ANCHOR_COUNT,
+                word_range(MIN_WORDS - 20, MAX_WORDS + 20),
+                clip_budget(CLIP_LONG),
+            ),
+            sampling={"temperature": 0.7, "top_p": 0.9, "max_tokens": 400},
+        ),
+        Step(
+            prompt="long_to_short.v1",
+            role="llm",
+            writes="caption_short",
+            variables=short_variables,
+            checks=(*FORM, COPY, word_range(4, SHORT_WORDS), clip_budget(CLIP_SHORT)),
+            sampling={"temperature": 0.3, "top_p": 0.9, "max_tokens": 80},
+        ),
+    ),
+)
