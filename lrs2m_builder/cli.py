@@ -53,9 +53,12 @@ def build_command(
     source: Annotated[str, typer.Option(help="A shipped manifest's name, or the path of your own .yaml file.")],
     data_dir: Annotated[Path, typer.Option(help="Folder that holds the source's annotation file and images.")],
     out: Annotated[Path, typer.Option(help="Folder to write to; an interrupted build there goes on.")],
-    engine: Annotated[str, typer.Option(help="What answers the requests: vllm.")] = "vllm",
+    engine: Annotated[str, typer.Option(help="What answers the requests: vllm or openai.")] = "vllm",
     model: Annotated[
         str | None, typer.Option(help="Hub name or folder of the model; default: the paper's for this source.")
+    ] = None,
+    base_url: Annotated[
+        str | None, typer.Option(help="Address of an OpenAI-compatible endpoint, such as http://127.0.0.1:8000/v1.")
     ] = None,
     engine_option: Annotated[
         list[str] | None,
@@ -90,6 +93,9 @@ def build_command(
 ) -> None:
     """Make the texts of a source and write them as Parquet shards; run it again to go on after a stop."""
     known_checks = load_recipe(recipe).check_names
+    engine_options = parse_options("--engine-option", engine_option or ())
+    if base_url is not None:
+        engine_options["base_url"] = base_url
     options = BuildOptions(
         recipe=recipe,
         source=source,
@@ -97,7 +103,7 @@ def build_command(
         out_dir=out,
         engine=engine,
         model=model,
-        engine_options=parse_options("--engine-option", engine_option or ()),
+        engine_options=engine_options,
         sampling=parse_options("--sampling", sampling or ()),
         checks=parse_levels(check or (), known_checks),
         limit=limit,
@@ -251,7 +257,8 @@ def _plan_text(plan: dict[str, Any]) -> str:
         size = (
             f"{prompt['image']} as {prompt['image_size'][0]} x {prompt['image_size'][1]}, " if prompt["image"] else ""
         )
-        lines.append(f"{size}{prompt['num_prompt_tokens']} tokens\n{prompt['prompt']}")
+        tokens = "tokens not known" if prompt["num_prompt_tokens"] is None else f"{prompt['num_prompt_tokens']} tokens"
+        lines.append(f"{size}{tokens}\n{prompt['prompt']}")
     return "\n".join(lines)
 
 

@@ -104,6 +104,8 @@ class Runner:
                 await asyncio.wait(self._tasks)
         finally:
             ticker.cancel()
+            if self._engine is not None:
+                await self._engine.finish()
             self._pool.shutdown(wait=True, cancel_futures=True)
             for journal in self._journals:
                 journal.close()

@@ -61,6 +61,9 @@ class FakeEngine:
         await asyncio.sleep(self._delay_s * (0.5 + random.random()))
         return self._script(request)
 
+    async def finish(self) -> None:
+        """Nothing to give up."""
+
     def close(self) -> None:
         if self._log:
             self._log.close()

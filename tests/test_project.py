@@ -37,6 +37,8 @@ HEAVY = {
     "huggingface_hub": {"engines/model_files.py"},
     "datasets": {"demo.py"},
     "psutil": {"engines/reaper.py"},
+    "httpx": {"engines/openai.py"},
+    "tenacity": {"engines/openai.py"},
 }
 
 

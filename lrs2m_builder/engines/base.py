@@ -48,6 +48,10 @@ class Engine(Protocol):
         """
         ...
 
+    async def finish(self) -> None:
+        """Give up what belongs to the event loop; no request follows in it."""
+        ...
+
     def close(self) -> None:
         """Free what the engine holds. Safe to call twice."""
         ...
@@ -90,8 +94,8 @@ class Preview(Protocol):
         """The whole prompt, with the chat template."""
         ...
 
-    def num_prompt_tokens(self, request: Request, image: Image.Image | None) -> int:
-        """Tokens of the prompt, those of the image included."""
+    def num_prompt_tokens(self, request: Request, image: Image.Image | None) -> int | None:
+        """Tokens of the prompt, those of the image included; None where they are not known here."""
         ...
 
 

@@ -101,6 +101,9 @@ class VLLMEngine:
             num_tokens=len(output.token_ids),
         )
 
+    async def finish(self) -> None:
+        """Nothing of ours is bound to the event loop."""
+
     def close(self) -> None:
         """Shut the engine's processes down."""
         if self._core is not None:

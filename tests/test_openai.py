@@ -1,0 +1,311 @@
+"""The openai engine against real sockets: what may pass is tried again, what may not stops or rejects."""
+
+from __future__ import annotations
+
+import base64
+import io
+import json
+import os
+import random
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from lrs2m_builder.build import Report, build
+from lrs2m_builder.engines import openai as engine_module
+from lrs2m_builder.engines.base import EngineStoppedError
+from lrs2m_builder.errors import UserError
+from lrs2m_builder.prepare import BuildOptions
+from lrs2m_builder.sample.random_model import make_random_model
+from tests.fake_engine import good_text
+from tests.toy import ids, make_source, rows
+
+Behaviour = Callable[["Handler", dict[str, Any], int], None]
+
+
+class Handler(BaseHTTPRequestHandler):
+    """An endpoint that behaves as its test says; `server.seen` keeps the bodies of all questions."""
+
+    protocol_version = "HTTP/1.1"
+    server: Any
+
+    def do_GET(self) -> None:
+        self.reply(200, {"data": [{"id": "toy-model"}]})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with self.server.lock:
+            self.server.seen.append(body)
+            number = len(self.server.seen)
+        self.server.behave(self, body, number)
+
+    def reply(self, status: int, content: Any, **headers: str) -> None:
+        data = content if isinstance(content, bytes) else json.dumps(content).encode()
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def answer(self, body: dict[str, Any]) -> None:
+        message = {"message": {"content": good_text(body["seed"])}, "finish_reason": "stop"}
+        self.reply(200, {"choices": [message], "usage": {"prompt_tokens": 7, "completion_tokens": 80}})
+
+    def drop(self) -> None:
+        self.connection.shutdown(socket.SHUT_RDWR)
+        self.close_connection = True
+
+    def truncate(self, body: dict[str, Any]) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "5000")
+        self.end_headers()
+        self.wfile.write(b'{"choices": [{"mess')
+        self.drop()
+
+    def log_message(self, *args: Any) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def endpoint(behave: Behaviour) -> Iterator[ThreadingHTTPServer]:
+    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.behave, server.seen, server.lock, server.daemon_threads = behave, [], threading.Lock(), True
+    server.url = f"http://127.0.0.1:{server.server_port}/v1"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def run(server: Any, folder: Path, num_images: int = 3, **options: Any) -> Report:
+    settings: dict[str, Any] = {"base_url": server.url, "max_tries": 4, "timeout_s": 5} | options
+    source = make_source(folder / "source", num_images)
+    chosen = BuildOptions(
+        recipe="short_to_long",
+        source=str(source),
+        data_dir=source.parent,
+        out_dir=folder / "out",
+        engine="openai",
+        model="toy-model",
+        engine_options=settings,
+    )
+    return build(chosen, engine_module)
+
+
+@pytest.fixture(autouse=True)
+def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Waits between tries of at most a tenth of a second."""
+    monkeypatch.setattr(engine_module, "MAX_WAIT_S", 0.1)
+
+
+def test_a_question_is_sent_as_text_image_text_with_seed_and_sampling(tmp_path: Path) -> None:
+    with endpoint(lambda handler, body, number: handler.answer(body)) as server:
+        report = run(server, tmp_path)
+    assert report.records == 3
+    body = server.seen[0]  # type: ignore[attr-defined]
+    before, picture, after = body["messages"][0]["content"]
+    assert before["text"].startswith("Write a caption") and "Field number" in after["text"]
+    data = base64.b64decode(picture["image_url"]["url"].split(",")[1])
+    assert Image.open(io.BytesIO(data)).size == (40, 30)
+    assert body["max_tokens"] == 400 and body["seed"] in {row["seed"] for row in rows(tmp_path / "out")}
+    assert (rows(tmp_path / "out")[0]["engine"], rows(tmp_path / "out")[0]["model"]) == ("openai", "toy-model")
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        lambda handler, body: handler.reply(429, {"error": "slow down"}, Retry_After="0"),
+        lambda handler, body: handler.reply(503, {"error": "overloaded"}),
+        lambda handler, body: handler.reply(200, b"<html>bad gateway</html>"),
+        lambda handler, body: handler.reply(200, {"choices": []}),
+        lambda handler, body: handler.truncate(body),
+        lambda handler, body: handler.drop(),
+    ],
+    ids=["429", "503", "garbage", "no-choice", "truncated", "dropped"],
+)
+def test_what_may_pass_is_tried_again(tmp_path: Path, fault: Callable[..., None]) -> None:
+    def behave(handler: Handler, body: dict[str, Any], number: int) -> None:
+        fault(handler, body) if number <= 2 else handler.answer(body)
+
+    with endpoint(behave) as server:
+        report = run(server, tmp_path, 1)
+    assert (report.records, len(server.seen)) == (1, 3)  # type: ignore[attr-defined]
+    assert rows(tmp_path / "out")[0]["attempts"] == 1, "a try of the network is no attempt at a caption"
+
+
+def test_a_silent_endpoint_times_out_and_is_tried_again(tmp_path: Path) -> None:
+    def behave(handler: Handler, body: dict[str, Any], number: int) -> None:
+        if number == 1:
+            time.sleep(1.5)
+        handler.answer(body)
+
+    with endpoint(behave) as server:
+        assert run(server, tmp_path, 1, timeout_s=0.5).records == 1
+
+
+def test_retry_after_is_waited_for(tmp_path: Path) -> None:
+    times: list[float] = []
+
+    def behave(handler: Handler, body: dict[str, Any], number: int) -> None:
+        times.append(time.monotonic())
+        handler.reply(429, {}, Retry_After="1") if number == 1 else handler.answer(body)
+
+    with endpoint(behave) as server:
+        run(server, tmp_path, 1)
+    assert times[1] - times[0] >= 1
+
+
+@pytest.mark.parametrize("status", [401, 403, 404])
+def test_a_refused_key_or_model_stops_the_build_and_keeps_what_was_answered(tmp_path: Path, status: int) -> None:
+    def behave(handler: Handler, body: dict[str, Any], number: int) -> None:
+        handler.answer(body) if number <= 2 else handler.reply(status, {"error": "no"})
+
+    with endpoint(behave) as server, pytest.raises(EngineStoppedError, match=f"HTTP {status}"):
+        run(server, tmp_path, 30, max_in_flight=1)
+    assert len(server.seen) <= 4  # type: ignore[attr-defined]
+    with endpoint(lambda handler, body, number: handler.answer(body)) as server:
+        report = run(server, tmp_path, 30)
+    assert (report.records, len(server.seen)) == (30, 28)  # type: ignore[attr-defined]
+
+
+def test_a_refused_request_rejects_its_sample_alone(tmp_path: Path) -> None:
+    def behave(handler: Handler, body: dict[str, Any], number: int) -> None:
+        refused = "number 1 " in json.dumps(body)
+        handler.reply(400, {"error": "image is too odd"}) if refused else handler.answer(body)
+
+    with endpoint(behave) as server:
+        report = run(server, tmp_path, 4)
+    assert (report.records, report.rejections) == (3, {"request_refused": 1})
+    assert "too odd" in rows(tmp_path / "out", "rejected")[0]["detail"]
+    assert len(server.seen) == 4  # type: ignore[attr-defined]
+
+
+def test_a_dead_endpoint_stops_the_build_without_a_storm(tmp_path: Path) -> None:
+    stops = pytest.raises(EngineStoppedError, match="8 requests in a row failed 4 times")
+    with endpoint(lambda handler, body, number: handler.reply(500, {"error": "dead"})) as server, stops:
+        run(server, tmp_path, 200, max_in_flight=4)
+    # Eight given up after four tries each, and what the other three in flight had asked meanwhile.
+    assert len(server.seen) <= (8 + 4) * 4  # type: ignore[attr-defined]
+
+
+def test_no_server_wrong_address_and_unserved_model_are_one_line(tmp_path: Path) -> None:
+    load = engine_module.load
+    with pytest.raises(UserError, match="is the server up"):
+        load("toy-model", "mllm", {"base_url": "http://127.0.0.1:9/v1"})
+    with pytest.raises(UserError, match="needs the endpoint's address"):
+        load("toy-model", "mllm", {})
+    with pytest.raises(UserError, match="--engine-option dtype"):
+        load("toy-model", "mllm", {"base_url": "http://127.0.0.1:9/v1", "dtype": "float16"})
+    unserved = pytest.raises(UserError, match=r"not served by .* it serves toy-model")
+    with endpoint(lambda handler, body, number: None) as server, unserved:
+        load("other", "mllm", {"base_url": server.url})  # type: ignore[attr-defined]
+
+
+def test_a_key_is_sent_and_never_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    keys: set[str] = set()
+
+    def behave(handler: Handler, body: dict[str, Any], number: int) -> None:
+        keys.add(handler.headers["Authorization"])
+        handler.answer(body)
+
+    with endpoint(behave) as server:
+        run(server, tmp_path, 1)
+    assert keys == {"Bearer sk-secret"}
+    written = b"".join(path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file())
+    assert b"sk-secret" not in written
+
+
+@pytest.mark.vllm
+def test_a_real_vllm_server_behind_a_faulty_proxy_answers_every_row_once(tmp_path: Path) -> None:
+    model = make_random_model(tmp_path / "model")
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    serve = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model), "--port", str(port)]
+    serve += ["--served-model-name", "toy-model", "--dtype", "bfloat16", "--enforce-eager", "--max-model-len", "1024"]
+    serve += [
+        "--no-enable-chunked-prefill",
+        "--max-num-batched-tokens",
+        "8192",
+        "--limit-mm-per-prompt",
+        '{"image": 1}',
+    ]
+    environment = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"}
+    log = (tmp_path / "server.log").open("w")
+    server = subprocess.Popen(serve, stdout=log, stderr=log, env=environment, start_new_session=True)
+    random_ = random.Random(3)
+    faults: Counter[str] = Counter()
+
+    def behave(handler: Handler, body: dict[str, Any], number: int) -> None:
+        fault = random_.choice(["429", "500", "garbage", "truncated", "dropped", *["none"] * 8])
+        faults[fault] += 1
+        if fault == "429":
+            handler.reply(429, {}, Retry_After="0")
+        elif fault == "500":
+            handler.reply(500, {})
+        elif fault == "garbage":
+            handler.reply(200, b"\x00\xff not json")
+        elif fault == "truncated":
+            handler.truncate(body)
+        elif fault == "dropped":
+            handler.drop()
+        else:
+            data = json.dumps(body).encode()
+            url = f"http://127.0.0.1:{port}/v1/chat/completions"
+            with urllib.request.urlopen(
+                urllib.request.Request(url, data, {"Content-Type": "application/json"})
+            ) as real:
+                handler.reply(200, real.read())
+
+    try:
+        deadline = time.monotonic() + 300
+        while True:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2).close()
+                break
+            except (urllib.error.URLError, OSError):
+                assert server.poll() is None and time.monotonic() < deadline, (tmp_path / "server.log").read_text()[
+                    -3000:
+                ]
+                time.sleep(1)
+        with endpoint(behave) as proxy:
+            source = make_source(tmp_path / "source", 120)
+            options = BuildOptions(
+                recipe="short_to_long",
+                source=str(source),
+                data_dir=source.parent,
+                out_dir=tmp_path / "out",
+                engine="openai",
+                model="toy-model",
+                engine_options={"base_url": proxy.url, "max_tries": 12},  # type: ignore[attr-defined]
+                sampling={"max_tokens": 24},
+                checks={"all": "warn"},
+            )
+            report = build(options, engine_module)
+    finally:
+        server.terminate()
+        server.wait(timeout=60)
+        log.close()
+    assert report.samples == 120 == report.records
+    assert len(set(ids(tmp_path / "out"))) == 120
+    assert all(faults[name] > 0 for name in ("429", "500", "garbage", "truncated", "dropped"))
+    assert faults["none"] == 120, "an answer was asked for twice"
+    assert all(row["num_tokens_long"] > 2 for row in rows(tmp_path / "out"))
