@@ -10,20 +10,25 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import threading
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import Any
 
 from lrs2m_builder.engines.base import Engine, EngineModule
-from lrs2m_builder.files import write_json
+from lrs2m_builder.errors import Stopped
+from lrs2m_builder.files import read_json, write_json
 from lrs2m_builder.journal import Journal
 from lrs2m_builder.prepare import BuildOptions, Prepared, prepare
 from lrs2m_builder.provenance import claim_settings, locked, set_aside
 from lrs2m_builder.runner import Runner, ShardWork
 from lrs2m_builder.shards import ShardPaths, count_rows, iter_rows, read_rejections, warm_up
 from lrs2m_builder.telemetry import Display, Meter, say
+
+REPORT_JSON = "report.json"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +75,9 @@ def build(options: BuildOptions, module: EngineModule) -> Report:
         meter = Meter()
         stopped = _run_passes(prepared, module, meter)
         report = make_report(prepared, meter, stopped=stopped)
-        write_json(out_dir / "report.json", {**{k: getattr(report, k) for k in Report.__slots__}})
+        if not meter.passed and (out_dir / REPORT_JSON).exists():
+            report = replace(report, run=read_json(out_dir / REPORT_JSON).get("run", report.run))  # nothing was done
+        write_json(out_dir / REPORT_JSON, asdict(report))
     return report
 
 
@@ -79,8 +86,8 @@ def _run_passes(prepared: Prepared, module: EngineModule, meter: Meter) -> bool:
     for paths, _ in prepared.shards():
         if paths.finished:
             paths.journal.unlink(missing_ok=True)  # its shard was renamed, then the process died
-    done = sum(length for paths, length in prepared.shards() if paths.finished)
-    if not any(_needs_work(prepared, paths) for paths, _ in prepared.shards()):
+    num_left = sum(_count_left(prepared, paths, length) for paths, length in prepared.shards())
+    if not num_left:
         return False
     warm_up()
     passes = prepared.passes or ((range(0), "", "llm"),)
@@ -88,19 +95,43 @@ def _run_passes(prepared: Prepared, module: EngineModule, meter: Meter) -> bool:
         engine: Engine | None = None
         if steps:
             say(f"starting {prepared.options.engine} on {model} ...")
-            engine = module.load(model, role, prepared.options.engine_options)
+            samplings = [prepared.plan.recipe.recipe.steps[number].sampling for number in steps]
+            try:
+                with _signals_raise():
+                    engine = module.load(model, role, prepared.options.engine_options, samplings)
+            except Stopped:
+                return True
         meter.start()
-        display = Display(prepared.num_samples, done, prepared.subset)
+        display = Display(prepared.num_samples, prepared.num_samples - num_left, prepared.subset)
         try:
             runner = Runner(prepared.plan, steps, engine, meter, display)
             stopped = asyncio.run(_run_one(runner, prepared))
         finally:
+            meter.stop()
             display.close()
             if engine is not None:
                 engine.close()
         if stopped:
             return True
     return False
+
+
+@contextmanager
+def _signals_raise() -> Iterator[None]:
+    """Let SIGINT and SIGTERM raise `Stopped` meanwhile; engines swallow a KeyboardInterrupt while they start."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def stop(number: int, frame: object) -> None:
+        raise Stopped
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 async def _run_one(runner: Runner, prepared: Prepared) -> bool:
@@ -127,12 +158,27 @@ async def _run_one(runner: Runner, prepared: Prepared) -> bool:
     return runner.stopping
 
 
-def _needs_work(prepared: Prepared, paths: ShardPaths) -> bool:
+def _count_left(prepared: Prepared, paths: ShardPaths, length: int) -> int:
+    """How many samples of a shard are still to be taken to an end."""
     if not paths.finished:
+        return length
+    if prepared.options.retry_rejected or _is_retry_unfinished(paths):
+        return count_rows(paths)[1].total()
+    return 0
+
+
+def _is_retry_unfinished(paths: ShardPaths) -> bool:
+    """Whether a retry was interrupted; a journal whose answers all stand in the shard is only left over."""
+    if not paths.retry_journal.exists():
+        return False
+    have = {row["sample_id"] for row in iter_rows(paths.data, ["sample_id"])}
+    rejected = {rejection.sample_id: set(rejection.attempts) for rejection in read_rejections(paths.rejected)}
+    with Journal(paths.retry_journal) as journal:
+        entries = [attempt for attempts in journal.attempts.values() for attempt in attempts if not attempt.problem]
+    if any(entry.sample_id not in have and entry not in rejected.get(entry.sample_id, ()) for entry in entries):
         return True
-    if paths.retry_journal.exists():
-        return True  # a retry that was interrupted
-    return prepared.options.retry_rejected and count_rows(paths)[1].total() > 0
+    paths.retry_journal.unlink()
+    return False
 
 
 def open_works(prepared: Prepared) -> Iterator[ShardWork]:
@@ -140,7 +186,7 @@ def open_works(prepared: Prepared) -> Iterator[ShardWork]:
     samples = prepared.samples()
     for paths, length in prepared.shards():
         batch = tuple(islice(samples, length))
-        if not _needs_work(prepared, paths):
+        if not _count_left(prepared, paths, length):
             continue
         order = tuple(sample.sample_id for sample in batch)
         if not paths.finished:

@@ -6,6 +6,7 @@ Exit codes: 0 done; 1 a bug (traceback); 2 a bad setting or input (one line); 3 
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -19,7 +20,7 @@ from lrs2m_builder.build import Report, build
 from lrs2m_builder.checks import parse_levels
 from lrs2m_builder.engines import engine_module
 from lrs2m_builder.engines.base import parse_options
-from lrs2m_builder.errors import UserError
+from lrs2m_builder.errors import Stopped, UserError
 from lrs2m_builder.manifest import load_manifest
 from lrs2m_builder.prepare import DEFAULT_MAX_ATTEMPTS, DEFAULT_SHARD_SIZE, BuildOptions, prepare
 from lrs2m_builder.preview import dry_run, show_prompts
@@ -194,22 +195,29 @@ def main() -> None:
     """Run the command line and exit with its code."""
     try:
         code = app(standalone_mode=False)
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
         code = 2
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Stopped):
         print("stopped; run the same command to go on", file=sys.stderr)
         code = 130
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went away: nothing to tell it
         code = 1
+    except OSError as error:
+        if error.errno != errno.ENOSPC:
+            raise
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        print("error: standard output: no space left", file=sys.stderr)
+        code = 2
     except Exception as error:
         # What the option parser raises about wrong usage; its class has moved between releases.
         if not hasattr(error, "format_message"):
             raise
         print(f"error: {error.format_message()} (try: lrs2m --help)", file=sys.stderr)
         code = 2
-    sys.stdout.flush()
     if code == 130:
         sys.stderr.flush()
         os._exit(130)  # an engine that is still starting has threads that would hold the process

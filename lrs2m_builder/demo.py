@@ -7,7 +7,8 @@ from pathlib import Path
 
 from lrs2m_builder.build import build
 from lrs2m_builder.engines import engine_module
-from lrs2m_builder.errors import MissingExtraError
+from lrs2m_builder.errors import MissingExtraError, Stopped, UserError
+from lrs2m_builder.files import disk_errors
 from lrs2m_builder.prepare import BuildOptions
 from lrs2m_builder.sample.random_model import make_random_model
 from lrs2m_builder.sample.tiles import draw_tiles
@@ -40,9 +41,13 @@ def demo(out_dir: Path) -> None:
     except ImportError as error:
         raise MissingExtraError("the demo", "vllm-cpu", error) from error
     print(f"drawing {NUM_TILES} tiles and making a random Qwen2-VL of 0.7M parameters in {out_dir} ...", flush=True)
-    data_dir = draw_tiles(out_dir / "tiles", NUM_TILES)
     manifest = out_dir / "drawn.yaml"
-    manifest.write_text(MANIFEST, encoding="utf-8")
+    with disk_errors(out_dir):
+        out_dir.mkdir(parents=True, exist_ok=True)
+        if any(out_dir.iterdir()) and not (manifest.is_file() and manifest.read_text(encoding="utf-8") == MANIFEST):
+            raise UserError(f"--out {out_dir}: holds other files; give a new or empty folder")
+        manifest.write_text(MANIFEST, encoding="utf-8")
+    data_dir = draw_tiles(out_dir / "tiles", NUM_TILES)
     model = make_random_model(out_dir / "random-model")
     options = BuildOptions(
         recipe="short_to_long",
@@ -54,6 +59,8 @@ def demo(out_dir: Path) -> None:
         checks={"all": "warn"},  # random words fail most of them, as they should
     )
     report = build(options, engine_module("vllm"))
+    if report.stopped:
+        raise Stopped
     files = sorted(str(path) for path in (out_dir / "built" / "data").rglob("*.parquet"))
     rows = load_dataset("parquet", data_files=files, split="train", cache_dir=str(out_dir / "cache"))
     print(f"\n{report.samples} samples = {report.records} records + {sum(report.rejections.values())} rejections")

@@ -16,6 +16,10 @@ class MissingExtraError(UserError):
         )
 
 
+class Stopped(BaseException):
+    """The user stopped the program while it could not drain: an engine was starting."""
+
+
 class SampleError(Exception):
     """One sample cannot be used: it becomes a rejection and the build goes on.
 

@@ -40,10 +40,24 @@ _STORED_AS_IS = {
     "GIF": ({"L", "P", "RGB", "RGBA"}, ".gif"),
 }
 _DEEP_MODES = {"I", "I;16", "I;16B", "I;16L", "I;16N", "F"}
-_DAMAGED = (OSError, ValueError, SyntaxError, OverflowError, TypeError, EOFError, KeyError, IndexError, struct.error)
+_DAMAGED = (
+    *(OSError, ValueError, SyntaxError, OverflowError, TypeError, EOFError, KeyError, IndexError),
+    *(RuntimeError, MemoryError, struct.error),
+)
 _EXIF_ORIENTATION = 0x0112
 _TIFF_BITS_PER_SAMPLE = 258
 _TIFF_SAMPLES_PER_PIXEL = 277
+# What imagery comes in. Others are left out: some run programs (EPS) or follow paths to other files (VRT).
+_FORMATS = ("AVIF", "BMP", "GIF", "ICO", "JPEG", "JPEG2000", "PNG", "PPM", "TGA", "TIFF", "WEBP")
+_RASTER_DRIVERS = {
+    b"II*\x00": "GTiff",
+    b"MM\x00*": "GTiff",
+    b"II+\x00": "GTiff",
+    b"MM\x00+": "GTiff",
+    b"\x00\x00\x00\x0c": "JP2OpenJPEG",
+    b"EHFA": "HFA",
+    b"NITF": "NITF",
+}
 _TIFF_GDAL_NODATA = 42113
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -123,9 +137,9 @@ def load_stored(path: Path, bands: Bands | None = None, *, verify: bool = True) 
     with _opened(path) as image:
         modes, suffix = _STORED_AS_IS.get(image.format or "", (set(), "")) if image else (set(), "")
         if image and image.mode in modes and (image.format == "MPO" or getattr(image, "n_frames", 1) == 1):
-            data = path.read_bytes()
             with _bounded(path, *image.size):
                 try:
+                    data = path.read_bytes()
                     if verify or (image.format == "PNG" and b"eXIf" in data):
                         image.load()
                     orientation = 1 if image.format == "PNG" and b"eXIf" not in data else _orientation(image)
@@ -158,7 +172,7 @@ def _opened(path: Path) -> Iterator[Image.Image | None]:
             raise SampleError("image_empty", f"{path}: 0 bytes")
         file.seek(0)
         try:
-            image = Image.open(file)
+            image = Image.open(file, formats=_FORMATS)
         except UnidentifiedImageError:
             yield None  # rasterio may know it
             return
@@ -235,7 +249,7 @@ def _read_raster(path: Path, target_size: TargetSize | None, bands: Bands | None
     warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
     warnings.filterwarnings("ignore", category=NodataShadowWarning)
     try:
-        with rasterio.open(path) as raster:
+        with rasterio.open(path, driver=_raster_driver(path)) as raster:
             width, height = raster.width, raster.height
             if np.dtype(raster.dtypes[0]).kind not in "uif":
                 raise SampleError("image_unsupported", f"{path}: pixels of type {raster.dtypes[0]}")
@@ -247,11 +261,17 @@ def _read_raster(path: Path, target_size: TargetSize | None, bands: Bands | None
                 shape = (min(height, 2 * rows), min(width, 2 * columns))
                 pixels = raster.read(chosen, out_shape=(len(chosen), *shape), masked=True)
     except (RasterioError, OSError, ValueError) as error:
-        known = path.suffix.lower() in {".tif", ".tiff", ".jp2"}
-        raise SampleError(
-            "image_unreadable", f"{path}: {error if known else 'not an image in a known format'}"
-        ) from error
+        raise SampleError("image_unreadable", f"{path}: {error}") from error
     return _resized(_upright(Image.fromarray(_to_8bit(pixels)).convert("RGB"), orientation), size)
+
+
+def _raster_driver(path: Path) -> str:
+    """The driver for what the file begins with; GDAL would guess among a hundred, some of which open other files."""
+    with path.open("rb") as file:
+        start = file.read(4)
+    if start not in _RASTER_DRIVERS:
+        raise SampleError("image_unreadable", f"{path}: not an image in a known format")
+    return _RASTER_DRIVERS[start]
 
 
 def _choose_bands(path: Path, count: int, bands: Bands | None) -> list[int]:

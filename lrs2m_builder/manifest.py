@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import hashlib
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.images import Bands
 from lrs2m_builder.shipped import find
 
 Viewpoint = Literal["satellite", "aerial", "drone", "overhead"]
+Band = Annotated[int, Field(ge=1)]
+# A glob below the data folder: relative, "**" only as a whole folder.
+Pattern = Annotated[str, Field(pattern=r"^(?!/)(?!.*\*\*(?!/|$))(?!.*[^/]\*\*).+$")]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, regex_engine="python-re")
 
 
 class Files(_Model):
@@ -29,15 +30,28 @@ class Files(_Model):
         images: layouts (see `sources.resolve.ImageFinder`); the one that finds most images serves all of them.
     """
 
-    annotations: tuple[str, ...]
-    images: tuple[str, ...]
+    annotations: Annotated[tuple[Pattern, ...], Field(min_length=1)]
+    images: Annotated[tuple[Pattern, ...], Field(min_length=1)]
+
+    @field_validator("images")
+    @classmethod
+    def _known_fields(cls, layouts: tuple[str, ...]) -> tuple[str, ...]:
+        for layout in layouts:
+            try:
+                layout.format(filename="1.tif", basename="1.tif", stem="1", class_name="a", index=1)
+            except (KeyError, IndexError) as error:
+                known = "filename, basename, stem, class_name, index"
+                raise ValueError(f"layout {layout!r}: no field {error}; known: {known}") from error
+            except ValueError as error:
+                raise ValueError(f"layout {layout!r}: {error}") from error
+        return layouts
 
 
 class Numbering(_Model):
     """An archive that numbers its images through all classes: N is image (N-1) % per_class of a class."""
 
-    per_class: int
-    classes: tuple[str, ...]
+    per_class: Annotated[int, Field(ge=1)]
+    classes: Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 class Join(_Model):
@@ -48,7 +62,7 @@ class Join(_Model):
     """
 
     format: Name
-    annotations: tuple[str, ...]
+    annotations: Annotated[tuple[Pattern, ...], Field(min_length=1)]
     options: dict[str, Any] = {}
     texts_from: str
 
@@ -93,7 +107,7 @@ class Manifest(_Model):
     split: str | None = None
     hint_label: bool = False
     viewpoint: Viewpoint = "overhead"
-    bands: Bands | None = None
+    bands: tuple[Band, Band, Band] | None = None
     license: str
     homepage: str
     citation: str
@@ -102,6 +116,14 @@ class Manifest(_Model):
     models: Models = Models()
     paper: Paper | None = None
     sha256: str = ""
+
+    @model_validator(mode="after")
+    def _numbered(self) -> Manifest:
+        """`{index}` has a meaning in a numbered archive alone; `{class_name}` too."""
+        needy = [layout for layout in self.files.images if "{index" in layout or "{class_name" in layout]
+        if needy and self.numbering is None:
+            raise ValueError(f"layout {needy[0]!r} needs the key numbering")
+        return self
 
 
 def load_manifest(name: str) -> Manifest:
@@ -129,8 +151,3 @@ def load_manifest(name: str) -> Manifest:
         raise UserError(f"{path}: {where}: {first['msg'].lower()}") from error
     except TypeError as error:
         raise UserError(f"{path}: keys must be words, each once: {error}") from error
-
-
-def manifest_name(path_or_name: str) -> str:
-    """The name a manifest is listed under."""
-    return Path(path_or_name).stem

@@ -17,7 +17,7 @@ from lrs2m_builder.recipe import load_recipe
 from lrs2m_builder.schema import Role, Sample
 from lrs2m_builder.shards import ShardPaths
 from lrs2m_builder.sources import Source, open_source, read_samples
-from lrs2m_builder.stages import Plan
+from lrs2m_builder.stages import Plan, try_prompts
 
 DEFAULT_SHARD_SIZE = 2000
 DEFAULT_MAX_ATTEMPTS = 3
@@ -114,7 +114,12 @@ def prepare(options: BuildOptions, module: EngineModule) -> Prepared:
         max_attempts=options.max_attempts,
         seed=options.seed,
     )
-    num_samples = sum(1 for _ in islice(read_samples(source), options.limit))
+    num_samples, usable = 0, None
+    for sample in islice(read_samples(source), options.limit):
+        num_samples += 1
+        usable = usable or (None if sample.problem else sample)
+    if usable is not None:
+        try_prompts(plan, usable)
     if not num_samples:
         split = f" in split {manifest.split!r}" if manifest.split else ""
         raise UserError(f"{source.annotations}: no samples{split}")
@@ -135,6 +140,11 @@ def _model_name(options: BuildOptions, of_paper: str | None, role: Role) -> str:
     return name
 
 
+def _model_setting(name: str, revision: str) -> dict[str, str]:
+    """A model of the Hub by name and commit, one in a folder by its content, wherever the folder is."""
+    return {"name": "(folder)" if revision.startswith("sha256:") else name, "revision": revision}
+
+
 def _settings(options: BuildOptions, plan: Plan, source: Source, module: EngineModule) -> dict[str, Any]:
     recipe, steps = plan.recipe, plan.recipe.recipe.steps
     return {
@@ -146,7 +156,7 @@ def _settings(options: BuildOptions, plan: Plan, source: Source, module: EngineM
         "prompts": {prompt.name: prompt.sha256 for prompt in recipe.prompts},
         "checks": [{check.name: check.level for check in step.checks} for step in steps],
         "sampling": [dict(step.sampling) for step in steps],
-        "models": [{"name": name, "revision": revision} for name, revision in plan.models],
+        "models": [_model_setting(name, revision) for name, revision in plan.models],
         "engine": options.engine,
         "engine_options": {k: v for k, v in options.engine_options.items() if k not in module.PERFORMANCE_OPTIONS},
         "seed": options.seed,

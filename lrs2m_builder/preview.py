@@ -10,6 +10,7 @@ from lrs2m_builder.engines.base import EngineModule
 from lrs2m_builder.errors import SampleError
 from lrs2m_builder.images import load_rgb
 from lrs2m_builder.prepare import BuildOptions, Prepared
+from lrs2m_builder.provenance import check_settings
 from lrs2m_builder.schema import Request
 from lrs2m_builder.stages import next_move
 
@@ -17,6 +18,8 @@ from lrs2m_builder.stages import next_move
 def dry_run(prepared: Prepared) -> dict[str, Any]:
     """The plan of a build: counts, shards, steps, and what is already done."""
     options = prepared.options
+    if not options.restart:
+        check_settings(options.out_dir, prepared.settings)
     problems: Counter[str] = Counter()
     images: set[Path] = set()
     for sample in prepared.samples():

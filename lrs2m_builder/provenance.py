@@ -44,26 +44,39 @@ def versions() -> dict[str, str]:
     return found
 
 
-def claim_settings(out_dir: Path, settings: Mapping[str, Any]) -> bool:
+def claim_settings(out_dir: Path, settings: Mapping[str, Any]) -> None:
     """Write build.json, or check that the one there says the same.
-
-    Returns:
-        Whether the folder holds an earlier run of this build.
 
     Raises:
         UserError: the folder was built with other settings, or holds other files.
     """
+    if not check_settings(out_dir, settings):
+        write_json(out_dir / BUILD_JSON, {"settings": settings, "versions": versions()})
+
+
+def check_settings(out_dir: Path, settings: Mapping[str, Any]) -> bool:
+    """Whether the folder holds an earlier run of this build; writes nothing.
+
+    Raises:
+        UserError: as `claim_settings`.
+    """
     path = out_dir / BUILD_JSON
+    if not out_dir.exists():
+        return False
     if not path.exists():
-        strangers = sorted(p.name for p in out_dir.iterdir() if p.name != ".lock")
+        strangers = (
+            sorted(entry.name for entry in out_dir.iterdir() if entry.name != ".lock") if out_dir.is_dir() else []
+        )
         if strangers:
             raise UserError(f"--out {out_dir}: holds {strangers[0]!r} but no {BUILD_JSON}; give a new or empty folder")
-        write_json(path, {"settings": settings, "versions": versions()})
         return False
     earlier = read_json(path).get("settings")
     if not isinstance(earlier, dict):
         raise UserError(f"{path}: holds no settings; was it edited? Use --restart to begin anew beside it")
-    if changes := list(_differences(earlier, settings)):
+    changes = list(_differences(earlier, settings))
+    if changes and _nothing_done(out_dir):
+        return False  # it failed before the first answer: nothing is lost when it begins anew
+    if changes:
         raise UserError(
             f"--out {out_dir}: was built with other settings: {'; '.join(changes)}. "
             "Give these again, or another --out, or --restart to begin anew beside it"
@@ -75,8 +88,16 @@ def _differences(earlier: Any, now: Any, where: str = "") -> Iterator[str]:
     if isinstance(earlier, Mapping) and isinstance(now, Mapping):
         for key in sorted(earlier.keys() | now.keys()):
             yield from _differences(earlier.get(key), now.get(key), f"{where}.{key}" if where else str(key))
+    elif isinstance(earlier, list) and isinstance(now, list) and len(earlier) == len(now):
+        for number, (one, other) in enumerate(zip(earlier, now, strict=True)):
+            yield from _differences(one, other, f"{where}[{number}]")
     elif earlier != now:
         yield f"{where} was {_shown(earlier)}, now {_shown(now)}"
+
+
+def _nothing_done(out_dir: Path) -> bool:
+    journals = (path for path in (out_dir / "journal").rglob("*.jsonl") if path.stat().st_size)
+    return next((out_dir / "data").rglob("*.parquet"), None) is None and next(journals, None) is None
 
 
 def _shown(value: Any) -> str:
@@ -93,6 +114,7 @@ def set_aside(out_dir: Path) -> Path | None:
     if not (out_dir / BUILD_JSON).exists():
         return None
     number = 1
+    out_dir = out_dir.resolve()
     while (aside := out_dir.with_name(f"{out_dir.name}.{number}")).exists():
         number += 1
     with disk_errors(out_dir):

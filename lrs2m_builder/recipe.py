@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -93,13 +94,16 @@ def load_recipe(name: str) -> LoadedRecipe:
     if spec is None or spec.loader is None:
         raise UserError(f"{path}: not a Python file")
     module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up there
     try:
         spec.loader.exec_module(module)
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise UserError(f"{path}: {type(error).__name__}: {error}") from error
     recipe = getattr(module, "RECIPE", None)
     if not isinstance(recipe, Recipe):
         raise UserError(f"{path}: a recipe file ends with RECIPE = Recipe(...)")
+    if not isinstance(recipe.steps, tuple) or not all(isinstance(step, Step) for step in recipe.steps):
+        raise UserError(f"{path}: steps is a tuple of Step; one step is written (Step(...),)")
     prompts = tuple(_fitting_prompt(path, step) for step in recipe.steps)
     return LoadedRecipe(recipe, prompts, hashlib.sha256(path.read_bytes()).hexdigest())
 

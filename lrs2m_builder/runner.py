@@ -75,6 +75,7 @@ class Runner:
         self._failure: BaseException | None = None
         self._in_flight = 0
         self._decoding = 0
+        self._all_admitted = False
         self.stopping = False
 
     def stop(self) -> None:
@@ -98,6 +99,7 @@ class Runner:
         try:
             try:
                 await self._admit(works)
+                self._all_admitted = True
             except BaseException as error:  # noqa: BLE001 - raised below, when what is in flight has been kept
                 self._fail(error)
             while self._tasks:
@@ -240,9 +242,11 @@ class Runner:
     async def _tick(self, telemetry: Telemetry) -> None:
         while True:
             await asyncio.sleep(TICK_S)
-            bound: Bound = (
-                "engine" if self._in_flight >= self._max_in_flight else "images" if self._decoding else "source"
-            )
+            bound: Bound = "source"
+            if self._in_flight >= self._max_in_flight or (self._all_admitted and not self._decoding):
+                bound = "engine"
+            elif self._decoding:
+                bound = "images"
             self._meter.bound_s[bound] += TICK_S
             self._display.update(self._meter)
             telemetry.tick()

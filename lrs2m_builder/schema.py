@@ -117,7 +117,11 @@ class Attempt:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """A finished row, all columns but those of the image, which are read when the shard is written."""
+    """A finished row, all columns but those of the image, which are read when the shard is written.
+
+    Attributes:
+        history: every answer the sample got; no column, but kept should the image be gone when the shard is written.
+    """
 
     sample_id: str
     subset: str
@@ -141,6 +145,7 @@ class Record:
     attempts: int
     finish_reason: str
     warnings: tuple[str, ...]
+    history: tuple[Attempt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -23,6 +22,7 @@ from lrs2m_builder.files import finished_file
 from lrs2m_builder.images import Bands, StoredImage, load_stored
 from lrs2m_builder.schema import Attempt, Record, Rejection
 
+BYTES_PER_GROUP = 256 * 2**20
 ROWS_PER_GROUP = 100  # the Hub's viewer and random access read one group at a time
 
 _ANCHORS = pa.list_(pa.struct([("class", pa.string()), ("count", pa.int32())]))
@@ -158,7 +158,7 @@ def write_shard(
                 try:
                     row = record_row(outcome, images.read(outcome.image_path))
                 except SampleError as error:  # readable when it was captioned, not any more
-                    rejections[sample_id] = Rejection(sample_id, error.reason, error.detail)
+                    rejections[sample_id] = Rejection(sample_id, error.reason, error.detail, outcome.history)
                     continue
             else:
                 continue
@@ -171,10 +171,10 @@ def write_shard(
     with finished_file(paths.data) as data_part:
         _write_rows(data_part, RECORD_SCHEMA, rows())
         refused = [rejections[sample_id] for sample_id in order if sample_id in rejections]
+        if len(written) + len(refused) != len(order):
+            raise AssertionError(f"{paths.data}: {len(order)} samples, {len(written)} + {len(refused)} rows")
         with finished_file(paths.rejected) as rejected_part:
             _write_rows(rejected_part, REJECTION_SCHEMA, map(rejection_row, refused))
-    if len(written) + len(refused) != len(order):
-        raise AssertionError(f"{paths.data}: {len(order)} samples, {len(written)} records, {len(refused)} rejections")
     return len(written), len(refused)
 
 
@@ -238,11 +238,24 @@ def count_rows(paths: ShardPaths) -> tuple[int, Counter[str]]:
 
 def _write_rows(path: Path, schema: pa.Schema, rows: Iterable[dict[str, Any]]) -> None:
     strings = [field.name for field in schema if pa.types.is_string(field.type)]
-    rows = iter(rows)
     # Image bytes get no dictionary: zstd already finds the same image in neighbouring rows.
     with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=strings, write_page_index=True) as writer:
-        while group := list(islice(rows, ROWS_PER_GROUP)):
+        for group in _groups(rows):
             writer.write_batch(pa.RecordBatch.from_pylist(group, schema=schema), row_group_size=ROWS_PER_GROUP)
+
+
+def _groups(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Rows in groups of ROWS_PER_GROUP, of fewer where their images are large: a group is held in memory."""
+    group: list[dict[str, Any]] = []
+    size = 0
+    for row in rows:
+        group.append(row)
+        size += len(row["image"]["bytes"]) if "image" in row else 0
+        if len(group) == ROWS_PER_GROUP or size >= BYTES_PER_GROUP:
+            yield group
+            group, size = [], 0
+    if group:
+        yield group
 
 
 class _ImageReader:

@@ -55,9 +55,10 @@ def next_move(plan: Plan, sample: Sample, attempts: Sequence[Attempt], spent: in
         spent: how many of them belong to rounds that ended in a rejection and are being retried.
     """
     if sample.problem is not None:
-        return Rejection(sample.sample_id, *sample.problem)
+        return Rejection(sample.sample_id, *sample.problem, _answers(attempts))
     if missing := next((need for need in plan.recipe.recipe.reads if not getattr(sample, need)), None):
-        return Rejection(sample.sample_id, f"no_{missing}", f"recipe {plan.recipe.recipe.name} reads {missing}")
+        detail = f"recipe {plan.recipe.recipe.name} reads {missing}"
+        return Rejection(sample.sample_id, f"no_{missing}", detail, _answers(attempts))
 
     captions: dict[CaptionColumn, str] = {"caption_short": next(iter(sample.captions), "")}
     captions["caption_long"] = sample.caption_long
@@ -78,7 +79,19 @@ def next_move(plan: Plan, sample: Sample, attempts: Sequence[Attempt], spent: in
         captions[step.writes] = verdict.text
         warnings.extend(verdict.warnings)
         accepted.append(mine[-1])
-    return _record(plan, sample, captions, accepted, len(attempts), warnings)
+    return _record(plan, sample, captions, accepted, _answers(attempts), warnings)
+
+
+def try_prompts(plan: Plan, sample: Sample) -> None:
+    """Render every prompt for a sample, as asked first and as asked again.
+
+    Raises:
+        UserError: a prompt uses what it is not given, or fails.
+    """
+    captions: dict[CaptionColumn, str] = {"caption_short": "a short text", "caption_long": "a long text"}
+    for number in range(len(plan.recipe.recipe.steps)):
+        for problem in ("", "The answer was empty."):
+            _request(plan, sample, number, captions, 1, problem)
 
 
 def request_seed(run_seed: int, sample_id: str, step: int, attempt: int) -> int:
@@ -134,7 +147,7 @@ def _record(
     sample: Sample,
     captions: dict[CaptionColumn, str],
     accepted: Sequence[Attempt],
-    num_attempts: int,
+    history: tuple[Attempt, ...],
     warnings: Sequence[str],
 ) -> Record:
     recipe = plan.recipe.recipe
@@ -161,7 +174,8 @@ def _record(
         model_revision=" + ".join(dict.fromkeys(revision for _, revision in plan.models)),
         engine=plan.engine if accepted else "",
         seed=accepted[-1].seed if accepted else plan.seed,
-        attempts=num_attempts,
+        attempts=sum(attempt.attempt for attempt in accepted),
         finish_reason=accepted[-1].finish_reason if accepted else "",
         warnings=tuple(dict.fromkeys(warnings)),
+        history=history,
     )

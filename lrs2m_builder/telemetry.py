@@ -43,12 +43,25 @@ class Meter:
     prompt_tokens: int = 0
     tokens: int = 0
     bound_s: dict[Bound, float] = field(default_factory=lambda: dict.fromkeys(get_args(Bound), 0.0))
-    started: float = field(default_factory=time.monotonic)
+    started: float | None = None
+    seconds_before: float = 0.0
 
     def start(self) -> None:
         """Begin a pass: the engine is ready."""
         self.started = time.monotonic()
         self.passed = 0
+
+    def stop(self) -> None:
+        """End a pass: what follows, such as the engine's shutdown, is not counted."""
+        if self.started is not None:
+            self.seconds_before += time.monotonic() - self.started
+            self.started = None
+
+    @property
+    def seconds(self) -> float:
+        """Time spent in passes so far; never zero."""
+        running = time.monotonic() - self.started if self.started is not None else 0.0
+        return max(self.seconds_before + running, 1e-9)
 
     @property
     def done(self) -> int:
@@ -57,7 +70,7 @@ class Meter:
 
     def snapshot(self) -> dict[str, Any]:
         """The counts and rates so far."""
-        seconds = max(time.monotonic() - self.started, 1e-9)
+        seconds = self.seconds
         return {
             "seconds": round(seconds, 3),
             "samples": self.done,
@@ -108,11 +121,11 @@ class Display:
         self._bar.close()
 
     def _rate(self, meter: Meter) -> float:
-        return meter.requests / max(time.monotonic() - meter.started, 1e-9)
+        return meter.requests / meter.seconds
 
     def _sentence(self, meter: Meter) -> str:
         done = self._before + meter.passed
-        per_s = meter.passed / max(time.monotonic() - meter.started, 1e-9)
+        per_s = meter.passed / meter.seconds
         left = f"{_duration((self._total - done) / per_s)} left" if per_s else "time left unknown"
         return (
             f"{self._label}: {done} of {self._total} samples, {self._rate(meter):.1f} captions/s, "

@@ -44,11 +44,11 @@ RECIPE = Recipe(
             variables=variables,
             checks=(
                 EMPTY,
+                CUT_OFF,
+                REPETITION,
                 REFUSAL,
                 PREAMBLE,
                 HINT_LEAK,
-                CUT_OFF,
-                REPETITION,
                 COPY,
                 word_range(4, MAX_WORDS),
                 clip_budget(CLIP_SHORT),

@@ -56,11 +56,11 @@ RECIPE = Recipe(
             # A little slack on both sides of what was asked for: a text of 165 good words is no failure.
             checks=(
                 EMPTY,
+                CUT_OFF,
+                REPETITION,
                 REFUSAL,
                 PREAMBLE,
                 HINT_LEAK,
-                CUT_OFF,
-                REPETITION,
                 word_range(MIN_WORDS - 20, MAX_WORDS + 20),
                 clip_budget(CLIP_LONG),
             ),

@@ -34,7 +34,7 @@ VIEW = {
     "drone": "image taken from a drone",
     "overhead": "overhead image",
 }
-FORM = (EMPTY, REFUSAL, PREAMBLE, HINT_LEAK, CUT_OFF, REPETITION)
+FORM = (EMPTY, CUT_OFF, REPETITION, REFUSAL, PREAMBLE, HINT_LEAK)
 
 
 def long_variables(sample: Sample, manifest: Manifest) -> Mapping[str, Any]:

@@ -10,7 +10,7 @@ import asyncio
 import os
 import random
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -81,7 +81,9 @@ class FakeModule:
     def find(self, model: str, options: Mapping[str, Any]) -> tuple[str, str]:
         return model, "1"
 
-    def load(self, model: str, role: Role, options: Mapping[str, Any]) -> FakeEngine:
+    def load(
+        self, model: str, role: Role, options: Mapping[str, Any], samplings: Sequence[Mapping[str, Any]] = ()
+    ) -> FakeEngine:
         engine = FakeEngine(model, self.script, self.log, self.delay_s, options.get("max_in_flight", 8))
         self.engines.append(engine)
         return engine

@@ -87,8 +87,10 @@ def test_a_retry_killed_before_its_journal_went_counts_no_answer_twice(tmp_path:
     journal = out / "journal" / "toy" / "train-00000.retry.jsonl"
     attempts = [Attempt(row["sample_id"], **row["attempts"][1]) for row in rows(out, "rejected")]
     journal.write_text("".join(json.dumps(asdict(attempt)) + "\n" for attempt in attempts))
-    build_toy(source, out, refuse, max_attempts=1)
-    assert {tuple(a["attempt"] for a in row["attempts"]) for row in rows(out, "rejected")} == {(1, 2, 3)}
+    module = FakeModule()
+    build_toy(source, out, module, max_attempts=1)
+    assert not module.engines, "it asked again what nobody asked it to"
+    assert {tuple(a["attempt"] for a in row["attempts"]) for row in rows(out, "rejected")} == {(1, 2)}
     assert not journal.exists()
 
 

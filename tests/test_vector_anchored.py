@@ -53,8 +53,8 @@ class TwoModels(FakeModule):
 
     most_open = 0
 
-    def load(self, model: str, role: Role, options: Mapping[str, Any]) -> FakeEngine:
-        engine = super().load(model, role, options)
+    def load(self, model: str, role: Role, options: Mapping[str, Any], samplings: Any = ()) -> FakeEngine:
+        engine = super().load(model, role, options, samplings)
         engine.closed = False  # type: ignore[attr-defined]
 
         def close() -> None:
@@ -106,10 +106,10 @@ def test_a_build_that_stops_between_the_models_asks_the_first_nothing_again(tmp_
     folder = labelled(tmp_path / "data", 10)
 
     class SecondFails(TwoModels):
-        def load(self, model: str, role: Role, options: Mapping[str, Any]) -> FakeEngine:
+        def load(self, model: str, role: Role, options: Mapping[str, Any], samplings: Any = ()) -> FakeEngine:
             if "Qwen2.5" in model:
                 raise UserError("the second model is not there")
-            return super().load(model, role, options)
+            return super().load(model, role, options, samplings)
 
     first = SecondFails(answer)
     with pytest.raises(UserError, match="second model"):

@@ -31,8 +31,8 @@ _PREAMBLE = re.compile(
         (?:sure|certainly|of\s+course|absolutely|okay|ok|alright|got\s+it|understood)\s*[,.!:;–—]
       | great\s*(?:[.!:;–—]|,\s*(?:here|i|let|this\s+is)\b)
       | (?:here(?:'s|’s|\s+is|\s+are)|below\s+is|the\s+following\s+is|this\s+is)\s+(?:the|a|an|my|your)\s+
-            (?:\w+[\s-]+){0,4}?(?:description|caption|paragraph|summary|text|answer|response)\b
-      | (?:(?:long|short|detailed|revised|improved|expanded|image|final|new)\s+)*
+            (?:\w+[\s-]+){0,4}?(?:description|caption|paragraph|summary|answer|response)\b
+      | (?:(?:long|short|detailed|revised|improved|expanded|image|final|new)\s+){0,3}
             (?:caption|description|answer|summary|output|response|paragraph|rewritten\s+caption)\s*\*{0,2}\s*[:：]
       | (?:i'll|i’ll|i\s+will|let\s+me|allow\s+me\s+to)\s+(?:describe|provide|write|give|summari[sz]e)\b
       | (?:user|assistant|system)\s*:
@@ -42,8 +42,8 @@ _PREAMBLE = re.compile(
 )
 # The given texts, as a model calls them.
 _GIVEN = (
-    r"(?:(?:short|brief|given|provided|original|accompanying|reference|first|second|human|supplied|image|original)\s+)*"
-    r"(?:captions?|hints?|prompts?|instructions?|annotations?|user|labels?\s+provided|provided\s+(?:text|description|"
+    r"(?:(?:short|brief|given|provided|original|accompanying|reference|first|second|human|supplied|image)\s+){0,3}"
+    r"(?:captions?|hints?|prompts?|labels?\s+provided|provided\s+(?:text|description|"
     r"information|labels?)|given\s+(?:text|description|information|labels?)|short\s+(?:text|description))"
 )
 _HINT_LEAK = re.compile(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import json
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
 import yaml
@@ -70,11 +71,16 @@ class EngineModule(Protocol):
         """
         ...
 
-    def load(self, model: str, role: Role, options: Mapping[str, Any]) -> Engine:
+    def load(
+        self, model: str, role: Role, options: Mapping[str, Any], samplings: Sequence[Mapping[str, Any]] = ()
+    ) -> Engine:
         """Start an engine for steps of a role.
 
+        Args:
+            samplings: sampling parameters that requests will have; what can be refused is refused now.
+
         Raises:
-            UserError: the model is not there, or cannot do what the role needs; an unknown option.
+            UserError: the model is not there, or cannot do what the role needs; an unknown or unusable option.
         """
         ...
 
@@ -111,7 +117,23 @@ def parse_options(flag: str, pairs: Iterable[str]) -> dict[str, Any]:
         if not key or not equals:
             raise UserError(f"{flag} {pair}: write KEY=VALUE")
         try:
-            options[key.replace("-", "_")] = yaml.safe_load(value)
+            parsed = yaml.safe_load(value)
+            json.dumps(parsed)
         except yaml.YAMLError as error:
             raise UserError(f"{flag} {pair}: not a value: {' '.join(str(error).split())}") from error
+        except TypeError:
+            parsed = value  # what YAML takes for a date is a text here
+        options[key.replace("-", "_")] = parsed
     return options
+
+
+def positive_options(options: Mapping[str, Any], names: Iterable[str]) -> None:
+    """Check that those options which are given are positive numbers.
+
+    Raises:
+        UserError: one is not.
+    """
+    for name in names:
+        value = options.get(name)
+        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value <= 0):
+            raise UserError(f"--engine-option {name}={value}: must be a positive number")

@@ -33,7 +33,8 @@ class Chat:
             raise MissingExtraError("reading a model's chat template", "vllm", error) from error
         try:
             loader = AutoProcessor if role == "mllm" else AutoTokenizer
-            self.processor: Any = loader.from_pretrained(model.path)
+            revision = None if model.is_local else model.revision
+            self.processor: Any = loader.from_pretrained(model.path, revision=revision)
         except (OSError, ValueError, KeyError) as error:
             first_line = str(error).strip().splitlines()[0]
             raise UserError(f"--model {model.name}: no processor or tokenizer could be read: {first_line}") from error

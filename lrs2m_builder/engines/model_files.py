@@ -10,9 +10,6 @@ from typing import Any
 
 from lrs2m_builder.errors import MissingExtraError, UserError
 
-_HASH_WHOLE = 64 * 2**20  # larger weight files are known by their size, beginning and end
-_HASH_ENDS = 2**20
-
 
 @dataclass(frozen=True, slots=True)
 class ModelFiles:
@@ -79,13 +76,9 @@ def _read_config(path: Path) -> dict[str, Any]:
 
 
 def _folder_revision(folder: Path) -> str:
+    """A hash of all files of the folder: two checkpoints that differ in one weight differ in it."""
     digest = hashlib.sha256()
-    for path in sorted(p for p in folder.iterdir() if p.suffix in {".json", ".safetensors", ".bin", ".jinja"}):
-        size = path.stat().st_size
-        digest.update(f"{path.name}\x00{size}\x00".encode())
+    for path in sorted(entry for entry in folder.iterdir() if entry.is_file() and not entry.name.startswith(".")):
         with path.open("rb") as file:
-            digest.update(file.read(_HASH_WHOLE if size <= _HASH_WHOLE else _HASH_ENDS))
-            if size > _HASH_WHOLE:
-                file.seek(-_HASH_ENDS, 2)
-                digest.update(file.read())
+            digest.update(f"{path.name}\x00{hashlib.file_digest(file, 'sha256').hexdigest()}\x00".encode())
     return f"sha256:{digest.hexdigest()[:16]}"

@@ -13,14 +13,14 @@ import io
 import json
 import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
 
 from PIL import Image
 
-from lrs2m_builder.engines.base import EngineStoppedError
+from lrs2m_builder.engines.base import EngineStoppedError, positive_options
 from lrs2m_builder.errors import MissingExtraError, SampleError, UserError
 from lrs2m_builder.schema import Completion, Request, Role
 
@@ -171,11 +171,14 @@ def preview(model: str, role: Role, options: Mapping[str, Any]) -> ImageBound:
     return ImageBound(options.get("max_pixels") or DEFAULT_MAX_PIXELS)
 
 
-def load(model: str, role: Role, options: Mapping[str, Any]) -> OpenAIEngine:
+def load(
+    model: str, role: Role, options: Mapping[str, Any], samplings: Sequence[Mapping[str, Any]] = ()
+) -> OpenAIEngine:
     """Check that the endpoint is there and serves the model.
 
     Args:
         options: base_url (needed), max_pixels, max_in_flight, max_tries, timeout_s. The key is OPENAI_API_KEY's.
+        samplings: not known to be good or bad before the endpoint has seen them.
 
     Raises:
         UserError: no base_url, an unknown option, no endpoint there, a refused key, or a model it does not serve.
@@ -189,6 +192,7 @@ def load(model: str, role: Role, options: Mapping[str, Any]) -> OpenAIEngine:
         raise UserError(
             f"--engine-option {unknown[0]}: not an option of the openai engine; known: {', '.join(sorted(_OPTIONS))}"
         )
+    positive_options(options, ("max_pixels", "max_in_flight", "max_tries", "timeout_s"))
     base_url = options.get("base_url")
     if not isinstance(base_url, str) or not base_url.startswith(("http://", "https://")):
         raise UserError("--base-url: the openai engine needs the endpoint's address, such as http://127.0.0.1:8000/v1")

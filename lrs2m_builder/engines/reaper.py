@@ -11,9 +11,9 @@ import os
 import select
 import subprocess
 import sys
-from types import TracebackType
 
 POLL_S = 2.0
+_CLEAN = b"c"
 
 
 class Reaper:
@@ -27,33 +27,34 @@ class Reaper:
             start_new_session=True,  # a Ctrl-C at the terminal is not for it
         )
 
-    def stop(self) -> None:
-        """End what is left of the children and the watch itself."""
-        if self._process.stdin is not None and not self._process.stdin.closed:
-            self._process.stdin.close()
+    def stop(self, *, kill: bool = False) -> None:
+        """End the watch; with `kill` end what is left of the engine's processes, too."""
+        pipe = self._process.stdin
+        if pipe is not None and not pipe.closed:
+            if not kill:
+                pipe.write(_CLEAN)
+            pipe.close()
             self._process.wait(timeout=30)
-
-    def __enter__(self) -> Reaper:
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
-        self.stop()
 
 
 def watch(parent_pid: int) -> None:
-    """Note the parent's descendants until standard input closes, then end those that still run."""
+    """Note the parent's new descendants until standard input ends; end them unless it ends with the clean mark."""
     import psutil
 
-    seen: dict[int, psutil.Process] = {}
     parent = psutil.Process(parent_pid)
+    # What was there before the engine is not its own: another child of the user's program.
+    others = {child.pid for child in parent.children(recursive=True)} | {os.getpid()}
+    seen: dict[int, psutil.Process] = {}
     while True:
         try:
             children = parent.children(recursive=True)
         except psutil.NoSuchProcess:
             break
-        seen.update({child.pid: child for child in children if child.pid != os.getpid()})
+        seen.update({child.pid: child for child in children if child.pid not in others})
         readable, _, _ = select.select([sys.stdin], [], [], POLL_S)
         if readable:
+            if sys.stdin.buffer.read(1) == _CLEAN:
+                return  # the engine was shut down by its own means
             break
     # psutil compares start times, so a number the system has given to another process since is safe.
     left = [child for child in seen.values() if child.is_running()]

@@ -9,14 +9,14 @@ import os
 import shlex
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from lrs2m_builder.engines.base import EngineStoppedError
+from lrs2m_builder.engines.base import EngineStoppedError, positive_options
 from lrs2m_builder.engines.chat import Chat
 from lrs2m_builder.engines.model_files import ModelFiles, find_model
 from lrs2m_builder.engines.reaper import Reaper
@@ -123,26 +123,29 @@ def preview(model: str, role: Role, options: Mapping[str, Any]) -> Chat:
     return Chat(find_model(model, options.get("revision")), role, options.get("max_pixels"))
 
 
-def load(model: str, role: Role, options: Mapping[str, Any]) -> VLLMEngine:
+def load(model: str, role: Role, options: Mapping[str, Any], samplings: Sequence[Mapping[str, Any]] = ()) -> VLLMEngine:
     """Start vLLM on a model.
 
     Args:
         options: keyword arguments of vLLM's AsyncEngineArgs, and max_pixels, max_in_flight, revision.
+        samplings: sampling parameters that requests will have, tried before the engine starts.
 
     Raises:
         MissingExtraError: vLLM is not installed.
         UserError: the model is not there or does not fit the role, an unknown option, or vLLM could not start.
     """
+    positive_options(options, ("max_pixels", "max_in_flight"))
     files = find_model(model, options.get("revision"))
     chat = Chat(files, role, options.get("max_pixels"))
     # Quiet unless asked otherwise: the build has its own progress, and vLLM's errors still come.
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
     os.environ.setdefault("PYTHONWARNINGS", "ignore::FutureWarning")
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "2")
-    os.environ.setdefault("VLLM_WORKER_MULTIPROCESSING_METHOD", "spawn")
+    os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")  # forked, they would share our session
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
-        from vllm import AsyncEngineArgs
+        from vllm import AsyncEngineArgs, SamplingParams
         from vllm.platforms import current_platform
         from vllm.v1.engine.async_llm import AsyncLLM
     except ImportError as error:
@@ -154,15 +157,20 @@ def load(model: str, role: Role, options: Mapping[str, Any]) -> VLLMEngine:
             f"--engine-option {unknown[0]}: neither an option of vLLM's AsyncEngineArgs nor one of "
             f"{', '.join(sorted(_OWN_OPTIONS))}"
         )
+    for sampling in samplings:
+        try:
+            SamplingParams(**_no_reserved(sampling))
+        except (TypeError, ValueError) as error:
+            raise UserError(f"--sampling: vllm refuses {dict(sampling)}: {' '.join(str(error).split())}") from error
     reaper = Reaper()
     try:
         with _children_in_own_sessions():
             core = AsyncLLM.from_engine_args(AsyncEngineArgs(model=files.path, **arguments))
     except (RuntimeError, ValueError, OSError, TypeError) as error:
-        reaper.stop()
+        reaper.stop(kill=True)
         raise UserError(f"vllm could not start on --model {model}: {' '.join(str(error).split())}") from error
     except BaseException:
-        reaper.stop()
+        reaper.stop(kill=True)
         raise
     if role == "mllm" and not core.model_config.is_multimodal_model:
         core.shutdown()
@@ -173,6 +181,14 @@ def load(model: str, role: Role, options: Mapping[str, Any]) -> VLLMEngine:
     gc.freeze()
     max_in_flight = options.get("max_in_flight") or 2 * core.vllm_config.scheduler_config.max_num_seqs
     return VLLMEngine(files, chat, core, reaper, max_in_flight)
+
+
+def _no_reserved(sampling: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The parameters, none of which is one that the engine sets itself."""
+    for name in ("seed", "output_kind", "detokenize", "n"):
+        if name in sampling:
+            raise UserError(f"--sampling {name}: is set by the build" + (" (use --seed)" if name == "seed" else ""))
+    return sampling
 
 
 def _engine_arguments(files: ModelFiles, role: Role, options: Mapping[str, Any], *, on_cpu: bool) -> dict[str, Any]:

@@ -52,7 +52,7 @@ def make_random_model(out_dir: Path, *, seed: int = 0, min_side: int = 56, max_s
     Raises:
         MissingExtraError: torch or transformers is not installed.
     """
-    if (out_dir / "config.json").exists():
+    if (out_dir / "model.safetensors").exists():  # written last
         return out_dir
     try:
         import torch

@@ -73,6 +73,8 @@ def open_source(manifest: Manifest, data_dir: Path) -> Source:
         for row in read(annotations):
             if manifest.split and row.split != manifest.split:
                 continue
+            if not row.image_name.isprintable():
+                raise UserError(f"{annotations}: image name {row.image_name!r} holds characters no file name has")
             yield row if joined is None else joined.complete(row)
 
     images = choose_layout(manifest, data_dir, (row.image_name for row in read(annotations)))

@@ -26,6 +26,8 @@ def read(path: Path) -> Iterator[SourceRow]:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except json.JSONDecodeError as error:
         raise UserError(f"{path}: line {error.lineno}, column {error.colno}: not JSON: {error.msg}") from error
+    except RecursionError as error:
+        raise UserError(f"{path}: not a caption file: nested too deeply") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: byte {error.start}: not UTF-8 text") from error
     images = content.get("images") if isinstance(content, dict) else None
