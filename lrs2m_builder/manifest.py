@@ -12,6 +12,12 @@ from lrs2m_builder.errors import UserError
 from lrs2m_builder.shipped import find
 
 Viewpoint = Literal["satellite", "aerial", "drone", "overhead"]
+_VIEWS: dict[Viewpoint, str] = {
+    "satellite": "satellite image",
+    "aerial": "aerial image",
+    "drone": "image taken from a drone",
+    "overhead": "overhead image",
+}
 Band = Annotated[int, Field(ge=1)]
 # A glob below the data folder: relative, "**" only as a whole folder.
 Pattern = Annotated[str, Field(pattern=r"^(?!/)(?!.*\*\*(?!/|$))(?!.*[^/]\*\*).+$")]
@@ -116,6 +122,11 @@ class Manifest(_Model):
     models: Models = Models()
     paper: Paper | None = None
     sha256: str = ""
+
+    @property
+    def view(self) -> str:
+        """What a prompt calls an image of the subset."""
+        return _VIEWS[self.viewpoint]
 
     @model_validator(mode="after")
     def _numbered(self) -> Manifest:

@@ -7,18 +7,7 @@ The paper asks for 20 words or less and does not check it: its short texts of th
 from collections.abc import Mapping
 from typing import Any
 
-from lrs2m_builder.checks import (
-    CLIP_SHORT,
-    COPY,
-    CUT_OFF,
-    EMPTY,
-    HINT_LEAK,
-    PREAMBLE,
-    REFUSAL,
-    REPETITION,
-    clip_budget,
-    word_range,
-)
+from lrs2m_builder.checks import CLIP_SHORT, COPY, WELL_FORMED, clip_budget, word_range
 from lrs2m_builder.manifest import Manifest
 from lrs2m_builder.recipe import Recipe, Step
 from lrs2m_builder.schema import Sample
@@ -43,12 +32,7 @@ RECIPE = Recipe(
             writes="caption_short",
             variables=variables,
             checks=(
-                EMPTY,
-                CUT_OFF,
-                REPETITION,
-                REFUSAL,
-                PREAMBLE,
-                HINT_LEAK,
+                *WELL_FORMED,
                 COPY,
                 word_range(4, MAX_WORDS),
                 clip_budget(CLIP_SHORT),

@@ -7,28 +7,12 @@ The short text is a hint that decides what the scene is: without it, a model tak
 from collections.abc import Mapping
 from typing import Any
 
-from lrs2m_builder.checks import (
-    CLIP_LONG,
-    CUT_OFF,
-    EMPTY,
-    HINT_LEAK,
-    PREAMBLE,
-    REFUSAL,
-    REPETITION,
-    clip_budget,
-    word_range,
-)
+from lrs2m_builder.checks import CLIP_LONG, WELL_FORMED, clip_budget, word_range
 from lrs2m_builder.manifest import Manifest
 from lrs2m_builder.recipe import Recipe, Step
 from lrs2m_builder.schema import Sample
 
 MIN_WORDS, MAX_WORDS = 60, 160  # the paper's long texts of this kind average 171 to 207 CLIP tokens
-VIEW = {
-    "satellite": "satellite image",
-    "aerial": "aerial image",
-    "drone": "image taken from a drone",
-    "overhead": "overhead image",
-}
 
 
 def variables(sample: Sample, manifest: Manifest) -> Mapping[str, Any]:
@@ -36,7 +20,7 @@ def variables(sample: Sample, manifest: Manifest) -> Mapping[str, Any]:
     return {
         "hints": sample.captions,
         "label": sample.label if manifest.hint_label else "",
-        "view": VIEW[manifest.viewpoint],
+        "view": manifest.view,
         "min_words": MIN_WORDS,
         "max_words": MAX_WORDS,
     }
@@ -55,12 +39,7 @@ RECIPE = Recipe(
             variables=variables,
             # A little slack on both sides of what was asked for: a text of 165 good words is no failure.
             checks=(
-                EMPTY,
-                CUT_OFF,
-                REPETITION,
-                REFUSAL,
-                PREAMBLE,
-                HINT_LEAK,
+                *WELL_FORMED,
                 word_range(MIN_WORDS - 20, MAX_WORDS + 20),
                 clip_budget(CLIP_LONG),
             ),

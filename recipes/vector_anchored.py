@@ -13,12 +13,7 @@ from lrs2m_builder.checks import (
     CLIP_LONG,
     CLIP_SHORT,
     COPY,
-    CUT_OFF,
-    EMPTY,
-    HINT_LEAK,
-    PREAMBLE,
-    REFUSAL,
-    REPETITION,
+    WELL_FORMED,
     clip_budget,
     word_range,
 )
@@ -28,20 +23,13 @@ from lrs2m_builder.schema import Sample
 
 MIN_WORDS, MAX_WORDS = 60, 160
 SHORT_WORDS = 20
-VIEW = {
-    "satellite": "satellite image",
-    "aerial": "aerial image",
-    "drone": "image taken from a drone",
-    "overhead": "overhead image",
-}
-FORM = (EMPTY, CUT_OFF, REPETITION, REFUSAL, PREAMBLE, HINT_LEAK)
 
 
 def long_variables(sample: Sample, manifest: Manifest) -> Mapping[str, Any]:
     """What the prompt of the long text sees of a sample."""
     return {
         "anchors": sample.anchors,
-        "view": VIEW[manifest.viewpoint],
+        "view": manifest.view,
         "min_words": MIN_WORDS,
         "max_words": MAX_WORDS,
     }
@@ -64,7 +52,7 @@ RECIPE = Recipe(
             writes="caption_long",
             variables=long_variables,
             checks=(
-                *FORM,
+                *WELL_FORMED,
                 ANCHOR_MISSING,
                 ANCHOR_COUNT,
                 word_range(MIN_WORDS - 20, MAX_WORDS + 20),
@@ -77,7 +65,7 @@ RECIPE = Recipe(
             role="llm",
             writes="caption_short",
             variables=short_variables,
-            checks=(*FORM, COPY, word_range(4, SHORT_WORDS), clip_budget(CLIP_SHORT)),
+            checks=(*WELL_FORMED, COPY, word_range(4, SHORT_WORDS), clip_budget(CLIP_SHORT)),
             sampling={"temperature": 0.3, "top_p": 0.9, "max_tokens": 80},
         ),
     ),

@@ -94,5 +94,6 @@ def test_a_benchmark_has_the_test_split_and_five_captions_as_the_hint(tmp_path: 
     draw(*(tmp_path / "images" / f"{n}.tif" for n in range(4)))
     report, module = build_long(source, tmp_path, tmp_path / "out")
     assert ids(tmp_path / "out") == [f"{source}/1.tif", f"{source}/3.tif"]
-    assert all(f"- caption 1 {i} ." in module.requests[0].parts[1] for i in range(5))
+    request = next(request for request in module.requests if request.sample_id == f"{source}/1.tif")
+    assert all(f"- caption 1 {i} ." in request.parts[1] for i in range(5))
     assert report.records == 2

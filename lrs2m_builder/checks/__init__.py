@@ -5,6 +5,9 @@ from lrs2m_builder.checks.faith import ANCHOR_COUNT, ANCHOR_MISSING, COPY
 from lrs2m_builder.checks.form import CLIP_LONG, CLIP_SHORT, CUT_OFF, EMPTY, REPETITION, clip_budget, word_range
 from lrs2m_builder.checks.voice import HINT_LEAK, PREAMBLE, REFUSAL
 
+# What every answer must be; those that find a loop come first, before patterns look for words in it.
+WELL_FORMED = (EMPTY, CUT_OFF, REPETITION, REFUSAL, PREAMBLE, HINT_LEAK)
+
 __all__ = [
     "ANCHOR_COUNT",
     "ANCHOR_MISSING",
@@ -17,6 +20,7 @@ __all__ = [
     "PREAMBLE",
     "REFUSAL",
     "REPETITION",
+    "WELL_FORMED",
     "Answer",
     "Check",
     "Level",
