@@ -142,7 +142,7 @@ def load(model: str, role: Role, options: Mapping[str, Any], samplings: Sequence
     os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
     os.environ.setdefault("PYTHONWARNINGS", "ignore::FutureWarning")
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "2")
-    os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")  # forked, they would share our session
+    os.environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")  # forked, they would share our group
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         from vllm import AsyncEngineArgs, SamplingParams
@@ -164,7 +164,7 @@ def load(model: str, role: Role, options: Mapping[str, Any], samplings: Sequence
             raise UserError(f"--sampling: vllm refuses {dict(sampling)}: {' '.join(str(error).split())}") from error
     reaper = Reaper()
     try:
-        with _children_in_own_sessions():
+        with _children_in_own_group():
             core = AsyncLLM.from_engine_args(AsyncEngineArgs(model=files.path, **arguments))
     except (RuntimeError, ValueError, OSError, TypeError) as error:
         reaper.stop(kill=True)
@@ -214,16 +214,16 @@ def _engine_arguments(files: ModelFiles, role: Role, options: Mapping[str, Any],
 
 
 @contextmanager
-def _children_in_own_sessions() -> Iterator[None]:
-    """Let the processes started meanwhile lead sessions of their own, out of reach of a Ctrl-C at the terminal.
+def _children_in_own_group() -> Iterator[None]:
+    """Let the processes started meanwhile form groups of their own, out of reach of a Ctrl-C at the terminal.
 
     The signal goes to every process of the terminal's group, and an engine that ends on it leaves nothing to drain.
     multiprocessing offers no hook between fork and exec, but lets the interpreter be chosen: a shell line that calls
-    setsid first.
+    setpgrp first. (Not setsid: Linux shares the CPU evenly between sessions, and the engine's would starve ours.)
     """
     with tempfile.TemporaryDirectory(prefix="lrs2m-") as folder:
         launcher = Path(folder) / "python"
-        code = "import os, sys; os.setsid(); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+        code = "import os, sys; os.setpgrp(); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
         launcher.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -c {shlex.quote(code)} "$@"\n')
         launcher.chmod(0o700)
         multiprocessing.set_executable(str(launcher))
