@@ -10,6 +10,7 @@ import errno
 import json
 import os
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -123,7 +124,7 @@ def build_command(
         print(json.dumps(result, ensure_ascii=False) if as_json else _plan_text(result))
         return
     report = build(options, module)
-    print(json.dumps(_report_dict(report), ensure_ascii=False) if as_json else _report_text(report))
+    print(json.dumps(asdict(report), ensure_ascii=False) if as_json else _report_text(report))
     if report.stopped:
         raise typer.Exit(130)
     if report.reject_rate > max_reject_rate:
@@ -222,10 +223,6 @@ def main() -> None:
         sys.stderr.flush()
         os._exit(130)  # an engine that is still starting has threads that would hold the process
     sys.exit(code if isinstance(code, int) else 0)
-
-
-def _report_dict(report: Report) -> dict[str, Any]:
-    return {name: getattr(report, name) for name in Report.__slots__}
 
 
 def _report_text(report: Report) -> str:

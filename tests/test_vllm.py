@@ -18,7 +18,9 @@ import pytest
 import yaml
 from datasets import load_dataset
 
+from lrs2m_builder.engines import vllm as vllm_engine
 from lrs2m_builder.sample.random_model import make_random_model
+from lrs2m_builder.schema import Request
 from lrs2m_builder.shipped import find
 from tests.toy import file_bytes, ids, journaled, make_source, rows
 
@@ -142,3 +144,11 @@ def test_prompts_are_shown_with_image_size_and_tokens(model: Path, tmp_path: Pat
     assert "Field number 0" in first["prompt"] and "Field number 1" in second["prompt"]
     assert first["num_prompt_tokens"] > 100
     assert not (tmp_path / "out").exists()
+
+
+def test_a_multimodal_model_serves_a_text_only_step_too(model: Path) -> None:
+    chat = vllm_engine.preview(str(model), "mllm", {})
+    request = Request("toy/1#0", 1, 1, "llm", ("Summarize: a road beside a field.",), 7, {})
+    assert "Summarize: a road beside a field." in chat.prompt_text(request)
+    assert "<|image_pad|>" not in chat.prompt_text(request)
+    assert chat.num_prompt_tokens(request, None) > 5

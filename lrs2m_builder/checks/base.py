@@ -12,7 +12,13 @@ from lrs2m_builder.schema import Sample
 
 Level = Literal["error", "warn", "off"]
 
+_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 _WORD = re.compile(r"[^\W_]+(?:['’.-][^\W_]+)*")
+
+
+def split_sentences(text: str) -> list[str]:
+    """The sentences of a text, as its full stops, question and exclamation marks divide it."""
+    return _SENTENCE_END.split(text)
 
 
 def split_words(text: str) -> tuple[str, ...]:

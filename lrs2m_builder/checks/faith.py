@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import re
-
-from lrs2m_builder.checks.base import Answer, Check, split_words
+from lrs2m_builder.checks.base import Answer, Check, split_sentences, split_words
 from lrs2m_builder.checks.objects import counts_said, is_named
-
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
 
 def _folded(text: str) -> tuple[str, ...]:
@@ -17,7 +13,7 @@ def _folded(text: str) -> tuple[str, ...]:
 def _copy(answer: Answer) -> str | None:
     """A summary that is a sentence of its source adds nothing: Long-CLIP's short texts were just that."""
     mine = _folded(answer.text)
-    if mine and any(mine == _folded(sentence) for sentence in (*_SENTENCE_END.split(answer.source), answer.source)):
+    if mine and any(mine == _folded(sentence) for sentence in (*split_sentences(answer.source), answer.source)):
         return "The answer was a sentence of the text, copied. Write a sentence of your own."
     return None
 

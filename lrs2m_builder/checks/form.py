@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Sequence
 
-from lrs2m_builder.checks.base import Answer, Check
+from lrs2m_builder.checks.base import Answer, Check, split_sentences
 
 CLIP_LONG = 248  # context length after knowledge-preserved stretching (paper, section IV-A)
 CLIP_SHORT = 77
-
-_SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 
 
 def _empty(answer: Answer) -> str | None:
@@ -31,7 +28,7 @@ def repeated_share(tokens: Sequence[str], size: int = 4) -> float:
 
 
 def _repetition(answer: Answer) -> str | None:
-    sentences = Counter(s.casefold() for s in _SENTENCE_END.split(answer.text) if s.count(" ") >= 3)
+    sentences = Counter(s.casefold() for s in split_sentences(answer.text) if s.count(" ") >= 3)
     said_again = [sentence for sentence, count in sentences.items() if count >= 3]
     tokens = [word.lower() for word in answer.words]
     stuttering = any(len(set(tokens[i : i + 6])) == 1 for i in range(len(tokens) - 5))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -11,6 +12,15 @@ from PIL import Image
 
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.schema import Completion, Request, Role
+
+# 1280 image tokens of Qwen2-VL: enough for what a caption says, and a bound on cost. Its own limit is 16384 tokens.
+DEFAULT_MAX_PIXELS = 1280 * 28 * 28
+
+
+def fit_pixels(width: int, height: int, max_pixels: int) -> tuple[int, int]:
+    """The size within a bound on the pixels, aspect ratio kept."""
+    scale = min(1.0, math.sqrt(max_pixels / (width * height)))
+    return max(1, round(width * scale)), max(1, round(height * scale))
 
 
 class EngineStoppedError(UserError):

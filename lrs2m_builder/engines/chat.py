@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 from PIL import Image
 
+from lrs2m_builder.engines.base import DEFAULT_MAX_PIXELS, fit_pixels
 from lrs2m_builder.engines.model_files import ModelFiles
 from lrs2m_builder.errors import MissingExtraError, SampleError, UserError
 from lrs2m_builder.schema import Request, Role
-
-# 1280 image tokens of Qwen2-VL: enough for what a caption says, and a bound on cost. Its own limit is 16384 tokens.
-DEFAULT_MAX_PIXELS = 1280 * 28 * 28
 
 
 class Chat:
@@ -45,13 +42,12 @@ class Chat:
             )
         if not getattr(self.processor, "chat_template", None):
             raise UserError(f"--model {model.name}: has no chat template; choose an instruction-tuned model")
-        self._role = role
         self._factor, self._min_pixels, self._max_pixels = _bounds(image_processor, max_pixels)
 
     def prompt_text(self, request: Request) -> str:
         """The prompt with the chat template around it, ready for the answer."""
         content: Any = request.parts[0]
-        if self._role == "mllm":
+        if request.role == "mllm":
             before, after = request.parts
             content = [{"type": "text", "text": before}, {"type": "image"}, {"type": "text", "text": after}]
         text = self.processor.apply_chat_template(
@@ -74,8 +70,7 @@ class Chat:
             SampleError: the image is more than 200 times as long as it is wide.
         """
         if not self._factor:
-            scale = min(1.0, math.sqrt(self._max_pixels / (width * height)))
-            return max(1, round(width * scale)), max(1, round(height * scale))
+            return fit_pixels(width, height, self._max_pixels)
         from qwen_vl_utils.vision_process import smart_resize
 
         try:

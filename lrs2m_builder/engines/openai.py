@@ -11,7 +11,6 @@ import asyncio
 import base64
 import io
 import json
-import math
 import os
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -20,11 +19,10 @@ from typing import Any
 
 from PIL import Image
 
-from lrs2m_builder.engines.base import EngineStoppedError, positive_options
+from lrs2m_builder.engines.base import DEFAULT_MAX_PIXELS, EngineStoppedError, fit_pixels, positive_options
 from lrs2m_builder.errors import MissingExtraError, SampleError, UserError
 from lrs2m_builder.schema import Completion, Request, Role
 
-DEFAULT_MAX_PIXELS = 1280 * 28 * 28
 DEFAULT_MAX_IN_FLIGHT = 64
 DEFAULT_MAX_TRIES = 6
 DEFAULT_TIMEOUT_S = 300.0
@@ -50,8 +48,7 @@ class ImageBound:
 
     def image_size(self, width: int, height: int) -> tuple[int, int]:
         """Within the pixel bound, aspect ratio kept."""
-        scale = min(1.0, math.sqrt(self._max_pixels / (width * height)))
-        return max(1, round(width * scale)), max(1, round(height * scale))
+        return fit_pixels(width, height, self._max_pixels)
 
     def prompt_text(self, request: Request) -> str:
         """The message, with <image> where the image stands; the endpoint puts its chat template around it."""
