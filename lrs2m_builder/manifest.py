@@ -9,9 +9,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.schema import Viewpoint
 from lrs2m_builder.shipped import find
 
-Viewpoint = Literal["satellite", "aerial", "drone", "overhead"]
 _VIEWS: dict[Viewpoint, str] = {
     "satellite": "satellite image",
     "aerial": "aerial image",

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 Role = Literal["mllm", "llm"]
 CaptionColumn = Literal["caption_short", "caption_long"]
+Viewpoint = Literal["satellite", "aerial", "drone", "overhead"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -70,7 +70,7 @@ def next_move(plan: Plan, sample: Sample, attempts: Sequence[Attempt], spent: in
             return _request(plan, sample, number, captions, 1, "")
         if mine[-1].problem:
             return Rejection(sample.sample_id, mine[-1].problem, mine[-1].text, _answers(attempts))
-        verdict = _judge(step, sample, captions, mine[-1])
+        verdict = _judge(plan, step, sample, captions, mine[-1])
         if verdict.error is not None:
             asked = sum(attempt.step == number for attempt in attempts[spent:])
             if asked >= plan.max_attempts:
@@ -104,7 +104,7 @@ def _answers(attempts: Sequence[Attempt]) -> tuple[Attempt, ...]:
     return tuple(attempt for attempt in attempts if not attempt.problem)
 
 
-def _judge(step: Step, sample: Sample, captions: dict[CaptionColumn, str], attempt: Attempt) -> _Verdict:
+def _judge(plan: Plan, step: Step, sample: Sample, captions: dict[CaptionColumn, str], attempt: Attempt) -> _Verdict:
     text = normalise_caption(attempt.text)
     answer = Answer(
         text=text,
@@ -114,6 +114,7 @@ def _judge(step: Step, sample: Sample, captions: dict[CaptionColumn, str], attem
         num_tokens=count_tokens(text),
         sample=sample,
         source="" if step.role == "mllm" else captions["caption_long"],
+        viewpoint=plan.manifest.viewpoint,
     )
     warnings = []
     for check in step.checks:

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import Literal, cast, get_args
 
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.schema import Sample
+from lrs2m_builder.schema import Sample, Viewpoint
 
 Level = Literal["error", "warn", "off"]
 
@@ -36,6 +36,7 @@ class Answer:
         words: of `text`, see `split_words`.
         num_tokens: CLIP tokens of `text`, with the two special ones.
         source: the text the answer was made from, where the step rewrites one; else "".
+        viewpoint: from where the manifest says the image was taken.
     """
 
     text: str
@@ -45,6 +46,7 @@ class Answer:
     num_tokens: int
     sample: Sample
     source: str = ""
+    viewpoint: Viewpoint = "overhead"
 
 
 @dataclass(frozen=True, slots=True)
