@@ -17,7 +17,8 @@ from typing import Annotated, Any
 import typer
 
 from lrs2m_builder import __version__
-from lrs2m_builder.build import Report, build
+from lrs2m_builder.build import build
+from lrs2m_builder.calibrate import Prices, calibrate
 from lrs2m_builder.checks import parse_levels
 from lrs2m_builder.engines import engine_module
 from lrs2m_builder.engines.base import parse_options
@@ -25,6 +26,7 @@ from lrs2m_builder.errors import Stopped, UserError
 from lrs2m_builder.manifest import load_manifest
 from lrs2m_builder.prepare import DEFAULT_MAX_ATTEMPTS, DEFAULT_SHARD_SIZE, BuildOptions, prepare
 from lrs2m_builder.preview import dry_run, show_prompts
+from lrs2m_builder.printing import plan_text, report_text, survey_lines
 from lrs2m_builder.recipe import load_recipe
 from lrs2m_builder.survey import describe, list_sources, survey
 
@@ -89,6 +91,12 @@ def build_command(
     show_prompts_: Annotated[
         int, typer.Option("--show-prompts", min=0, help="Print the first N requests as the model would see them.")
     ] = 0,
+    calibrate_: Annotated[
+        int, typer.Option("--calibrate", min=0, help="With --dry-run: build N samples, predict time, tokens, cost.")
+    ] = 0,
+    price: Annotated[
+        str | None, typer.Option(help="PROMPT/ANSWER: dollars per million tokens for --calibrate, such as 0.15/0.60.")
+    ] = None,
     retry_rejected: Annotated[bool, typer.Option(help="Ask again for what finished shards rejected.")] = False,
     restart: Annotated[bool, typer.Option(help="Set an earlier build aside (OUT.1, ...) and begin anew.")] = False,
     as_json: Json = False,
@@ -116,15 +124,20 @@ def build_command(
         restart=restart,
     )
     module = engine_module(engine)
+    if calibrate_ and not dry_run_:
+        raise UserError("--calibrate goes with --dry-run: it predicts a build and writes nothing to --out")
+    prices = _prices(price) if price else None
     if dry_run_ or show_prompts_:
         prepared = prepare(options, module)
         result: dict[str, Any] = dry_run(prepared)
         if show_prompts_:
             result["prompts"] = show_prompts(prepared, module, show_prompts_)
-        print(json.dumps(result, ensure_ascii=False) if as_json else _plan_text(result))
+        if calibrate_:
+            result["forecast"] = asdict(calibrate(prepared, module, calibrate_, prices))
+        print(json.dumps(result, ensure_ascii=False) if as_json else plan_text(result))
         return
     report = build(options, module)
-    print(json.dumps(asdict(report), ensure_ascii=False) if as_json else _report_text(report))
+    print(json.dumps(asdict(report), ensure_ascii=False) if as_json else report_text(report))
     if report.stopped:
         raise typer.Exit(130)
     if report.reject_rate > max_reject_rate:
@@ -134,6 +147,18 @@ def build_command(
             file=sys.stderr,
         )
         raise typer.Exit(3)
+
+
+def _prices(text: str) -> Prices:
+    try:
+        prompt, answer = (float(part) for part in text.split("/"))
+    except ValueError as error:
+        raise UserError(
+            f"--price {text}: write PROMPT/ANSWER in dollars per million tokens, such as 0.15/0.60"
+        ) from error
+    if not (0 <= prompt < float("inf") and 0 <= answer < float("inf")):
+        raise UserError(f"--price {text}: a price is a number from 0 on")
+    return Prices(prompt=prompt, answer=answer)
 
 
 @app.command("sources")
@@ -165,21 +190,7 @@ def sources_command(
     if as_json:
         print(json.dumps(result.as_dict(), ensure_ascii=False))
         return
-    print("\n".join(describe(manifest)))
-    print(f"  read       {result.annotations}, images as {result.layout}")
-    print(f"  images     {result.images} listed, {result.images_found} found")
-    print(f"  captions   {result.captions}, {result.captions - result.distinct_captions} repeated within their image")
-    print(f"  samples    {result.samples} ({manifest.rows} rows); splits {_pairs(result.splits)}")
-    if result.join:
-        print(f"  join       {result.join['annotations']}: {result.join['matched']} images in both")
-        for where in ("only_in_first", "only_in_second"):
-            found = result.join[where]
-            print(f"             {found['count']} {where.replace('_', ' ')}, such as {'; '.join(found['examples'])}")
-    if result.identical_images["count"]:
-        examples = "; ".join(result.identical_images["examples"])
-        print(f"  identical  {result.identical_images['count']} images, such as {examples}")
-    for reason, problem in result.problems.items():
-        print(f"  {reason}: {problem['count']}, such as {'; '.join(problem['examples'])}")
+    print("\n".join([*describe(manifest), *survey_lines(manifest, result)]))
 
 
 @app.command("demo")
@@ -223,52 +234,6 @@ def main() -> None:
         sys.stderr.flush()
         os._exit(130)  # an engine that is still starting has threads that would hold the process
     sys.exit(code if isinstance(code, int) else 0)
-
-
-def _report_text(report: Report) -> str:
-    lines = [
-        f"{report.out_dir}: {report.samples} samples = {report.records} records + "
-        f"{sum(report.rejections.values())} rejections, {report.shards} shards"
-        + (" so far; stopped, run the same command to go on" if report.stopped else "")
-    ]
-    lines += [f"  {count:>6} {reason}" for reason, count in sorted(report.rejections.items(), key=lambda i: -i[1])]
-    if report.run["requests"]:
-        shares = _pairs({name: f"{share:.0%}" for name, share in report.run["bound_by"].items()})
-        lines.append(
-            f"  this run: {report.run['requests']} answers in {report.run['seconds']:.0f} s, "
-            f"{report.run['captions_per_s']:.1f} captions/s, {report.run['tokens_per_s']:.0f} tokens/s"
-            + (f"; bound by {shares}" if shares else "")
-        )
-    return "\n".join(lines)
-
-
-def _plan_text(plan: dict[str, Any]) -> str:
-    lines = [
-        f"{plan['subset']}: {plan['samples']} samples of {plan['images']} images ({plan['image_layout']}), "
-        f"{plan['shards']} shards, {plan['samples_left']} samples left to do",
-    ]
-    if plan["unusable"]:
-        lines.append(f"  unusable   {_pairs(plan['unusable'])}")
-    for step in plan["steps"]:
-        lines.append(f"  writes     {step['writes']} with {step['model']} ({step['revision']}) on {plan['engine']}")
-        lines.append(f"             prompt {step['prompt']}, {_pairs(step['sampling'])}")
-        lines.append(f"             checks {_pairs(step['checks'])}; at most {plan['max_attempts']} attempts")
-    lines.append(f"  out        {plan['out']}")
-    for prompt in plan.get("prompts", ()):
-        lines.append(f"\n--- {prompt['sample_id']}")
-        if "problem" in prompt:
-            lines.append(prompt["problem"])
-            continue
-        size = (
-            f"{prompt['image']} as {prompt['image_size'][0]} x {prompt['image_size'][1]}, " if prompt["image"] else ""
-        )
-        tokens = "tokens not known" if prompt["num_prompt_tokens"] is None else f"{prompt['num_prompt_tokens']} tokens"
-        lines.append(f"{size}{tokens}\n{prompt['prompt']}")
-    return "\n".join(lines)
-
-
-def _pairs(mapping: dict[str, Any]) -> str:
-    return ", ".join(f"{key} {value}" for key, value in mapping.items())
 
 
 if __name__ == "__main__":
