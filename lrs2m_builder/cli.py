@@ -1,4 +1,4 @@
-"""The command line: parses, calls one function, prints.
+"""The command line.
 
 Exit codes: 0 done; 1 a bug (traceback); 2 a bad setting or input (one line); 3 done, but with more rejections than
 `--max-reject-rate`; 130 stopped by a signal, the same command goes on.
@@ -7,28 +7,17 @@ Exit codes: 0 done; 1 a bug (traceback); 2 a bad setting or input (one line); 3 
 from __future__ import annotations
 
 import errno
-import json
 import os
 import sys
-from dataclasses import asdict
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from lrs2m_builder import __version__
-from lrs2m_builder.build import build
-from lrs2m_builder.calibrate import Prices, calibrate
-from lrs2m_builder.checks import parse_levels
-from lrs2m_builder.engines import engine_module
-from lrs2m_builder.engines.base import parse_options
+from lrs2m_builder.commands.build import build_command
+from lrs2m_builder.commands.demo import demo_command
+from lrs2m_builder.commands.sources import sources_command
 from lrs2m_builder.errors import Stopped, UserError
-from lrs2m_builder.manifest import load_manifest
-from lrs2m_builder.prepare import DEFAULT_MAX_ATTEMPTS, DEFAULT_SHARD_SIZE, BuildOptions, prepare
-from lrs2m_builder.preview import dry_run, show_prompts
-from lrs2m_builder.printing import plan_text, report_text, survey_lines
-from lrs2m_builder.recipe import load_recipe
-from lrs2m_builder.survey import describe, list_sources, survey
 
 app = typer.Typer(
     name="lrs2m",
@@ -38,8 +27,6 @@ app = typer.Typer(
     add_completion=False,
     no_args_is_help=True,
 )
-
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else there.")]
 
 
 @app.callback(invoke_without_command=True)
@@ -51,156 +38,9 @@ def _root(
         raise typer.Exit
 
 
-@app.command("build")
-def build_command(
-    recipe: Annotated[str, typer.Option(help="A shipped recipe's name, or the path of your own .py file.")],
-    source: Annotated[str, typer.Option(help="A shipped manifest's name, or the path of your own .yaml file.")],
-    data_dir: Annotated[Path, typer.Option(help="Folder that holds the source's annotation file and images.")],
-    out: Annotated[Path, typer.Option(help="Folder to write to; an interrupted build there goes on.")],
-    engine: Annotated[str, typer.Option(help="What answers the requests: vllm or openai.")] = "vllm",
-    model: Annotated[
-        str | None, typer.Option(help="Hub name or folder of the model; default: the paper's for this source.")
-    ] = None,
-    base_url: Annotated[
-        str | None, typer.Option(help="Address of an OpenAI-compatible endpoint, such as http://127.0.0.1:8000/v1.")
-    ] = None,
-    engine_option: Annotated[
-        list[str] | None,
-        typer.Option(help="KEY=VALUE for the engine, such as max_model_len=8192 or max_pixels=500000; repeatable."),
-    ] = None,
-    sampling: Annotated[
-        list[str] | None,
-        typer.Option(help="KEY=VALUE over the recipe's sampling, such as temperature=0.2; repeatable."),
-    ] = None,
-    check: Annotated[
-        list[str] | None,
-        typer.Option(help="NAME=error|warn|off over the recipe's checks; all=LEVEL for every other one; repeatable."),
-    ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="Read only the first N samples.")] = None,
-    shard_size: Annotated[int, typer.Option(min=1, help="Samples a shard.")] = DEFAULT_SHARD_SIZE,
-    max_attempts: Annotated[
-        int, typer.Option(min=1, help="Answers asked for at most before a sample is rejected.")
-    ] = DEFAULT_MAX_ATTEMPTS,
-    max_reject_rate: Annotated[
-        float, typer.Option(min=0, max=1, help="Exit with 3 if a larger share was rejected.")
-    ] = 0.5,
-    seed: Annotated[int, typer.Option(help="Every request's seed follows from it.")] = 0,
-    dry_run_: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything, print the plan, ask no model.")
-    ] = False,
-    show_prompts_: Annotated[
-        int, typer.Option("--show-prompts", min=0, help="Print the first N requests as the model would see them.")
-    ] = 0,
-    calibrate_: Annotated[
-        int, typer.Option("--calibrate", min=0, help="With --dry-run: build N samples, predict time, tokens, cost.")
-    ] = 0,
-    price: Annotated[
-        str | None, typer.Option(help="PROMPT/ANSWER: dollars per million tokens for --calibrate, such as 0.15/0.60.")
-    ] = None,
-    retry_rejected: Annotated[bool, typer.Option(help="Ask again for what finished shards rejected.")] = False,
-    restart: Annotated[bool, typer.Option(help="Set an earlier build aside (OUT.1, ...) and begin anew.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Make the texts of a source and write them as Parquet shards; run it again to go on after a stop."""
-    known_checks = load_recipe(recipe).check_names
-    engine_options = parse_options("--engine-option", engine_option or ())
-    if base_url is not None:
-        engine_options["base_url"] = base_url
-    options = BuildOptions(
-        recipe=recipe,
-        source=source,
-        data_dir=data_dir,
-        out_dir=out,
-        engine=engine,
-        model=model,
-        engine_options=engine_options,
-        sampling=parse_options("--sampling", sampling or ()),
-        checks=parse_levels(check or (), known_checks),
-        limit=limit,
-        shard_size=shard_size,
-        max_attempts=max_attempts,
-        seed=seed,
-        retry_rejected=retry_rejected,
-        restart=restart,
-    )
-    module = engine_module(engine)
-    if calibrate_ and not dry_run_:
-        raise UserError("--calibrate goes with --dry-run: it predicts a build and writes nothing to --out")
-    prices = _prices(price) if price else None
-    if dry_run_ or show_prompts_:
-        prepared = prepare(options, module)
-        result: dict[str, Any] = dry_run(prepared)
-        if show_prompts_:
-            result["prompts"] = show_prompts(prepared, module, show_prompts_)
-        if calibrate_:
-            result["forecast"] = asdict(calibrate(prepared, module, calibrate_, prices))
-        print(json.dumps(result, ensure_ascii=False) if as_json else plan_text(result))
-        return
-    report = build(options, module)
-    print(json.dumps(asdict(report), ensure_ascii=False) if as_json else report_text(report))
-    if report.stopped:
-        raise typer.Exit(130)
-    if report.reject_rate > max_reject_rate:
-        print(
-            f"{report.reject_rate:.0%} of the samples were rejected, more than --max-reject-rate {max_reject_rate:g}; "
-            f"{report.out_dir}/rejected says why",
-            file=sys.stderr,
-        )
-        raise typer.Exit(3)
-
-
-def _prices(text: str) -> Prices:
-    try:
-        prompt, answer = (float(part) for part in text.split("/"))
-    except ValueError as error:
-        raise UserError(
-            f"--price {text}: write PROMPT/ANSWER in dollars per million tokens, such as 0.15/0.60"
-        ) from error
-    if not (0 <= prompt < float("inf") and 0 <= answer < float("inf")):
-        raise UserError(f"--price {text}: a price is a number from 0 on")
-    return Prices(prompt=prompt, answer=answer)
-
-
-@app.command("sources")
-def sources_command(
-    name: Annotated[str | None, typer.Argument(help="A source to describe, or to read with --data-dir.")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Read the source in this folder for real.")] = None,
-    as_json: Json = False,
-) -> None:
-    """List the sources; describe one; or read one for real and report what is there and what is missing."""
-    if name is None:
-        if data_dir is not None:
-            raise UserError("--data-dir: say which source to read there: lrs2m sources NAME --data-dir DIR")
-        manifests = list_sources()
-        if as_json:
-            print(json.dumps({m.name: m.model_dump(mode="json") for m in manifests}, ensure_ascii=False))
-            return
-        for manifest in manifests:
-            print(f"{manifest.name:<12} {manifest.title} ({manifest.viewpoint})")
-        return
-    manifest = load_manifest(name)
-    if data_dir is None:
-        print(
-            json.dumps(manifest.model_dump(mode="json"), ensure_ascii=False)
-            if as_json
-            else "\n".join(describe(manifest))
-        )
-        return
-    result = survey(manifest, data_dir, show_progress=sys.stderr.isatty())
-    if as_json:
-        print(json.dumps(result.as_dict(), ensure_ascii=False))
-        return
-    print("\n".join([*describe(manifest), *survey_lines(manifest, result)]))
-
-
-@app.command("demo")
-def demo_command(
-    out: Annotated[Path, typer.Option(help="Folder to write to; must be new or an earlier demo's.")] = Path("demo"),
-) -> None:
-    """Draw a few dozen tiles and caption them with a random model under real vLLM: no GPU, no network, no data."""
-    from lrs2m_builder.demo import demo
-
-    demo(out)
+app.command("build")(build_command)
+app.command("sources")(sources_command)
+app.command("demo")(demo_command)
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ PACKAGE = ROOT / "lrs2m_builder"
 # Higher layers may import lower ones and their own, never the other way.
 LAYERS = [
     {"cli"},
+    {"commands"},
     {"printing"},
     {"demo", "preview", "survey", "calibrate"},
     {"build"},
