@@ -19,8 +19,9 @@ import pyarrow.parquet as pq
 
 from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.files import finished_file
-from lrs2m_builder.images import Bands, StoredImage, load_stored
-from lrs2m_builder.schema import Attempt, Record, Rejection
+from lrs2m_builder.images import StoredImage, load_stored
+from lrs2m_builder.pixels import Bands
+from lrs2m_builder.schema import Attempt, ImageRef, Record, Rejection
 
 BYTES_PER_GROUP = 256 * 2**20
 ROWS_PER_GROUP = 100  # the Hub's viewer and random access read one group at a time
@@ -263,10 +264,10 @@ class _ImageReader:
 
     def __init__(self, bands: Bands | None, *, verify: bool) -> None:
         self._bands, self._verify = bands, verify
-        self._path: Path | None = None
+        self._path: ImageRef | None = None
         self._image: StoredImage | None = None
 
-    def read(self, path: Path | None) -> StoredImage:
+    def read(self, path: ImageRef | None) -> StoredImage:
         if path is None:
             raise SampleError("image_missing", "no file")
         if path != self._path or self._image is None:

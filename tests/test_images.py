@@ -16,7 +16,7 @@ import pytest
 import rasterio
 from PIL import Image, ImageOps
 
-from lrs2m_builder import images
+from lrs2m_builder import images, pixels
 from lrs2m_builder.errors import SampleError
 from lrs2m_builder.images import load_rgb, load_stored
 
@@ -243,7 +243,7 @@ def test_a_decompression_bomb_is_refused_before_memory_is_taken(tmp_path: Path, 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
 def test_a_picture_over_the_limit_is_not_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
-    monkeypatch.setattr(images, "MAX_PIXELS", 1000)
+    monkeypatch.setattr(pixels, "MAX_PIXELS", 1000)
     path = tmp_path / f"field{suffix}"
     corner_image(64, 32).save(path)
     assert reason_of(path, load_stored) == "image_too_large"

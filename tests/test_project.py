@@ -24,7 +24,7 @@ LAYERS = [
     {"clip", "evals"},
     {"sources", "engines", "recipe"},
     {"manifest", "prompt"},
-    {"checks", "images", "shards", "journal", "provenance"},
+    {"checks", "images", "rasters", "pixels", "image_files", "shards", "journal", "provenance"},
     {"files", "shipped", "text"},
     {"schema", "errors", "__init__"},
 ]
@@ -35,7 +35,7 @@ HEAVY = {
     "transformers": {"engines/chat.py", "sample/random_model.py"},
     "torch": {"sample/random_model.py"},
     "huggingface_hub": {"engines/model_files.py"},
-    "datasets": {"demo.py"},
+    "datasets": {"demo.py", "sources/hf_dataset.py"},
     "psutil": {"engines/reaper.py"},
     "httpx": {"engines/openai.py"},
     "tenacity": {"engines/openai.py"},
