@@ -72,7 +72,7 @@ def show_prompts(prepared: Prepared, module: EngineModule, count: int) -> list[d
         image = None
         try:
             if move.role == "mllm" and sample.image_path is not None:
-                image = load_rgb(sample.image_path, preview.image_size, prepared.plan.manifest.bands)
+                image = load_rgb(sample.image_path, preview.image_size, prepared.plan.manifest.part)
         except SampleError as error:
             shown.append({"sample_id": sample.sample_id, "problem": str(error)})
             continue

@@ -201,8 +201,8 @@ class Runner:
         future = self._images.get(path)
         if future is None:
             loop = asyncio.get_running_loop()
-            size, bands = self._engine.image_size, self._plan.manifest.bands
-            future = loop.run_in_executor(self._pool, load_rgb, path, size, bands)
+            size, part = self._engine.image_size, self._plan.manifest.part
+            future = loop.run_in_executor(self._pool, load_rgb, path, size, part)
             future.add_done_callback(lambda done: done.cancelled() or done.exception())
             self._images[path] = future
             while len(self._images) > 4 * IMAGE_WORKERS:
@@ -224,7 +224,7 @@ class Runner:
                 work.paths,
                 work.order,
                 work.outcomes,
-                self._plan.manifest.bands,
+                self._plan.manifest.part,
                 verify_images=all(step.role == "llm" for step in self._plan.recipe.recipe.steps),
             )
             work.journal.remove()

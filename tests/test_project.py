@@ -24,7 +24,7 @@ LAYERS = [
     {"clip", "evals"},
     {"sources", "engines", "recipe"},
     {"manifest", "prompt"},
-    {"checks", "images", "rasters", "pixels", "image_files", "shards", "journal", "provenance"},
+    {"checks", "images", "rasters", "pixels", "image_files", "image_part", "shards", "journal", "provenance"},
     {"files", "shipped", "text"},
     {"schema", "errors", "__init__"},
 ]
