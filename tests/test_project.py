@@ -29,7 +29,7 @@ LAYERS = [
     {"clip", "evals"},
     {"sources", "engines", "recipe"},
     {"manifest", "prompt"},
-    {"checks", "images", "shards", "journal", "provenance", "tables"},
+    {"checks", "images", "rasters", "pixels", "image_files", "image_part", "shards", "journal", "provenance", "tables"},
     {"files", "shipped", "text"},
     {"schema", "errors", "__init__"},
 ]
@@ -40,7 +40,7 @@ HEAVY = {
     "transformers": {"engines/chat.py", "sample/random_model.py"},
     "torch": {"sample/random_model.py"},
     "huggingface_hub": {"engines/model_files.py"},
-    "datasets": {"demo.py"},
+    "datasets": {"demo.py", "sources/hf_dataset.py"},
     "psutil": {"engines/reaper.py"},
     "duckdb": {"tables.py", "stats.py"},
     "matplotlib": {"histogram.py"},
