@@ -82,7 +82,7 @@ def make_case(row: dict[str, Any]) -> Case:
 def load_cases(path: Path) -> list[Case]:
     """The cases of a file, in its order; ValueError names the file and line of one that cannot be read."""
     cases = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(path.read_text(encoding="utf-8").rstrip("\n").split("\n"), 1):
         try:
             cases.append(make_case(json.loads(line)))
         except (ValueError, KeyError, TypeError) as error:
