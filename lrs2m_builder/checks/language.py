@@ -1,0 +1,74 @@
+"""Is every sentence English? A sentence of mostly English words is; of any other, a language model of n-grams says."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import regex
+
+from lrs2m_builder.checks.base import Answer, Check
+from lrs2m_builder.checks.words import english_words
+
+if TYPE_CHECKING:
+    from py3langid.langid import LanguageIdentifier
+
+_PARTS = regex.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|[。！？।؟]\s*|\s+[|/]\s+|\n+")
+_ASIDES = regex.compile(r"[()\[\];:\"“”«»]")
+# A word that is no name: it begins small, or it is the first of its part. Captions of people name places in small
+# letters, which is why a part needs more than a few such words to be judged.
+_WORD = regex.compile(r"(?<![\w'’-])[\p{L}\p{M}]+(?:['’-][\p{L}\p{M}]+)*")
+_FOREIGN_SCRIPT = regex.compile(r"[^\P{L}\p{Latin}ªºµΑ-Ωα-ω]")  # Greek letters also stand in formulas
+_GREEK = regex.compile(r"\p{Greek}{3,}")
+_IDEOGRAPH = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]")
+_LETTER = regex.compile(r"\p{L}")
+ENGLISH_SHARE = 0.7  # of 64,000 published captions, 0.2 % have a smaller share of English words
+FOREIGN_SHARE = 0.5
+SURE = 0.95
+
+
+@lru_cache(maxsize=1)
+def _identifier() -> LanguageIdentifier:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+
+
+def _is_other_script(part: str) -> bool:
+    """Half of the letters or more are not Latin; an ideograph weighs two, as it stands for more."""
+    others = len(_FOREIGN_SCRIPT.findall(part)) + sum(map(len, _GREEK.findall(part)))
+    if not others:
+        return False
+    ideographs = len(_IDEOGRAPH.findall(part))
+    return others >= 2 and 2 * (others + ideographs) >= len(_LETTER.findall(part)) + ideographs
+
+
+def _is_foreign(part: str, min_words: int) -> bool:
+    if not part.isascii() and _is_other_script(part):
+        return True
+    words = [word for number, word in enumerate(_WORD.findall(part)) if number == 0 or not word[0].isupper()]
+    if len(words) < min_words:
+        return False
+    known = english_words()
+    share = sum(_is_english(word.lower(), known) for word in words) / len(words)
+    if share >= ENGLISH_SHARE:
+        return False
+    language, probability = _identifier().classify(part.lower())
+    return language != "en" and (share < FOREIGN_SHARE or probability > SURE)
+
+
+def _is_english(word: str, known: frozenset[str]) -> bool:
+    return word in known or any(piece in known for piece in regex.split(r"['’-]", word) if len(piece) > 2)
+
+
+def _language(answer: Answer) -> str | None:
+    """Every sentence is English; a foreign name or a loan word in it does no harm."""
+    for part in _PARTS.split(answer.text):
+        pieces = _ASIDES.split(part)
+        asides = pieces if len(pieces) > 1 else ()
+        if part and (_is_foreign(part, 3) or any(_is_foreign(piece, 5) for piece in asides)):
+            return f'The answer was not all in English ("{part.strip()[:60]}"). Write in English only.'
+    return None
+
+
+LANGUAGE = Check("language", _language)
