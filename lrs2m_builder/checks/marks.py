@@ -30,6 +30,8 @@ _MARKDOWN = regex.compile(
     """,
     regex.MULTILINE | regex.VERBOSE,
 )
+_NO_MARK = regex.compile(r"[^*_`#|\[\]<>{}\\~•▪●◦‣&\n\r=/]*+")  # without these and a list there is no markup
+_LIST = regex.compile(r"^\s*[-–+(\d]|1[.)]\s|\s-\s|www\.")
 _BAD_CHARACTER = regex.compile(
     r"""
       [\uFFFD\p{Co}\p{Cn}\p{Cs}]
@@ -54,6 +56,8 @@ _WRONG_DECODING = regex.compile(
 
 
 def _markdown(answer: Answer) -> str | None:
+    if _NO_MARK.fullmatch(answer.raw) and not _LIST.search(answer.raw):
+        return None
     if found := _MARKDOWN.search(answer.raw):
         return f'The answer held markup ("{found.group().strip()[:40]}"). Write plain prose without any marks or lists.'
     return None

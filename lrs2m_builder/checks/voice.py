@@ -10,7 +10,7 @@ _APOSTROPHE = r"(?:'|’)?"
 _REFUSAL = re.compile(
     rf"""
       \b(?:i|we)(?:\s+am|{_APOSTROPHE}m|\s+are|{_APOSTROPHE}re)?\s+(?:very\s+|so\s+|truly\s+)?sorry\b
-    | ^\W*(?:sorry|apologies|my\s+apologies|unfortunately)\b
+    | ^\W*(?:sorry|apologies|my\s+apologies|unfortunately|regrettably|regretfully)\b | [.!?]\s+(?:sorry|apologies)\b
     | \b(?:i|we)\s+(?:apologi[sz]e|regret)\b
     | \b(?:i|we)\s+(?:can\s?not|can{_APOSTROPHE}t|could\s?not|could\s?n{_APOSTROPHE}t|am\s+unable|are\s+unable
         |am\s+not\s+able|are\s+not\s+able|do\s+not\s+have|do\s?n{_APOSTROPHE}t\s+have
@@ -18,7 +18,33 @@ _REFUSAL = re.compile(
     | \bi{_APOSTROPHE}m\s+(?:unable|not\s+able|not\s+allowed|just\s+an?\s+ai)\b
     | \b(?:as|i\s+am|i{_APOSTROPHE}m)\s+an?\s+(?:ai|artificial\s+intelligence|(?:large\s+)?language\s+model)\b
     | \b(?:no|without\s+an?)\s+image\s+(?:(?:was|is|has\s+been)\s+)?(?:provided|attached|given|shared|uploaded)\b
-    | \b(?:please|kindly|could\s+you|can\s+you)\s+(?:please\s+)?(?:provide|upload|share|attach|send)\b
+    | \b(?:please|kindly|could\s+you|can\s+you)\s+(?:please\s+)?(?:provide|upload|share|attach|send|supply|give\s+me|try|check|clarify|resend|specify)\b
+    | \bthere\s+(?:is|was)\s+no\s+(?:image|picture|photo)\w*\b(?!\s+of)
+    | \b(?:i|we)\s+(?:must|have\s+to|need\s+to|would\s+have\s+to)\s+(?:decline|refuse|see)\b | \b(?:i|we)\s+(?:decline|refuse)\b
+    | \b(?:i|we)(?:\s+would|{_APOSTROPHE}d)?\s+need\s+(?:to\s+see\s+)?(?:the|an?|more|access|additional|further)\b
+    | \b(?:i|we)\s+(?:was|were)\s+(?:unable|not\s+able)\b | \bi\s+only\s+(?:see|have|receive)\b
+    | \b(?:i|we)\s+(?:(?:do|did)\s+not|(?:do|did)n{_APOSTROPHE}t)\s+(?:see|receive|get|feel\s+comfortable)\b
+    | \b(?:i|we)(?:\s+am|{_APOSTROPHE}m|\s+are|{_APOSTROPHE}re)\s+not\s+(?:comfortable|permitted|allowed|authori[sz]ed|sure|certain)\b
+    | \b(?:i|we)\s+(?:will\s+not|wo\s?n{_APOSTROPHE}t|would\s+rather\s+not|{_APOSTROPHE}d\s+rather\s+not|lack\s+the)\b
+    | \b(?:unable|impossible|not\s+possible|not\s+able|can\s?not|can{_APOSTROPHE}t|difficult|hard|insufficient(?:\s+\w+)?|inadequate)
+        \s+(?:be\s+)?(?:to\s+)?(?:accurately\s+|reliably\s+|confidently\s+|really\s+)?
+        (?:determined?|identify|identified|describe[d]?|tell|provided?|generated?|answer(?:ed)?|assess(?:ed)?|say|summari[sz]ed?|make)\b
+        [^.!?]{{0,60}}?\b(?:provided|given|supplied|attached|without|based\s+on|from\s+(?:the|this|an?)\s+(?:image|text|input|prompt|description)
+        |with\s+the\s+information|due\s+to\s+(?:the\s+)?(?:\w+\s+)?(?:quality|resolution|lack)
+        |(?:the|this)\s+(?:image|picture|photo\w*)(?:{_APOSTROPHE}s)?\s*(?:[.!?]|$|content|scene))
+    | (?:^|[.!?]\s+)(?:unable|cannot|can{_APOSTROPHE}t|not\s+able|impossible)\s+(?:to\s+)?
+        (?:determine|identify|describe|tell|provide|generate|answer|comply|assist|help|fulfil\w*|process|access|view|see|summari[sz]e|create|write|produce)\b
+    | \b(?:can\s?not|can{_APOSTROPHE}t|unable\s+to|not\s+able\s+to|wo\s?n{_APOSTROPHE}t)\s+(?:assist|comply|fulfil\w*)\b
+    | \b(?:no|not\s+enough|insufficient|lack\s+of)\s+(?:visual\s+)?(?:image|information|context|details?|content|data)\s+
+        (?:(?:is|was|are|were|has\s+been|have\s+been)\s+)?(?:available|provided|given|to\s+(?:describe|determine|write|provide|summari[sz]e|answer))\b
+    | \bthis\s+(?:request|question|task|prompt|content)\s+(?:can\s?not|cannot|violates|is\s+(?:against|not)|goes\s+against)\b
+    | \b(?:against|violat\w+)\s+(?:my|the|our)\s+(?:\w+\s+)?(?:guidelines?|polic(?:y|ies)|rules)\b
+    | \b(?:the|this|your|an?)\s+(?:image|picture|photo|file)(?:\s+(?:you|that)\s+\w+(?:\s+to)?)?\s+
+        (?:is|was|appears\s+to\s+be|seems\s+to\s+be|appears|seems)\s+(?:missing|blank|corrupt(?:ed)?|not\s+(?:available|visible|provided|attached|included|accessible
+        |loading|displayed|there)|unavailable|inaccessible|broken|unreadable)\b
+    | \b(?:is|was|are)\s+not\s+(?:provided|attached|included|available|accessible)\s+(?:here|with|in|to)\s+(?:the|this|your|me|us)\b
+    | \b(?:re-?upload|try\s+(?:uploading|sending|again)|upload\s+(?:the|an?|another|it|your))\b
+    | \b(?:beyond|outside)\s+my\s+(?:capabilit|abilit|scope)
     | \b(?:image|picture|photo)\s+
         (?:could\s+not|cannot|can{_APOSTROPHE}t|did\s+not|did\s?n{_APOSTROPHE}t|failed\s+to)\s+(?:be\s+)?
         (?:loaded|load|displayed|opened|viewed|processed)\b
@@ -28,14 +54,24 @@ _REFUSAL = re.compile(
 _PREAMBLE = re.compile(
     r"""
     ^\W*(?:
-        (?:sure|certainly|of\s+course|absolutely|okay|ok|alright|got\s+it|understood)\s*[,.!:;–—]
+        (?:sure(?:\s+thing)?|certainly|of\s+course|absolutely|definitely|gladly|yes|no\s+problem|okay|ok|alright|all\s+right|got\s+it|understood|noted
+          |with\s+pleasure|my\s+pleasure|great\s+question|good\s+question|thanks?(?:\s+you)?[^.!,:]{0,40}|hello|hi(?:\s+there)?|hey)\s*(?:[,.!:;–—]|-\s)
+      | (?:sure|certainly|absolutely|okay|ok|alright),?\s+(?:here|i|let|this\s+is|so|the\s+following)\b
       | great\s*(?:[.!:;–—]|,\s*(?:here|i|let|this\s+is)\b)
       | (?:here(?:'s|’s|\s+is|\s+are)|below\s+is|the\s+following\s+is|this\s+is)\s+(?:the|a|an|my|your)\s+
-            (?:\w+[\s-]+){0,4}?(?:description|caption|paragraph|summary|answer|response)\b
-      | (?:(?:long|short|detailed|revised|improved|expanded|image|final|new)\s+){0,3}
-            (?:caption|description|answer|summary|output|response|paragraph|rewritten\s+caption)\s*\*{0,2}\s*[:：]
-      | (?:i'll|i’ll|i\s+will|let\s+me|allow\s+me\s+to)\s+(?:describe|provide|write|give|summari[sz]e)\b
-      | (?:user|assistant|system)\s*:
+            (?:[\w-]+[\s-]+){0,5}?(?:descriptions?|captions?|paragraphs?|summary|answer|response|rewrite|text|sentence|version|output|result)\b
+      | (?:here(?:'s|’s|\s+is|\s+are)|below\s+(?:is|are)|the\s+following\s+(?:is|are))\s+(?:(?:\w+[\s-]+){0,3}?(?:descriptions?|captions?|summary)\b|what\b|how\b)
+      | here\s+(?:you\s+go|you\s+are|it\s+is|goes)\s*[:.,!]
+      | (?:(?:the|a|an|my)\s+)?(?:(?:long|short|detailed|revised|improved|expanded|image|final|new|rewritten|generated|one-sentence|concise|brief|summari[sz]ed
+            |aerial|satellite|remote|sensing|scene|updated|corrected|suggested|proposed|alternative|model|my)[\s-]+){0,4}
+            (?:captions?|descriptions?|answer|summary|output|response|paragraph|title|result|text|sentence|rewrite|version|draft|attempt|analysis|overview|reply)
+            (?:\s*\([^)]{0,30}\)|\s+\#?\d+)?(?:\s+(?:is|reads|could\s+be|would\s+be|for\s+[^:.]{0,40}|of\s+the\s+\w+|in\s+[^:.]{0,30}|as\s+follows|is\s+as\s+follows|below))?
+            \s*["”*_]{0,3}\s*[:：]
+      | (?:as\s+(?:you\s+)?(?:requested|instructed|asked)|per\s+your|in\s+response\s+to|upon\s+(?:review|request|inspection)|following\s+your|based\s+on\s+your)\b
+      | (?:i'd|i’d|i\s+would|i\s+am|i'm|i’m)\s+(?:be\s+|more\s+than\s+)*(?:happy|glad|pleased|delighted|going)\b | happy\s+to\b | (?:let|let's|let’s)\s+(?:us|me|'s|’s)\b
+      | to\s+(?:describe|summari[sz]e|answer|caption)\s+(?:the|this|your)\b | (?:i\s+have|i've|i’ve)\s+\w+ed\b
+      | (?:i'll|i’ll|i\s+will|let\s+me|allow\s+me\s+to|i\s+can|i\s+shall)\s+(?:now\s+|try\s+to\s+)?(?:describe|provide|write|give|summari[sz]e|caption|help|create|do|rewrite|generate|start|begin|take|analy[sz]e|look)\b
+      | (?:user|assistant|system|human|model|ai|a|q|bot)\s*:
     )
     """,
     re.IGNORECASE | re.VERBOSE,
@@ -44,20 +80,31 @@ _PREAMBLE = re.compile(
 _GIVEN = (
     r"(?:(?:short|brief|given|provided|original|accompanying|reference|first|second|human|supplied|image)\s+){0,3}"
     r"(?:captions?|hints?|prompts?|labels?\s+provided|provided\s+(?:text|description|"
-    r"information|labels?)|given\s+(?:text|description|information|labels?)|short\s+(?:text|description))"
+    r"information|labels?|list|classes|counts?|objects|annotations?|categories|tags?|details|data|metadata|context|sentences?)|given\s+(?:text|description"
+    r"|information|labels?|list|classes|counts?|annotations?|categories|objects|tags?|context|sentences?|data)|short\s+(?:text|description)|reference\s+(?:text|description|captions?)"
+    r"|original\s+(?:text|description|sentence|labels?|annotations?)|human\s+(?:description|annotations?|annotators?|description|text)"
+    r"|object\s+list|label\s+list|class\s+(?:label|list)s?|scene\s+(?:label|class)|image\s+labels?|ground[\s-]truth(?:\s+\w+)?|annotations?|annotators?|labels|metadata"
+    r"|list\s+of\s+(?:objects|labels|classes|categories|anchors)|supplied\s+(?:text|labels?|list|description)|input\s+(?:text|caption|description)|source\s+(?:text|caption|description)|accompanying\s+(?:text|description|labels?))"
 )
 _HINT_LEAK = re.compile(
     rf"""
       \b(?:the|this|that|your|these|a)\s+{_GIVEN}\s+(?:\w+ly\s+)?
         (?:says?|said|states?|stated|mentions?|mentioned|describes?|described|suggests?|suggested|indicates?|indicated
         |notes?|noted|implies|implied|reads?|tells?|claims?|refers?|calls?|provides?|provided|given|asks?|requests?
-        |is|are|was|were|does|do|did)\b
-    | \b(?:as|like)\s+(?:\w+ly\s+)?(?:mentioned|stated|described|noted|indicated|suggested|said|given|hinted)
+        |is|are|was|were|does|do|did|lists?|listed|identif(?:y|ies)|confirms?|specif(?:y|ies|ied)|gives?|shows?|counts?|names?|includes?|contains?|has|have)\b
+    | \b(?:as|like)\s+(?:\w+ly\s+)?(?:mentioned|stated|described|noted|indicated|suggested|said|given|hinted|listed|specified|labell?ed|provided|named|per)
         \s+(?:in|by)\s+(?:the|this|your)\s+{_GIVEN}
-    | \b(?:according\s+to|based\s+on|consistent\s+with|in\s+line\s+with|matches|matching|per|confirms|confirming
+    | \b(?:according\s+to|based\s+on|as\s+per|in\s+keeping\s+with|in\s+agreement\s+with|in\s+accord\s+with|consistently\s+with|thanks\s+to|supported\s+by|guided\s+by|consistent\s+with|in\s+line\s+with|matches|matching|per|confirms|confirming
         |contrary\s+to|in\s+accordance\s+with|aligns\s+with|mentioned\s+in|stated\s+in|described\s+in|given\s+in)
         \s+(?:the|this|your|these)\s+{_GIVEN}\b
-    | \bas\s+(?:mentioned|stated|described|noted|indicated|hinted)\s+(?:above|before|earlier|previously)\b
+    | \bas\s+(?:mentioned|stated|described|noted|indicated|hinted|listed|specified)\s+(?:above|before|earlier|previously|in\s+the\s+list)\b
+    | \b(?:the|this)\s+label\s+(?:\w+ly\s+)?(?:says|states|mentions|indicates|suggests|describes|calls|gives|identifies|confirms|is\s+given)\b
+    | \b(?:the|as|all|each\s+of\s+the)\s+(?:listed|labell?ed|annotated|hinted|mentioned|aforementioned|specified)\s+(?:in|by|objects?|class(?:es)?|categor(?:y|ies)|items?|counts?|elements?|features?)\b
+    | \b(?:listed|labell?ed|annotated|described|mentioned|stated|specified|noted|indicated|named|given|referenced|provided|captioned|hinted\s+at|suggested)\s+(?:as\s+such\s+)?(?:in|by|with|from|on)\s+
+        (?:the|this|your|these)\s+{_GIVEN}\b
+    | \b(?:agree(?:s|ing)?|fits?|fitting|correspond(?:s|ing)?|conform(?:s|ing)?|conflicts?|differs?|inconsistent|accords?|tall(?:y|ies)|coincides?)\s+(?:with|to|from)\s+(?:the|this|your|these)\s+{_GIVEN}\b
+    | \b(?:from|by|using|given|with|despite|unlike|of|in|to|follow(?:s|ing)?)\s+(?:the|this|your)\s+(?:(?:given|provided|original|short|supplied)\s+)(?:captions?|hints?|labels?|list|descriptions?|text|annotations?|prompt)\b
+    | \b(?:the|this|your)\s+(?:hint|caption|captions|hints|annotations?|object\s+list|label\s+list|prompt)(?:['’]s)?\b(?!\s+(?:of\s+(?:green|red|blue|colou?r|a|sun\w*|light|snow)|area|line))
     | \b(?:as\s+)?(?:you|the\s+user)\s+(?:mentioned|said|described|provided|asked|requested|stated|gave|noted)\b
     """,
     re.IGNORECASE | re.VERBOSE,
