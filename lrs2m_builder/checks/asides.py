@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from lrs2m_builder.checks.base import Answer, Check
+from lrs2m_builder.checks.base import Answer, Check, without_writing
 
 _TEXT = r"(?:description|caption|paragraph|summary|response|answer|text|sentence|passage|narrative|write-?up|rewrite)"
 _META = re.compile(
@@ -13,7 +13,8 @@ _META = re.compile(
     | \blet\s+me\s+know\b | \b(?:if|should)\s+you\s+(?:need|want|have|would|wish|require|prefer|'d)\b
     | \bwould\s+you\s+like\b | \bdo\s+you\s+(?:want|need|have)\b | \bplease\s+(?:note|let|find|see|feel|keep|be\s+aware)\b
     | \b(?:is\s+there\s+)?anything\s+else\b.{{0,30}}\? | \bthank\s+you\b | \bthanks\s+for\b | \byou(?:'re|\s+are)\s+welcome\b
-    | \(?\b(?:approx(?:imately|\.)?\s+|about\s+|exactly\s+|total(?:\s+of)?:?\s+)?\d+\s*(?:words|tokens|characters)\b\)?
+    | (?:[(\[]|(?:^|[.!?"”—–-])\s*)(?:~|approx(?:imately|\.)?\s+|about\s+|exactly\s+|total(?:\s+of)?:?\s+)?\d+\s*(?:words?|tokens|characters)\b
+    | \b(?:in|under|within|below|exactly|than|total\w*|limit\s+of|maximum\s+of)\s+\d+\s+(?:words|tokens|characters)\b
     | \b(?:word|character|token)s?[\s-]*count\b | \btotal\s+words\b | \bwords?\s*:\s*\d+ | \b(?:word|token)\s+limit\b
     | (?:^|[.!?"”)*\n]\s*|\()\**(?:note|disclaimer|explanation|reasoning|rationale|edit|p\.?s\.?|remark|tip|source|keywords
           |tags|title|objects|step\s+\d|scene|location|image\s+type|translation|analysis|final\s+(?:answer|caption|version))
@@ -24,6 +25,7 @@ _META = re.compile(
           |describes?|mentions?|emphasi[sz]es?|details?|presents?|paints?|should|can|could|may|would|will|does|did|stays?
           |fits?|matches|remains?|keeps?|begins?|concludes?|serves?|incorporates?|consists?|ensures?|details|omits?
           |respects?|satisfies|complies|sticks?|encapsulates?|depicts?|outlines?|underscores?)\b
+    | \b(?:the|this|my|your)\s+(?:(?:[\w-]+ed|short|long|final|brief|concise|above|entire|whole|full)\s+)?(?:description|paragraph|summary|response|answer)\b
     | \b(?:in|throughout|of|for|with)\s+(?:this|my|the\s+above|the\s+following)\s+{_TEXT}\b
     | \b(?:suitable|intended|designed|meant|appropriate|useful|ideal|optimi[sz]ed|fit|perfect|tailored|written)\s+
           (?:for|as)\s+(?:use\s+in\s+|training\s+|a\s+|an\s+|the\s+|your\s+)*(?:[\w-]+\s+){{0,3}}?
@@ -45,12 +47,12 @@ _META = re.compile(
     | \b(?:the|this)\s+(?:prompt|task|instructions?|assignment|question)\b\s+(?:\w+\s+)?(?:is|was|asks?|says?|requires?|states?|to)\b
     | \b(?:no|without)\s+(?:mention\s+of\s+)?(?:place\s+names?|introductions?|lists?|titles?|dates)\b.{{0,40}}\b(?:included|used|added|mentioned|invented|given)\b
     | \b(?:as\s+an?|i\s+am|i'm|i’m)\s+(?:ai|artificial|(?:large\s+)?language)\b | \bmy\s+(?:description|analysis|caption|knowledge|training|observation|task)\b
-    | \[(?:insert|your|add|name|number|image|location|city|object|describe|caption|description|end|start|placeholder|todo|tbd|inst|/inst|color|xx*|\.\.\.|…)[^\]]*\]
+    | \[(?:insert|your|add|name|number|image|location|city|object|describe|caption|description|end|start|placeholder|todo|tbd|inst|/inst|color|xx+|\.\.\.|…)[^\]]*\]
     | \[/?[A-Z]{{2,}}[A-Z_ ]*\] | \{{\{{|\}}\}}|\{{%|%\}} | \{{\w+\}}
-    | <\|[^|>]*\|?> | <｜[^>]*> | </?(?:s|unk|pad|bos|eos|think|thinking|answer|start_of_turn|end_of_turn|im_start|im_end|image|img|assistant|user)\b\|?>?
+    | <\|[^|>]*\|?> | <｜[^>]*> | </?(?:caption|description|summary|text|response|paragraph|s|unk|pad|bos|eos|think|thinking|answer|start_of_turn|end_of_turn|im_start|im_end|image|img|assistant|user)\b\|?>?
     | \#{{2,}}\s*(?:response|instruction|answer|input|output|human|assistant|user|caption|system|end)\b | <<\s*/?\s*SYS | \[/?INST\]
     | (?:^|[.!?"”]\s+|\n)\**(?:human|user|assistant|system|q|a|response|output|answer|input|instruction)\**\s*:
-    | (?:[.!?"”]\s+)\**(?:[Cc]aption|[Dd]escription|[Ss]ummary|[Pp]aragraph)\**\s*: | \b(?:lorem\s+ipsum|todo\s*:|tbd)\b
+    | (?:[.!?"”]\s+)\**(?:[Cc]aption|[Dd]escription|[Ss]ummary|[Pp]aragraph)\**\s*: | \b(?:lorem\s+ipsum|tbd)\b | \btodo\s*: | \bthe\s+above\s+(?:is|was|text|description|provides|has)\b
     | \b(?:dear|hello|hi)\s+(?:reader|user|there)\b | ^\W*(?:hello|hi|hey)\b\s*[,!.]
     | \b(?:long|short)[\s-](?:caption|description)\b | \b(?:this|it)\s+(?:fulfil?ls|meets|satisfies|adheres\s+to|complies\s+with|follows)\s+(?:the|your|all)\s+
           (?:\w+\s+)?(?:request|requirements?|instructions?|guidelines?|criteria|format|constraints?|word)\b
@@ -69,10 +71,10 @@ _META_PARTS = (
     *("##", ":", "i've", "i’ve", "i'll", "i’ll", "i'd", "i’d", "i'm", "i’m"),
 )
 _SEEN = r"(?:clearly\s+|easily\s+|also\s+|only\s+|just\s+|readily\s+|hardly\s+|barely\s+|partly\s+|partially\s+|faintly\s+)*"
-_SEEN += r"(?:seen|observed|found|spotted|discerned|made\s+out|counted|noticed|distinguished|viewed|visible|glimpsed|recognized|recognised|identified(?!\s+as)|detected|traced)"
+_SEEN += r"(?:seen|observed|found|spotted|discerned|made\s+out|counted|noticed|distinguished|viewed|visible|glimpsed|recognized|recognised|identified(?!\s+as)|detected|traced|entered|reached|accessed|crossed|approached|driven|compared|followed|read|divided|grouped|told|picked\s+out|recogni[sz]able|discernible|used\s+by|walked|taken\s+by|said)"
 _HEDGE = re.compile(
     rf"""
-      \b(?:possibly|probably|presumably|perhaps|maybe|potentially|supposedly|conceivably|seemingly|apparently|arguably|likely|unlikely)\b
+      \b(?:in\s+all\s+(?:probability|likelihood)|chances\s+are|possibly|probably|presumably|perhaps|maybe|potentially|supposedly|conceivably|seemingly|apparently|arguably|likely|unlikely)\b
     | \b(?:might|could|may)\s+(?:well\s+|also\s+|even\s+|either\s+)*(?:be|have\s+been)\b(?!\s+{_SEEN}\b)
     | \b(?:might|may)\s+(?:well\s+|also\s+|even\s+)*(?:have|indicate|represent|suggest|serve|belong|contain|include|house|function|act|hold
           |correspond|signify|denote|lead|provide|consist|form|not|depict|imply|reflect|point|mark|exist|lie|accommodate|host|connect|reveal)\b
@@ -81,10 +83,10 @@ _HEDGE = re.compile(
     | \bseem(?:s|ed|ing)?\s+(?:like|as\s+(?:if|though)|that)\b | \bit\s+seems?\b | \bwhat\s+(?:looks?|appears?|resembles?|may|might|could|seems?)\b
     | (?:^|[.!?]\s)(?:it|there)\s+(?:looks|appears)\s+(?:like|as\s+(?:if|though)|that)\b | \b(?:looks?|appears?)\s+as\s+(?:if|though)\b
     | \b(?:suggest(?:s|ed|ing|ive)?)\b(?!\s+by\s+(?:its|their)\s+name)
-    | \bindicat(?:es?|ing|ed|ive)\s+(?:of\b|that\b|an?\b|the\s+(?:presence|existence|use|possibility)|some\b|recent\b|it\b|they\b|possible|human|ongoing|either|active|there)
+    | (?<!arrow\s)(?<!arrows\s)(?<!sign\s)(?<!signs\s)(?<!marking\s)(?<!markings\s)(?<!lines\s)(?<!line\s)(?<!lights\s)(?<!letter\s)(?<!label\s)\bindicat(?:es?|ing|ed|ive)\s+(?:of\b|that\b|an?\b|the\s+(?:presence|existence|use|possibility)|some\b|recent\b|it\b|they\b|possible|human|ongoing|either|active|there)
     | \b(?:impl(?:ies|y|ying)|hint(?:s|ing)\s+at|point(?:s|ing)\s+to\s+(?:an?|the\s+(?:presence|existence|use))\b)
     | \b(?:it\s+is|it's|it’s)\s+(?:\w+\s+)?(?:unclear|uncertain|possible|hard\s+to|difficult\s+to|not\s+clear|conceivable|plausible)\b
-    | \b(?:unclear|uncertain)\s+(?:whether|if|what)\b | \b(?:possible|probable|potential|presumed|suspected|apparent)\s+(?!only\b|to\b|by\b)\w+
+    | \b(?:unclear|uncertain)\s+(?:whether|if|what)\b | \b(?:an?|the|some|two|three|several|and|or|with|of|as)\s+(?:possible|probable|potential|presumed|suspected|apparent|supposed|likely)\s+(?!only\b|to\b|by\b)[a-z]+
     | \b(?:some\s+(?:sort|kind|type)\s+of|or\s+(?:something|some)\s+(?:similar|like))\b | \bof\s+some\s+(?:sort|kind)\b
     | \bi\s+(?:think|guess|believe|assume|suppose)\b | \bcan\s+be\s+(?:assumed|inferred|presumed|interpreted)\b | \b(?:inferred|infer|speculat\w+)\b
     """,
@@ -94,10 +96,11 @@ _HEDGE = re.compile(
 
 def _meta_text(answer: Answer) -> str | None:
     """Nothing of the text itself, the task or the reader, and no marks of a template or a chat."""
-    lower = f" {answer.raw.lower()}"
+    text, raw = without_writing(answer.text), without_writing(answer.raw)
+    lower = f" {raw.lower()}"
     if "I" not in answer.words and not any(part in lower for part in _META_PARTS):
         return None
-    if found := _META.search(answer.text) or _META.search(answer.raw):
+    if found := _META.search(text) or _META.search(raw):
         return f'The answer spoke of itself or to the reader ("{found.group().strip()}"). Write the description alone.'
     return None
 

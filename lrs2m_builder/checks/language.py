@@ -35,12 +35,12 @@ def _identifier() -> LanguageIdentifier:
 
 
 def _is_other_script(part: str) -> bool:
-    """Half of the letters or more are not Latin; an ideograph weighs two, as it stands for more."""
+    """Half of the letters or more are not Latin; an ideograph weighs three, as it stands for more."""
     others = len(_FOREIGN_SCRIPT.findall(part)) + sum(map(len, _GREEK.findall(part)))
     if not others:
         return False
     ideographs = len(_IDEOGRAPH.findall(part))
-    return others >= 2 and 2 * (others + ideographs) >= len(_LETTER.findall(part)) + ideographs
+    return others >= 2 and 2 * (others + 2 * ideographs) >= len(_LETTER.findall(part)) + 2 * ideographs
 
 
 def _is_foreign(part: str, min_words: int) -> bool:
@@ -66,7 +66,7 @@ def _language(answer: Answer) -> str | None:
     for part in _PARTS.split(answer.text):
         pieces = _ASIDES.split(part)
         asides = pieces if len(pieces) > 1 else ()
-        if part and (_is_foreign(part, 3) or any(_is_foreign(piece, 5) for piece in asides)):
+        if part and (_is_foreign(part, 3) or any(_is_foreign(piece, 6) for piece in asides)):
             return f'The answer was not all in English ("{part.strip()[:60]}"). Write in English only.'
     return None
 

@@ -23,7 +23,7 @@ _BEFORE_PLACE = regex.compile(
     regex.VERBOSE,
 )
 _LOCATIVE = regex.compile(r"\b(?:in|near|of|from|at|around|outside|downtown|central|to|towards?)\s+$")
-_SMALL_NAME = regex.compile(r"\b(?:in|near|from|of|at|outside|downtown)\s+(\p{Ll}{4,}(?:\s\p{Ll}{4,})?)")
+_SMALL_NAME = regex.compile(r"\b(?:in|near|from|of|at|outside|downtown|above|over|around|to|across)\s+(\p{Ll}{2,}(?:\s\p{Ll}{3,}){0,2})")
 _GEOGRAPHY = frozenset(
     """airport airfield airbase river creek lake loch bay harbor harbour port canal strait channel sea ocean gulf island
     islands isle isles peninsula beach coast cape mountain mountains mount mt mts peak valley canyon desert plateau basin
@@ -45,8 +45,8 @@ _KINDS = frozenset(
     parking baseball tennis basketball football soccer golf cricket swimming sports sport athletic playground industrial
     residential commercial business shopping dense medium sparse storage tank railway railroad train bus metro subway
     airport port harbor ferry cruise water waste sewage treatment power electric solar wind gas oil fire police petrol
-    service rest primary secondary middle high elementary public private urban rural suburban city town village local
-    great little small large big huge long short wide narrow old new modern ancient beautiful historic main side central center
+    rest primary secondary middle high elementary public private urban rural suburban city town village local
+    great little small large big huge long short wide narrow old new modern ancient beautiful historic side center
     red blue green white black gray grey brown yellow orange purple pink dark light bright golden silver khaki
     round circular square rectangular oval triangular curved straight winding meandering river lake sea ocean beach
     forest mountain hill desert farm farmland agricultural meadow grass bare open trailer caravan mobile home amusement
@@ -101,7 +101,7 @@ def _is_kind(word: str) -> bool:
 def _is_name(word: str) -> bool:
     """Neither a word nor a proper name of another kind, nor an abbreviation."""
     plain = _bare(word)
-    if len(plain) < 3 or word.isupper() or regex.search(r"\p{Ll}\p{Lu}", word.removeprefix("Mc")):
+    if len(plain) < 2 or word.isupper() or regex.search(r"\p{Ll}\p{Lu}", word.removeprefix("Mc")):
         return False
     pieces = plain.split("-")
     if len(pieces) > 1 and word.split("-")[-1][0].islower() and pieces[1] not in {"upon", "sur", "on", "de", "le"}:
@@ -127,6 +127,8 @@ def _structured(words: list[str], before: str, after: str, starts: bool) -> bool
     if not named:
         return not starts and first in WORDS_AS_PLACES and before.endswith("the ")
     kind = regex.match(r"\s+(\p{Ll}+)", after)
+    if len(words[0]) < 3:
+        return bool(kind and _is_kind(kind[1]))
     return bool(_BEFORE_PLACE.search(before)) or bool(kind and _is_kind(kind[1]))
 
 
@@ -163,11 +165,11 @@ _FUNCTION = frozenset(
 def _small_names(text: str) -> str | None:
     """Countries and the largest cities in small letters, as people write them: "a stadium in chicago"."""
     for found in _SMALL_NAME.finditer(text):
-        for name in {found[1], found[1].split()[0]}:
-            words = name.split()
-            if all(map(_is_word, words)) and not (len(words) > 1 and gazetteer().get(name, 0) >= HUGE * 100):
-                continue
-            if gazetteer().get(name, 0) >= HUGE and not all(map(_is_kind, words)) and not is_no_place(name):
+        words = found[1].split()
+        for size in range(len(words), 0, -1):
+            name = " ".join(words[:size])
+            people = 0 if size == 1 and len(name) < 4 else gazetteer().get(name, 0)
+            if people >= LARGE and not all(map(_is_word, words[:size])) and not is_no_place(name):
                 return name
     return None
 

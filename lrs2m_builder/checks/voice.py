@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from lrs2m_builder.checks.base import Answer, Check
+from lrs2m_builder.checks.base import Answer, Check, without_writing
 
 _APOSTROPHE = r"(?:'|’)?"
 _REFUSAL = re.compile(
@@ -12,9 +12,16 @@ _REFUSAL = re.compile(
       \b(?:i|we)(?:\s+am|{_APOSTROPHE}m|\s+are|{_APOSTROPHE}re)?\s+(?:very\s+|so\s+|truly\s+)?sorry\b
     | ^\W*(?:sorry|apologies|my\s+apologies|unfortunately|regrettably|regretfully)\b | [.!?]\s+(?:sorry|apologies)\b
     | \b(?:i|we)\s+(?:apologi[sz]e|regret)\b
-    | \b(?:i|we)\s+(?:can\s?not|can{_APOSTROPHE}t|could\s?not|could\s?n{_APOSTROPHE}t|am\s+unable|are\s+unable
+    | \b(?:i|we)\s+(?:(?:can\s?not|can{_APOSTROPHE}t|could\s?not|could\s?n{_APOSTROPHE}t)(?!\s+(?:see|find|count|make\s+out|recogni[sz]e)\b)|am\s+unable|are\s+unable
         |am\s+not\s+able|are\s+not\s+able|do\s+not\s+have|do\s?n{_APOSTROPHE}t\s+have
         |(?:do\s+not|do\s?n{_APOSTROPHE}t)\s+see\s+an(?:y)?\s+image|will\s+not\s+be\s+able|wo\s?n{_APOSTROPHE}t\s+be\s+able)\b
+    | \bi\s+(?:can\s?not|can{_APOSTROPHE}t)\s+(?:see|find)\b
+    | \bwe\s+(?:can\s?not|can{_APOSTROPHE}t)\s+(?:see|find)\s+(?:(?:the|any|an?|this|your|actual)\s+)+(?:image|picture|photo\w*|attachment|file|content)s?\b
+    | \byou\s+(?:forgot|did\s+not|did\s*n{_APOSTROPHE}t|have\s+not|haven{_APOSTROPHE}t|need\s+to|must|should|could|can|would|may|might)\b[^.!?]{{0,40}}\b
+        (?:attach|upload|send|share|provide|includ|re-?send|suppl)\w*
+    | \bwithout\s+(?:access|seeing|being\s+able|viewing|the\s+ability|having\s+(?:access|seen)|(?:an?|the|any)\s+(?:actual\s+)?(?:image|picture|photo\w*))\b
+    | \bmy\s+(?:capabilit|abilit|limitation|programming|knowledge|training)\w*
+    | \b(?:images|pictures|photos)\s+(?:can\s?not|can{_APOSTROPHE}t)\s+be\s+(?:analy|process|view|access|open|read)\w*
     | \bi{_APOSTROPHE}m\s+(?:unable|not\s+able|not\s+allowed|just\s+an?\s+ai)\b
     | \b(?:as|i\s+am|i{_APOSTROPHE}m)\s+an?\s+(?:ai|artificial\s+intelligence|(?:large\s+)?language\s+model)\b
     | \b(?:no|without\s+an?)\s+image\s+(?:(?:was|is|has\s+been)\s+)?(?:provided|attached|given|shared|uploaded)\b
@@ -55,12 +62,14 @@ _PREAMBLE = re.compile(
     r"""
     ^\W*(?:
         (?:sure(?:\s+thing)?|certainly|of\s+course|absolutely|definitely|gladly|yes|no\s+problem|okay|ok|alright|all\s+right|got\s+it|understood|noted
-          |with\s+pleasure|my\s+pleasure|great\s+question|good\s+question|thanks?(?:\s+you)?[^.!,:]{0,40}|hello|hi(?:\s+there)?|hey)\s*(?:[,.!:;–—]|-\s)
+          |with\s+pleasure|my\s+pleasure|great\s+question|good\s+question|thanks?(?:\s+you)?|hello|hi(?:\s+there)?|hey)\s*(?:[,.!:;–—]|-\s)
       | (?:sure|certainly|absolutely|okay|ok|alright),?\s+(?:here|i|let|this\s+is|so|the\s+following)\b
       | great\s*(?:[.!:;–—]|,\s*(?:here|i|let|this\s+is)\b)
       | (?:here(?:'s|’s|\s+is|\s+are)|below\s+is|the\s+following\s+is|this\s+is)\s+(?:the|a|an|my|your)\s+
             (?:[\w-]+[\s-]+){0,5}?(?:descriptions?|captions?|paragraphs?|summary|answer|response|rewrite|text|sentence|version|output|result)\b
       | (?:here(?:'s|’s|\s+is|\s+are)|below\s+(?:is|are)|the\s+following\s+(?:is|are))\s+(?:(?:\w+[\s-]+){0,3}?(?:descriptions?|captions?|summary)\b|what\b|how\b)
+      | thank(?:s|\s+you)\s+for\b | (?:my|an?|one|the)\s+(?:[\w-]+\s+){0,2}(?:caption|description|summary)\s+(?:(?:for|of)\s+(?:[\w-]+\s+){1,4}?)?(?:is|would\s+be|could\s+be|might\s+be|reads|follows)\b(?!\s+(?:painted|too))
+      | (?:[\w-]+\s+){0,4}(?:caption|description|summary)\s*[-–—]+\s
       | here\s+(?:you\s+go|you\s+are|it\s+is|goes)\s*[:.,!]
       | (?:(?:the|a|an|my)\s+)?(?:(?:long|short|detailed|revised|improved|expanded|image|final|new|rewritten|generated|one-sentence|concise|brief|summari[sz]ed
             |aerial|satellite|remote|sensing|scene|updated|corrected|suggested|proposed|alternative|model|my)[\s-]+){0,4}
@@ -90,7 +99,7 @@ _HINT_LEAK = re.compile(
     rf"""
       \b(?:the|this|that|your|these|a)\s+{_GIVEN}\s+(?:\w+ly\s+)?
         (?:says?|said|states?|stated|mentions?|mentioned|describes?|described|suggests?|suggested|indicates?|indicated
-        |notes?|noted|implies|implied|reads?|tells?|claims?|refers?|calls?|provides?|provided|given|asks?|requests?
+        |notes?|noted|implies|implied|reads?|tells?|claims?|refers?|calls?|tells?|speaks?|provides?|provided|given|asks?|requests?
         |is|are|was|were|does|do|did|lists?|listed|identif(?:y|ies)|confirms?|specif(?:y|ies|ied)|gives?|shows?|counts?|names?|includes?|contains?|has|have)\b
     | \b(?:as|like)\s+(?:\w+ly\s+)?(?:mentioned|stated|described|noted|indicated|suggested|said|given|hinted|listed|specified|labell?ed|provided|named|per)
         \s+(?:in|by)\s+(?:the|this|your)\s+{_GIVEN}
@@ -104,7 +113,14 @@ _HINT_LEAK = re.compile(
         (?:the|this|your|these)\s+{_GIVEN}\b
     | \b(?:agree(?:s|ing)?|fits?|fitting|correspond(?:s|ing)?|conform(?:s|ing)?|conflicts?|differs?|inconsistent|accords?|tall(?:y|ies)|coincides?)\s+(?:with|to|from)\s+(?:the|this|your|these)\s+{_GIVEN}\b
     | \b(?:from|by|using|given|with|despite|unlike|of|in|to|follow(?:s|ing)?)\s+(?:the|this|your)\s+(?:(?:given|provided|original|short|supplied)\s+)(?:captions?|hints?|labels?|list|descriptions?|text|annotations?|prompt)\b
-    | \b(?:the|this|your)\s+(?:hint|caption|captions|hints|annotations?|object\s+list|label\s+list|prompt)(?:['’]s)?\b(?!\s+(?:of\s+(?:green|red|blue|colou?r|a|sun\w*|light|snow)|area|line))
+    | \b(?:the|this|your)\s+(?:hint|caption|captions|hints|annotations?|annotators?|object\s+list|label\s+list)(?:['’]s)?\b(?!\s+(?:of\s+(?!(?:the|this)\s+(?:image|picture|photo|scene))|on|in\s+(?:white|black|large)|painted|under|below|beside|board|is\s+painted))
+    | \b(?:the|this|these|all|your)\s+(?:[\w-]+\s+){{0,2}}?(?:labels?|list|information|text|counts?|captions?|descriptions?|sentences?|hints?|data|annotations?|classes|numbers?|details|prompt)
+        \s+(?:given|provided|supplied|above|listed)\b(?!\s+(?:the|an?|on|under|at)\b)
+    | \b(?:the|this|these|all|your)\s+(?:first|second|third|short|input|given|provided|supplied|other|original|reference|human|two|five)\s+(?:captions?|descriptions?|sentences?|labels?|hints?|annotators?)\b
+    | \b(?:people|someone|they|humans?|annotators?|a\s+person|the\s+person|others|observers)\s+(?:have\s+|has\s+)?(?:described?|describes|called|labell?ed|captioned|annotated|said|say|says|call|calls)\b
+    | \b(?:labell?ed|annotated|listed|tagged|classified)\s+(?:as\s+)?[\w"'“”‘’ -]{{0,30}}?\s*\b(?:in|by)\s+the\s+(?:data\w*|label\w*|annotat\w+|metadata|list|source|hint)
+    | \bthe\s+list\s+(?:contains?|has|names?|says?|gives?|mentions?|includes?|states?|of\s+(?:objects|classes|labels|anchors))\b
+    | \binformation\s+(?:given|provided|supplied)\b | \bthe\s+(?:sentence|text|description|caption)s?\s+above\b
     | \b(?:as\s+)?(?:you|the\s+user)\s+(?:mentioned|said|described|provided|asked|requested|stated|gave|noted)\b
     """,
     re.IGNORECASE | re.VERBOSE,
@@ -112,7 +128,7 @@ _HINT_LEAK = re.compile(
 
 
 def _refusal(answer: Answer) -> str | None:
-    if found := _REFUSAL.search(answer.text):
+    if found := _REFUSAL.search(without_writing(answer.text)):
         return f'The answer refused ("{found.group().strip()}"). Describe what can be seen, nothing else.'
     return None
 
@@ -124,7 +140,7 @@ def _preamble(answer: Answer) -> str | None:
 
 
 def _hint_leak(answer: Answer) -> str | None:
-    if found := _HINT_LEAK.search(answer.text):
+    if found := _HINT_LEAK.search(without_writing(answer.text)):
         return f'The answer spoke of the given text ("{found.group().strip()}"). Speak of the image only.'
     return None
 
