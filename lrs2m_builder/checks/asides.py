@@ -25,7 +25,7 @@ _META = re.compile(
           |describes?|mentions?|emphasi[sz]es?|details?|presents?|paints?|should|can|could|may|would|will|does|did|stays?
           |fits?|matches|remains?|keeps?|begins?|concludes?|serves?|incorporates?|consists?|ensures?|details|omits?
           |respects?|satisfies|complies|sticks?|encapsulates?|depicts?|outlines?|underscores?)\b
-    | \b(?:the|this|my|your)\s+(?:(?:[\w-]+ed|short|long|final|brief|concise|above|entire|whole|full)\s+)?(?:description|paragraph|summary|response|answer)\b
+    | \b(?:the|this|my|your)\s+(?:(?:[\w-]+ed|short|long|final|brief|concise|above|entire|whole|full)\s+)?(?:description|paragraph|summary)\b(?!-)
     | \b(?:in|throughout|of|for|with)\s+(?:this|my|the\s+above|the\s+following)\s+{_TEXT}\b
     | \b(?:suitable|intended|designed|meant|appropriate|useful|ideal|optimi[sz]ed|fit|perfect|tailored|written)\s+
           (?:for|as)\s+(?:use\s+in\s+|training\s+|a\s+|an\s+|the\s+|your\s+)*(?:[\w-]+\s+){{0,3}}?
@@ -86,7 +86,7 @@ _HEDGE = re.compile(
     | (?<!arrow\s)(?<!arrows\s)(?<!sign\s)(?<!signs\s)(?<!marking\s)(?<!markings\s)(?<!lines\s)(?<!line\s)(?<!lights\s)(?<!letter\s)(?<!label\s)\bindicat(?:es?|ing|ed|ive)\s+(?:of\b|that\b|an?\b|the\s+(?:presence|existence|use|possibility)|some\b|recent\b|it\b|they\b|possible|human|ongoing|either|active|there)
     | \b(?:impl(?:ies|y|ying)|hint(?:s|ing)\s+at|point(?:s|ing)\s+to\s+(?:an?|the\s+(?:presence|existence|use))\b)
     | \b(?:it\s+is|it's|it’s)\s+(?:\w+\s+)?(?:unclear|uncertain|possible|hard\s+to|difficult\s+to|not\s+clear|conceivable|plausible)\b
-    | \b(?:unclear|uncertain)\s+(?:whether|if|what)\b | \b(?:an?|the|some|two|three|several|and|or|with|of|as)\s+(?:possible|probable|potential|presumed|suspected|apparent|supposed|likely)\s+(?!only\b|to\b|by\b)[a-z]+
+    | \b(?:unclear|uncertain)\s+(?:whether|if|what)\b | \b(?:an?|the|some|two|three|several|and|or|with|of)\s+(?:possible|probable|potential|presumed|suspected|apparent|supposed|likely)\s+(?!only\b|to\b|by\b)[a-z]+
     | \b(?:some\s+(?:sort|kind|type)\s+of|or\s+(?:something|some)\s+(?:similar|like))\b | \bof\s+some\s+(?:sort|kind)\b
     | \bi\s+(?:think|guess|believe|assume|suppose)\b | \bcan\s+be\s+(?:assumed|inferred|presumed|interpreted)\b | \b(?:inferred|infer|speculat\w+)\b
     """,

@@ -6,7 +6,7 @@ import regex
 
 from lrs2m_builder.checks.base import Answer, Check
 
-_MONTH = "january|february|april|june|july|august|september|october|november|december"
+_MONTH = "january|february|april|june|july|(?-i:August)|september|october|november|december"
 _SHORT_MONTH = "jan|feb|mar|apr|jun|jul|aug|sept|sep|oct|nov|dec"
 _YEAR = r"(?:1[6-9]\d\d|20[0-4]\d)"
 _VIEW_NOUN = (
@@ -14,18 +14,26 @@ _VIEW_NOUN = (
     r"|captured|scenes?|perspectives?|scans?|frames?|footage|videos?|maps?|data|observations?|pass|angles?|tiles?"
     r"|views?point|screenshots?|renderings?|recordings?|altitude|sensors?|cameras?|survey|surveillance)"
 )
-# Numbers that look like a year and count or measure something: "2000 trees", "1920 x 1080", "1500 square meters".
+_BEFORE_YEAR = (
+    r"\b(?:in|since|during|until|till|by|before|after|circa|years?|years?\s+of|dated|dates?\s+from|dating\s+(?:from|to|back\s+to)"
+    r"|(?:early|late|mid|spring|summer|autumn|fall|winter|built|made|taken|captured|acquired|recorded|photographed|from|of"
+    r"|around|on|as\s+of|ago|copyright|©)[\s-]*(?:in)?)\s*,?\s*"
+)
+# What follows a number that looks like a year and counts or measures: "2000 trees", "1920 x 1080", "1500 square meters".
+_NO_MEASURE = (
+    r"(?!\s*[x×*%°/]|[.,:]\d|[-–]\d{1,3}\b|\s*(?:m|km|cm|ft|px|k?m²|ha|hectares?|acres?|met(?:er|re)s?|feet|foot|yards?|miles?|pixels?"
+    r"|square|sq|cubic|by|tons?|tonnes?|kilomet\w+|people|persons?|seats?|cars?|trees?|houses?|buildings?|vehicles?|degrees?|inhabitants?"
+    r"|or\s+more|units?|boats?|ships?|panels?|homes?|individual|small|large|parked|parking|spaces|spectators|containers|planes?|animals)\b)"
+)
 _DATE = regex.compile(
     rf"""
-      \b(?:in|since|during|until|till|by|before|after|circa|year|years?\s+of|dated|dating\s+(?:from|to|back\s+to)
-          |(?:early|late|mid|spring|summer|autumn|fall|winter|built|made|taken|captured|acquired|recorded
-          |photographed|from|of|between|around|on|as\s+of)[\s-]*(?:in)?)\s*,?\s*(?P<year>{_YEAR})s?\b
-          (?!\s*[x×*%°/]|[.,:]\d|[-–]\d{{1,2}}\b|\s+(?!(?:and|or|shows?|showing|the|a|an|with|by|to|when|as|is|was|were
-             |has|had|after|before|during|for|at|on|in|from|over|it|this|that|there|satellite|aerial|image|imagery
-             |season|while|where|depicts?|reveals?|displays?|captures?|features?|highlights?|using|via|but|which
-             |bc|ad|ce)\b)[a-z²])
-    | \b(?:the|a|an|this|that|its)\s+(?P<year2>{_YEAR})\s+(?:\w+\s+){{0,2}}{_VIEW_NOUN}\b
-    | \((?:[^()]*,\s*)?(?:c\.|ca\.|circa)?\s*(?P<year3>{_YEAR})\)
+      {_BEFORE_YEAR}(?!\d\d(?:00|50)\b){_YEAR}s?\b{_NO_MEASURE}
+    | {_BEFORE_YEAR}{_YEAR}s?\b{_NO_MEASURE}(?!\s+to\s+\d)
+          (?!\s+(?!(?:and|or|shows?|showing|the|a|an|with|by|when|as|is|was|were|has|had|after|before|during|at|on|in|from|over
+             |it|this|that|satellite|aerial|image|imagery|season|while|where|but|which|bc|ad|ce)\b)[a-z])
+    | \b(?:from|between)\s+{_YEAR}\s+(?:to|and|until)\s+{_YEAR}\b{_NO_MEASURE}(?!\s+[a-z]+s\b)
+    | \b(?:the|a|an|this|that|its)\s+{_YEAR}\s+(?:\w+\s+){{0,2}}{_VIEW_NOUN}\b
+    | \((?:[^()]*,\s*)?(?:c\.|ca\.|circa)?\s*{_YEAR}\)
     | (?<=,\s){_YEAR}(?=\s*[.;)]|\s*,|\s*$)
     | \b(?:1[6-9]|20)\d0s\b | (?<!\w)['’][2-9]0s\b | \b(?:twenties|thirties|forties|fifties|sixties|seventies|nineties)\b
     | \b(?:\d{{1,2}}(?:st|nd|rd|th)|nineteenth|eighteenth|seventeenth|sixteenth|twentieth|twenty-first)[\s-]century\b
@@ -34,6 +42,7 @@ _DATE = regex.compile(
     | \b(?:{_MONTH})(?:['’]s)?\b
     | \b(?:mid[\s-]?|early\s+|late\s+|in\s+|of\s+|during\s+|since\s+|until\s+|by\s+|from\s+|\d{{1,2}}(?:st|nd|rd|th)?\s+)
           (?-i:May|March)\b(?!\s+(?:be|have|not)\b)
+    | \b(?:in|early|late|mid|since|of|last|during)[\s-]+august\b
     | \b(?:in|early|late|mid)[\s-]+(?:may|march)(?=\s*(?:[,.;)]|$|{_YEAR}))
     | \b(?-i:May|March)\s+(?:of\s+)?(?:{_YEAR}|\d{{1,2}}(?:st|nd|rd|th)?(?!\d|\s*[a-z]))
     | (?<![.!?]\s)(?<!^)(?<!["“(])\b(?-i:March|May)\b(?=\s+(?:image|imagery|scene|morning|afternoon|day|sun|light))
@@ -58,18 +67,20 @@ _DATE = regex.compile(
 )
 # One of these is in all that `_DATE` finds.
 _DATE_PARTS = (
-    *(_MONTH + "|" + _SHORT_MONTH).split("|"),
+    *f"{_MONTH}|{_SHORT_MONTH}".replace("(?-i:August)", "august").split("|"),
     *("day", "week", "summer", "winter", "autumn", "spring", "fall", "season", "century", "ties", "wintry", "christmas"),
     *("new year", "easter", "thanksgiving", "halloween", "ramadan", "may", "march"),
 )
 _BATHING = regex.compile(r"\b(?:hot|thermal|mineral|natural|water|mountain)\s+spring", regex.IGNORECASE)
+_SAT = r"s[ae]t+[ae]l+[iae]t+e?"  # people misspell it
 _SATELLITE = regex.compile(
     rf"""
-      \bsatellite(?:['’]s|[\s-](?:based|borne|captured|derived|acquired|taken))?[\s-]+(?:[\w-]+\s+){{0,2}}?{_VIEW_NOUN}\b
-    | \b(?:from|by|via|through|with|using|of|on\s+board|aboard)\s+(?:an?\s+|the\s+|this\s+)?
-          (?:[\w-]+\s+){{0,3}}?satellites?\b(?!\s+(?:dish|antenna|town|cit|station|building|campus|communit|village|tv))
-    | \bsatellite[\s-](?:based|borne|captured|derived|acquired)\b | \bsatellite['’]s[\s-]
-    | \bsatellites?\s+(?:has\s+|have\s+)?(?:captur|record|observ|photograph|imag(?:ed|es)|acquir|passing\s+over|looks?|shows?|sees?)
+      \b{_SAT}(?:['’]s|[\s-](?:based|borne|captured|derived|acquired|taken))?[\s-]+(?:[\w-]+\s+){{0,2}}?{_VIEW_NOUN}\b
+    | \b(?:from|by|via|using|on\s+board|aboard|with)\s+(?:an?\s+|the\s+|this\s+)?
+          (?:(?:[\w-]*orbit\w*|[\w-]*observ\w+|high-\w+|passing|imaging|remote[\s-]sensing|commercial|overhead|optical|earth|distant
+            |resolution|circling|modern|weather|multispectral)\s+){{0,3}}{_SAT}s?\b(?!\s+(?:dish|antenna|town|cit|station|building|campus|communit|village|tv))
+    | \b{_SAT}[\s-](?:based|borne|captured|derived|acquired)\b | \b{_SAT}['’]s[\s-]
+    | \b{_SAT}s?\s+(?:has\s+|have\s+)?(?:captur|record|observ|photograph|imag(?:ed|es)|acquir|passing\s+over|looks?|shows?|sees?)
     | \b(?:from|in)\s+(?:outer\s+|low\s+earth\s+|earth\s+)?(?:space|orbit)\b(?=\s*[,.;:!)]|\s*$|\s+(?:shows?|showing|of|this|the|a)\b)
     | \b(?:space[\s-]?borne|orbital|space[\s-]based)\s+(?:[\w-]+\s+)?{_VIEW_NOUN}\b
     | \b(?:landsat|sentinel-?\s?[12]|worldview-?\s?\d|quickbird|ikonos|geoeye|gaofen)\b
@@ -117,7 +128,7 @@ def known_text(answer: Answer) -> str:
 def _date_words(found: str) -> list[str]:
     """What of a found date must be known: its year, month, weekday or season, without "in" or "late"."""
     words = [word.removesuffix("time").removeprefix("mid") for word in regex.findall(r"\w+", found.casefold())]
-    telling = regex.compile(rf"\d|{_MONTH}|{_SHORT_MONTH}|may|march|day$|summer|winter|autumn|spring|fall|season|centur")
+    telling = regex.compile(rf"\d|{_MONTH}|august|{_SHORT_MONTH}|may|march|day$|summer|winter|autumn|spring|fall|season|centur")
     return [word for word in words if telling.search(word)] or words
 
 

@@ -23,7 +23,10 @@ _BEFORE_PLACE = regex.compile(
     regex.VERBOSE,
 )
 _LOCATIVE = regex.compile(r"\b(?:in|near|of|from|at|around|outside|downtown|central|to|towards?)\s+$")
-_SMALL_NAME = regex.compile(r"\b(?:in|near|from|of|at|outside|downtown|above|over|around|to|across)\s+(\p{Ll}{2,}(?:\s\p{Ll}{3,}){0,2})")
+_SMALL_NAME = regex.compile(
+    r"\b(?:in|near|from|of|at|outside|downtown|above|over|around|to|across|behind|beyond|between|by|through|for)"
+    r"\s+(?=(\p{Ll}{2,}(?:\s\p{Ll}{3,}){0,2}))"
+)
 _GEOGRAPHY = frozenset(
     """airport airfield airbase river creek lake loch bay harbor harbour port canal strait channel sea ocean gulf island
     islands isle isles peninsula beach coast cape mountain mountains mount mt mts peak valley canyon desert plateau basin
