@@ -15,9 +15,9 @@ _VIEW_NOUN = (
     r"|views?point|screenshots?|renderings?|recordings?|altitude|sensors?|cameras?|survey|surveillance)"
 )
 _BEFORE_YEAR = (
-    r"\b(?:in|since|during|until|till|by|before|after|circa|years?|years?\s+of|dated|dates?\s+from|dating\s+(?:from|to|back\s+to)"
+    r"(?:©|\b(?:in|since|during|until|till|by|before|after|circa|years?|years?\s+of|dated|dates?\s+from|dating\s+(?:from|to|back\s+to)"
     r"|(?:early|late|mid|spring|summer|autumn|fall|winter|built|made|taken|captured|acquired|recorded|photographed|from|of"
-    r"|around|on|as\s+of|ago|copyright|©)[\s-]*(?:in)?)\s*,?\s*"
+    r"|around|on|as\s+of|ago|copyright)[\s-]*(?:in)?))\s*,?\s*"
 )
 # What follows a number that looks like a year and counts or measures: "2000 trees", "1920 x 1080", "1500 square meters".
 _NO_MEASURE = (
@@ -56,7 +56,7 @@ _DATE = regex.compile(
     | \b(?:in|during|of|early|late|mid|since|throughout|typical\s+of|suggests?|suggesting|indicates?|indicating|is|was
           |likely|probably|possibly|this|each|every|last|next|sunny|warm|fresh|bright)[\s-]+(?:the\s+|a\s+)?
           (?:(?:early|late|mid)[\s-]+)?(?:spring|fall)(?=\s*(?:[,.;:)!]|$)|\s+(?:{_YEAR}|and|or|when|as|with|season|is
-          |was|months?|day|morning|afternoon|months)\b)
+          |was|months?|day|morning|afternoon|of\s+the\s+year)\b)
     | \b(?:spring|fall)\s+(?:season|foliage|colou?rs?|months?|days?|mornings?|afternoons?|greenery|growth|bloom|blossoms?
           |planting|harvest|semester|sunlight|sunshine|light|scene|landscape|leaves|scenery|weather|thaw|image|vegetation)\b
     | (?<![.!?:]\s)(?<=\s)(?-i:Spring|Fall)\b(?!\s+(?-i:[A-Z]))
@@ -79,6 +79,7 @@ _SATELLITE = regex.compile(
     | \b(?:from|by|via|using|on\s+board|aboard|with)\s+(?:an?\s+|the\s+|this\s+)?
           (?:(?:[\w-]*orbit\w*|[\w-]*observ\w+|high-\w+|passing|imaging|remote[\s-]sensing|commercial|overhead|optical|earth|distant
             |resolution|circling|modern|weather|multispectral)\s+){{0,3}}{_SAT}s?\b(?!\s+(?:dish|antenna|town|cit|station|building|campus|communit|village|tv))
+    | \b(?:perspective|views?|viewpoint|vantage(?:\s+point)?|eyes?|lens|camera)\s+of\s+(?:an?|the)\s+(?:[\w-]+\s+)?{_SAT}\b
     | \b{_SAT}[\s-](?:based|borne|captured|derived|acquired)\b | \b{_SAT}['’]s[\s-]
     | \b{_SAT}s?\s+(?:has\s+|have\s+)?(?:captur|record|observ|photograph|imag(?:ed|es)|acquir|passing\s+over|looks?|shows?|sees?)
     | \b(?:from|in)\s+(?:outer\s+|low\s+earth\s+|earth\s+)?(?:space|orbit)\b(?=\s*[,.;:!)]|\s*$|\s+(?:shows?|showing|of|this|the|a)\b)
@@ -94,6 +95,7 @@ _DRONE = regex.compile(
           (?:['’]s)?[\s-]+(?:[\w-]+\s+){{0,2}}?{_VIEW_NOUN}\b
     | \b(?:from|by|via|through|with|using)\s+(?:an?\s+|the\s+|this\s+)?(?:[\w-]+\s+){{0,2}}?{_DRONE_NAME}\b
           (?!\s+(?:pads?|landing|hangars?|operators?|pilots?|base|field))
+    | \b(?:perspective|views?|viewpoint|vantage(?:\s+point)?|eyes?|lens|camera)\s+of\s+(?:an?|the)\s+(?:[\w-]+\s+)?{_DRONE_NAME}\b
     | \b{_DRONE_NAME}(?:['’]s)?[\s-]eye | \b{_DRONE_NAME}[\s-](?:based|captured|acquired|shot|mounted)\b
     | \b{_DRONE_NAME}\s+(?:has\s+)?(?:captur|photograph|record(?:s|ed))
     """,
@@ -103,8 +105,8 @@ _GROUND = regex.compile(
     rf"""
       \bstreet[\s-]?view\b | \beye[\s-]?level\b | \bpedestrian['’]?s?[\s-](?:eye|level|perspective|view|viewpoint)\b
     | \b(?:ground|street|human|road)[\s-]level[\s-]+(?:[\w-]+\s+){{0,2}}?{_VIEW_NOUN}\b
-    | \b(?:taken|shot|viewed|seen|captured|photographed|photo|picture|image|view)\s+(?:at|from)\s+(?:the\s+|a\s+)?
-          (?:ground|street|road|sidewalk|pavement)(?:[\s-]level)?\b | \bfrom\s+(?:the\s+)?(?:ground|street)[\s-]level\b
+    | \b(?:taken|shot|viewed|captured|photographed|photo|picture|image|(?:^|[.!?]\s|this\s)(?:an?\s)?view)\s+(?:at|from)\s+(?:the\s+|a\s+)?
+          (?:ground|street|road|sidewalk|pavement)(?:[\s-]level)?\b | (?:\bseen|^|[.!?,]\s)\s*\bfrom\s+(?:the\s+)?(?:ground|street)[\s-]level\b(?!\s+(?:to|up)\b)
     | \b(?:ground|street)[\s-](?:based\s+)?(?:view|photo(?:graph)?|perspective|shot|image)s?\b
     | \b(?:first[\s-]person|dash[\s-]?cam|front)\s+(?:view|perspective|footage|image)\b
     """,

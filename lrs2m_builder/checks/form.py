@@ -61,7 +61,7 @@ def _goes_round(tokens: Sequence[str]) -> bool:
 def _repetition(answer: Answer) -> str | None:
     sentences = Counter(tuple(split_words(s.casefold())) for s in split_sentences(answer.text) if s.count(" ") >= 2)
     tokens = [word.lower() for word in answer.words]
-    if any(count >= 3 for count in sentences.values()) or _goes_round(tokens) or (len(tokens) >= 20 and repeated_share(tokens) > 0.3):
+    if any(count >= 3 for count in sentences.values()) or _goes_round(tokens) or (len(tokens) >= 20 and repeated_share(tokens) > (0.4 if len(tokens) < 60 else 0.3)):
         return "The answer repeated itself. Say each thing once."
     return None
 

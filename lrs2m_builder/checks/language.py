@@ -18,6 +18,7 @@ _ASIDES = regex.compile(r"[()\[\];:\"“”«»]")
 # A word that is no name: it begins small, or it is the first of its part. Captions of people name places in small
 # letters, which is why a part needs more than a few such words to be judged.
 _WORD = regex.compile(r"(?<![\w'’-])[\p{L}\p{M}]+(?:['’-][\p{L}\p{M}]+)*")
+_NAME_LINK = regex.compile(r"\b(?:de|du|des|del|di|da|do|dos|la|le|les|el|al|von|van|der|den)\b(?=(?:\s+\p{Ll}{1,3})?\s+\p{Lu})")
 _FOREIGN_SCRIPT = regex.compile(r"[^\P{L}\p{Latin}ªºµΑ-Ωα-ω]")  # Greek letters also stand in formulas
 _GREEK = regex.compile(r"\p{Greek}{3,}")
 _IDEOGRAPH = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]")
@@ -46,8 +47,10 @@ def _is_other_script(part: str) -> bool:
 def _is_foreign(part: str, min_words: int) -> bool:
     if not part.isascii() and _is_other_script(part):
         return True
-    words = [word for number, word in enumerate(_WORD.findall(part)) if number == 0 or not word[0].isupper()]
-    if len(words) < min_words:
+    part = _NAME_LINK.sub("", part)
+    said = _WORD.findall(part)
+    words = [word for number, word in enumerate(said) if number == 0 or not word[0].isupper()]
+    if len(said) < min_words or len(words) < 2:
         return False
     known = english_words()
     share = sum(_is_english(word.lower(), known) for word in words) / len(words)

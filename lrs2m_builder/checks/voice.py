@@ -19,7 +19,15 @@ _REFUSAL = re.compile(
     | \bwe\s+(?:can\s?not|can{_APOSTROPHE}t)\s+(?:see|find)\s+(?:(?:the|any|an?|this|your|actual)\s+)+(?:image|picture|photo\w*|attachment|file|content)s?\b
     | \byou\s+(?:forgot|did\s+not|did\s*n{_APOSTROPHE}t|have\s+not|haven{_APOSTROPHE}t|need\s+to|must|should|could|can|would|may|might)\b[^.!?]{{0,40}}\b
         (?:attach|upload|send|share|provide|includ|re-?send|suppl)\w*
-    | \bwithout\s+(?:access|seeing|being\s+able|viewing|the\s+ability|having\s+(?:access|seen)|(?:an?|the|any)\s+(?:actual\s+)?(?:image|picture|photo\w*))\b
+    | \bas\s+an?\s+(?:[\w-]+\s+){{0,3}}?(?:model|assistant|ai|chatbot)\b | \bfor\s+me\s+to\s+\w+ | \bi\s+(?:have|see|find)\s+(?:no|nothing)\b
+    | \bno\s+(?:description|caption|summary|answer|paragraph)\s+(?:is|can|could|was|will|has)\b
+    | \bno\s+(?:actual\s+)?(?:image|picture|photo\w*|file|attachment)\s+(?:(?:was|is|has\s+been|seems\s+to\s+be|appears\s+to\s+be)\s+)?(?:included|attached|shared|sent|found|received|here|visible|present|available)\b
+    | \b(?:not|n{_APOSTROPHE}t)\s+(?:seem|appear)\s+to\s+(?:be|have)\s+(?:an?|any)\s+(?:image|picture|photo\w*|attachment)\b
+    | \b(?:image|picture|photo\w*|content|scene|text|caption)\s+(?:itself\s+)?(?:(?:can\s?not|can{_APOSTROPHE}t|could\s+not|cannot)\s+be|(?:is|was|seems|appears)\s+(?:\w+\s+)?(?:too|not|im)\s?[\w\s,]{{0,30}}?\s+to(?:\s+be)?)
+        \s+(?:\w+ly\s+)?(?:describe|caption|summari[sz]e|analy[sz]e|process|load|open|access|interpret|display|identif|provide|determin)\w*
+    | \b(?:provided|given|attached|uploaded|supplied)\s+(?:image|picture|photo\w*|file)\s+(?:is|was|appears|seems|does|did|could|can)\s*(?:to\s+be\s+|not\s+|n{_APOSTROPHE}t\s+)*(?:blank|empty|black|missing|broken|corrupt\w*|load|open|show|display\w*|visible)\b
+    | \bnothing\s+(?:can|could)\s+be\s+(?:described|said|determined|summari[sz]ed|identified)\b
+    | \bwithout\s+(?:access\s+to\s+(?:\w+\s+){{0,2}}(?:image|picture|photo\w*|file|content|data|text|caption)|seeing\s+(?:it|the)|being\s+able|viewing|the\s+ability|having\s+(?:access|seen)|(?:an?|the|any)\s+(?:actual\s+)?(?:image|picture|photo\w*))\b
     | \bmy\s+(?:capabilit|abilit|limitation|programming|knowledge|training)\w*
     | \b(?:images|pictures|photos)\s+(?:can\s?not|can{_APOSTROPHE}t)\s+be\s+(?:analy|process|view|access|open|read)\w*
     | \bi{_APOSTROPHE}m\s+(?:unable|not\s+able|not\s+allowed|just\s+an?\s+ai)\b
@@ -60,7 +68,7 @@ _REFUSAL = re.compile(
 )
 _PREAMBLE = re.compile(
     r"""
-    ^\W*(?:
+    ^[^\w<]*(?:
         (?:sure(?:\s+thing)?|certainly|of\s+course|absolutely|definitely|gladly|yes|no\s+problem|okay|ok|alright|all\s+right|got\s+it|understood|noted
           |with\s+pleasure|my\s+pleasure|great\s+question|good\s+question|thanks?(?:\s+you)?|hello|hi(?:\s+there)?|hey)\s*(?:[,.!:;–—]|-\s)
       | (?:sure|certainly|absolutely|okay|ok|alright),?\s+(?:here|i|let|this\s+is|so|the\s+following)\b
@@ -70,14 +78,18 @@ _PREAMBLE = re.compile(
       | (?:here(?:'s|’s|\s+is|\s+are)|below\s+(?:is|are)|the\s+following\s+(?:is|are))\s+(?:(?:\w+[\s-]+){0,3}?(?:descriptions?|captions?|summary)\b|what\b|how\b)
       | thank(?:s|\s+you)\s+for\b | (?:my|an?|one|the)\s+(?:[\w-]+\s+){0,2}(?:caption|description|summary)\s+(?:(?:for|of)\s+(?:[\w-]+\s+){1,4}?)?(?:is|would\s+be|could\s+be|might\s+be|reads|follows)\b(?!\s+(?:painted|too))
       | (?:[\w-]+\s+){0,4}(?:caption|description|summary)\s*[-–—]+\s
-      | here\s+(?:you\s+go|you\s+are|it\s+is|goes)\s*[:.,!]
+      | here\s+(?:you\s+go|we\s+go|we\s+are|you\s+are|it\s+is|goes)\s*[:.,!]
+      | here(?:'s|’s|\s+is|\s+are)\s+(?:(?:the|some|a\s+few|my|your)\s+)?(?:[\w-]+\s+){0,2}?(?:details|points|facts|features|results?|observations|rewrite|answers?|suggestions?|options?)\b[^.]{0,40}:
+      | (?:the|this|your)\s+(?:\w+\s+){0,2}?(?:image|picture|photo\w*|scene)\s+(?:can|may|could|might|would|is)\s+(?:best\s+)?(?:be\s+)?(?:described|summari[sz]ed|captioned|rewritten)\b[^.:]{0,30}(?::|as\s+follows)
+      | (?:rewritten|revised|improved|expanded|final|short|long|shortened|condensed|edited|corrected|summari[sz]ed|rephrased)\s*\**\s*:
+      | <(?:caption|description|answer|summary|response|output|text|result)>
       | (?:(?:the|a|an|my)\s+)?(?:(?:long|short|detailed|revised|improved|expanded|image|final|new|rewritten|generated|one-sentence|concise|brief|summari[sz]ed
             |aerial|satellite|remote|sensing|scene|updated|corrected|suggested|proposed|alternative|model|my)[\s-]+){0,4}
             (?:captions?|descriptions?|answer|summary|output|response|paragraph|title|result|text|sentence|rewrite|version|draft|attempt|analysis|overview|reply)
             (?:\s*\([^)]{0,30}\)|\s+\#?\d+)?(?:\s+(?:is|reads|could\s+be|would\s+be|for\s+[^:.]{0,40}|of\s+the\s+\w+|in\s+[^:.]{0,30}|as\s+follows|is\s+as\s+follows|below))?
             \s*["”*_]{0,3}\s*[:：]
       | (?:as\s+(?:you\s+)?(?:requested|instructed|asked)|per\s+your|in\s+response\s+to|upon\s+(?:review|request|inspection)|following\s+your|based\s+on\s+your)\b
-      | (?:i'd|i’d|i\s+would|i\s+am|i'm|i’m)\s+(?:be\s+|more\s+than\s+)*(?:happy|glad|pleased|delighted|going)\b | happy\s+to\b | (?:let|let's|let’s)\s+(?:us|me|'s|’s)\b
+      | (?:i'd|i’d|i\s+would|i\s+am|i'm|i’m)\s+(?:be\s+|more\s+than\s+)*(?:happy|glad|pleased|delighted|going)\b | happy\s+to\b | let(?:\s+us|\s+me|['’]s)\b
       | to\s+(?:describe|summari[sz]e|answer|caption)\s+(?:the|this|your)\b | (?:i\s+have|i've|i’ve)\s+\w+ed\b
       | (?:i'll|i’ll|i\s+will|let\s+me|allow\s+me\s+to|i\s+can|i\s+shall)\s+(?:now\s+|try\s+to\s+)?(?:describe|provide|write|give|summari[sz]e|caption|help|create|do|rewrite|generate|start|begin|take|analy[sz]e|look)\b
       | (?:user|assistant|system|human|model|ai|a|q|bot)\s*:
@@ -85,6 +97,8 @@ _PREAMBLE = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
+# A label or a list may also be one that hangs in the scene.
+_NOT_WRITTEN = r"(?!\s+(?:on|of\s+(?!(?:the|this)\s+(?:image|picture|photo|scene|objects)\b|objects|labels)|painted|under|below|beside|board|reads?|is\s+painted|too|in\s+(?:white|black|large|big|red)|stands?)\b|-)"
 # The given texts, as a model calls them.
 _GIVEN = (
     r"(?:(?:short|brief|given|provided|original|accompanying|reference|first|second|human|supplied|image)\s+){0,3}"
@@ -120,6 +134,14 @@ _HINT_LEAK = re.compile(
     | \b(?:people|someone|they|humans?|annotators?|a\s+person|the\s+person|others|observers)\s+(?:have\s+|has\s+)?(?:described?|describes|called|labell?ed|captioned|annotated|said|say|says|call|calls)\b
     | \b(?:labell?ed|annotated|listed|tagged|classified)\s+(?:as\s+)?[\w"'“”‘’ -]{{0,30}}?\s*\b(?:in|by)\s+the\s+(?:data\w*|label\w*|annotat\w+|metadata|list|source|hint)
     | \bthe\s+list\s+(?:contains?|has|names?|says?|gives?|mentions?|includes?|states?|of\s+(?:objects|classes|labels|anchors))\b
+    | \b(?:the|an?|each|every|one\s+of\s+the|both|all|these|those|two|several|some|given|provided|per|to|with|from|by)\s+(?:[\w-]+\s+){{0,2}}?
+        (?:captions?|descriptions?|annotations?|annotators?|metadata|ground[\s-]truth)\b{_NOT_WRITTEN}
+    | \b(?:per|given|from|by|as|with|under|to|class|scene|image)\s+(?:(?:the|its|this|these|image|class|scene|object)\s+)+(?:labels?|tags?|class|category|categories|list)\b{_NOT_WRITTEN}
+    | \b(?:class|scene|object|image|category)\s+(?:labels?|tags?)\b{_NOT_WRITTEN} | \bthe\s+(?:labels?|tags?)\s+(?:is|are)\s+(?:right|correct|accurate|wrong|true)\b
+    | \b(?:image|scene|area|picture|photo\w*|it|this|place|site)\s+(?:is|was|has\s+been|had\s+been|being)\s+(?:also\s+|officially\s+)?(?:tagged|labell?ed|captioned|annotated|categori[sz]ed|described|referred\s+to)\b(?!\s+with)
+    | \bthe\s+(?:afore|above-?)?(?:mentioned|stated|specified|hinted|annotated|labell?ed)\s+\w+ | \b(?:i|we)\s+(?:was|were|am|are)\s+(?:told|given|informed|asked)\b
+    | \bthe\s+(?:given|provided|stated|specified|supplied|expected|required)\s+(?:\w+\s+)?(?:numbers?|counts?|totals?|figures?|class(?:es)?|categor(?:y|ies)|names?|words?)\b
+    | \bthe\s+ones?\s+(?:provided|given|supplied|listed|mentioned|stated|described)\b | \b(?:from|on|in|by|per)\s+the\s+list\b{_NOT_WRITTEN} | \b(?:the|a)\s+hint\b(?!\s+(?:of|at)\b)
     | \binformation\s+(?:given|provided|supplied)\b | \bthe\s+(?:sentence|text|description|caption)s?\s+above\b
     | \b(?:as\s+)?(?:you|the\s+user)\s+(?:mentioned|said|described|provided|asked|requested|stated|gave|noted)\b
     """,
