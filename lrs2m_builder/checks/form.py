@@ -7,19 +7,22 @@ from collections import Counter
 from collections.abc import Sequence
 
 from lrs2m_builder.checks.base import Answer, Check, split_sentences, split_words
+from lrs2m_builder.checks.words import word_set
 
 CLIP_LONG = 248  # context length after knowledge-preserved stretching (paper, section IV-A)
 CLIP_SHORT = 77
 
 
 # No sentence ends with one of these; "around", "below" and the like can stand as adverbs and end one.
-_OPENERS = frozenset(
-    """a an the and or nor but yet while whereas although though because since unless if than that which whose who where
-    when as of at by for from with without to into onto upon toward towards near beside besides between among amongst
-    amid amidst against during via per its their his her our my your this these those every each some several is are
-    was were has have had be been being can could may might must will would shall should including such along
-    alongside throughout within beyond under over through across past both either neither in on two three four five
-    featuring containing showing atop approximately forming creating""".split()
+_OPENERS = word_set(
+    """
+    a an the and or nor but yet while whereas although though because since unless if than that which whose who
+    where when as of at by for from with without to into onto upon toward towards near beside besides between
+    among amongst amid amidst against during via per its their his her our my your this these those every each
+    some several is are was were has have had be been being can could may might must will would shall should
+    including such along alongside throughout within beyond under over through across past both either neither in
+    on two three four five featuring containing showing atop approximately forming creating
+    """
 )
 _CLOSED = re.compile(r"[.!?…。！？\"'”’)\]*]\s*$")
 _TRAILING = re.compile(r"[,;:(–—-]\s*$")
@@ -61,7 +64,11 @@ def _goes_round(tokens: Sequence[str]) -> bool:
 def _repetition(answer: Answer) -> str | None:
     sentences = Counter(tuple(split_words(s.casefold())) for s in split_sentences(answer.text) if s.count(" ") >= 2)
     tokens = [word.lower() for word in answer.words]
-    if any(count >= 3 for count in sentences.values()) or _goes_round(tokens) or (len(tokens) >= 20 and repeated_share(tokens) > (0.4 if len(tokens) < 60 else 0.3)):
+    if (
+        any(count >= 3 for count in sentences.values())
+        or _goes_round(tokens)
+        or (len(tokens) >= 20 and repeated_share(tokens) > (0.4 if len(tokens) < 60 else 0.3))
+    ):
         return "The answer repeated itself. Say each thing once."
     return None
 

@@ -6,6 +6,8 @@ import unicodedata
 from collections.abc import Mapping
 from functools import lru_cache
 
+from lrs2m_builder.checks.words import word_set
+
 # A name begins a sentence, or stands in small letters, in good faith only where the place is a large one.
 LARGE = 100_000
 HUGE = 1_000_000
@@ -31,37 +33,48 @@ _OTHER_NAMES = (
     "|west bank|bosporus|bosphorus|mont blanc|matterhorn|vesuvius|etna|loch ness|hyde park|trafalgar square"
 )
 # Words of the dictionary that are places when they are written with a capital after "the".
-WORDS_AS_PLACES = frozenset("pentagon capitol amazon rockies midwest bronx strand mall kremlin channel highlands".split())
+WORDS_AS_PLACES = frozenset(
+    [
+        "pentagon",
+        "capitol",
+        "amazon",
+        "rockies",
+        "midwest",
+        "bronx",
+        "strand",
+        "mall",
+        "kremlin",
+        "channel",
+        "highlands",
+    ]
+)
 # Capitalised, and no places: peoples, tongues, styles, faiths, makers, sensors, games, plants named after places.
-_NO_PLACES = frozenset(
+_NO_PLACES = word_set(
     """
-    african american americas amish anglo arab arabian arabic armenian asian aztec australian austrian belgian berber
-    brazilian british bulgarian canadian caribbean celtic chilean chinese colombian croatian cuban cyrillic czech danish
-    dutch egyptian english european filipino finnish flemish french german greek hebrew hispanic hungarian icelandic inca
-    incan indian indonesian inuit iranian iraqi irish islamic israeli italian japanese jewish korean latin latino malay
-    maltese mayan mexican mongolian moorish moroccan nepalese nordic norman norse norwegian ottoman pakistani persian
-    polish polynesian portuguese roman romanian russian scandinavian scots scottish serbian slavic soviet spanish
-    swedish swiss syrian tibetan tunisian turkish ukrainian vietnamese viking welsh western eastern northern southern
-    baroque bauhaus beaux brutalist byzantine colonial corinthian deco doric edwardian elizabethan georgian gothic
-    haussmann ionic mediterranean mughal nouveau palladian renaissance rococo romanesque tudor victorian mission ranch
-    anglican baptist bible biblical buddha buddhist catholic christian christ evangelical god hindu jesus jew lutheran
-    methodist mormon mosque muslim orthodox presbyterian protestant quran shinto sikh taoist torah
-    airbus audi bell bmw boeing bombardier caterpillar cessna chevrolet embraer ford gulfstream honda hercules hummer
-    ikea jeep lego lockheed mcdonald mcdonalds mcdonnell mercedes nissan piper porsche rolls starbucks tesla toyota
-    volkswagen volvo walmart costco tesco shell esso texaco
-    bing gaofen geoeye google ikonos landsat lidar modis openstreetmap pleiades quickbird sentinel worldview planetscope
-    maxar esri photoshop
-    olympic olympics paralympic frisbee nascar fifa nfl nba ncaa bmx ferris jacuzzi astroturf tartan plexiglas portakabin
-    quonset nissen bailey jumbotron zamboni imax wifi internet braille euclidean cartesian voronoi fibonacci gaussian
-    mobius penrose rubik tetris lidl aldi roundup jenga domino pac
-    bermuda kentucky leyland lombardy norfolk canary boston
-    january february march april may june july august september october november december
-    jan feb mar apr jun jul aug sept sep oct nov dec
-    monday tuesday wednesday thursday friday saturday sunday mon tue wed thu fri sat
-    christmas easter thanksgiving halloween ramadan
-    earth moon sun mars venus jupiter saturn mercury solar
-    st saint mr mrs ms dr sir
-    """.split()
+    african american americas amish anglo arab arabian arabic armenian asian aztec australian austrian belgian
+    berber brazilian british bulgarian canadian caribbean celtic chilean chinese colombian croatian cuban
+    cyrillic czech danish dutch egyptian english european filipino finnish flemish french german greek hebrew
+    hispanic hungarian icelandic inca incan indian indonesian inuit iranian iraqi irish islamic israeli italian
+    japanese jewish korean latin latino malay maltese mayan mexican mongolian moorish moroccan nepalese nordic
+    norman norse norwegian ottoman pakistani persian polish polynesian portuguese roman romanian russian
+    scandinavian scots scottish serbian slavic soviet spanish swedish swiss syrian tibetan tunisian turkish
+    ukrainian vietnamese viking welsh western eastern northern southern baroque bauhaus beaux brutalist byzantine
+    colonial corinthian deco doric edwardian elizabethan georgian gothic haussmann ionic mediterranean mughal
+    nouveau palladian renaissance rococo romanesque tudor victorian mission ranch anglican baptist bible biblical
+    buddha buddhist catholic christian christ evangelical god hindu jesus jew lutheran methodist mormon mosque
+    muslim orthodox presbyterian protestant quran shinto sikh taoist torah airbus audi bell bmw boeing bombardier
+    caterpillar cessna chevrolet embraer ford gulfstream honda hercules hummer ikea jeep lego lockheed mcdonald
+    mcdonalds mcdonnell mercedes nissan piper porsche rolls starbucks tesla toyota volkswagen volvo walmart
+    costco tesco shell esso texaco bing gaofen geoeye google ikonos landsat lidar modis openstreetmap pleiades
+    quickbird sentinel worldview planetscope maxar esri photoshop olympic olympics paralympic frisbee nascar fifa
+    nfl nba ncaa bmx ferris jacuzzi astroturf tartan plexiglas portakabin quonset nissen bailey jumbotron zamboni
+    imax wifi internet braille euclidean cartesian voronoi fibonacci gaussian mobius penrose rubik tetris lidl
+    aldi roundup jenga domino pac bermuda kentucky leyland lombardy norfolk canary boston january february march
+    april may june july august september october november december jan feb mar apr jun jul aug sept sep oct nov
+    dec monday tuesday wednesday thursday friday saturday sunday mon tue wed thu fri sat christmas easter
+    thanksgiving halloween ramadan earth moon sun mars venus jupiter saturn mercury solar st saint mr mrs ms dr
+    sir
+    """
 )
 
 

@@ -18,7 +18,9 @@ _ASIDES = regex.compile(r"[()\[\];:\"“”«»]")
 # A word that is no name: it begins small, or it is the first of its part. Captions of people name places in small
 # letters, which is why a part needs more than a few such words to be judged.
 _WORD = regex.compile(r"(?<![\w'’-])[\p{L}\p{M}]+(?:['’-][\p{L}\p{M}]+)*")
-_NAME_LINK = regex.compile(r"\b(?:de|du|des|del|di|da|do|dos|la|le|les|el|al|von|van|der|den)\b(?=(?:\s+\p{Ll}{1,3})?\s+\p{Lu})")
+_NAME_LINK = regex.compile(
+    r"\b(?:de|du|des|del|di|da|do|dos|la|le|les|el|al|von|van|der|den)\b(?=(?:\s+\p{Ll}{1,3})?\s+\p{Lu})"
+)
 _FOREIGN_SCRIPT = regex.compile(r"[^\P{L}\p{Latin}ªºµΑ-Ωα-ω]")  # Greek letters also stand in formulas
 _GREEK = regex.compile(r"\p{Greek}{3,}")
 _IDEOGRAPH = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]")

@@ -10,7 +10,7 @@ import regex
 from lrs2m_builder.checks.base import Answer, Check
 from lrs2m_builder.checks.claims import known_text
 from lrs2m_builder.checks.gazetteer import HUGE, LARGE, WORDS_AS_PLACES, fold, gazetteer, is_no_place
-from lrs2m_builder.checks.words import english_words
+from lrs2m_builder.checks.words import english_words, word_set
 
 _CAPITAL = r"(?:(?:St|Mt|Ft)\.\s*)?\p{Lu}[\p{L}\p{M}]*(?:\.(?=\p{Lu}\.?)\p{Lu}+)*(?:['’-][\p{L}\p{M}]+)*"
 _LINK = r"(?:\s+(?:of|de|du|des|del|della|di|da|do|dos|la|le|les|el|al|von|van|der|den|upon|sur)){1,2}(?:\s+the)?"
@@ -27,41 +27,50 @@ _SMALL_NAME = regex.compile(
     r"\b(?:in|near|from|of|at|outside|downtown|above|over|around|to|across|behind|beyond|between|by|through|for)"
     r"\s+(?=(\p{Ll}{2,}(?:\s\p{Ll}{3,}){0,2}))"
 )
-_GEOGRAPHY = frozenset(
-    """airport airfield airbase river creek lake loch bay harbor harbour port canal strait channel sea ocean gulf island
-    islands isle isles peninsula beach coast cape mountain mountains mount mt mts peak valley canyon desert plateau basin
-    delta falls glacier volcano city county province prefecture region republic kingdom federation emirates national
-    reef archipelago bridge tunnel dam reservoir fort""".split()
+_GEOGRAPHY = word_set(
+    """
+    airport airfield airbase river creek lake loch bay harbor harbour port canal strait channel sea ocean gulf
+    island islands isle isles peninsula beach coast cape mountain mountains mount mt mts peak valley canyon
+    desert plateau basin delta falls glacier volcano city county province prefecture region republic kingdom
+    federation emirates national reef archipelago bridge tunnel dam reservoir fort
+    """
 )
-_BUILT = frozenset(
-    """street st avenue ave boulevard blvd road rd drive dr lane way highway freeway expressway motorway parkway turnpike
-    tower castle palace cathedral church temple mosque abbey basilica chapel shrine stadium arena coliseum square plaza
-    park forest hills hill gardens garden zoo station terminal university college academy school hospital hotel museum
-    district town village suburb borough heights springs base monument memorial opera hall mall center centre
-    racecourse racetrack speedway circuit ballpark cemetery estate quarter wharf quay pier marina dome library""".split()
+_BUILT = word_set(
+    """
+    street st avenue ave boulevard blvd road rd drive dr lane way highway freeway expressway motorway parkway
+    turnpike tower castle palace cathedral church temple mosque abbey basilica chapel shrine stadium arena
+    coliseum square plaza park forest hills hill gardens garden zoo station terminal university college academy
+    school hospital hotel museum district town village suburb borough heights springs base monument memorial
+    opera hall mall center centre racecourse racetrack speedway circuit ballpark cemetery estate quarter wharf
+    quay pier marina dome library
+    """
 )
-_FIRST_TYPES = frozenset("lake mount mt mountain port fort cape river city university gulf bay isle island san santa"
-                         " los las saint st st. el al".split())  # fmt: skip
+_FIRST_TYPES = words(
+    "lake mount mt mountain port fort cape river city university gulf bay isle island san santa los las saint st st. el al"
+)
 # Modifiers that make a plain kind of thing of a type, however they are written: "Parking Garden", "Industrial Park".
-_KINDS = frozenset(
-    """a an the this that these those it its in on at near with there here many several some two three four five one each
-    parking baseball tennis basketball football soccer golf cricket swimming sports sport athletic playground industrial
-    residential commercial business shopping dense medium sparse storage tank railway railroad train bus metro subway
-    airport port harbor ferry cruise water waste sewage treatment power electric solar wind gas oil fire police petrol
-    rest primary secondary middle high elementary public private urban rural suburban city town village local
-    great little small large big huge long short wide narrow old new modern ancient beautiful historic side center
-    red blue green white black gray grey brown yellow orange purple pink dark light bright golden silver khaki
-    round circular square rectangular oval triangular curved straight winding meandering river lake sea ocean beach
-    forest mountain hill desert farm farmland agricultural meadow grass bare open trailer caravan mobile home amusement
-    theme national state county community civic convention conference exhibition cultural art religious christian
-    catholic buddhist hindu islamic orthodox protestant gothic roman olympic international domestic military naval air
-    army car truck boat ship plane aircraft vehicle control observation clock bell radio cell cooling watch lookout
-    stone wooden steel concrete brick suspension arch cable road rail foot pedestrian highway freeway multi single double
-    lane dirt gravel paved asphalt cross busy empty crowded quiet north south east west northern southern eastern western
-    top bottom left right upper lower front back toll express arterial ring inner outer cul-de-sac dead no aerial
-    satellite overhead tower wave data research medical nursing botanical zoological zen japanese chinese english
-    american european french italian rock rose flower vegetable roof rooftop pocket skate dog water-filled nearby
-    adjacent surrounding neighboring smaller larger""".split()
+_KINDS = word_set(
+    """
+    a an the this that these those it its in on at near with there here many several some two three four five one
+    each parking baseball tennis basketball football soccer golf cricket swimming sports sport athletic
+    playground industrial residential commercial business shopping dense medium sparse storage tank railway
+    railroad train bus metro subway airport port harbor ferry cruise water waste sewage treatment power electric
+    solar wind gas oil fire police petrol rest primary secondary middle high elementary public private urban
+    rural suburban city town village local great little small large big huge long short wide narrow old new
+    modern ancient beautiful historic side center red blue green white black gray grey brown yellow orange purple
+    pink dark light bright golden silver khaki round circular square rectangular oval triangular curved straight
+    winding meandering river lake sea ocean beach forest mountain hill desert farm farmland agricultural meadow
+    grass bare open trailer caravan mobile home amusement theme national state county community civic convention
+    conference exhibition cultural art religious christian catholic buddhist hindu islamic orthodox protestant
+    gothic roman olympic international domestic military naval air army car truck boat ship plane aircraft
+    vehicle control observation clock bell radio cell cooling watch lookout stone wooden steel concrete brick
+    suspension arch cable road rail foot pedestrian highway freeway multi single double lane dirt gravel paved
+    asphalt cross busy empty crowded quiet north south east west northern southern eastern western top bottom
+    left right upper lower front back toll express arterial ring inner outer cul-de-sac dead no aerial satellite
+    overhead tower wave data research medical nursing botanical zoological zen japanese chinese english american
+    european french italian rock rose flower vegetable roof rooftop pocket skate dog water-filled nearby adjacent
+    surrounding neighboring smaller larger
+    """
 )
 _NUMBERED = regex.compile(
     r"\b\d{1,3}(?:st|nd|rd|th)\s+(?:Street|Avenue|Ave|St)\b"
@@ -153,15 +162,22 @@ def _place(text: str, found: regex.Match[str], headline: bool) -> str | None:
         people = gazetteer().get(_bare(words[0]), 0)
         if people > HUGE * 100 or (people >= LARGE and _LOCATIVE.search(before) and not _is_kind(words[0])):
             return words[0]
-    if starts and len(words) == 1 and words[0].endswith(("'s", "’s")) and gazetteer().get(_bare(words[0]), 0) > HUGE * 100:
+    if (
+        starts
+        and len(words) == 1
+        and words[0].endswith(("'s", "’s"))
+        and gazetteer().get(_bare(words[0]), 0) > HUGE * 100
+    ):
         return words[0]
     return " ".join(words) if _structured(words, before, after, starts) else None
 
 
-_FUNCTION = frozenset(
-    """a an the this that these those in on at near of with there here its from to by along across around over under
+_FUNCTION = word_set(
+    """
+    a an the this that these those in on at near of with there here its from to by along across around over under
     through both and but or as while where beyond behind beside between outside inside within above below like
-    downtown central northern southern eastern western historic""".split()
+    downtown central northern southern eastern western historic
+    """
 )
 
 
