@@ -100,69 +100,21 @@ _META = re.compile(
 )
 # One of these is in all that `_META` finds: most captions hold none and are passed at once.
 _META_PARTS = (
-    *("caption", "description", "paragraph", "summar", "response", "answer", "sentence", "passage", "narrative"),
-    *(" text ", "write", "rewrit", "written", "word", "token", "character", "hope", "feel free", " happy ", " glad "),
-    *(
-        "let me",
-        "you",
-        "please",
-        "anything else",
-        "thank",
-        "data",
-        "request",
-        "instruct",
-        "requir",
-        "asked",
-        "specified",
-    ),
-    *("prompt", "guideline", "question", "query", "feedback", "task", "version", "alternative", "option", "attempt"),
-    *("draft", "example", " here is", " here's", " here’s", "place name", "title", "introduction", " list", "date"),
-    *(
-        "user",
-        "assistant",
-        "system",
-        "human",
-        "remember",
-        "make sure",
-        "keep in mind",
-        "forget",
-        "note",
-        "describe the",
-    ),
-    *(
-        "describe this",
-        "we ",
-        "wording",
-        "phrasing",
-        "fine-tun",
-        "finetun",
-        "evaluating",
-        "benchmark",
-        "testing",
-        "do not",
-    ),
-    *("artificial", "language", "model", "training", "clip", "retrieval", "lorem", "tbd", "todo", "criteria", "format"),
-    *(
-        "hello",
-        "hey",
-        "hi,",
-        "hi!",
-        "hi ",
-        "assignment",
-        "constraint",
-        " ai ",
-        "my ",
-        "conclu",
-        "recap",
-        "[",
-        "{",
-        "}",
-        "<",
-    ),
-    *("##", ":", "i've", "i’ve", "i'll", "i’ll", "i'd", "i’d", "i'm", "i’m"),
+    "caption|description|paragraph|summar|response|answer|sentence|passage|narrative| text |write|rewrit|"
+    "written|word|token|character|hope|feel free| happy | glad |let me|you|please|anything else|thank|data|"
+    "request|instruct|requir|asked|specified|prompt|guideline|question|query|feedback|task|version|"
+    "alternative|option|attempt|draft|example| here is| here's| here’s|place name|title|introduction| list|"
+    "date|user|assistant|system|human|remember|make sure|keep in mind|forget|note|describe the|describe this|"
+    "we |wording|phrasing|fine-tun|finetun|evaluating|benchmark|testing|do not|artificial|language|model|"
+    "training|clip|retrieval|lorem|tbd|todo|criteria|format|hello|hey|hi,|hi!|hi |assignment|constraint| ai |"
+    "my |conclu|recap|[|{|}|<|##|:|i've|i’ve|i'll|i’ll|i'd|i’d|i'm|i’m"
+).split("|")
+_SEEN = (
+    r"(?:(?:clearly|easily|also|only|just|readily|hardly|barely|partly|partially|faintly)\s+)*"
+    r"(?:seen|observed|found|spotted|discerned|made\s+out|counted|noticed|distinguished|viewed|visible|glimpsed|detected"
+    r"|recogni[sz]ed|recogni[sz]able|discernible|identified(?!\s+as)|traced|entered|reached|accessed|crossed|approached"
+    r"|driven|walked|followed|compared|read|divided|grouped|told|picked\s+out|used\s+by|taken\s+by|said)"
 )
-_SEEN = r"(?:clearly\s+|easily\s+|also\s+|only\s+|just\s+|readily\s+|hardly\s+|barely\s+|partly\s+|partially\s+|faintly\s+)*"
-_SEEN += r"(?:seen|observed|found|spotted|discerned|made\s+out|counted|noticed|distinguished|viewed|visible|glimpsed|recognized|recognised|identified(?!\s+as)|detected|traced|entered|reached|accessed|crossed|approached|driven|compared|followed|read|divided|grouped|told|picked\s+out|recogni[sz]able|discernible|used\s+by|walked|taken\s+by|said)"
 _HEDGE = re.compile(
     rf"""
       \b(?:in\s+all\s+(?:probability|likelihood)|chances\s+are|possibly|probably|presumably|perhaps|maybe|potentially
@@ -182,7 +134,8 @@ _HEDGE = re.compile(
     | (?:^|[.!?]\s)(?:it|there)\s+(?:looks|appears)\s+(?:like|as\s+(?:if|though)|that)\b | \b(?:looks?
           |appears?)\s+as\s+(?:if|though)\b
     | \b(?:suggest(?:s|ed|ing|ive)?)\b(?!\s+by\s+(?:its|their)\s+name)
-    | (?<!arrow\s)(?<!arrows\s)(?<!sign\s)(?<!signs\s)(?<!marking\s)(?<!markings\s)(?<!lines\s)(?<!line\s)(?<!lights\s)(?<!letter\s)(?<!label\s)\bindicat(?:es?|ing)\s+an?\b
+    | (?<!arrow\s)(?<!arrows\s)(?<!sign\s)(?<!signs\s)(?<!marking\s)(?<!markings\s)(?<!lines\s)(?<!line\s)
+          (?<!lights\s)(?<!letter\s)(?<!label\s)\bindicat(?:es?|ing)\s+an?\b
     | \bindicat(?:es?|ing|ed|ive)\s+(?:of\b|that\b|the\s+(?:presence|existence|use|possibility)|some\b|recent\b|it\b
           |they\b|possible|human|ongoing|either|active|there)
     | \b(?:impl(?:ies|y|ying)|hint(?:s|ing|ed)?\s+at|point(?:s|ing)\s+to\s+(?:an?|the\s+(?:presence|existence|use))\b)

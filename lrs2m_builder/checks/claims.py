@@ -19,7 +19,7 @@ _BEFORE_YEAR = (
     r"|(?:early|late|mid|spring|summer|autumn|fall|winter|built|made|taken|captured|acquired|recorded|photographed|from|of"
     r"|around|on|as\s+of|ago|copyright)[\s-]*(?:in)?))\s*,?\s*"
 )
-# What follows a number that looks like a year and counts or measures: "2000 trees", "1920 x 1080", "1500 square meters".
+# Not after a number that looks like a year and counts or measures: "2000 trees", "1920 x 1080".
 _NO_MEASURE = (
     r"(?!\s*[x×*%°/]|[.,:]\d|[-–]\d{1,3}\b|\s*(?:m|km|cm|ft|px|k?m²|ha|hectares?|acres?|met(?:er|re)s?|feet|foot|yards?|miles?|pixels?"
     r"|square|sq|cubic|by|tons?|tonnes?|kilomet\w+|people|persons?|seats?|cars?|trees?|houses?|buildings?|vehicles?|degrees?|inhabitants?"

@@ -45,10 +45,10 @@ _BUILT = word_set(
     quay pier marina dome library
     """
 )
-_FIRST_TYPES = words(
+_FIRST_TYPES = word_set(
     "lake mount mt mountain port fort cape river city university gulf bay isle island san santa los las saint st st. el al"
 )
-# Modifiers that make a plain kind of thing of a type, however they are written: "Parking Garden", "Industrial Park".
+# Modifiers that make a plain kind of thing of a type, however they are written: "Industrial Park".
 _KINDS = word_set(
     """
     a an the this that these those it its in on at near with there here many several some two three four five one

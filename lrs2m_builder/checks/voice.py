@@ -142,7 +142,10 @@ _PREAMBLE = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 # A label or a list may also be one that hangs in the scene.
-_NOT_WRITTEN = r"(?!\s+(?:on|of\s+(?!(?:the|this)\s+(?:image|picture|photo|scene|objects)\b|objects|labels)|painted|under|below|beside|board|reads?|is\s+painted|too|in\s+(?:white|black|large|big|red)|stands?)\b|-)"
+_NOT_WRITTEN = (
+    r"(?!\s+(?:on|of\s+(?!(?:the|this)\s+(?:image|picture|photo|scene|objects)\b|objects|labels)|painted|under|below|beside"
+    r"|board|reads?|is\s+painted|too|in\s+(?:white|black|large|big|red)|stands?)\b|-)"
+)
 # The given texts, as a model calls them.
 _GIVEN = (
     r"(?:(?:short|brief|given|provided|original|accompanying|reference|first|second|human|supplied|image)\s+){0,3}"
