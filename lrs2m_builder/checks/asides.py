@@ -99,7 +99,7 @@ _META = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 # One of these is in all that `_META` finds: most captions hold none and are passed at once.
-_META_PARTS = (
+_META_LISTED = (
     "caption|description|paragraph|summar|response|answer|sentence|passage|narrative| text |write|rewrit|"
     "written|word|token|character|hope|feel free| happy | glad |let me|you|please|anything else|thank|data|"
     "request|instruct|requir|asked|specified|prompt|guideline|question|query|feedback|task|version|"
@@ -108,7 +108,8 @@ _META_PARTS = (
     "we |wording|phrasing|fine-tun|finetun|evaluating|benchmark|testing|do not|artificial|language|model|"
     "training|clip|retrieval|lorem|tbd|todo|criteria|format|hello|hey|hi,|hi!|hi |assignment|constraint| ai |"
     "my |conclu|recap|[|{|}|<|##|:|i've|i’ve|i'll|i’ll|i'd|i’d|i'm|i’m"
-).split("|")
+)
+_META_PARTS = tuple(_META_LISTED.split("|"))
 _SEEN = (
     r"(?:(?:clearly|easily|also|only|just|readily|hardly|barely|partly|partially|faintly)\s+)*"
     r"(?:seen|observed|found|spotted|discerned|made\s+out|counted|noticed|distinguished|viewed|visible|glimpsed|detected"

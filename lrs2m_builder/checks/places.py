@@ -46,7 +46,7 @@ _BUILT = word_set(
     """
 )
 _FIRST_TYPES = word_set(
-    "lake mount mt mountain port fort cape river city university gulf bay isle island san santa los las saint st st. el al"
+    "lake mount mt mountain port fort cape river city university gulf bay isle island san santa los las st st. el al"
 )
 # Modifiers that make a plain kind of thing of a type, however they are written: "Industrial Park".
 _KINDS = word_set(
