@@ -2,14 +2,25 @@
 
 from __future__ import annotations
 
-import re
+import regex as re
 
 from lrs2m_builder.checks.base import Answer, Check, without_writing
 
 _TEXT = r"(?:description|caption|paragraph|summary|response|answer|text|sentence|passage|narrative|write-?up|rewrite)"
 _META = re.compile(
     rf"""
-      \b(?:i\s+hope|hope\s+(?:this|that|it)\s+helps|hopefully\s+this|feel\s+free|happy\s+to\s+help|glad\s+to\s+help)\b
+      (?:^|[.!?;:,(—–-]\s*|\b(?:that|as|which|and|but|so|because|if|where|what|how|while
+          |something)\s+)(?-i:I)(?:['’]\w+)?\s+
+          (?!(?:can\s+(?:see|be)|see|and|or|in|of|on|at|is|are|stands?|lies?)\b)[a-z]+ | \bmy\s+\w+ | \blet\s+(?:me
+          |us)\b | \blet['’]s\b
+    | \bas\s+an?\s+(?:[\w-]+\s+){{0,2}}?(?:assistant|model|ai|chatbot)\b | \bjust\s+ask\b | \bif\s+anything\s+(?:is
+          |needs|seems)\b
+    | \b(?:goal|aim|objective|task|purpose|job)\s+(?:here\s+|of\s+this\s+\w+\s+|of\s+the\s+(?:caption|description
+          |text)\s+)?is\s+to\s+
+          (?:write|describe|give|provide|summari[sz]e|caption|keep|be|produce|create)\b
+    | \b(?:write|use|at|approximately)\s+(?:\w+\s+)?\d+\s+words\b | \bp\.\s?s\.\s
+    | </?(?!(?:b|i|br|p|strong|em|ul|ol|li|div|span|u|h\d|sub|sup|a|code|table|tr|td|img)\b)[A-Za-z_][\w -]{{1,20}}/?>
+    | \b(?:i\s+hope|hope\s+(?:this|that|it)\s+helps|hopefully\s+this|feel\s+free|happy\s+to\s+help|glad\s+to\s+help)\b
     | \blet\s+me\s+know\b | \b(?:if|should)\s+you\s+(?:need|want|have|would|wish|require|prefer|'d)\b
     | \bwould\s+you\s+like\b | \bdo\s+you\s+(?:want|need)\b | \bplease\s+(?:note|let|find|see|feel|keep|be|tell|check
           |provide|ignore|use|adjust|confirm|verify|ask|share|specify|give|make|write|describe|remember|review
@@ -66,7 +77,7 @@ _META = re.compile(
     | (?:[.!?"”]\s+|\()\**(?:revised|rewritten|shorter|alternatively?|corrected|improved|final|short|long|edited|or
           |simplified|version\s+\w+)\**\s*:
     | \b(?:generated|written|created|produced)\s+by\s+(?:an?\s+)?(?:ai|model|assistant|language|chat\w*|gpt|llm|me)\b
-          | \bthe\s+user\b | [.!?]\s*(?:assistant|user|system|human|model)\s*$
+          | \bthe\s+user\b(?!\s+interface|-) | [.!?]\s*(?:assistant|user|system|human|model)\s*$
     | (?:^|[.!?]\s+)(?:remember\s+(?:to|that)|make\s+sure|keep\s+in\s+mind|do\s*n['’]t\s+forget|be\s+sure\s+to
           |note\s+that|describe\s+(?:the|this)|write\s+(?:a|one|the|in)|do\s+not\s+(?:use|add|write|mention|include))\b
     | \b(?:for|in)\s+(?:training|fine-?tuning|evaluating|benchmarking|testing)\s+(?:an?\s+|the\s+
@@ -101,7 +112,8 @@ _META = re.compile(
 # One of these is in all that `_META` finds: most captions hold none and are passed at once.
 _META_LISTED = (
     "caption|description|paragraph|summar|response|answer|sentence|passage|narrative| text |write|rewrit|"
-    "written|word|token|character|hope|feel free| happy | glad |let me|you|please|anything else|thank|data|"
+    "written|word|token|character|hope|feel free|just ask|if anything|goal|aim|objective|purpose|job|p.s|p. s|"
+    "let us|let's|let’s| happy | glad |let me|you|please|anything else|thank|data|"
     "request|instruct|requir|asked|specified|prompt|guideline|question|query|feedback|task|version|"
     "alternative|option|attempt|draft|example| here is| here's| here’s|place name|title|introduction| list|"
     "date|user|assistant|system|human|remember|make sure|keep in mind|forget|note|describe the|describe this|"
@@ -112,8 +124,10 @@ _META_LISTED = (
 _META_PARTS = tuple(_META_LISTED.split("|"))
 _SEEN = (
     r"(?:(?:clearly|easily|also|only|just|readily|hardly|barely|partly|partially|faintly)\s+)*"
-    r"(?:seen|observed|found|spotted|discerned|made\s+out|counted|noticed|distinguished|viewed|visible|glimpsed|detected"
-    r"|recogni[sz]ed|recogni[sz]able|discernible|identified(?!\s+as)|traced|entered|reached|accessed|crossed|approached"
+    r"(?:seen|observed|found|spotted|discerned|made\s+out|counted|noticed|distinguished|viewed|visible|glimpsed
+          |detected"
+    r"|recogni[sz]ed|recogni[sz]able|discernible|identified(?!\s+as)|traced|entered|reached|accessed|crossed
+          |approached"
     r"|driven|walked|followed|compared|read|divided|grouped|told|picked\s+out|used\s+by|taken\s+by|said)"
 )
 _HEDGE = re.compile(
@@ -129,9 +143,12 @@ _HEDGE = re.compile(
     | \bcould\s+(?:well\s+|also\s+)*(?:indicate|represent|suggest|serve|belong|contain|function|correspond|signify
           |denote|imply|reflect|point\s+to|mark|house)\b
     | \b(?:appears?|appeared|appearing|looks?|looking|seems?|seemed|seeming|thought|believed|assumed|presumed
-          |supposed)\s+(?:\w+ly\s+)?to\s+(?:be|have|\w+)\b
+          |supposed)\s+(?:\w+ly\s+)?to\s+(?!(?:the|a|an|its|their|both|either|one|left|right)\b)\w+\b
     | \bseem(?:s|ed|ing)?\s+(?:like|as\s+(?:if|though)|that)\b | \bit\s+seems?\b | \bwhat\s+(?:looks?|appears?
           |resembles?|may|might|could|seems?)\b
+    | \bwould\s+(?:appear|seem)\b | \b(?:might|may|could|would)\s+(?:guess|think|assume|suppose|mistake|take\s+it
+          |speculate)\b
+    | \b(?:not\s+(?:certain|sure|clear)|unsure|uncertain)\b | \b(?:looks?|appears?|seems?)-(?:like|to)\b
     | (?:^|[.!?]\s)(?:it|there)\s+(?:looks|appears)\s+(?:like|as\s+(?:if|though)|that)\b | \b(?:looks?
           |appears?)\s+as\s+(?:if|though)\b
     | \b(?:suggest(?:s|ed|ing|ive)?)\b(?!\s+by\s+(?:its|their)\s+name)

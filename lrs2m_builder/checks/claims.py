@@ -15,8 +15,8 @@ _VIEW_NOUN = (
     r"|views?point|screenshots?|renderings?|recordings?|altitude|sensors?|cameras?|survey|surveillance)"
 )
 _BEFORE_YEAR = (
-    r"(?:©|\b(?:in|since|during|until|till|by|before|after|circa|years?|years?\s+of|dated|dates?\s+from|dating\s+(?:from|to|back\s+to)"
-    r"|(?:early|late|mid|spring|summer|autumn|fall|winter|built|made|taken|captured|acquired|recorded|photographed|from|of"
+    r"(?:©|\b(?:in|since|during|until|till|by|before|after|circa|years?(?:\s+(?:is|was))?|years?\s+of|dated|dates?\s+from|dating\s+(?:from|to|back\s+to)"
+    r"|(?:early|late|mid|spring|summer|autumn|fall|winter|built|opened|founded|established|constructed|completed|erected|renovated|made|taken|captured|acquired|recorded|photographed|from|of"
     r"|around|on|as\s+of|ago|copyright)[\s-]*(?:in)?))\s*,?\s*"
 )
 # Not after a number that looks like a year and counts or measures: "2000 trees", "1920 x 1080".

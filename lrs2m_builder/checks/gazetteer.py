@@ -68,7 +68,7 @@ _NO_PLACES = word_set(
     costco tesco shell esso texaco bing gaofen geoeye google ikonos landsat lidar modis openstreetmap pleiades
     quickbird sentinel worldview planetscope maxar esri photoshop olympic olympics paralympic frisbee nascar fifa
     nfl nba ncaa bmx ferris jacuzzi astroturf tartan plexiglas portakabin quonset nissen bailey jumbotron zamboni
-    imax wifi internet braille euclidean cartesian voronoi fibonacci gaussian mobius penrose rubik tetris lidl
+    imax wifi internet braille euclidean cartesian voronoi fibonacci gaussian mobius penrose rubik zen tetris lidl
     aldi roundup jenga domino pac bermuda kentucky leyland lombardy norfolk canary boston january february march
     april may june july august september october november december jan feb mar apr jun jul aug sept sep oct nov
     dec monday tuesday wednesday thursday friday saturday sunday mon tue wed thu fri sat christmas easter

@@ -27,7 +27,9 @@ _IDEOGRAPH = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]")
 _LETTER = regex.compile(r"\p{L}")
 ENGLISH_SHARE = 0.7  # of 64,000 published captions, 0.2 % have a smaller share of English words
 FOREIGN_SHARE = 0.5
-SURE = 0.95
+NO_ENGLISH = 0.3
+LIKELY = 0.35
+SURE = 0.8
 
 
 @lru_cache(maxsize=1)
@@ -59,7 +61,8 @@ def _is_foreign(part: str, min_words: int) -> bool:
     if share >= ENGLISH_SHARE:
         return False
     language, probability = _identifier().classify(part.lower())
-    return language != "en" and (share < FOREIGN_SHARE or probability > SURE)
+    enough = 0.0 if share < NO_ENGLISH else LIKELY if share < FOREIGN_SHARE else SURE
+    return language != "en" and probability > enough
 
 
 def _is_english(word: str, known: frozenset[str]) -> bool:

@@ -126,6 +126,8 @@ def _structured(words: list[str], before: str, after: str, starts: bool) -> bool
     last, first = _bare(words[-1]), _bare(words[0])
     named = [word for number, word in enumerate(words) if _is_name(word) and not (starts and number == 0)]
     if len(words) > 1:
+        if first in {"st", "saint"}:
+            return True
         rest = [_bare(word) for word in words[:-1]]
         if last in _GEOGRAPHY or last in _BUILT:
             if any(map(_is_name, words[:-1])):

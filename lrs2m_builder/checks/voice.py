@@ -9,7 +9,15 @@ from lrs2m_builder.checks.base import Answer, Check, without_writing
 _APOSTROPHE = r"(?:'|’)?"
 _REFUSAL = re.compile(
     rf"""
-      \b(?:i|we)(?:\s+am|{_APOSTROPHE}m|\s+are|{_APOSTROPHE}re)?\s+(?:very\s+|so\s+|truly\s+)?sorry\b
+      \bi(?:{_APOSTROPHE}(?:m|ve|d|ll))?\s+(?:(?!see\b|would\b)\w+\s+){{0,2}}?(?:not|\w+n{_APOSTROPHE}t|unable
+          |never)\s+(?!(?:mention|include|add|use|name|list|see|count|wish)\w*\b)
+    | \bi\s+(?:do|have|did|was|could)n{_APOSTROPHE}t\s+(?!(?:mention|include|add|use|name|list|see|count)\w*\b)
+          | \bnot\s+something\s+(?:that\s+)?i\b
+    | \bi(?:{_APOSTROPHE}m|\s+am)\s+(?:just\s+|only\s+|merely\s+)?an?\s+(?:[\w-]+\s+){{0,2}}?(?:model|ai|assistant
+          |chatbot)\b
+    | ^\W*(?:the\s+)?(?:image|picture|photo|description|caption|summary|content)\s+(?:is\s+)?(?:not\s+(?:available
+          |provided|found)|unavailable|missing)\b
+    | \b(?:i|we)(?:\s+am|{_APOSTROPHE}m|\s+are|{_APOSTROPHE}re)?\s+(?:very\s+|so\s+|truly\s+)?sorry\b
     | ^\W*(?:sorry|apologies|my\s+apologies|unfortunately|regrettably|regretfully)\b | [.!?]\s+(?:sorry|apologies)\b
     | \b(?:i|we)\s+(?:apologi[sz]e|regret)\b
     | \b(?:i|we)\s+(?:(?:can\s?not|can{_APOSTROPHE}t|could\s?not|could\s?n{_APOSTROPHE}t)(?!\s+(?:see|find|count
@@ -103,8 +111,8 @@ _PREAMBLE = re.compile(
       | (?:sure|certainly|absolutely|okay|ok|alright),?\s+(?:here|i|let|this\s+is|so|the\s+following)\b
       | great\s*(?:[.!:;–—]|,\s*(?:here|i|let|this\s+is)\b)
       | (?:here(?:'s|’s|\s+is|\s+are)|below\s+is|the\s+following\s+is|this\s+is)\s+(?:the|a|an|my|your)\s+
-            (?:[\w-]+[\s-]+){0,5}?(?:descriptions?|captions?|paragraphs?|summary|answer|response|rewrite|text|sentence
-            |version|output|result)\b
+            (?:[\w-]+[\s,-]+){0,7}?(?:descriptions?|captions?|paragraphs?|summary|answer|response|rewrite|text|sentence
+            |version|output|result)\b(?!\s+(?:court|house|road|palace|camp))
       | (?:here(?:'s|’s|\s+is|\s+are)|below\s+(?:is|are)|the\s+following\s+(?:is
           |are))\s+(?:(?:\w+[\s-]+){0,3}?(?:descriptions?|captions?|summary)\b|what\b|how\b)
       | thank(?:s|\s+you)\s+for\b | (?:my|an?|one|the)\s+(?:[\w-]+\s+){0,2}(?:caption|description|summary)\s+(?:(?:for
@@ -113,6 +121,10 @@ _PREAMBLE = re.compile(
       | [^.!?:]{0,80}\bI\s+(?:came|wrote|made|have|found|describe|suggest|propose|got|can\s+offer)\b[^.!?:]{0,40}:
       | (?:[\w-]+\s+){0,4}(?:caption|description|summary)\s*[-–—]+\s
       | here\s+(?:you\s+go|we\s+go|we\s+are|you\s+are|it\s+is|goes)\s*[:.,!]
+      | here(?:'s|’s|\s+is|\s+are)\s+[^.!?:]{0,60}\b(?:my|your|you|i|attempt|take|what|how|image|picture|photo|scene
+          |text|sentence)\b[^.!?:]{0,60}:
+      | please\b | i\s+(?:would|(?:can\s+)?see\s+(?:an?|the)\s+(?:image|picture|photo|scene))\b | in\s+(?:one
+          |a\s+single|a\s+few|\d+|twenty|short|brief|other)(?:\s+(?:sentences?|words?))?\s*[:,]
       | here(?:'s|’s|\s+is|\s+are)\s+(?:(?:the|some|a\s+few|my|your)\s+)?(?:[\w-]+\s+){0,2}?(?:details|points|facts
           |features|results?|observations|rewrite|answers?|suggestions?|options?)\b[^.]{0,40}:
       | (?:the|this|your)\s+(?:\w+\s+){0,2}?(?:image|picture|photo\w*|scene)\s+(?:can|may|could|might|would
@@ -143,18 +155,25 @@ _PREAMBLE = re.compile(
 )
 # A label or a list may also be one that hangs in the scene.
 _NOT_WRITTEN = (
-    r"(?!\s+(?:on|of\s+(?!(?:the|this)\s+(?:image|picture|photo|scene|objects)\b|objects|labels)|painted|under|below|beside"
+    r"(?!\s+(?:on|of\s+(?!(?:the|this)\s+(?:image|picture|photo|scene|objects)\b|objects|labels)|painted|under|below
+          |beside"
     r"|board|reads?|is\s+painted|too|in\s+(?:white|black|large|big|red)|stands?)\b|-)"
 )
 # The given texts, as a model calls them.
 _GIVEN = (
     r"(?:(?:short|brief|given|provided|original|accompanying|reference|first|second|human|supplied|image)\s+){0,3}"
     r"(?:captions?|hints?|prompts?|labels?\s+provided|provided\s+(?:text|description|"
-    r"information|labels?|list|classes|counts?|objects|annotations?|categories|tags?|details|data|metadata|context|sentences?)|given\s+(?:text|description"
-    r"|information|labels?|list|classes|counts?|annotations?|categories|objects|tags?|context|sentences?|data)|short\s+(?:text|description)|reference\s+(?:text|description|captions?)"
-    r"|original\s+(?:text|description|sentence|labels?|annotations?)|human\s+(?:description|annotations?|annotators?|description|text)"
-    r"|object\s+list|label\s+list|class\s+(?:label|list)s?|scene\s+(?:label|class)|image\s+labels?|ground[\s-]truth(?:\s+\w+)?|annotations?|annotators?|labels|metadata"
-    r"|list\s+of\s+(?:objects|labels|classes|categories|anchors)|supplied\s+(?:text|labels?|list|description)|input\s+(?:text|caption|description)|source\s+(?:text|caption|description)|accompanying\s+(?:text|description|labels?))"
+    r"information|labels?|list|classes|counts?|objects|annotations?|categories|tags?|details|data|metadata|context
+          |sentences?)|given\s+(?:text|description"
+    r"|information|labels?|list|classes|counts?|annotations?|categories|objects|tags?|context|sentences?|data)
+          |short\s+(?:text|description)|reference\s+(?:text|description|captions?)"
+    r"|original\s+(?:text|description|sentence|labels?|annotations?)|human\s+(?:description|annotations?|annotators?
+          |description|text)"
+    r"|object\s+list|label\s+list|class\s+(?:label|list)s?|scene\s+(?:label|class)|image\s+labels?
+          |ground[\s-]truth(?:\s+\w+)?|annotations?|annotators?|labels|metadata"
+    r"|list\s+of\s+(?:objects|labels|classes|categories|anchors)|supplied\s+(?:text|labels?|list|description)
+          |input\s+(?:text|caption|description)|source\s+(?:text|caption|description)|accompanying\s+(?:text
+          |description|labels?))"
 )
 _HINT_LEAK = re.compile(
     rf"""
@@ -193,7 +212,8 @@ _HINT_LEAK = re.compile(
           |descriptions?|sentences?|hints?|data|annotations?|classes|numbers?|details|prompt)
         \s+(?:given|provided|supplied|above|listed)\b(?!\s+(?:the|an?|on|under|at)\b)
     | \b(?:the|this|these|all|your)\s+(?:first|second|third|short|input|given|provided|supplied|other|original
-          |reference|human|two|five)\s+(?:captions?|descriptions?|sentences?|labels?|hints?|annotators?)\b
+          |reference|human|two|five)\s+(?:captions?|descriptions?|sentences?|labels?|hints?
+          |annotators?)\b{_NOT_WRITTEN}
     | \b(?:people|someone|they|humans?|annotators?|a\s+person|the\s+person|others|observers)\s+(?:have\s+
           |has\s+)?(?:described?|describes|called|labell?ed|captioned|annotated|said|say|says|call|calls)\b
     | \b(?:labell?ed|annotated|listed|tagged|classified)\s+(?:as\s+)?[\w"'“”‘’ -]{{0,30}}?\s*\b(?:in
@@ -215,6 +235,18 @@ _HINT_LEAK = re.compile(
           |figures?|class(?:es)?|categor(?:y|ies)|names?|words?)\b
     | \bthe\s+(?:numbers?|counts?|totals?|figures?|names?|words?|class(?:es)?|labels?|text|description)\s+(?:that
           |which)\s+(?:was|were|is|are|has\s+been|have\s+been)\s+(?:given|provided|supplied|stated|listed|mentioned)\b
+    | \bas\s+(?:\w+ly\s+)?(?:hinted|listed|labell?ed|specified|stated|mentioned|described|indicated|noted|given
+          |provided|reported|annotated|captioned|told|said|suggested)\s*
+        (?=[,.;:!)]|$|(?:that|there|above|before|earlier|previously|the\s+(?:scene|image|area))\b)
+    | \b(?:what|that|which|than|as)\s+(?:was|were|has\s+been|had\s+been)\s+(?:described|specified|stated|mentioned
+          |provided|given|listed|said|told|reported|supplied|indicated)\b
+    | \b(?:both|two|all|these|each|those|this|that|first|second|other)\s+(?:of\s+the\s+)?hints?\b(?!\s+(?:of|at)\b)
+    | \b(?:the|this|your|our|an?)\s+(?:reference|input|prompt|source|metadata|anchors?|record|listing|statement|user
+          |annotators?|request|query|tags?)\s+(?:\w+ly\s+)?
+        (?:says?|states?|mentions?|tells?|lists?|claims?|describes?|calls?|speaks?|names?|asks?|notes?|suggests?
+          |indicates?|gives?|that|wants?)\b
+    | \bits\s+(?:class|label|category|tag|description|caption)\b{_NOT_WRITTEN} | \b(?:matches|fits)\s+(?:the
+          |its)\s+(?:scene\s+)?(?:class|type|category|name)\b
     | \bthe\s+ones?\s+(?:provided|given|supplied|listed|mentioned|stated|described)\b | \b(?:from|on|in|by
           |per)\s+the\s+list\b{_NOT_WRITTEN} | \b(?:the|a)\s+hint\b(?!\s+(?:of|at)\b)
     | \binformation\s+(?:given|provided|supplied)\b | \bthe\s+(?:sentence|text|description|caption)s?\s+above\b
