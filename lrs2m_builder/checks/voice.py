@@ -155,25 +155,24 @@ _PREAMBLE = re.compile(
 )
 # A label or a list may also be one that hangs in the scene.
 _NOT_WRITTEN = (
-    r"(?!\s+(?:on|of\s+(?!(?:the|this)\s+(?:image|picture|photo|scene|objects)\b|objects|labels)|painted|under|below
-          |beside"
-    r"|board|reads?|is\s+painted|too|in\s+(?:white|black|large|big|red)|stands?)\b|-)"
+    r"(?!\s+(?:on|of\s+(?!(?:the|this)\s+(?:image|picture|photo|scene|objects)\b|objects|labels)|painted|under|below"
+    r"|beside|board|reads?|is\s+painted|too|in\s+(?:white|black|large|big|red)|stands?)\b|-)"
 )
 # The given texts, as a model calls them.
 _GIVEN = (
     r"(?:(?:short|brief|given|provided|original|accompanying|reference|first|second|human|supplied|image)\s+){0,3}"
     r"(?:captions?|hints?|prompts?|labels?\s+provided|provided\s+(?:text|description|"
-    r"information|labels?|list|classes|counts?|objects|annotations?|categories|tags?|details|data|metadata|context
-          |sentences?)|given\s+(?:text|description"
-    r"|information|labels?|list|classes|counts?|annotations?|categories|objects|tags?|context|sentences?|data)
-          |short\s+(?:text|description)|reference\s+(?:text|description|captions?)"
-    r"|original\s+(?:text|description|sentence|labels?|annotations?)|human\s+(?:description|annotations?|annotators?
-          |description|text)"
-    r"|object\s+list|label\s+list|class\s+(?:label|list)s?|scene\s+(?:label|class)|image\s+labels?
-          |ground[\s-]truth(?:\s+\w+)?|annotations?|annotators?|labels|metadata"
-    r"|list\s+of\s+(?:objects|labels|classes|categories|anchors)|supplied\s+(?:text|labels?|list|description)
-          |input\s+(?:text|caption|description)|source\s+(?:text|caption|description)|accompanying\s+(?:text
-          |description|labels?))"
+    r"information|labels?|list|classes|counts?|objects|annotations?|categories|tags?|details|data|metadata|context"
+    r"|sentences?)|given\s+(?:text|description"
+    r"|information|labels?|list|classes|counts?|annotations?|categories|objects|tags?|context|sentences?|data)"
+    r"|short\s+(?:text|description)|reference\s+(?:text|description|captions?)"
+    r"|original\s+(?:text|description|sentence|labels?|annotations?)|human\s+(?:description|annotations?|annotators?"
+    r"|description|text)"
+    r"|object\s+list|label\s+list|class\s+(?:label|list)s?|scene\s+(?:label|class)|image\s+labels?"
+    r"|ground[\s-]truth(?:\s+\w+)?|annotations?|annotators?|labels|metadata"
+    r"|list\s+of\s+(?:objects|labels|classes|categories|anchors)|supplied\s+(?:text|labels?|list|description)"
+    r"|input\s+(?:text|caption|description)|source\s+(?:text|caption|description)|accompanying\s+(?:text"
+    r"|description|labels?))"
 )
 _HINT_LEAK = re.compile(
     rf"""
