@@ -147,6 +147,11 @@ _WRONG_VIEWS = {
 }
 
 
+_TELLING = regex.compile(
+    rf"\d|{_MONTH}|august|{_SHORT_MONTH}|may|march|day$|summer|winter|autumn|spring|fall|season|centur"
+)
+
+
 def known_text(answer: Answer) -> str:
     """All that is known of the image before a model is asked, in lower case."""
     sample = answer.sample
@@ -157,10 +162,7 @@ def known_text(answer: Answer) -> str:
 def _date_words(found: str) -> list[str]:
     """What of a found date must be known: its year, month, weekday or season, without "in" or "late"."""
     words = [word.removesuffix("time").removeprefix("mid") for word in regex.findall(r"\w+", found.casefold())]
-    telling = regex.compile(
-        rf"\d|{_MONTH}|august|{_SHORT_MONTH}|may|march|day$|summer|winter|autumn|spring|fall|season|centur"
-    )
-    return [word for word in words if telling.search(word)] or words
+    return [word for word in words if _TELLING.search(word)] or words
 
 
 def _date(answer: Answer) -> str | None:

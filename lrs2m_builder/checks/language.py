@@ -62,7 +62,7 @@ def _is_foreign(part: str, min_words: int) -> bool:
         return False
     language, probability = _identifier().classify(part.lower())
     enough = 0.0 if share < NO_ENGLISH else LIKELY if share < FOREIGN_SHARE else SURE
-    return language != "en" and probability > enough
+    return bool(language != "en" and probability > enough)
 
 
 def _is_english(word: str, known: frozenset[str]) -> bool:
