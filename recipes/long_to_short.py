@@ -7,7 +7,15 @@ The paper asks for 20 words or less and does not check it: its short texts of th
 from collections.abc import Mapping
 from typing import Any
 
-from lrs2m_builder.checks import CLIP_SHORT, COPY, WELL_FORMED, clip_budget, word_range
+from lrs2m_builder.checks import (
+    CLIP_SHORT,
+    COPY,
+    SUMMARY_COUNT,
+    SUMMARY_OBJECT,
+    WELL_FORMED,
+    clip_budget,
+    word_range,
+)
 from lrs2m_builder.manifest import Manifest
 from lrs2m_builder.recipe import Recipe, Step
 from lrs2m_builder.schema import Sample
@@ -34,6 +42,8 @@ RECIPE = Recipe(
             checks=(
                 *WELL_FORMED,
                 COPY,
+                SUMMARY_OBJECT,
+                SUMMARY_COUNT,
                 word_range(4, MAX_WORDS),
                 clip_budget(CLIP_SHORT),
             ),

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from lrs2m_builder.checks.objects import counts_said, is_named
 
 from lrs2m_builder.checks import ANCHOR_COUNT, ANCHOR_MISSING
-from lrs2m_builder.checks.objects import counts_said, is_named
 from lrs2m_builder.schema import Anchor
 from tests.test_checks import make_answer
 
