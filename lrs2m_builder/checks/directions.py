@@ -32,6 +32,7 @@ _WHERE: dict[str, Axes] = {
     **dict.fromkeys(["southwest", "southwestern"], (-1, -1)),
     **dict.fromkeys(["southeast", "southeastern"], (1, -1)),
 }
+_COMMA = frozenset([",", "and", "while", "but", "which", "where", "whereas"])
 _BESIDE = {"above": _TOP, "below": _BOTTOM, "beneath": _BOTTOM}  # of another thing
 _SIDES = words(
     "side sides corner corners edge edges part parts half portion section area third quarter quadrant region end hand "
@@ -50,9 +51,8 @@ _MOVING = words(
 )
 _ONE = frozenset(["a", "an", "one", "single", "the", "this", "that", "same", "it"])
 _SAME_AGAIN = frozenset(["the", "this", "that", "same", "it"])
-_MORE = frozenset(
-    ["another", "other", "others", "second", "third", "each", "two", "both", "respectively", "pair", "either"]
-)
+_ANOTHER = frozenset(["another", "other", "others", "second", "third"])
+_MORE = _ANOTHER | frozenset(["two", "both", "pair", "either", "each"])
 _ADVERBS = words(
     "also just partly mainly mostly clearly directly located situated visible prominently up down over off"
 )
@@ -165,7 +165,7 @@ def _place(tokens: Sequence[str], first: int) -> Place | None:
     start = first
     while start and tokens[start - 1] in _SIDES | {"the", "its", "image"}:
         start -= 1
-    article = start < first and "the" in tokens[start:first]
+    article = not {"the", "its"}.isdisjoint(tokens[start:first])
     leading = start > 0 and tokens[start - 1] in _LEADING
     following = tokens[end] if end < len(tokens) else "."
     compound = end - first > 1
@@ -234,33 +234,42 @@ def _facts(text: Text) -> list[Fact]:
         beside = next((t for t in things if place.end <= t.start <= place.end + 1), None) if place.of else None
         if place.of and beside is None:
             continue
-        thing = _subject(tokens, things, place, beside)
-        if thing is not None and thing != beside:
-            found.append(Fact(thing, place.axes, beside, thing.end == place.start))
+        for thing in _subjects(tokens, things, place, beside):
+            if thing != beside:
+                found.append(Fact(thing, place.axes, beside, thing.end == place.start))
     return found
 
 
-def _subject(tokens: Sequence[str], things: Sequence[Thing], place: Place, beside: Thing | None) -> Thing | None:
+def _last(tokens: Sequence[str], marks: frozenset[str], end: int, begin: int = 0) -> int:
+    """Position after the last of the marks before `end`."""
+    return next((i + 1 for i in range(end - 1, begin - 1, -1) if tokens[i] in marks), begin)
+
+
+def _subjects(tokens: Sequence[str], things: Sequence[Thing], place: Place, beside: Thing | None) -> list[Thing]:
     """What is at the place: the phrase before it, the subject of its clause, or what follows a place said first."""
-    begin = next((i for i in range(place.start - 1, -1, -1) if tokens[i] in SENTENCE_ENDS), -1) + 1
-    comma = next((i for i in range(place.start - 1, begin - 1, -1) if tokens[i] == ","), begin - 1) + 1
-    clause = comma + (tokens[comma : comma + 1] in {("and",), ("while",), ("but",)})
+    begin = _last(tokens, SENTENCE_ENDS, place.start)
+    clause = _last(tokens, _COMMA, place.start, begin)
     after = beside.end if beside is not None else place.end
-    if place.start <= clause + 1 and not any(clause <= t.start < place.start for t in things):
-        stop = next((i for i in range(after, len(tokens)) if tokens[i] in SENTENCE_ENDS), len(tokens))
-        return next((t for t in things if after <= t.start < stop), None)
-    last = place.start - 1
-    while last > begin and (tokens[last] in _ADVERBS or tokens[last].endswith(("ed", "ing", "ly"))):
-        last -= 1
     before = [t for t in things if begin <= t.start < place.start]
+    inside = [t for t in before if t.start >= clause]
+    if not inside and not (before and _is_apposition(tokens, clause, place, after)):
+        stop = next((i for i in range(after, len(tokens)) if tokens[i] in SENTENCE_ENDS), len(tokens))
+        return [t for t in things if after <= t.start < stop][:1]
+    if not inside:
+        return [_resolved(things, before[0])]
+    last = place.start - 1
+    while last > clause and (tokens[last] in _ADVERBS or tokens[last].endswith(("ed", "ing", "ly"))):
+        last -= 1
     if tokens[last] in VERBS:
-        start = next(
-            (i + 1 for i in range(last, begin - 1, -1) if tokens[i] in {"which", "while", "and", "that", "where"}),
-            begin,
-        )
-        before = [t for t in before if t.start >= start] or before
-        return _resolved(things, before[0]) if before else None
-    return _resolved(things, before[-1]) if before else None
+        return [_resolved(things, inside[0])]
+    # "A dam closes the valley at the left": both are there.
+    acts = inside[0] != inside[-1] and not PREPOSITIONS & set(tokens[inside[0].end : inside[-1].start])
+    return [_resolved(things, thing) for thing in ([inside[0], inside[-1]] if acts else inside[-1:])]
+
+
+def _is_apposition(tokens: Sequence[str], clause: int, place: Place, after: int) -> bool:
+    """Whether a place between commas belongs to what is before them: "the court, in the right half, is blue"."""
+    return clause > 0 and tokens[clause - 1] == "," and (after >= len(tokens) or tokens[after] in PUNCTUATION)
 
 
 def _resolved(things: Sequence[Thing], thing: Thing) -> Thing:
@@ -315,11 +324,22 @@ def _direction(answer: Answer) -> str | None:
     ]
     introduced = frozenset(t.key for t in things if t.determiner in {"a", "an", "one", "single"})
     for one, other in combinations(facts, 2):
-        between = text.tokens[one.thing.start : other.thing.end + 6]
-        if _contradict(one, other, introduced) and _MORE.isdisjoint(between):
+        if _contradict(one, other, introduced) and not _another(text.tokens, things, one.thing, other.thing):
             said = " ".join(text.tokens[other.thing.start : other.thing.end])
             return f'The answer put "{said}" at two opposite places. Say once where it is.'
     return None
+
+
+def _another(tokens: Sequence[str], things: Sequence[Thing], one: Thing, other: Thing) -> bool:
+    """Whether a second thing of the kind is spoken of from one mention to a little after the other."""
+    for i in range(one.start, min(len(tokens), other.end + 12)):
+        if tokens[i] in _ANOTHER:
+            following = tokens[i + 1] if i + 1 < len(tokens) else "."
+            if following in STOPS | {"one", "ones"}:
+                return True
+            if any(i <= t.start <= i + 3 and not t.key.isdisjoint(one.key) for t in things):
+                return True
+    return False
 
 
 def _is_single(thing: Thing, several: set[str]) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from lrs2m_builder.checks.base import Answer, Check
-from lrs2m_builder.checks.nouns import Mention, Text, find_label, is_named, read
+from lrs2m_builder.checks.nouns import STOPS, Mention, Text, find_label, is_named, read
 from lrs2m_builder.checks.numbers import REACH, Quantity, counted
 from lrs2m_builder.checks.support import classes_of, classes_of_label, unsupported
 from lrs2m_builder.checks.vocabulary import resolve
@@ -101,8 +101,20 @@ def _are_parts(text: Text, anchor: Anchor, exact: Sequence[tuple[Quantity, Menti
     # Numbers of kinds ("three trucks") are parts where other kinds are there, too.
     kinds = {noun.classes for _, noun in exact}
     if all(noun.classes and noun.classes.isdisjoint(label.classes) for _, noun in exact):
-        return any(mention.classes not in kinds for mention in mentions) or len(kinds) > 1
-    return any(not _OTHERS.isdisjoint(text.tokens[quantity.end : quantity.end + 40]) for quantity, _ in exact)
+        return any(mention.classes not in kinds for mention in mentions)
+    return _speaks_of_others(text, exact[0][0].end, [mention.start for mention in mentions])
+
+
+def _speaks_of_others(text: Text, start: int, mentions: Sequence[int]) -> bool:
+    """Whether the text goes on with more of the same that it does not count ("while the others are parked")."""
+    tokens = text.tokens
+    counted_at = {position for quantity, _ in counted(text) for position in range(quantity.start - 1, quantity.end + 1)}
+    for i in range(start, len(tokens)):
+        if tokens[i] in _OTHERS and i not in counted_at:
+            following = tokens[i + 1] if i + 1 < len(tokens) else "."
+            if following in STOPS | {"ones"} or any(i < mention < i + 4 for mention in mentions):
+                return True
+    return False
 
 
 def _anchor_count(answer: Answer) -> str | None:

@@ -75,7 +75,7 @@ class Mention:
     denied: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Text:
     """A text as the checks read it.
 
@@ -158,11 +158,10 @@ def _phrase(tokens: Sequence[str], start: int, *, lists: bool) -> set[int]:
         if token == ",":
             if not (lists and _list_goes_on(tokens, end + 1)):
                 break
-        elif token in {"and", "or", "nor"}:
-            following = tokens[end + 1] if end + 1 < len(tokens) else ""
-            if not lists or (token == "and" and following in DETERMINERS | {"there"}):
+        elif token == "and":
+            if not lists or tokens[end + 1 : end + 2] == () or tokens[end + 1] in DETERMINERS | {"there"}:
                 break
-        elif token in STOPS and token not in _THROUGH:
+        elif token in STOPS and token not in _THROUGH and not (token in VERBS and tokens[end - 1] in DETERMINERS):
             break
         end += 1
     return set(range(start, end))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache
 from typing import Literal
 
@@ -12,6 +12,7 @@ from lrs2m_builder.checks.nouns import (
     PUNCTUATION,
     SENTENCE_ENDS,
     STOPS,
+    VERBS,
     Mention,
     Text,
     words,
@@ -81,7 +82,11 @@ _UNITS = words(
 _OTHERS = frozenset(
     ["other", "others", "another", "remaining", "rest", "remainder", "more", "additional", "further", "second"]
 )
-_EACH = frozenset(["each", "apiece", "per", "respectively"])
+_EACH = frozenset(["each", "apiece", "per", "every"])
+_ROOM = words(
+    "space spaces room capacity enough fit hold holds accommodate accommodates"
+)  # for cars that may not be there
+_IN_ALL = {("in", "all"), ("in", "total"), ("in", "number"), ("all", "told"), ("all", "together")}
 _COLOURS = words("red blue green white black gray grey brown yellow orange beige silver dark light large small big")
 
 
@@ -227,33 +232,59 @@ def _noun(text: Text, at: dict[int, Mention], start: int, number: int) -> tuple[
             continue
         if token in _UNITS and position == start:
             return None, token, position + 1
-        joined = token in {",", "and"} and _before(tokens, position) in _COLOURS
+        joined = _joins_adjectives(tokens, position, start, last)
         if (token in STOPS and not joined) or (token[0].isdecimal() and position > start):
             break
         last, position = token if not joined else last, position + 1
     return None, last, position
 
 
+def _joins_adjectives(tokens: Sequence[str], position: int, start: int, last: str) -> bool:
+    """Whether a comma or "and" stands between adjectives: "two large, white planes", not "two gardens, planes"."""
+    if position == start or position + 1 >= len(tokens) or tokens[position + 1] in STOPS:
+        return False
+    if tokens[position] == ",":
+        return bool(last) and not (last.endswith("s") and not last.endswith("ss"))
+    return tokens[position] == "and" and last in _COLOURS
+
+
 def _is_each(tokens: Sequence[str], start: int, stop: int) -> bool:
     """Whether the number is said of every one of other things."""
     before = [token for token in tokens[max(0, start - 4) : start] if token not in PUNCTUATION]
-    after = tokens[stop : stop + 2]
-    return not _EACH.isdisjoint(before) or not {"each", "apiece", "per"}.isdisjoint(after)
+    after = tokens[stop : stop + 1]
+    return not _EACH.isdisjoint(before) or not _EACH.isdisjoint(after) or not _ROOM.isdisjoint(before)
 
 
 def counted(text: Text) -> list[tuple[Quantity, Mention | None]]:
-    """Every number with what it counts; one whose noun is left out counts what the sentence spoke of before."""
+    """Every number with what it counts; one whose noun is left out counts what the sentence spoke of before.
+
+    Such a number is of a part ("three on the right"), unless the text says that it is all ("thirteen in all").
+    """
     pairs: list[tuple[Quantity, Mention | None]] = []
     for quantity in quantities(text):
         noun = quantity.noun
         if noun is None and quantity.head == "":
-            noun = _left_out(text, pairs, quantity)
+            begin = next((i for i in range(quantity.start - 1, -1, -1) if text.tokens[i] in SENTENCE_ENDS), -1)
+            said = [mention for mention in text.mentions if begin < mention.start < quantity.start]
+            noun = _total_of(text.tokens, said, quantity)
+            if noun is not None:
+                quantity = replace(quantity, noun=noun)
+            else:
+                noun = _left_out(pairs, said, begin)
         pairs.append((quantity, noun))
     return pairs
 
 
-def _left_out(text: Text, pairs: Sequence[tuple[Quantity, Mention | None]], quantity: Quantity) -> Mention | None:
-    begin = next((i for i in range(quantity.start - 1, -1, -1) if text.tokens[i] in SENTENCE_ENDS), -1)
-    said = [noun for _, noun in pairs if noun is not None and noun.start > begin]
-    plurals = [mention for mention in text.mentions if begin < mention.start < quantity.start and mention.plural]
-    return said[-1] if said else plurals[-1] if plurals else None
+def _total_of(tokens: Sequence[str], said: Sequence[Mention], quantity: Quantity) -> Mention | None:
+    """What a number is all of: "planes, thirteen in all", "the number of ships in the harbor is 14"."""
+    if tokens[quantity.end : quantity.end + 2] in _IN_ALL:
+        return next((mention for mention in reversed(said) if mention.plural), None)
+    if _before(tokens, quantity.start) not in VERBS | {"to", "reaches", "equals"}:
+        return None
+    return next((m for m in said if {"number", "total", "count"} & set(tokens[max(0, m.start - 4) : m.start])), None)
+
+
+def _left_out(pairs: Sequence[tuple[Quantity, Mention | None]], said: Sequence[Mention], begin: int) -> Mention | None:
+    earlier = [noun for _, noun in pairs if noun is not None and noun.start > begin]
+    plurals = [mention for mention in said if mention.plural]
+    return earlier[-1] if earlier else plurals[-1] if plurals else None

@@ -79,7 +79,9 @@ def _is_given(number: Quantity, noun: Mention, source: Text) -> bool:
         return len(exact) < len(theirs) or not exact or counted_whole >= number.low or (plural and not exact)
     if any(q.low == number.low and q.high == number.high for q in exact) or any(agrees(number, q.low) for q in exact):
         return True
-    return adds_up([*(q.low for q in exact), *_article_ones(source, related)], number.low)
+    own = frozenset().union(*(known.special[name] for name in noun.classes))
+    parts = [q.low for q, n in counted(source) if n is not None and q.kind != "vague" and not own.isdisjoint(n.classes)]
+    return adds_up([*parts, *_article_ones(source, own)], number.low)
 
 
 def _summary_count(answer: Answer) -> str | None:
@@ -88,12 +90,12 @@ def _summary_count(answer: Answer) -> str | None:
         return None
     text, source = read(answer.text), read(answer.source)
     for number, noun in counted(text):
-        if number.kind == "vague" and noun is None:
+        if number.each or (number.noun is None and not number.head):
             continue
         if noun is not None and not noun.denied:
             if not _is_given(number, noun, source):
                 return _wrong(text, number, noun.end)
-        elif number.head and (said := _said_of(source, number.head)) and number.low not in said and not number.each:
+        elif number.head and (said := _said_of(source, number.head)) and number.low not in said:
             return _wrong(text, number, number.end + 1)
     return None
 

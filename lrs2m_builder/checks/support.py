@@ -35,7 +35,7 @@ def supported(given: Classes, *, special: bool) -> Classes:
     named = frozenset().union(*(known.general[name] for name in given))
     found = named.union(*(known.part[name] for name in given))
     if special:
-        found = found.union(*(known.special[name] for name in given))
+        found = found.union(*(known.special[name] | known.kinds_of_part[name] for name in given))
     scenes = [name for name, signs in known.signs.items() if not signs.isdisjoint(named)]
     found = found.union(*(known.general[name] for name in scenes))
     found = found.union(name for name, loose in known.loose.items() if not loose.isdisjoint(given))

@@ -58,7 +58,8 @@ class Vocabulary:
 
     Attributes:
         general: itself and its kinds-of, all the way up; `special` is the way down.
-        part: what is always there with it, one step, with the kinds of that, up and down.
+        part: what is always there with it, one step, with what that is a kind of.
+        kinds_of_part: the kinds of those parts, but for parts as broad as "building".
         signs: classes that are enough to call a scene so; `loose`: more general classes that may stand for it.
         scenery: classes that nobody would call invented; `natural`: those that do not show people building;
             `generic`: those that every built-up scene has.
@@ -68,6 +69,7 @@ class Vocabulary:
     general: Mapping[str, frozenset[str]]
     special: Mapping[str, frozenset[str]]
     part: Mapping[str, frozenset[str]]
+    kinds_of_part: Mapping[str, frozenset[str]]
     signs: Mapping[str, frozenset[str]]
     loose: Mapping[str, frozenset[str]]
     scenery: frozenset[str]
@@ -149,6 +151,10 @@ def _names(classes: Mapping[str, Mapping[str, Any]], nothing: Iterable[str]) -> 
     return trie
 
 
+def _union(sets: Iterable[frozenset[str]]) -> frozenset[str]:
+    return frozenset().union(*sets)
+
+
 @cache
 def vocabulary() -> Vocabulary:
     """The classes of vocabulary.yaml, read once."""
@@ -158,16 +164,13 @@ def vocabulary() -> Vocabulary:
     general = {name: _closure(kinds, name) for name in classes}
     special = {name: frozenset(other for other in classes if name in general[other]) for name in classes}
     broad = {name for name, about in classes.items() if about.get("broad")}
-    part: dict[str, frozenset[str]] = {}
-    for name in classes:
-        parts = {thing for kind in general[name] for thing in classes[kind].get("has", ())}
-        kin = (general[thing] | (frozenset() if thing in broad else special[thing]) for thing in parts)
-        part[name] = frozenset().union(*kin)
+    parts = {name: {part for kind in general[name] for part in classes[kind].get("has", ())} for name in classes}
     return Vocabulary(
         names=_names(classes, data["nothing"]),
         general=general,
         special=special,
-        part=part,
+        part={name: _union(general[part] for part in parts[name]) for name in classes},
+        kinds_of_part={name: _union(special[part] for part in parts[name] - broad) for name in classes},
         signs={name: frozenset(about.get("signs", ())) for name, about in classes.items()},
         loose={name: frozenset(about.get("loose", ())) for name, about in classes.items()},
         scenery=frozenset(data["scenery"]),
