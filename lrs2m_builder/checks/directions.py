@@ -252,7 +252,10 @@ def _subjects(tokens: Sequence[str], things: Sequence[Thing], place: Place, besi
     after = beside.end if beside is not None else place.end
     before = [t for t in things if begin <= t.start < place.start]
     inside = [t for t in before if t.start >= clause]
-    if not inside and not (before and _is_apposition(tokens, clause, place, after)):
+    if not inside and before and tokens[clause - 1] == "which":
+        return [_resolved(things, before[-1])]
+    fronted = tokens[begin] in PREPOSITIONS | _WHERE.keys() and VERBS.isdisjoint(tokens[begin : place.start])
+    if fronted or (not inside and not (before and _is_apposition(tokens, clause, place, after))):
         stop = next((i for i in range(after, len(tokens)) if tokens[i] in SENTENCE_ENDS), len(tokens))
         return [t for t in things if after <= t.start < stop][:1]
     if not inside:
@@ -335,7 +338,7 @@ def _another(tokens: Sequence[str], things: Sequence[Thing], one: Thing, other: 
     for i in range(one.start, min(len(tokens), other.end + 12)):
         if tokens[i] in _ANOTHER:
             following = tokens[i + 1] if i + 1 < len(tokens) else "."
-            if following in STOPS | {"one", "ones"}:
+            if following in {"one", "ones"} or (following in STOPS and tokens[i] not in {"second", "third"}):
                 return True
             if any(i <= t.start <= i + 3 and not t.key.isdisjoint(one.key) for t in things):
                 return True

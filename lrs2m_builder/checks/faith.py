@@ -69,7 +69,7 @@ def _wrong_number(text: Text, anchor: Anchor, count: int, others: Sequence[Ancho
         limit = whole
         if sharing and noun.classes.isdisjoint(own):
             limit += sum(rival.count or 10**6 for rival in sharing)
-        if quantity.noun is None and quantity.head == "":  # "three on the right": a part, if of anything
+        if quantity.further or _is_left_out(quantity):  # "three on the right": a part, if of anything
             exact.append((quantity, noun))
         elif quantity.kind == "vague" or quantity.kind == "more":
             if not agrees(quantity, limit):
@@ -81,10 +81,15 @@ def _wrong_number(text: Text, anchor: Anchor, count: int, others: Sequence[Ancho
             vague = True
         elif not quantity.part:
             exact.append((quantity, noun))
-    alone = [(quantity, noun) for quantity, noun in exact if quantity.noun is not None or quantity.head]
-    if vague or not alone:
+    alone = [quantity.low for quantity, _ in exact if not quantity.further and not _is_left_out(quantity)]
+    if vague or not alone or _are_parts(text, anchor, exact, count):
         return None
-    return None if _are_parts(text, anchor, exact, count) else alone[0][0].low
+    return alone[0]
+
+
+def _is_left_out(quantity: Quantity) -> bool:
+    """Whether the number stands without the noun it counts: "three on the right"."""
+    return quantity.noun is None and quantity.head == ""
 
 
 def _are_parts(text: Text, anchor: Anchor, exact: Sequence[tuple[Quantity, Mention]], count: int) -> bool:
@@ -112,7 +117,11 @@ def _speaks_of_others(text: Text, start: int, mentions: Sequence[int]) -> bool:
     for i in range(start, len(tokens)):
         if tokens[i] in _OTHERS and i not in counted_at:
             following = tokens[i + 1] if i + 1 < len(tokens) else "."
-            if following in STOPS | {"ones"} or any(i < mention < i + 4 for mention in mentions):
+            if (
+                tokens[i] in {"others", "rest"}
+                or following in STOPS | {"ones"}
+                or any(i < mention < i + 4 for mention in mentions)
+            ):
                 return True
     return False
 

@@ -170,7 +170,8 @@ def _phrase(tokens: Sequence[str], start: int, *, lists: bool) -> set[int]:
 def _list_goes_on(tokens: Sequence[str], start: int) -> bool:
     """Whether a comma of a list is followed by a further member: up to three words, then "," or "or"."""
     if tokens[start : start + 1] and tokens[start] in {"or", "nor", "and", "no"}:
-        return tokens[start] != "and" or not (set(tokens[start + 1 : start + 2]) & (DETERMINERS | VERBS | {"there"}))
+        rest = next((i for i in range(start, len(tokens)) if tokens[i] in PUNCTUATION), len(tokens))
+        return tokens[start] != "and" or (DETERMINERS | VERBS | {"there"}).isdisjoint(tokens[start + 1 : rest])
     for token in tokens[start : start + 4]:
         if token in {",", "or", "nor", "and"}:
             return True
@@ -183,7 +184,15 @@ def _after_not(tokens: Sequence[str], start: int) -> set[int]:
     """What a "not" denies: the object of a verb ("does not show any ships", "not crossed by a bridge")."""
     end = start
     while end < len(tokens) and end < start + 3 and tokens[end] not in PUNCTUATION:
-        if tokens[end] in {"a", "an", "any", "the"}:
+        if tokens[end] in {
+            "the",
+            "its",
+            "this",
+            "these",
+            "their",
+        }:  # what is spoken of is there: "does not cross the river"
+            return set()
+        if tokens[end] in {"a", "an", "any"}:
             return _phrase(tokens, end + 1, lists=True)
         if tokens[end] in _GONE:
             return set()

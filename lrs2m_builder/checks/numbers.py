@@ -83,9 +83,7 @@ _OTHERS = frozenset(
     ["other", "others", "another", "remaining", "rest", "remainder", "more", "additional", "further", "second"]
 )
 _EACH = frozenset(["each", "apiece", "per", "every"])
-_ROOM = words(
-    "space spaces room capacity enough fit hold holds accommodate accommodates"
-)  # for cars that may not be there
+_ROOM = words("space spaces room capacity enough accommodate accommodates")  # for cars that may not be there
 _IN_ALL = {("in", "all"), ("in", "total"), ("in", "number"), ("all", "told"), ("all", "together")}
 _COLOURS = words("red blue green white black gray grey brown yellow orange beige silver dark light large small big")
 
@@ -98,7 +96,8 @@ class Quantity:
         low, high: the number; two of them for "five to seven"; `low` alone counts for "more" and "vague".
         noun: the class mentioned after it; None if it counts another thing or the noun is left out.
         head: last word of the noun phrase after it; "" if the noun is left out ("three on the right").
-        part: of a whole spoken of elsewhere ("two of the planes", "the other two planes").
+        part: of a whole spoken of elsewhere ("two of the planes").
+        further: beside those spoken of elsewhere ("the other two planes", "two more planes").
         each: not a total ("each with two cars").
     """
 
@@ -110,6 +109,7 @@ class Quantity:
     noun: Mention | None
     head: str
     part: bool = False
+    further: bool = False
     each: bool = False
 
 
@@ -191,11 +191,11 @@ def _quantity(text: Text, at: dict[int, Mention], start: int) -> Quantity | None
     start_noun, part = _past_of(tokens, end)
     noun, head, stop = _noun(text, at, start_noun, low)
     before = _before(tokens, start)
-    part = part or before in _OTHERS or (start_noun < len(tokens) and tokens[start_noun] in _OTHERS)
+    further = before in _OTHERS or not _OTHERS.isdisjoint(tokens[start_noun : start_noun + 1])
     each = _is_each(tokens, start, stop)
     if end in text.glued and end < len(tokens):
         noun, head, each = None, tokens[end], True
-    return Quantity(start, end, low, high, kind, noun, head, part, each)
+    return Quantity(start, end, low, high, kind, noun, head, part, further, each)
 
 
 def _before(tokens: Sequence[str], position: int) -> str:
@@ -233,7 +233,8 @@ def _noun(text: Text, at: dict[int, Mention], start: int, number: int) -> tuple[
         if token in _UNITS and position == start:
             return None, token, position + 1
         joined = _joins_adjectives(tokens, position, start, last)
-        if (token in STOPS and not joined) or (token[0].isdecimal() and position > start):
+        compound = position in text.glued or position + 1 in text.glued  # "three side-by-side courts"
+        if (token in STOPS and not joined and not compound) or (token[0].isdecimal() and position > start):
             break
         last, position = token if not joined else last, position + 1
     return None, last, position
@@ -250,7 +251,8 @@ def _joins_adjectives(tokens: Sequence[str], position: int, start: int, last: st
 
 def _is_each(tokens: Sequence[str], start: int, stop: int) -> bool:
     """Whether the number is said of every one of other things."""
-    before = [token for token in tokens[max(0, start - 4) : start] if token not in PUNCTUATION]
+    begin = next((i + 1 for i in range(start - 1, -1, -1) if tokens[i] in PUNCTUATION), 0)
+    before = tokens[begin:start]
     after = tokens[stop : stop + 1]
     return not _EACH.isdisjoint(before) or not _EACH.isdisjoint(after) or not _ROOM.isdisjoint(before)
 
@@ -277,6 +279,8 @@ def counted(text: Text) -> list[tuple[Quantity, Mention | None]]:
 
 def _total_of(tokens: Sequence[str], said: Sequence[Mention], quantity: Quantity) -> Mention | None:
     """What a number is all of: "planes, thirteen in all", "the number of ships in the harbor is 14"."""
+    if _before(tokens, quantity.start) == "(" and said and said[-1].end == quantity.start - 1:
+        return said[-1]
     if tokens[quantity.end : quantity.end + 2] in _IN_ALL:
         return next((mention for mention in reversed(said) if mention.plural), None)
     if _before(tokens, quantity.start) not in VERBS | {"to", "reaches", "equals"}:
