@@ -46,7 +46,7 @@ _MOVING = words(
     "run runs running extend extends extending stretch stretches stretching lead leads leading wind winds winding curve "
     "curves curving flow flows flowing cross crosses crossing turn turns turning bend bends bending head heading point "
     "points pointing facing faces face sweep sweeps sweeping slopes sloping branches branching goes going continues "
-    "continuing connects connecting from snakes snaking meanders meandering passes passing moving moves travels driving "
+    "continuing connects connecting falls fall falling casts cast casting from snakes snaking meanders meandering passes passing moving moves travels driving "
     "spans spanning narrows widens tapers veers veering leans oriented transitions across through toward towards"
 )
 _ONE = frozenset(["a", "an", "one", "single", "the", "this", "that", "same", "it"])
@@ -172,7 +172,9 @@ def _place(tokens: Sequence[str], first: int) -> Place | None:
     starts_clause = start == 0 or tokens[start - 1] in PUNCTUATION
     of = following == "of" and not _of_image(tokens, end)
     bare_of = of and end == first + 1
-    plain = following in STOPS or following in {"there", "hand"} or following.endswith("ly")
+    plain = (
+        tokens[end - 1] in _SIDES or following in STOPS or following in {"there", "hand"} or following.endswith("ly")
+    )
     if (
         opposite
         or not plain
@@ -266,8 +268,12 @@ def _subjects(tokens: Sequence[str], things: Sequence[Thing], place: Place, besi
     if tokens[last] in VERBS:
         return [_resolved(things, inside[0])]
     # "A dam closes the valley at the left": both are there.
-    acts = inside[0] != inside[-1] and not PREPOSITIONS & set(tokens[inside[0].end : inside[-1].start])
-    return [_resolved(things, thing) for thing in ([inside[0], inside[-1]] if acts else inside[-1:])]
+    between = set(tokens[inside[0].end : inside[-1].start])
+    if inside[0] == inside[-1] or PREPOSITIONS & between:
+        return [_resolved(things, inside[-1])]
+    # The place where a bridge spans a river is not the river's.
+    both = [inside[0]] if _MOVING & between else [inside[0], inside[-1]]
+    return [_resolved(things, thing) for thing in both]
 
 
 def _is_apposition(tokens: Sequence[str], clause: int, place: Place, after: int) -> bool:
@@ -327,10 +333,26 @@ def _direction(answer: Answer) -> str | None:
     ]
     introduced = frozenset(t.key for t in things if t.determiner in {"a", "an", "one", "single"})
     for one, other in combinations(facts, 2):
-        if _contradict(one, other, introduced) and not _another(text.tokens, things, one.thing, other.thing):
+        if (
+            _contradict(one, other, introduced)
+            and not _introduced_there(facts, other)
+            and not _another(text.tokens, things, one.thing, other.thing)
+        ):
             said = " ".join(text.tokens[other.thing.start : other.thing.end])
             return f'The answer put "{said}" at two opposite places. Say once where it is.'
     return None
+
+
+def _introduced_there(facts: Sequence[Fact], later: Fact) -> bool:
+    """Whether a thing of the kind was introduced at that place: "a house on the left and a house on the right"."""
+    return any(
+        fact.thing.determiner in {"a", "an"}
+        and fact.thing.start < later.thing.start
+        and fact.thing.key == later.thing.key
+        and (fact.beside is None) == (later.beside is None)
+        and all(a * b >= 0 for a, b in zip(fact.axes, later.axes, strict=True))
+        for fact in facts
+    )
 
 
 def _another(tokens: Sequence[str], things: Sequence[Thing], one: Thing, other: Thing) -> bool:

@@ -46,13 +46,16 @@ def adds_up(numbers: Iterable[int], count: int) -> bool:
 
 def _said(text: Text, anchor: Anchor) -> list[tuple[Quantity, Mention]]:
     """The numbers that a text gives for a label's class."""
-    mentions = {(mention.start, mention.end): mention for mention in find_label(text, resolve(anchor.name))}
+    label = resolve(anchor.name)
+    mentions = {(mention.start, mention.end): mention for mention in find_label(text, label)}
     said = []
     for quantity, noun in counted(text):
         if noun is None and quantity.head:
             ends = (m for m in mentions.values() if 0 <= m.start - quantity.end < REACH and not m.classes)
             noun = next((m for m in ends if text.tokens[m.end - 1] == quantity.head), None)
-        if noun is not None and (noun.start, noun.end) in mentions and not quantity.each:
+        if noun is None or quantity.each or (noun.start, noun.end) not in mentions:
+            continue
+        if not noun.classes or not noun.classes.isdisjoint(label.counted_by):
             said.append((quantity, noun))
     return said
 

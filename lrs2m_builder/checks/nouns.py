@@ -37,6 +37,8 @@ CONJUNCTIONS = words("and or but nor while which that who where whose when there
 DETERMINERS = words("a an the this that these those its their his her our some any each every another all both")
 STOPS = PUNCTUATION | PREPOSITIONS | VERBS | CONJUNCTIONS | DETERMINERS
 
+_VERBS_TOO = words("park parks dock docks house houses bridge bridges farm farms pool pools ship ships bank banks")
+
 _NO = frozenset(
     ["no", "without", "neither", "nor", "lacks", "lack", "lacking", "devoid", "absence", "never", "zero", "none"]
 )
@@ -112,13 +114,25 @@ def read(text: str) -> Text:
         if tokens[position] in starts:
             end, name = names.longest(tokens, position)
             if name is not None:
-                if name.classes:
+                if name.classes and not _is_verb(tokens, mentions, position, end):
                     denied = position in away or end - 1 in away or (end in glued and tokens[end] in _MADE_LIKE)
                     mentions.append(Mention(position, end, name.classes, name.plural, name.weak, denied))
                 position = end
                 continue
         position += 1
     return Text(tokens, glued, _without_said_gone(tokens, mentions))
+
+
+def _is_verb(tokens: Sequence[str], mentions: Sequence[Mention], position: int, end: int) -> bool:
+    """Whether a class's name is a verb here: "planes park near", "a road bridges the river"."""
+    if end - position > 1 or tokens[position] not in _VERBS_TOO:
+        return False
+    if position and tokens[position - 1] in {"to", "can", "could", "may", "they"}:
+        return tokens[position] in {"park", "dock", "house", "bridge", "farm"}
+    if not mentions or mentions[-1].end != position:
+        return False
+    following = tokens[end] if end < len(tokens) else "."
+    return mentions[-1].plural != tokens[position].endswith("s") and following in PREPOSITIONS | DETERMINERS
 
 
 def _away(tokens: Sequence[str], glued: frozenset[int]) -> set[int]:
@@ -144,7 +158,8 @@ def _compares(tokens: Sequence[str], glued: frozenset[int], position: int) -> bo
         return True
     before = tokens[position - 1] if position else ""
     following = tokens[position + 1] if position + 1 < len(tokens) else ""
-    return position not in glued and (before in _LOOKS or following in {"a", "an", "the"})
+    example = (before.endswith("s") and before not in _LOOKS) or before == ","
+    return position not in glued and (not example or following in {"a", "an", "the"})
 
 
 _THROUGH = words("a an any the of other single visible sign signs trace traces evidence or nor and either large")

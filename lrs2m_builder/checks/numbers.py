@@ -76,8 +76,8 @@ _BEFORE: dict[tuple[str, ...], Kind] = {
 _UNITS = words(
     "m meter meters metre metres km kilometer kilometers kilometre cm ft foot feet mile miles inch inches hectare "
     "hectares acre acres lane lanes story stories storey storeys storied floor floors level degree degrees percent % "
-    "way side sided engine engined row rows tier hole yard year day hour minute o'clock th st nd rd pixel pixels "
-    "square thirds third quarters quarter half halves"
+    "way sided engine engined tier hole yard year day hour minute o'clock th st nd rd pixel pixels "
+    "thirds third quarters quarter half halves"
 )
 _OTHERS = frozenset(
     ["other", "others", "another", "remaining", "rest", "remainder", "more", "additional", "further", "second"]

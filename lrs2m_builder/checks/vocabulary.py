@@ -117,7 +117,7 @@ def _forms(name: str) -> tuple[tuple[tuple[str, ...], bool], ...]:
     words = name.replace("-", " ").replace(",", "").split()
     plural = [*words[:-1], plural_of(words[-1])]
     spelt = {tuple(words): plural == words, tuple(plural): True}
-    if len(words) == 2:
+    if 1 < len(words) < 5:
         spelt |= {("".join(form),): is_plural for form, is_plural in spelt.items()}
     return tuple(spelt.items())
 
@@ -190,7 +190,13 @@ class Label:
     def named_by(self) -> frozenset[str]:
         """The known classes whose mention names this one: itself, its kinds, and what it may loosely be called."""
         known = vocabulary()
-        return frozenset().union(*(known.special[name] | known.loose[name] for name in self.classes))
+        return _union(known.special[name] | known.loose[name] for name in self.classes)
+
+    @property
+    def counted_by(self) -> frozenset[str]:
+        """Those whose number is this one's: piers may name a harbor, but two of them are not two harbors."""
+        known = vocabulary()
+        return _union(known.special[name] | (known.loose[name] & known.general[name]) for name in self.classes)
 
 
 def _known(words: Sequence[str]) -> frozenset[str]:
