@@ -27,11 +27,12 @@ PREPOSITIONS = words(
     "past off throughout opposite upon about as during"
 )
 VERBS = words(
-    "is are was were be been being has have had can could may might will would should do does did lies lie stands stand "
-    "sits sit occupies occupy runs run crosses cross stretches stretch extends extend fills fill covers cover surround "
-    "surrounds shows show features feature contains contain includes include appear appears remain remains line lines "
-    "connects connect dominates dominate forms form lead leads make makes seems seem dot dots border borders "
-    "flank flanks float floats rest rests moored docked parked located situated visible seen scattered arranged"
+    "is are was were be been being has have had can could may might will would should do does did lies lie stands "
+    "stand sits sit occupies occupy runs run crosses cross stretches stretch extends extend fills fill covers cover "
+    "surround surrounds shows show features feature contains contain includes include appear appears remain remains "
+    "line lines connects connect dominates dominate forms form lead leads make makes seems seem dot dots border "
+    "borders flank flanks float floats rest rests moored docked parked located situated visible seen scattered "
+    "arranged"
 )
 CONJUNCTIONS = words("and or but nor while which that who where whose when there although though yet so if")
 DETERMINERS = words("a an the this that these those its their his her our some any each every another all both")
@@ -58,8 +59,8 @@ _LIKE = frozenset(
 _AS_OF = {("similar", "to"), ("reminiscent", "of"), ("as", "if"), ("shape", "of"), ("form", "of"), ("size", "of")}
 _AS_OF |= {("sense", "of"), ("akin", "to"), ("compared", "to"), ("comparable", "to"), ("shapes", "of")}
 _LOOKS = words(
-    "look looks looking looked shaped seem seems appear appears appearing appeared spread just much more arranged laid "
-    "curved curving winding winds snakes running fan something almost"
+    "look looks looking looked shaped seem seems appear appears appearing appeared spread just much more arranged "
+    "laid curved curving winding winds snakes running fan something almost"
 )
 _MADE_LIKE = frozenset(["shaped", "like", "style", "styled", "colored", "coloured", "sized", "free", "themed", "esque"])
 _TRIGGERS = _NO | _NOT | _ABSENT | _LIKE | {"than", "of", "to", "if", "as"}
@@ -100,7 +101,8 @@ class Text:
 def _tokens(text: str) -> tuple[tuple[str, ...], frozenset[int]]:
     found = _TOKEN.findall(text.lower().replace("’", "'"))
     glued = frozenset(i for i, token in enumerate(found) if token[0] == "-")
-    return tuple(token.strip("-").removesuffix("'s") for token in found), glued
+    plain = (token.lstrip("-").removesuffix("'s") if "'" in token or token[0] == "-" else token for token in found)
+    return tuple(plain), glued
 
 
 @lru_cache(maxsize=4096)
@@ -138,6 +140,8 @@ def _is_verb(tokens: Sequence[str], mentions: Sequence[Mention], position: int, 
 def _away(tokens: Sequence[str], glued: frozenset[int]) -> set[int]:
     """Positions of the words under a denial ("no ships or docks") or in a comparison ("shaped like a ship")."""
     away: set[int] = set()
+    if _TRIGGERS.isdisjoint(tokens):
+        return away
     for i, token in enumerate(tokens):
         if token not in _TRIGGERS:
             continue
@@ -219,6 +223,8 @@ def _after_not(tokens: Sequence[str], start: int) -> set[int]:
 
 def _without_said_gone(tokens: Sequence[str], mentions: list[Mention]) -> tuple[Mention, ...]:
     """Marks the subjects of "cannot be seen", "are not visible" and "are absent"."""
+    if (_NOT | _ABSENT).isdisjoint(tokens):
+        return tuple(mentions)
     for i, token in enumerate(tokens):
         gone = token in _ABSENT and i > 0 and tokens[i - 1] in VERBS | {"entirely", "completely", "notably"}
         if token in _NOT:

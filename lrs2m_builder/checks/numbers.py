@@ -76,8 +76,8 @@ _BEFORE: dict[tuple[str, ...], Kind] = {
 _UNITS = words(
     "m meter meters metre metres km kilometer kilometers kilometre cm ft foot feet mile miles inch inches hectare "
     "hectares acre acres lane lanes story stories storey storeys storied floor floors level degree degrees percent % "
-    "way sided engine engined tier hole yard year day hour minute o'clock th st nd rd pixel pixels "
-    "thirds third quarters quarter half halves"
+    "way sided engine engined tier hole yard year day hour minute o'clock th st nd rd pixel pixels thirds third "
+    "quarters quarter half halves"
 )
 _OTHERS = frozenset(
     ["other", "others", "another", "remaining", "rest", "remainder", "more", "additional", "further", "second"]
@@ -154,7 +154,6 @@ def _number(tokens: Sequence[str], start: int) -> tuple[int, int, Kind] | None:
     return None
 
 
-@lru_cache(maxsize=4096)
 def quantities(text: Text) -> tuple[Quantity, ...]:
     """All numbers of a text, in order."""
     tokens, found, position = text.tokens, list[Quantity](), 0
@@ -257,7 +256,8 @@ def _is_each(tokens: Sequence[str], start: int, stop: int) -> bool:
     return not _EACH.isdisjoint(before) or not _EACH.isdisjoint(after) or not _ROOM.isdisjoint(before)
 
 
-def counted(text: Text) -> list[tuple[Quantity, Mention | None]]:
+@lru_cache(maxsize=4096)
+def counted(text: Text) -> tuple[tuple[Quantity, Mention | None], ...]:
     """Every number with what it counts; one whose noun is left out counts what the sentence spoke of before.
 
     Such a number is of a part ("three on the right"), unless the text says that it is all ("thirteen in all").
@@ -274,7 +274,7 @@ def counted(text: Text) -> list[tuple[Quantity, Mention | None]]:
             else:
                 noun = _left_out(pairs, said, begin)
         pairs.append((quantity, noun))
-    return pairs
+    return tuple(pairs)
 
 
 def _total_of(tokens: Sequence[str], said: Sequence[Mention], quantity: Quantity) -> Mention | None:

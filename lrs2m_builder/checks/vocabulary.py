@@ -210,7 +210,7 @@ def _known(words: Sequence[str]) -> frozenset[str]:
 
 @lru_cache(maxsize=4096)
 def resolve(label: str) -> Label:
-    """What a label's class is: "Small_Car", "StorageTanks" and "Moors, heathland" are read as captions would say them."""
+    """What a label's class is: "Small_Car", "StorageTanks" and "Moors, heathland" are read as captions say them."""
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", label).replace("_", " ").replace("-", " ").lower().strip()
     words = re.findall(r"[^\W_]+", spaced)
     if not words:
