@@ -92,12 +92,21 @@ def _summary_count(answer: Answer) -> str | None:
     for number, noun in counted(text):
         if number.each or (number.noun is None and not number.head):
             continue
+        if "both" in text.tokens[number.start : number.end] and not _counts(source, noun):
+            continue  # "trees on both banks"
         if noun is not None and not noun.denied:
             if not _is_given(number, noun, source):
                 return _wrong(text, number, noun.end)
         elif number.head and (said := _said_of(source, number.head)) and number.low not in said:
             return _wrong(text, number, number.end + 1)
     return None
+
+
+def _counts(source: Text, noun: Mention | None) -> bool:
+    """Whether the source gives any number for the class of a mention."""
+    return noun is not None and any(
+        n is not None and not n.classes.isdisjoint(noun.classes) for _, n in counted(source)
+    )
 
 
 def _said_of(source: Text, head: str) -> set[int]:
