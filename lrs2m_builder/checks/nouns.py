@@ -44,9 +44,23 @@ _NO = frozenset(
     ["no", "without", "neither", "nor", "lacks", "lack", "lacking", "devoid", "absence", "never", "zero", "none"]
 )
 _NOT = frozenset(
-    ["not", "cannot", "can't", "isn't", "aren't", "doesn't", "don't", "wasn't", "weren't", "nothing", "hardly"]
+    [
+        "not",
+        "cannot",
+        "can't",
+        "isn't",
+        "aren't",
+        "doesn't",
+        "don't",
+        "wasn't",
+        "weren't",
+        "nothing",
+        "hardly",
+        "nowhere",
+    ]
 )
 _NO_DENIAL = {("no", "more"), ("no", "fewer"), ("no", "less"), ("no", "longer"), ("no", "doubt"), ("not", "only")}
+_NO_DENIAL |= {("no", "shortage"), ("no", "lack"), ("no", "two"), ("nothing", "but"), ("nothing", "other")}
 _NO_DENIAL |= {("not", "far"), ("not", "just"), ("not", "all"), ("not", "every"), ("not", "fully"), ("not", "much")}
 _NO_DENIAL |= {("not", "entirely"), ("not", "quite"), ("no", "less"), ("not", "completely"), ("not", "very")}
 _GONE = words("visible present seen found observed there discernible apparent evident shown noticeable identifiable")
@@ -118,11 +132,25 @@ def read(text: str) -> Text:
             if name is not None:
                 if name.classes and not _is_verb(tokens, mentions, position, end):
                     denied = position in away or end - 1 in away or (end in glued and tokens[end] in _MADE_LIKE)
+                    shared = _shares_head(tokens, position, end, denied)
+                    if shared and not (mentions and mentions[-1].end > shared.start):
+                        mentions.append(shared)
                     mentions.append(Mention(position, end, name.classes, name.plural, name.weak, denied))
                 position = end
                 continue
         position += 1
     return Text(tokens, glued, _without_said_gone(tokens, mentions))
+
+
+def _shares_head(tokens: Sequence[str], start: int, end: int, denied: bool) -> Mention | None:
+    """The class before "and" whose noun stands only once: "basketball and tennis courts", "two tennis and two ..."."""
+    before = next((i for i in range(start - 1, max(start - 3, 0), -1) if tokens[i] in {"and", "or"}), 0)
+    if end - start < 2 or not before:
+        return None
+    found, name = vocabulary().names.longest((tokens[before - 1], tokens[end - 1]), 0)
+    if found < 2 or not name.classes:
+        return None
+    return Mention(before - 1, before, name.classes, name.plural, name.weak, denied)
 
 
 def _is_verb(tokens: Sequence[str], mentions: Sequence[Mention], position: int, end: int) -> bool:
@@ -180,6 +208,8 @@ def _phrase(tokens: Sequence[str], start: int, *, lists: bool) -> set[int]:
         elif token == "and":
             if not lists or tokens[end + 1 : end + 2] == () or tokens[end + 1] in DETERMINERS | {"there"}:
                 break
+        elif token in {"a", "an", "the"} and end > start and tokens[end - 1] not in {"of", "or", "nor", "and", ","}:
+            break  # after a verb: "a lake without boats reflects a bridge"
         elif token in STOPS and token not in _THROUGH and not (token in VERBS and tokens[end - 1] in DETERMINERS):
             break
         end += 1

@@ -29,7 +29,8 @@ _COUNTS = {
     "single": 1, "a single": 1, "one single": 1, "lone": 1, "solitary": 1, "sole": 1, "only one": 1, "pair": 2,
     "a pair": 2, "one pair": 2, "couple": 2, "a couple": 2, "both": 2, "twin": 2, "trio": 3, "a trio": 3, "quartet": 4,
     "a quartet": 4, "half dozen": 6, "half a dozen": 6, "a half dozen": 6, "dozen": 12, "a dozen": 12, "one dozen": 12,
-    "two dozen": 24, "three dozen": 36, "four dozen": 48, "a hundred": 100, "a thousand": 1000, "a score": 20,
+    "two dozen": 24, "three dozen": 36, "four dozen": 48, "a hundred": 100,
+    "hundred": 100, "a thousand": 1000, "a score": 20,
 }  # fmt: skip
 # At least so many; "some" and "various" say nothing that a count could contradict.
 _AT_LEAST = {
