@@ -77,6 +77,7 @@ _LOOKS = words(
     "laid curved curving winding winds snakes running fan something almost"
 )
 _MADE_LIKE = frozenset(["shaped", "like", "style", "styled", "colored", "coloured", "sized", "free", "themed", "esque"])
+_MASSES = frozenset(["sea", "river", "island", "forest", "lake", "desert", "wave", "water"])
 _TRIGGERS = _NO | _NOT | _ABSENT | _LIKE | {"than", "of", "to", "if", "as"}
 
 
@@ -131,7 +132,7 @@ def read(text: str) -> Text:
             end, name = names.longest(tokens, position)
             if name is not None:
                 if name.classes and not _is_verb(tokens, mentions, position, end):
-                    denied = position in away or end - 1 in away or (end in glued and tokens[end] in _MADE_LIKE)
+                    denied = position in away or end - 1 in away or _is_figure(tokens, glued, end, name.classes)
                     shared = _shares_head(tokens, position, end, denied)
                     if shared and not (mentions and mentions[-1].end > shared.start):
                         mentions.append(shared)
@@ -140,6 +141,14 @@ def read(text: str) -> Text:
                 continue
         position += 1
     return Text(tokens, glued, _without_said_gone(tokens, mentions))
+
+
+def _is_figure(tokens: Sequence[str], glued: frozenset[int], end: int, classes: frozenset[str]) -> bool:
+    """Whether a class stands for its shape or mass alone: "ship-shaped", "a sea of red", "islands of trees"."""
+    if end in glued and tokens[end] in _MADE_LIKE:
+        return True
+    masses = tokens[end : end + 1] == ("of",) and not _MASSES.isdisjoint(classes)
+    return masses and tokens[end + 1 : end + 2] != () and tokens[end + 1] not in DETERMINERS
 
 
 def _shares_head(tokens: Sequence[str], start: int, end: int, denied: bool) -> Mention | None:
@@ -179,8 +188,14 @@ def _away(tokens: Sequence[str], glued: frozenset[int]) -> set[int]:
             away |= _phrase(tokens, i + 1 + (after[1] == "of"), lists=True)
         elif token in _NOT and after not in _NO_DENIAL:
             away |= _after_not(tokens, i + 1)
+        elif token == "as" and i > 1 and tokens[i - 2] == "as":  # "as flat as a runway"
+            away |= _phrase(tokens, i + 1, lists=False)
         elif pair in _INSTEAD or pair in _AS_OF or (token in _LIKE and _compares(tokens, glued, i)):
             away |= _phrase(tokens, i + 1, lists=pair in _INSTEAD)
+            if token == "like" and pair[0] != "shaped":  # "like ships in a harbor"
+                last = max(away & set(range(i + 1, len(tokens))), default=i)
+                if tokens[last + 1 : last + 3] in {("in", "a"), ("on", "a"), ("at", "a")}:
+                    away |= _phrase(tokens, last + 2, lists=False)
     return away
 
 

@@ -38,7 +38,8 @@ def supported(given: Classes, *, special: bool) -> Classes:
         found = found.union(*(known.special[name] | known.kinds_of_part[name] for name in given))
     scenes = [name for name, signs in known.signs.items() if not signs.isdisjoint(named)]
     found = found.union(*(known.general[name] for name in scenes))
-    found = found.union(name for name, loose in known.loose.items() if not loose.isdisjoint(given))
+    stand_ins = given if special else given & known.scenery
+    found = found.union(name for name, loose in known.loose.items() if not loose.isdisjoint(stand_ins))
     if given - known.natural - known.scenery:
         found |= known.generic
     return found | known.scenery
