@@ -99,7 +99,7 @@ def test_model_the_hub_does_not_give_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flag", "value", "expected"),
     [
-        ("check", "word_rang=off", "known: all, clip_budget"),
+        ("check", "word_rang=off", "known: all, anchor_count"),
         ("check", "word_range=of", "error, warn, off"),
         ("sampling", "temperature", "KEY=VALUE"),
         ("engine-option", "=3", "KEY=VALUE"),
