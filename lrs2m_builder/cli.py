@@ -166,7 +166,7 @@ def sources_command(
         print(json.dumps(result.as_dict(), ensure_ascii=False))
         return
     print("\n".join(describe(manifest)))
-    print(f"  read       {result.annotations}, images as {result.layout}")
+    print(f"  read       {result.annotations}, images {f'as {result.layout}' if result.layout else 'in it'}")
     print(f"  images     {result.images} listed, {result.images_found} found")
     print(f"  captions   {result.captions}, {result.captions - result.distinct_captions} repeated within their image")
     print(f"  samples    {result.samples} ({manifest.rows} rows); splits {_pairs(result.splits)}")
@@ -244,7 +244,8 @@ def _report_text(report: Report) -> str:
 
 def _plan_text(plan: dict[str, Any]) -> str:
     lines = [
-        f"{plan['subset']}: {plan['samples']} samples of {plan['images']} images ({plan['image_layout']}), "
+        f"{plan['subset']}: {plan['samples']} samples of {plan['images']} images"
+        f" ({plan['image_layout'] or 'in the annotation files'}), "
         f"{plan['shards']} shards, {plan['samples_left']} samples left to do",
     ]
     if plan["unusable"]:

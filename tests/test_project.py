@@ -35,7 +35,7 @@ HEAVY = {
     "transformers": {"engines/chat.py", "sample/random_model.py"},
     "torch": {"sample/random_model.py"},
     "huggingface_hub": {"engines/model_files.py"},
-    "datasets": {"demo.py", "sources/hf_dataset.py"},
+    "datasets": {"demo.py", "sources/hub.py"},
     "psutil": {"engines/reaper.py"},
     "httpx": {"engines/openai.py"},
     "tenacity": {"engines/openai.py"},
