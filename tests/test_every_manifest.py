@@ -69,7 +69,6 @@ def bigearthnet(folder: Path) -> None:
     write_rs5m_tars(folder, NUM_USABLE)
     tar = folder / "rs3-train-0001.tar"  # its last image ends too early
     tar.write_bytes(tar.read_bytes()[: tar.read_bytes().rindex(b"\xff\xd8\xff") + 60])
-    write_rs5m_tars(folder / "val", 1, num_tars=1)
 
 
 def vector_labels(folder: Path) -> None:
