@@ -135,7 +135,7 @@ def test_an_archive_that_ends_before_a_name_says_so_once(tmp_path: Path) -> None
     assert cut.image_name == "000000001" and cut.problem is not None and cut.problem[0] == "image_missing"
 
 
-@pytest.mark.parametrize("damage", ["compressed", "no tar", "empty", "header"])
+@pytest.mark.parametrize("damage", ["compressed", "no tar", "empty", "header", "not yet filled"])
 def test_a_file_that_is_no_tar_is_one_line(tmp_path: Path, damage: str) -> None:
     path = write_tar(tmp_path / "a.tar", rs5m_members(0, "ben_0.jpg", BEN))
     if damage == "compressed":
@@ -145,9 +145,13 @@ def test_a_file_that_is_no_tar_is_one_line(tmp_path: Path, damage: str) -> None:
         content = bytearray(path.read_bytes())
         content[content.index(b"000000000.img_name") + 100] ^= 0xFF
         path.write_bytes(content)
+    elif damage == "not yet filled":
+        path.write_bytes(path.read_bytes()[:2000] + bytes(2_000_000))
     else:
         path.write_bytes(b"" if damage == "empty" else b"x" * 5000)
-    with pytest.raises(UserError, match=r"a\.tar: (not a readable tar|from byte \d+ on it is no tar)"):
+    with pytest.raises(
+        UserError, match=r"a\.tar: (not a readable tar|its last \d+ bytes, from byte \d+ on, are no tar)"
+    ):
         list(read_groups(path))
 
 

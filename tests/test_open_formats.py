@@ -84,6 +84,15 @@ def test_a_subfolder_can_be_a_class_that_the_texts_must_name(tmp_path: Path) -> 
     assert (sample.label, sample.anchors) == ("", ())
 
 
+def test_linked_folders_are_walked_once(tmp_path: Path) -> None:
+    write(tmp_path / "elsewhere" / "1.png", picture(1))
+    write(tmp_path / "images" / "port" / "2.png", picture(2))
+    (tmp_path / "images" / "farm").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "images" / "port" / "back").symlink_to(tmp_path / "images")
+    names = [sample.image_name for sample in samples_of(manifest_of("image_folder", "images"), tmp_path)]
+    assert names == ["farm/1.png", "port/2.png"]
+
+
 @pytest.mark.parametrize("content", ["{", "[]", '{"captions": [3]}', '{"captions": 3}', '{"caption": "a", "label": 1}'])
 def test_a_broken_file_beside_an_image_is_one_line_with_its_path(tmp_path: Path, content: str) -> None:
     write(tmp_path / "images" / "1.png", picture(1))

@@ -51,7 +51,8 @@ def read(
         schema, batches = _open(path)
         if missing := sorted(set(columns) - set(schema.names)):
             raise UserError(f"{path}: no column {missing[0]!r}; it has {', '.join(schema.names)}")
-        by_name = pa.types.is_string(schema.field(image_column).type)
+        kind = schema.field(image_column).type
+        by_name = pa.types.is_string(kind) or pa.types.is_large_string(kind)
         texts = [name for name in dict.fromkeys(columns) if name != image_column or by_name]
         classes = _class_names(schema, label_column)
         number = 0

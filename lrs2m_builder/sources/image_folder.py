@@ -36,9 +36,10 @@ def read(path: Path, subfolders: Literal["label", "anchor", "ignore"] = "label")
         raise UserError(f"{path}: subfolders is label, anchor or ignore, not {subfolders!r}")
     if not path.is_dir():
         raise UserError(f"{path}: not a folder of images")
-    for folder, folders, files in os.walk(path):
-        folders[:] = sorted(name for name in folders if not name.startswith("."))
+    seen = {path.resolve()}
+    for folder, folders, files in os.walk(path, followlinks=True):
         where = Path(folder)
+        folders[:] = [name for name in sorted(folders) if not name.startswith(".") and _is_new(where / name, seen)]
         label = "" if where == path or subfolders == "ignore" else clean_class(where.name)
         anchors = (Anchor(label),) if label and subfolders == "anchor" else ()
         have = set(files)
@@ -54,6 +55,14 @@ def read(path: Path, subfolders: Literal["label", "anchor", "ignore"] = "label")
                     anchors=anchors,
                     image=image,
                 )
+
+
+def _is_new(folder: Path, seen: set[Path]) -> bool:
+    """Whether a folder was not walked yet: a link may lead back to one that was."""
+    real = folder.resolve()
+    is_new = real not in seen
+    seen.add(real)
+    return is_new
 
 
 def _texts(image: Path, have: set[str]) -> dict[str, Any]:

@@ -11,10 +11,13 @@ from __future__ import annotations
 import tarfile
 from collections.abc import Iterator
 from itertools import groupby
-from pathlib import Path, PurePosixPath
+from operator import itemgetter
+from pathlib import Path
 
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.schema import TarMember
+
+MAX_PADDING = 2**20  # zeros at the end; programs that write tars fill up to 10 KiB
 
 
 def read_groups(path: Path) -> Iterator[tuple[str, dict[str, TarMember]]]:
@@ -26,28 +29,33 @@ def read_groups(path: Path) -> Iterator[tuple[str, dict[str, TarMember]]]:
     Raises:
         UserError: it is not an uncompressed tar, or not one any more from some byte on.
     """
-    for key, members in groupby(_members(path), key=lambda member: _split(member.name)[0]):
-        yield key, {_split(member.name)[1]: member for member in members}
+    for key, members in groupby(_members(path), key=itemgetter(0)):
+        yield key, {extension: member for _, extension, member in members}
 
 
 def _split(name: str) -> tuple[str, str]:
-    path = PurePosixPath(name)
-    stem, _, extension = path.name.partition(".")
-    return str(path.with_name(stem)), extension
+    """Key and extension; no pathlib, which keeps every part of every path it takes apart."""
+    folder, slash, base = name.rpartition("/")
+    stem, _, extension = base.partition(".")
+    return folder + slash + stem, extension
 
 
-def _members(path: Path) -> Iterator[TarMember]:
+def _members(path: Path) -> Iterator[tuple[str, str, TarMember]]:
+    """Key, extension and place of each file in the archive that has an extension."""
     try:
         with tarfile.open(path, "r:") as tar:
             while (info := _next(tar)) is not None:
                 tar.members.clear()  # type: ignore[attr-defined]  # kept for access by name, a kilobyte each
-                if info.isreg() and _split(info.name)[1]:
-                    yield TarMember(path, info.name, info.offset_data, info.size)
+                key, extension = _split(info.name)
+                if info.isreg() and extension:
+                    yield key, extension, TarMember(path, info.name, info.offset_data, info.size)
             end = tar.offset
-        with path.open("rb") as file:  # tarfile takes a damaged header for the end
+        # tarfile takes a damaged header for the end, and so what a download that broke off has not yet filled.
+        rest = path.stat().st_size - end
+        with path.open("rb") as file:
             file.seek(end)
-            if any(file.read(tarfile.BLOCKSIZE)):
-                raise UserError(f"{path}: from byte {end} on it is no tar; get the file again")
+            if any(file.read(tarfile.BLOCKSIZE)) or rest > MAX_PADDING:
+                raise UserError(f"{path}: its last {rest} bytes, from byte {end} on, are no tar; get the file again")
     except (tarfile.TarError, OSError) as error:
         raise UserError(f"{path}: not a readable tar without compression: {error}") from error
 
