@@ -126,18 +126,20 @@ def choose_layout(manifest: Manifest, data_dir: Path, rows: Iterable[SourceRow])
     """The layout in which most images are found.
 
     Archives of one data set come in several layouts, and a folder may hold parts of two of them; so each layout of
-    the manifest is tried on the first rows, and the one that finds most is used for all. What the source itself holds
-    counts as found.
+    the manifest is tried on the first rows, and the one that finds most is used for all. None is needed where
+    the source holds the images itself.
 
     Raises:
         UserError: not one image was found in any layout.
     """
-    finders = [ImageFinder(layout, data_dir, manifest.numbering) for layout in manifest.files.images or ("",)]
+    finders = [ImageFinder(layout, data_dir, manifest.numbering) for layout in manifest.files.images]
     rows, num_rows = iter(rows), 0
     while tried := list(islice(rows, NUM_TRIED)):
         num_rows += len(tried)
-        counts = [sum((row.image or finder.find(row.image_name)) is not None for row in tried) for finder in finders]
-        if best := max(counts):
+        if any(row.image is not None for row in tried):
+            return ImageFinder("", data_dir, None)
+        counts = [sum(finder.find(row.image_name) is not None for row in tried) for finder in finders]
+        if best := max(counts, default=0):
             return finders[counts.index(best)]
     looked = " or ".join(str(data_dir / layout) for layout in manifest.files.images) or "the annotation files alone"
     raise UserError(f"none of the {num_rows} images of {manifest.name} was found (looked for {looked})")
