@@ -16,7 +16,6 @@ MAX_PIXELS = 256_000_000  # 16,000 x 16,000; more is a bomb or a mosaic that sho
 LARGE_PIXELS = 16_000_000  # from here on one image at a time is decoded, to bound memory
 STRETCH_PERCENT = (2.0, 98.0)  # what counts as black and white in an image of more than 8 bits
 
-Bands = tuple[int, int, int]
 TargetSize = Callable[[int, int], tuple[int, int]]
 
 _TURNS = {

@@ -48,6 +48,7 @@ def dry_run(prepared: Prepared) -> dict[str, Any]:
             }
             for step, (name, revision) in zip(prepared.plan.recipe.recipe.steps, prepared.plan.models, strict=True)
         ],
+        "lint": list(prepared.lint),
         "max_attempts": options.max_attempts,
         "engine": options.engine,
         "out": str(options.out_dir),
@@ -72,7 +73,7 @@ def show_prompts(prepared: Prepared, module: EngineModule, count: int) -> list[d
         image = None
         try:
             if move.role == "mllm" and sample.image_path is not None:
-                image = load_rgb(sample.image_path, preview.image_size, prepared.plan.manifest.bands)
+                image = load_rgb(sample.image_path, preview.image_size, prepared.plan.manifest.part)
         except SampleError as error:
             shown.append({"sample_id": sample.sample_id, "problem": str(error)})
             continue

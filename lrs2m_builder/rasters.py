@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import logging
 import warnings
+from contextlib import ExitStack
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image
 
 from lrs2m_builder.errors import SampleError
 from lrs2m_builder.image_files import open_image
-from lrs2m_builder.pixels import Bands, TargetSize, bounded, resized, stretch, upright, upright_size
+from lrs2m_builder.image_part import Bands, Part
+from lrs2m_builder.pixels import TargetSize, bounded, resized, stretch, upright, upright_size
 from lrs2m_builder.schema import ImageRef
 
 _RASTER_DRIVERS = {
@@ -27,8 +30,8 @@ _RASTER_DRIVERS = {
 logging.getLogger("rasterio").setLevel(logging.CRITICAL)
 
 
-def read_raster(ref: ImageRef, target_size: TargetSize | None, bands: Bands | None, orientation: int) -> Image.Image:
-    """Read a GeoTIFF of any depth and number of bands, a large one at about twice the wanted size.
+def read_raster(ref: ImageRef, target_size: TargetSize | None, part: Part, orientation: int) -> Image.Image:
+    """Read a GeoTIFF of any depth and number of bands, or a folder of them; a large one at about twice the wanted size.
 
     Raises:
         SampleError: it is not one, is damaged, or has other pixels than numbers.
@@ -39,22 +42,29 @@ def read_raster(ref: ImageRef, target_size: TargetSize | None, bands: Bands | No
     warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
     warnings.filterwarnings("ignore", category=NodataShadowWarning)
     try:
-        # GDAL reads parts of a file; what lies inside another is given whole.
-        file = ref if isinstance(ref, Path) else open_image(ref)
-        with rasterio.open(file, driver=_raster_driver(ref)) as raster:
-            width, height = raster.width, raster.height
-            if np.dtype(raster.dtypes[0]).kind not in "uif":
-                raise SampleError("image_unsupported", f"{ref}: pixels of type {raster.dtypes[0]}")
-            chosen = _choose_bands(ref, raster.count, bands)
+        with ExitStack() as stack:
+            refs = part.band_files(ref) if isinstance(ref, Path) and ref.is_dir() else [ref]
+            rasters = [stack.enter_context(rasterio.open(_file(each), driver=_raster_driver(each))) for each in refs]
+            width, height = max((raster.width, raster.height) for raster in rasters)  # 60 m bands beside 10 m ones
+            if np.dtype(rasters[0].dtypes[0]).kind not in "uif":
+                raise SampleError("image_unsupported", f"{ref}: pixels of type {rasters[0].dtypes[0]}")
+            chosen = _choose_bands(ref, rasters[0].count, part.band_numbers) if len(rasters) == 1 else [1]
             with bounded(ref, width, height):
-                size = upright_size((width, height), orientation)
-                size = target_size(*size) if target_size else size
-                columns, rows = upright_size(size, orientation)
-                shape = (min(height, 2 * rows), min(width, 2 * columns))
-                pixels = raster.read(chosen, out_shape=(len(chosen), *shape), masked=True)
+                whole = upright_size((width, height), orientation)
+                meant = part.size(*whole)
+                size = target_size(*meant) if target_size else meant
+                columns, rows = upright_size(size, orientation) if meant == whole else (width, height)
+                shape = (len(chosen), min(height, 2 * rows), min(width, 2 * columns))
+                read = [raster.read(chosen, out_shape=shape, masked=True) for raster in rasters]
     except (RasterioError, OSError, ValueError) as error:
         raise SampleError("image_unreadable", f"{ref}: {error}") from error
-    return resized(upright(Image.fromarray(_to_8bit(pixels)).convert("RGB"), orientation), size)
+    image = Image.fromarray(_to_8bit(np.ma.concatenate(read))).convert("RGB")  # type: ignore[no-untyped-call]
+    return resized(part.cut(upright(image, orientation)), size)
+
+
+def _file(ref: ImageRef) -> Path | BinaryIO:
+    """GDAL reads parts of a file; what lies inside another is given whole."""
+    return ref if isinstance(ref, Path) else open_image(ref)
 
 
 def _raster_driver(ref: ImageRef) -> str:

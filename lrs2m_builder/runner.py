@@ -63,6 +63,7 @@ class Runner:
         self._plan, self._steps, self._engine, self._meter, self._display = plan, steps, engine, meter, display
         self._is_last = steps.stop == len(plan.recipe.recipe.steps)
         self._max_in_flight = engine.max_in_flight if engine else 1
+        meter.max_in_flight = max(meter.max_in_flight, self._max_in_flight)
         self._window = asyncio.Semaphore(self._max_in_flight)
         # Enough samples alive to keep the window full while the pool decodes the next images.
         self._alive = asyncio.Semaphore(self._max_in_flight + 4 * IMAGE_WORKERS)
@@ -201,8 +202,8 @@ class Runner:
         future = self._images.get(path)
         if future is None:
             loop = asyncio.get_running_loop()
-            size, bands = self._engine.image_size, self._plan.manifest.bands
-            future = loop.run_in_executor(self._pool, load_rgb, path, size, bands)
+            size, part = self._engine.image_size, self._plan.manifest.part
+            future = loop.run_in_executor(self._pool, load_rgb, path, size, part)
             future.add_done_callback(lambda done: done.cancelled() or done.exception())
             self._images[path] = future
             while len(self._images) > 4 * IMAGE_WORKERS:
@@ -224,7 +225,7 @@ class Runner:
                 work.paths,
                 work.order,
                 work.outcomes,
-                self._plan.manifest.bands,
+                self._plan.manifest.part,
                 verify_images=all(step.role == "llm" for step in self._plan.recipe.recipe.steps),
             )
             work.journal.remove()

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from lrs2m_builder.errors import SampleError
 from lrs2m_builder.image_files import read_image
+from lrs2m_builder.image_part import Part
 from lrs2m_builder.images import load_rgb
 from lrs2m_builder.manifest import Manifest, load_manifest
 from lrs2m_builder.runner import IMAGE_WORKERS
@@ -136,14 +137,20 @@ def _read_images(
     def read(item: tuple[str, ImageRef]) -> tuple[str, str | SampleError]:
         name, path = item
         try:
-            load_rgb(path, lambda width, height: (32, 32), manifest.bands)
-            return name, hashlib.sha256(read_image(path)).hexdigest()
+            load_rgb(path, lambda width, height: (32, 32), manifest.part)
+            return name, _sha256(path, manifest.part)
         except SampleError as error:
             return name, error
 
     with ThreadPoolExecutor(IMAGE_WORKERS) as pool:
         results = pool.map(read, paths.items())
         yield from tqdm(results, total=len(paths), desc="images", unit="image", disable=not show_progress)
+
+
+def _sha256(ref: ImageRef, part: Part) -> str:
+    """The hash of an image's bytes; of a folder with a file a band, of those that are its picture."""
+    refs = part.band_files(ref) if isinstance(ref, Path) and ref.is_dir() else [ref]
+    return hashlib.sha256(b"".join(map(read_image, refs))).hexdigest()
 
 
 def describe(manifest: Manifest) -> list[str]:

@@ -74,7 +74,9 @@ def bigearthnet(folder: Path) -> None:
 def vector_labels(folder: Path) -> None:
     (folder / "labels").mkdir()
     for number in range(NUM_USABLE + 1):
-        feature = {"type": "Feature", "properties": {"building": "yes"}, "geometry": None}
+        ring = [[0, 0], [0, 9], [9, 9], [0, 0]]
+        outline = {"type": "Polygon", "coordinates": [ring]}
+        feature = {"type": "Feature", "properties": {"building": "yes"}, "geometry": outline}
         collection = {"type": "FeatureCollection", "features": [feature] * 3}
         (folder / "labels" / f"tile_{number}.geojson").write_text(json.dumps(collection))
         if number < NUM_USABLE:

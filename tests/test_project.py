@@ -23,13 +23,18 @@ PACKAGE = ROOT / "lrs2m_builder"
 # Higher layers may import lower ones and their own, never the other way.
 LAYERS = [
     {"cli"},
-    {"demo", "preview", "survey", "build"},
+    {"commands"},
+    {"printing", "stats_text", "histogram"},
+    {"stats"},
+    {"demo", "preview", "survey", "calibrate"},
+    {"build"},
     {"prepare", "runner", "sample"},
+    {"lint"},
     {"stages", "telemetry"},
     {"clip", "evals"},
     {"sources", "engines", "recipe"},
     {"manifest", "prompt"},
-    {"checks", "images", "rasters", "pixels", "image_files", "shards", "journal", "provenance"},
+    {"checks", "images", "rasters", "pixels", "image_files", "image_part", "shards", "journal", "provenance", "tables"},
     {"files", "shipped", "text"},
     {"schema", "errors", "__init__"},
 ]
@@ -42,6 +47,8 @@ HEAVY = {
     "huggingface_hub": {"engines/model_files.py"},
     "datasets": {"demo.py", "sources/hub.py"},
     "psutil": {"engines/reaper.py"},
+    "duckdb": {"tables.py", "stats.py"},
+    "matplotlib": {"histogram.py"},
     "httpx": {"engines/openai.py"},
     "tenacity": {"engines/openai.py"},
 }

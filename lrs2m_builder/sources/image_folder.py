@@ -15,7 +15,7 @@ from typing import Any, Literal
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.schema import Anchor
 from lrs2m_builder.sources.base import SourceRow
-from lrs2m_builder.sources.vector_labels import clean_class
+from lrs2m_builder.text import plain_words
 
 IMAGE_SUFFIXES = {
     *(".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".png", ".ppm", ".tga", ".tif", ".tiff", ".webp"),
@@ -40,7 +40,7 @@ def read(path: Path, subfolders: Literal["label", "anchor", "ignore"] = "label")
     for folder, folders, files in os.walk(path, followlinks=True):
         where = Path(folder)
         folders[:] = [name for name in sorted(folders) if not name.startswith(".") and _is_new(where / name, seen)]
-        label = "" if where == path or subfolders == "ignore" else clean_class(where.name)
+        label = "" if where == path or subfolders == "ignore" else plain_words(where.name)
         anchors = (Anchor(label),) if label and subfolders == "anchor" else ()
         have = set(files)
         for name in sorted(have):

@@ -25,7 +25,7 @@ from lrs2m_builder.schema import Anchor, TarMember
 from lrs2m_builder.sources.base import SourceRow
 from lrs2m_builder.sources.land_cover import split_classes
 from lrs2m_builder.sources.tars import read_groups
-from lrs2m_builder.sources.vector_labels import clean_class
+from lrs2m_builder.text import plain_words
 
 # Words that stand in metadata sentences alone. The visual sentence follows the sentence with the last of them.
 _METADATA = re.compile(
@@ -119,7 +119,7 @@ def _text(member: TarMember | None) -> str:
 def _fmow_class(entry: _Entry) -> str:
     """The class in a name of fMoW's: "fmow_oil_or_gas_facility_3_1_rgb.jpg"."""
     found = _FMOW_CLASS.match(entry.name)
-    return clean_class(found.group(1)) if found else ""
+    return plain_words(found.group(1)) if found else ""
 
 
 def _land_cover(entry: _Entry) -> tuple[str, ...]:
