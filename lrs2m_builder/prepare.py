@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lrs2m_builder.checks import Level
 from lrs2m_builder.engines.base import EngineModule
@@ -25,6 +24,7 @@ from lrs2m_builder.stages import Plan, try_prompts
 
 DEFAULT_SHARD_SIZE = 2000
 DEFAULT_MAX_ATTEMPTS = 3
+Images = Literal["embed", "reference"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +36,7 @@ class BuildOptions:
         model: Hub name or folder; None takes the paper's model for the subset from the manifest.
         engine_options, sampling: override the engine's and the recipe's.
         checks: levels by check name; "all" stands for every check not named.
+        images: whether rows hold their images or only their paths.
         limit: number of samples read at most, from the first on.
         retry_rejected: ask again for what finished shards rejected.
         restart: set an earlier build in `out_dir` aside and begin anew.
@@ -50,6 +51,7 @@ class BuildOptions:
     engine_options: Mapping[str, Any] = field(default_factory=dict)
     sampling: Mapping[str, Any] = field(default_factory=dict)
     checks: Mapping[str, Level] = field(default_factory=dict)
+    images: Images = "embed"
     limit: int | None = None
     shard_size: int = DEFAULT_SHARD_SIZE
     max_attempts: int = DEFAULT_MAX_ATTEMPTS
@@ -85,6 +87,11 @@ class Prepared:
         return self.plan.manifest.name
 
     @property
+    def embed_images(self) -> bool:
+        """Whether rows hold the bytes of their images."""
+        return self.options.images == "embed"
+
+    @property
     def num_shards(self) -> int:
         """Shards the samples fill."""
         return -(-self.num_samples // self.options.shard_size)
@@ -100,28 +107,37 @@ class Prepared:
         return islice(islice(read_samples(self.source), 0, self.options.limit, self.every), self.num_samples)
 
 
+def make_plan(options: BuildOptions) -> Plan:
+    """The plan that the options ask for, its models not yet looked for.
+
+    Raises:
+        UserError: no such recipe, prompt or manifest, or one that cannot be used.
+    """
+    return Plan(
+        recipe=load_recipe(options.recipe).with_settings(options.checks, options.sampling),
+        manifest=load_manifest(options.source),
+        models=(),
+        engine=options.engine,
+        max_attempts=options.max_attempts,
+        seed=options.seed,
+    )
+
+
 def prepare(options: BuildOptions, module: EngineModule) -> Prepared:
     """Check every setting and read the source.
 
     Raises:
         UserError: a setting, a file or the model cannot be used.
     """
-    recipe = load_recipe(options.recipe).with_settings(options.checks, options.sampling)
-    manifest = load_manifest(options.source)
+    plan = make_plan(options)
+    recipe, manifest = plan.recipe, plan.manifest
     source = open_source(manifest, options.data_dir)
     names = [
         _model_name(options, manifest.models.mllm if s.role == "mllm" else manifest.models.llm, s.role)
         for s in recipe.recipe.steps
     ]
     models = {name: module.find(name, options.engine_options) for name in dict.fromkeys(names)}
-    plan = Plan(
-        recipe=recipe,
-        manifest=manifest,
-        models=tuple(models[name] for name in names),
-        engine=options.engine,
-        max_attempts=options.max_attempts,
-        seed=options.seed,
-    )
+    plan = replace(plan, models=tuple(models[name] for name in names))
     num_samples, digest, usable = _read_through(islice(read_samples(source), options.limit))
     lint: list[str] = []
     if usable is not None:
@@ -146,9 +162,8 @@ def _read_through(samples: Iterable[Sample]) -> tuple[int, str, Sample | None]:
     for sample in samples:
         number += 1
         usable = usable or (None if sample.problem else sample)
-        anchors = [(anchor.name, anchor.count) for anchor in sample.anchors]
-        known = (sample.sample_id, sample.captions, sample.caption_long, anchors, sample.label)
-        digest.update(json.dumps(known).encode())
+        known = (sample.sample_id, *sample.captions, sample.caption_long, repr(sample.anchors), sample.label)
+        digest.update("\x00".join(known).encode("utf-8", "surrogatepass"))
     return number, digest.hexdigest(), usable
 
 
@@ -182,6 +197,11 @@ def _settings(options: BuildOptions, plan: Plan, source: Source, module: EngineM
         "recipe": {"name": f"{recipe.recipe.name}.v{recipe.recipe.version}", "sha256": recipe.sha256},
         "prompts": {prompt.name: prompt.sha256 for prompt in recipe.prompts},
         "checks": [{check.name: check.level for check in step.checks} for step in steps],
+        "given_checks": {
+            column: {check.name: check.level for check in checks}
+            for column, checks in recipe.recipe.given_checks.items()
+        },
+        "images": options.images,
         "sampling": [dict(step.sampling) for step in steps],
         "models": [_model_setting(name, revision) for name, revision in plan.models],
         "engine": options.engine,

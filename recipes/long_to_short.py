@@ -7,7 +7,7 @@ The paper asks for 20 words or less and does not check it: its short texts of th
 from collections.abc import Mapping
 from typing import Any
 
-from lrs2m_builder.checks import CLIP_SHORT, FAITHFUL_SUMMARY, GROUNDED, WELL_FORMED, clip_budget, word_range
+from lrs2m_builder.checks import CLIP_SHORT, FAITHFUL_SUMMARY, GROUNDED, PUBLISHED, WELL_FORMED, clip_budget, word_range
 from lrs2m_builder.manifest import Manifest
 from lrs2m_builder.recipe import Recipe, Step
 from lrs2m_builder.schema import Sample
@@ -41,4 +41,5 @@ RECIPE = Recipe(
             sampling={"temperature": 0.3, "top_p": 0.9, "max_tokens": 80},
         ),
     ),
+    given_checks={"caption_long": PUBLISHED},
 )

@@ -28,6 +28,7 @@ LAYERS = [
     {"stats"},
     {"demo", "preview", "survey", "calibrate"},
     {"build"},
+    {"merging"},
     {"prepare", "runner", "sample"},
     {"lint"},
     {"stages", "telemetry"},

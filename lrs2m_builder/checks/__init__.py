@@ -1,5 +1,7 @@
 """What a caption must satisfy: pure functions, each with its reason name (docs/checks.md lists them)."""
 
+from dataclasses import replace
+
 from lrs2m_builder.checks.asides import HEDGE, META_TEXT
 from lrs2m_builder.checks.base import Answer, Check, Level, override_levels, parse_levels, split_words
 from lrs2m_builder.checks.claims import DATE, VIEWPOINT
@@ -20,6 +22,8 @@ GROUNDED = (PLACE_NAME, DATE, VIEWPOINT, HEDGE)
 FAITHFUL = (ANCHOR_MISSING, ANCHOR_COUNT, UNSUPPORTED_OBJECT, DIRECTION)
 # What a short text made from a long one must be.
 FAITHFUL_SUMMARY = (COPY, SUMMARY_OBJECT, SUMMARY_COUNT)
+# What a published text may be but should not: the row is kept, and the column `warnings` says so.
+PUBLISHED = tuple(replace(check, level="warn") for check in (MOJIBAKE, REPETITION))
 
 __all__ = [
     "ANCHOR_COUNT",
@@ -42,6 +46,7 @@ __all__ = [
     "MOJIBAKE",
     "PLACE_NAME",
     "PREAMBLE",
+    "PUBLISHED",
     "REFUSAL",
     "REPETITION",
     "SUMMARY_COUNT",

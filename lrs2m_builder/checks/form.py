@@ -6,7 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Sequence
 
-from lrs2m_builder.checks.base import Answer, Check, split_sentences, split_words
+from lrs2m_builder.checks.base import Answer, Check, Level, split_sentences, split_words
 from lrs2m_builder.checks.words import word_set
 
 CLIP_LONG = 248  # context length after knowledge-preserved stretching (paper, section IV-A)
@@ -85,7 +85,7 @@ def word_range(low: int, high: int) -> Check:
     return Check("word_range", find)
 
 
-def clip_budget(max_tokens: int) -> Check:
+def clip_budget(max_tokens: int, level: Level = "error") -> Check:
     """The answer fits the context of the CLIP text encoder, the two special tokens included."""
 
     def find(answer: Answer) -> str | None:
@@ -93,7 +93,7 @@ def clip_budget(max_tokens: int) -> Check:
             return None
         return f"The answer was too long ({answer.num_tokens} tokens of at most {max_tokens}). Write a shorter text."
 
-    return Check("clip_budget", find)
+    return Check("clip_budget", find, level)
 
 
 EMPTY = Check("empty", _empty)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast, get_args
 
 import typer
 
@@ -16,7 +16,7 @@ from lrs2m_builder.commands import Json, print_json
 from lrs2m_builder.engines import engine_module
 from lrs2m_builder.engines.base import parse_options
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.prepare import DEFAULT_MAX_ATTEMPTS, DEFAULT_SHARD_SIZE, BuildOptions, prepare
+from lrs2m_builder.prepare import DEFAULT_MAX_ATTEMPTS, DEFAULT_SHARD_SIZE, BuildOptions, Images, prepare
 from lrs2m_builder.preview import dry_run, show_prompts
 from lrs2m_builder.printing import plan_text, report_text
 from lrs2m_builder.recipe import load_recipe
@@ -46,6 +46,9 @@ def build_command(
         list[str] | None,
         typer.Option(help="NAME=error|warn|off over the recipe's checks; all=LEVEL for every other one; repeatable."),
     ] = None,
+    images: Annotated[
+        str, typer.Option(help="embed: rows hold their images; reference: their names alone, no image is copied.")
+    ] = "embed",
     limit: Annotated[int | None, typer.Option(min=1, help="Read only the first N samples.")] = None,
     shard_size: Annotated[int, typer.Option(min=1, help="Samples a shard.")] = DEFAULT_SHARD_SIZE,
     max_attempts: Annotated[
@@ -86,6 +89,7 @@ def build_command(
         engine_options=engine_options,
         sampling=parse_options("--sampling", sampling or ()),
         checks=parse_levels(check or (), known_checks),
+        images=_images(images),
         limit=limit,
         shard_size=shard_size,
         max_attempts=max_attempts,
@@ -117,6 +121,12 @@ def build_command(
             file=sys.stderr,
         )
         raise typer.Exit(3)
+
+
+def _images(text: str) -> Images:
+    if text not in get_args(Images):
+        raise UserError(f"--images {text}: write {' or '.join(get_args(Images))}")
+    return cast(Images, text)
 
 
 def _prices(text: str) -> Prices:

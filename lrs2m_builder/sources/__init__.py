@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.manifest import Manifest
 from lrs2m_builder.schema import ImageRef, Sample
 from lrs2m_builder.sources.base import SourceRow
-from lrs2m_builder.sources.resolve import ImageFinder, choose_layout, find_annotations
+from lrs2m_builder.sources.resolve import ImageFinder, choose_layout, find_annotations, image_stem
 from lrs2m_builder.text import normalise_caption
 
 _NOT_FORMATS = {"base", "hub", "json_list", "land_cover", "resolve", "tars"}
@@ -24,7 +24,7 @@ _NOT_FORMATS = {"base", "hub", "json_list", "land_cover", "resolve", "tars"}
 
 def join_key(image_name: str) -> str:
     """What two files that name the same image agree in: the stem, in lower case."""
-    return PurePosixPath(image_name).stem.lower()
+    return image_stem(image_name).lower()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,14 +143,13 @@ def _sample(source: Source, row: SourceRow, captions: tuple[str, ...], number: i
     caption_long = normalise_caption(row.caption_long)
     key = f"{row.image_name}#{number}" if manifest.rows == "caption" else row.image_name
     problem = row.problem
-    listed_in = named(source.annotations)
     if times > 1:
         key = f"{key}~{times}"
-        problem = ("duplicate_row", f"{row.image_name}: listed {times} times in {listed_in}")
+        problem = ("duplicate_row", f"{row.image_name}: listed {times} times in {named(source.annotations)}")
     elif problem is None and path is None:
         problem = ("image_missing", f"{row.image_name}: not found {source.images}")
     elif problem is None and not captions and not caption_long and not row.anchors:
-        problem = ("caption_missing", f"{row.image_name}: no text and no label in {listed_in}")
+        problem = ("caption_missing", f"{row.image_name}: no text and no label in {named(source.annotations)}")
     return Sample(
         sample_id=f"{manifest.name}/{key}",
         subset=manifest.name,
@@ -165,8 +164,7 @@ def _sample(source: Source, row: SourceRow, captions: tuple[str, ...], number: i
 
 
 def _label(manifest: Manifest, image_name: str) -> str:
-    stem = Path(image_name).stem
-    if manifest.numbering is None or not stem.isdecimal():
+    if manifest.numbering is None or not (stem := image_stem(image_name)).isdecimal():
         return ""
     number = (int(stem) - 1) // manifest.numbering.per_class
     return manifest.numbering.classes[number] if 0 <= number < len(manifest.numbering.classes) else ""
