@@ -63,12 +63,12 @@ def storage_tank(pen: Pen) -> None:
     r = pen.length / 2
     pen.cast(oval(0, 0, r, r), r * 0.42)
     pen.disc(0, 0, r, shade(pen.rgb, 0.72))
-    pen.disc(0, 0, r * 0.93, pen.rgb)
+    pen.disc(0, 0, r * 0.95, shade(pen.rgb, 1.06))
     sun_x, sun_y = pen.sketch.sun
     norm, c, s = math.hypot(sun_x, sun_y), math.cos(pen.angle), math.sin(pen.angle)
     u, v = (sun_x * c + sun_y * s) / norm, (-sun_x * s + sun_y * c) / norm
-    pen.disc(0, 0, r * 0.9, shade(pen.rgb, 0.8))
-    pen.disc(u * r * 0.1, v * r * 0.1, r * 0.8, shade(pen.rgb, 1.04))
+    pen.disc(0, 0, r * 0.89, shade(pen.rgb, 0.76))
+    pen.disc(u * r * 0.08, v * r * 0.08, r * 0.81, shade(pen.rgb, 1.02))
     for i in range(6):
         a = math.pi * i / 3
         spoke = [(r * 0.12 * math.cos(a), r * 0.12 * math.sin(a)), (r * 0.85 * math.cos(a), r * 0.85 * math.sin(a))]
@@ -81,8 +81,8 @@ def bridge(pen: Pen) -> None:
     """A deck with kerbs and lane marks, higher than the water below it."""
     a, b = pen.length / 2, pen.width / 2
     pen.cast(box(-a, -b, a, b), 6.0)
-    pen.rect(-a, -b, a, b, (206, 202, 194))
-    pen.rect(-a, -b * 0.8, a, b * 0.8, (110, 110, 114))
+    pen.rect(-a, -b, a, b, (226, 222, 212))
+    pen.rect(-a, -b * 0.74, a, b * 0.74, (146, 144, 142))
     for i in range(round(pen.length / 7)):
         pen.rect(-a + i * 7 + 1, -0.5, -a + i * 7 + 4.5, 0.5, (228, 226, 214))
     for side in (-1, 1):
@@ -103,17 +103,17 @@ def pier(pen: Pen) -> None:
 
 def tree(pen: Pen) -> None:
     """A crown of three greens, lighter toward the sun."""
-    r = pen.length / 2
+    r, leaves = pen.length / 2, (pen.rgb[0] + 4, pen.rgb[1] - 8, pen.rgb[2] - 22)
     sun_x, sun_y = pen.sketch.sun
     norm = math.hypot(sun_x, sun_y)
-    lumps = [r * (0.84 + 0.16 * float(x)) for x in pen.sketch.random.random(10)]
+    lumps = [r * (0.8 + 0.2 * float(x)) for x in pen.sketch.random.random(10)]
     crown = [(q * math.cos(0.6283 * i), q * math.sin(0.6283 * i)) for i, q in enumerate(lumps)]
     pen.cast_away(crown, r * 0.9)
-    pen.poly(crown, shade(pen.rgb, 0.72))
+    pen.poly(crown, shade(leaves, 0.66))
     c, s = math.cos(pen.angle), math.sin(pen.angle)
     u, v = -(sun_x * c + sun_y * s) / norm, -(-sun_x * s + sun_y * c) / norm
-    pen.poly([(x * 0.74 + u * r * 0.16, y * 0.74 + v * r * 0.16) for x, y in crown], pen.rgb)
-    pen.poly([(x * 0.4 + u * r * 0.32, y * 0.4 + v * r * 0.32) for x, y in crown[::2]], shade(pen.rgb, 1.22))
+    pen.poly([(x * 0.74 + u * r * 0.16, y * 0.74 + v * r * 0.16) for x, y in crown], shade(leaves, 0.9))
+    pen.poly([(x * 0.4 + u * r * 0.32, y * 0.4 + v * r * 0.32) for x, y in crown[::2]], shade(leaves, 1.16))
 
 
 def wind_turbine(pen: Pen) -> None:

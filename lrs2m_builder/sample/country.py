@@ -14,7 +14,7 @@ QUARTER = math.pi / 2
 
 def courts(sketch: Sketch) -> None:
     """Tennis courts in a row, basketball courts or a pool beside them, trees around."""
-    sketch.scene, sketch.gsd = "sports park", sketch.between(0.48, 0.6)
+    sketch.scene, sketch.gsd = "sports park", sketch.between(0.42, 0.56)
     sketch.land_cover = ["grass"]
     length, wide = sketch.px(36), sketch.px(18)
     count, color = sketch.pick(1, 4), sketch.choose("blue", "green", "red")
@@ -36,9 +36,9 @@ def courts(sketch: Sketch) -> None:
 
 def soccer(sketch: Sketch) -> None:
     """One, two or three soccer fields among trees."""
-    sketch.scene, sketch.gsd = "soccer ground", sketch.between(0.95, 1.15)
+    sketch.scene, sketch.gsd = "soccer ground", sketch.between(0.74, 1.05)
     sketch.land_cover = ["grass"]
-    count = sketch.pick(1, 3)
+    count = sketch.pick(1, 3) if sketch.gsd > 0.92 else 1
     length, wide = sketch.px(105), sketch.px(66)
     pitch, turned = wide + 8, count < 3
     for i in range(count):
@@ -63,7 +63,7 @@ def baseball(sketch: Sketch) -> None:
             dx, dy = ((1, 1), (-1, 1), (-1, -1), (1, -1))[i]
             spot, head = (MID + dx * 41, MID - 8 + dy * 41), QUARTER * i
         if sketch.mirrored:  # a mirrored corner points along its other axis
-            head -= QUARTER
+            head += QUARTER
         place(sketch, "baseball diamond", spot, size, size, head, gap=2)
     if count < 3 and sketch.chance(0.6):
         place(sketch, "parking lot", (MID, 190), 84, 30)
@@ -94,7 +94,11 @@ def farmland(sketch: Sketch) -> None:
     for left, right in zip(xs, xs[1:], strict=False):
         for top, bottom in ((LOW, split), (split, HIGH)):
             kind = sketch.choose("crops", "ploughed", "stubble", "crops", "grass")
-            ground(sketch, kind, [(left + 1, top + 1), (right - 1, top + 1), (right - 1, bottom - 1), (left + 1, bottom - 1)])
+            ground(
+                sketch,
+                kind,
+                [(left + 1, top + 1), (right - 1, top + 1), (right - 1, bottom - 1), (left + 1, bottom - 1)],
+            )
     road(sketch, winding(sketch, (LOW, split), (HIGH, split), sketch.between(0, 5)), 8, dirt=True)
     if sketch.chance(0.5):
         for i in range(sketch.pick(2, 6)):
@@ -177,7 +181,9 @@ def woodland(sketch: Sketch) -> None:
     clearing = [(spot[0] + r * math.cos(i * 0.3927), spot[1] + r * math.sin(i * 0.3927)) for i, r in enumerate(rim)]
     ground(sketch, "grass", clearing)
     for i in range(sketch.pick(1, 2)):
-        place(sketch, "house", (spot[0], spot[1] - 14 + i * 28), sketch.px(19), sketch.px(13), sketch.between(-0.4, 0.4))
+        place(
+            sketch, "house", (spot[0], spot[1] - 14 + i * 28), sketch.px(19), sketch.px(13), sketch.between(-0.4, 0.4)
+        )
 
 
 def desert(sketch: Sketch) -> None:

@@ -108,7 +108,13 @@ def baseball_diamond(pen: Pen) -> None:
     pen.disc(home + d * 0.9, home + d * 0.9, reach * 0.055, dirt)
     bases = ((0.0, 0.0), (side + d, 0.0), (0.0, side + d), (side + d, side + d))
     for u, v in bases:
-        pen.rect(home + d * 0.6 + u - 0.8, home + d * 0.6 + v - 0.8, home + d * 0.6 + u + 0.8, home + d * 0.6 + v + 0.8, _LINE)
+        pen.rect(
+            home + d * 0.6 + u - 0.8,
+            home + d * 0.6 + v - 0.8,
+            home + d * 0.6 + u + 0.8,
+            home + d * 0.6 + v + 0.8,
+            _LINE,
+        )
     pen.rect(home, home - 0.35, home + reach, home + 0.35, _LINE)
     pen.rect(home - 0.35, home, home + 0.35, home + reach, _LINE)
 

@@ -96,4 +96,3 @@ def oval(u: float, v: float, radius_u: float, radius_v: float, steps: int = 24) 
 def box(u0: float, v0: float, u1: float, v1: float) -> tuple[Point, ...]:
     """The corners of a rectangle."""
     return (u0, v0), (u1, v0), (u1, v1), (u0, v1)
-

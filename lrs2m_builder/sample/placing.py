@@ -178,7 +178,9 @@ def road(sketch: Sketch, line: Sequence[Point], metres: float, *, dirt: bool = F
             dx, dy = (x1 - x0) / length, (y1 - y0) / length
             for i in range(int(length / 10)):
                 s, e = i * 10 + 1, i * 10 + 6
-                strip([(x0 + dx * s, y0 + dy * s), (x0 + dx * e, y0 + dy * e)], max(0.9, width * 0.045), (232, 228, 206))
+                strip(
+                    [(x0 + dx * s, y0 + dy * s), (x0 + dx * e, y0 + dy * e)], max(0.9, width * 0.045), (232, 228, 206)
+                )
     for i in range(len(path) - 1):
         sketch.block("road", band(path[i : i + 2], width))
 

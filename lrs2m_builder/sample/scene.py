@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from lrs2m_builder.sample import country, town
-from lrs2m_builder.sample.sketch import SCALE, SIDE, TALL, Point, Shape, Sketch
+from lrs2m_builder.sample.sketch import SCALE, SIDE, TALL, GridPoints, Point, Shape, Sketch
 from lrs2m_builder.sample.textures import add_grain, cut
 
 Box = tuple[float, float, float, float]
@@ -126,15 +126,15 @@ def draw_scene(seed: int, index: int) -> Scene:
 
 
 def _objects(sketch: Sketch) -> tuple[SceneObject, ...]:
-    bounds: dict[int, list[int]] = {}
+    points: list[GridPoints] = [[] for _ in sketch.placed]
     for owned in (*sketch.regions, *sketch.shapes):
         if owned.owner >= 0:
-            xs, ys = [x for x, _ in owned.points], [y for _, y in owned.points]
-            b = bounds.setdefault(owned.owner, [_BIG, _BIG, 0, 0])
-            bounds[owned.owner] = [min(b[0], *xs), min(b[1], *ys), max(b[2], *xs), max(b[3], *ys)]
+            points[owned.owner] += owned.points
     objects = []
     for owner, placed in enumerate(sketch.placed):
-        left, top, right, bottom = (min(_BIG, max(0, value)) / SCALE for value in bounds[owner])
+        xs, ys = [x for x, _ in points[owner]], [y for _, y in points[owner]]
+        edges = min(xs), min(ys), max(xs), max(ys)
+        left, top, right, bottom = (min(_BIG, max(0, edge)) / SCALE for edge in edges)
         box = (round(left, 2), round(top, 2), round(right, 2), round(bottom, 2))
         polygon = tuple((round(x, 2), round(y, 2)) for x, y in placed.polygon)
         size = round(placed.length, 2), round(placed.width, 2)
@@ -163,7 +163,9 @@ def _fill(draw: ImageDraw.ImageDraw, shapes: list[Shape]) -> None:
 
 
 def _paint_ground(sketch: Sketch) -> Image.Image:
-    base = Image.fromarray(cut(sketch.land_cover[0], sketch.random, SIDE, sketch.chance(0.5)))
+    first = sketch.land_cover[0]
+    name = "dry grass" if first == "grass" and sketch.chance(0.35) else first
+    base = cut(name, sketch.random, SIDE, sketch.chance(0.5))
     for region in sketch.regions:
         mask = Image.new("L", (_BIG, _BIG), 0)
         draw = ImageDraw.Draw(mask)
@@ -173,7 +175,7 @@ def _paint_ground(sketch: Sketch) -> Image.Image:
             base.paste(region.bank, mask=mask.reduce(SCALE))
             mask.paste(0, (0, 0, _BIG, _BIG))
         draw.polygon(region.points, fill=255)
-        piece = Image.fromarray(cut(region.texture, sketch.random, SIDE, region.turned))
+        piece = cut(region.texture, sketch.random, SIDE, region.turned)
         base.paste(piece, mask=mask.reduce(SCALE))
     return base
 
@@ -182,7 +184,7 @@ def _light(sketch: Sketch) -> list[int]:
     """A table for each channel: the scene's brightness, contrast and tint."""
     bright, contrast = sketch.between(0.9, 1.08), sketch.between(0.94, 1.12)
     warm = sketch.between(-0.04, 0.04)
-    tints = (1 + warm, 1.0, 1 - warm)
-    return [
-        max(0, min(255, round((value - 118) * contrast * tint + 118 * bright * tint))) for tint in tints for value in range(256)
-    ]
+    values = np.arange(256)
+    tables = [np.rint((values - 118) * contrast * tint + 118 * bright * tint) for tint in (1 + warm, 1.0, 1 - warm)]
+    table: list[int] = np.clip(np.concatenate(tables), 0, 255).astype(int).tolist()
+    return table

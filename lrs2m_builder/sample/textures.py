@@ -10,8 +10,9 @@ from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageDraw
+from PIL import Image, ImageChops, ImageDraw
 
+GRAIN = 6
 SIDE = 512  # of a texture; a scene cuts its piece anywhere in it
 RGB = tuple[int, int, int]
 Pixels = NDArray[np.uint8]
@@ -37,10 +38,10 @@ def _colored(color: RGB, *noises: NDArray[np.int16], spread: RGB = (1, 1, 1)) ->
     return np.clip(np.array(color, np.int16) + value, 0, 255).astype(np.uint8)
 
 
-def _grass() -> Pixels:
+def _grass(color: RGB = (104, 127, 74)) -> Pixels:
     patches = _noise(1, (6, 6, 2), (24, 24, 1), reach=20)
     blades = _noise(2, (256, 256, 1), (SIDE, SIDE, 2), reach=14)
-    pixels = _colored((104, 127, 74), patches, blades).astype(np.int16)
+    pixels = _colored(color, patches, blades).astype(np.int16)
     pixels[..., 0] += _noise(3, (10, 10, 1), reach=12)  # drier and greener spots
     return np.clip(pixels, 0, 255).astype(np.uint8)
 
@@ -112,6 +113,7 @@ def _gravel() -> Pixels:
 
 _MAKERS: dict[str, Callable[[], Pixels]] = {
     "grass": _grass,
+    "dry grass": lambda: _grass((142, 140, 92)),
     "bare soil": _soil,
     "sand": _sand,
     "crops": lambda: _furrows(10, (116, 138, 70), 4, 10),
@@ -126,29 +128,41 @@ _MAKERS: dict[str, Callable[[], Pixels]] = {
 
 
 @cache
-def texture(name: str) -> Pixels:
-    """The texture (SIDE, SIDE, 3) of a name; read only."""
-    pixels = _MAKERS[name]()
-    pixels.setflags(write=False)
-    return pixels
+def texture(name: str) -> Image.Image:
+    """The texture of a name, SIDE x SIDE."""
+    return Image.fromarray(_MAKERS[name]())
 
 
 @cache
-def _grain() -> NDArray[np.int16]:
-    return _random(70).integers(-6, 7, (SIDE, SIDE, 1), dtype=np.int16)
+def _grain() -> Image.Image:
+    grain = _random(70).integers(0, 2 * GRAIN + 1, (SIDE, SIDE), dtype=np.uint8)
+    return Image.fromarray(grain).convert("RGB")
 
 
-def cut(name: str, random_: np.random.Generator, side: int, turned: bool = False) -> Pixels:
-    """A piece (side, side, 3) from a random place of a texture, mirrored at random."""
-    row, column, flip = random_.integers(0, SIDE - side, 2).tolist() + random_.integers(0, 4, 1).tolist()
-    piece = texture(name)[row : row + side, column : column + side]
-    if turned:
-        piece = piece.transpose(1, 0, 2)
-    return piece[:: -1 if flip & 1 else 1, :: -1 if flip & 2 else 1]
+_MIRRORED = (
+    None,
+    Image.Transpose.FLIP_LEFT_RIGHT,
+    Image.Transpose.FLIP_TOP_BOTTOM,
+    Image.Transpose.ROTATE_180,
+)
+_TURNED = (
+    Image.Transpose.TRANSPOSE,
+    Image.Transpose.ROTATE_90,
+    Image.Transpose.ROTATE_270,
+    Image.Transpose.TRANSVERSE,
+)
+
+
+def cut(name: str, random_: np.random.Generator, side: int, turned: bool = False) -> Image.Image:
+    """A piece from a random place of a texture, mirrored at random; `turned` makes its rows columns."""
+    left, top, way = random_.integers(0, (SIDE - side, SIDE - side, 4)).tolist()
+    piece = texture(name).crop((left, top, left + side, top + side))
+    method = (_TURNED if turned else _MIRRORED)[way]
+    return piece if method is None else piece.transpose(method)
 
 
 def add_grain(image: Image.Image, random_: np.random.Generator) -> Image.Image:
-    """The image with a sensor's noise."""
-    row, column = random_.integers(0, SIDE - image.width, 2).tolist()
-    grain = _grain()[row : row + image.height, column : column + image.width]
-    return Image.fromarray(np.clip(np.asarray(image, np.int16) + grain, 0, 255).astype(np.uint8))
+    """The image with a sensor's noise of up to GRAIN steps."""
+    left, top = random_.integers(0, SIDE - image.width, 2).tolist()
+    grain = _grain().crop((left, top, left + image.width, top + image.height))
+    return ImageChops.add(image, grain, 1, -GRAIN)

@@ -14,14 +14,21 @@ QUARTER = math.pi / 2
 
 def airport(sketch: Sketch) -> None:
     """Planes side by side at a terminal, nose in; a runway beyond the grass."""
-    sketch.scene, sketch.gsd = "airport", sketch.between(0.85, 1.3)
+    sketch.scene, sketch.gsd = "airport", sketch.between(0.85, 1.4)
     sketch.land_cover = ["grass"]
     top = sketch.between(30, 44)
     ground(sketch, "concrete", [(LOW, LOW), (HIGH, LOW), (HIGH, 146), (LOW, 146)])
-    place(sketch, "building", (MID, top), sketch.between(120, 160), sketch.between(20, 26), color=sketch.choose("gray", "white"))
+    place(
+        sketch,
+        "building",
+        (MID, top),
+        sketch.between(120, 160),
+        sketch.between(20, 26),
+        color=sketch.choose("gray", "white"),
+    )
     length = sketch.px(sketch.between(34, 46))
-    count = sketch.pick(1, 5)
-    step = max(length * 1.12, 150 / count)
+    count = sketch.pick(1, 7)
+    step = max(length * 1.1, 150 / count)
     for i in range(count):
         x = MID + (i - (count - 1) / 2) * step
         place(sketch, "plane", (x, top + 21 + length * 0.55), length, length * 0.95, -QUARTER, gap=2)
@@ -114,7 +121,13 @@ def residential(sketch: Sketch) -> None:
                 if sketch.chance(0.88) and place(sketch, "house", (x, y + side * back), length, depth, gap=6):
                     drive = back - wide / 2
                     decorate(
-                        sketch, patch, (x + length * 0.3, y + side * (wide / 2 + drive / 2)), 6.5, drive, 0.0, (186, 182, 174)
+                        sketch,
+                        patch,
+                        (x + length * 0.3, y + side * (wide / 2 + drive / 2)),
+                        6.5,
+                        drive,
+                        0.0,
+                        (186, 182, 174),
                     )
                     if sketch.chance(0.22):
                         far = back + depth / 2 + sketch.px(6)
@@ -200,7 +213,13 @@ def crossing(sketch: Sketch) -> None:
         for dy in (-1, 1):
             if homes and sketch.chance(0.75):
                 side = sketch.between(26, 36)
-                place(sketch, "building", (x + dx * sketch.between(62, 68), y + dy * sketch.between(62, 68)), side * 1.2, side)
+                place(
+                    sketch,
+                    "building",
+                    (x + dx * sketch.between(62, 68), y + dy * sketch.between(62, 68)),
+                    side * 1.2,
+                    side,
+                )
     scatter(sketch, "tree", sketch.pick(2, 11), (7, 10), gap=3)
 
 
