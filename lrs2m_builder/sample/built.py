@@ -129,7 +129,7 @@ def wind_turbine(pen: Pen) -> None:
     pen.disc(0, 0, r * 0.24, (170, 164, 152))
     for i in range(3):
         a = 2 * math.pi * i / 3
-        blade = [(-0.6, 0), (r * 0.2, r * 0.075), (r, 0.2), (r, -0.2), (r * 0.2, -r * 0.05)]
+        blade = [(-0.6, 0), (r * 0.2, r * 0.075), (r, 0.5), (r, -0.5), (r * 0.2, -r * 0.05)]
         turned = [(x * math.cos(a) - y * math.sin(a), x * math.sin(a) + y * math.cos(a)) for x, y in blade]
         pen.cast_away([(far[0] + x, far[1] + y) for x, y in turned], 0)
         pen.poly(turned, white)

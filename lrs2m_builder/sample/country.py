@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
 from lrs2m_builder.sample.movers import wake
 from lrs2m_builder.sample.placing import decorate, ground, place, pond, road, scatter, water_body, winding
@@ -91,7 +92,7 @@ def farmland(sketch: Sketch) -> None:
     sketch.land_cover = ["crops"]
     xs = [LOW, sketch.between(50, 90), sketch.between(130, 176), HIGH]
     split = sketch.between(84, 140)
-    for left, right in zip(xs, xs[1:], strict=False):
+    for left, right in pairwise(xs):
         for top, bottom in ((LOW, split), (split, HIGH)):
             kind = sketch.choose("crops", "ploughed", "stubble", "crops", "grass")
             ground(
@@ -119,7 +120,7 @@ def solar_farm(sketch: Sketch) -> None:
     for row in range(rows):
         for column in range(columns):
             x, y = MID + (column - (columns - 1) / 2) * (wide + 7), 94 + (row - (rows - 1) / 2) * pitch
-            if sketch.chance(0.94):
+            if not sketch.placed or sketch.chance(0.94):
                 place(sketch, "solar panel", (x, y), wide, deep)
     edge = 94 + rows * pitch / 2 + 14
     if edge < 186:
@@ -143,14 +144,14 @@ def river_bridge(sketch: Sketch) -> None:
     """A river, a road that crosses it on a bridge, cars, trees on the banks, perhaps a ship."""
     sketch.scene, sketch.gsd = "river", sketch.between(0.6, 0.85)
     sketch.land_cover = [sketch.choose("grass", "grass", "crops", "forest")]
-    wide = sketch.between(48, 70)
+    wide = sketch.between(40, 54)
     x = sketch.between(100, 124)
     path = winding(sketch, (x, LOW), (x, HIGH), sketch.between(4, 12), 14)
     water_body(sketch, "river", band(path, wide))
     y = sketch.between(90, 134)
     road(sketch, [(LOW, y), (HIGH, y)], 10)
     middle = min(path, key=lambda point: abs(point[1] - y))[0]
-    place(sketch, "bridge", (middle, y), wide + 26, sketch.px(12), over=("road", "river"), gap=1)
+    place(sketch, "bridge", (middle, y), wide + 18, sketch.px(12), over=("road", "river"), gap=1)
     for lane, head in ((0.2, 0.0), (-0.2, math.pi)):
         at = y + lane * sketch.px(10)
         free = ("road", "bridge", "river")

@@ -31,11 +31,8 @@ def plane(pen: Pen) -> None:
 
 
 def _hull(a: float, b: float) -> list[Point]:
-    return [(a, 0), (a * 0.82, b * 0.62), (a * 0.55, b), (-a * 0.88, b), (-a, b * 0.7), (-a, -b * 0.7)] + [
-        (-a * 0.88, -b),
-        (a * 0.55, -b),
-        (a * 0.82, -b * 0.62),
-    ]
+    side: list[Point] = [(a * 0.82, b * 0.62), (a * 0.55, b), (-a * 0.88, b), (-a, b * 0.7)]
+    return [(a, 0), *side, *((u, -v) for u, v in side[::-1])]
 
 
 def ship(pen: Pen) -> None:

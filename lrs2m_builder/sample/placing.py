@@ -1,10 +1,11 @@
-"""Puts objects into a sketch: one by one where they fit, in rows, scattered, as bands (roads) and as regions (ponds)."""
+"""Puts objects into a sketch: one by one where they fit, scattered, as bands (roads) and as regions (ponds)."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from lrs2m_builder.sample import built, flats, movers
 from lrs2m_builder.sample.pen import Pen
@@ -173,7 +174,7 @@ def road(sketch: Sketch, line: Sequence[Point], metres: float, *, dirt: bool = F
     else:
         strip(path, width, (176, 174, 168))
         strip(path, width * 0.86, BANDS["road"])
-        for (x0, y0), (x1, y1) in zip(path, path[1:], strict=False):
+        for (x0, y0), (x1, y1) in pairwise(path):
             length = math.dist((x0, y0), (x1, y1))
             dx, dy = (x1 - x0) / length, (y1 - y0) / length
             for i in range(int(length / 10)):

@@ -58,7 +58,7 @@ def _between(a: Sequence[SceneObject], b: Sequence[SceneObject]) -> str:
         "below": box_a[1] - box_b[3],
     }
     name, gap = max(gaps.items(), key=lambda item: item[1])
-    if len(a) == len(b) == 1 and -2 <= gap < NEAR:
+    if len(a) == len(b) == 1 and NEAR > gap >= -2:
         return "next to"
     return name if gap > 2 else ""
 

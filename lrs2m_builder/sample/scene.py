@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from lrs2m_builder.sample import country, town
-from lrs2m_builder.sample.sketch import SCALE, SIDE, TALL, GridPoints, Point, Shape, Sketch
+from lrs2m_builder.sample.sketch import SCALE, SIDE, TALL, GridPoints, Point, Region, Shape, Sketch, clipped
 from lrs2m_builder.sample.textures import add_grain, cut
 
 Box = tuple[float, float, float, float]
@@ -127,14 +127,15 @@ def draw_scene(seed: int, index: int) -> Scene:
 
 def _objects(sketch: Sketch) -> tuple[SceneObject, ...]:
     points: list[GridPoints] = [[] for _ in sketch.placed]
-    for owned in (*sketch.regions, *sketch.shapes):
+    drawn: tuple[Region | Shape, ...] = (*sketch.regions, *sketch.shapes)
+    for owned in drawn:
         if owned.owner >= 0:
-            points[owned.owner] += owned.points
+            points[owned.owner] += clipped(owned.points, 0, _BIG)
     objects = []
     for owner, placed in enumerate(sketch.placed):
         xs, ys = [x for x, _ in points[owner]], [y for _, y in points[owner]]
         edges = min(xs), min(ys), max(xs), max(ys)
-        left, top, right, bottom = (min(_BIG, max(0, edge)) / SCALE for edge in edges)
+        left, top, right, bottom = (edge / SCALE for edge in edges)
         box = (round(left, 2), round(top, 2), round(right, 2), round(bottom, 2))
         polygon = tuple((round(x, 2), round(y, 2)) for x, y in placed.polygon)
         size = round(placed.length, 2), round(placed.width, 2)

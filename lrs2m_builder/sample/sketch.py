@@ -128,6 +128,25 @@ def apart(a: Sequence[Point], b: Sequence[Point]) -> float:
     return best
 
 
+def clipped(points: GridPoints, low: int, high: int) -> GridPoints:
+    """The part of a polygon with low <= x, y <= high, cut side by side (Sutherland and Hodgman)."""
+    for axis in (0, 1):
+        for limit, sign in ((low, 1), (high, -1)):
+            if all((point[axis] - limit) * sign >= 0 for point in points):
+                continue
+            kept: GridPoints = []
+            for i, end in enumerate(points):
+                start = points[i - 1]
+                from_, to = (start[axis] - limit) * sign, (end[axis] - limit) * sign
+                if (from_ < 0) != (to < 0):
+                    other = start[1 - axis] + (end[1 - axis] - start[1 - axis]) * from_ / (from_ - to)
+                    kept.append((limit, round(other)) if axis == 0 else (round(other), limit))
+                if to >= 0:
+                    kept.append(end)
+            points = kept
+    return points
+
+
 @dataclass
 class Sketch:
     """Collects what a layout places.

@@ -95,7 +95,7 @@ def tank_farm(sketch: Sketch) -> None:
     for row in range(rows):
         for column in range(columns):
             x, y = MID + (column - (columns - 1) / 2) * pitch, 96 + (row - (rows - 1) / 2) * pitch
-            if sketch.chance(0.9):
+            if not sketch.placed or sketch.chance(0.9):
                 here = color if sketch.chance(0.8) else sketch.choose("white", "gray", "beige")
                 place(sketch, "storage tank", (x, y), size, size, color=here)
     edge = 96 + rows * pitch / 2 + 14
@@ -212,13 +212,13 @@ def crossing(sketch: Sketch) -> None:
     for dx in (-1, 1):
         for dy in (-1, 1):
             if homes and sketch.chance(0.75):
-                side = sketch.between(26, 36)
+                size = sketch.between(26, 36)
                 place(
                     sketch,
                     "building",
                     (x + dx * sketch.between(62, 68), y + dy * sketch.between(62, 68)),
-                    side * 1.2,
-                    side,
+                    size * 1.2,
+                    size,
                 )
     scatter(sketch, "tree", sketch.pick(2, 11), (7, 10), gap=3)
 
