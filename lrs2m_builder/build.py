@@ -65,6 +65,8 @@ def build(options: BuildOptions, module: EngineModule) -> Report:
         UserError: a setting, a file or the model cannot be used, or the folder was built with other settings.
     """
     prepared = prepare(options, module)
+    for finding in prepared.lint:
+        say(f"warning: {finding}")
     out_dir = options.out_dir
     if options.restart and out_dir.is_dir():
         with locked(out_dir):
@@ -73,7 +75,7 @@ def build(options: BuildOptions, module: EngineModule) -> Report:
     with locked(out_dir):
         claim_settings(out_dir, prepared.settings)
         meter = Meter()
-        stopped = _run_passes(prepared, module, meter)
+        stopped = run_passes(prepared, module, meter)
         report = make_report(prepared, meter, stopped=stopped)
         if not meter.passed and (out_dir / REPORT_JSON).exists():
             report = replace(report, run=read_json(out_dir / REPORT_JSON).get("run", report.run))  # nothing was done
@@ -81,8 +83,12 @@ def build(options: BuildOptions, module: EngineModule) -> Report:
     return report
 
 
-def _run_passes(prepared: Prepared, module: EngineModule, meter: Meter) -> bool:
-    """Run every pass that has work; whether a signal stopped it."""
+def run_passes(prepared: Prepared, module: EngineModule, meter: Meter) -> bool:
+    """Run every pass that has work; whether a signal stopped it.
+
+    Raises:
+        UserError: the engine stopped or the disk failed; answers already there are in the journals.
+    """
     for paths, _ in prepared.shards():
         if paths.finished:
             paths.journal.unlink(missing_ok=True)  # its shard was renamed, then the process died

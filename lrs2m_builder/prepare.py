@@ -11,6 +11,7 @@ from typing import Any
 from lrs2m_builder.checks import Level
 from lrs2m_builder.engines.base import EngineModule
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.lint import lint_prompts
 from lrs2m_builder.manifest import load_manifest
 from lrs2m_builder.provenance import file_fingerprint
 from lrs2m_builder.recipe import load_recipe
@@ -62,6 +63,8 @@ class Prepared:
         num_samples: of the source, after the limit.
         passes: runs of steps that share a model, with the role their engine must have.
         settings: what build.json holds.
+        lint: what should be changed in the prompts.
+        every: take only every so many-th sample.
     """
 
     options: BuildOptions
@@ -70,6 +73,8 @@ class Prepared:
     num_samples: int
     passes: tuple[tuple[range, str, Role], ...]
     settings: dict[str, Any]
+    lint: tuple[str, ...] = ()
+    every: int = 1
 
     @property
     def subset(self) -> str:
@@ -89,7 +94,7 @@ class Prepared:
 
     def samples(self) -> Iterator[Sample]:
         """The samples, in the order of the source."""
-        return islice(read_samples(self.source), self.options.limit)
+        return islice(islice(read_samples(self.source), 0, self.options.limit, self.every), self.num_samples)
 
 
 def prepare(options: BuildOptions, module: EngineModule) -> Prepared:
@@ -118,8 +123,10 @@ def prepare(options: BuildOptions, module: EngineModule) -> Prepared:
     for sample in islice(read_samples(source), options.limit):
         num_samples += 1
         usable = usable or (None if sample.problem else sample)
+    lint: list[str] = []
     if usable is not None:
         try_prompts(plan, usable)
+        lint = lint_prompts(plan, usable)
     if not num_samples:
         split = f" in split {manifest.split!r}" if manifest.split else ""
         raise UserError(f"{source.annotations}: no samples{split}")
@@ -130,7 +137,7 @@ def prepare(options: BuildOptions, module: EngineModule) -> Prepared:
         role: Role = "mllm" if "mllm" in roles else "llm"
         passes.append((range(steps[0], steps[-1] + 1), name, role))
     settings = _settings(options, plan, source, module)
-    return Prepared(options, plan, source, num_samples, tuple(passes), settings)
+    return Prepared(options, plan, source, num_samples, tuple(passes), settings, tuple(lint))
 
 
 def _model_name(options: BuildOptions, of_paper: str | None, role: Role) -> str:

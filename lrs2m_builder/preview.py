@@ -49,6 +49,7 @@ def dry_run(prepared: Prepared) -> dict[str, Any]:
             }
             for step, (name, revision) in zip(prepared.plan.recipe.recipe.steps, prepared.plan.models, strict=True)
         ],
+        "lint": list(prepared.lint),
         "max_attempts": options.max_attempts,
         "engine": options.engine,
         "out": str(options.out_dir),

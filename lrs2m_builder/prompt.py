@@ -24,12 +24,14 @@ class Prompt:
 
     Attributes:
         sha256: of the file; a prompt that has been used is never edited, a new version is written.
+        words: its constant text, without what a sample fills in.
         variables: names that the template reads, without `image`.
         has_image: whether the template says where the image stands.
     """
 
     name: str
     sha256: str
+    words: str
     variables: frozenset[str]
     has_image: bool
     template: Template
@@ -67,6 +69,7 @@ def load_prompt(name: str, beside: Path | None = None) -> Prompt:
     return Prompt(
         name=path.stem,
         sha256=hashlib.sha256(source.encode()).hexdigest(),
+        words="".join(node.data for node in tree.find_all(nodes.TemplateData)),
         variables=frozenset(names - {IMAGE}),
         has_image=IMAGE in names,
         template=template,

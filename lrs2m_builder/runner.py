@@ -63,6 +63,7 @@ class Runner:
         self._plan, self._steps, self._engine, self._meter, self._display = plan, steps, engine, meter, display
         self._is_last = steps.stop == len(plan.recipe.recipe.steps)
         self._max_in_flight = engine.max_in_flight if engine else 1
+        meter.max_in_flight = max(meter.max_in_flight, self._max_in_flight)
         self._window = asyncio.Semaphore(self._max_in_flight)
         # Enough samples alive to keep the window full while the pool decodes the next images.
         self._alive = asyncio.Semaphore(self._max_in_flight + 4 * IMAGE_WORKERS)

@@ -7,7 +7,7 @@ the same function, so an answer that was journaled is never asked for again and 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -94,6 +94,14 @@ def try_prompts(plan: Plan, sample: Sample) -> None:
             _request(plan, sample, number, captions, 1, problem)
 
 
+def prompt_variables(
+    plan: Plan, sample: Sample, number: int, captions: Mapping[CaptionColumn, str], problem: str = ""
+) -> dict[str, Any]:
+    """What the prompt of a step sees: the captions so far, the recipe's own variables, and what was wrong before."""
+    given: dict[str, Any] = {str(column): text for column, text in captions.items()}
+    return {**given, **plan.recipe.recipe.steps[number].variables(sample, plan.manifest), "problem": problem}
+
+
 def request_seed(run_seed: int, sample_id: str, step: int, attempt: int) -> int:
     """A seed of 31 bits that is the same in every run with the same settings, and another for each attempt."""
     digest = hashlib.sha256(f"{run_seed}\x00{sample_id}\x00{step}\x00{attempt}".encode()).digest()
@@ -130,14 +138,12 @@ def _request(
     plan: Plan, sample: Sample, number: int, captions: dict[CaptionColumn, str], attempt: int, problem: str
 ) -> Request:
     step = plan.recipe.recipe.steps[number]
-    given: dict[str, Any] = {str(column): text for column, text in captions.items()}
-    variables = {**given, **step.variables(sample, plan.manifest), "problem": problem}
     return Request(
         sample_id=sample.sample_id,
         step=number,
         attempt=attempt,
         role=step.role,
-        parts=plan.recipe.prompts[number].render(variables),
+        parts=plan.recipe.prompts[number].render(prompt_variables(plan, sample, number, captions, problem)),
         seed=request_seed(plan.seed, sample.sample_id, number, attempt),
         sampling=step.sampling,
     )

@@ -33,6 +33,7 @@ class Meter:
 
     Attributes:
         passed: samples that are through with the present pass.
+        max_in_flight: requests that the engine takes at once.
         bound_s: seconds in which the engine was full, waited for images, or waited for the source.
     """
 
@@ -42,6 +43,7 @@ class Meter:
     rejections: Counter[str] = field(default_factory=Counter)
     prompt_tokens: int = 0
     tokens: int = 0
+    max_in_flight: int = 1
     bound_s: dict[Bound, float] = field(default_factory=lambda: dict.fromkeys(get_args(Bound), 0.0))
     started: float | None = None
     seconds_before: float = 0.0
@@ -126,7 +128,7 @@ class Display:
     def _sentence(self, meter: Meter) -> str:
         done = self._before + meter.passed
         per_s = meter.passed / meter.seconds
-        left = f"{_duration((self._total - done) / per_s)} left" if per_s else "time left unknown"
+        left = f"{duration((self._total - done) / per_s)} left" if per_s else "time left unknown"
         return (
             f"{self._label}: {done} of {self._total} samples, {self._rate(meter):.1f} captions/s, "
             f"{meter.rejections.total()} rejected, {left}"
@@ -150,7 +152,8 @@ class Telemetry:
             file.write(json.dumps(line) + "\n")
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
+    """A time for people: 3h05m, 4m10s, 7s."""
     minutes, seconds = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{seconds:02d}s" if minutes else f"{seconds}s"

@@ -99,10 +99,11 @@ class FakeModule:
 
 def main() -> None:
     """The command line with this engine; LRS2M_FAKE_LOG and LRS2M_FAKE_DELAY_S set it up."""
-    import lrs2m_builder.cli as cli
+    from lrs2m_builder import cli
+    from lrs2m_builder.commands import build
 
     module = FakeModule(log=Path(os.environ["LRS2M_FAKE_LOG"]), delay_s=float(os.environ["LRS2M_FAKE_DELAY_S"]))
-    cli.engine_module = lambda name: module  # type: ignore[assignment]
+    build.engine_module = lambda name: module  # type: ignore[assignment]
     sys.argv[0] = "lrs2m"
     cli.main()
 

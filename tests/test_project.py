@@ -18,8 +18,12 @@ PACKAGE = ROOT / "lrs2m_builder"
 # Higher layers may import lower ones and their own, never the other way.
 LAYERS = [
     {"cli"},
-    {"demo", "preview", "survey", "build"},
+    {"commands"},
+    {"printing"},
+    {"demo", "preview", "survey", "calibrate"},
+    {"build"},
     {"prepare", "runner", "sample"},
+    {"lint"},
     {"stages", "telemetry"},
     {"clip", "evals"},
     {"sources", "engines", "recipe"},

@@ -1,0 +1,15 @@
+"""The commands, a file each: an option of a command is a keyword of the function that does the work."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else there.")]
+
+
+def print_json(result: Any) -> None:
+    """Print one JSON object on standard output."""
+    print(json.dumps(result, ensure_ascii=False))
