@@ -97,6 +97,7 @@ class Manifest(_Model):
         options: keyword arguments of the format's `read`, beside the annotation file.
         rows: one sample a distinct caption of an image, or one an image with all its captions.
         split: only rows of that split.
+        scenes: of a source that is drawn, how many scenes where no folder is given.
         hint_label: whether a prompt may state the label, because it is surer than the short text.
         bands: of multi-band images, those that are red, green and blue, counted from 1.
         texts_from: what the published texts are called in `short_source` and `long_source`.
@@ -111,6 +112,7 @@ class Manifest(_Model):
     options: dict[str, Any] = {}
     rows: Literal["caption", "image"] = "image"
     split: str | None = None
+    scenes: Annotated[int, Field(ge=1)] | None = None
     hint_label: bool = False
     viewpoint: Viewpoint = "overhead"
     bands: tuple[Band, Band, Band] | None = None

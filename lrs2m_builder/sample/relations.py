@@ -44,7 +44,7 @@ def relations(scene: Scene) -> list[Relation]:
             away = [min(distance(thing.center, road.polygon) for road in roads) for thing in scene.of(name)]
             if name in DRIVES and max(away) <= 0:
                 found.append(Relation(name, "on", "road"))
-            if name in STANDS and 0 < min(away) and max(away) <= ALONG:
+            if name in STANDS and min(away) > 0 and max(away) <= ALONG:
                 found.append(Relation(name, "along", "road"))
     return found
 
