@@ -9,6 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.image_part import Part
 from lrs2m_builder.schema import Viewpoint
 from lrs2m_builder.shipped import find
 
@@ -19,6 +20,7 @@ _VIEWS: dict[Viewpoint, str] = {
     "overhead": "overhead image",
 }
 Band = Annotated[int, Field(ge=1)]
+BandName = Annotated[str, Field(pattern=r"^\w+$")]
 # A glob below the data folder: relative, "**" only as a whole folder.
 Pattern = Annotated[str, Field(pattern=r"^(?!/)(?!.*\*\*(?!/|$))(?!.*[^/]\*\*).+$")]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
@@ -60,6 +62,24 @@ class Numbering(_Model):
     classes: Annotated[tuple[str, ...], Field(min_length=1)]
 
 
+class Panel(_Model):
+    """Which of several square pictures side by side in one file is the image.
+
+    Attributes:
+        number: counted from the left, from 1 on.
+        of: how many squares a file is wide; a file of another shape holds the image alone.
+    """
+
+    number: Band
+    of: Annotated[int, Field(ge=2)]
+
+    @model_validator(mode="after")
+    def _inside(self) -> Panel:
+        if self.number > self.of:
+            raise ValueError(f"number {self.number} of {self.of}")
+        return self
+
+
 class Join(_Model):
     """A second annotation file that gives the short texts of the same images, joined by the stem of their names.
 
@@ -99,7 +119,9 @@ class Manifest(_Model):
         split: only rows of that split.
         scenes: of a source that is drawn, how many scenes where no folder is given.
         hint_label: whether a prompt may state the label, because it is surer than the short text.
-        bands: of multi-band images, those that are red, green and blue, counted from 1.
+        bands: what is red, green and blue: of multi-band files the numbers of the bands, counted from 1; of folders
+            with a file a band the ends of the files' names, such as B04.
+        panel: of files that hold several pictures side by side, the one that is the image.
         texts_from: what the published texts are called in `short_source` and `long_source`.
     """
 
@@ -115,7 +137,8 @@ class Manifest(_Model):
     scenes: Annotated[int, Field(ge=1)] | None = None
     hint_label: bool = False
     viewpoint: Viewpoint = "overhead"
-    bands: tuple[Band, Band, Band] | None = None
+    bands: tuple[Band, Band, Band] | tuple[BandName, BandName, BandName] | None = None
+    panel: Panel | None = None
     license: str
     homepage: str
     citation: str
@@ -129,6 +152,11 @@ class Manifest(_Model):
     def view(self) -> str:
         """What a prompt calls an image of the subset."""
         return _VIEWS[self.viewpoint]
+
+    @property
+    def part(self) -> Part:
+        """Which pixels of its files are the images."""
+        return Part(self.bands, (self.panel.number, self.panel.of) if self.panel else None)
 
     @model_validator(mode="after")
     def _numbered(self) -> Manifest:

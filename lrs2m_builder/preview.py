@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections import Counter
-from pathlib import Path
 from typing import Any
 
 from lrs2m_builder.engines.base import EngineModule
@@ -11,7 +10,7 @@ from lrs2m_builder.errors import SampleError
 from lrs2m_builder.images import load_rgb
 from lrs2m_builder.prepare import BuildOptions, Prepared
 from lrs2m_builder.provenance import check_settings
-from lrs2m_builder.schema import Request
+from lrs2m_builder.schema import ImageRef, Request
 from lrs2m_builder.stages import next_move
 
 
@@ -21,7 +20,7 @@ def dry_run(prepared: Prepared) -> dict[str, Any]:
     if not options.restart:
         check_settings(options.out_dir, prepared.settings)
     problems: Counter[str] = Counter()
-    images: set[Path] = set()
+    images: set[ImageRef] = set()
     for sample in prepared.samples():
         if sample.problem:
             problems[sample.problem[0]] += 1
@@ -74,7 +73,7 @@ def show_prompts(prepared: Prepared, module: EngineModule, count: int) -> list[d
         image = None
         try:
             if move.role == "mllm" and sample.image_path is not None:
-                image = load_rgb(sample.image_path, preview.image_size, prepared.plan.manifest.bands)
+                image = load_rgb(sample.image_path, preview.image_size, prepared.plan.manifest.part)
         except SampleError as error:
             shown.append({"sample_id": sample.sample_id, "problem": str(error)})
             continue

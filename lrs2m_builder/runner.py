@@ -21,7 +21,7 @@ from lrs2m_builder.engines.base import Engine
 from lrs2m_builder.errors import SampleError
 from lrs2m_builder.images import load_rgb
 from lrs2m_builder.journal import Journal
-from lrs2m_builder.schema import Attempt, Record, Rejection, Request, Sample
+from lrs2m_builder.schema import Attempt, ImageRef, Record, Rejection, Request, Sample
 from lrs2m_builder.shards import ShardPaths, write_shard
 from lrs2m_builder.stages import Plan, next_move
 from lrs2m_builder.telemetry import Bound, Display, Meter, Telemetry
@@ -68,7 +68,7 @@ class Runner:
         # Enough samples alive to keep the window full while the pool decodes the next images.
         self._alive = asyncio.Semaphore(self._max_in_flight + 4 * IMAGE_WORKERS)
         self._pool = ThreadPoolExecutor(IMAGE_WORKERS, thread_name_prefix="image")
-        self._images: OrderedDict[Path, asyncio.Future[Image.Image]] = OrderedDict()
+        self._images: OrderedDict[ImageRef, asyncio.Future[Image.Image]] = OrderedDict()
         self._writing = asyncio.Lock()
         self._waiting_shards = asyncio.Semaphore(MAX_WAITING_SHARDS)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -202,8 +202,8 @@ class Runner:
         future = self._images.get(path)
         if future is None:
             loop = asyncio.get_running_loop()
-            size, bands = self._engine.image_size, self._plan.manifest.bands
-            future = loop.run_in_executor(self._pool, load_rgb, path, size, bands)
+            size, part = self._engine.image_size, self._plan.manifest.part
+            future = loop.run_in_executor(self._pool, load_rgb, path, size, part)
             future.add_done_callback(lambda done: done.cancelled() or done.exception())
             self._images[path] = future
             while len(self._images) > 4 * IMAGE_WORKERS:
@@ -225,7 +225,7 @@ class Runner:
                 work.paths,
                 work.order,
                 work.outcomes,
-                self._plan.manifest.bands,
+                self._plan.manifest.part,
                 verify_images=all(step.role == "llm" for step in self._plan.recipe.recipe.steps),
             )
             work.journal.remove()

@@ -21,13 +21,42 @@ class Anchor:
 
 
 @dataclass(frozen=True, slots=True)
+class TarMember:
+    """An image inside an uncompressed tar: `size` bytes from byte `offset` on."""
+
+    archive: Path
+    name: str
+    offset: int
+    size: int
+
+    def __str__(self) -> str:
+        return f"{self.archive}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class TableCell:
+    """An image inside a Parquet or Arrow file: the cell of a column, rows counted from 0."""
+
+    table: Path
+    column: str
+    row: int
+
+    def __str__(self) -> str:
+        return f"{self.table}:{self.column}[{self.row}]"
+
+
+ImageRef = Path | TarMember | TableCell
+"""Where the bytes of an image are: a file of its own, or a place inside another file (`image_files` reads them)."""
+
+
+@dataclass(frozen=True, slots=True)
 class Sample:
     """One row to be built: an image and what is known of it before any model is asked.
 
     Attributes:
         sample_id: "<subset>/<key>", unique in the subset.
         image_name: the image as the source names it; the `path` stored with its bytes.
-        image_path: the file it was resolved to; None where none was found.
+        image_path: the file it was resolved to, or its place inside one; None where none was found.
         captions: the published short texts, normalised; the first is the row's own.
         caption_long: the published long text, normalised; empty where there is none.
         problem: reason and detail why the source already knows the sample cannot be used.
@@ -36,7 +65,7 @@ class Sample:
     sample_id: str
     subset: str
     image_name: str
-    image_path: Path | None
+    image_path: ImageRef | None
     captions: tuple[str, ...] = ()
     caption_long: str = ""
     anchors: tuple[Anchor, ...] = ()
@@ -127,7 +156,7 @@ class Record:
     sample_id: str
     subset: str
     image_name: str
-    image_path: Path | None
+    image_path: ImageRef | None
     caption_short: str
     caption_long: str
     short_source: str

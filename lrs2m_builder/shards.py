@@ -19,8 +19,9 @@ import pyarrow.parquet as pq
 
 from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.files import finished_file
-from lrs2m_builder.images import Bands, StoredImage, load_stored
-from lrs2m_builder.schema import Attempt, Record, Rejection
+from lrs2m_builder.image_part import ALL, Part
+from lrs2m_builder.images import StoredImage, load_stored
+from lrs2m_builder.schema import Attempt, ImageRef, Record, Rejection
 
 BYTES_PER_GROUP = 256 * 2**20
 ROWS_PER_GROUP = 100  # the Hub's viewer and random access read one group at a time
@@ -125,7 +126,7 @@ def write_shard(
     paths: ShardPaths,
     order: Sequence[str],
     outcomes: dict[str, Record | Rejection],
-    bands: Bands | None = None,
+    part: Part = ALL,
     *,
     verify_images: bool = True,
 ) -> tuple[int, int]:
@@ -134,7 +135,7 @@ def write_shard(
     Args:
         order: the sample ids of the whole shard, as the source gives them: rows are written in this order.
         outcomes: what became of the samples; one that is missing here is taken from the files that are there.
-        bands: of multi-band images, those stored as red, green and blue.
+        part: which bands and which picture of a file are stored.
         verify_images: decode each image to see that it is whole; not needed where a model has seen it.
 
     Returns:
@@ -150,7 +151,7 @@ def write_shard(
     def rows() -> Iterator[dict[str, Any]]:
         old = iter_rows(paths.data) if paths.finished else iter(())
         upcoming = next(old, None)
-        images = _ImageReader(bands, verify=verify_images)
+        images = _ImageReader(part, verify=verify_images)
         for sample_id in order:
             if upcoming is not None and upcoming["sample_id"] == sample_id:
                 row, upcoming = upcoming, next(old, None)
@@ -261,14 +262,14 @@ def _groups(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 class _ImageReader:
     """Reads the image of each row, and once only where neighbouring rows share it."""
 
-    def __init__(self, bands: Bands | None, *, verify: bool) -> None:
-        self._bands, self._verify = bands, verify
-        self._path: Path | None = None
+    def __init__(self, part: Part, *, verify: bool) -> None:
+        self._part, self._verify = part, verify
+        self._path: ImageRef | None = None
         self._image: StoredImage | None = None
 
-    def read(self, path: Path | None) -> StoredImage:
+    def read(self, path: ImageRef | None) -> StoredImage:
         if path is None:
             raise SampleError("image_missing", "no file")
         if path != self._path or self._image is None:
-            self._image, self._path = load_stored(path, self._bands, verify=self._verify), path
+            self._image, self._path = load_stored(path, self._part, verify=self._verify), path
         return self._image

@@ -132,7 +132,7 @@ def _read_images(
     def read(item: tuple[str, Path]) -> tuple[str, str | SampleError]:
         name, path = item
         try:
-            load_rgb(path, lambda width, height: (32, 32), manifest.bands)
+            load_rgb(path, lambda width, height: (32, 32), manifest.part)
         except SampleError as error:
             return name, error
         return name, file_fingerprint(path)["sha256"]

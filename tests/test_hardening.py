@@ -226,6 +226,9 @@ def test_two_checkpoints_have_two_revisions(tmp_path: Path) -> None:
         {"files": {"annotations": ["**x"], "images": ["{filename}"]}},
         {"numbering": {"per_class": 0, "classes": ["a"]}},
         {"bands": [0, 1, 2]},
+        {"bands": ["B04", "B03", 2]},
+        {"panel": {"number": 3, "of": 2}},
+        {"panel": {"number": 0, "of": 2}},
     ],
     ids=str,
 )

@@ -16,8 +16,9 @@ import pytest
 import rasterio
 from PIL import Image, ImageOps
 
-from lrs2m_builder import images
+from lrs2m_builder import images, pixels
 from lrs2m_builder.errors import SampleError
+from lrs2m_builder.image_part import Part
 from lrs2m_builder.images import load_rgb, load_stored
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
@@ -243,7 +244,7 @@ def test_a_decompression_bomb_is_refused_before_memory_is_taken(tmp_path: Path, 
 
 @pytest.mark.parametrize("suffix", [".jpg", ".png"])
 def test_a_picture_over_the_limit_is_not_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
-    monkeypatch.setattr(images, "MAX_PIXELS", 1000)
+    monkeypatch.setattr(pixels, "MAX_PIXELS", 1000)
     path = tmp_path / f"field{suffix}"
     corner_image(64, 32).save(path)
     assert reason_of(path, load_stored) == "image_too_large"
@@ -261,14 +262,14 @@ def test_chosen_bands_become_red_green_and_blue(tmp_path: Path) -> None:
     for number in range(6):
         bands[number, 10:30, number * 10 : number * 10 + 10] = 9000
     path = write_geotiff(tmp_path / "scene.tif", bands)
-    pixels = np.asarray(load_rgb(path, bands=(4, 3, 2)))
+    pixels = np.asarray(load_rgb(path, part=Part(bands=(4, 3, 2))))
     bright = [{int(x) // 10 + 1 for x in np.unique(np.nonzero(pixels[..., c] > 200)[1])} for c in range(3)]
     assert bright == [{4}, {3}, {2}]
 
 
 def test_a_band_that_is_not_there_is_unsupported(tmp_path: Path) -> None:
     path = write_geotiff(tmp_path / "scene.tif", np.ones((4, 8, 8), np.uint16))
-    assert reason_of(path, bands=(7, 3, 2)) == "image_unsupported"
+    assert reason_of(path, part=Part(bands=(7, 3, 2))) == "image_unsupported"
 
 
 def test_complex_pixels_are_unsupported(tmp_path: Path) -> None:

@@ -19,7 +19,8 @@ PACKAGE = ROOT / "lrs2m_builder"
 LAYERS = [
     {"cli"},
     {"commands"},
-    {"printing"},
+    {"printing", "stats_text", "histogram"},
+    {"stats"},
     {"demo", "preview", "survey", "calibrate"},
     {"build"},
     {"prepare", "runner", "sample"},
@@ -28,7 +29,7 @@ LAYERS = [
     {"clip", "evals"},
     {"sources", "engines", "recipe"},
     {"manifest", "prompt"},
-    {"checks", "images", "shards", "journal", "provenance"},
+    {"checks", "images", "rasters", "pixels", "image_files", "image_part", "shards", "journal", "provenance", "tables"},
     {"files", "shipped", "text"},
     {"schema", "errors", "__init__"},
 ]
@@ -39,8 +40,10 @@ HEAVY = {
     "transformers": {"engines/chat.py", "sample/random_model.py"},
     "torch": {"sample/random_model.py"},
     "huggingface_hub": {"engines/model_files.py"},
-    "datasets": {"demo.py"},
+    "datasets": {"demo.py", "sources/hf_dataset.py"},
     "psutil": {"engines/reaper.py"},
+    "duckdb": {"tables.py", "stats.py"},
+    "matplotlib": {"histogram.py"},
     "httpx": {"engines/openai.py"},
     "tenacity": {"engines/openai.py"},
 }

@@ -3,31 +3,22 @@
 from __future__ import annotations
 
 import json
-import re
 from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
-from xml.etree import ElementTree
 
 import pytest
-import yaml
 from PIL import Image
 
 from lrs2m_builder.build import Report, build
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.prepare import BuildOptions
 from lrs2m_builder.schema import Completion, Request, Role
-from lrs2m_builder.shipped import find
-from lrs2m_builder.sources.vector_labels import read
 from tests.fake_engine import FakeEngine, FakeModule, good_text
 from tests.toy import ids, rows
 
 SHORT = "Planes and a ship lie beside green fields."
-
-
-def counts(path: Path, **options: Any) -> dict[str, dict[str, int | None]]:
-    return {row.image_name: {anchor.name: anchor.count for anchor in row.anchors} for row in read(path, **options)}
 
 
 def labelled(folder: Path, num_images: int) -> Path:
@@ -134,63 +125,3 @@ def test_a_text_that_contradicts_the_labels_is_asked_again_with_the_reason(tmp_p
     problems = [request.parts[1].rsplit("could not be used. ")[-1] for request in module.requests if request.step == 0]
     assert problems[1].strip() == "The answer gave 4 as the number of plane; there are 3."
     assert problems[2].strip() == "The answer did not mention: ship. Mention each of them."
-
-
-def test_dota_labels_are_counted_like_a_plain_count_of_their_lines(real_data: Path) -> None:
-    folder = real_data / "dota" / "DOTA_devkit" / "labelTxt"
-    found = counts(folder)
-    for path in folder.glob("*.txt"):
-        lines = [line for line in path.read_text().splitlines() if re.match(r"[\d.-]+ ", line)]
-        names = Counter(line.split()[8].replace("-", " ") for line in lines)
-        assert found[path.stem] == dict(names)
-    assert len(found) == 7
-
-
-def test_geojson_footprints_are_counted_like_their_features(real_data: Path, tmp_path: Path) -> None:
-    for name in ("geotiff_labels.geojson", "empty.geojson"):
-        (tmp_path / name).write_bytes((real_data / "spacenet_solaris" / name).read_bytes())
-    properties = yaml.safe_load(find("manifests", "openlandmap").read_text())["options"]["class_properties"]
-    features = json.loads((tmp_path / "geotiff_labels.geojson").read_text())["features"]
-    expected = {"geotiff_labels": {"building": len(features)}, "empty": {}}
-    assert counts(tmp_path, class_properties=properties) == expected
-
-
-def test_coco_annotations_are_counted_like_a_plain_count(real_data: Path) -> None:
-    path = real_data / "nwpu_vhr10_coco" / "annotations.json"
-    content = json.loads(path.read_text())
-    found = counts(path)
-    assert len(found) == len(content["images"]) == 650
-    assert sum(n for anchors in found.values() for n in anchors.values() if n) == len(content["annotations"]) == 3921
-    planes = [c["id"] for c in content["categories"] if c["name"] == "airplane"]
-    number = sum(a["category_id"] in planes for a in content["annotations"])
-    assert sum(anchors.get("airplane") or 0 for anchors in found.values()) == number
-
-
-def test_voc_objects_are_counted(tmp_path: Path) -> None:
-    root = ElementTree.Element("annotation")
-    for name in ("Expressway-Service-area", "ship", "ship"):
-        ElementTree.SubElement(ElementTree.SubElement(root, "object"), "name").text = name
-    ElementTree.ElementTree(root).write(tmp_path / "0001.xml")
-    assert counts(tmp_path) == {"0001": {"expressway service area": 1, "ship": 2}}
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("1.txt", "gsd:1\n1 2 3 ship\n", r"1\.txt: line 2"),
-        ("1.geojson", '{"type": "Feature"}', 'no list "features"'),
-        ("1.geojson", '{"features": [\n}', "line 2"),
-        ("1.xml", "<annotation><object>", "not XML"),
-    ],
-)
-def test_a_broken_label_file_is_named(tmp_path: Path, name: str, content: str, message: str) -> None:
-    (tmp_path / name).write_text(content)
-    with pytest.raises(UserError, match=message):
-        list(read(tmp_path))
-
-
-def test_a_broken_line_of_labels_is_named(tmp_path: Path) -> None:
-    path = tmp_path / "labels.jsonl"
-    path.write_text('{"image": "1.png", "anchors": []}\n{"image": "2.png"}\n')
-    with pytest.raises(UserError, match="line 2"):
-        list(read(path))

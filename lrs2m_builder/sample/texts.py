@@ -63,9 +63,7 @@ def _long(scene: Scene, known: list[Group], random: np.random.Generator) -> str:
     inside = _inside(scene, known)
     details = [_detail(group, random, counted=not count_first and group in inside) for group in known]
     size = -(-len(details) // 3)
-    joints = (", and ", "; ", ", while ")
-    middle = [_pick(random, *joints).join(details[i : i + size][:2]) for i in range(0, len(details), size)]
-    middle = ["; ".join([text, *details[i * size + 2 : (i + 1) * size]]) for i, text in enumerate(middle)]
+    middle = [_joined(details[i : i + size], random) for i in range(0, len(details), size)]
     spare = _spare(scene, known, random)
     wanted = int(random.integers(MIN_WORDS, MIN_WORDS + 22))
     while spare and len(split_words(" ".join([opening, *middle]))) < wanted:
@@ -75,6 +73,13 @@ def _long(scene: Scene, known: list[Group], random: np.random.Generator) -> str:
         else:
             middle[-1] += f", and {text[0].lower()}{text[1:]}"
     return " ".join(sentence(text) for text in [opening, *middle])
+
+
+def _joined(clauses: list[str], random: np.random.Generator) -> str:
+    """Clauses as one sentence; where one has commas of its own, semicolons keep them apart."""
+    if len(clauses) == 2 and "," not in "".join(clauses):
+        return _pick(random, ", and ", ", while ").join(clauses)
+    return "; ".join(clauses)
 
 
 def _opening(scene: Scene, known: list[Group], random: np.random.Generator) -> str:
@@ -180,13 +185,15 @@ def _light(scene: Scene) -> str:
 
 
 def _short(scene: Scene, known: list[Group]) -> str:
-    """The scene and its first classes with their counts, in at most SHORT_WORDS words."""
+    """The first classes with their counts and the scene, in at most SHORT_WORDS words."""
+    what, there = SCENES[scene.name]
     inside = [group.counted for group in _inside(scene, known)]
-    while True:
-        text = SCENES[scene.name][0] + (f" with {listed(inside)}" if inside else "")
+    while inside:
+        text = f"{listed(inside)} {there}"
         if len(split_words(text)) <= SHORT_WORDS:
             return sentence(text)
         inside.pop()
+    return sentence(f"{what} seen from above")
 
 
 def _inside(scene: Scene, known: list[Group]) -> list[Group]:

@@ -28,7 +28,7 @@ SCENES = {
     "airport": ("an airport", "at the airport"),
     "harbor": ("a harbor", "in the harbor"),
     "open water": ("a stretch of open water", "on open water"),
-    "storage tank farm": ("a storage tank farm", "on an industrial site"),
+    "storage tank farm": ("a storage tank farm", "in a storage tank farm"),
     "residential area": ("a residential area", "in a residential area"),
     "parking lot": ("a large parking lot", "in the parking lot"),
     "industrial area": ("an industrial area", "in an industrial area"),
@@ -63,7 +63,7 @@ OF_COVER = {
     "desert sand": "The wind has left long curved ridges in the yellow sand",
     "farmland": "Parallel furrows mark the fields and show how they are worked",
     "forest": "The crowns of the forest stand close together and look dark green",
-    "water": "Fine waves cover the dark blue surface of the water",
+    "water": "Fine ripples cover the dark blue surface of the water",
     "concrete": "Joints divide the gray concrete into square slabs of slightly different tone",
     "gravel": "The ground is pale gravel with a rough and even surface",
 }

@@ -1,0 +1,91 @@
+"""GeoTIFF and the like of any depth and number of bands to 8-bit RGB, by rasterio."""
+
+from __future__ import annotations
+
+import logging
+import warnings
+from contextlib import ExitStack
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image
+
+from lrs2m_builder.errors import SampleError
+from lrs2m_builder.image_files import open_image
+from lrs2m_builder.image_part import Bands, Part
+from lrs2m_builder.pixels import TargetSize, bounded, resized, stretch, upright, upright_size
+from lrs2m_builder.schema import ImageRef
+
+_RASTER_DRIVERS = {
+    b"II*\x00": "GTiff",
+    b"MM\x00*": "GTiff",
+    b"II+\x00": "GTiff",
+    b"MM\x00+": "GTiff",
+    b"\x00\x00\x00\x0c": "JP2OpenJPEG",
+    b"EHFA": "HFA",
+    b"NITF": "NITF",
+}
+
+logging.getLogger("rasterio").setLevel(logging.CRITICAL)
+
+
+def read_raster(ref: ImageRef, target_size: TargetSize | None, part: Part, orientation: int) -> Image.Image:
+    """Read a GeoTIFF of any depth and number of bands, or a folder of them; a large one at about twice the wanted size.
+
+    Raises:
+        SampleError: it is not one, is damaged, or has other pixels than numbers.
+    """
+    import rasterio
+    from rasterio.errors import NodataShadowWarning, NotGeoreferencedWarning, RasterioError
+
+    warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
+    warnings.filterwarnings("ignore", category=NodataShadowWarning)
+    try:
+        with ExitStack() as stack:
+            refs = part.band_files(ref) if isinstance(ref, Path) and ref.is_dir() else [ref]
+            rasters = [stack.enter_context(rasterio.open(_file(each), driver=_raster_driver(each))) for each in refs]
+            width, height = max((raster.width, raster.height) for raster in rasters)  # 60 m bands beside 10 m ones
+            if np.dtype(rasters[0].dtypes[0]).kind not in "uif":
+                raise SampleError("image_unsupported", f"{ref}: pixels of type {rasters[0].dtypes[0]}")
+            chosen = _choose_bands(ref, rasters[0].count, part.band_numbers) if len(rasters) == 1 else [1]
+            with bounded(ref, width, height):
+                whole = upright_size((width, height), orientation)
+                meant = part.size(*whole)
+                size = target_size(*meant) if target_size else meant
+                columns, rows = upright_size(size, orientation) if meant == whole else (width, height)
+                shape = (len(chosen), min(height, 2 * rows), min(width, 2 * columns))
+                read = [raster.read(chosen, out_shape=shape, masked=True) for raster in rasters]
+    except (RasterioError, OSError, ValueError) as error:
+        raise SampleError("image_unreadable", f"{ref}: {error}") from error
+    image = Image.fromarray(_to_8bit(np.ma.concatenate(read))).convert("RGB")  # type: ignore[no-untyped-call]
+    return resized(part.cut(upright(image, orientation)), size)
+
+
+def _file(ref: ImageRef) -> Path | BinaryIO:
+    """GDAL reads parts of a file; what lies inside another is given whole."""
+    return ref if isinstance(ref, Path) else open_image(ref)
+
+
+def _raster_driver(ref: ImageRef) -> str:
+    """The driver for what the file begins with; GDAL would guess among a hundred, some of which open other files."""
+    with open_image(ref) as file:
+        start = file.read(4)
+    if start not in _RASTER_DRIVERS:
+        raise SampleError("image_unreadable", f"{ref}: not an image in a known format")
+    return _RASTER_DRIVERS[start]
+
+
+def _choose_bands(ref: ImageRef, count: int, bands: Bands | None) -> list[int]:
+    if bands is None or count < 3:
+        return [1, 2, 3] if count >= 3 else [1]
+    if max(bands) > count:
+        raise SampleError("image_unsupported", f"{ref}: band {max(bands)} of {count}")
+    return list(bands)
+
+
+def _to_8bit(pixels: np.ma.MaskedArray) -> np.ndarray:
+    if pixels.dtype == np.uint8:
+        filled = np.ma.filled(pixels, 0)
+        return filled[0] if len(filled) == 1 else np.ascontiguousarray(filled.transpose(1, 2, 0))
+    return stretch(np.ma.filled(pixels.astype(np.float32), np.nan))

@@ -1,0 +1,25 @@
+"""Label files as text and JSON, with one clear line where they are broken."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from lrs2m_builder.errors import UserError
+
+
+def load_text(path: Path) -> str:
+    """The text of a UTF-8 file."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: byte {error.start}: not UTF-8 text") from error
+
+
+def load_json(path: Path) -> Any:
+    """The content of a JSON file."""
+    try:
+        return json.loads(load_text(path))
+    except json.JSONDecodeError as error:
+        raise UserError(f"{path}: line {error.lineno}, column {error.colno}: not JSON: {error.msg}") from error

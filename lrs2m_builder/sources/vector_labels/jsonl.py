@@ -1,0 +1,33 @@
+"""`.jsonl`, a line an image: `{"image": "1.png", "anchors": [{"class": "plane", "count": 3}, {"class": "grass"}]}`."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from lrs2m_builder.errors import UserError
+from lrs2m_builder.sources.vector_labels.classes import Found
+from lrs2m_builder.sources.vector_labels.files import load_text
+
+
+def read(path: Path) -> Iterator[tuple[str, list[Found]]]:
+    """Yield the name of each image and its classes; a class without a count is there, in no known number."""
+    for number, line in enumerate(load_text(path).splitlines(), start=1):
+        if not line.strip():
+            continue
+        try:
+            entry = json.loads(line)
+            found = [(str(anchor["class"]), _count(anchor)) for anchor in entry["anchors"]]
+            name = str(entry["image"])
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise UserError(f'{path}: line {number}: not {{"image", "anchors": [...]}}: {error!r}') from error
+        yield name, found
+
+
+def _count(anchor: dict[str, Any]) -> int | None:
+    count = anchor.get("count")
+    if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
+        raise ValueError(f"count {count!r} is no whole number from 1 on")
+    return count

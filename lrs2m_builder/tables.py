@@ -1,0 +1,85 @@
+"""A finished data set as tables: any folder of Parquet files with the columns of a record, however many rows.
+
+DuckDB reads the columns that a question needs and no others, on all cores: two million rows with their images cost no
+more than their texts.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import duckdb
+
+from lrs2m_builder.errors import UserError
+
+MAX_MEMORY = "600MB"  # DuckDB spills to disk beyond that
+
+
+def record_files(path: Path) -> list[Path]:
+    """The Parquet files that hold records: of a build, of a published tree or of any folder, or the one file given.
+
+    Raises:
+        UserError: there are none.
+    """
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise UserError(f"{path}: no such folder; give the --out of a build or any folder of its Parquet files")
+    inside = path / "data" if (path / "data").is_dir() else path
+    files = sorted(
+        file
+        for file in inside.rglob("*.parquet")
+        if not {"rejected", "journal"} & set(file.relative_to(path).parts) and not file.name.startswith(".")
+    )
+    if not files:
+        raise UserError(f"{path}: no Parquet files; give the --out of a build or any folder of its Parquet files")
+    return files
+
+
+def rejected_files(path: Path) -> list[Path]:
+    """The Parquet files that hold a build's rejections; none where the folder is no build."""
+    folder = path / "rejected"
+    return sorted(file for file in folder.rglob("*.parquet") if not file.name.startswith("."))
+
+
+def open_tables(path: Path, needs: tuple[str, ...] = ()) -> duckdb.DuckDBPyConnection:
+    """A connection with the views `records` and `rejections`.
+
+    `records` has one more column, `file`, and `rejections` one, `subset`.
+
+    Args:
+        needs: columns of a record that must be there.
+
+    Raises:
+        UserError: no Parquet files, one that is none, or a column is missing.
+    """
+    files, rejected = record_files(path), rejected_files(path)
+    connection = duckdb.connect(config={"memory_limit": MAX_MEMORY, "preserve_insertion_order": False})
+    try:
+        connection.sql(
+            f"CREATE VIEW records AS SELECT * EXCLUDE (filename), filename AS file "
+            f"FROM read_parquet({_list(files)}, filename = true, hive_partitioning = false, union_by_name = true)"
+        )
+        connection.sql(f"CREATE VIEW rejections AS {_rejections(rejected)}")
+    except duckdb.Error as error:
+        raise UserError(f"{path}: {_first_line(error)}") from error
+    columns = set(connection.sql("SELECT * FROM records LIMIT 0").columns)
+    if missing := [name for name in needs if name not in columns]:
+        raise UserError(f"{path}: no column {missing[0]!r}; it has {', '.join(sorted(columns - {'file'}))}")
+    return connection
+
+
+def _rejections(files: list[Path]) -> str:
+    if not files:
+        return "SELECT '' AS sample_id, '' AS reason, '' AS detail, '' AS subset WHERE false"
+    table = f"read_parquet({_list(files)}, hive_partitioning = false)"
+    return f"SELECT *, split_part(sample_id, '/', 1) AS subset FROM {table}"
+
+
+def _list(files: list[Path]) -> str:
+    """The files as a list of SQL; a quote in a name is doubled."""
+    return "[" + ", ".join("'" + str(file).replace("'", "''") + "'" for file in files) + "]"
+
+
+def _first_line(error: Exception) -> str:
+    return " ".join(str(error).split("\n")[0].split())
