@@ -145,22 +145,24 @@ def _objects(sketch: Sketch) -> tuple[SceneObject, ...]:
 
 def _paint(sketch: Sketch) -> Image.Image:
     """Ground first, then what lies flat, the shadows, and what stands; at last light and noise."""
-    big = _paint_ground(sketch).resize((_BIG, _BIG), Image.Resampling.NEAREST)
-    draw = ImageDraw.Draw(big)
-    _fill(draw, [shape for shape in sketch.shapes if shape.layer < TALL])
-    if sketch.shadows:
+    image = _draw(_paint_ground(sketch), [shape for shape in sketch.shapes if shape.layer < TALL])
+    if sketch.shadows:  # at the small size, where to mix colours costs a ninth
         shadow = Image.new("L", (_BIG, _BIG), 0)
         shade = ImageDraw.Draw(shadow)
         for points in sketch.shadows:
             shade.polygon(points, fill=118)
-        big.paste((14, 20, 34), mask=shadow)
-    _fill(draw, sorted((shape for shape in sketch.shapes if shape.layer >= TALL), key=lambda shape: shape.layer))
-    return add_grain(big.reduce(SCALE).point(_light(sketch)), sketch.random)
+        image.paste((14, 20, 34), mask=shadow.reduce(SCALE))
+    standing = sorted((shape for shape in sketch.shapes if shape.layer >= TALL), key=lambda shape: shape.layer)
+    return add_grain(_draw(image, standing).point(_light(sketch)), sketch.random)
 
 
-def _fill(draw: ImageDraw.ImageDraw, shapes: list[Shape]) -> None:
+def _draw(image: Image.Image, shapes: list[Shape]) -> Image.Image:
+    """The image with polygons whose edges are smooth: drawn SCALE times larger, then shrunk."""
+    big = image.resize((_BIG, _BIG), Image.Resampling.NEAREST)
+    draw = ImageDraw.Draw(big)
     for shape in shapes:
         draw.polygon(shape.points, fill=shape.fill)
+    return big.reduce(SCALE)
 
 
 def _paint_ground(sketch: Sketch) -> Image.Image:

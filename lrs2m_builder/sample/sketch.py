@@ -130,6 +130,8 @@ def apart(a: Sequence[Point], b: Sequence[Point]) -> float:
 
 def clipped(points: GridPoints, low: int, high: int) -> GridPoints:
     """The part of a polygon with low <= x, y <= high, cut side by side (Sutherland and Hodgman)."""
+    if min(map(min, points)) >= low and max(map(max, points)) <= high:
+        return points  # nearly all of them
     for axis in (0, 1):
         for limit, sign in ((low, 1), (high, -1)):
             if all((point[axis] - limit) * sign >= 0 for point in points):

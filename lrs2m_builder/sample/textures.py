@@ -102,10 +102,6 @@ def _concrete() -> Pixels:
     return np.clip(pixels, 0, 255).astype(np.uint8)
 
 
-def _asphalt() -> Pixels:
-    return _colored((96, 96, 99), _noise(50, (8, 8, 2), (50, 50, 1), (SIDE, SIDE, 2), reach=12))
-
-
 def _gravel() -> Pixels:
     stones = _noise(61, (SIDE, SIDE, 1), reach=14)
     return _colored((176, 164, 145), _noise(60, (7, 7, 2), (90, 90, 1), reach=16), stones)
@@ -122,7 +118,6 @@ _MAKERS: dict[str, Callable[[], Pixels]] = {
     "forest": _forest,
     "water": _water,
     "concrete": _concrete,
-    "asphalt": _asphalt,
     "gravel": _gravel,
 }
 
