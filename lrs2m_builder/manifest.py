@@ -35,11 +35,12 @@ class Files(_Model):
 
     Attributes:
         annotations: globs below the data folder; the first that matches is used.
-        images: layouts (see `sources.resolve.ImageFinder`); the one that finds most images serves all of them.
+        images: layouts (see `sources.resolve.ImageFinder`); the one that finds most images serves all of them. None
+            where the annotation files hold the images themselves.
     """
 
     annotations: Annotated[tuple[Pattern, ...], Field(min_length=1)]
-    images: Annotated[tuple[Pattern, ...], Field(min_length=1)]
+    images: Annotated[tuple[Pattern, ...], Field(min_length=1)] = ()
 
     @field_validator("images")
     @classmethod

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby, islice
 from pathlib import Path
@@ -18,7 +20,8 @@ from lrs2m_builder.recipe import load_recipe
 from lrs2m_builder.sample.world import find_data_dir
 from lrs2m_builder.schema import Role, Sample
 from lrs2m_builder.shards import ShardPaths
-from lrs2m_builder.sources import Source, open_source, read_samples
+from lrs2m_builder.sources import Source, named, open_source, read_samples
+from lrs2m_builder.sources.resolve import PARTS
 from lrs2m_builder.stages import Plan, try_prompts
 
 DEFAULT_SHARD_SIZE = 2000
@@ -121,25 +124,42 @@ def prepare(options: BuildOptions, module: EngineModule) -> Prepared:
         max_attempts=options.max_attempts,
         seed=options.seed,
     )
-    num_samples, usable = 0, None
-    for sample in islice(read_samples(source), options.limit):
-        num_samples += 1
-        usable = usable or (None if sample.problem else sample)
+    num_samples, digest, usable = _read_through(islice(read_samples(source), options.limit))
     lint: list[str] = []
     if usable is not None:
         try_prompts(plan, usable)
         lint = lint_prompts(plan, usable)
     if not num_samples:
         split = f" in split {manifest.split!r}" if manifest.split else ""
-        raise UserError(f"{source.annotations}: no samples{split}")
+        raise UserError(f"{named(source.annotations)}: no samples{split}")
     passes = []
     for name, group in groupby(range(len(names)), key=lambda i: names[i]):
         steps = list(group)
         roles = {recipe.recipe.steps[i].role for i in steps}
         role: Role = "mllm" if "mllm" in roles else "llm"
         passes.append((range(steps[0], steps[-1] + 1), name, role))
-    settings = _settings(options, plan, source, module)
+    settings = {**_settings(options, plan, source, module), "samples": {"number": num_samples, "sha256": digest}}
     return Prepared(options, plan, source, num_samples, tuple(passes), settings, tuple(lint))
+
+
+def _read_through(samples: Iterable[Sample]) -> tuple[int, str, Sample | None]:
+    """The number of samples, the hash of all that is known of them but their images, and the first that can be used."""
+    number, digest, usable = 0, hashlib.sha256(), None
+    for sample in samples:
+        number += 1
+        usable = usable or (None if sample.problem else sample)
+        anchors = [(anchor.name, anchor.count) for anchor in sample.anchors]
+        known = (sample.sample_id, sample.captions, sample.caption_long, anchors, sample.label)
+        digest.update(json.dumps(known).encode())
+    return number, digest.hexdigest(), usable
+
+
+def _fingerprints(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """Of a text file name, size and hash; of folders and of files that hold images the name.
+
+    The texts of these are hashed with the samples, and their images may be hundreds of gigabytes.
+    """
+    return [{"name": path.name} if path.is_dir() or path.suffix in PARTS else file_fingerprint(path) for path in paths]
 
 
 def _model_name(options: BuildOptions, of_paper: str | None, role: Role) -> str:
@@ -159,8 +179,8 @@ def _settings(options: BuildOptions, plan: Plan, source: Source, module: EngineM
     return {
         "subset": plan.manifest.name,
         "manifest": plan.manifest.sha256,
-        "annotations": file_fingerprint(source.annotations),
-        "joined": file_fingerprint(source.joined.annotations) if source.joined else None,
+        "annotations": _fingerprints(source.annotations),
+        "joined": _fingerprints(source.joined.annotations) if source.joined else None,
         "recipe": {"name": f"{recipe.recipe.name}.v{recipe.recipe.version}", "sha256": recipe.sha256},
         "prompts": {prompt.name: prompt.sha256 for prompt in recipe.prompts},
         "checks": [{check.name: check.level for check in step.checks} for step in steps],

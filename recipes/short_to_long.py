@@ -7,7 +7,7 @@ The short text is a hint that decides what the scene is: without it, a model tak
 from collections.abc import Mapping
 from typing import Any
 
-from lrs2m_builder.checks import CLIP_LONG, GROUNDED, WELL_FORMED, clip_budget, word_range
+from lrs2m_builder.checks import CLIP_LONG, FAITHFUL, GROUNDED, WELL_FORMED, clip_budget, word_range
 from lrs2m_builder.manifest import Manifest
 from lrs2m_builder.recipe import Recipe, Step
 from lrs2m_builder.schema import Sample
@@ -41,6 +41,7 @@ RECIPE = Recipe(
             checks=(
                 *WELL_FORMED,
                 *GROUNDED,
+                *FAITHFUL,
                 word_range(MIN_WORDS - 20, MAX_WORDS + 20),
                 clip_budget(CLIP_LONG),
             ),

@@ -8,11 +8,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from lrs2m_builder.checks import (
-    ANCHOR_COUNT,
-    ANCHOR_MISSING,
     CLIP_LONG,
     CLIP_SHORT,
-    COPY,
+    FAITHFUL,
+    FAITHFUL_SUMMARY,
     GROUNDED,
     WELL_FORMED,
     clip_budget,
@@ -55,8 +54,7 @@ RECIPE = Recipe(
             checks=(
                 *WELL_FORMED,
                 *GROUNDED,
-                ANCHOR_MISSING,
-                ANCHOR_COUNT,
+                *FAITHFUL,
                 word_range(MIN_WORDS - 20, MAX_WORDS + 20),
                 clip_budget(CLIP_LONG),
             ),
@@ -67,7 +65,13 @@ RECIPE = Recipe(
             role="llm",
             writes="caption_short",
             variables=short_variables,
-            checks=(*WELL_FORMED, COPY, *GROUNDED, word_range(4, SHORT_WORDS), clip_budget(CLIP_SHORT)),
+            checks=(
+                *WELL_FORMED,
+                *GROUNDED,
+                *FAITHFUL_SUMMARY,
+                word_range(4, SHORT_WORDS),
+                clip_budget(CLIP_SHORT),
+            ),
             sampling={"temperature": 0.3, "top_p": 0.9, "max_tokens": 80},
         ),
     ),
