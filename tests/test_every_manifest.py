@@ -110,6 +110,8 @@ MAKERS: dict[str, Callable[[Path], None]] = {
 
 def recipe_of(name: str) -> str:
     manifest = load_manifest(name)
+    if manifest.format == "scenes_jsonl":
+        return "merge"
     if manifest.format == "vhm_json":
         return "merge" if manifest.join else "long_to_short"
     return "vector_anchored" if manifest.format == "vector_labels" else "short_to_long"
