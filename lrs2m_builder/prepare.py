@@ -16,6 +16,7 @@ from lrs2m_builder.lint import lint_prompts
 from lrs2m_builder.manifest import load_manifest
 from lrs2m_builder.provenance import file_fingerprint
 from lrs2m_builder.recipe import load_recipe
+from lrs2m_builder.sample.world import find_data_dir
 from lrs2m_builder.schema import Role, Sample
 from lrs2m_builder.shards import ShardPaths
 from lrs2m_builder.sources import Source, named, open_source, read_samples
@@ -33,6 +34,7 @@ class BuildOptions:
 
     Attributes:
         recipe, source: names of shipped ones or paths to the user's own.
+        data_dir: the source's files; None for a source that is drawn.
         model: Hub name or folder; None takes the paper's model for the subset from the manifest.
         engine_options, sampling: override the engine's and the recipe's.
         checks: levels by check name; "all" stands for every check not named.
@@ -44,7 +46,7 @@ class BuildOptions:
 
     recipe: str
     source: str
-    data_dir: Path
+    data_dir: Path | None
     out_dir: Path
     engine: str = "vllm"
     model: str | None = None
@@ -131,7 +133,7 @@ def prepare(options: BuildOptions, module: EngineModule) -> Prepared:
     """
     plan = make_plan(options)
     recipe, manifest = plan.recipe, plan.manifest
-    source = open_source(manifest, options.data_dir)
+    source = open_source(manifest, find_data_dir(manifest, options.data_dir))
     names = [
         _model_name(options, manifest.models.mllm if s.role == "mllm" else manifest.models.llm, s.role)
         for s in recipe.recipe.steps

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lrs2m_builder.checks import (
+    ANCHOR_MISSING,
     CLIP_LONG,
     CLIP_SHORT,
     FAITHFUL,
@@ -54,6 +55,7 @@ RECIPE = Recipe(
             checks=(
                 *WELL_FORMED,
                 *GROUNDED,
+                ANCHOR_MISSING,
                 *FAITHFUL,
                 word_range(MIN_WORDS - 20, MAX_WORDS + 20),
                 clip_budget(CLIP_LONG),

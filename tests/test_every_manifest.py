@@ -13,6 +13,7 @@ from lrs2m_builder.build import build
 from lrs2m_builder.clip.tokenizer import count_tokens
 from lrs2m_builder.manifest import load_manifest
 from lrs2m_builder.prepare import BuildOptions
+from lrs2m_builder.sample.formats import write_sample_source
 from lrs2m_builder.schema import Completion, Request
 from lrs2m_builder.shipped import shipped_names
 from lrs2m_builder.survey import survey
@@ -83,6 +84,11 @@ def vector_labels(folder: Path) -> None:
             draw(folder / "images" / f"tile_{number}.tif", number)
 
 
+def sample(folder: Path) -> None:
+    write_sample_source("world", folder, NUM_USABLE + 1)
+    (folder / "images" / f"{NUM_USABLE:05d}.png").unlink()
+
+
 MAKERS: dict[str, Callable[[Path], None]] = {
     "bigearthnet": bigearthnet,
     "crowdai": lambda folder: vhm(folder, "crowdAI"),
@@ -95,6 +101,7 @@ MAKERS: dict[str, Callable[[Path], None]] = {
     "openlandmap": vector_labels,
     "rsicd": lambda folder: karpathy(folder, "dataset_rsicd.json", "RSICD_images/airport_{}.jpg", "test"),
     "rsitmd": lambda folder: karpathy(folder, "dataset_RSITMD.json", "images/airport_{}.tif", "test"),
+    "sample": sample,
     "seg4": lambda folder: remoteclip(folder, "seg-4.csv"),
     "sydney": lambda folder: karpathy(folder, "dataset.json", "imgs/{}.tif"),
     "ucmerced": lambda folder: karpathy(folder, "dataset.json", "imgs/{}.tif", first=98),
@@ -103,6 +110,8 @@ MAKERS: dict[str, Callable[[Path], None]] = {
 
 def recipe_of(name: str) -> str:
     manifest = load_manifest(name)
+    if manifest.format == "scenes_jsonl":
+        return "merge"
     if manifest.format == "vhm_json":
         return "merge" if manifest.join else "long_to_short"
     return "vector_anchored" if manifest.format == "vector_labels" else "short_to_long"

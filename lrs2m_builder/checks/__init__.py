@@ -18,8 +18,8 @@ from lrs2m_builder.checks.voice import HINT_LEAK, PREAMBLE, REFUSAL
 WELL_FORMED = (EMPTY, CUT_OFF, REPETITION, REFUSAL, PREAMBLE, HINT_LEAK, META_TEXT, MARKDOWN, MOJIBAKE, LANGUAGE)
 # What no image bears out by itself, in a text that a model wrote.
 GROUNDED = (PLACE_NAME, DATE, VIEWPOINT, HEDGE)
-# What a text made from an image must agree with: the labels, the hints, and itself.
-FAITHFUL = (ANCHOR_MISSING, ANCHOR_COUNT, UNSUPPORTED_OBJECT, DIRECTION)
+# What a text made from an image must not contradict: the labels, the hints, and itself.
+FAITHFUL = (ANCHOR_COUNT, UNSUPPORTED_OBJECT, DIRECTION)
 # What a short text made from a long one must be.
 FAITHFUL_SUMMARY = (COPY, SUMMARY_OBJECT, SUMMARY_COUNT)
 # What a published text may be but should not: the row is kept, and the column `warnings` says so.

@@ -25,8 +25,11 @@ from lrs2m_builder.recipe import load_recipe
 def build_command(
     recipe: Annotated[str, typer.Option(help="A shipped recipe's name, or the path of your own .py file.")],
     source: Annotated[str, typer.Option(help="A shipped manifest's name, or the path of your own .yaml file.")],
-    data_dir: Annotated[Path, typer.Option(help="Folder that holds the source's annotation file and images.")],
     out: Annotated[Path, typer.Option(help="Folder to write to; an interrupted build there goes on.")],
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help="Folder that holds the source's annotation file and images; only sample needs none."),
+    ] = None,
     engine: Annotated[str, typer.Option(help="What answers the requests: vllm or openai.")] = "vllm",
     model: Annotated[
         str | None, typer.Option(help="Hub name or folder of the model; default: the paper's for this source.")
