@@ -62,8 +62,11 @@ def _goes_round(tokens: Sequence[str]) -> bool:
 
 
 def _repetition(answer: Answer) -> str | None:
-    sentences = Counter(tuple(split_words(s.casefold())) for s in split_sentences(answer.text) if s.count(" ") >= 2)
     tokens = [word.lower() for word in answer.words]
+    # Every loop below repeats two runs of three words at least; nearly all texts end here.
+    if len(tokens) - 2 - len(set(zip(tokens, tokens[1:], tokens[2:], strict=False))) < 2:
+        return None
+    sentences = Counter(tuple(split_words(s.casefold())) for s in split_sentences(answer.text) if s.count(" ") >= 2)
     if (
         any(count >= 3 for count in sentences.values())
         or _goes_round(tokens)
