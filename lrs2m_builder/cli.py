@@ -18,6 +18,7 @@ from lrs2m_builder.commands.build import build_command
 from lrs2m_builder.commands.demo import demo_command
 from lrs2m_builder.commands.sources import sources_command
 from lrs2m_builder.commands.stats import stats_command
+from lrs2m_builder.commands.view import view_command
 from lrs2m_builder.errors import Stopped, UserError
 
 app = typer.Typer(
@@ -42,6 +43,7 @@ def _root(
 app.command("build")(build_command)
 app.command("sources")(sources_command)
 app.command("stats")(stats_command)
+app.command("view")(view_command)
 app.command("demo")(demo_command)
 
 
