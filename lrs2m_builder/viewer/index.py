@@ -8,10 +8,10 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import numpy as np
@@ -45,7 +45,7 @@ RECORDS = Kind(
         "subset": "subset",
         "recipe": "recipe",
         "model": "model",
-        "warnings": "array_to_string(list_sort(warnings), ' ')",
+        "warnings": "array_to_string(warnings, ' ')",
     },
     numbers=("num_tokens_short", "num_tokens_long", "attempts"),
     text="concat_ws(chr(10), sample_id, caption_short, caption_long)",
@@ -74,9 +74,9 @@ class Index:
     connection: duckdb.DuckDBPyConnection
     files: tuple[str, ...]
     first: tuple[int, ...]
-    facets: dict[str, dict[str, int]] = field(default_factory=dict)
-    largest: dict[str, int] = field(default_factory=dict)
-    combinations: tuple[str, ...] = ()
+    facets: dict[str, dict[str, int]]
+    largest: dict[str, int]
+    combinations: tuple[str, ...]
 
     @property
     def num_rows(self) -> int:
@@ -113,57 +113,69 @@ def open_indexes(path: Path) -> dict[str, Index]:
         UserError: no Parquet files, a broken one, or a column is missing.
     """
     connection = open_tables(path, RECORDS.needs)
-    # A file's footer describes every row group, 100 rows each: reading it anew takes as long as a search itself.
-    connection.execute("SET parquet_metadata_cache = true")
-    columns = set(connection.sql("SELECT * FROM records LIMIT 0").columns)
     try:
-        records = _index(connection, RECORDS, tuple(map(str, record_files(path))), columns)
-        rejected = _index(connection, REJECTED, tuple(map(str, rejected_files(path))), set(REJECTED.needs))
+        # Asking the view itself would read the footer of every file once more.
+        names = connection.sql("SELECT column_name FROM duckdb_columns() WHERE table_name = 'records'").fetchall()
+        records = _index(connection, RECORDS, record_files(path), {name for (name,) in names})
+        rejected = _index(connection, REJECTED, rejected_files(path), {*REJECTED.needs, *REJECTED.facets})
     except duckdb.Error as error:
         raise UserError(f"{path}: {str(error).splitlines()[0]}") from error
     return {"records": records, "rejected": rejected}
 
 
-def _index(connection: duckdb.DuckDBPyConnection, kind: Kind, files: tuple[str, ...], columns: set[str]) -> Index:
-    if not files:
-        return Index(kind, connection, (), (0,))
-    counts = dict(
-        connection.execute("SELECT file_name, num_rows FROM parquet_file_metadata(?)", [list(files)]).fetchall()
-    )
-    first = tuple(int(n) for n in np.cumsum([0, *(counts[file] for file in files)]))
-    connection.execute(f"CREATE TABLE {kind.name}_files (file VARCHAR, first BIGINT)")
-    connection.executemany(f"INSERT INTO {kind.name}_files VALUES (?, ?)", list(zip(files, first, strict=False)))
-    have = {name: sql for name, sql in kind.facets.items() if name in columns or kind is REJECTED}
-    numbers = [name for name in kind.numbers if name in columns]
-    stored = {name: _enumerate(connection, kind, name, sql, files) for name, sql in have.items()}
-    facets = [f"coalesce({kind.facets[name]}, '')::{kind.name}_{name} AS {name}" for name in have]
-    facets += [f"'' AS {name}" for name in kind.facets if name not in have]
-    facets += [f"{f'coalesce({name}, 0)' if name in numbers else 0}::INTEGER AS {name}" for name in kind.numbers]
-    connection.execute(
-        f"""CREATE TABLE {kind.name}_index AS
-        SELECT (first + file_row_number)::INTEGER AS number, sample_id, {", ".join(facets)}
-        FROM {READ} JOIN {kind.name}_files ON file = filename""",
-        [list(files)],
-    )
-    most = ", ".join(f"max({name})" for name in kind.numbers)
-    values = connection.execute(f"SELECT {most} FROM {kind.name}_index").fetchone() if most else ()
-    largest = dict(zip(kind.numbers, ((value or 0) for value in values or ()), strict=True))
-    shown = {name: _split(counted) if name == "warnings" else counted for name, counted in stored.items()}
-    return Index(kind, connection, files, first, shown, largest, tuple(stored.get("warnings", ())))
-
-
 READ = "read_parquet(?, filename = true, file_row_number = true, hive_partitioning = false, union_by_name = true)"
 
 
-def _enumerate(
-    connection: duckdb.DuckDBPyConnection, kind: Kind, name: str, sql: str, files: tuple[str, ...]
-) -> dict[str, int]:
-    """Make an ENUM type of a column's values: a row then needs a byte or two for it. Returns the values, counted."""
-    query = f"SELECT coalesce({sql}, '') AS value, count(*) FROM {READ} GROUP BY value ORDER BY 2 DESC, 1"
-    counted: dict[str, Any] = dict(connection.execute(query, [list(files)]).fetchall())
-    values = ", ".join("'" + value.replace("'", "''") + "'" for value in counted or [""])
-    connection.execute(f"CREATE TYPE {kind.name}_{name} AS ENUM ({values})")
-    return counted
+def _index(connection: duckdb.DuckDBPyConnection, kind: Kind, paths: list[Path], columns: set[str]) -> Index:
+    """Read the columns once, then put them into as few bytes as they need."""
+    files = [str(path) for path in paths]
+    if not files:
+        return Index(kind, connection, (), (0,), {}, {}, ())
+    made = [
+        f"coalesce({sql}, '') AS {name}" if name in columns else f"'' AS {name}" for name, sql in kind.facets.items()
+    ]
+    made += [f"{f'coalesce({name}, 0)' if name in columns else 0}::INTEGER AS {name}" for name in kind.numbers]
+    _make_enum(connection, f"{kind.name}_file", files)
+    connection.execute(
+        f"""CREATE TABLE raw AS SELECT filename::{kind.name}_file AS file, file_row_number::INTEGER AS row, sample_id,
+        {", ".join(made)} FROM {READ}""",
+        [files],
+    )
+    first = _count_files(connection, kind, files)
+    facets = {name: _count(connection, name) for name in kind.facets}
+    for name, counted in facets.items():
+        _make_enum(connection, f"{kind.name}_{name}", counted or [""])
+    columns_sql = [f"{name}::{kind.name}_{name} AS {name}" for name in kind.facets] + list(kind.numbers)
+    connection.execute(
+        f"""CREATE TABLE {kind.name}_index AS SELECT (first + row)::INTEGER AS number, sample_id,
+        {", ".join(columns_sql)} FROM raw JOIN {kind.name}_files USING (file)"""
+    )
+    connection.execute("DROP TABLE raw")
+    most = ", ".join(f"coalesce(max({name}), 0)" for name in kind.numbers) or "0"
+    values = connection.execute(f"SELECT {most} FROM {kind.name}_index").fetchone() or ()
+    shown = {name: _split(counted) if name == "warnings" else counted for name, counted in facets.items()}
+    largest = dict(zip(kind.numbers, values, strict=False))
+    return Index(kind, connection, tuple(files), first, shown, largest, tuple(facets.get("warnings", ())))
+
+
+def _count_files(connection: duckdb.DuckDBPyConnection, kind: Kind, files: list[str]) -> tuple[int, ...]:
+    """Make the table of each file's first row number; returns these numbers and that of all rows."""
+    counts = dict(connection.execute("SELECT file::VARCHAR, count(*) FROM raw GROUP BY file").fetchall())
+    first = tuple(accumulate((counts.get(file, 0) for file in files), initial=0))
+    connection.execute(f"CREATE TABLE {kind.name}_files (file {kind.name}_file, first INTEGER)")
+    connection.executemany(f"INSERT INTO {kind.name}_files VALUES (?, ?)", list(zip(files, first, strict=False)))
+    return first
+
+
+def _count(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, int]:
+    """The values of a column and how many rows have each, the most frequent first."""
+    return dict(connection.execute(f"SELECT {name}, count(*) FROM raw GROUP BY {name} ORDER BY 2 DESC, 1").fetchall())
+
+
+def _make_enum(connection: duckdb.DuckDBPyConnection, name: str, values: Iterable[str]) -> None:
+    """Make a type whose values need a byte or two each."""
+    listed = ", ".join("'" + value.replace("'", "''") + "'" for value in values)
+    connection.execute(f"CREATE TYPE {name} AS ENUM ({listed})")
 
 
 def _split(counted: Mapping[str, int]) -> dict[str, int]:

@@ -155,7 +155,7 @@ def _search(index: Index, candidates: np.ndarray, words: list[str]) -> tuple[np.
     query = f"""
         SELECT number FROM (
             SELECT (first + file_row_number)::INTEGER AS number, lower({index.kind.text}) AS text
-            FROM {READ} JOIN {index.kind.name}_files ON file = filename)
+            FROM {READ} JOIN {index.kind.name}_files ON file = filename::{index.kind.name}_file)
         WHERE {" AND ".join(["contains(text, ?)"] * len(words))}"""
     cursor = index.connection.cursor()
     for at in range(0, len(files), FILES_AT_ONCE):
