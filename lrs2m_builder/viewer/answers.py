@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import threading
 from collections import OrderedDict
@@ -58,7 +59,13 @@ class DataSet:
             name: {"rows": index.num_rows, "facets": index.facets, "largest": index.largest}
             for name, index in self._indexes.items()
         }
-        return {"path": str(self.path), "version": self.version, "kinds": kinds, "reviews": self.counts()}
+        return {
+            "path": str(self.path),
+            "version": self.version,
+            "kinds": kinds,
+            "reviews": self.counts(),
+            "reviews_path": str(self.reviews.path),
+        }
 
     def counts(self) -> dict[str, int]:
         """How many samples have each verdict."""
@@ -126,6 +133,8 @@ class DataSet:
     def _row(self, kind: str, number: int) -> dict[str, Any]:
         """A row as the page draws it: its texts in marked pieces, the other columns as they are."""
         row = self._readers[kind].row(number)
+        file, at = self._indexes[kind].place(number)
+        row["place"] = f"{os.path.relpath(file, self.path if self.path.is_dir() else self.path.parent)}, row {at + 1}"
         if kind == "rejected":
             return {"number": number, **row}
         anchors = row.pop("anchors", None) or []
