@@ -301,7 +301,7 @@ addEventListener("popstate", () => { readAddress(); load(); });
 await attempted(async () => {
   about = await ask("/api/about");
   document.title = `${about.path} · lrs2m view`;
-  $("path").textContent = about.path;
+  $("path").textContent = about.path.split("/").filter(Boolean).slice(-2).join("/");
   $("path").title = about.path;
   $("reviews-path").textContent = about.reviews_path;
   readAddress();

@@ -23,6 +23,7 @@ CACHE_BYTES = 128 * 2**20
 MAX_PIXELS = 64_000_000  # of an image that is shown
 THUMBNAIL = 192  # pixels
 # What a browser may be given as it is; anything else, such as SVG, could hold a script.
+_FORMATS = ("JPEG", "PNG", "GIF", "WEBP")
 _BROWSER = {"JPEG": "image/jpeg", "MPO": "image/jpeg", "PNG": "image/png", "GIF": "image/gif", "WEBP": "image/webp"}
 
 
@@ -128,14 +129,14 @@ def picture(data: bytes, *, small: bool) -> tuple[str, bytes] | None:
         None for what is no JPEG, PNG, GIF or WebP, has more than MAX_PIXELS, or is damaged.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=tuple(_BROWSER)) as image:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
             if image.width * image.height > MAX_PIXELS:
                 return None
             if not small or max(image.size) <= THUMBNAIL:
                 return _BROWSER[image.format or ""], data
             image.draft("RGB", (THUMBNAIL, THUMBNAIL))  # a JPEG is shrunk while it is decoded
             thumbnail = image.convert("RGB")
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, KeyError):
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
     thumbnail.thumbnail((THUMBNAIL, THUMBNAIL))
     buffer = io.BytesIO()
