@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable", "chrome")
-TIMEOUT_S = 60
+TIMEOUT_S = 30
 
 
 def find_chromium() -> str:
@@ -102,7 +102,9 @@ class Tab:
 
     def screenshot(self, path: Path) -> None:
         """Write what is seen as PNG."""
-        self.wait_for("[...document.images].filter(i => i.checkVisibility()).every(i => i.complete)")
+        self.wait_for(
+            "[...document.images].filter(i => i.checkVisibility() && i.getBoundingClientRect().top < innerHeight).every(i => i.complete)"
+        )
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
 
 
@@ -122,7 +124,7 @@ def chromium(profile: Path) -> Iterator[Tab]:
 
     process = subprocess.Popen(
         [*command, f"--user-data-dir={profile}"],
-        preexec_fn=place_pipes,
+        preexec_fn=place_pipes,  # noqa: PLW1509
         pass_fds=(3, 4),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,

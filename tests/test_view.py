@@ -392,7 +392,7 @@ def test_ctrl_c_ends_the_command_with_0(build: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
     )
     assert process.stdout is not None
     assert "60 records, 4 rejected: http://127.0.0.1:" in process.stdout.readline()
