@@ -102,9 +102,8 @@ class Tab:
 
     def screenshot(self, path: Path) -> None:
         """Write what is seen as PNG."""
-        self.wait_for(
-            "[...document.images].filter(i => i.checkVisibility() && i.getBoundingClientRect().top < innerHeight).every(i => i.complete)"
-        )
+        seen = "i.checkVisibility() && i.getBoundingClientRect().top < innerHeight"  # others load later
+        self.wait_for(f"[...document.images].filter(i => {seen}).every(i => i.complete)")
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))
 
 
