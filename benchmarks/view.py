@@ -60,6 +60,8 @@ def measure(folder: Path) -> dict[str, Any]:
         base = process.stdout.readline().split()[-1]
         figures: dict[str, Any] = {"open_s": round(time.perf_counter() - begin, 1)}
         figures["memory_open_mb"] = round(process.memory_info().rss / 2**20)
+        figures["rows"] = get(f"{base}api/about")["kinds"]["records"]["rows"]
+        figures["open_cpu_s"] = round(sum(process.cpu_times()[:2]), 1)
         random_ = random.Random(0)
         for order in ("file", "long"):
             found = get(f"{base}api/select?order={order}")
@@ -89,7 +91,7 @@ def main() -> None:
         folder = arguments.data or Path(temporary)
         if not (folder / "data").is_dir():
             stats.write_data(folder, arguments.rows, tile_bytes())
-        print(json.dumps({"rows": arguments.rows, **measure(folder)}))
+        print(json.dumps(measure(folder)))
 
 
 if __name__ == "__main__":

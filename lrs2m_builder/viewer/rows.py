@@ -90,7 +90,7 @@ def _stamp(file: str) -> tuple[int, int]:
     return status.st_mtime_ns, status.st_size
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=48)  # more than a page has rows, each of which may be in another file
 def _metadata(file: str, stamp: tuple[int, int]) -> pq.FileMetaData:
     """A file's footer; `stamp` tells a changed file from what was read before."""
     return pq.read_metadata(file)
