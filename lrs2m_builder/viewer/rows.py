@@ -1,0 +1,144 @@
+"""The rows themselves, read from their files when they are looked at, those beside them with them."""
+
+from __future__ import annotations
+
+import io
+import math
+import threading
+from collections import OrderedDict
+from functools import lru_cache
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image, UnidentifiedImageError
+
+from lrs2m_builder.errors import UserError
+from lrs2m_builder.viewer.index import Index
+
+BATCH = 100  # rows; as many as a row group of ours has
+CACHE_BYTES = 128 * 2**20
+MAX_PIXELS = 64_000_000  # of an image that is shown
+THUMBNAIL = 192  # pixels
+# What a browser may be given as it is; anything else, such as SVG, could hold a script.
+_FORMATS = ("JPEG", "PNG", "GIF", "WEBP")
+_BROWSER = {"JPEG": "image/jpeg", "MPO": "image/jpeg", "PNG": "image/png", "GIF": "image/gif", "WEBP": "image/webp"}
+
+
+class RowReader:
+    """Reads rows by their number and keeps what it read last; safe for several threads."""
+
+    def __init__(self, index: Index) -> None:
+        self._index = index
+        self._lock = threading.Lock()
+        self._cache: OrderedDict[tuple[str, int, int, bool], pa.RecordBatch] = OrderedDict()
+        self._stamps = {file: _stamp(file) for file in index.files}
+
+    def row(self, number: int) -> dict[str, Any]:
+        """All columns of a row but bytes.
+
+        Raises:
+            UserError: the file cannot be read, or is not what it was when the index was made.
+        """
+        return {name: _plain(value) for name, value in self._read(number, images=False).items()}
+
+    def image(self, number: int) -> bytes | None:
+        """The stored bytes of a row's image; None where the data set holds none.
+
+        Raises:
+            UserError: the file cannot be read, or is not what it was when the index was made.
+        """
+        image = self._read(number, images=True).get("image")
+        data = image.get("bytes") if isinstance(image, dict) else image
+        return data if isinstance(data, bytes) and data else None
+
+    def _read(self, number: int, *, images: bool) -> dict[str, Any]:
+        file, row = self._index.place(number)
+        with self._lock:
+            stamp = _stamp(file)
+            if stamp != self._stamps[file]:
+                raise UserError(f"{file}: changed since it was opened; start lrs2m view again")
+            try:
+                batch, at = self._batch(file, stamp, row, images)
+            except (OSError, pa.ArrowException) as error:
+                raise UserError(f"{file}: cannot be read ({str(error).splitlines()[0]})") from error
+        return {name: batch.column(name)[at].as_py() for name in batch.schema.names}
+
+    def _batch(self, file: str, stamp: tuple[int, int], row: int, images: bool) -> tuple[pa.RecordBatch, int]:
+        """The batch that holds a row of a file, and the row's place in it."""
+        metadata = _metadata(file, stamp)
+        group = 0
+        while row >= (size := metadata.row_group(group).num_rows):
+            row -= size
+            group += 1
+        key = (file, group, row // BATCH, images)
+        if key not in self._cache:
+            self._cache[key] = _read_batch(file, metadata, group, row // BATCH, images)
+            while len(self._cache) > 1 and sum(batch.nbytes for batch in self._cache.values()) > CACHE_BYTES:
+                self._cache.popitem(last=False)
+        self._cache.move_to_end(key)
+        return self._cache[key], row % BATCH
+
+
+def _stamp(file: str) -> tuple[int, int]:
+    try:
+        status = Path(file).stat()
+    except OSError as error:
+        raise UserError(f"{file}: {error.strerror}; start lrs2m view again") from error
+    return status.st_mtime_ns, status.st_size
+
+
+@lru_cache(maxsize=48)  # more than a page has rows, each of which may be in another file
+def _metadata(file: str, stamp: tuple[int, int]) -> pq.FileMetaData:
+    """A file's footer; `stamp` tells a changed file from what was read before."""
+    return pq.read_metadata(file)
+
+
+def _read_batch(file: str, metadata: pq.FileMetaData, group: int, number: int, images: bool) -> pa.RecordBatch:
+    """A row group's batch of that number: its images, or all columns that are no bytes.
+
+    In a data set of other origin a row group may be larger than memory: what comes before is read and let go.
+    """
+    with pq.ParquetFile(file, metadata=metadata) as parquet:
+        columns = [field.name for field in parquet.schema_arrow if _is_image(field) == images]
+        batches = parquet.iter_batches(BATCH, row_groups=[group], columns=columns, use_threads=False)
+        return next(islice(batches, number, None))
+
+
+def _is_image(field: pa.Field) -> bool:
+    return field.name == "image" or bool(pa.types.is_binary(field.type) or pa.types.is_large_binary(field.type))
+
+
+def _plain(value: Any) -> Any:
+    """A value as JSON can hold it; columns of other origin may have dates and not-a-numbers."""
+    if isinstance(value, dict):
+        return {str(name): _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    if value is None or isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value)):
+        return value
+    return str(value)
+
+
+def picture(data: bytes, *, small: bool) -> tuple[str, bytes] | None:
+    """What a browser is given for an image: its media type, and its bytes or a thumbnail's.
+
+    Returns:
+        None for what is no JPEG, PNG, GIF or WebP, has more than MAX_PIXELS, or is damaged.
+    """
+    try:
+        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            if image.width * image.height > MAX_PIXELS:
+                return None
+            if not small or max(image.size) <= THUMBNAIL:
+                return _BROWSER[image.format or ""], data
+            image.draft("RGB", (THUMBNAIL, THUMBNAIL))  # a JPEG is shrunk while it is decoded
+            thumbnail = image.convert("RGB")
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return None
+    thumbnail.thumbnail((THUMBNAIL, THUMBNAIL))
+    buffer = io.BytesIO()
+    thumbnail.save(buffer, "JPEG", quality=80)
+    return "image/jpeg", buffer.getvalue()
