@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
-import json
 import random
 from pathlib import Path
 from typing import Any
 
+from PIL import Image, ImageDraw
+
 from lrs2m_builder.clip.tokenizer import count_tokens
-from lrs2m_builder.sample.tiles import draw_tiles
 from lrs2m_builder.schema import Anchor, Attempt, Record, Rejection
 from lrs2m_builder.shards import ShardPaths, write_shard
 
 MODEL = "Qwen/Qwen2.5-VL-7B-Instruct"
 SCRIPT = "<script>document.title='broken into'</script><img src=x onerror=\"document.title='broken into'\">"
+
+
+def draw_tiles(folder: Path, count: int) -> list[str]:
+    """Draw `imgs/N.png` with a few boats or buildings each; returns their captions."""
+    (folder / "imgs").mkdir(parents=True, exist_ok=True)
+    random_, captions = random.Random(0), []
+    for number in range(1, count + 1):
+        on_water, things = random_.random() < 0.3, random_.randint(2, 7)
+        tile = Image.new("RGB", (256, 256), (52, 84, 112) if on_water else (106, 132, 72))
+        draw = ImageDraw.Draw(tile)
+        for index in range(things):
+            left, top = 12 + 34 * index, random_.randint(20, 200)
+            draw.rectangle([left, top, left + 24, top + (8 if on_water else 24)], fill=(196, 178, 150))
+        tile.save(folder / "imgs" / f"{number}.png")
+        captions.append(f"There are {things} {'boats on the water' if on_water else 'buildings along a road'}.")
+    return captions
 
 
 def make_record(number: int, folder: Path, caption: str, **changes: Any) -> Record:
@@ -74,12 +90,12 @@ def make_data(out_dir: Path, num_records: int = 60, num_rejected: int = 4, **cha
     Args:
         changes: by column, what some records have instead, by their number.
     """
-    tiles = draw_tiles(out_dir.parent / "tiles", num_records)
-    drawn = json.loads((tiles / "dataset.json").read_text())["images"]
+    tiles = out_dir.parent / "tiles"
+    captions = draw_tiles(tiles, num_records)
     outcomes: dict[str, Record | Rejection] = {}
     for number in range(1, num_records + 1):
         own = {column: values[number] for column, values in changes.items() if number in values}
-        record = make_record(number, tiles, drawn[number - 1]["sentences"][0]["raw"], **own)
+        record = make_record(number, tiles, captions[number - 1], **own)
         outcomes[record.sample_id] = record
     for number in range(num_records + 1, num_records + num_rejected + 1):
         outcomes[f"tiles/{number}.png"] = make_rejection(number)
