@@ -59,8 +59,11 @@ class Report:
         return sum(self.rejections.values()) / self.samples if self.samples else 0.0
 
 
-def build(options: BuildOptions, module: EngineModule) -> Report:
+def build(options: BuildOptions, module: EngineModule, loop: asyncio.Runner | None = None) -> Report:
     """Build a subset, or go on with a build that was interrupted.
+
+    Args:
+        loop: where the requests run, for an engine that outlives the build; a loop of the build's own by default.
 
     Raises:
         UserError: a setting, a file or the model cannot be used, or the folder was built with other settings.
@@ -76,7 +79,7 @@ def build(options: BuildOptions, module: EngineModule) -> Report:
     with locked(out_dir):
         claim_settings(out_dir, prepared.settings)
         meter = Meter()
-        stopped = run_passes(prepared, module, meter)
+        stopped = run_passes(prepared, module, meter, loop)
         report = make_report(prepared, meter, stopped=stopped)
         if not meter.passed and (out_dir / REPORT_JSON).exists():
             report = replace(report, run=read_json(out_dir / REPORT_JSON).get("run", report.run))  # nothing was done
@@ -84,7 +87,7 @@ def build(options: BuildOptions, module: EngineModule) -> Report:
     return report
 
 
-def run_passes(prepared: Prepared, module: EngineModule, meter: Meter) -> bool:
+def run_passes(prepared: Prepared, module: EngineModule, meter: Meter, loop: asyncio.Runner | None = None) -> bool:
     """Run every pass that has work; whether a signal stopped it.
 
     Raises:
@@ -110,7 +113,7 @@ def run_passes(prepared: Prepared, module: EngineModule, meter: Meter) -> bool:
         try:
             with _measured(prepared, meter, num_left) as display:
                 runner = Runner(prepared.plan, steps, engine, meter, display, embed_images=prepared.embed_images)
-                stopped = asyncio.run(_run_one(runner, prepared))
+                stopped = (loop.run if loop else asyncio.run)(_run_one(runner, prepared))
         finally:
             engine.close()
         if stopped:

@@ -1,74 +1,129 @@
-"""`lrs2m demo`: drawn scenes through the real pipeline and the real engine, with a model whose words are random."""
+"""`lrs2m demo`: drawn scenes through all four recipes and one engine, then what came of them, on one page."""
 
 from __future__ import annotations
 
-import textwrap
+import asyncio
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from lrs2m_builder.build import build
+from lrs2m_builder.build import Report, build
+from lrs2m_builder.demo_page import write_page
 from lrs2m_builder.engines import engine_module
-from lrs2m_builder.errors import MissingExtraError, Stopped, UserError
+from lrs2m_builder.engines.base import Engine, EngineModule, Preview
+from lrs2m_builder.errors import Stopped, UserError
 from lrs2m_builder.files import disk_errors
 from lrs2m_builder.prepare import BuildOptions
+from lrs2m_builder.sample.captioner import CAPTIONER
 from lrs2m_builder.sample.formats import MANIFEST, write_sample_source
-from lrs2m_builder.sample.random_model import make_random_model
+from lrs2m_builder.schema import Role
+from lrs2m_builder.stats import read_stats
+from lrs2m_builder.stats_text import stats_lines
 
-NUM_SCENES = 36
-NUM_SHOWN = 3
+NUM_SCENES = 24
+SEED = 2_000_000  # of scenes that the captioner was not trained on
+# What each recipe starts from, in the format of a real source of its kind.
+SOURCES = {
+    "merge": "world",
+    "long_to_short": "vhm",
+    "short_to_long": "karpathy",
+    "vector_anchored": "geojson",
+}
+NEXT = """\
+The scenes are drawn and the words are those of a model of a few million parameters, made for this demo alone. The
+engine, the checks and the files are those of a real build. With a real model, on a GPU:
+  lrs2m sources                                  what can be built
+  lrs2m sources ucmerced                         where to get it, and its licence
+  lrs2m build --recipe short_to_long --source ucmerced --data-dir DIR --out OUT
+  lrs2m stats OUT --paper"""
 
 
-def demo(out_dir: Path) -> None:
-    """Build a small data set in `out_dir` and print what `datasets` reads from it.
+class _OneEngine:
+    """An engine module whose engine is started once and serves every build until it is closed."""
+
+    def __init__(self, module: EngineModule) -> None:
+        self._module = module
+        self._engine: Engine | None = None
+        self.PERFORMANCE_OPTIONS = module.PERFORMANCE_OPTIONS
+
+    def find(self, model: str, options: Mapping[str, Any]) -> tuple[str, str]:
+        return self._module.find(model, options)
+
+    def preview(self, model: str, role: Role, options: Mapping[str, Any]) -> Preview:
+        return self._module.preview(model, role, options)
+
+    def load(
+        self, model: str, role: Role, options: Mapping[str, Any], samplings: Sequence[Mapping[str, Any]] = ()
+    ) -> Engine:
+        """The engine, for both roles: a multimodal model answers text-only requests too."""
+        if self._engine is None:
+            self._engine = self._module.load(model, "mllm", options, samplings)
+        return _Kept(self._engine)
+
+    def close(self) -> None:
+        if self._engine is not None:
+            self._engine.close()
+
+
+class _Kept:
+    """An engine that the end of a build does not close."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.name, self.model, self.revision = engine.name, engine.model, engine.revision
+        self.max_in_flight = engine.max_in_flight
+        self.image_size, self.generate, self.finish = engine.image_size, engine.generate, engine.finish
+
+    def close(self) -> None:
+        """Left to `_OneEngine`."""
+
+
+def demo(out_dir: Path, *, engine: str = "vllm", model: Path = CAPTIONER, num_scenes: int = NUM_SCENES) -> Path:
+    """Build a small data set by each recipe below `out_dir` and write `index.html` there; returns its path.
 
     Raises:
-        UserError: vLLM or datasets is not installed, or the folder cannot be written.
+        UserError: the engine is not installed, or the folder holds something else or cannot be written.
+        Stopped: by a signal; the same command goes on.
     """
+    with disk_errors(out_dir):
+        if out_dir.is_dir() and any(out_dir.iterdir()) and not (out_dir / "scenes").is_dir():
+            raise UserError(f"--out {out_dir}: holds other files; give a new or empty folder")
+        out_dir.mkdir(parents=True, exist_ok=True)
+    sources = {recipe: _draw(out_dir / "scenes" / name, name, num_scenes) for recipe, name in SOURCES.items()}
+    module = _OneEngine(engine_module(engine))
     try:
-        from datasets import load_dataset
-    except ImportError as error:
-        raise MissingExtraError("the demo", "vllm-cpu", error) from error
-    print(f"drawing {NUM_SCENES} scenes and making a random Qwen2-VL of 0.7M parameters in {out_dir} ...", flush=True)
-    scenes = out_dir / "scenes"
-    manifest = scenes / MANIFEST
-    if not manifest.is_file():
-        with disk_errors(out_dir):
-            out_dir.mkdir(parents=True, exist_ok=True)
-            if any(out_dir.iterdir()):
-                raise UserError(f"--out {out_dir}: holds other files; give a new or empty folder")
-        write_sample_source("karpathy", scenes, NUM_SCENES)
-    model = make_random_model(out_dir / "random-model")
+        with asyncio.Runner() as loop:
+            reports = {
+                recipe: _build(recipe, path, out_dir, engine, model, module, loop) for recipe, path in sources.items()
+            }
+    finally:
+        module.close()
+    print("\n" + "\n".join(stats_lines(read_stats(out_dir / "built"), {})))
+    for recipe, report in reports.items():
+        rejected = sum(report.rejections.values())
+        print(f"{recipe}: {report.samples} samples = {report.records} records + {rejected} rejections")
+    page = write_page(out_dir / "built", list(SOURCES), out_dir / "index.html")
+    print(f"\nPictures with their texts: {page.absolute()}\n\n{NEXT}")
+    return page
+
+
+def _draw(folder: Path, name: str, num_scenes: int) -> Path:
+    manifest = folder / MANIFEST
+    return manifest if manifest.is_file() else write_sample_source(name, folder, num_scenes, SEED)
+
+
+def _build(
+    recipe: str, manifest: Path, out_dir: Path, engine: str, model: Path, module: EngineModule, loop: asyncio.Runner
+) -> Report:
     options = BuildOptions(
-        recipe="short_to_long",
+        recipe=recipe,
         source=str(manifest),
-        data_dir=scenes,
-        out_dir=out_dir / "built",
+        data_dir=manifest.parent,
+        out_dir=out_dir / "built" / recipe,
+        engine=engine,
         model=str(model),
-        sampling={"max_tokens": 96},
-        checks={"all": "warn"},  # random words fail most of them, as they should
+        sampling={"temperature": 0.0},  # a small model is at its best where it is sure
     )
-    report = build(options, engine_module("vllm"))
+    report = build(options, module, loop)
     if report.stopped:
         raise Stopped
-    files = sorted(str(path) for path in (out_dir / "built" / "data").rglob("*.parquet"))
-    rows = load_dataset("parquet", data_files=files, split="train", cache_dir=str(out_dir / "cache"))
-    print(f"\n{report.samples} samples = {report.records} records + {sum(report.rejections.values())} rejections")
-    print(f"datasets reads {rows.num_rows} rows; columns: {', '.join(rows.column_names)}\n")
-    for row in rows.select(range(min(NUM_SHOWN, rows.num_rows))):
-        image = row["image"]
-        size = f"{image.mode} {image.width} x {image.height}"
-        print(f"{row['sample_id']}  {size}  checks that warned: {row['warnings']}")
-        print(f"  short ({row['num_tokens_short']} tokens): {row['caption_short']}")
-        print(
-            textwrap.fill(
-                f"long ({row['num_tokens_long']} tokens): {row['caption_long']}",
-                100,
-                initial_indent="  ",
-                subsequent_indent="    ",
-            )
-        )
-    print(
-        "\nThe long texts are random: the model was made a moment ago and has learned nothing. The images, the\n"
-        "engine, the checks and the Parquet files are real. With a real model:\n"
-        "  lrs2m build --recipe short_to_long --source ucmerced --data-dir DIR --out OUT \\\n"
-        "              --model Qwen/Qwen2-VL-7B-Instruct"
-    )
+    return report
