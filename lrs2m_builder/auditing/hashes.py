@@ -1,7 +1,7 @@
 """A 60-bit hash of a thumbnail that is the same for the eight flips and rotations of an image.
 
-The signs of the lowest frequencies of the discrete cosine transform, as in pHash (Zauner 2010). One transform serves all
-eight: a flip changes the signs of the odd frequencies and nothing else, a transposition swaps the axes. An image is
+The signs of the lowest frequencies of the discrete cosine transform, as in pHash (Zauner 2010). One transform serves
+all eight: a flip changes the signs of the odd frequencies and nothing else, a transposition swaps the axes. An image is
 turned until its three largest structures lie one way; where that is a close call, it is hashed in each way.
 The library imagehash has no such hash and would need a call for each of the eight.
 """
@@ -46,7 +46,8 @@ def _basis() -> NDArray[np.float32]:
     positions = (2 * np.arange(SIZE) + 1) * np.pi / (2 * SIZE)
     basis = np.cos(np.arange(FREQUENCIES)[:, None] * positions) * np.sqrt(2 / SIZE)
     basis[0] /= np.sqrt(2)
-    return basis.astype(np.float32)
+    result: NDArray[np.float32] = basis.astype(np.float32)
+    return result
 
 
 def _bit_order() -> NDArray[np.int64]:
@@ -89,7 +90,7 @@ def hash_thumbnails(thumbnails: Thumbnails) -> Hashes:
         pixels = np.asarray(thumbnails[first : first + _CHUNK], np.float32)
         owners = np.flatnonzero(pixels.std(axis=(1, 2)) >= FLAT)
         num_flat += len(pixels) - len(owners)
-        coefficients = _BASIS @ pixels[owners] @ _BASIS.T
+        coefficients = (_BASIS @ pixels[owners] @ _BASIS.T).astype(np.float32)
         found += [
             (values, owners[which] + first, np.full(len(which), turn, np.int8))
             for turn in range(8)
