@@ -110,5 +110,5 @@ def _hash_turned(coefficients: NDArray[np.float32], turn: int) -> tuple[NDArray[
     margin = -CLOSE_CALL * structure
     across, down = coefficients[:, 0, 1], coefficients[:, 1, 0]
     which = np.flatnonzero((across >= margin) & (down >= margin) & (np.abs(across) - np.abs(down) >= margin))
-    bits = coefficients[which].reshape(len(which), -1)[:, _BITS] > 0
+    bits = coefficients[which].reshape(-1, FREQUENCIES**2)[:, _BITS] > 0
     return which, bits @ _WEIGHTS

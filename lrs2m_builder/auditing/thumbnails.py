@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lrs2m_builder.errors import SampleError
+from lrs2m_builder.files import disk_errors
 from lrs2m_builder.images import MAX_PIXELS, load_rgb
 
 SIZE = 32
@@ -21,6 +22,7 @@ SIZE = 32
 DECODED = 128
 Thumbnails = NDArray[np.uint8]
 
+_PLAIN = {".jpg", ".jpeg", ".png", ".webp", ".gif"}
 _DAMAGED = (OSError, ValueError, SyntaxError, OverflowError, TypeError, EOFError, KeyError, IndexError, MemoryError)
 
 
@@ -30,24 +32,33 @@ def thumbnail(image: bytes | Path) -> Thumbnails:
     Raises:
         SampleError: it cannot be read.
     """
-    grey = _grey(image) if isinstance(image, bytes) else load_rgb(image, _bounded).convert("L")
+    if isinstance(image, Path) and image.suffix.lower() in _PLAIN:
+        with disk_errors(image):
+            image = image.read_bytes()
+    if isinstance(image, bytes):
+        return _from_bytes(image)
+    return _shrunk(load_rgb(image, _bounded).convert("L"))
+
+
+def _shrunk(grey: Image.Image, box: tuple[float, float, float, float] | None = None) -> Thumbnails:
     # A triangle filter: a box lets fine stripes alias, and a copy of another size then differs by 10 grey levels.
-    return np.asarray(grey.resize((SIZE, SIZE), Image.Resampling.BILINEAR))
+    return np.asarray(grey.resize((SIZE, SIZE), Image.Resampling.BILINEAR, box))
 
 
 def _bounded(width: int, height: int) -> tuple[int, int]:
     return min(width, DECODED), min(height, DECODED)
 
 
-def _grey(data: bytes) -> Image.Image:
+def _from_bytes(data: bytes) -> Thumbnails:
     try:
         with Image.open(io.BytesIO(data)) as image:
             if image.width * image.height > MAX_PIXELS:
                 raise SampleError("image_too_large", f"{image.width} x {image.height} pixels")
-            image.draft("L", (DECODED, DECODED))
+            # Of 257 pixels halved, 129 are decoded, but 128.5 are the image: the box says so.
+            drafted = image.draft("L", (DECODED, DECODED))
             if image.mode in {"RGBA", "LA", "PA"} or "transparency" in image.info:
                 rgba = image.convert("RGBA")
-                return Image.alpha_composite(Image.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba).convert("L")
-            return image.convert("L")
+                return _shrunk(Image.alpha_composite(Image.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba).convert("L"))
+            return _shrunk(image.convert("L"), drafted[1] if drafted else None)
     except _DAMAGED as error:
         raise SampleError("image_unreadable", str(error)) from error
