@@ -20,6 +20,7 @@ from lrs2m_builder.auditing.thumbnails import SIZE, Thumbnails, thumbnail
 from lrs2m_builder.errors import SampleError
 
 _CAPTION_NUMBER = re.compile(r"#\d+$")
+BATCH_ROWS = 100  # large images are held in memory, so many at once
 _BLANK = np.zeros((SIZE, SIZE), np.uint8)
 
 
@@ -71,14 +72,14 @@ class Collection:
         return np.memmap(self.file.name, np.uint8, "r", shape=(len(self.places), SIZE, SIZE))
 
     def add_records(self, files: list[Path], *, evaluation: str = "", show_progress: bool = False) -> None:
-        """Look at the images of Parquet files, a row group at a time; `evaluation` is what those are called."""
+        """Look at the images of Parquet files, a batch at a time; `evaluation` is what those are called."""
         total = sum(pq.read_metadata(file).num_rows for file in files)
         bar = tqdm(total=total, desc="images", unit="row", disable=not show_progress)
         with ThreadPoolExecutor(os.cpu_count()) as pool, bar:
-            for path, group, rows in _row_groups(files):
+            for path, group, start, rows in _row_batches(files):
                 fresh = [
                     (data, Place(path, group, number))
-                    for number, row in enumerate(rows)
+                    for number, row in enumerate(rows, start)
                     if (data := self._enter(row, evaluation)) is not None
                 ]
                 self._look(pool, fresh)
@@ -143,14 +144,18 @@ def _try_thumbnail(image: bytes | Path) -> Thumbnails | SampleError:
         return error
 
 
-def _row_groups(files: list[Path]) -> Iterator[tuple[Path, int, list[dict[str, Any]]]]:
+def _row_batches(files: list[Path]) -> Iterator[tuple[Path, int, int, list[dict[str, Any]]]]:
+    """Yield (file, row group, number of the first row in it, rows)."""
     for path in files:
         with pq.ParquetFile(path) as file:
             wanted = [
                 name for name in ("sample_id", "subset", "image", "image_sha256") if name in file.schema_arrow.names
             ]
             for group in range(file.num_row_groups):
-                yield path, group, file.read_row_group(group, columns=wanted).to_pylist()
+                start = 0
+                for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=wanted):
+                    yield path, group, start, batch.to_pylist()
+                    start += len(batch)
 
 
 def read_image(place: Place) -> bytes:

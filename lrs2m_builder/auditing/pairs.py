@@ -128,7 +128,7 @@ def _residuals(hashes: Hashes, thumbnails: Thumbnails, first: Numbers, second: N
     return np.where(same, residual, np.full_like(residual, np.inf))
 
 
-def _correlation(one: NDArray[np.float32], other: NDArray[np.float32]) -> tuple[NDArray[np.float32], ...]:
+def _correlation(one: NDArray[np.float32], other: NDArray[np.float32]) -> tuple[np.ndarray, np.ndarray]:
     """(P,) correlations of (P, 1024) pixels, and the smaller standard deviation of the two."""
     one = one - one.mean(axis=1, keepdims=True)
     other = other - other.mean(axis=1, keepdims=True)
