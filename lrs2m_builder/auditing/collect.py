@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -113,7 +114,7 @@ class Collection:
         if not evaluation:
             self._seen.add(key)
         name = PurePosixPath(image.get("path") or key).name
-        is_fresh = self._add_picture(key, evaluation or row["subset"] or "", name, digest, bool(evaluation))
+        is_fresh = self._add_picture(key, sys.intern(evaluation or row["subset"] or ""), name, digest, bool(evaluation))
         return data if is_fresh else None
 
     def _add_picture(self, key: str, subset: str, name: str, digest: bytes, is_evaluation: bool) -> bool:

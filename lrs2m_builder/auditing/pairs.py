@@ -137,7 +137,7 @@ def _correlation(one: NDArray[np.float32], other: NDArray[np.float32]) -> tuple[
     return covariance / np.maximum(spreads[0] * spreads[1], np.float32(1e-6)), np.minimum(*spreads)
 
 
-def _high_pass(pixels: NDArray[np.float32]) -> NDArray[np.float32]:
+def _high_pass(pixels: NDArray[np.float32]) -> np.ndarray:
     """(P, 1024) pixels less their mean over 5 x 5, at the edges less of it."""
     image = pixels.reshape(-1, SIZE, SIZE)
     sums = np.pad(np.pad(image, ((0, 0), (2, 2), (2, 2)), mode="edge"), ((0, 0), (1, 0), (1, 0)))
