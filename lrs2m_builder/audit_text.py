@@ -32,7 +32,9 @@ def audit_lines(result: Audit) -> list[str]:
             f"  {column.column}: {column.distinct:,} distinct of {column.rows:,}; {column.repeated_rows:,} records "
             f"repeat a text, {column.near_rows:,} nearly, in {column.near_groups:,} groups"
         )
-    lines.append("  checks     " + ("they find nothing" if not result.findings else ""))
+    lines.append(
+        "  checks     " + (f"{len(result.findings)} find something" if result.findings else "they find nothing")
+    )
     lines += [
         f"  {finding.records:>8,}  {finding.records / result.records:>6.1%}  {finding.check} in {finding.column}, "
         f"such as {finding.examples[0][0]}"

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -128,6 +129,7 @@ def _check_span(path: Path, groups: list[int]) -> tuple[_Tally, int]:
     return tally, len(rows)
 
 
+@cache
 def _viewpoints() -> dict[str, Viewpoint]:
     return {name: load_manifest(name).viewpoint for name in shipped_names("manifests")}
 
