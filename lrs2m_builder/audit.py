@@ -53,7 +53,7 @@ def audit(
     """
     out_dir = out_dir or (path if path.is_dir() else path.parent) / "audit"
     try:
-        open_tables(path, NEEDS).close()
+        _check_columns(path)
         files = record_files(path)
         evaluations = [open_evaluation(each) for each in against]
         with disk_errors(out_dir):
@@ -91,6 +91,13 @@ def audit(
     write_removals(files, result.removals, out_dir / "removals.parquet")
     write_report(out_dir / "report.html", result, collection.places)
     return result
+
+
+def _check_columns(path: Path) -> None:
+    with open_tables(path, NEEDS) as tables:
+        (kind,) = tables.sql("SELECT image FROM records LIMIT 0").types
+    if kind.id != "struct" or "bytes" not in dict(kind.children):
+        raise UserError(f"{path}: column 'image' holds {kind}; it should hold bytes and path, as a build writes it")
 
 
 def as_json(result: Audit) -> dict[str, Any]:

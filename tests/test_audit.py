@@ -246,6 +246,10 @@ def test_bad_settings_are_one_clear_line(tmp_path: Path) -> None:
     with pytest.raises(UserError, match="--against"):
         audit(tmp_path / "set", [tmp_path / "none"])
     (tmp_path / "x.json").write_text("{}")
+    columns = {name: ["x"] for name in ("sample_id", "subset", "image", "caption_short", "caption_long")}
+    pq.write_table(pa.table(columns), tmp_path / "x.parquet")
+    with pytest.raises(UserError, match="'image' holds VARCHAR"):
+        audit(tmp_path / "x.parquet")
     with pytest.raises(UserError, match='no list "images"'):
         audit(tmp_path / "set", [tmp_path / "x.json"])
 
@@ -262,6 +266,13 @@ def test_planted_copies_of_real_images_are_found_and_nothing_else(real_data: Pat
         assert len({(f"{kind}/{file.name}", f"a/{file.name}") for file in chosen} & pairs) >= 98, kind
     assert not [pair for pair in pairs if pair[0].split("/")[1] != pair[1].split("/")[1]]
     assert found(result, "duplicate") == {("a/airplane02.jpg", "a/airplane01.jpg")}
+
+
+def test_copies_of_rsicd_with_changed_light_are_leaks(real_data: Path, tmp_path: Path) -> None:
+    folder = real_data / "rsicd" / "images_384"
+    data = write(tmp_path, [record(f"a/{p.name}", p.read_bytes()) for p in (folder / "augmented").glob("*_v1.jpg")])
+    leaked = {pair.image for pair in audit(data, [folder / "original"]).pairs if pair.kind == "near_leak"}
+    assert leaked == {f"a/{path.name}" for path in (folder / "augmented").glob("*_v1.jpg")} != set()
 
 
 def test_the_names_that_aid_shares_with_rsicd_are_found(real_data: Path, tmp_path: Path) -> None:

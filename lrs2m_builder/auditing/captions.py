@@ -65,7 +65,7 @@ class CaptionRepeats:
 
 
 def caption_repeats(files: list[Path], column: str, *, show_progress: bool = False) -> CaptionRepeats:
-    """Find the texts of a column that are said again; the memory is 150 bytes a distinct text, no text is kept."""
+    """Find the texts of a column that are said again; no text is kept, at most 0.8 KB of a distinct one."""
     keys, signatures, firsts = _read(files, column, show_progress)
     counts = np.unique(keys, return_counts=True)[1]
     order = np.argsort(keys[firsts], kind="stable")  # as np.unique orders the distinct texts
