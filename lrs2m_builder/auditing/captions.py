@@ -1,6 +1,6 @@
 """Captions that are said again, word for word or nearly so: MinHash with banding (Broder 1997).
 
-The library datasketch takes an object and a call a text: 10 to 20 times as long (see docs/benchmarks.md).
+The library datasketch takes an object and a call a text: 3 to 20 times as long (see docs/benchmarks.md).
 """
 
 from __future__ import annotations
