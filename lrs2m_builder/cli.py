@@ -14,6 +14,7 @@ from typing import Annotated
 import typer
 
 from lrs2m_builder import __version__
+from lrs2m_builder.commands.audit import audit_command
 from lrs2m_builder.commands.build import build_command
 from lrs2m_builder.commands.demo import demo_command
 from lrs2m_builder.commands.sample import sample_command
@@ -46,6 +47,7 @@ app.command("sources")(sources_command)
 app.command("sample")(sample_command)
 app.command("stats")(stats_command)
 app.command("view")(view_command)
+app.command("audit")(audit_command)
 app.command("demo")(demo_command)
 
 

@@ -29,7 +29,7 @@ def record_files(path: Path) -> list[Path]:
     files = sorted(
         file
         for file in inside.rglob("*.parquet")
-        if not {"rejected", "journal"} & set(file.relative_to(path).parts) and not file.name.startswith(".")
+        if not {"rejected", "journal", "audit"} & set(file.relative_to(path).parts) and not file.name.startswith(".")
     )
     if not files:
         raise UserError(f"{path}: no Parquet files; give the --out of a build or any folder of its Parquet files")

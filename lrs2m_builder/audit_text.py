@@ -1,0 +1,51 @@
+"""What an audit found, as lines of text."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+from lrs2m_builder.auditing.findings import KINDS, Audit
+
+NUM_SHOWN = 3
+
+
+def audit_lines(result: Audit) -> list[str]:
+    """The findings for people; everything else is in the report."""
+    images = f"{result.images:,} images, {result.distinct_images:,} of different bytes"
+    lines = [f"{result.path}: {result.records:,} records, {images}"]
+    if result.against:
+        lines.append(f"  against    {result.evaluation_images:,} evaluation images")
+    kinds = Counter(pair.kind for pair in result.pairs)
+    for kind, words in KINDS.items():
+        if not result.against and "leak" in kind:
+            continue
+        shown = [f"{pair.image} = {pair.of}" for pair in result.pairs if pair.kind == kind][:NUM_SHOWN]
+        lines.append(f"  {kinds[kind]:>8,}  {words}" + (f": {'; '.join(shown)}" if shown else ""))
+    if result.against:
+        shown = [f"{match.image} ({match.of})" for match in result.names[:NUM_SHOWN]]
+        lines.append(
+            f"  {len(result.names):>8,}  file name of an evaluation image" + (f": {'; '.join(shown)}" if shown else "")
+        )
+    lines += [f"  {n:>8,}  {what}" for what, n in _left_out(result).items() if n]
+    for column in result.captions:
+        lines.append(
+            f"  {column.column}: {column.distinct:,} distinct of {column.rows:,}; {column.repeated_rows:,} records "
+            f"repeat a text, {column.near_rows:,} nearly, in {column.near_groups:,} groups"
+        )
+    lines.append(
+        "  checks     " + (f"{len(result.findings)} find something" if result.findings else "they find nothing")
+    )
+    lines += [
+        f"  {finding.records:>8,}  {finding.records / result.records:>6.1%}  {finding.check} in {finding.column}, "
+        f"such as {finding.examples[0][0]}"
+        for finding in result.findings
+    ]
+    return [*lines, f"  to remove  {len(result.removals):,} images"]
+
+
+def _left_out(result: Audit) -> dict[str, int]:
+    return {
+        "images of one colour, compared by their bytes alone": result.flat_images,
+        "records without an image": result.without_image,
+        **{f"images not compared: {reason}": count for reason, count in result.unreadable.items()},
+    }

@@ -1,0 +1,168 @@
+"""The images of a data set, each looked at once: identity, hash of its bytes, thumbnail, and where it is stored."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import sys
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from lrs2m_builder.auditing.thumbnails import SIZE, Thumbnails, thumbnail
+from lrs2m_builder.errors import SampleError
+
+_CAPTION_NUMBER = re.compile(r"#\d+$")
+BATCH_ROWS = 100  # large images are held in memory, so many at once
+_BLANK = np.zeros((SIZE, SIZE), np.uint8)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an image is stored: a file of its own, or a row of a Parquet file (row group and row in it)."""
+
+    path: Path
+    group: int = -1
+    row: int = -1
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """An image as a data set names it: the rows of one image, one a caption, share it.
+
+    Attributes:
+        key: the sample id without the number of the caption.
+        name: the file's name in its source.
+        content: which of the distinct images it is.
+        is_evaluation: whether it is one of those that the data set must not hold.
+    """
+
+    key: str
+    subset: str
+    name: str
+    content: int
+    is_evaluation: bool = False
+
+
+@dataclass(slots=True)
+class Collection:
+    """All images, and the thumbnails of the distinct ones in a file (1 KB each), so that memory holds millions."""
+
+    file: Any  # a named temporary one
+    pictures: list[Picture] = field(default_factory=list)
+    places: list[Place] = field(default_factory=list)
+    num_rows: int = 0
+    without_image: int = 0
+    problems: Counter[str] = field(default_factory=Counter)
+    _contents: dict[bytes, int] = field(default_factory=dict)
+    _seen: set[str] = field(default_factory=set)
+
+    def thumbnails(self) -> Thumbnails:
+        """(N, 32, 32) of the distinct images, mapped from the file; black where an image could not be read."""
+        self.file.flush()
+        if not self.places:
+            return np.zeros((0, SIZE, SIZE), np.uint8)
+        return np.memmap(self.file.name, np.uint8, "r", shape=(len(self.places), SIZE, SIZE))
+
+    def add_records(self, files: list[Path], *, evaluation: str = "", show_progress: bool = False) -> None:
+        """Look at the images of Parquet files, a batch at a time; `evaluation` is what those are called."""
+        total = sum(pq.read_metadata(file).num_rows for file in files)
+        bar = tqdm(total=total, desc="images", unit="row", disable=not show_progress)
+        with ThreadPoolExecutor(os.cpu_count()) as pool, bar:
+            for path, group, start, rows in _row_batches(files):
+                fresh = [
+                    (data, Place(path, group, number))
+                    for number, row in enumerate(rows, start)
+                    if (data := self._enter(row, evaluation)) is not None
+                ]
+                self._look(pool, fresh)
+                bar.update(len(rows))
+
+    def add_files(self, paths: list[Path], evaluation: str, *, show_progress: bool = False) -> None:
+        """Look at evaluation images that are files."""
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            for first in tqdm(range(0, len(paths), 256), desc="evaluation", disable=not show_progress):
+                fresh: list[tuple[bytes | Path, Place]] = []
+                for path in paths[first : first + 256]:
+                    digest = hashlib.sha256(path.read_bytes()).digest()[:16]
+                    if self._add_picture(str(path), evaluation, path.name, digest, True):
+                        fresh.append((path, Place(path)))
+                self._look(pool, fresh)
+
+    def _enter(self, row: Mapping[str, Any], evaluation: str) -> bytes | None:
+        """Note a row's image; its bytes if none like it was seen."""
+        if not evaluation:
+            self.num_rows += 1
+        image = row.get("image") or {}
+        key = image_key(row["sample_id"])
+        if key in self._seen and not evaluation:
+            return None
+        data = image.get("bytes")
+        if not data:
+            self.without_image += not evaluation
+            return None
+        known = row.get("image_sha256")
+        digest = bytes.fromhex(known)[:16] if known else hashlib.sha256(data).digest()[:16]
+        if not evaluation:
+            self._seen.add(key)
+        name = PurePosixPath(image.get("path") or key).name
+        is_fresh = self._add_picture(key, sys.intern(evaluation or row["subset"] or ""), name, digest, bool(evaluation))
+        return data if is_fresh else None
+
+    def _add_picture(self, key: str, subset: str, name: str, digest: bytes, is_evaluation: bool) -> bool:
+        """Note an image; whether none of the same bytes was noted before."""
+        is_fresh = digest not in self._contents
+        content = self._contents.setdefault(digest, len(self._contents))
+        self.pictures.append(Picture(key, subset, name, content, is_evaluation))
+        return is_fresh
+
+    def _look(self, pool: ThreadPoolExecutor, fresh: list[tuple[Any, Place]]) -> None:
+        for (_, place), result in zip(fresh, pool.map(_try_thumbnail, (data for data, _ in fresh)), strict=True):
+            if isinstance(result, SampleError):
+                self.problems[result.reason] += 1
+                result = _BLANK
+            self.file.write(result.tobytes())
+            self.places.append(place)
+
+
+def image_key(sample_id: str) -> str:
+    """The sample id without the number of the caption: what the rows of one image share."""
+    return _CAPTION_NUMBER.sub("", sample_id)
+
+
+def _try_thumbnail(image: bytes | Path) -> Thumbnails | SampleError:
+    try:
+        return thumbnail(image)
+    except SampleError as error:
+        return error
+
+
+def _row_batches(files: list[Path]) -> Iterator[tuple[Path, int, int, list[dict[str, Any]]]]:
+    """Yield (file, row group, number of the first row in it, rows)."""
+    for path in files:
+        with pq.ParquetFile(path) as file:
+            wanted = [
+                name for name in ("sample_id", "subset", "image", "image_sha256") if name in file.schema_arrow.names
+            ]
+            for group in range(file.num_row_groups):
+                start = 0
+                for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=wanted):
+                    yield path, group, start, batch.to_pylist()
+                    start += len(batch)
+
+
+def read_image(place: Place) -> bytes:
+    """The stored bytes of an image."""
+    if place.row < 0:
+        return place.path.read_bytes()
+    with pq.ParquetFile(place.path) as file:
+        image = file.read_row_group(place.group, columns=["image"])["image"][place.row].as_py()
+        return bytes(image["bytes"])
