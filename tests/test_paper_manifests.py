@@ -7,6 +7,7 @@ import pytest
 from lrs2m_builder.manifest import Manifest, load_manifest
 from lrs2m_builder.recipe import load_recipe
 from lrs2m_builder.shipped import shipped_names
+from tests.toy import ROOT
 
 # Table I of the paper: pairs, mean tokens of the long and the short texts, what made each, and the recipe.
 TABLE = {
@@ -68,3 +69,12 @@ def test_a_shipped_manifest_says_licence_home_citation_viewpoint_and_how_to_get_
     assert "viewpoint" in manifest.model_fields_set
     assert any(year in manifest.citation for year in map(str, range(2005, 2027)))
     assert "folder" in manifest.get or "images/" in manifest.get
+
+
+def test_the_guide_names_every_subset_with_its_recipe_and_the_papers_models() -> None:
+    lines = [line for line in (ROOT / "docs" / "lrs2m.md").read_text().splitlines() if line.startswith("| `")]
+    for name, (*_, recipe) in TABLE.items():
+        line = next(line for line in lines if f"`{name}`" in line.split("|")[1])
+        models = load_manifest(name).models
+        assert all(model in line for model in (models.mllm, models.llm) if model), line
+        assert f"`{recipe}`" in line.split("|")[2], line
