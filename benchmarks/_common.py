@@ -1,10 +1,13 @@
-"""What the benchmarks share: the real images, a manifest with one row an image, and the random model."""
+"""What the benchmarks share: the real images, a manifest with one row an image, and how a command is measured."""
 
 from __future__ import annotations
 
 import os
+import subprocess
+import time
 from pathlib import Path
 
+import psutil
 import yaml
 
 from lrs2m_builder.shipped import find
@@ -25,3 +28,20 @@ def one_row_an_image(folder: Path) -> Path:
     path = folder / "ucmerced.yaml"
     path.write_text(yaml.safe_dump(manifest))
     return path
+
+
+def measure(command: list[str], folder: Path | None = None) -> tuple[float, int]:
+    """(seconds, peak resident MB of the process and its children together) of a command run in a folder."""
+    start, peak = time.perf_counter(), 0
+    process = psutil.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    while process.poll() is None:
+        try:
+            family = (process, *process.children(recursive=True))
+            # Shared pages (libraries) count once for each process: an upper bound.
+            peak = max(peak, sum(member.memory_info().rss for member in family))
+        except psutil.NoSuchProcess:
+            continue
+        time.sleep(0.05)
+    if process.wait():
+        raise SystemExit(f"failed: {' '.join(command)[:300]}")
+    return time.perf_counter() - start, peak // 2**20

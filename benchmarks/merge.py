@@ -12,14 +12,12 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
-import subprocess
 import sys
 import tempfile
-import time
 from pathlib import Path
 
-import psutil
 import yaml
+from _common import measure
 from _merge_data import write_sources
 from PIL import Image
 
@@ -58,23 +56,6 @@ def make_source(folder: Path, num_rows: int) -> Path:
     path = folder / "millionaid.yaml"
     path.write_text(yaml.safe_dump(manifest))
     return path
-
-
-def measure(command: list[str], folder: Path) -> tuple[float, int]:
-    """(seconds, peak resident MB of the process and its children together)."""
-    start, peak = time.perf_counter(), 0
-    process = psutil.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-    while process.poll() is None:
-        try:
-            family = (process, *process.children(recursive=True))
-            # Shared pages (libraries) count once for each process: an upper bound.
-            peak = max(peak, sum(member.memory_info().rss for member in family))
-        except psutil.NoSuchProcess:
-            continue
-        time.sleep(0.1)
-    if process.wait():
-        raise SystemExit(process.stderr.read().decode()[-2000:])
-    return time.perf_counter() - start, peak // 2**20
 
 
 def main() -> None:

@@ -9,17 +9,15 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
-import psutil
 import pyarrow as pa
 import pyarrow.parquet as pq
+from _common import measure
 from _merge_data import texts
 
 from lrs2m_builder.manifest import load_manifest
@@ -79,21 +77,6 @@ def _row(
         "attempts": 1,
         "warnings": [],
     }
-
-
-def measure(command: list[str]) -> tuple[float, float]:
-    """(seconds, peak resident MB) of a process."""
-    start, peak = time.perf_counter(), 0
-    process = psutil.Popen(command, stdout=subprocess.DEVNULL)
-    while process.poll() is None:
-        try:
-            peak = max(peak, process.memory_info().rss)
-        except psutil.NoSuchProcess:
-            break
-        time.sleep(0.05)
-    if process.wait():
-        raise SystemExit(f"{command[:4]} failed")
-    return time.perf_counter() - start, peak / 2**20
 
 
 def main() -> None:
