@@ -41,6 +41,11 @@ def _members(row: Mapping[str, Any], options: Options) -> dict[str, bytes]:
     return members
 
 
+def _closed(size: int) -> int:
+    """The size of a tar whose members take so much: it ends with two empty blocks and fills its last record."""
+    return -(-(size + 2 * _BLOCK) // tarfile.RECORDSIZE) * tarfile.RECORDSIZE
+
+
 class _Tars:
     """Writes samples into a tar, and into the next one when it is full."""
 
@@ -59,7 +64,7 @@ class _Tars:
     def add(self, key: str, members: Mapping[str, bytes]) -> None:
         """Add a sample; its files are never split over two tars."""
         size = sum(_BLOCK + -(-len(data) // _BLOCK) * _BLOCK for data in members.values())
-        if self._tar is None or (self._tar.offset and self._tar.offset + size + 2 * _BLOCK > self._max_bytes):
+        if self._tar is None or (self._tar.offset and _closed(self._tar.offset + size) > self._max_bytes):
             self._next()
         assert self._tar is not None
         for ending, data in members.items():
