@@ -97,7 +97,7 @@ class _Handler(BaseHTTPRequestHandler):
             answer, status = self._route(path, body)
         self._answer(answer, status, {"X-Error-Code": "RepoNotFound"} if status == 404 else {})
 
-    do_GET = do_POST = do_PUT = do_HEAD = _any
+    do_GET = do_POST = do_PUT = do_HEAD = _any  # noqa: N815
 
     def _body(self) -> bytes:
         if self.headers.get("Transfer-Encoding") == "chunked":
@@ -167,7 +167,7 @@ class _Handler(BaseHTTPRequestHandler):
         if what.startswith("xet-write-token/"):
             return {"accessToken": "xet", "exp": 2**33, "casUrl": f"{self.hub.endpoint}/cas"}, 200
         if what.startswith("commit/"):
-            return self._commit(repo, [json.loads(line) for line in body.splitlines()]), 200
+            return self._commit(repo, repo_id, [json.loads(line) for line in body.splitlines()]), 200
         return {"error": f"unknown {what}"}, 404
 
     @staticmethod
@@ -176,7 +176,7 @@ class _Handler(BaseHTTPRequestHandler):
         oid = repo.files.get(asked["path"], (None,))[0]
         return {"path": asked["path"], "uploadMode": mode, "shouldIgnore": False, "oid": oid}
 
-    def _commit(self, repo: Repo, lines: list[dict[str, Any]]) -> dict[str, Any]:
+    def _commit(self, repo: Repo, repo_id: str, lines: list[dict[str, Any]]) -> dict[str, Any]:
         for line in lines:
             value = line["value"]
             if line["key"] == "file":
@@ -191,7 +191,8 @@ class _Handler(BaseHTTPRequestHandler):
                 del repo.files[value["path"]]
         self.hub.asked["commit"] += 1
         repo.commits.append(f"{len(repo.commits):040d}")
-        return {"commitUrl": f"{self.hub.endpoint}/commit/{repo.commits[-1]}", "commitOid": repo.commits[-1]}
+        url = f"{self.hub.endpoint}/datasets/{repo_id}/commit/{repo.commits[-1]}"
+        return {"commitUrl": url, "commitOid": repo.commits[-1]}
 
     def _cas(self, path: str, body: bytes) -> tuple[Any, int]:
         """The storage behind xet: content-addressed blocks, and shards that say what they are put together to."""
@@ -201,7 +202,7 @@ class _Handler(BaseHTTPRequestHandler):
             self.hub.xorbs[match[1]] += 1
             return {"was_inserted": self.hub.xorbs[match[1]] == 1}, 200
         self.hub.asked[f"cas {self.command} {path.split('/')[3]}"] += 1
-        return ({"result": 1}, 200) if "/shards" in path else ({"error": "not found"}, 404)
+        return ({"result": 1}, 200) if path.endswith("/v1/shards") else ({"error": "not found"}, 404)
 
 
 @contextmanager

@@ -57,6 +57,7 @@ def row(number: int, **changes: Any) -> dict[str, Any]:
         "caption_short": f"short {number}",
         "caption_long": f"a long text of number {number}",
         "num_tokens_long": number,
+        "num_tokens_short": 4,
     } | changes
 
 

@@ -6,6 +6,7 @@ most of its requests itself. What it gives up is tried again here as a whole: wh
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,8 +74,11 @@ def upload_tree(
     try:
         import tenacity
         from huggingface_hub import HfApi
+        from huggingface_hub.utils import disable_progress_bars
     except ImportError as error:
         raise MissingExtraError("publishing", "hub", error) from error
+    if not sys.stderr.isatty():
+        disable_progress_bars()
     api = HfApi(token=token)
     growing = tenacity.wait_exponential_jitter(initial=1, max=MAX_WAIT_S)
     retrying = tenacity.Retrying(
@@ -136,13 +140,16 @@ def _is_transport(error: BaseException | None) -> bool:
 
 
 def _is_of_the_hub(error: Exception) -> bool:
-    """Whether an error is the Hub's or the network's, and no bug."""
+    """Whether an error is the Hub's or the network's, and no bug; hf_xet's are RuntimeErrors."""
     modules = {type(one).__module__.split(".")[0] for one in _chain(error)}
-    return _status(error) is not None or _is_transport(error) or bool(modules & {"huggingface_hub", "hf_xet"})
+    known = isinstance(error, RuntimeError) or bool(modules & {"huggingface_hub", "hf_xet"})
+    return _status(error) is not None or _is_transport(error) or known
 
 
 def _may_pass(error: BaseException) -> bool:
     status = _status(error)
+    if isinstance(error, RuntimeError) and status is None:
+        return True
     if any(type(one).__name__ == "OfflineModeIsEnabled" for one in _chain(error)):
         return False
     return status == 429 or (status is not None and status >= 500) or (status is None and _is_transport(error))
