@@ -26,7 +26,7 @@ from lrs2m_builder.stats import NEEDS as COUNTED
 from lrs2m_builder.tables import open_tables, record_files
 
 STATE = ".lrs2m.json"  # of the tree: what it was made from; never uploaded
-_REPO_ID = re.compile(r"(?:[\w.-]{1,96}/)?[\w.-]{1,96}", re.ASCII)
+_REPO_ID = re.compile(r"(?:\w[\w.-]{,95}/)?\w[\w.-]{,95}", re.ASCII)
 _SUBSET = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
 
 

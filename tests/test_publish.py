@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import time
@@ -154,10 +155,8 @@ def test_the_card_cites_the_sources_and_counts_what_was_left_out(free: Path, tmp
 def test_text_of_the_data_breaks_no_table(tmp_path: Path) -> None:
     write_rows(tmp_path / "in" / "a.parquet", [row(1, license="a | b\nc", long_source="{{ x }}", model="| --- |")])
     card = (tree([tmp_path / "in"], tmp_path / "dest") / "README.md").read_text()
-    lines = [line.replace("\\|", "") for line in card.splitlines()]
-    tables = [
-        [line.count("|") for line in table.split("\n")] for table in "\n".join(lines).split("\n\n") if table[0] == "|"
-    ]
+    blocks = re.split(r"\n{2,}", card.replace("\\|", ""))
+    tables = [[line.count("|") for line in block.splitlines()] for block in blocks if block.startswith("|")]
     assert len(tables) == 5 and all(len(set(table)) == 1 for table in tables)
 
 
@@ -177,6 +176,12 @@ def test_a_tree_of_other_data_is_not_written_over(toy: Path, free: Path, tmp_pat
     with pytest.raises(UserError, match="made from other data or settings"):
         tree([free], dest)
     assert (dest / "data" / "toy").is_dir()
+
+
+@pytest.fixture(scope="module")
+def made(toy: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A tree of the toy subset; uploads of the same data use it again."""
+    return tree([toy], tmp_path_factory.mktemp("made") / "dest")
 
 
 @pytest.fixture
@@ -214,11 +219,13 @@ def arrived(hub: FakeHub, dest: Path) -> bool:
     return files.keys() == here.keys() and all(hub.content("me/data", name) == here[name].read_bytes() for name in here)
 
 
-def test_what_is_published_is_the_tree_and_a_second_run_sends_nothing(hub: FakeHub, toy: Path, tmp_path: Path) -> None:
-    arguments = (str(toy), "--dest", str(tmp_path / "dest"), "--private")
+def test_what_is_published_is_the_tree_and_a_second_run_sends_nothing(
+    hub: FakeHub, toy: Path, made: Path, tmp_path: Path
+) -> None:
+    arguments = (str(toy), "--dest", str(made), "--private")
     first = run(hub, tmp_path / "home", *arguments)
     assert first.returncode == 0, first.stderr
-    assert arrived(hub, tmp_path / "dest")
+    assert arrived(hub, made)
     assert hub.repos["dataset", "me/data"].private
     asked = hub.asked.copy()
     second = run(hub, tmp_path / "home", *arguments)
@@ -226,17 +233,21 @@ def test_what_is_published_is_the_tree_and_a_second_run_sends_nothing(hub: FakeH
     assert hub.asked == asked
 
 
-def test_the_clients_own_way_through_xet_works_and_sends_nothing_twice(hub: FakeHub, toy: Path, tmp_path: Path) -> None:
+def test_the_clients_own_way_through_xet_works_and_sends_nothing_twice(
+    hub: FakeHub, toy: Path, made: Path, tmp_path: Path
+) -> None:
     for _ in range(2):
-        result = run(hub, tmp_path / "home", str(toy), "--dest", str(tmp_path / "dest"), xet=True)
+        result = run(hub, tmp_path / "home", str(toy), "--dest", str(made), xet=True)
         assert result.returncode == 0, result.stderr
-    tree_ = {str(path.relative_to(tmp_path / "dest")) for path in (tmp_path / "dest").rglob("*") if path.is_file()}
+    tree_ = {str(path.relative_to(made)) for path in (made).rglob("*") if path.is_file()}
     assert hub.repos["dataset", "me/data"].files.keys() == tree_ - {STATE}
     assert hub.asked["commit"] == 1
     assert set(hub.xorbs.values()) == {1}
 
 
-def test_an_upload_survives_a_dropped_connection_and_a_busy_hub(hub: FakeHub, toy: Path, tmp_path: Path) -> None:
+def test_an_upload_survives_a_dropped_connection_and_a_busy_hub(
+    hub: FakeHub, toy: Path, made: Path, tmp_path: Path
+) -> None:
     hub.faults = [
         Fault("POST", "/api/repos/create", 429, {"Retry-After": "2"}),
         Fault("PUT", "/lfs/"),
@@ -244,45 +255,45 @@ def test_an_upload_survives_a_dropped_connection_and_a_busy_hub(hub: FakeHub, to
         Fault("POST", "/commit/"),
     ]
     start = time.monotonic()
-    result = run(hub, tmp_path / "home", str(toy), "--dest", str(tmp_path / "dest"))
+    result = run(hub, tmp_path / "home", str(toy), "--dest", str(made))
     assert result.returncode == 0, result.stderr
     assert time.monotonic() - start > 2
     assert not any(fault.times for fault in hub.faults)
-    assert arrived(hub, tmp_path / "dest")
+    assert arrived(hub, made)
     assert hub.asked["commit"] == 1
 
 
-def test_an_interrupted_upload_goes_on_where_it_stopped(hub: FakeHub, toy: Path, tmp_path: Path) -> None:
+def test_an_interrupted_upload_goes_on_where_it_stopped(hub: FakeHub, toy: Path, made: Path, tmp_path: Path) -> None:
     hub.faults = [Fault("POST", "/commit/", 400)]
-    arguments = (str(toy), "--dest", str(tmp_path / "dest"))
+    arguments = (str(toy), "--dest", str(made))
     assert run(hub, tmp_path / "home", *arguments).returncode == 2
-    sent, made = hub.asked["PUT lfs"], (tmp_path / "dest" / STATE).stat().st_mtime_ns
+    sent, made = hub.asked["PUT lfs"], (made / STATE).stat().st_mtime_ns
     assert run(hub, tmp_path / "home", *arguments).returncode == 0
     assert hub.asked["PUT lfs"] == sent > 0
-    assert (tmp_path / "dest" / STATE).stat().st_mtime_ns == made
-    assert arrived(hub, tmp_path / "dest")
+    assert (made / STATE).stat().st_mtime_ns == made
+    assert arrived(hub, made)
 
 
-def test_shards_of_an_earlier_version_go_away(hub: FakeHub, toy: Path, tmp_path: Path) -> None:
+def test_shards_of_an_earlier_version_go_away(hub: FakeHub, toy: Path, made: Path, tmp_path: Path) -> None:
     old = {
         "data/old/train-00000-of-00001.parquet": ("0" * 64, 3),
         "notes.md": ("1" * 40, 3),
         ".gitattributes": ("2" * 40, 3),
     }
     hub.repos["dataset", "me/data"] = Repo("dataset", files=dict(old))
-    assert run(hub, tmp_path / "home", str(toy), "--dest", str(tmp_path / "dest")).returncode == 0
+    assert run(hub, tmp_path / "home", str(toy), "--dest", str(made)).returncode == 0
     files = hub.repos["dataset", "me/data"].files
     assert files.keys() & old.keys() == {"notes.md", ".gitattributes"}
     assert any(name.startswith("data/toy/") for name in files)
 
 
 @pytest.mark.parametrize("ok", [True, False])
-def test_the_token_is_in_no_output_and_no_file(hub: FakeHub, toy: Path, tmp_path: Path, ok: bool) -> None:
+def test_the_token_is_in_no_output_and_no_file(hub: FakeHub, toy: Path, made: Path, tmp_path: Path, ok: bool) -> None:
     hub.faults = [] if ok else [Fault("POST", "/commit/", 400)]
-    result = run(hub, tmp_path / "home", str(toy), "--dest", str(tmp_path / "dest"))
+    result = run(hub, tmp_path / "home", str(toy), "--dest", str(made))
     assert (result.returncode == 0) == ok
     assert TOKEN not in result.stdout + result.stderr
-    files = [path for path in tmp_path.rglob("*") if path.is_file()]
+    files = [path for folder in (tmp_path, made) for path in folder.rglob("*") if path.is_file()]
     assert files and not [path for path in files if TOKEN.encode() in path.read_bytes()]
 
 
@@ -300,18 +311,20 @@ def test_no_token_is_said_before_anything_is_written(hub: FakeHub, toy: Path, tm
 
 
 @pytest.mark.parametrize(("status", "said"), [(401, "not accepted (401)"), (403, "may not write there (403)")])
-def test_a_token_that_may_not_is_one_line(hub: FakeHub, toy: Path, tmp_path: Path, status: int, said: str) -> None:
+def test_a_token_that_may_not_is_one_line(
+    hub: FakeHub, toy: Path, made: Path, tmp_path: Path, status: int, said: str
+) -> None:
     hub.faults = [Fault("POST", "/api/repos/create", status, times=99)]
-    assert said in one_line(run(hub, tmp_path / "home", str(toy), "--dest", str(tmp_path / "dest")))
+    assert said in one_line(run(hub, tmp_path / "home", str(toy), "--dest", str(made)))
 
 
-def test_a_name_that_is_taken_by_a_model_is_one_line(hub: FakeHub, toy: Path, tmp_path: Path) -> None:
+def test_a_name_that_is_taken_by_a_model_is_one_line(hub: FakeHub, toy: Path, made: Path, tmp_path: Path) -> None:
     hub.repos["model", "me/data"] = Repo("model")
-    said = one_line(run(hub, tmp_path / "home", str(toy), "--dest", str(tmp_path / "dest")))
+    said = one_line(run(hub, tmp_path / "home", str(toy), "--dest", str(made)))
     assert "me/data: is a model on the Hub already, no dataset; choose another --repo-id" in said
 
 
-def test_no_network_is_one_line(hub: FakeHub, toy: Path, tmp_path: Path) -> None:
-    arguments = (str(toy), "--dest", str(tmp_path / "dest"))
+def test_no_network_is_one_line(hub: FakeHub, toy: Path, made: Path, tmp_path: Path) -> None:
+    arguments = (str(toy), "--dest", str(made))
     said = one_line(run(hub, tmp_path / "home", *arguments, HF_ENDPOINT="http://127.0.0.1:9"))
     assert "http://127.0.0.1:9: cannot be reached" in said and "goes on" in said
