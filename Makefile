@@ -21,7 +21,7 @@ $(VENV)/.done: $(LOCK) pyproject.toml
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --editable .
 	touch $@
 
-demo: setup  ## drawn tiles through the whole pipeline, no GPU, no data
+demo: setup  ## drawn scenes through the whole pipeline, no GPU, no data
 	$(BIN)/lrs2m demo --out demo
 
 test: setup  ## all tests, the real engine on a tiny model among them

@@ -12,16 +12,17 @@ import asyncio
 import signal
 import threading
 from collections import Counter
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import islice
 from typing import Any
 
-from lrs2m_builder.engines.base import Engine, EngineModule
+from lrs2m_builder.engines.base import EngineModule
 from lrs2m_builder.errors import Stopped
 from lrs2m_builder.files import read_json, write_json
 from lrs2m_builder.journal import Journal
+from lrs2m_builder.merging import merge_shards
 from lrs2m_builder.prepare import BuildOptions, Prepared, prepare
 from lrs2m_builder.provenance import claim_settings, locked, set_aside
 from lrs2m_builder.runner import Runner, ShardWork
@@ -96,48 +97,74 @@ def run_passes(prepared: Prepared, module: EngineModule, meter: Meter) -> bool:
     if not num_left:
         return False
     warm_up()
-    passes = prepared.passes or ((range(0), "", "llm"),)
-    for steps, model, role in passes:
-        engine: Engine | None = None
-        if steps:
-            say(f"starting {prepared.options.engine} on {model} ...")
-            samplings = [prepared.plan.recipe.recipe.steps[number].sampling for number in steps]
-            try:
-                with _signals_raise():
-                    engine = module.load(model, role, prepared.options.engine_options, samplings)
-            except Stopped:
-                return True
-        meter.start()
-        display = Display(prepared.num_samples, prepared.num_samples - num_left, prepared.subset)
+    if not prepared.passes:
+        return _merge(prepared, meter, num_left)
+    for steps, model, role in prepared.passes:
+        say(f"starting {prepared.options.engine} on {model} ...")
+        samplings = [prepared.plan.recipe.recipe.steps[number].sampling for number in steps]
         try:
-            runner = Runner(prepared.plan, steps, engine, meter, display)
-            stopped = asyncio.run(_run_one(runner, prepared))
+            with _signals_raise():
+                engine = module.load(model, role, prepared.options.engine_options, samplings)
+        except Stopped:
+            return True
+        try:
+            with _measured(prepared, meter, num_left) as display:
+                runner = Runner(prepared.plan, steps, engine, meter, display, embed_images=prepared.embed_images)
+                stopped = asyncio.run(_run_one(runner, prepared))
         finally:
-            meter.stop()
-            display.close()
-            if engine is not None:
-                engine.close()
+            engine.close()
         if stopped:
             return True
     return False
 
 
+def _merge(prepared: Prepared, meter: Meter, num_left: int) -> bool:
+    """Run a recipe that asks no model; whether a signal stopped it."""
+    stopping = threading.Event()
+
+    def stop(number: int, frame: object) -> None:
+        if not stopping.is_set():
+            say("stopping: finishing the shards that were begun")
+        stopping.set()
+
+    with _measured(prepared, meter, num_left) as display, _on_signals(stop):
+        merge_shards(prepared, open_works(prepared), meter, display, stopping.is_set)
+    return stopping.is_set()
+
+
 @contextmanager
-def _signals_raise() -> Iterator[None]:
-    """Let SIGINT and SIGTERM raise `Stopped` meanwhile; engines swallow a KeyboardInterrupt while they start."""
+def _measured(prepared: Prepared, meter: Meter, num_left: int) -> Iterator[Display]:
+    """Let the clock run and the progress show meanwhile."""
+    meter.start()
+    display = Display(prepared.num_samples, prepared.num_samples - num_left, prepared.subset)
+    try:
+        yield display
+    finally:
+        meter.stop()
+        display.close()
+
+
+@contextmanager
+def _on_signals(handler: Callable[[int, object], None]) -> Iterator[None]:
+    """Let SIGINT and SIGTERM call a handler meanwhile; only the main thread can be told so."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return
+    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, earlier in before.items():
+            signal.signal(number, earlier)
+
+
+def _signals_raise() -> AbstractContextManager[None]:
+    """Let SIGINT and SIGTERM raise `Stopped` meanwhile; engines swallow a KeyboardInterrupt while they start."""
 
     def stop(number: int, frame: object) -> None:
         raise Stopped
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    return _on_signals(stop)
 
 
 async def _run_one(runner: Runner, prepared: Prepared) -> bool:

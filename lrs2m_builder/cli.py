@@ -18,6 +18,7 @@ from lrs2m_builder.commands.build import build_command
 from lrs2m_builder.commands.demo import demo_command
 from lrs2m_builder.commands.export import export_command
 from lrs2m_builder.commands.publish import publish_command
+from lrs2m_builder.commands.sample import sample_command
 from lrs2m_builder.commands.sources import sources_command
 from lrs2m_builder.commands.stats import stats_command
 from lrs2m_builder.errors import Stopped, UserError
@@ -43,6 +44,7 @@ def _root(
 
 app.command("build")(build_command)
 app.command("sources")(sources_command)
+app.command("sample")(sample_command)
 app.command("stats")(stats_command)
 app.command("export")(export_command)
 app.command("publish")(publish_command)

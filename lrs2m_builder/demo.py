@@ -1,4 +1,4 @@
-"""`lrs2m demo`: drawn tiles through the real pipeline and the real engine, with a model whose words are random."""
+"""`lrs2m demo`: drawn scenes through the real pipeline and the real engine, with a model whose words are random."""
 
 from __future__ import annotations
 
@@ -10,24 +10,11 @@ from lrs2m_builder.engines import engine_module
 from lrs2m_builder.errors import MissingExtraError, Stopped, UserError
 from lrs2m_builder.files import disk_errors
 from lrs2m_builder.prepare import BuildOptions
+from lrs2m_builder.sample.formats import MANIFEST, write_sample_source
 from lrs2m_builder.sample.random_model import make_random_model
-from lrs2m_builder.sample.tiles import draw_tiles
 
-NUM_TILES = 36
+NUM_SCENES = 36
 NUM_SHOWN = 3
-MANIFEST = """\
-name: drawn
-title: Tiles drawn on the spot
-format: karpathy_json
-files: {annotations: [dataset.json], images: ["imgs/{filename}"]}
-rows: caption
-viewpoint: overhead
-license: CC0-1.0
-homepage: none
-citation: none
-get: run lrs2m demo
-texts_from: drawn
-"""
 
 
 def demo(out_dir: Path) -> None:
@@ -40,19 +27,20 @@ def demo(out_dir: Path) -> None:
         from datasets import load_dataset
     except ImportError as error:
         raise MissingExtraError("the demo", "vllm-cpu", error) from error
-    print(f"drawing {NUM_TILES} tiles and making a random Qwen2-VL of 0.7M parameters in {out_dir} ...", flush=True)
-    manifest = out_dir / "drawn.yaml"
-    with disk_errors(out_dir):
-        out_dir.mkdir(parents=True, exist_ok=True)
-        if any(out_dir.iterdir()) and not (manifest.is_file() and manifest.read_text(encoding="utf-8") == MANIFEST):
-            raise UserError(f"--out {out_dir}: holds other files; give a new or empty folder")
-        manifest.write_text(MANIFEST, encoding="utf-8")
-    data_dir = draw_tiles(out_dir / "tiles", NUM_TILES)
+    print(f"drawing {NUM_SCENES} scenes and making a random Qwen2-VL of 0.7M parameters in {out_dir} ...", flush=True)
+    scenes = out_dir / "scenes"
+    manifest = scenes / MANIFEST
+    if not manifest.is_file():
+        with disk_errors(out_dir):
+            out_dir.mkdir(parents=True, exist_ok=True)
+            if any(out_dir.iterdir()):
+                raise UserError(f"--out {out_dir}: holds other files; give a new or empty folder")
+        write_sample_source("karpathy", scenes, NUM_SCENES)
     model = make_random_model(out_dir / "random-model")
     options = BuildOptions(
         recipe="short_to_long",
         source=str(manifest),
-        data_dir=data_dir,
+        data_dir=scenes,
         out_dir=out_dir / "built",
         model=str(model),
         sampling={"max_tokens": 96},

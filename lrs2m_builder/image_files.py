@@ -39,7 +39,7 @@ def open_image(ref: ImageRef) -> BinaryIO:
         return io.BytesIO(_read_member(ref) if isinstance(ref, TarMember) else _read_cell(ref))
     except FileNotFoundError as error:
         raise SampleError("image_missing", f"{ref}: no such file") from error
-    except (OSError, pa.ArrowException) as error:
+    except (OSError, pa.ArrowException, LookupError) as error:  # lookup: not the file any more that was listed
         raise SampleError("image_unreadable", f"{ref}: {getattr(error, 'strerror', None) or error}") from error
 
 

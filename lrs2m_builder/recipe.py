@@ -7,6 +7,7 @@ import importlib.util
 import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
@@ -47,6 +48,7 @@ class Recipe:
     Attributes:
         reads: fields of a sample that must not be empty.
         given: caption columns that the source gives; the others are written by steps.
+        given_checks: checks of the texts that the source gives; there is nobody to ask again, so an error rejects.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Recipe:
     reads: tuple[Needs, ...]
     given: tuple[CaptionColumn, ...]
     steps: tuple[Step, ...]
+    given_checks: Mapping[CaptionColumn, tuple[Check, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +78,14 @@ class LoadedRecipe:
             replace(step, checks=override_levels(step.checks, levels), sampling={**step.sampling, **sampling})
             for step in self.recipe.steps
         )
-        return replace(self, recipe=replace(self.recipe, steps=steps))
+        given = {column: override_levels(checks, levels) for column, checks in self.recipe.given_checks.items()}
+        return replace(self, recipe=replace(self.recipe, steps=steps, given_checks=given))
 
     @property
     def check_names(self) -> list[str]:
         """Names of all checks, sorted."""
-        return sorted({check.name for step in self.recipe.steps for check in step.checks})
+        of_steps = (check for step in self.recipe.steps for check in step.checks)
+        return sorted({check.name for check in chain(of_steps, *self.recipe.given_checks.values())})
 
 
 def load_recipe(name: str) -> LoadedRecipe:

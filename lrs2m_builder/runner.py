@@ -53,16 +53,26 @@ class ShardWork:
 class Runner:
     """One pass of an engine over the shards that need it."""
 
-    def __init__(self, plan: Plan, steps: range, engine: Engine | None, meter: Meter, display: Display) -> None:
+    def __init__(
+        self,
+        plan: Plan,
+        steps: range,
+        engine: Engine,
+        meter: Meter,
+        display: Display,
+        *,
+        embed_images: bool = True,
+    ) -> None:
         """Prepare a pass.
 
         Args:
             steps: the steps that this engine answers; a sample that needs a later one is left for the next pass.
-            engine: None where the recipe asks no model.
+            embed_images: whether rows hold the bytes of their images.
         """
+        self._embed_images = embed_images
         self._plan, self._steps, self._engine, self._meter, self._display = plan, steps, engine, meter, display
         self._is_last = steps.stop == len(plan.recipe.recipe.steps)
-        self._max_in_flight = engine.max_in_flight if engine else 1
+        self._max_in_flight = engine.max_in_flight
         meter.max_in_flight = max(meter.max_in_flight, self._max_in_flight)
         self._window = asyncio.Semaphore(self._max_in_flight)
         # Enough samples alive to keep the window full while the pool decodes the next images.
@@ -107,8 +117,7 @@ class Runner:
                 await asyncio.wait(self._tasks)
         finally:
             ticker.cancel()
-            if self._engine is not None:
-                await self._engine.finish()
+            await self._engine.finish()
             self._pool.shutdown(wait=True, cancel_futures=True)
             for journal in self._journals:
                 journal.close()
@@ -177,7 +186,6 @@ class Runner:
 
     async def _ask(self, sample: Sample, request: Request) -> Attempt | None:
         """Put one request to the engine; None where the build is stopping and it was not asked any more."""
-        assert self._engine is not None
         try:
             image = await self._image(sample) if request.role == "mllm" else None
             async with self._window:
@@ -197,7 +205,7 @@ class Runner:
 
     async def _image(self, sample: Sample) -> Image.Image:
         """The sample's image, decoded by the pool; neighbours that share an image share the work."""
-        assert self._engine is not None and sample.image_path is not None
+        assert sample.image_path is not None
         path = sample.image_path
         future = self._images.get(path)
         if future is None:
@@ -227,6 +235,7 @@ class Runner:
                 work.outcomes,
                 self._plan.manifest.part,
                 verify_images=all(step.role == "llm" for step in self._plan.recipe.recipe.steps),
+                embed_images=self._embed_images,
             )
             work.journal.remove()
             self._journals.discard(work.journal)

@@ -11,7 +11,8 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from pathlib import Path, PurePosixPath
+from pathlib import Path
+from posixpath import splitext
 from typing import Any
 
 import pyarrow as pa
@@ -25,6 +26,7 @@ from lrs2m_builder.schema import Attempt, ImageRef, Record, Rejection
 
 BYTES_PER_GROUP = 256 * 2**20
 ROWS_PER_GROUP = 100  # the Hub's viewer and random access read one group at a time
+ROWS_PER_GROUP_OF_TEXT = 5000  # where rows hold no image
 
 _ANCHORS = pa.list_(pa.struct([("class", pa.string()), ("count", pa.int32())]))
 _PROMPTS = pa.list_(pa.struct([("name", pa.string()), ("sha256", pa.string())]))
@@ -99,6 +101,7 @@ REJECTION_SCHEMA = with_features(
         ]
     )
 )
+_RECORD_FIELDS = [name for name in RECORD_SCHEMA.names if name in Record.__dataclass_fields__]
 
 
 def warm_up() -> None:
@@ -129,7 +132,8 @@ def write_shard(
     part: Part = ALL,
     *,
     verify_images: bool = True,
-) -> tuple[int, int]:
+    embed_images: bool = True,
+) -> Counter[str]:
     """Write a shard, and merge it into the one that is there.
 
     Args:
@@ -137,9 +141,10 @@ def write_shard(
         outcomes: what became of the samples; one that is missing here is taken from the files that are there.
         part: which bands and which picture of a file are stored.
         verify_images: decode each image to see that it is whole; not needed where a model has seen it.
+        embed_images: store the bytes of the images; else only their names, and no image is opened.
 
     Returns:
-        The numbers of records and of rejections in the shard.
+        How the given samples ended: their number by the reason of their rejection, "" for those that gave a record.
 
     Raises:
         UserError: the disk is full or fails; the shard is then as it was before.
@@ -157,7 +162,7 @@ def write_shard(
                 row, upcoming = upcoming, next(old, None)
             elif isinstance(outcome := outcomes.get(sample_id), Record):
                 try:
-                    row = record_row(outcome, images.read(outcome.image_path))
+                    row = record_row(outcome, images.read(outcome.image_path) if embed_images else None)
                 except SampleError as error:  # readable when it was captioned, not any more
                     rejections[sample_id] = Rejection(sample_id, error.reason, error.detail, outcome.history)
                     continue
@@ -176,19 +181,18 @@ def write_shard(
             raise AssertionError(f"{paths.data}: {len(order)} samples, {len(written)} + {len(refused)} rows")
         with finished_file(paths.rejected) as rejected_part:
             _write_rows(rejected_part, REJECTION_SCHEMA, map(rejection_row, refused))
-    return len(written), len(refused)
+    return Counter(rejections[sample_id].reason if sample_id in rejections else "" for sample_id in outcomes)
 
 
-def record_row(record: Record, image: StoredImage) -> dict[str, Any]:
-    """A record and its image as one row of RECORD_SCHEMA."""
-    path = PurePosixPath(record.image_name).with_suffix(image.suffix)
-    columns = {name: getattr(record, name) for name in RECORD_SCHEMA.names if hasattr(record, name)}
+def record_row(record: Record, image: StoredImage | None) -> dict[str, Any]:
+    """A record and its image as one row of RECORD_SCHEMA; without an image, its name alone."""
+    name = splitext(record.image_name)[0] + image.suffix if image else record.image_name
     return {
-        **columns,
-        "image": {"bytes": image.data, "path": str(path)},
-        "width": image.width,
-        "height": image.height,
-        "image_sha256": image.sha256,
+        **{name: getattr(record, name) for name in _RECORD_FIELDS},
+        "image": {"bytes": image.data if image else None, "path": name},
+        "width": image.width if image else None,
+        "height": image.height if image else None,
+        "image_sha256": image.sha256 if image else None,
         "anchors": [{"class": anchor.name, "count": anchor.count} for anchor in record.anchors],
         "prompts": [{"name": name, "sha256": sha256} for name, sha256 in record.prompts],
         "warnings": list(record.warnings),
@@ -242,19 +246,20 @@ def _write_rows(path: Path, schema: pa.Schema, rows: Iterable[dict[str, Any]]) -
     # Image bytes get no dictionary: zstd already finds the same image in neighbouring rows.
     with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=strings, write_page_index=True) as writer:
         for group in _groups(rows):
-            writer.write_batch(pa.RecordBatch.from_pylist(group, schema=schema), row_group_size=ROWS_PER_GROUP)
+            writer.write_batch(pa.RecordBatch.from_pylist(group, schema=schema), row_group_size=ROWS_PER_GROUP_OF_TEXT)
 
 
 def _groups(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     """Rows in groups of ROWS_PER_GROUP, of fewer where their images are large: a group is held in memory."""
     group: list[dict[str, Any]] = []
-    size = 0
+    size = num_images = 0
     for row in rows:
         group.append(row)
-        size += len(row["image"]["bytes"]) if "image" in row else 0
-        if len(group) == ROWS_PER_GROUP or size >= BYTES_PER_GROUP:
+        image = row["image"]["bytes"] if "image" in row else None
+        size, num_images = size + len(image or b""), num_images + (image is not None)
+        if num_images == ROWS_PER_GROUP or len(group) == ROWS_PER_GROUP_OF_TEXT or size >= BYTES_PER_GROUP:
             yield group
-            group, size = [], 0
+            group, size, num_images = [], 0, 0
     if group:
         yield group
 

@@ -14,7 +14,7 @@ from typing import Any
 from lrs2m_builder.checks import Answer, Check, split_words
 from lrs2m_builder.clip.tokenizer import count_tokens
 from lrs2m_builder.manifest import Manifest
-from lrs2m_builder.recipe import LoadedRecipe, Step
+from lrs2m_builder.recipe import LoadedRecipe
 from lrs2m_builder.schema import Attempt, CaptionColumn, Record, Rejection, Request, Sample
 from lrs2m_builder.text import normalise_caption
 
@@ -64,13 +64,19 @@ def next_move(plan: Plan, sample: Sample, attempts: Sequence[Attempt], spent: in
     captions["caption_long"] = sample.caption_long
     accepted: list[Attempt] = []
     warnings: list[str] = []
+    for column, checks in plan.recipe.recipe.given_checks.items():
+        verdict = _judge(checks, _answer(plan, sample, captions[column]))
+        if verdict.error is not None:
+            return Rejection(sample.sample_id, verdict.error.name, f"{column}: {verdict.detail}", _answers(attempts))
+        warnings.extend(verdict.warnings)
     for number, step in enumerate(plan.recipe.recipe.steps):
         mine = [attempt for attempt in attempts if attempt.step == number]
         if not mine:
             return _request(plan, sample, number, captions, 1, "")
         if mine[-1].problem:
             return Rejection(sample.sample_id, mine[-1].problem, mine[-1].text, _answers(attempts))
-        verdict = _judge(plan, step, sample, captions, mine[-1])
+        source = "" if step.role == "mllm" else captions["caption_long"]
+        verdict = _judge(step.checks, _answer(plan, sample, mine[-1].text, mine[-1].finish_reason, source))
         if verdict.error is not None:
             asked = sum(attempt.step == number for attempt in attempts[spent:])
             if asked >= plan.max_attempts:
@@ -112,26 +118,30 @@ def _answers(attempts: Sequence[Attempt]) -> tuple[Attempt, ...]:
     return tuple(attempt for attempt in attempts if not attempt.problem)
 
 
-def _judge(plan: Plan, step: Step, sample: Sample, captions: dict[CaptionColumn, str], attempt: Attempt) -> _Verdict:
-    text = normalise_caption(attempt.text)
-    answer = Answer(
+def _answer(plan: Plan, sample: Sample, raw: str, finish_reason: str = "stop", source: str = "") -> Answer:
+    """A text as the checks see it."""
+    text = normalise_caption(raw)
+    return Answer(
         text=text,
-        raw=attempt.text,
+        raw=raw,
         words=split_words(text),
-        finish_reason=attempt.finish_reason,
+        finish_reason=finish_reason,
         num_tokens=count_tokens(text),
         sample=sample,
-        source="" if step.role == "mllm" else captions["caption_long"],
+        source=source,
         viewpoint=plan.manifest.viewpoint,
     )
+
+
+def _judge(checks: Sequence[Check], answer: Answer) -> _Verdict:
     warnings = []
-    for check in step.checks:
+    for check in checks:
         detail = check.find(answer)
         if detail is not None and check.level == "error":
-            return _Verdict(text, check, detail, ())
+            return _Verdict(answer.text, check, detail, ())
         if detail is not None:
             warnings.append(check.name)
-    return _Verdict(text, None, "", tuple(warnings))
+    return _Verdict(answer.text, None, "", tuple(warnings))
 
 
 def _request(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -12,12 +13,14 @@ from typing import Any
 from tqdm import tqdm
 
 from lrs2m_builder.errors import SampleError
+from lrs2m_builder.image_files import read_image
+from lrs2m_builder.image_part import Part
 from lrs2m_builder.images import load_rgb
 from lrs2m_builder.manifest import Manifest, load_manifest
-from lrs2m_builder.provenance import file_fingerprint
 from lrs2m_builder.runner import IMAGE_WORKERS
+from lrs2m_builder.schema import ImageRef
 from lrs2m_builder.shipped import shipped_names
-from lrs2m_builder.sources import Joined, join_key, open_source, read_samples
+from lrs2m_builder.sources import Joined, join_key, named, open_source, read_samples
 from lrs2m_builder.text import normalise_caption
 
 NUM_EXAMPLES = 5
@@ -66,7 +69,7 @@ def survey(manifest: Manifest, data_dir: Path, *, show_progress: bool = False) -
     """
     source = open_source(manifest, data_dir)
     problems: dict[str, list[str]] = {}
-    paths: dict[str, Path] = {}
+    paths: dict[str, ImageRef] = {}
     splits: Counter[str] = Counter()
     num_captions = num_distinct = 0
     unmatched: list[str] = []
@@ -79,11 +82,13 @@ def survey(manifest: Manifest, data_dir: Path, *, show_progress: bool = False) -
             matched.add(join_key(row.image_name))
         elif source.joined is not None:
             unmatched.append(row.image_name)
-        if not texts:
+        if row.problem is not None:
+            problems.setdefault(row.problem[0], []).append(f"{row.image_name} ({row.problem[1]})")
+        if not texts and not row.anchors:
             problems.setdefault("caption_missing", []).append(row.image_name)
         if row.image_name in paths:
             problems.setdefault("duplicate_row", []).append(row.image_name)
-        elif (path := source.images.find(row.image_name)) is None:
+        elif (path := source.find_image(row)) is None:
             problems.setdefault("image_missing", []).append(row.image_name)
         else:
             paths[row.image_name] = path
@@ -96,7 +101,7 @@ def survey(manifest: Manifest, data_dir: Path, *, show_progress: bool = False) -
             identical.append(f"{name} is {first}")
     return Survey(
         subset=manifest.name,
-        annotations=str(source.annotations),
+        annotations=named(source.annotations),
         layout=source.images.layout,
         images=splits.total(),
         images_found=len(paths),
@@ -113,7 +118,7 @@ def survey(manifest: Manifest, data_dir: Path, *, show_progress: bool = False) -
 def _join_report(joined: Joined, matched: set[str], unmatched: list[str]) -> dict[str, Any]:
     only_there = [key for key in joined.captions if key not in matched]
     return {
-        "annotations": str(joined.annotations),
+        "annotations": named(joined.annotations),
         "matched": len(matched),
         "only_in_first": _counted(unmatched),
         "only_in_second": _counted(only_there),
@@ -125,21 +130,27 @@ def _counted(names: list[str]) -> dict[str, Any]:
 
 
 def _read_images(
-    paths: dict[str, Path], manifest: Manifest, *, show_progress: bool
+    paths: dict[str, ImageRef], manifest: Manifest, *, show_progress: bool
 ) -> Iterator[tuple[str, str | SampleError]]:
     """Decode every image; yield its name with the hash of its file, or with what is wrong with it."""
 
-    def read(item: tuple[str, Path]) -> tuple[str, str | SampleError]:
+    def read(item: tuple[str, ImageRef]) -> tuple[str, str | SampleError]:
         name, path = item
         try:
             load_rgb(path, lambda width, height: (32, 32), manifest.part)
+            return name, _sha256(path, manifest.part)
         except SampleError as error:
             return name, error
-        return name, file_fingerprint(path)["sha256"]
 
     with ThreadPoolExecutor(IMAGE_WORKERS) as pool:
         results = pool.map(read, paths.items())
         yield from tqdm(results, total=len(paths), desc="images", unit="image", disable=not show_progress)
+
+
+def _sha256(ref: ImageRef, part: Part) -> str:
+    """The hash of an image's bytes; of a folder with a file a band, of those that are its picture."""
+    refs = part.band_files(ref) if isinstance(ref, Path) and ref.is_dir() else [ref]
+    return hashlib.sha256(b"".join(map(read_image, refs))).hexdigest()
 
 
 def describe(manifest: Manifest) -> list[str]:

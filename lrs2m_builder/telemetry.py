@@ -112,7 +112,7 @@ class Display:
     def update(self, meter: Meter) -> None:
         """Show the state of the run."""
         self._bar.n = self._before + meter.passed
-        self._bar.set_postfix_str(f"{self._rate(meter):.1f} captions/s, {meter.rejections.total()} rejected")
+        self._bar.set_postfix_str(f"{self._rate(meter)}, {meter.rejections.total()} rejected")
         if not self._is_terminal and time.monotonic() - self._last_line >= LINE_EVERY_S:
             self._last_line = time.monotonic()
             say(self._sentence(meter))
@@ -122,15 +122,18 @@ class Display:
         self._bar.refresh()
         self._bar.close()
 
-    def _rate(self, meter: Meter) -> float:
-        return meter.requests / meter.seconds
+    def _rate(self, meter: Meter) -> str:
+        """Captions a model wrote; where none is asked, rows."""
+        if meter.requests:
+            return f"{meter.requests / meter.seconds:.1f} captions/s"
+        return f"{meter.passed / meter.seconds:,.0f} samples/s"
 
     def _sentence(self, meter: Meter) -> str:
         done = self._before + meter.passed
         per_s = meter.passed / meter.seconds
         left = f"{duration((self._total - done) / per_s)} left" if per_s else "time left unknown"
         return (
-            f"{self._label}: {done} of {self._total} samples, {self._rate(meter):.1f} captions/s, "
+            f"{self._label}: {done} of {self._total} samples, {self._rate(meter)}, "
             f"{meter.rejections.total()} rejected, {left}"
         )
 

@@ -12,6 +12,7 @@ _NEEDS_REPAIR = re.compile(r"[^\t\n\r\x20-\x25\x27-\x7e]")
 # The markers of the CLIP vocabulary: one of them inside a caption would end or begin it for a tokenizer.
 _CLIP_MARKERS = re.compile(r"<\|?(?:start_?of_?text|end_?of_?text)\|?>", re.IGNORECASE)
 MAX_REPAIRS = 8
+_WORD_JOINT = re.compile(r"[-_]|(?<=[a-z])(?=[A-Z])")
 
 
 def repair(text: str) -> str:
@@ -33,3 +34,9 @@ def normalise_caption(text: str) -> str:
             break
         text = better  # one repair may lay another open: an entity behind mojibake
     return text
+
+
+def plain_words(name: str) -> str:
+    """A class as a caption would say it: "ground-track-field", "Industrial_Land" and "BaseballField" in lower case."""
+    spaced = _WORD_JOINT.sub(" ", name)
+    return " ".join(spaced.lower().split())

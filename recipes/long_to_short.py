@@ -7,7 +7,7 @@ The paper asks for 20 words or less and does not check it: its short texts of th
 from collections.abc import Mapping
 from typing import Any
 
-from lrs2m_builder.checks import CLIP_SHORT, COPY, WELL_FORMED, clip_budget, word_range
+from lrs2m_builder.checks import CLIP_SHORT, FAITHFUL_SUMMARY, GROUNDED, PUBLISHED, WELL_FORMED, clip_budget, word_range
 from lrs2m_builder.manifest import Manifest
 from lrs2m_builder.recipe import Recipe, Step
 from lrs2m_builder.schema import Sample
@@ -33,11 +33,13 @@ RECIPE = Recipe(
             variables=variables,
             checks=(
                 *WELL_FORMED,
-                COPY,
+                *GROUNDED,
+                *FAITHFUL_SUMMARY,
                 word_range(4, MAX_WORDS),
                 clip_budget(CLIP_SHORT),
             ),
             sampling={"temperature": 0.3, "top_p": 0.9, "max_tokens": 80},
         ),
     ),
+    given_checks={"caption_long": PUBLISHED},
 )

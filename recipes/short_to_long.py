@@ -7,7 +7,7 @@ The short text is a hint that decides what the scene is: without it, a model tak
 from collections.abc import Mapping
 from typing import Any
 
-from lrs2m_builder.checks import CLIP_LONG, WELL_FORMED, clip_budget, word_range
+from lrs2m_builder.checks import CLIP_LONG, FAITHFUL, GROUNDED, PUBLISHED, WELL_FORMED, clip_budget, word_range
 from lrs2m_builder.manifest import Manifest
 from lrs2m_builder.recipe import Recipe, Step
 from lrs2m_builder.schema import Sample
@@ -40,10 +40,13 @@ RECIPE = Recipe(
             # A little slack on both sides of what was asked for: a text of 165 good words is no failure.
             checks=(
                 *WELL_FORMED,
+                *GROUNDED,
+                *FAITHFUL,
                 word_range(MIN_WORDS - 20, MAX_WORDS + 20),
                 clip_budget(CLIP_LONG),
             ),
             sampling={"temperature": 0.7, "top_p": 0.9, "max_tokens": 400},
         ),
     ),
+    given_checks={"caption_short": PUBLISHED},
 )

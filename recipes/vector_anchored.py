@@ -8,11 +8,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from lrs2m_builder.checks import (
-    ANCHOR_COUNT,
     ANCHOR_MISSING,
     CLIP_LONG,
     CLIP_SHORT,
-    COPY,
+    FAITHFUL,
+    FAITHFUL_SUMMARY,
+    GROUNDED,
     WELL_FORMED,
     clip_budget,
     word_range,
@@ -53,8 +54,9 @@ RECIPE = Recipe(
             variables=long_variables,
             checks=(
                 *WELL_FORMED,
+                *GROUNDED,
                 ANCHOR_MISSING,
-                ANCHOR_COUNT,
+                *FAITHFUL,
                 word_range(MIN_WORDS - 20, MAX_WORDS + 20),
                 clip_budget(CLIP_LONG),
             ),
@@ -65,7 +67,13 @@ RECIPE = Recipe(
             role="llm",
             writes="caption_short",
             variables=short_variables,
-            checks=(*WELL_FORMED, COPY, word_range(4, SHORT_WORDS), clip_budget(CLIP_SHORT)),
+            checks=(
+                *WELL_FORMED,
+                *GROUNDED,
+                *FAITHFUL_SUMMARY,
+                word_range(4, SHORT_WORDS),
+                clip_budget(CLIP_SHORT),
+            ),
             sampling={"temperature": 0.3, "top_p": 0.9, "max_tokens": 80},
         ),
     ),

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lrs2m_builder.checks import ANCHOR_COUNT, ANCHOR_MISSING
-from lrs2m_builder.checks.objects import counts_said, is_named
+from lrs2m_builder.checks.nouns import is_named, read
+from lrs2m_builder.checks.numbers import quantities
 from lrs2m_builder.schema import Anchor
 from tests.test_checks import make_answer
 
@@ -48,23 +49,77 @@ def test_another_word_is_no_name(anchor: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("label", "text"),
     [
-        ("two planes", [(2, True)]),
-        ("12 large white planes", [(12, True)]),
-        ("a pair of planes", [(2, True)]),
-        ("three planes and two ships", [(3, True)]),
-        ("two roads and planes", []),
-        ("a plane near the building", []),
-        ("several planes", [(3, False)]),
-        ("two rows of planes", []),
-        ("Four houses, planes beside them", []),
-        ("two planes on the left and three planes on the right", [(2, True), (3, True)]),
-        ("a single small plane", [(1, True)]),
+        ("Small_Car", "Cars line the street."),
+        ("StorageTanks", "A tank stands by the road."),
+        ("wind mill", "Windmills turn on the hill."),
+        ("gazebos", "A gazebo stands in the park."),
+        ("Hut/Tent", "A tent stands in the sand."),
+        ("Mixed forest", "A forest covers the slope."),
+        (
+            "Land principally occupied by agriculture, with significant areas of natural vegetation",
+            "Farmland and trees.",
+        ),
+        ("Moors, heathland and sclerophyllous vegetation", "Shrubs cover the slope."),
+        ("Industrial or commercial units", "Warehouses of an industrial area."),
     ],
 )
-def test_the_number_of_a_class_is_the_nearest_before_it(text: str, said: list[tuple[int, bool]]) -> None:
-    assert counts_said("plane", text) == said
+def test_a_users_label_is_read_as_captions_would_say_it(label: str, text: str) -> None:
+    assert is_named(label, text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "No ships can be seen near the pier.",
+        "The basin is free of cranes, ships and buoys.",
+        "The harbor lies without any boats or ships.",
+        "Ships are not visible in the basin.",
+        "The roof is shaped like a ship.",
+        "The jetty is ship-shaped.",
+    ],
+)
+def test_a_class_that_is_denied_or_compared_with_is_not_named(text: str) -> None:
+    assert not is_named("ship", text)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "No cranes, but ships fill the basin.",
+        "There are no cranes on the ships.",
+        "The harbor has no cranes, and ships lie at the pier.",
+        "No fewer than five ships lie there.",
+        "The ship's bow is not visible.",
+    ],
+)
+def test_a_denial_ends_with_what_it_denies(text: str) -> None:
+    assert is_named("ship", text)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("two planes", [(2, "exact")]),
+        ("12 large, white planes", [(12, "exact")]),
+        ("a pair of planes", [(2, "exact")]),
+        ("one hundred and five planes", [(105, "exact")]),
+        ("1,204 planes", [(1204, "exact")]),
+        ("about twenty-one planes", [(21, "about")]),
+        ("more than 20 planes", [(20, "more")]),
+        ("dozens of planes", [(24, "vague")]),
+        ("two roads and planes", []),
+        ("a plane near the building", []),
+        ("two rows of planes", []),
+        ("a four-engine plane", []),
+        ("Four houses, planes beside them", []),
+        ("two planes on the left and three planes on the right", [(2, "exact"), (3, "exact")]),
+    ],
+)
+def test_a_number_counts_the_noun_that_follows_it(text: str, said: list[tuple[int, str]]) -> None:
+    found = [q for q in quantities(read(text)) if q.noun is not None and "plane" in q.noun.classes]
+    assert [(q.low, q.kind) for q in found] == said
 
 
 @pytest.mark.parametrize(
@@ -75,6 +130,13 @@ def test_the_number_of_a_class_is_the_nearest_before_it(text: str, said: list[tu
         (1, "A pair of planes stands there."),
         (2, "Several planes stand there."),
         (4, "Ten planes on the left and two planes on the right."),
+        (7, "Two planes on the left and two more on the right."),
+        (5, "One plane stands there."),
+        (40, "About 20 planes stand there."),
+        (15, "More than 20 planes stand there."),
+        (5, "Many planes stand there."),
+        (6, "The number of planes is 14."),
+        (6, "Planes, thirteen in all, stand there."),
     ],
 )
 def test_a_number_that_is_not_the_labels_is_found(count: int, text: str) -> None:
@@ -90,6 +152,15 @@ def test_a_number_that_is_not_the_labels_is_found(count: int, text: str) -> None
         (5, "Several planes stand there."),
         (None, "Nine planes stand there."),
         (1, "A plane stands there."),
+        (5, "A plane stands there."),
+        (5, "Two planes are on the left and three on the right."),
+        (5, "Three planes are parked and the other two planes taxi."),
+        (5, "Two of the planes are white."),
+        (5, "One plane taxies while the others are parked."),
+        (22, "About 20 planes stand there."),
+        (6, "Each of the two terminals has three planes."),
+        (9, "Planes stand in two rows."),
+        (9, "There is space for 60 planes."),
     ],
 )
 def test_the_labels_number_a_part_of_it_or_none_passes(count: int | None, text: str) -> None:

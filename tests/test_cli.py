@@ -99,7 +99,7 @@ def test_model_the_hub_does_not_give_is_said(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flag", "value", "expected"),
     [
-        ("check", "word_rang=off", "known: all, clip_budget"),
+        ("check", "word_rang=off", "known: all, anchor_count"),
         ("check", "word_range=of", "error, warn, off"),
         ("sampling", "temperature", "KEY=VALUE"),
         ("engine-option", "=3", "KEY=VALUE"),
@@ -123,7 +123,7 @@ def test_unknown_manifest_key_is_refused_with_the_known_ones(tmp_path: Path) -> 
 def test_unknown_format_is_said(tmp_path: Path) -> None:
     source = make_source(tmp_path, 2)
     change_manifest(source, format="karpathy")
-    assert "known: karpathy_json" in the_one_line(lrs2m(*build_arguments(source, tmp_path / "o")))
+    assert "karpathy_json" in the_one_line(lrs2m(*build_arguments(source, tmp_path / "o")))
 
 
 def test_rejections_over_the_rate_exit_3(tmp_path: Path) -> None:

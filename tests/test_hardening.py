@@ -85,14 +85,15 @@ def test_what_a_killed_program_started_is_ended() -> None:
 def test_a_signal_while_the_engine_starts_exits_130_at_once(tmp_path: Path, number: signal.Signals) -> None:
     """The engine swallows KeyboardInterrupt while it starts, as vLLM does."""
     script = (
-        "import sys, time; import lrs2m_builder.cli as cli; from tests.fake_engine import FakeModule\n"
+        "import sys, time; from lrs2m_builder import cli; from lrs2m_builder.commands import build\n"
+        "from tests.fake_engine import FakeModule\n"
         "class Slow(FakeModule):\n"
         "    def load(self, *arguments):\n"
         "        print('loading', flush=True)\n"
         "        while True:\n"
         "            try: time.sleep(60)\n"
         "            except KeyboardInterrupt: pass\n"
-        "cli.engine_module = lambda name: Slow()\n"
+        "build.engine_module = lambda name: Slow()\n"
         "cli.main()"
     )
     source = make_source(tmp_path / "source", 3)

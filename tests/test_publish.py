@@ -239,7 +239,7 @@ def test_the_clients_own_way_through_xet_works_and_sends_nothing_twice(
     for _ in range(2):
         result = run(hub, tmp_path / "home", str(toy), "--dest", str(made), xet=True)
         assert result.returncode == 0, result.stderr
-    tree_ = {str(path.relative_to(made)) for path in (made).rglob("*") if path.is_file()}
+    tree_ = {str(path.relative_to(made)) for path in made.rglob("*") if path.is_file()}
     assert hub.repos["dataset", "me/data"].files.keys() == tree_ - {STATE}
     assert hub.asked["commit"] == 1
     assert set(hub.xorbs.values()) == {1}
@@ -267,10 +267,10 @@ def test_an_interrupted_upload_goes_on_where_it_stopped(hub: FakeHub, toy: Path,
     hub.faults = [Fault("POST", "/commit/", 400)]
     arguments = (str(toy), "--dest", str(made))
     assert run(hub, tmp_path / "home", *arguments).returncode == 2
-    sent, made = hub.asked["PUT lfs"], (made / STATE).stat().st_mtime_ns
+    sent, time_made = hub.asked["PUT lfs"], (made / STATE).stat().st_mtime_ns
     assert run(hub, tmp_path / "home", *arguments).returncode == 0
     assert hub.asked["PUT lfs"] == sent > 0
-    assert (made / STATE).stat().st_mtime_ns == made
+    assert (made / STATE).stat().st_mtime_ns == time_made
     assert arrived(hub, made)
 
 

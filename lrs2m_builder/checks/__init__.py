@@ -1,12 +1,29 @@
 """What a caption must satisfy: pure functions, each with its reason name (docs/checks.md lists them)."""
 
+from dataclasses import replace
+
+from lrs2m_builder.checks.asides import HEDGE, META_TEXT
 from lrs2m_builder.checks.base import Answer, Check, Level, override_levels, parse_levels, split_words
-from lrs2m_builder.checks.faith import ANCHOR_COUNT, ANCHOR_MISSING, COPY
+from lrs2m_builder.checks.claims import DATE, VIEWPOINT
+from lrs2m_builder.checks.directions import DIRECTION
+from lrs2m_builder.checks.faith import ANCHOR_COUNT, ANCHOR_MISSING, UNSUPPORTED_OBJECT
 from lrs2m_builder.checks.form import CLIP_LONG, CLIP_SHORT, CUT_OFF, EMPTY, REPETITION, clip_budget, word_range
+from lrs2m_builder.checks.language import LANGUAGE
+from lrs2m_builder.checks.marks import MARKDOWN, MOJIBAKE
+from lrs2m_builder.checks.places import PLACE_NAME
+from lrs2m_builder.checks.summary import COPY, SUMMARY_COUNT, SUMMARY_OBJECT
 from lrs2m_builder.checks.voice import HINT_LEAK, PREAMBLE, REFUSAL
 
 # What every answer must be; those that find a loop come first, before patterns look for words in it.
-WELL_FORMED = (EMPTY, CUT_OFF, REPETITION, REFUSAL, PREAMBLE, HINT_LEAK)
+WELL_FORMED = (EMPTY, CUT_OFF, REPETITION, REFUSAL, PREAMBLE, HINT_LEAK, META_TEXT, MARKDOWN, MOJIBAKE, LANGUAGE)
+# What no image bears out by itself, in a text that a model wrote.
+GROUNDED = (PLACE_NAME, DATE, VIEWPOINT, HEDGE)
+# What a text made from an image must not contradict: the labels, the hints, and itself.
+FAITHFUL = (ANCHOR_COUNT, UNSUPPORTED_OBJECT, DIRECTION)
+# What a short text made from a long one must be.
+FAITHFUL_SUMMARY = (COPY, SUMMARY_OBJECT, SUMMARY_COUNT)
+# What a published text may be but should not: the row is kept, and the column `warnings` says so.
+PUBLISHED = tuple(replace(check, level="warn") for check in (MOJIBAKE, REPETITION))
 
 __all__ = [
     "ANCHOR_COUNT",
@@ -15,11 +32,27 @@ __all__ = [
     "CLIP_SHORT",
     "COPY",
     "CUT_OFF",
+    "DATE",
+    "DIRECTION",
     "EMPTY",
+    "FAITHFUL",
+    "FAITHFUL_SUMMARY",
+    "GROUNDED",
+    "HEDGE",
     "HINT_LEAK",
+    "LANGUAGE",
+    "MARKDOWN",
+    "META_TEXT",
+    "MOJIBAKE",
+    "PLACE_NAME",
     "PREAMBLE",
+    "PUBLISHED",
     "REFUSAL",
     "REPETITION",
+    "SUMMARY_COUNT",
+    "SUMMARY_OBJECT",
+    "UNSUPPORTED_OBJECT",
+    "VIEWPOINT",
     "WELL_FORMED",
     "Answer",
     "Check",

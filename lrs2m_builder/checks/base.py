@@ -13,12 +13,21 @@ from lrs2m_builder.schema import Sample, Viewpoint
 Level = Literal["error", "warn", "off"]
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
-_WORD = re.compile(r"[^\W_]+(?:['’.-][^\W_]+)*")
+_WORD = re.compile(r"[^\W_]+(?:(?:['’.-]|(?<=\d),(?=\d{3}))[^\W_]+)*")
+_WRITING = re.compile(
+    r"""\b(?:says?|saying|reads?|reading|words?|letters?|lettering|painted|spell\w*|signs?|inscription|writ\w+|marked|named|label\w*|slogan|text)
+    \W{1,3}(?:\w+\W+){0,2}?["“][^"“”]{1,50}["”]""".replace("\n    ", "")
+)
 
 
 def split_sentences(text: str) -> list[str]:
     """The sentences of a text, as its full stops, question and exclamation marks divide it."""
     return _SENTENCE_END.split(text)
+
+
+def without_writing(text: str) -> str:
+    """The text without what it quotes from a sign or a roof: '... a sign that says "I'M SORRY" stands ...'."""
+    return _WRITING.sub('"', text) if '"' in text or "“" in text else text
 
 
 def split_words(text: str) -> tuple[str, ...]:

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 
-from lrs2m_builder.checks.base import Answer, Check, split_sentences
+from lrs2m_builder.checks.base import Answer, Check, Level, split_sentences, split_words
+from lrs2m_builder.checks.words import word_set
 
 CLIP_LONG = 248  # context length after knowledge-preserved stretching (paper, section IV-A)
 CLIP_SHORT = 77
+
+
+# No sentence ends with one of these; "around", "below" and the like can stand as adverbs and end one.
+_OPENERS = word_set(
+    """
+    a an the and or nor but yet while whereas although though because since unless if than that which whose who
+    where when as of at by for from with without to into onto upon toward towards near beside besides between
+    among amongst amid amidst against during via per its their his her our my your this these those every each
+    some several is are was were has have had be been being can could may might must will would shall should
+    including such along alongside throughout within beyond under over through across past both either neither in
+    on two three four five featuring containing showing atop approximately forming creating
+    """
+)
+_CLOSED = re.compile(r"[.!?…。！？\"'”’)\]*]\s*$")
+_TRAILING = re.compile(r"[,;:(–—-]\s*$")
 
 
 def _empty(answer: Answer) -> str | None:
@@ -18,6 +35,11 @@ def _empty(answer: Answer) -> str | None:
 def _cut_off(answer: Answer) -> str | None:
     if answer.finish_reason == "length":
         return "The answer was too long and was cut off. Write a shorter text that ends with a full sentence."
+    if not answer.words or _CLOSED.search(answer.text):
+        return None
+    last = answer.words[-1]  # a capital A is a letter, not an article
+    if _TRAILING.search(answer.text) or last in _OPENERS:
+        return f'The answer ended in the middle ("{answer.text[-30:].strip()}"). End with a full sentence.'
     return None
 
 
@@ -27,12 +49,29 @@ def repeated_share(tokens: Sequence[str], size: int = 4) -> float:
     return 1 - len(set(grams)) / len(grams) if grams else 0.0
 
 
+def _goes_round(tokens: Sequence[str]) -> bool:
+    """One word six times in a row, two to four words four times over, or a longer phrase three times over."""
+    for size in range(1, min(12, len(tokens) // 3) + 1):
+        enough = 5 if size == 1 else 3 * size if size < 5 else 2 * size
+        in_a_row = 0
+        for ahead, behind in zip(tokens[size:], tokens, strict=False):
+            in_a_row = in_a_row + 1 if ahead == behind else 0
+            if in_a_row >= enough:
+                return True
+    return False
+
+
 def _repetition(answer: Answer) -> str | None:
-    sentences = Counter(s.casefold() for s in split_sentences(answer.text) if s.count(" ") >= 3)
-    said_again = [sentence for sentence, count in sentences.items() if count >= 3]
     tokens = [word.lower() for word in answer.words]
-    stuttering = any(len(set(tokens[i : i + 6])) == 1 for i in range(len(tokens) - 5))
-    if said_again or stuttering or (len(tokens) >= 20 and repeated_share(tokens) > 0.3):
+    # Every loop below repeats two runs of three words at least; nearly all texts end here.
+    if len(tokens) - 2 - len(set(zip(tokens, tokens[1:], tokens[2:], strict=False))) < 2:
+        return None
+    sentences = Counter(tuple(split_words(s.casefold())) for s in split_sentences(answer.text) if s.count(" ") >= 2)
+    if (
+        any(count >= 3 for count in sentences.values())
+        or _goes_round(tokens)
+        or (len(tokens) >= 20 and repeated_share(tokens) > (0.4 if len(tokens) < 60 else 0.3))
+    ):
         return "The answer repeated itself. Say each thing once."
     return None
 
@@ -49,7 +88,7 @@ def word_range(low: int, high: int) -> Check:
     return Check("word_range", find)
 
 
-def clip_budget(max_tokens: int) -> Check:
+def clip_budget(max_tokens: int, level: Level = "error") -> Check:
     """The answer fits the context of the CLIP text encoder, the two special tokens included."""
 
     def find(answer: Answer) -> str | None:
@@ -57,7 +96,7 @@ def clip_budget(max_tokens: int) -> Check:
             return None
         return f"The answer was too long ({answer.num_tokens} tokens of at most {max_tokens}). Write a shorter text."
 
-    return Check("clip_budget", find)
+    return Check("clip_budget", find, level)
 
 
 EMPTY = Check("empty", _empty)

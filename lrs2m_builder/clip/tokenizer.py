@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Iterable
-from functools import cache
+from functools import cache, lru_cache
 from itertools import chain, pairwise
 from pathlib import Path
 
@@ -100,6 +100,7 @@ def encode_batch(texts: Iterable[str], context_length: int) -> list[list[int]]:
     return batch
 
 
+@lru_cache(maxsize=1024)  # a text is counted when it is checked and again when it is stored
 def count_tokens(text: str) -> int:
     """Number of token ids of a text, the start and end tokens included."""
     return 2 + sum(map(len, map(_word_ids().__getitem__, repair(text).lower().split())))

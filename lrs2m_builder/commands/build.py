@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast, get_args
 
 import typer
 
@@ -16,7 +16,7 @@ from lrs2m_builder.commands import Json, print_json
 from lrs2m_builder.engines import engine_module
 from lrs2m_builder.engines.base import parse_options
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.prepare import DEFAULT_MAX_ATTEMPTS, DEFAULT_SHARD_SIZE, BuildOptions, prepare
+from lrs2m_builder.prepare import DEFAULT_MAX_ATTEMPTS, DEFAULT_SHARD_SIZE, BuildOptions, Images, prepare
 from lrs2m_builder.preview import dry_run, show_prompts
 from lrs2m_builder.printing import plan_text, report_text
 from lrs2m_builder.recipe import load_recipe
@@ -25,8 +25,11 @@ from lrs2m_builder.recipe import load_recipe
 def build_command(
     recipe: Annotated[str, typer.Option(help="A shipped recipe's name, or the path of your own .py file.")],
     source: Annotated[str, typer.Option(help="A shipped manifest's name, or the path of your own .yaml file.")],
-    data_dir: Annotated[Path, typer.Option(help="Folder that holds the source's annotation file and images.")],
     out: Annotated[Path, typer.Option(help="Folder to write to; an interrupted build there goes on.")],
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(help="Folder that holds the source's annotation file and images; only sample needs none."),
+    ] = None,
     engine: Annotated[str, typer.Option(help="What answers the requests: vllm or openai.")] = "vllm",
     model: Annotated[
         str | None, typer.Option(help="Hub name or folder of the model; default: the paper's for this source.")
@@ -46,6 +49,9 @@ def build_command(
         list[str] | None,
         typer.Option(help="NAME=error|warn|off over the recipe's checks; all=LEVEL for every other one; repeatable."),
     ] = None,
+    images: Annotated[
+        str, typer.Option(help="embed: rows hold their images; reference: their names alone, no image is copied.")
+    ] = "embed",
     limit: Annotated[int | None, typer.Option(min=1, help="Read only the first N samples.")] = None,
     shard_size: Annotated[int, typer.Option(min=1, help="Samples a shard.")] = DEFAULT_SHARD_SIZE,
     max_attempts: Annotated[
@@ -86,6 +92,7 @@ def build_command(
         engine_options=engine_options,
         sampling=parse_options("--sampling", sampling or ()),
         checks=parse_levels(check or (), known_checks),
+        images=_images(images),
         limit=limit,
         shard_size=shard_size,
         max_attempts=max_attempts,
@@ -117,6 +124,12 @@ def build_command(
             file=sys.stderr,
         )
         raise typer.Exit(3)
+
+
+def _images(text: str) -> Images:
+    if text not in get_args(Images):
+        raise UserError(f"--images {text}: write {' or '.join(get_args(Images))}")
+    return cast(Images, text)
 
 
 def _prices(text: str) -> Prices:

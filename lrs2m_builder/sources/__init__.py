@@ -5,32 +5,33 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path, PurePosixPath
+from itertools import chain
+from pathlib import Path
 from typing import Any
 
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.manifest import Manifest
-from lrs2m_builder.schema import Sample
+from lrs2m_builder.schema import ImageRef, Sample
 from lrs2m_builder.sources.base import SourceRow
-from lrs2m_builder.sources.resolve import ImageFinder, choose_layout, find_annotations
+from lrs2m_builder.sources.resolve import ImageFinder, choose_layout, find_annotations, image_stem
 from lrs2m_builder.text import normalise_caption
 
-_NOT_FORMATS = {"base", "resolve"}
+_NOT_FORMATS = {"base", "hub", "json_list", "land_cover", "resolve", "tars"}
 
 
 def join_key(image_name: str) -> str:
     """What two files that name the same image agree in: the stem, in lower case."""
-    return PurePosixPath(image_name).stem.lower()
+    return image_stem(image_name).lower()
 
 
 @dataclass(frozen=True, slots=True)
 class Joined:
     """The short texts of a second annotation file, by the key of their image."""
 
-    annotations: Path
+    annotations: tuple[Path, ...]
     captions: dict[str, tuple[str, ...]]
 
     def complete(self, row: SourceRow) -> SourceRow:
@@ -43,15 +44,25 @@ class Source:
     """A subset opened on disk.
 
     Attributes:
+        annotations: one file, or the parts of one (the tars or Parquet files that one glob matches).
         rows: reads the annotations from the beginning; what it yields is not kept.
-        images: finds the image of a name.
+        images: finds the image of a name, for rows that do not hold it themselves.
     """
 
     manifest: Manifest
-    annotations: Path
+    annotations: tuple[Path, ...]
     rows: Callable[[], Iterator[SourceRow]]
     images: ImageFinder
     joined: Joined | None = None
+
+    def find_image(self, row: SourceRow) -> ImageRef | None:
+        """Where the image of a row is; None where it was not found."""
+        return row.image or self.images.find(row.image_name)
+
+
+def named(paths: Sequence[Path]) -> str:
+    """One path, or the first and the last of several, for messages."""
+    return str(paths[0]) if len(paths) == 1 else f"{paths[0]} to {paths[-1].name} ({len(paths)} files)"
 
 
 def formats() -> list[str]:
@@ -69,15 +80,20 @@ def open_source(manifest: Manifest, data_dir: Path) -> Source:
     annotations = find_annotations(manifest, data_dir, manifest.files.annotations)
     joined = _open_join(manifest, data_dir) if manifest.join else None
 
+    def read_all() -> Iterator[SourceRow]:
+        return chain.from_iterable(map(read, annotations))
+
     def rows() -> Iterator[SourceRow]:
-        for row in read(annotations):
+        for row in read_all():
             if manifest.split and row.split != manifest.split:
                 continue
             if not row.image_name.isprintable():
-                raise UserError(f"{annotations}: image name {row.image_name!r} holds characters no file name has")
+                raise UserError(
+                    f"{named(annotations)}: image name {row.image_name!r} holds characters no file name has"
+                )
             yield row if joined is None else joined.complete(row)
 
-    images = choose_layout(manifest, data_dir, (row.image_name for row in read(annotations)))
+    images = choose_layout(manifest, data_dir, read_all())
     return Source(manifest, annotations, rows, images, joined)
 
 
@@ -96,13 +112,13 @@ def _reader(manifest: Manifest, name: str, options: Mapping[str, Any]) -> Callab
 
 def _open_join(manifest: Manifest, data_dir: Path) -> Joined:
     assert manifest.join is not None
-    path = find_annotations(manifest, data_dir, manifest.join.annotations)
+    paths = find_annotations(manifest, data_dir, manifest.join.annotations)
     read = _reader(manifest, manifest.join.format, manifest.join.options)
     captions: dict[str, tuple[str, ...]] = {}
-    for row in read(path):
+    for row in chain.from_iterable(map(read, paths)):
         key = join_key(row.image_name)
         captions[key] = (*captions.get(key, ()), *row.captions)
-    return Joined(path, captions)
+    return Joined(paths, captions)
 
 
 def read_samples(source: Source) -> Iterator[Sample]:
@@ -123,17 +139,17 @@ def read_samples(source: Source) -> Iterator[Sample]:
 
 def _sample(source: Source, row: SourceRow, captions: tuple[str, ...], number: int, times: int) -> Sample:
     manifest = source.manifest
-    path = source.images.find(row.image_name)
+    path = source.find_image(row)
     caption_long = normalise_caption(row.caption_long)
     key = f"{row.image_name}#{number}" if manifest.rows == "caption" else row.image_name
-    problem = None
+    problem = row.problem
     if times > 1:
         key = f"{key}~{times}"
-        problem = ("duplicate_row", f"{row.image_name}: listed {times} times in {source.annotations.name}")
-    elif path is None:
-        problem = ("image_missing", f"{row.image_name}: not found as {source.images.layout}")
-    elif not captions and not caption_long and not row.anchors:
-        problem = ("caption_missing", f"{row.image_name}: no text and no label in {source.annotations.name}")
+        problem = ("duplicate_row", f"{row.image_name}: listed {times} times in {named(source.annotations)}")
+    elif problem is None and path is None:
+        problem = ("image_missing", f"{row.image_name}: not found {source.images}")
+    elif problem is None and not captions and not caption_long and not row.anchors:
+        problem = ("caption_missing", f"{row.image_name}: no text and no label in {named(source.annotations)}")
     return Sample(
         sample_id=f"{manifest.name}/{key}",
         subset=manifest.name,
@@ -148,8 +164,7 @@ def _sample(source: Source, row: SourceRow, captions: tuple[str, ...], number: i
 
 
 def _label(manifest: Manifest, image_name: str) -> str:
-    stem = Path(image_name).stem
-    if manifest.numbering is None or not stem.isdecimal():
+    if manifest.numbering is None or not (stem := image_stem(image_name)).isdecimal():
         return ""
     number = (int(stem) - 1) // manifest.numbering.per_class
     return manifest.numbering.classes[number] if 0 <= number < len(manifest.numbering.classes) else ""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from lrs2m_builder.schema import Anchor
+from lrs2m_builder.schema import Anchor, ImageRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -13,6 +13,8 @@ class SourceRow:
 
     Attributes:
         image_name: unique in its source; a path with "/" where the source has folders.
+        image: where the image is, if the source itself holds it; None has it looked for by its name.
+        problem: reason and detail why the row cannot be used.
     """
 
     image_name: str
@@ -21,3 +23,5 @@ class SourceRow:
     split: str = ""
     label: str = ""
     anchors: tuple[Anchor, ...] = ()
+    image: ImageRef | None = None
+    problem: tuple[str, str] | None = None

@@ -5,15 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path, PurePosixPath
+from posixpath import splitext
 
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.manifest import Manifest, Numbering
+from lrs2m_builder.sources.base import SourceRow
 
 NUM_TRIED = 5000  # names on which the layouts are compared
+PARTS = {".tar", ".parquet", ".arrow"}  # formats that come in many files of one source
 
 
-def find_annotations(manifest: Manifest, data_dir: Path, patterns: Sequence[str]) -> Path:
+def find_annotations(manifest: Manifest, data_dir: Path, patterns: Sequence[str]) -> tuple[Path, ...]:
     """The annotation file, or the folder of label files: the one match of the first of the globs that matches.
+
+    A glob may match several tars, Parquet or Arrow files: they are the parts of one source, in the order of their
+    names.
 
     Raises:
         UserError: the folder is not there, no file matches, or one glob matches several.
@@ -22,13 +28,18 @@ def find_annotations(manifest: Manifest, data_dir: Path, patterns: Sequence[str]
         raise UserError(f"--data-dir {data_dir}: no such folder; {manifest.get}")
     for pattern in patterns:
         matches = sorted(data_dir.glob(pattern))
-        if len(matches) > 1:
+        if len(matches) > 1 and not {path.suffix for path in matches} <= PARTS:
             found = ", ".join(str(path.relative_to(data_dir)) for path in matches)
             raise UserError(f"{data_dir}: more than one annotation file of {manifest.name}: {found}; keep one of them")
         if matches:
-            return matches[0]
+            return tuple(matches)
     looked = ", ".join(patterns)
     raise UserError(f"{data_dir}: no annotation file of {manifest.name} (looked for {looked}). {manifest.get}")
+
+
+def image_stem(name: str) -> str:
+    """The last part of an image's name without its extension; `pathlib` takes ten times as long for it."""
+    return splitext(name.rpartition("/")[2])[0]
 
 
 class ImageFinder:
@@ -36,25 +47,28 @@ class ImageFinder:
 
     Attributes:
         layout: a path below the data folder, its folders possibly globs, with `{filename}` (the name as the source
-            has it), `{basename}`, `{stem}`, and for a numbered archive `{class_name}` and `{index}`.
+            has it), `{basename}`, `{stem}`, and for a numbered archive `{class_name}` and `{index}`; "" finds nothing.
     """
 
     def __init__(self, layout: str, data_dir: Path, numbering: Numbering | None) -> None:
         self.layout = layout
         self._data_dir, self._numbering = data_dir, numbering
         self._is_glob = any(char in str(PurePosixPath(layout).parent) for char in "*?[")
-        self._usable = numbering is not None or "{class_name}" not in layout
+        self._usable = bool(layout) and (numbering is not None or "{class_name}" not in layout)
         self._folders: dict[str, list[_Folder]] = {}
+
+    def __str__(self) -> str:
+        return f"as {self.layout}" if self.layout else "in the annotation files"
 
     def find(self, name: str) -> Path | None:
         """The one file of that name: as it is written, with another extension, or in other letter case."""
         fields = self._fields(name)
         if fields is None:
             return None
-        wanted = PurePosixPath(self.layout.format(**fields))
-        folders = self._listed(str(wanted.parent))
+        parent, _, wanted = self.layout.format(**fields).rpartition("/")
+        folders = self._listed(parent)
         for by in (_Folder.exactly, _Folder.any_suffix, _Folder.any_case):
-            matches = [path for folder in folders if (path := by(folder, wanted.name))]
+            matches = [path for folder in folders if (path := by(folder, wanted))]
             if matches:
                 return matches[0] if len(matches) == 1 else None
         return None
@@ -66,12 +80,13 @@ class ImageFinder:
         return self._folders[name]
 
     def _fields(self, name: str) -> dict[str, str | int] | None:
-        path = PurePosixPath(name)
-        if not self._usable or path.is_absolute() or ".." in path.parts:
+        if not self._usable or name.startswith("/") or ".." in name.split("/"):
             return None  # a name may not lead out of the data folder
-        fields: dict[str, str | int] = {"filename": name, "basename": path.name, "stem": path.stem}
+        basename = name.rpartition("/")[2]
+        stem = image_stem(name)
+        fields: dict[str, str | int] = {"filename": name, "basename": basename, "stem": stem}
         if self._numbering is not None:
-            number = int(path.stem) - 1 if path.stem.isdecimal() else -1
+            number = int(stem) - 1 if stem.isdecimal() else -1
             if not 0 <= number < self._numbering.per_class * len(self._numbering.classes):
                 return None
             fields["class_name"] = self._numbering.classes[number // self._numbering.per_class]
@@ -94,8 +109,8 @@ class _Folder:
     def any_suffix(self, name: str) -> Path | None:
         """The same picture re-encoded (.jpg for .tif); None where two could be meant."""
         if self._by_stem is None:
-            self._by_stem = _unique((PurePosixPath(name).stem, name) for name in self._names)
-        found = self._by_stem.get(PurePosixPath(name).stem)
+            self._by_stem = _unique((image_stem(name), name) for name in self._names)
+        found = self._by_stem.get(image_stem(name))
         return self._path / found if found else None
 
     def any_case(self, name: str) -> Path | None:
@@ -112,21 +127,24 @@ def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str | None]:
     return found
 
 
-def choose_layout(manifest: Manifest, data_dir: Path, names: Iterable[str]) -> ImageFinder:
+def choose_layout(manifest: Manifest, data_dir: Path, rows: Iterable[SourceRow]) -> ImageFinder:
     """The layout in which most images are found.
 
     Archives of one data set come in several layouts, and a folder may hold parts of two of them; so each layout of
-    the manifest is tried on the first names, and the one that finds most is used for all.
+    the manifest is tried on the first rows, and the one that finds most is used for all. None is needed where
+    the source holds the images itself.
 
     Raises:
         UserError: not one image was found in any layout.
     """
     finders = [ImageFinder(layout, data_dir, manifest.numbering) for layout in manifest.files.images]
-    names, num_names = iter(names), 0
-    while tried := list(islice(names, NUM_TRIED)):
-        num_names += len(tried)
-        counts = [sum(finder.find(name) is not None for name in tried) for finder in finders]
-        if best := max(counts):
+    rows, num_rows = iter(rows), 0
+    while tried := list(islice(rows, NUM_TRIED)):
+        num_rows += len(tried)
+        if any(row.image is not None for row in tried):
+            return ImageFinder("", data_dir, None)
+        counts = [sum(finder.find(row.image_name) is not None for row in tried) for finder in finders]
+        if best := max(counts, default=0):
             return finders[counts.index(best)]
-    looked = " or ".join(str(data_dir / layout) for layout in manifest.files.images)
-    raise UserError(f"none of the {num_names} images of {manifest.name} was found (looked for {looked})")
+    looked = " or ".join(str(data_dir / layout) for layout in manifest.files.images) or "the annotation files alone"
+    raise UserError(f"none of the {num_rows} images of {manifest.name} was found (looked for {looked})")

@@ -1,4 +1,7 @@
-"""RS5M's short texts (its rs3 part: fMoW, BigEarthNet, MillionAID) from the CSV `name,caption`.
+"""RS5M's short texts (its rs3 part: fMoW, BigEarthNet, MillionAID), from the CSV `name,caption` or from its tars.
+
+The tars (rs3-train-0000.tar and so on) hold the images too, three members a sample: `KEY.img_name`, `KEY.img_content`
+(the bytes of the file) and `KEY.caption`.
 
 A caption of fMoW or BigEarthNet is a metadata sentence made from a template, then a sentence that BLIP-2 saw. The first
 holds season, UTM zone, time and viewing angles, which no image shows: on 8,000 real rows it makes fMoW's captions 130
@@ -12,11 +15,17 @@ import csv
 import json
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from lrs2m_builder.errors import UserError
+from lrs2m_builder.errors import SampleError, UserError
+from lrs2m_builder.image_files import read_image
+from lrs2m_builder.schema import Anchor, TarMember
 from lrs2m_builder.sources.base import SourceRow
+from lrs2m_builder.sources.land_cover import split_classes
+from lrs2m_builder.sources.tars import read_groups
+from lrs2m_builder.text import plain_words
 
 # Words that stand in metadata sentences alone. The visual sentence follows the sentence with the last of them.
 _METADATA = re.compile(
@@ -24,14 +33,24 @@ _METADATA = re.compile(
 )
 _SENTENCE_END = re.compile(r"[.!?]\s+")
 _PLACEHOLDER = re.compile(r"\{\w+\}")
-_FMOW_CLASS = re.compile(r"fmow_(\D+?)_\d+_\d+_")
-_BEN_CLASSES = re.compile(r"'([^']*(?:'s[^']*)*)'")  # the land-cover list in quotes; its names contain commas
+_FMOW_CLASS = re.compile(r"fmow_(.+?)_\d+_\d+_")
+_BEN_CLASSES = re.compile(r"(?<!\w)'(.+?)'(?!\w)")  # the land-cover list in quotes, no genitive
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A sample as RS5M has it; the CSV holds no images."""
+
+    name: str
+    caption: str
+    image: TarMember | None = None
+    problem: tuple[str, str] | None = None
 
 
 def read(
     path: Path, prefix: str = "", metadata: Literal["strip", "keep"] = "strip", templates: str = ""
 ) -> Iterator[SourceRow]:
-    """Yield one row a line, in the order of the file.
+    """Yield one row a sample, in the order of the file.
 
     Args:
         prefix: only names that begin so, such as "millionaid_"; it is not part of the image's name.
@@ -39,12 +58,31 @@ def read(
         templates: path of RS5M's geometa_template.json; where it is not given, sentences are told by their words.
 
     Raises:
-        UserError: not a CSV with the columns name and caption (the line is named), or no name with the prefix.
+        UserError: not a CSV with the columns name and caption (the line is named), or no name with the prefix; or not
+            a tar.
     """
     if metadata not in {"strip", "keep"}:
         raise UserError(f"{path}: metadata is strip or keep, not {metadata!r}")
     strip = _stripper(Path(templates) if templates else None) if metadata == "strip" else str
     found = False
+    for entry in _read_tar(path) if path.suffix == ".tar" else _read_csv(path):
+        if not entry.name.startswith(prefix) and entry.problem is None:
+            continue
+        found = True
+        classes = _land_cover(entry)
+        yield SourceRow(
+            entry.name.removeprefix(prefix),
+            captions=(strip(entry.caption),),
+            label=_fmow_class(entry) or "; ".join(classes),
+            anchors=tuple(Anchor(name) for name in classes),
+            image=entry.image,
+            problem=entry.problem,
+        )
+    if not found and path.suffix != ".tar":  # a name may well be in none of the samples of one tar
+        raise UserError(f"{path}: no name begins with {prefix!r}")
+
+
+def _read_csv(path: Path) -> Iterator[_Entry]:
     with path.open(encoding="utf-8-sig", newline="") as file:
         lines = csv.DictReader(file)
         try:
@@ -54,22 +92,40 @@ def read(
                 name, caption = line["name"], line["caption"]
                 if name is None or caption is None:
                     raise UserError(f"{path}: line {lines.line_num}: no name or no caption")
-                if name.startswith(prefix):
-                    found = True
-                    yield SourceRow(name[len(prefix) :], captions=(strip(caption),), label=_label(name, caption))
+                yield _Entry(name, caption)
         except (csv.Error, UnicodeDecodeError) as error:
             raise UserError(f"{path}: after line {lines.line_num}: not readable as CSV: {error}") from error
-    if not found:
-        raise UserError(f"{path}: no name begins with {prefix!r}")
 
 
-def _label(name: str, caption: str) -> str:
-    """The class that name or metadata state: one word of fMoW, the land-cover list of BigEarthNet."""
-    if found := _FMOW_CLASS.match(name):
-        return found.group(1).replace("_", " ")
-    if name.startswith("ben_") and (found := _BEN_CLASSES.search(caption)):
-        return found.group(1)
-    return ""
+def _read_tar(path: Path) -> Iterator[_Entry]:
+    """The samples of a tar. One whose name is lost could be of any subset: it is a problem of each."""
+    for key, members in read_groups(path):
+        name, image = _text(members.get("img_name")), members.get("img_content")
+        if name:
+            yield _Entry(name, _text(members.get("caption")), image)
+        else:
+            have = ", ".join(sorted(members))
+            yield _Entry(key, "", problem=("image_missing", f"{path}:{key}: no img_name, only {have}"))
+
+
+def _text(member: TarMember | None) -> str:
+    """A text in the archive; "" where it is missing or cut off. What is not UTF-8 becomes U+FFFD."""
+    try:
+        return read_image(member).decode("utf-8", "replace").strip() if member else ""
+    except SampleError:
+        return ""
+
+
+def _fmow_class(entry: _Entry) -> str:
+    """The class in a name of fMoW's: "fmow_oil_or_gas_facility_3_1_rgb.jpg"."""
+    found = _FMOW_CLASS.match(entry.name)
+    return plain_words(found.group(1)) if found else ""
+
+
+def _land_cover(entry: _Entry) -> tuple[str, ...]:
+    """The classes that the metadata sentence of BigEarthNet names."""
+    found = _BEN_CLASSES.search(entry.caption) if entry.name.startswith("ben_") else None
+    return split_classes(found.group(1)) if found else ()
 
 
 def _stripper(templates: Path | None) -> Callable[[str], str]:

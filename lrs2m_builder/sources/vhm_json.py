@@ -12,10 +12,9 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import ijson
-
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.sources.base import SourceRow
+from lrs2m_builder.sources.json_list import read_json_list
 
 
 def read(path: Path, source_dataset: Sequence[str] = ()) -> Iterator[SourceRow]:
@@ -32,19 +31,13 @@ def read(path: Path, source_dataset: Sequence[str] = ()) -> Iterator[SourceRow]:
     wanted = {_plain(name) for name in source_dataset}
     others: set[str] = set()
     found = False
-    with path.open("rb") as file:
-        if file.read(3) != b"\xef\xbb\xbf":
-            file.seek(0)
-        try:
-            for number, entry in enumerate(ijson.items(file, "item", use_float=True)):
-                row, dataset = _row(path, number, entry)
-                if not wanted or _plain(dataset) in wanted:
-                    found = True
-                    yield row
-                else:
-                    others.add(dataset)
-        except ijson.JSONError as error:
-            raise UserError(f"{path}: near byte {file.tell()}: not JSON: {' '.join(str(error).split())}") from error
+    for number, entry in enumerate(read_json_list(path)):
+        row, dataset = _row(path, number, entry)
+        if not wanted or _plain(dataset) in wanted:
+            found = True
+            yield row
+        else:
+            others.add(dataset)
     if not found:
         of = f" of {' or '.join(source_dataset)}; it has {', '.join(sorted(others)) or 'none'}" if wanted else ""
         raise UserError(f"{path}: no entries{of}")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.schema import Anchor
+from lrs2m_builder.text import plain_words
 
 # A class as a label file states it, and how many of it were found there (None: some, not counted).
 Found = tuple[str, int | None]
@@ -38,7 +38,7 @@ def make_anchors(path: Path, found: Iterable[Found], classes: Mapping[str, str |
     """
     counts: dict[str, int | None] = {}
     for stated, count in found:
-        words = classes[stated] if stated in classes else _plain_words(stated)
+        words = classes[stated] if stated in classes else plain_words(stated)
         if words is None:
             continue
         if not any(char.isalpha() for char in words):
@@ -46,9 +46,3 @@ def make_anchors(path: Path, found: Iterable[Found], classes: Mapping[str, str |
         before = counts.get(words, 0)
         counts[words] = None if count is None or before is None else before + count
     return tuple(Anchor(words, count) for words, count in sorted(counts.items()))
-
-
-def _plain_words(stated: str) -> str:
-    """ "ground-track-field", "Industrial_Land" and "BaseballField" with spaces and in lower case."""
-    spaced = re.sub(r"[-_]|(?<=[a-z])(?=[A-Z])", " ", stated)
-    return " ".join(spaced.lower().split())

@@ -1,0 +1,101 @@
+"""Labelled cases of the checks: read them, judge each, count (tests/cases/README.md says what a case holds)."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from lrs2m_builder import checks
+from lrs2m_builder.checks import Answer, Check, split_words
+from lrs2m_builder.clip.tokenizer import count_tokens
+from lrs2m_builder.schema import Anchor, Sample
+
+CASES = Path(__file__).parent.parent / "tests" / "cases"
+KEYS = {"bad", "text", "why", "hints", "anchors", "label", "source", "viewpoint", "raw", "finish_reason"}
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """An answer, and whether a careful reader says that the check must find something in it."""
+
+    answer: Answer
+    bad: bool
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """How a check judged its cases; precision and recall are 1 where there is nothing to count."""
+
+    num_bad: int
+    num_good: int
+    missed: tuple[Case, ...]
+    false_alarms: tuple[tuple[Case, str], ...]
+
+    @property
+    def precision(self) -> float:
+        hits = self.num_bad - len(self.missed)
+        return hits / (hits + len(self.false_alarms)) if hits or self.false_alarms else 1.0
+
+    @property
+    def recall(self) -> float:
+        return 1 - len(self.missed) / self.num_bad if self.num_bad else 1.0
+
+
+@cache
+def shipped_checks() -> dict[str, Check]:
+    """Every check of the package by its name, those that take parameters with the ones the cases are judged with."""
+    found = [value for value in vars(checks).values() if isinstance(value, Check)]
+    return {check.name: check for check in (*found, checks.word_range(4, 20), checks.clip_budget(77))}
+
+
+def make_case(row: dict[str, Any]) -> Case:
+    """A case from its JSON object; ValueError for a key that no case has."""
+    if unknown := row.keys() - KEYS:
+        raise ValueError(f"unknown key {min(unknown)!r}; known: {', '.join(sorted(KEYS))}")
+    text = row["text"]
+    sample = Sample(
+        sample_id="toy/1.tif#0",
+        subset="toy",
+        image_name="1.tif",
+        image_path=None,
+        captions=tuple(row.get("hints", ())),
+        anchors=tuple(Anchor(name, count) for name, count in row.get("anchors", {}).items()),
+        label=row.get("label", ""),
+    )
+    answer = Answer(
+        text=text,
+        raw=row.get("raw", text),
+        words=split_words(text),
+        finish_reason=row.get("finish_reason", "stop"),
+        num_tokens=count_tokens(text),
+        sample=sample,
+        source=row.get("source", ""),
+        viewpoint=row.get("viewpoint", "overhead"),
+    )
+    return Case(answer, row["bad"], row["why"])
+
+
+def load_cases(path: Path) -> list[Case]:
+    """The cases of a file, in its order; ValueError names the file and line of one that cannot be read."""
+    cases = []
+    for number, line in enumerate(path.read_text(encoding="utf-8").rstrip("\n").split("\n"), 1):
+        try:
+            cases.append(make_case(json.loads(line)))
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(f"{path}:{number}: {error!r}") from error
+    return cases
+
+
+def judge(check: Check, cases: list[Case]) -> Score:
+    """Ask the check about every case."""
+    found = [(case, check.find(case.answer)) for case in cases]
+    return Score(
+        num_bad=sum(case.bad for case in cases),
+        num_good=sum(not case.bad for case in cases),
+        missed=tuple(case for case, finding in found if case.bad and finding is None),
+        false_alarms=tuple((case, finding) for case, finding in found if not case.bad and finding is not None),
+    )

@@ -1,0 +1,195 @@
+"""Checks on claims that an image cannot bear out: when it was taken, and with what."""
+
+from __future__ import annotations
+
+import regex
+
+from lrs2m_builder.checks.base import Answer, Check
+
+_MONTH = "january|february|april|june|july|(?-i:August)|september|october|november|december"
+_SHORT_MONTH = "jan|feb|mar|apr|jun|jul|aug|sept|sep|oct|nov|dec"
+_YEAR = r"(?:1[6-9]\d\d|20[0-4]\d)"
+_VIEW_NOUN = (
+    r"(?:images?|imagery|imaging|views?|vantage|photos?|photographs?|photography|pictures?|shots?|snapshots?|captures?"
+    r"|captured|scenes?|perspectives?|scans?|frames?|footage|videos?|maps?|data|observations?|pass|angles?|tiles?"
+    r"|views?point|screenshots?|renderings?|recordings?|altitude|sensors?|cameras?|survey|surveillance)"
+)
+_BEFORE_YEAR = (
+    r"(?:©|\b(?:in|since|during|until|till|by|before|after|circa|years?(?:\s+(?:is|was))?|years?\s+of|dated|dates?\s+from|dating\s+(?:from|to|back\s+to)"
+    r"|(?:early|late|mid|spring|summer|autumn|fall|winter|built|opened|founded|established|constructed|completed|erected|renovated|made|taken|captured|acquired|recorded|photographed|from|of"
+    r"|around|on|as\s+of|ago|copyright)[\s-]*(?:in)?))\s*,?\s*"
+)
+# Not after a number that looks like a year and counts or measures: "2000 trees", "1920 x 1080".
+_NO_MEASURE = (
+    r"(?!\s*[x×*%°/]|[.,:]\d|[-–]\d{1,3}\b|\s*(?:m|km|cm|ft|px|k?m²|ha|hectares?|acres?|met(?:er|re)s?|feet|foot|yards?|miles?|pixels?"
+    r"|square|sq|cubic|by|tons?|tonnes?|kilomet\w+|people|persons?|seats?|cars?|trees?|houses?|buildings?|vehicles?|degrees?|inhabitants?"
+    r"|or\s+more|units?|boats?|ships?|panels?|homes?|individual|small|large|parked|parking|spaces|spectators|containers|planes?|animals)\b)"
+)
+_DATE = regex.compile(
+    rf"""
+      {_BEFORE_YEAR}(?!\d\d(?:00|50)\b){_YEAR}s?\b{_NO_MEASURE}
+    | {_BEFORE_YEAR}{_YEAR}s?\b{_NO_MEASURE}(?!\s+to\s+\d)
+          (?!\s+(?!(?:and|or|shows?|showing|the|a|an|with|by|when|as|is|was|were|has|had|after|before|during|at|on|in
+          |from|over
+             |it|this|that|satellite|aerial|image|imagery|season|while|where|but|which|bc|ad|ce)\b)[a-z])
+    | \b(?:from|between)\s+{_YEAR}\s+(?:to|and|until)\s+{_YEAR}\b{_NO_MEASURE}(?!\s+[a-z]+s\b)
+    | \b(?:the|a|an|this|that|its)\s+{_YEAR}\s+(?:\w+\s+){{0,2}}{_VIEW_NOUN}\b
+    | \((?:[^()]*,\s*)?(?:c\.|ca\.|circa)?\s*{_YEAR}\)
+    | (?<=,\s){_YEAR}(?=\s*[.;)]|\s*,|\s*$)
+    | \b(?:1[6-9]|20)\d0s\b | (?<!\w)['’][2-9]0s\b | \b(?:twenties|thirties|forties|fifties|sixties|seventies
+          |nineties)\b
+    | \b(?:\d{{1,2}}(?:st|nd|rd|th)|nineteenth|eighteenth|seventeenth|sixteenth|twentieth|twenty-first)[\s-]century\b
+    | \b{_YEAR}[-/.](?:0?[1-9]|1[0-2])(?:[-/.]\d{{1,2}})?\b | \b\d{{1,2}}[/.-]\d{{1,2}}[/.-](?:19|20)\d\d\b
+    | \b\d{{1,2}}/\d{{1,2}}/\d\d\b
+    | \b(?:{_MONTH})(?:['’]s)?\b
+    | \b(?:mid[\s-]?|early\s+|late\s+|in\s+|of\s+|during\s+|since\s+|until\s+|by\s+|from\s+|\d{{1,2}}(?:st|nd|rd
+          |th)?\s+)
+          (?-i:May|March)\b(?!\s+(?:be|have|not)\b)
+    | \b(?:in|early|late|mid|since|of|last|during)[\s-]+august\b
+    | \b(?:in|early|late|mid)[\s-]+(?:may|march)(?=\s*(?:[,.;)]|$|{_YEAR}))
+    | \b(?-i:May|March)\s+(?:of\s+)?(?:{_YEAR}|\d{{1,2}}(?:st|nd|rd|th)?(?!\d|\s*[a-z]))
+    | (?<![.!?]\s)(?<!^)(?<!["“(])\b(?-i:March|May)\b(?=\s+(?:image|imagery|scene|morning|afternoon|day|sun|light))
+    | \b(?:{_SHORT_MONTH})\b\.?,?\s+(?:\d{{1,2}}(?:st|nd|rd|th)?,?\s+)?{_YEAR}\b
+          | \b\d{{1,2}}\s+(?-i:{_SHORT_MONTH.title()})\b
+    | \b(?:mon|tues|wednes|thurs|fri|satur|sun)days?\b | \b(?:weekend|weekday)s?\b
+    | \b(?:summer|winter)(?:['’]s|time)?\b(?!\s+(?:wheat|barley|rye|gardens?|sports?|resorts?|houses?|camps?|palace
+          |residences?|pastures?|squash|crops?|cottages?|homes?|chalets?|olympics?)\b)
+    | \b(?:mid)?(?:summer|winter|autumn)s?(?:time)?\b(?!\s+(?:wheat|barley|rye|gardens?|sports?|resorts?|houses?|camps?
+          |palace|residences?|pastures?|squash|crops?|cottages?|homes?|chalets?|olympics?)\b) | \bautumnal\b
+    | \bwintry\b | \bspringtime\b
+    | \b(?:in|during|of|early|late|mid|since|throughout|typical\s+of|suggests?|suggesting|indicates?|indicating|is|was
+          |likely|probably|possibly|this|each|every|last|next|sunny|warm|fresh|bright)[\s-]+(?:the\s+|a\s+)?
+          (?:(?:early|late|mid)[\s-]+)?(?:spring|fall)(?=\s*(?:[,.;:)!]|$)|\s+(?:{_YEAR}|and|or|when|as|with|season|is
+          |was|months?|day|morning|afternoon|of\s+the\s+year)\b)
+    | \b(?:spring|fall)\s+(?:season|foliage|colou?rs?|months?|days?|mornings?|afternoons?|greenery|growth|bloom
+          |blossoms?
+          |planting|harvest|semester|sunlight|sunshine|light|scene|landscape|leaves|scenery|weather|thaw|image
+          |vegetation)\b
+    | (?<![.!?:]\s)(?<=\s)(?-i:Spring|Fall)\b(?!\s+(?-i:[A-Z]))
+    | \b(?:dry|wet|rainy|growing|monsoon|harvest|harvesting|planting|snow|snowy|cold|warm|hot)[\s-]season\b
+    | \b(?:christmas|new\s+year|easter\s+(?:sunday|monday|holiday)|thanksgiving|halloween|ramadan)\b
+    """,
+    regex.IGNORECASE | regex.VERBOSE,
+)
+# One of these is in all that `_DATE` finds.
+_DATE_PARTS = (
+    *f"{_MONTH}|{_SHORT_MONTH}".replace("(?-i:August)", "august").split("|"),
+    *(
+        "day",
+        "week",
+        "summer",
+        "winter",
+        "autumn",
+        "spring",
+        "fall",
+        "season",
+        "century",
+        "ties",
+        "wintry",
+        "christmas",
+    ),
+    *("new year", "easter", "thanksgiving", "halloween", "ramadan", "may", "march"),
+)
+_BATHING = regex.compile(r"\b(?:hot|thermal|mineral|natural|water|mountain)\s+spring", regex.IGNORECASE)
+_SAT = r"s[ae]t+[ae]l+[iae]t+e?"  # people misspell it
+_SATELLITE = regex.compile(
+    rf"""
+      \b{_SAT}(?:['’]s|[\s-](?:based|borne|captured|derived|acquired|taken))?[\s-]+(?:[\w-]+\s+){{0,2}}?{_VIEW_NOUN}\b
+    | \b(?:from|by|via|using|on\s+board|aboard|with)\s+(?:an?\s+|the\s+|this\s+)?
+          (?:(?:[\w-]*orbit\w*|[\w-]*observ\w+|high-\w+|passing|imaging|remote[\s-]sensing|commercial|overhead|optical
+          |earth|distant
+            |resolution|circling|modern|weather|multispectral)\s+){{0,3}}{_SAT}s?\b(?!\s+(?:dish|antenna|town|cit
+            |station|building|campus|communit|village|tv))
+    | \b(?:perspective|views?|viewpoint|vantage(?:\s+point)?|eyes?|lens|camera)\s+of\s+(?:an?
+          |the)\s+(?:[\w-]+\s+)?{_SAT}\b
+    | \b{_SAT}[\s-](?:based|borne|captured|derived|acquired)\b | \b{_SAT}['’]s[\s-]
+    | \b{_SAT}s?\s+(?:has\s+|have\s+)?(?:captur|record|observ|photograph|imag(?:ed|es)|acquir|passing\s+over|looks?
+          |shows?|sees?)
+    | \b(?:from|in)\s+(?:outer\s+|low\s+earth\s+|earth\s+)?(?:space|orbit)\b(?=\s*[,.;:!)]|\s*$|\s+(?:shows?|showing
+          |of|this|the|a)\b)
+    | \b(?:space[\s-]?borne|orbital|space[\s-]based)\s+(?:[\w-]+\s+)?{_VIEW_NOUN}\b
+    | \b(?:landsat|sentinel-?\s?[12]|worldview-?\s?\d|quickbird|ikonos|geoeye|gaofen)\b
+    """,
+    regex.IGNORECASE | regex.VERBOSE,
+)
+_DRONE_NAME = r"(?:drones?|uavs?|uas|unmanned\s+aerial\s+(?:vehicles?|systems?)|quadcopters?|multicopters?|quadrotors?)"
+_DRONE = regex.compile(
+    rf"""
+      \b{_DRONE_NAME}(?:['’]s?)?(?:[\s-](?:based|borne|captured|derived|acquired|taken|shot|mounted|level|eye))?
+          (?:['’]s)?[\s-]+(?:[\w-]+\s+){{0,2}}?{_VIEW_NOUN}\b
+    | \b(?:from|by|via|through|with|using)\s+(?:an?\s+|the\s+|this\s+)?(?:[\w-]+\s+){{0,2}}?{_DRONE_NAME}\b
+          (?!\s+(?:pads?|landing|hangars?|operators?|pilots?|base|field))
+    | \b(?:perspective|views?|viewpoint|vantage(?:\s+point)?|eyes?|lens|camera)\s+of\s+(?:an?
+          |the)\s+(?:[\w-]+\s+)?{_DRONE_NAME}\b
+    | \b{_DRONE_NAME}(?:['’]s)?[\s-]eye | \b{_DRONE_NAME}[\s-](?:based|captured|acquired|shot|mounted)\b
+    | \b{_DRONE_NAME}\s+(?:has\s+)?(?:captur|photograph|record(?:s|ed))
+    """,
+    regex.IGNORECASE | regex.VERBOSE,
+)
+_GROUND = regex.compile(
+    rf"""
+      \bstreet[\s-]?view\b | \beye[\s-]?level\b | \bpedestrian['’]?s?[\s-](?:eye|level|perspective|view|viewpoint)\b
+    | \b(?:ground|street|human|road)[\s-]level[\s-]+(?:[\w-]+\s+){{0,2}}?{_VIEW_NOUN}\b
+    | \b(?:taken|shot|viewed|captured|photographed|photo|picture|image|(?:^|[.!?]\s|this\s)(?:an?\s)?view)\s+(?:at
+          |from)\s+(?:the\s+|a\s+)?
+          (?:ground|street|road|sidewalk|pavement)(?:[\s-]level)?\b | (?:\bseen|^
+          |[.!?,]\s)\s*\bfrom\s+(?:the\s+)?(?:ground|street)[\s-]level\b(?!\s+(?:to|up)\b)
+    | \b(?:ground|street)[\s-](?:based\s+)?(?:view|photo(?:graph)?|perspective|shot|image)s?\b
+    | \b(?:first[\s-]person|dash[\s-]?cam|front)\s+(?:view|perspective|footage|image)\b
+    """,
+    regex.IGNORECASE | regex.VERBOSE,
+)
+_WRONG_VIEWS = {
+    "satellite": (_DRONE, _GROUND),
+    "aerial": (_SATELLITE, _DRONE, _GROUND),
+    "drone": (_SATELLITE, _GROUND),
+    "overhead": (_GROUND,),
+}
+
+
+_TELLING = regex.compile(
+    rf"\d|{_MONTH}|august|{_SHORT_MONTH}|may|march|day$|summer|winter|autumn|spring|fall|season|centur"
+)
+
+
+def known_text(answer: Answer) -> str:
+    """All that is known of the image before a model is asked, in lower case."""
+    sample = answer.sample
+    anchors = (anchor.name for anchor in sample.anchors)
+    return "\n".join((*sample.captions, sample.label, *anchors, answer.source)).casefold()
+
+
+def _date_words(found: str) -> list[str]:
+    """What of a found date must be known: its year, month, weekday or season, without "in" or "late"."""
+    words = [word.removesuffix("time").removeprefix("mid") for word in regex.findall(r"\w+", found.casefold())]
+    return [word for word in words if _TELLING.search(word)] or words
+
+
+def _date(answer: Answer) -> str | None:
+    """No year, month, weekday or season but those that are known."""
+    lower = answer.text.lower()
+    if not any(part in lower for part in _DATE_PARTS) and not any(map(str.isdigit, lower)):
+        return None
+    known = ""
+    for found in _DATE.finditer(answer.text):
+        if _BATHING.search(answer.text[max(0, found.start() - 12) : found.end()]):
+            continue
+        known = known or known_text(answer).replace("fall", "fall autumn").replace("autumn", "autumn fall") + " "
+        if not all(word in known for word in _date_words(found.group())):
+            return f'The answer gave a date or season ("{found.group().strip(" ,.()")}"). Leave it out.'
+    return None
+
+
+def _viewpoint(answer: Answer) -> str | None:
+    """The words for the view fit the manifest's viewpoint."""
+    for pattern in _WRONG_VIEWS[answer.viewpoint]:
+        if found := pattern.search(answer.text):
+            view = "an overhead" if answer.viewpoint == "overhead" else f"a {answer.viewpoint}".replace("a a", "an a")
+            return (
+                f'The answer spoke of a "{found.group().strip()}"; it is {view} image. Name the view so or not at all.'
+            )
+    return None
+
+
+DATE = Check("date", _date)
+VIEWPOINT = Check("viewpoint", _viewpoint)

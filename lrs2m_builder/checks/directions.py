@@ -1,0 +1,175 @@
+"""Whether a text contradicts itself about where one thing is: both left and right, or A left of B and B left of A."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations
+
+from lrs2m_builder.checks.base import Answer, Check
+from lrs2m_builder.checks.nouns import PREPOSITIONS, PUNCTUATION, SENTENCE_ENDS, STOPS, VERBS, read, words
+from lrs2m_builder.checks.positions import BESIDE, MOVING, ONE, WHERE, Axes, Place, Thing, places_of, things_of
+
+_COMMA = frozenset([",", "and", "while", "but", "which", "where", "whereas"])
+_SAME_AGAIN = frozenset(["the", "this", "that", "same", "it"])
+_ANOTHER = frozenset(["another", "other", "others", "second", "third"])
+_MORE = _ANOTHER | frozenset(["two", "both", "pair", "either", "each"])
+_ADVERBS = words(
+    "also just partly mainly mostly clearly directly located situated visible prominently up down over off"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """That a thing is at a place, of the image or beside another thing."""
+
+    thing: Thing
+    axes: Axes
+    beside: Thing | None
+    adjacent: bool
+
+
+def _facts(tokens: Sequence[str], things: Sequence[Thing]) -> list[Fact]:
+    found = list[Fact]()
+    for place in places_of(tokens):
+        beside = next((t for t in things if place.end <= t.start <= place.end + 1), None) if place.of else None
+        if place.of and beside is None:
+            continue
+        for thing in _subjects(tokens, things, place, beside):
+            if thing != beside:
+                found.append(Fact(thing, place.axes, beside, thing.end == place.start))
+    return found
+
+
+def _last(tokens: Sequence[str], marks: frozenset[str], end: int, begin: int = 0) -> int:
+    """Position after the last of the marks before `end`."""
+    return next((i + 1 for i in range(end - 1, begin - 1, -1) if tokens[i] in marks), begin)
+
+
+def _subjects(tokens: Sequence[str], things: Sequence[Thing], place: Place, beside: Thing | None) -> list[Thing]:
+    """What is at the place: the phrase before it, the subject of its clause, or what follows a place said first."""
+    begin = _last(tokens, SENTENCE_ENDS, place.start)
+    clause = _last(tokens, _COMMA, place.start, begin)
+    after = beside.end if beside is not None else place.end
+    before = [t for t in things if begin <= t.start < place.start]
+    inside = [t for t in before if t.start >= clause]
+    if not inside and before and tokens[clause - 1] == "which":
+        return [_resolved(things, before[-1])]
+    fronted = tokens[begin] in PREPOSITIONS | WHERE.keys() and VERBS.isdisjoint(tokens[begin : place.start])
+    if fronted or (not inside and not (before and _is_apposition(tokens, clause, place, after))):
+        stop = next((i for i in range(after, len(tokens)) if tokens[i] in SENTENCE_ENDS), len(tokens))
+        return [t for t in things if after <= t.start < stop][:1]
+    if not inside:
+        return [_resolved(things, before[0])]
+    last = place.start - 1
+    while last > clause and (tokens[last] in _ADVERBS or tokens[last].endswith(("ed", "ing", "ly"))):
+        last -= 1
+    if tokens[last] in VERBS:
+        return [_resolved(things, inside[0])]
+    # "A dam closes the valley at the left": both are there.
+    between = set(tokens[inside[0].end : inside[-1].start])
+    if inside[0] == inside[-1] or PREPOSITIONS & between:
+        return [_resolved(things, inside[-1])]
+    # The place where a bridge spans a river is not the river's.
+    both = [inside[0]] if MOVING & between else [inside[0], inside[-1]]
+    return [_resolved(things, thing) for thing in both]
+
+
+def _is_apposition(tokens: Sequence[str], clause: int, place: Place, after: int) -> bool:
+    """Whether a place between commas belongs to what is before them: "the court, in the right half, is blue"."""
+    return clause > 0 and tokens[clause - 1] == "," and (after >= len(tokens) or tokens[after] in PUNCTUATION)
+
+
+def _resolved(things: Sequence[Thing], thing: Thing) -> Thing:
+    """What "it" stands for: the thing that the sentence before spoke of first."""
+    if thing.determiner != "it":
+        return thing
+    earlier = [t for t in things if t.end <= thing.start and t.determiner != "it"]
+    if not earlier:
+        return thing
+    return Thing(thing.start, thing.end, earlier[0].key, "it", frozenset(), earlier[0].plural)
+
+
+def _contradict(one: Fact, other: Fact, introduced: frozenset[frozenset[str]]) -> bool:
+    """Whether a later fact says of the same single thing the opposite of an earlier one."""
+    if (one.beside is None) != (other.beside is None):
+        return False
+    turned = (
+        one.beside is not None
+        and other.beside is not None
+        and (
+            one.thing.key == other.beside.key and one.beside.key == other.thing.key and one.thing.key != one.beside.key
+        )
+    )
+    same = one.thing.key == other.thing.key and (one.beside is None or one.beside.key == other.beside.key)  # type: ignore[union-attr]
+    if not (same or turned):
+        return False
+    opposite = any(a * b < 0 for a, b in zip(one.axes, other.axes, strict=True))
+    alike = any(a * b > 0 for a, b in zip(one.axes, other.axes, strict=True))
+    if turned:
+        return alike and not opposite
+    if not opposite or not _is_same(one.thing, other.thing):
+        return False
+    distinguished = one.adjacent and other.adjacent and one.thing.key not in introduced
+    return not distinguished or one.beside is not None
+
+
+def _is_same(one: Thing, other: Thing) -> bool:
+    if one == other:
+        return True
+    described_alike = one.adjectives <= other.adjectives or other.adjectives <= one.adjectives
+    return one.determiner in ONE and other.determiner in _SAME_AGAIN and described_alike
+
+
+def _direction(answer: Answer) -> str | None:
+    text = read(answer.text)
+    if sum(token in WHERE or token in BESIDE for token in text.tokens) < 2:
+        return None
+    things = things_of(text)
+    several = {word for t in things if t.plural or t.determiner in _MORE or t.adjectives & _MORE for word in t.key}
+    facts = [
+        fact
+        for fact in _facts(text.tokens, things)
+        if all(_is_single(thing, several) for thing in (fact.thing, fact.beside) if thing is not None)
+    ]
+    introduced = frozenset(t.key for t in things if t.determiner in {"a", "an", "one", "single"})
+    for one, other in combinations(facts, 2):
+        if (
+            _contradict(one, other, introduced)
+            and not _introduced_there(facts, other)
+            and not _another(text.tokens, things, one.thing, other.thing)
+        ):
+            said = " ".join(text.tokens[other.thing.start : other.thing.end])
+            return f'The answer put "{said}" at two opposite places. Say once where it is.'
+    return None
+
+
+def _introduced_there(facts: Sequence[Fact], later: Fact) -> bool:
+    """Whether a thing of the kind was introduced at that place: "a house on the left and a house on the right"."""
+    return any(
+        fact.thing.determiner in {"a", "an"}
+        and fact.thing.start < later.thing.start
+        and fact.thing.key == later.thing.key
+        and (fact.beside is None) == (later.beside is None)
+        and all(a * b >= 0 for a, b in zip(fact.axes, later.axes, strict=True))
+        for fact in facts
+    )
+
+
+def _another(tokens: Sequence[str], things: Sequence[Thing], one: Thing, other: Thing) -> bool:
+    """Whether a second thing of the kind is spoken of from one mention to a little after the other."""
+    for i in range(one.start, min(len(tokens), other.end + 12)):
+        if tokens[i] in _ANOTHER:
+            following = tokens[i + 1] if i + 1 < len(tokens) else "."
+            if following in {"one", "ones"} or (following in STOPS and tokens[i] not in {"second", "third"}):
+                return True
+            if any(i <= t.start <= i + 3 and not t.key.isdisjoint(one.key) for t in things):
+                return True
+    return False
+
+
+def _is_single(thing: Thing, several: set[str]) -> bool:
+    return not thing.plural and thing.determiner in ONE and several.isdisjoint(thing.key)
+
+
+DIRECTION = Check("direction", _direction)

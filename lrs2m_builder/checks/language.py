@@ -1,0 +1,82 @@
+"""Is every sentence English? A sentence of mostly English words is; of any other, a language model of n-grams says."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import regex
+
+from lrs2m_builder.checks.base import Answer, Check
+from lrs2m_builder.checks.words import english_words
+
+if TYPE_CHECKING:
+    from py3langid.langid import LanguageIdentifier
+
+_PARTS = regex.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|[。！？।؟]\s*|\s+[|/]\s+|\n+")
+_ASIDES = regex.compile(r"[()\[\];:\"“”«»]")
+# A word that is no name: it begins small, or it is the first of its part. Captions of people name places in small
+# letters, which is why a part needs more than a few such words to be judged.
+_WORD = regex.compile(r"(?<![\w'’-])[\p{L}\p{M}]+(?:['’-][\p{L}\p{M}]+)*")
+_NAME_LINK = regex.compile(
+    r"\b(?:de|du|des|del|di|da|do|dos|la|le|les|el|al|von|van|der|den)\b(?=(?:\s+\p{Ll}{1,3})?\s+\p{Lu})"
+)
+_FOREIGN_SCRIPT = regex.compile(r"[^\P{L}\p{Latin}ªºµΑ-Ωα-ω]")  # Greek letters also stand in formulas
+_GREEK = regex.compile(r"\p{Greek}{3,}")
+_IDEOGRAPH = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]")
+_LETTER = regex.compile(r"\p{L}")
+ENGLISH_SHARE = 0.7  # of 64,000 published captions, 0.2 % have a smaller share of English words
+FOREIGN_SHARE = 0.5
+NO_ENGLISH = 0.3
+LIKELY = 0.35
+SURE = 0.8
+
+
+@lru_cache(maxsize=1)
+def _identifier() -> LanguageIdentifier:
+    from py3langid.langid import MODEL_FILE, LanguageIdentifier
+
+    return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
+
+
+def _is_other_script(part: str) -> bool:
+    """Half of the letters or more are not Latin; an ideograph weighs three, as it stands for more."""
+    others = len(_FOREIGN_SCRIPT.findall(part)) + sum(map(len, _GREEK.findall(part)))
+    if not others:
+        return False
+    ideographs = len(_IDEOGRAPH.findall(part))
+    return others >= 2 and 2 * (others + 2 * ideographs) >= len(_LETTER.findall(part)) + 2 * ideographs
+
+
+def _is_foreign(part: str, min_words: int) -> bool:
+    if not part.isascii() and _is_other_script(part):
+        return True
+    part = _NAME_LINK.sub("", part)
+    said = _WORD.findall(part)
+    words = [word for number, word in enumerate(said) if number == 0 or not word[0].isupper()]
+    if len(said) < min_words or len(words) < 2:
+        return False
+    known = english_words()
+    share = sum(_is_english(word.lower(), known) for word in words) / len(words)
+    if share >= ENGLISH_SHARE:
+        return False
+    language, probability = _identifier().classify(part.lower())
+    enough = 0.0 if share < NO_ENGLISH else LIKELY if share < FOREIGN_SHARE else SURE
+    return bool(language != "en" and probability > enough)
+
+
+def _is_english(word: str, known: frozenset[str]) -> bool:
+    return word in known or any(piece in known for piece in regex.split(r"['’-]", word) if len(piece) > 2)
+
+
+def _language(answer: Answer) -> str | None:
+    """Every sentence is English; a foreign name or a loan word in it does no harm."""
+    for part in _PARTS.split(answer.text):
+        pieces = _ASIDES.split(part)
+        asides = pieces if len(pieces) > 1 else ()
+        if part and (_is_foreign(part, 3) or any(_is_foreign(piece, 6) for piece in asides)):
+            return f'The answer was not all in English ("{part.strip()[:60]}"). Write in English only.'
+    return None
+
+
+LANGUAGE = Check("language", _language)

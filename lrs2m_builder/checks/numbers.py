@@ -1,0 +1,295 @@
+"""The numbers a text gives, and of what: "two large white planes", "about a dozen cars", "several of the ships"."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cache, lru_cache
+from typing import Literal
+
+from lrs2m_builder.checks.nouns import (
+    DETERMINERS,
+    PUNCTUATION,
+    SENTENCE_ENDS,
+    STOPS,
+    VERBS,
+    Mention,
+    Text,
+    words,
+)
+from lrs2m_builder.checks.vocabulary import Trie
+
+Kind = Literal["exact", "about", "more", "fewer", "vague"]
+REACH = 6  # words between a number and what it counts: "two large white commercial passenger planes"
+
+_ONES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+_ONES += ["thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_COUNTS = {
+    "single": 1, "a single": 1, "one single": 1, "lone": 1, "solitary": 1, "sole": 1, "only one": 1, "pair": 2,
+    "a pair": 2, "one pair": 2, "couple": 2, "a couple": 2, "both": 2, "twin": 2, "trio": 3, "a trio": 3, "quartet": 4,
+    "a quartet": 4, "half dozen": 6, "half a dozen": 6, "a half dozen": 6, "dozen": 12, "a dozen": 12, "one dozen": 12,
+    "two dozen": 24, "three dozen": 36, "four dozen": 48, "a hundred": 100,
+    "hundred": 100, "a thousand": 1000, "a score": 20,
+}  # fmt: skip
+# At least so many; "some" and "various" say nothing that a count could contradict.
+_AT_LEAST = {
+    "several": 3, "a few": 3, "quite a few": 3, "multiple": 2, "many": 6, "numerous": 6, "countless": 6, "a lot": 6,
+    "lots": 6, "plenty": 6, "a multitude": 6, "a large number": 6, "large numbers": 6, "a great number": 6,
+    "a great many": 6, "a handful": 3, "dozens": 24, "tens": 20, "scores": 40, "hundreds": 100, "thousands": 1000,
+    "more than one": 2, "a large amount": 6, "a great deal": 6, "a good many": 6, "a host": 6,
+}  # fmt: skip
+_COLLECTIVE = {
+    "pair",
+    "couple",
+    "trio",
+    "quartet",
+    "dozen",
+    "dozens",
+    "tens",
+    "scores",
+    "hundreds",
+    "thousands",
+    "lot",
+    "score",
+}
+_COLLECTIVE |= {
+    "lots",
+    "plenty",
+    "multitude",
+    "number",
+    "numbers",
+    "handful",
+    "hundred",
+    "thousand",
+    "amount",
+    "host",
+    "deal",
+}
+_BEFORE: dict[tuple[str, ...], Kind] = {
+    **dict.fromkeys([("about",), ("around",), ("roughly",), ("approximately",), ("nearly",), ("almost",)], "about"),
+    **dict.fromkeys([("some",), ("circa",), ("close", "to"), ("an", "estimated"), ("perhaps",), ("nearly",)], "about"),
+    **dict.fromkeys([("over",), ("more", "than"), ("at", "least"), ("upwards", "of"), ("above",)], "more"),
+    **dict.fromkeys([("no", "fewer", "than"), ("no", "less", "than"), ("not", "less", "than")], "more"),
+    **dict.fromkeys([("fewer", "than"), ("less", "than"), ("under",), ("up", "to"), ("at", "most")], "fewer"),
+    **dict.fromkeys([("no", "more", "than"), ("not", "more", "than"), ("below",)], "fewer"),
+}
+_UNITS = words(
+    "m meter meters metre metres km kilometer kilometers kilometre cm ft foot feet mile miles inch inches hectare "
+    "hectares acre acres lane lanes story stories storey storeys storied floor floors level degree degrees percent % "
+    "way sided engine engined tier hole yard year day hour minute o'clock th st nd rd pixel pixels thirds third "
+    "quarters quarter half halves"
+)
+_OTHERS = frozenset(
+    ["other", "others", "another", "remaining", "rest", "remainder", "more", "additional", "further", "second"]
+)
+_EACH = frozenset(["each", "apiece", "per", "every"])
+_ROOM = words("space spaces room capacity enough accommodate accommodates")  # for cars that may not be there
+_IN_ALL = {("in", "all"), ("in", "total"), ("in", "number"), ("all", "told"), ("all", "together")}
+_COLOURS = words("red blue green white black gray grey brown yellow orange beige silver dark light large small big")
+
+
+@dataclass(frozen=True, slots=True)
+class Quantity:
+    """A number, or a word for one, and what it counts.
+
+    Attributes:
+        low, high: the number; two of them for "five to seven"; `low` alone counts for "more" and "vague".
+        noun: the class mentioned after it; None if it counts another thing or the noun is left out.
+        head: last word of the noun phrase after it; "" if the noun is left out ("three on the right").
+        part: of a whole spoken of elsewhere ("two of the planes").
+        further: beside those spoken of elsewhere ("the other two planes", "two more planes").
+        each: not a total ("each with two cars").
+    """
+
+    start: int
+    end: int
+    low: int
+    high: int
+    kind: Kind
+    noun: Mention | None
+    head: str
+    part: bool = False
+    further: bool = False
+    each: bool = False
+
+
+def _spoken(number: int) -> str:
+    if number < 20:
+        return _ONES[number]
+    if number < 100:
+        return _TENS[number // 10 - 2] + (f" {_ONES[number % 10]}" if number % 10 else "")
+    unit, name = (1000, "thousand") if number >= 1000 else (100, "hundred")
+    return f"{_spoken(number // unit)} {name}" + (f" {_spoken(number % unit)}" if number % unit else "")
+
+
+@cache
+def _words() -> Trie:
+    """Words for numbers, to 999 and the full thousands, as (number, kind)."""
+    trie = Trie()
+    for number in (*range(1, 1000), *range(1000, 21000, 1000)):
+        spoken = _spoken(number).split()
+        trie.add(spoken).value = (number, "exact")
+        if "hundred" in spoken[:-1]:
+            place = spoken.index("hundred") + 1
+            trie.add([*spoken[:place], "and", *spoken[place:]]).value = (number, "exact")
+    for phrase, number in _COUNTS.items():
+        trie.add(phrase.split()).value = (number, "exact")
+    for phrase, number in _AT_LEAST.items():
+        trie.add(phrase.split()).value = (number, "vague")
+    return trie
+
+
+def _digits(token: str) -> int | None:
+    plain = token.replace(",", "")
+    return int(plain) if plain.isdecimal() and len(plain) < 8 else None
+
+
+def _number(tokens: Sequence[str], start: int) -> tuple[int, int, Kind] | None:
+    """End, value and kind of the number that begins at a token."""
+    if tokens[start] in _words().after:
+        end, value = _words().longest(tokens, start)
+        return None if value is None else (end, *value)
+    if tokens[start][0].isdecimal() and (value := _digits(tokens[start])) is not None:
+        return start + 1, value, "exact"
+    return None
+
+
+def quantities(text: Text) -> tuple[Quantity, ...]:
+    """All numbers of a text, in order."""
+    tokens, found, position = text.tokens, list[Quantity](), 0
+    at = {mention.start: mention for mention in text.mentions}
+    firsts = _words().after
+    while position < len(tokens):
+        if tokens[position] in firsts or tokens[position][0].isdecimal():
+            quantity = _quantity(text, at, position)
+            if quantity is not None:
+                found.append(quantity)
+                position = quantity.end
+                continue
+        position += 1
+    return tuple(found)
+
+
+def _quantity(text: Text, at: dict[int, Mention], start: int) -> Quantity | None:
+    tokens = text.tokens
+    number = _number(tokens, start)
+    if number is None:
+        return None
+    end, low, kind = number
+    high = low
+    if end + 1 < len(tokens) and (
+        tokens[end] in {"to", "or"} or (tokens[end] == "and" and _before(tokens, start) == "between")
+    ):
+        upper = _number(tokens, end + 1)
+        if upper is not None and upper[2] == "exact" and upper[1] > low:
+            end, high, kind = upper[0], upper[1], "about" if tokens[end] == "and" else kind
+    elif end < len(tokens) and end in text.glued and tokens[end].isdecimal():  # "5-6 planes"
+        high, end = max(low, int(tokens[end])), end + 1
+    if kind == "exact":
+        kind = _approximation(tokens, start)
+    start_noun, part = _past_of(tokens, end)
+    noun, head, stop = _noun(text, at, start_noun, low)
+    before = _before(tokens, start)
+    further = before in _OTHERS or not _OTHERS.isdisjoint(tokens[start_noun : start_noun + 1])
+    each = _is_each(tokens, start, stop)
+    if end in text.glued and end < len(tokens):
+        noun, head, each = None, tokens[end], True
+    return Quantity(start, end, low, high, kind, noun, head, part, further, each)
+
+
+def _before(tokens: Sequence[str], position: int) -> str:
+    return tokens[position - 1] if position else ""
+
+
+def _approximation(tokens: Sequence[str], start: int) -> Kind:
+    for size in (3, 2, 1):
+        if size <= start and (kind := _BEFORE.get(tuple(tokens[start - size : start]))):
+            return kind
+    return "exact"
+
+
+def _past_of(tokens: Sequence[str], end: int) -> tuple[int, bool]:
+    """Where the noun phrase begins after "of (the)", and whether the number is of a part of it."""
+    if tokens[end : end + 1] != ("of",):
+        return end, False
+    if tokens[end + 1 : end + 2] and tokens[end + 1] in DETERMINERS | {"them", "which"}:
+        return end + 2, True
+    return (end + 1, False) if tokens[end - 1] in _COLLECTIVE else (end + 1, True)
+
+
+def _noun(text: Text, at: dict[int, Mention], start: int, number: int) -> tuple[Mention | None, str, int]:
+    """The mention that a number counts, the last word of its phrase, and where that ends."""
+    tokens, position, last = text.tokens, start, ""
+    while position < min(len(tokens), start + REACH):
+        token = tokens[position]
+        if mention := at.get(position):
+            following = tokens[mention.end] if mention.end < len(tokens) else "."
+            ends = following in STOPS or following.endswith(("ed", "ing")) or mention.end in text.glued
+            if mention.plural or ends or (number == 1 and mention.end not in at):
+                return mention, tokens[mention.end - 1], mention.end
+            position, last = mention.end, tokens[mention.end - 1]
+            continue
+        if token in _UNITS and position == start:
+            return None, token, position + 1
+        joined = _joins_adjectives(tokens, position, start, last)
+        compound = position in text.glued or position + 1 in text.glued  # "three side-by-side courts"
+        if (token in STOPS and not joined and not compound) or (token[0].isdecimal() and position > start):
+            break
+        last, position = token if not joined else last, position + 1
+    return None, last, position
+
+
+def _joins_adjectives(tokens: Sequence[str], position: int, start: int, last: str) -> bool:
+    """Whether a comma or "and" stands between adjectives: "two large, white planes", not "two gardens, planes"."""
+    if position == start or position + 1 >= len(tokens) or tokens[position + 1] in STOPS:
+        return False
+    if tokens[position] == ",":
+        return bool(last) and not (last.endswith("s") and not last.endswith("ss"))
+    return tokens[position] == "and" and last in _COLOURS
+
+
+def _is_each(tokens: Sequence[str], start: int, stop: int) -> bool:
+    """Whether the number is said of every one of other things."""
+    begin = next((i + 1 for i in range(start - 1, -1, -1) if tokens[i] in PUNCTUATION), 0)
+    before = tokens[begin:start]
+    after = tokens[stop : stop + 1]
+    return not _EACH.isdisjoint(before) or not _EACH.isdisjoint(after) or not _ROOM.isdisjoint(before)
+
+
+@lru_cache(maxsize=4096)
+def counted(text: Text) -> tuple[tuple[Quantity, Mention | None], ...]:
+    """Every number with what it counts; one whose noun is left out counts what the sentence spoke of before.
+
+    Such a number is of a part ("three on the right"), unless the text says that it is all ("thirteen in all").
+    """
+    pairs: list[tuple[Quantity, Mention | None]] = []
+    for quantity in quantities(text):
+        noun = quantity.noun
+        if noun is None and quantity.head == "":
+            begin = next((i for i in range(quantity.start - 1, -1, -1) if text.tokens[i] in SENTENCE_ENDS), -1)
+            said = [mention for mention in text.mentions if begin < mention.start < quantity.start]
+            noun = _total_of(text.tokens, said, quantity)
+            if noun is not None:
+                quantity = replace(quantity, noun=noun)
+            else:
+                noun = _left_out(pairs, said, begin)
+        pairs.append((quantity, noun))
+    return tuple(pairs)
+
+
+def _total_of(tokens: Sequence[str], said: Sequence[Mention], quantity: Quantity) -> Mention | None:
+    """What a number is all of: "planes, thirteen in all", "the number of ships in the harbor is 14"."""
+    if _before(tokens, quantity.start) == "(" and said and said[-1].end == quantity.start - 1:
+        return said[-1]
+    if tokens[quantity.end : quantity.end + 2] in _IN_ALL:
+        return next((mention for mention in reversed(said) if mention.plural), None)
+    if _before(tokens, quantity.start) not in VERBS | {"to", "reaches", "equals"}:
+        return None
+    return next((m for m in said if {"number", "total", "count"} & set(tokens[max(0, m.start - 4) : m.start])), None)
+
+
+def _left_out(pairs: Sequence[tuple[Quantity, Mention | None]], said: Sequence[Mention], begin: int) -> Mention | None:
+    earlier = [noun for _, noun in pairs if noun is not None and noun.start > begin]
+    plurals = [mention for mention in said if mention.plural]
+    return earlier[-1] if earlier else plurals[-1] if plurals else None

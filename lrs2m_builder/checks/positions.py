@@ -1,0 +1,201 @@
+"""Noun phrases of a text and the phrases that say where something is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from lrs2m_builder.checks.nouns import PREPOSITIONS, PUNCTUATION, STOPS, Mention, Text, words
+from lrs2m_builder.checks.vocabulary import singular_of
+
+Axes = tuple[int, int]  # of the image: -1 left, 1 right; -1 bottom, 1 top; 0 where nothing is said
+_LEFT, _RIGHT, _TOP, _BOTTOM = (-1, 0), (1, 0), (0, 1), (0, -1)
+WHERE: dict[str, Axes] = {
+    **dict.fromkeys(["left", "west", "western", "leftmost", "lefthand"], _LEFT),
+    **dict.fromkeys(["right", "east", "eastern", "rightmost", "righthand"], _RIGHT),
+    **dict.fromkeys(["top", "upper", "north", "northern", "uppermost", "topmost"], _TOP),
+    **dict.fromkeys(["bottom", "lower", "south", "southern", "bottommost", "lowermost"], _BOTTOM),
+    **dict.fromkeys(["northwest", "northwestern"], (-1, 1)),
+    **dict.fromkeys(["northeast", "northeastern"], (1, 1)),
+    **dict.fromkeys(["southwest", "southwestern"], (-1, -1)),
+    **dict.fromkeys(["southeast", "southeastern"], (1, -1)),
+}
+BESIDE = {"above": _TOP, "below": _BOTTOM, "beneath": _BOTTOM}  # of another thing
+_SIDES = words(
+    "side sides corner corners edge edges part parts half portion section area third quarter quadrant region end hand "
+    "center centre middle margin most far very extreme boundary border"
+)
+_IMAGE = words("image picture scene frame photo photograph view imagery shot")
+_LEADING = frozenset(
+    ["in", "on", "at", "to", "along", "near", "toward", "towards", "within", "by", "occupying", "around"]
+)
+MOVING = words(
+    "run runs running extend extends extending stretch stretches stretching lead leads leading wind winds winding "
+    "curve curves curving flow flows flowing cross crosses crossing turn turns turning bend bends bending head "
+    "heading point points pointing facing faces face sweep sweeps sweeping slopes sloping branches branching goes "
+    "going continues continuing connects connecting falls fall falling casts cast casting from snakes snaking "
+    "meanders meandering passes passing moving moves travels driving spans spanning narrows widens tapers veers "
+    "veering leans oriented transitions across through toward towards"
+)
+ONE = frozenset(["a", "an", "one", "single", "the", "this", "that", "same", "it"])
+
+
+@dataclass(frozen=True, slots=True)
+class Thing:
+    """A noun phrase: what it names (known classes, or its last word), how it is introduced and described."""
+
+    start: int
+    end: int
+    key: frozenset[str]
+    determiner: str
+    adjectives: frozenset[str]
+    plural: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A phrase that says where: "in the upper left corner", or beside something: "to the left of the road"."""
+
+    start: int
+    end: int
+    axes: Axes
+    of: bool = False
+
+
+def things_of(text: Text) -> list[Thing]:
+    """The noun phrases of a text, in order."""
+    tokens, found, position = text.tokens, list[Thing](), 0
+    at = {mention.start: mention for mention in text.mentions}
+    while position < len(tokens):
+        token = tokens[position]
+        if token in {"it", "another"} or token in ONE:
+            thing = _phrase(tokens, at, position)
+        elif position in at:
+            thing = _thing(tokens, at[position], position, "")
+        else:
+            thing = None
+        if thing is None:
+            position += 1
+            continue
+        found.append(thing)
+        position = max(thing.end, position + 1)
+    return found
+
+
+def _thing(tokens: Sequence[str], mention: Mention, start: int, determiner: str) -> Thing:
+    adjectives = frozenset(tokens[start : mention.start]) - ONE - {"another"}
+    before = tokens[start - 1] if start else ""
+    return Thing(
+        start,
+        mention.end,
+        mention.classes,
+        determiner or before,
+        adjectives,
+        mention.plural and not determiner_is_one(determiner),
+    )
+
+
+def determiner_is_one(determiner: str) -> bool:
+    """Whether a determiner stands before a single thing alone: "an aircraft"."""
+    return determiner in {"a", "an", "one", "single", "this", "that"}
+
+
+def _phrase(tokens: Sequence[str], at: dict[int, Mention], start: int) -> Thing | None:
+    """The noun phrase after a determiner; None where a place or the image stands there."""
+    if tokens[start] == "it":
+        return Thing(start, start + 1, frozenset(["it"]), "it", frozenset(), False)
+    position = start + 1
+    while position < min(len(tokens), start + 7):
+        token = tokens[position]
+        if mention := at.get(position):
+            if mention.end not in at:
+                return _thing(tokens, mention, start, tokens[start])
+            position = mention.end
+            continue
+        if token in _IMAGE or (token in _SIDES and token != "very"):
+            return None
+        following = tokens[position + 1] if position + 1 < len(tokens) else "."
+        participle = token.endswith(("ed", "ing")) and following in PREPOSITIONS
+        if (token in STOPS and token not in ONE) or participle:
+            break
+        position += 1
+    head = tokens[position - 1]
+    if position == start + 1 or head in WHERE or head in ONE or head in STOPS:
+        return None
+    adjectives = frozenset(tokens[start + 1 : position - 1]) - ONE
+    return Thing(start, position, frozenset([singular_of(head)]), tokens[start], adjectives, head != singular_of(head))
+
+
+def places_of(tokens: Sequence[str]) -> Iterator[Place]:
+    position = 0
+    while position < len(tokens):
+        place = _place(tokens, position) if tokens[position] in WHERE or tokens[position] in BESIDE else None
+        if place is not None:
+            yield place
+        position = place.end if place is not None else position + 1
+
+
+def _place(tokens: Sequence[str], first: int) -> Place | None:
+    """The place phrase around a word like "left"; None where that word says something else."""
+    if axes := BESIDE.get(tokens[first]):
+        return Place(first, first + 1, axes, of=True)
+    x, y, end, opposite = 0, 0, first, False
+    while end < len(tokens) and (tokens[end] in WHERE or tokens[end] in _SIDES or _joins(tokens, end)):
+        new_x, new_y = WHERE.get(tokens[end], (0, 0))
+        opposite |= x * new_x < 0 or y * new_y < 0 or tokens[end] in {"sides", "corners", "edges", "and"}
+        x, y, end = new_x or x, new_y or y, end + 1
+    start = first
+    while start and tokens[start - 1] in _SIDES | {"the", "its", "image"}:
+        start -= 1
+    article = not {"the", "its"}.isdisjoint(tokens[start:first])
+    leading = start > 0 and tokens[start - 1] in _LEADING
+    following = tokens[end] if end < len(tokens) else "."
+    compound = end - first > 1
+    starts_clause = start == 0 or tokens[start - 1] in PUNCTUATION
+    of = following == "of" and not _of_image(tokens, end)
+    bare_of = of and end == first + 1
+    plain = (
+        tokens[end - 1] in _SIDES or following in STOPS or following in {"there", "hand"} or following.endswith("ly")
+    )
+    if (
+        opposite
+        or not plain
+        or not (article or compound or bare_of or (leading and tokens[first] not in {"right", "left"}))
+    ):
+        return None
+    if not (leading or starts_clause or bare_of or article):
+        return None
+    start -= leading
+    if "from" in tokens[max(0, start - 2) : start + 1] or _moves(tokens, start):
+        return None
+    if of and not (bare_of or tokens[end - 1] == "side"):
+        return None  # a part of a thing
+    return Place(start, end + (0 if of else _image_length(tokens, end)), (x, y), of)
+
+
+def _joins(tokens: Sequence[str], position: int) -> bool:
+    return (
+        tokens[position] in {"and", "or"}
+        and tokens[position + 1 : position + 2] != ()
+        and (tokens[position + 1] in WHERE or tokens[position + 1 : position + 3][-1] in WHERE)
+    )
+
+
+def _of_image(tokens: Sequence[str], end: int) -> bool:
+    return not _IMAGE.isdisjoint(tokens[end + 1 : end + 5])
+
+
+def _image_length(tokens: Sequence[str], end: int) -> int:
+    """Words of "of the image" after a place."""
+    if tokens[end : end + 1] != ("of",):
+        return 0
+    return next((i + 1 for i, token in enumerate(tokens[end : end + 5]) if token in _IMAGE), 0)
+
+
+def _moves(tokens: Sequence[str], start: int) -> bool:
+    """Whether the phrase says where something leads to, not where it is."""
+    begin = next((i for i in range(start - 1, -1, -1) if tokens[i] in PUNCTUATION), -1)
+    before = tokens[begin + 1 : start]
+    if tokens[start] in {"to", "toward", "towards"}:
+        return not MOVING.isdisjoint(before)
+    return "from" in before or (bool(before) and before[-1] in {"across", "through", "toward", "towards"})

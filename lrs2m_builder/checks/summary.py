@@ -1,0 +1,125 @@
+"""Checks of a short text against the long text it was made from."""
+
+from __future__ import annotations
+
+import re
+
+from lrs2m_builder.checks.base import Answer, Check, split_sentences, split_words
+from lrs2m_builder.checks.faith import adds_up, agrees
+from lrs2m_builder.checks.nouns import Mention, Text, read
+from lrs2m_builder.checks.numbers import Quantity, counted
+from lrs2m_builder.checks.support import classes_of, unsupported
+from lrs2m_builder.checks.vocabulary import singular_of, vocabulary
+
+MIN_RUN = 8  # words of a sentence's beginning that make a copy of it
+_ARTICLES = frozenset(["a", "an", "the"])
+_LEAD_IN = re.compile(
+    r"""^(?:
+      (?:in|from|on)\s+(?:this|the)\s+(?:\w+\s+){0,3}?(?:image|picture|photo|photograph|scene|view|imagery)\s*,?\s*
+    | (?:this|the|it|here|there)\s+(?:(?:\w+[\s-]+){0,3}?(?:image|picture|photo|photograph|scene|view|imagery)\s+)?
+        (?:(?:clearly|mainly|mostly)\s+)?
+        (?:is|are|shows?|depicts?|displays?|captures?|features?|presents?|contains?|showcases|reveals?|consists\s+of
+          |shown?|portrays|illustrates)\s+
+        (?:(?:an?|the)\s+(?:\w+[\s-]+){0,3}?(?:image|picture|photo|photograph|view|imagery|scene)\s+
+            (?:of|showing|that\s+shows|depicting|with)\s+)?
+    | (?:an?|the)\s+(?:\w+[\s-]+){0,3}?(?:image|picture|photo|photograph|view|imagery|scene)\s+
+            (?:of|showing|that\s+shows|depicting)\s+
+    | (?:we|you|one|i)\s+can\s+see\s+(?:that\s+)?(?:there\s+(?:is|are)\s+)?
+    | we\s+see\s+
+    )+""",
+    re.IGNORECASE | re.VERBOSE,
+)
+
+
+def _words(sentence: str) -> tuple[str, ...]:
+    """The words of a sentence that count in a comparison: no lead-in, no articles, no case."""
+    words = (word.casefold() for word in split_words(_LEAD_IN.sub("", sentence.strip())))
+    return tuple(word for word in words if word not in _ARTICLES)
+
+
+def _copy(answer: Answer) -> str | None:
+    """A summary that is a sentence of its source adds nothing: Long-CLIP's short texts were just that."""
+    mine = _words(answer.text)
+    if not mine or not answer.source:
+        return None
+    sentences = [_words(sentence) for sentence in split_sentences(answer.source)]
+    whole = tuple(word for sentence in sentences for word in sentence)
+    starts = len(answer.words) >= MIN_RUN and any(mine == sentence[: len(mine)] for sentence in sentences)
+    own = [_words(sentence) for sentence in split_sentences(answer.text)]
+    if starts or mine in {*sentences, whole} or all(sentence in sentences for sentence in own if sentence):
+        return "The answer was a sentence of the text, copied. Write a sentence of your own."
+    return None
+
+
+def _summary_object(answer: Answer) -> str | None:
+    """A summary names no object that its source does not name; a more general word is fine."""
+    if not answer.source:
+        return None
+    words = unsupported(read(answer.text), classes_of(read(answer.source)), special=False)
+    return f"The text does not speak of: {', '.join(words)}. Name only what it names." if words else None
+
+
+def _article_ones(text: Text, related: frozenset[str]) -> list[int]:
+    """A one for each single thing of a class: "a ship", "another ship", "the ship"."""
+    singles = [m for m in text.asserted if not m.plural and not related.isdisjoint(m.classes)]
+    return [
+        1 for m in singles if set(text.tokens[max(0, m.start - 4) : m.start]) & {"a", "an", "another", "the", "this"}
+    ]
+
+
+def _is_given(number: Quantity, noun: Mention, source: Text) -> bool:
+    """Whether the source gives a number for a class, as a whole or by its parts."""
+    known = vocabulary()
+    related = frozenset().union(*(known.special[name] | known.general[name] for name in noun.classes))
+    theirs = [q for q, n in counted(source) if n is not None and not n.denied and not related.isdisjoint(n.classes)]
+    exact = [q for q in theirs if q.kind != "vague"]
+    if number.kind == "vague":
+        plural = any(m.plural and not related.isdisjoint(m.classes) for m in source.asserted)
+        counted_whole = sum(q.low for q in exact)
+        return len(exact) < len(theirs) or not exact or counted_whole >= number.low or (plural and not exact)
+    if any(q.low == number.low and q.high == number.high for q in exact) or any(agrees(number, q.low) for q in exact):
+        return True
+    own = frozenset().union(*(known.special[name] for name in noun.classes))
+    parts = [q.low for q, n in counted(source) if n is not None and q.kind != "vague" and not own.isdisjoint(n.classes)]
+    return adds_up([*parts, *_article_ones(source, own)], number.low)
+
+
+def _summary_count(answer: Answer) -> str | None:
+    """A summary gives no number that its source does not give."""
+    if not answer.source:
+        return None
+    text, source = read(answer.text), read(answer.source)
+    for number, noun in counted(text):
+        if number.each or (number.noun is None and not number.head):
+            continue
+        if "both" in text.tokens[number.start : number.end] and not _counts(source, noun):
+            continue  # "trees on both banks"
+        if noun is not None and not noun.denied:
+            if not _is_given(number, noun, source):
+                return _wrong(text, number, noun.end)
+        elif number.head and (said := _said_of(source, number.head)) and number.low not in said:
+            return _wrong(text, number, number.end + 1)
+    return None
+
+
+def _counts(source: Text, noun: Mention | None) -> bool:
+    """Whether the source gives any number for the class of a mention."""
+    return noun is not None and any(
+        n is not None and not n.classes.isdisjoint(noun.classes) for _, n in counted(source)
+    )
+
+
+def _said_of(source: Text, head: str) -> set[int]:
+    """The exact numbers that the source gives for a noun of no known class."""
+    same = {head, singular_of(head)}
+    return {q.low for q, _ in counted(source) if q.kind != "vague" and {q.head, singular_of(q.head)} & same}
+
+
+def _wrong(text: Text, number: Quantity, end: int) -> str:
+    said = " ".join(text.tokens[number.start : max(end, number.end)])
+    return f'The text does not give the number in "{said}". Keep its numbers, or leave them out.'
+
+
+COPY = Check("copy", _copy)
+SUMMARY_OBJECT = Check("summary_object", _summary_object)
+SUMMARY_COUNT = Check("summary_count", _summary_count)

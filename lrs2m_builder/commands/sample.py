@@ -1,0 +1,23 @@
+"""`lrs2m sample`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lrs2m_builder.sample.formats import FORMATS, write_sample_source
+
+
+def sample_command(
+    out: Annotated[Path, typer.Option(help="Folder to write to; new or empty.")],
+    format_: Annotated[str, typer.Option("--format", help=f"One of {', '.join(FORMATS)}.")] = "world",
+    scenes: Annotated[int, typer.Option(min=1, help="How many scenes.")] = 96,
+    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other scenes.")] = 0,
+) -> None:
+    """Draw scenes whose truth is known, in the format of a real source, and say how to build from them."""
+    manifest = write_sample_source(format_, out, scenes, seed, progress=sys.stderr.isatty())
+    print(f"{scenes} scenes in {out}; with a RECIPE that reads what this format holds:")
+    print(f"  lrs2m build --recipe RECIPE --source {manifest} --data-dir {out} --out OUT")

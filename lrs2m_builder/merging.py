@@ -1,0 +1,93 @@
+"""A build whose recipe asks no model: whole shards, on all cores.
+
+Reading the source stays in this process, because the order of its rows decides the shards; judging the texts, counting
+their tokens and writing is done by workers, a shard at a time.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+
+from lrs2m_builder.prepare import BuildOptions, Prepared, make_plan
+from lrs2m_builder.runner import ShardWork
+from lrs2m_builder.schema import Record, Rejection, Request, Sample
+from lrs2m_builder.shards import ShardPaths, warm_up, write_shard
+from lrs2m_builder.stages import Plan, next_move
+from lrs2m_builder.telemetry import Display, Meter
+
+WORKERS = os.cpu_count() or 1
+MIN_SHARDS = 4  # fewer are written here: workers take a second to start
+POLL_S = 0.25
+
+_plan: Plan  # of a worker process
+_options: BuildOptions
+
+
+def merge_shards(
+    prepared: Prepared, works: Iterator[ShardWork], meter: Meter, display: Display, stopping: Callable[[], bool]
+) -> None:
+    """Take every shard to its end, or to where `stopping` says so; a shard that was begun is finished.
+
+    Raises:
+        UserError: the disk is full or fails; the shards written so far stand.
+    """
+    if prepared.num_shards < MIN_SHARDS:
+        for work in works:
+            if stopping():
+                return
+            _count(meter, display, _write(prepared.plan, prepared.options, work.paths, work.order, work.samples))
+        return
+    # Processes that begin anew: a fork would copy the locks of the threads that run here.
+    pool = ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn"), _start_worker, (prepared.options,))
+    with pool:
+        pending: set[Future[Counter[str]]] = set()
+        for work in works:
+            pending = _drain(pending, 2 * WORKERS, meter, display)
+            if stopping():
+                break
+            pending.add(pool.submit(_write_in_worker, work.paths, work.order, work.samples))
+        _drain(pending, 1, meter, display)
+
+
+def _drain(pending: set[Future[Counter[str]]], below: int, meter: Meter, display: Display) -> set[Future[Counter[str]]]:
+    """Wait until fewer than `below` shards are pending."""
+    while len(pending) >= below:
+        done, pending = wait(pending, POLL_S, FIRST_COMPLETED)
+        for future in done:
+            _count(meter, display, future.result())
+    return pending
+
+
+def _count(meter: Meter, display: Display, ends: Counter[str]) -> None:
+    meter.passed += ends.total()
+    meter.records += ends.pop("", 0)
+    meter.rejections += ends
+    display.update(meter)
+
+
+def _start_worker(options: BuildOptions) -> None:
+    global _plan, _options
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes; the first one decides
+    _plan, _options = make_plan(options), options
+    warm_up()
+
+
+def _write_in_worker(paths: ShardPaths, order: tuple[str, ...], samples: tuple[Sample, ...]) -> Counter[str]:
+    return _write(_plan, _options, paths, order, samples)
+
+
+def _write(
+    plan: Plan, options: BuildOptions, paths: ShardPaths, order: tuple[str, ...], samples: tuple[Sample, ...]
+) -> Counter[str]:
+    """Write one shard; the number of its samples by reason of rejection, "" for records."""
+    outcomes: dict[str, Record | Rejection] = {}
+    for sample in samples:
+        move = next_move(plan, sample, ())
+        assert not isinstance(move, Request), "the recipe asks no model"
+        outcomes[sample.sample_id] = move
+    return write_shard(paths, order, outcomes, plan.manifest.part, embed_images=options.images == "embed")

@@ -1,0 +1,83 @@
+"""What stands where to what, from the geometry of a scene alone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from lrs2m_builder.sample.scene import Box, Scene, SceneObject
+from lrs2m_builder.sample.sketch import SIDE, Point
+
+BANDS = frozenset({"road", "river", "runway"})  # they cross the image and have no side
+DRIVES = frozenset({"car", "truck"})
+STANDS = frozenset({"house", "building", "storage tank", "tree"})
+NEAR = 14.0  # pixels between two boxes that are next to each other
+ALONG = 46.0  # pixels from the edge of a road to the middle of what stands along it
+
+
+@dataclass(frozen=True, slots=True)
+class Relation:
+    """All objects of the first class stand so to all of the second."""
+
+    first: str
+    name: str
+    second: str
+
+
+def relations(scene: Scene) -> list[Relation]:
+    """The relations that hold, in the order of the classes.
+
+    "left of" (and so on): the box around all of the first class ends before the one around all of the second begins.
+    "next to": one object each, their boxes less than NEAR pixels apart. "on": the middle of every one of these
+    vehicles lies in a road's outline; "along": the middle of all that stands is no farther than ALONG pixels from one.
+    """
+    names = [name for name in scene.counts if name not in BANDS]
+    found = [
+        Relation(a, name, b)
+        for i, a in enumerate(names)
+        for b in names[i + 1 :]
+        if (name := _between(scene.of(a), scene.of(b)))
+    ]
+    roads = scene.of("road")
+    for name in names:
+        if roads and name in STANDS | DRIVES:
+            away = [min(distance(thing.center, road.polygon) for road in roads) for thing in scene.of(name)]
+            if name in DRIVES and max(away) <= 0:
+                found.append(Relation(name, "on", "road"))
+            if name in STANDS and min(away) > 0 and max(away) <= ALONG:
+                found.append(Relation(name, "along", "road"))
+    return found
+
+
+def _between(a: Sequence[SceneObject], b: Sequence[SceneObject]) -> str:
+    box_a, box_b = around(a), around(b)
+    gaps = {
+        "left of": box_b[0] - box_a[2],
+        "right of": box_a[0] - box_b[2],
+        "above": box_b[1] - box_a[3],
+        "below": box_a[1] - box_b[3],
+    }
+    name, gap = max(gaps.items(), key=lambda item: item[1])
+    if len(a) == len(b) == 1 and NEAR > gap >= -2:
+        return "next to"
+    return name if gap > 2 else ""
+
+
+def around(things: Sequence[SceneObject]) -> Box:
+    """The box around all of them."""
+    boxes = [thing.box for thing in things]
+    return min(b[0] for b in boxes), min(b[1] for b in boxes), max(b[2] for b in boxes), max(b[3] for b in boxes)
+
+
+def distance(point: Point, polygon: Sequence[Point]) -> float:
+    """From a point to a polygon's edge in pixels; 0 inside."""
+    x, y = point
+    inside, best = False, float(4 * SIDE)
+    for (x0, y0), (x1, y1) in zip(polygon, (*polygon[1:], polygon[0]), strict=True):
+        if (y0 > y) != (y1 > y) and x < (x1 - x0) * (y - y0) / (y1 - y0) + x0:
+            inside = not inside
+        dx, dy = x1 - x0, y1 - y0
+        norm = dx * dx + dy * dy
+        t = max(0.0, min(1.0, ((x - x0) * dx + (y - y0) * dy) / norm)) if norm else 0.0
+        best = min(best, ((x0 + t * dx - x) ** 2 + (y0 + t * dy - y) ** 2) ** 0.5)
+    return 0.0 if inside else best

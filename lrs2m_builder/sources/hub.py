@@ -1,0 +1,90 @@
+"""A data set of the Hub, named by a JSON file of the user's own and streamed once into a Parquet file beside it.
+
+    {"id": "owner/name", "revision": "<commit>", "split": "train", "config": null, "limit": null}
+
+So a build that goes on, or the next one, reads the same rows without the network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lrs2m_builder.errors import MissingExtraError, UserError
+from lrs2m_builder.files import finished_file
+from lrs2m_builder.image_files import PARQUET_SUFFIX
+
+NUM_AT_ONCE = 100  # rows in a row group, images and all
+_KEYS = {"id", "revision", "split", "config", "limit"}
+
+
+def fetched(path: Path, columns: Sequence[str]) -> Path:
+    """The rows of a Hub data set as a Parquet file beside the file that names it; streamed when it is not there.
+
+    Raises:
+        UserError: the file is not of that form, or the Hub does not give the data set or one of the columns.
+    """
+    try:
+        content = path.read_bytes()
+        wanted = json.loads(content)
+        if not isinstance(wanted, dict) or not wanted.keys() <= _KEYS or not wanted.keys() >= {"id", "revision"}:
+            raise ValueError('wanted: "id", "revision", and possibly "split", "config", "limit"')
+    except (OSError, ValueError) as error:
+        raise UserError(f"{path}: does not name a data set of the Hub: {error}") from error
+    # The name says what is in it: another revision or another choice of columns is another file.
+    digest = hashlib.sha256(content + json.dumps(sorted(columns)).encode()).hexdigest()[:12]
+    parquet = path.with_name(f"{path.stem}.{digest}{PARQUET_SUFFIX}")
+    if not parquet.exists():
+        with finished_file(parquet) as part:
+            _stream(wanted, columns, part)
+    return parquet
+
+
+def _stream(wanted: dict[str, Any], columns: Sequence[str], path: Path) -> None:
+    try:
+        from datasets import Image, load_dataset
+    except ImportError as error:
+        raise MissingExtraError("a data set of the Hub", "vllm", error) from error
+    where = f"{wanted['id']} at {wanted['revision']}"
+    try:
+        rows = load_dataset(
+            wanted["id"],
+            wanted.get("config"),
+            split=wanted.get("split") or "train",
+            revision=wanted["revision"],
+            streaming=True,
+        )
+        have = rows.column_names or list(next(iter(rows)))
+        if missing := sorted(set(columns) - set(have)):
+            raise UserError(f"{where}: no column {missing[0]!r}; it has {', '.join(have)}")
+        rows = rows.select_columns(list(dict.fromkeys(columns)))
+        for name, feature in (rows.features or {}).items():
+            rows = rows.cast_column(name, Image(decode=False)) if isinstance(feature, Image) else rows
+        rows = rows.take(wanted["limit"]) if wanted.get("limit") else rows
+        _write(rows, path)
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        raise UserError(f"{where}: the Hub does not give it: {' '.join(str(error).split())}") from error
+
+
+def _write(rows: Any, path: Path) -> None:
+    """Write streamed rows as they come; images that are only linked are fetched with them."""
+    from datasets.table import embed_table_storage
+
+    schema = rows.features.arrow_schema if rows.features else None
+    writer = None
+    try:
+        for batch in rows.iter(NUM_AT_ONCE):
+            table = embed_table_storage(pa.table(batch, schema=schema))
+            writer = writer or pq.ParquetWriter(path, table.schema, compression="zstd")
+            writer.write_table(table)
+    finally:
+        if writer is not None:
+            writer.close()
+    if writer is None:
+        raise ValueError("it has no rows")

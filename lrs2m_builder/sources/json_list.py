@@ -1,0 +1,26 @@
+"""A JSON list of a gigabyte, an entry at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import ijson
+
+from lrs2m_builder.errors import UserError
+
+
+def read_json_list(path: Path) -> Iterator[Any]:
+    """Yield the entries of a JSON list; a byte order mark is accepted, anything but a list has no entries.
+
+    Raises:
+        UserError: it is not JSON (with the byte near which it is not).
+    """
+    with path.open("rb") as file:
+        if file.read(3) != b"\xef\xbb\xbf":
+            file.seek(0)
+        try:
+            yield from ijson.items(file, "item", use_float=True)
+        except ijson.JSONError as error:
+            raise UserError(f"{path}: near byte {file.tell()}: not JSON: {' '.join(str(error).split())}") from error

@@ -1,0 +1,37 @@
+"""Scenes of the sample world (`lrs2m sample`): a line a scene with all that is true of it.
+
+{"image", "scene", "captions": [...], "caption_short", "caption_long", "objects": [{"class", "box", ...}], ...}
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+from lrs2m_builder.errors import UserError
+from lrs2m_builder.schema import Anchor
+from lrs2m_builder.sources.base import SourceRow
+
+
+def read(path: Path) -> Iterator[SourceRow]:
+    """Yield one row a scene, in the order of the file; its classes and their counts are the anchors.
+
+    Raises:
+        UserError: a line is not of this form (the line is named).
+    """
+    with path.open(encoding="utf-8") as file:
+        for number, line in enumerate(file, start=1):
+            try:
+                scene = json.loads(line)
+                counts = Counter(thing["class"] for thing in scene["objects"])
+                yield SourceRow(
+                    scene["image"],
+                    captions=tuple(scene["captions"]),
+                    caption_long=scene["caption_long"],
+                    label=scene["scene"],
+                    anchors=tuple(Anchor(name, count) for name, count in sorted(counts.items())),
+                )
+            except (ValueError, KeyError, TypeError) as error:
+                raise UserError(f"{path}: line {number}: not a scene of the sample world: {error!r}") from error

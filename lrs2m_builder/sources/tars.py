@@ -1,0 +1,70 @@
+"""WebDataset tars, read as a stream: neighbouring members of one key are one sample.
+
+    000017.caption  000017.img_content  000017.img_name     the key is what stands before the first dot of the name
+
+Nothing but the members' headers is read; their content is where `TarMember` says. The whole of an archive is never in
+memory.
+"""
+
+from __future__ import annotations
+
+import tarfile
+from collections.abc import Iterator
+from itertools import groupby
+from operator import itemgetter
+from pathlib import Path
+
+from lrs2m_builder.errors import UserError
+from lrs2m_builder.schema import TarMember
+
+MAX_PADDING = 2**20  # zeros at the end; programs that write tars fill up to 10 KiB
+
+
+def read_groups(path: Path) -> Iterator[tuple[str, dict[str, TarMember]]]:
+    """Yield each key with its members by extension, in the order of the archive.
+
+    An archive that ends within a member (a download that broke off) still gives that member; reading it says what is
+    wrong with it.
+
+    Raises:
+        UserError: it is not an uncompressed tar, or not one any more from some byte on.
+    """
+    for key, members in groupby(_members(path), key=itemgetter(0)):
+        yield key, {extension: member for _, extension, member in members}
+
+
+def _split(name: str) -> tuple[str, str]:
+    """Key and extension; no pathlib, which keeps every part of every path it takes apart."""
+    folder, slash, base = name.rpartition("/")
+    stem, _, extension = base.partition(".")
+    return folder + slash + stem, extension
+
+
+def _members(path: Path) -> Iterator[tuple[str, str, TarMember]]:
+    """Key, extension and place of each file in the archive that has an extension."""
+    try:
+        with tarfile.open(path, "r:") as tar:
+            while (info := _next(tar)) is not None:
+                tar.members.clear()  # type: ignore[attr-defined]  # kept for access by name, a kilobyte each
+                key, extension = _split(info.name)
+                if info.isreg() and extension:
+                    yield key, extension, TarMember(path, info.name, info.offset_data, info.size)
+            end = tar.offset
+        # tarfile takes a damaged header for the end, and so what a download that broke off has not yet filled.
+        rest = path.stat().st_size - end
+        with path.open("rb") as file:
+            file.seek(end)
+            if any(file.read(tarfile.BLOCKSIZE)) or rest > MAX_PADDING:
+                raise UserError(f"{path}: its last {rest} bytes, from byte {end} on, are no tar; get the file again")
+    except (tarfile.TarError, OSError) as error:
+        raise UserError(f"{path}: not a readable tar without compression: {error}") from error
+
+
+def _next(tar: tarfile.TarFile) -> tarfile.TarInfo | None:
+    """The next header; None at the end, also where the archive ends within the member before."""
+    try:
+        return tar.next()
+    except tarfile.ReadError as error:
+        if tar.offset and "unexpected end" in str(error):
+            return None
+        raise
