@@ -19,7 +19,7 @@ from lrs2m_builder.files import finished_folder, read_json, write_json
 from lrs2m_builder.histogram import draw_histograms
 from lrs2m_builder.publishing.card import HISTOGRAM, make_card, make_license_file
 from lrs2m_builder.publishing.facts import read_facts, shipped_manifest
-from lrs2m_builder.publishing.tree import MAX_SHARD_BYTES, Split, tree_schema, write_subset
+from lrs2m_builder.publishing.tree import MAX_SHARD_BYTES, Split, holds_images, tree_schema, write_subset
 from lrs2m_builder.publishing.upload import Uploaded, find_token, upload_tree
 from lrs2m_builder.selection import NEEDS, Filters, select
 from lrs2m_builder.stats import NEEDS as COUNTED
@@ -155,16 +155,19 @@ def _with_images(subset: str, path: Path, images: bool | None) -> bool:
     manifest = shipped_manifest(subset)
     if manifest and manifest.redistribute == "nothing":
         raise UserError(f"{path}: subset {subset!r} must not be passed on, by its manifest")
-    if images is not None:
-        return images
-    if manifest is None or manifest.redistribute != "images":
+    if images is False or (images is None and (manifest is None or manifest.redistribute != "images")):
         return False
+    held = holds_images(record_files(path))
+    if images and not held:
+        raise UserError(f"{path}: its rows hold no images but their names; publish it with --captions-only")
+    if images or manifest is None:
+        return held
     tables = open_tables(path)
     if "license" not in tables.sql("SELECT * FROM records LIMIT 0").columns:
         return False
     query = "SELECT count(*) FROM records WHERE subset = $subset AND license IS DISTINCT FROM $license"
     found = tables.execute(query, {"subset": subset, "license": manifest.license}).fetchall()
-    return bool(found[0][0] == 0)
+    return held and bool(found[0][0] == 0)
 
 
 def _fingerprint(paths: list[Path], repo_id: str, images: bool | None, filters: Filters, max_bytes: int) -> str:

@@ -130,6 +130,18 @@ def test_no_byte_of_an_image_is_in_a_tree_of_captions(free: Path, tmp_path: Path
     assert found["image_path"][:2] == ["0.png", "1.png"]
 
 
+def test_rows_that_hold_the_name_of_an_image_alone_have_none(tmp_path: Path) -> None:
+    from datasets import load_dataset
+
+    named = {"image": {"bytes": None, "path": "far/away.png"}}
+    write_rows(tmp_path / "in" / "a.parquet", [row(1), row(2, **named), row(3)])
+    found = load_dataset(str(tree([tmp_path / "in"], tmp_path / "dest", images=True)), "a", split="train")
+    assert [image and image.getpixel((0, 0)) for image in found["image"]] == [(1, 0, 0), None, (3, 0, 0)]
+    write_rows(tmp_path / "names" / "a.parquet", [row(2, **named)])
+    with pytest.raises(UserError, match="hold no images but their names; publish it with --captions-only"):
+        tree([tmp_path / "names"], tmp_path / "other", images=True)
+
+
 def test_the_card_says_what_is_in_the_data(toy: Path, tmp_path: Path) -> None:
     dest = tree([toy], tmp_path / "dest")
     card = (dest / "README.md").read_text()

@@ -90,11 +90,38 @@ def _converted(batch: pa.RecordBatch, schema: pa.Schema, *, with_images: bool) -
     def column(field: pa.Field) -> Any:
         if field.name == "image" and not with_images:
             return pa.nulls(len(batch), field.type)
+        if field.name == "image" and "image" in have:
+            return _whole(batch.column("image").cast(field.type))
         if field.name == "image_path" and "image" in have:
             return pc.struct_field(batch.column("image"), "path").cast(pa.string())
         return batch.column(field.name).cast(field.type) if field.name in have else pa.nulls(len(batch), field.type)
 
     return pa.RecordBatch.from_arrays([column(field) for field in schema], schema=schema)
+
+
+def _whole(images: pa.StructArray) -> pa.Array:
+    """Images, null where there is a name alone: a reader would look for a file of that name."""
+    data = pc.struct_field(images, "bytes")
+    return images if not data.null_count else images.filter(pc.is_valid(data)).take(_places(data))
+
+
+def _places(data: pa.Array) -> pa.Array:
+    """For each value its place among those that are there; null for null."""
+    places = pc.subtract(pc.cumulative_sum(pc.is_valid(data).cast(pa.int64())), 1)
+    return pc.if_else(pc.is_valid(data), places, pa.scalar(None, pa.int64()))
+
+
+def holds_images(files: Iterable[Path]) -> bool:
+    """Whether any row of the files has the bytes of its image, by what the files say of themselves."""
+    for path in files:
+        metadata = pq.read_metadata(path)
+        for number in range(metadata.num_row_groups):
+            group = metadata.row_group(number)
+            chunks = [group.column(index) for index in range(group.num_columns)]
+            for chunk in (chunk for chunk in chunks if chunk.path_in_schema == "image.bytes"):
+                if chunk.statistics is None or chunk.statistics.null_count < group.num_rows:
+                    return True
+    return False
 
 
 def _groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
