@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -64,3 +65,24 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path}: not a JSON object")
     return content
+
+
+@contextmanager
+def finished_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder to fill; it becomes `path` when the block ends well and is removed otherwise.
+
+    Raises:
+        UserError: something is there already (an empty folder is taken), or the disk fails.
+    """
+    if path.exists() and not (path.is_dir() and next(path.iterdir(), None) is None):
+        raise UserError(f"{path}: is there already; give a new folder or remove it")
+    path = path.absolute()
+    part = path.with_name(f".{path.name}.part")
+    with disk_errors(path):
+        shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
+        part.mkdir(parents=True)
+        try:
+            yield part
+            part.replace(path)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)

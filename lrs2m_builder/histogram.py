@@ -43,7 +43,7 @@ def draw_histograms(stats: Stats, path: Path) -> list[Path]:
     for number, panel in enumerate(panels, start=1):
         _draw_panel(figure.add_subplot(lines, columns, number), panel, min(last, 2 * CLIP_LONG))
     handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False)
+    figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False, fontsize=8)
     paths = [path.with_suffix(suffix) for suffix in (".png", ".svg")]
     for file in paths:
         figure.savefig(file, dpi=150)

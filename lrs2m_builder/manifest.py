@@ -124,6 +124,7 @@ class Manifest(_Model):
             with a file a band the ends of the files' names, such as B04.
         panel: of files that hold several pictures side by side, the one that is the image.
         texts_from: what the published texts are called in `short_source` and `long_source`.
+        redistribute: what `lrs2m publish` passes on unless told otherwise; images only where their licence allows it.
     """
 
     name: Name
@@ -141,6 +142,7 @@ class Manifest(_Model):
     bands: tuple[Band, Band, Band] | tuple[BandName, BandName, BandName] | None = None
     panel: Panel | None = None
     license: str
+    redistribute: Literal["images", "captions", "nothing"] = "captions"
     homepage: str
     citation: str
     get: str

@@ -53,7 +53,7 @@ def _hf_feature(kind: pa.DataType) -> dict[str, Any]:
     return {"dtype": str(kind), "_type": "Value"}
 
 
-def _with_features(schema: pa.Schema) -> pa.Schema:
+def with_features(schema: pa.Schema) -> pa.Schema:
     """The schema with the metadata from which `load_dataset` knows images without being told."""
     features = {field.name: _hf_feature(field.type) for field in schema}
     if "image" in features:
@@ -61,7 +61,7 @@ def _with_features(schema: pa.Schema) -> pa.Schema:
     return schema.with_metadata({"huggingface": json.dumps({"info": {"features": features}})})
 
 
-RECORD_SCHEMA = _with_features(
+RECORD_SCHEMA = with_features(
     pa.schema(
         [
             ("sample_id", pa.string()),
@@ -91,7 +91,7 @@ RECORD_SCHEMA = _with_features(
         ]
     )
 )
-REJECTION_SCHEMA = _with_features(
+REJECTION_SCHEMA = with_features(
     pa.schema(
         [
             ("sample_id", pa.string()),

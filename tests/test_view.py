@@ -24,10 +24,10 @@ import pytest
 from PIL import Image
 
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.reviews import Reviews
 from lrs2m_builder.shards import RECORD_SCHEMA
 from lrs2m_builder.viewer.answers import DataSet
 from lrs2m_builder.viewer.marks import find_class, mark
-from lrs2m_builder.viewer.reviews import Reviews
 from lrs2m_builder.viewer.rows import picture
 from lrs2m_builder.viewer.server import Server
 from tests.chrome import chromium

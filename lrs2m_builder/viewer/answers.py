@@ -14,10 +14,10 @@ from typing import Any
 import duckdb
 
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.reviews import Review, Reviews
 from lrs2m_builder.schema import CaptionColumn
 from lrs2m_builder.viewer.index import Index, open_indexes
 from lrs2m_builder.viewer.marks import mark, named
-from lrs2m_builder.viewer.reviews import Review, Reviews
 from lrs2m_builder.viewer.rows import RowReader, picture
 from lrs2m_builder.viewer.select import Filters, Selection, select
 

@@ -1,0 +1,28 @@
+"""Export formats: one file a format; the folder is the registry."""
+
+from __future__ import annotations
+
+import importlib
+import pkgutil
+from typing import cast
+
+from lrs2m_builder.errors import UserError
+from lrs2m_builder.exports.base import Format
+
+_NOT_FORMATS = {"base"}
+
+
+def formats() -> list[str]:
+    """Names of the formats: the modules of this folder."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name not in _NOT_FORMATS)
+
+
+def load_format(name: str) -> Format:
+    """The module of a format.
+
+    Raises:
+        UserError: there is none of that name.
+    """
+    if name not in formats():
+        raise UserError(f"--to {name}: no such format; known: {', '.join(formats())}")
+    return cast(Format, importlib.import_module(f"{__name__}.{name}"))

@@ -1,0 +1,127 @@
+"""What every export format shares: its options, the texts of a row, and the files of images."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal, Protocol
+
+from lrs2m_builder.errors import UserError
+
+Text = Literal["long", "short", "both"]
+Images = Literal["embed", "copy", "reference"]
+DEFAULT_MAX_BYTES = 10**9
+# The first bytes of the formats that a record may hold (see `images.load_stored`).
+_SUFFIXES = ((b"\xff\xd8", ".jpg"), (b"\x89PNG", ".png"), (b"RIFF", ".webp"), (b"GIF8", ".gif"))
+_OTHER_TEXT = {"long": "caption_short", "short": "caption_long"}
+
+
+@dataclass(frozen=True, slots=True)
+class Options:
+    """How a data set is written.
+
+    Attributes:
+        text: which texts of a row.
+        images: inside the file, as files beside it, or by their name in the source alone.
+        image_prefix: what is put before the path of an image.
+        lines: JSON lines in the place of one JSON list.
+        max_bytes: of one file, where a format makes several.
+    """
+
+    text: Text = "both"
+    images: Images = "copy"
+    image_prefix: str = ""
+    lines: bool = False
+    max_bytes: int = DEFAULT_MAX_BYTES
+
+
+class Format(Protocol):
+    """The contract of a module of this folder."""
+
+    IMAGES: tuple[Images, ...]  # what it can do with images; the first is the default
+
+    def write(self, rows: Iterator[dict[str, Any]], folder: Path, options: Options) -> None:
+        """Write rows into an empty folder.
+
+        Raises:
+            UserError: a row has no image where one is needed.
+            OSError: the disk fails.
+        """
+
+
+def texts(row: Mapping[str, Any], text: Text) -> dict[str, str]:
+    """The wanted texts of a row by kind, the long one first; an empty one is left out."""
+    kinds = ("long", "short") if text == "both" else (text,)
+    return {kind: found for kind in kinds if (found := row.get(f"caption_{kind}"))}
+
+
+def columns(row: Mapping[str, Any], text: Text) -> dict[str, Any]:
+    """The columns of a row but its image and, where one text is wanted, the other text."""
+    return {key: value for key, value in row.items() if key not in {"image", _OTHER_TEXT.get(text)}}
+
+
+def image_bytes(row: Mapping[str, Any]) -> bytes:
+    """The image of a row.
+
+    Raises:
+        UserError: the row holds none.
+    """
+    data = (row.get("image") or {}).get("bytes")
+    if not data:
+        raise UserError(f"{row['sample_id']}: the data hold no image; export with --images reference")
+    return bytes(data)
+
+
+def image_suffix(data: bytes) -> str:
+    """The file extension that fits the bytes of an image."""
+    return next((suffix for magic, suffix in _SUFFIXES if data.startswith(magic)), ".img")
+
+
+def image_name(row: Mapping[str, Any]) -> str:
+    """The image as its source names it: a relative path with "/", or the sample's id where it has no name.
+
+    A path that would lead out of a folder loses the parts that would.
+    """
+    name = (row.get("image") or {}).get("path") or row.get("image_path") or str(row["sample_id"])
+    parts = [part for part in PurePosixPath(str(name).replace("\\", "/")).parts if part not in {"/", "..", "."}]
+    return "/".join(parts) or "image"
+
+
+class ImageFiles:
+    """Writes the images of rows as files below `images/`; rows that share an image share its file."""
+
+    def __init__(self, folder: Path, options: Options) -> None:
+        self._folder, self._options = folder, options
+        self._last: tuple[str, str] | None = None
+
+    def place(self, row: Mapping[str, Any]) -> str:
+        """The path of the row's image for the reader of the export; its file is written where one is wanted."""
+        prefix = self._options.image_prefix
+        if self._options.images != "copy":
+            return prefix + image_name(row)
+        return prefix + self._copy(row)
+
+    def _copy(self, row: Mapping[str, Any]) -> str:
+        data = image_bytes(row)
+        sha256 = hashlib.sha256(data).hexdigest()
+        subset = str(row.get("subset") or "none").replace("/", "_")
+        name = PurePosixPath("images", subset, image_name(row)).with_suffix(image_suffix(data))
+        if self._last and self._last[0] == f"{sha256} {name}":
+            return self._last[1]
+        written = self._write(name, data, sha256)
+        self._last = f"{sha256} {name}", written
+        return written
+
+    def _write(self, name: PurePosixPath, data: bytes, sha256: str) -> str:
+        """Under its name, or under its name and hash where another image has the name."""
+        for candidate in (name, name.with_stem(f"{name.stem}-{sha256[:16]}")):
+            path = self._folder / candidate
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(data)
+                return str(candidate)
+            if path.is_file() and path.read_bytes() == data:
+                return str(candidate)
+        raise UserError(f"{name}: two images of this name whose hashes begin alike")

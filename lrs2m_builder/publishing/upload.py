@@ -1,0 +1,192 @@
+"""A folder to a repository of the Hub, of data or of a model: what is there already is not sent again.
+
+The client uploads files that the Hub does not have, in the background, and commits them batch by batch; it retries
+most of its requests itself. What it gives up is tried again here as a whole: what has arrived is not sent again.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from lrs2m_builder.errors import MissingExtraError, UserError
+
+RepoType = Literal["dataset", "model"]
+MAX_TRIES = 4
+MAX_WAIT_S = 120.0
+_TYPES = ("model", "dataset", "space")
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """Where a tree went.
+
+    Attributes:
+        changed: whether the Hub had it not already.
+    """
+
+    url: str
+    commit: str
+    changed: bool
+
+
+def find_token() -> str:
+    """The user's token, from the environment or `hf auth login`; it goes to the client and nowhere else.
+
+    Raises:
+        UserError: there is none.
+        MissingExtraError: huggingface_hub is not installed.
+    """
+    try:
+        from huggingface_hub import get_token
+    except ImportError as error:
+        raise MissingExtraError("publishing", "hub", error) from error
+    token: str | None = get_token()
+    if not token:
+        raise UserError("no token of the Hub: run `hf auth login` or set HF_TOKEN; --dry-run needs none")
+    return token
+
+
+def upload_tree(
+    tree: Path,
+    repo_id: str,
+    *,
+    repo_type: RepoType,
+    private: bool,
+    message: str,
+    token: str,
+    replaces: tuple[str, ...] = (),
+    ignore: tuple[str, ...] = (),
+) -> Uploaded:
+    """Make the repository if it is not there and bring it to the state of a folder.
+
+    Args:
+        replaces: patterns of files that are removed from the repository where the folder has them not.
+        ignore: patterns of files of the folder that stay here.
+
+    Raises:
+        UserError: the token may not, the name is taken by another type, the Hub or the network failed for good.
+        MissingExtraError: tenacity is not installed.
+    """
+    try:
+        import tenacity
+        from huggingface_hub import HfApi
+        from huggingface_hub.utils import disable_progress_bars
+    except ImportError as error:
+        raise MissingExtraError("publishing", "hub", error) from error
+    if not sys.stderr.isatty():
+        disable_progress_bars()
+    api = HfApi(token=token)
+    growing = tenacity.wait_exponential_jitter(initial=1, max=MAX_WAIT_S)
+    retrying = tenacity.Retrying(
+        retry=tenacity.retry_if_exception(_may_pass),
+        stop=tenacity.stop_after_attempt(MAX_TRIES),
+        wait=lambda state: max(growing(state), _asked_wait_s(state.outcome.exception() if state.outcome else None)),
+        reraise=True,
+    )
+    try:
+        return retrying(_upload, api, tree, repo_id, repo_type, private, message, replaces, ignore)
+    except Exception as error:
+        if not _is_of_the_hub(error):
+            raise
+        raise UserError(_explain(error, api, repo_id, repo_type).replace(token, "***")) from None
+
+
+def _upload(
+    api: Any,
+    tree: Path,
+    repo_id: str,
+    repo_type: RepoType,
+    private: bool,
+    message: str,
+    replaces: tuple[str, ...],
+    ignore: tuple[str, ...],
+) -> Uploaded:
+    repo = api.create_repo(repo_id, repo_type=repo_type, private=private or None, exist_ok=True)
+    before = api.repo_info(repo.repo_id, repo_type=repo_type).sha
+    commit = api.upload_folder(
+        repo_id=repo.repo_id,
+        repo_type=repo_type,
+        folder_path=tree,
+        commit_message=message,
+        ignore_patterns=list(ignore),
+        delete_patterns=list(replaces) or None,
+    )
+    return Uploaded(str(repo), commit.oid, commit.oid != before)
+
+
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """An error and what it came from."""
+    while error is not None:
+        yield error
+        error = error.__cause__ or error.__context__
+
+
+def _status(error: BaseException | None) -> int | None:
+    """The HTTP status that an error came from."""
+    for one in _chain(error):
+        if (response := getattr(one, "response", None)) is not None:
+            return int(response.status_code)
+    return None
+
+
+def _is_transport(error: BaseException | None) -> bool:
+    """Whether the network failed: the client's own library has changed its name between releases, not its classes."""
+    names = {kind.__name__ for one in _chain(error) for kind in type(one).__mro__}
+    return bool(names & {"TransportError", "ConnectionError", "OfflineModeIsEnabled"})
+
+
+def _is_of_the_hub(error: Exception) -> bool:
+    """Whether an error is the Hub's or the network's, and no bug; hf_xet's are RuntimeErrors."""
+    modules = {type(one).__module__.split(".")[0] for one in _chain(error)}
+    known = isinstance(error, RuntimeError) or bool(modules & {"huggingface_hub", "hf_xet"})
+    return _status(error) is not None or _is_transport(error) or known
+
+
+def _may_pass(error: BaseException) -> bool:
+    status = _status(error)
+    if isinstance(error, RuntimeError) and status is None:
+        return True
+    if any(type(one).__name__ == "OfflineModeIsEnabled" for one in _chain(error)):
+        return False
+    return status == 429 or (status is not None and status >= 500) or (status is None and _is_transport(error))
+
+
+def _asked_wait_s(error: BaseException | None) -> float:
+    """The seconds that the Hub asked for with Retry-After; 0 where it did not."""
+    for one in _chain(error):
+        value = getattr(getattr(one, "response", None), "headers", {}).get("Retry-After", "")
+        if str(value).isdigit():
+            return min(float(value), MAX_WAIT_S)
+    return 0.0
+
+
+def _explain(error: Exception, api: Any, repo_id: str, repo_type: RepoType) -> str:
+    """One line: what, where, what next."""
+    status, again = _status(error), "the same command goes on where it stopped"
+    if status == 401:
+        return f"{api.endpoint}: the token is not accepted (401); run `hf auth login` or set HF_TOKEN anew"
+    if status == 403:
+        return f"{repo_id}: the token may not write there (403); it needs write access to {repo_id.split('/')[0]}"
+    if status in {404, 409} and (other := _other_type(api, repo_id, repo_type)):
+        return f"{repo_id}: is a {other} on the Hub already, no {repo_type}; choose another --repo-id"
+    if status is not None and (status == 429 or status >= 500):
+        return f"{api.endpoint}: answered {status} {MAX_TRIES} times; {again}"
+    if status is None and _is_transport(error):
+        return f"{api.endpoint}: cannot be reached ({_first_line(error)}); {again}"
+    return f"{repo_id}: {_first_line(error)}"
+
+
+def _other_type(api: Any, repo_id: str, repo_type: RepoType) -> str | None:
+    """The type under which the name is taken, if it is another one."""
+    if api.repo_exists(repo_id, repo_type=repo_type):
+        return None
+    return next((kind for kind in _TYPES if kind != repo_type and api.repo_exists(repo_id, repo_type=kind)), None)
+
+
+def _first_line(error: Exception) -> str:
+    lines = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]
+    return lines[0][:300] if lines else type(error).__name__
