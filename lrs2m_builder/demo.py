@@ -20,7 +20,6 @@ from lrs2m_builder.stats import read_stats
 from lrs2m_builder.stats_text import stats_lines
 
 CAPTIONER = Path(__file__).parent / "sample" / "captioner"  # its README.md says what it is
-NUM_SCENES = 24
 SEED = 2_000_000  # of scenes that the captioner was not trained on
 # What each recipe starts from, in the format of a real source of its kind.
 SOURCES = {
@@ -77,7 +76,7 @@ class _Kept:
         """Left to `_OneEngine`."""
 
 
-def demo(out_dir: Path, *, engine: str = "vllm", model: Path = CAPTIONER, num_scenes: int = NUM_SCENES) -> Path:
+def demo(out_dir: Path, *, engine: str = "vllm", model: Path = CAPTIONER, num_scenes: int = 24) -> Path:
     """Build a small data set by each recipe below `out_dir` and write `index.html` there; returns its path.
 
     Raises:

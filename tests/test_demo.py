@@ -1,0 +1,59 @@
+"""The demo: drawn scenes, four recipes, one engine, one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from lrs2m_builder.demo import SEED, SOURCES, demo
+from lrs2m_builder.sample.scene import draw_scene
+from lrs2m_builder.sample.texts import write_texts
+from lrs2m_builder.schema import Completion, Request
+from tests.fake_engine import FakeModule
+from tests.toy import rows
+
+
+def truth(request: Request) -> Completion:
+    texts = write_texts(draw_scene(SEED, int(Path(request.sample_id).stem)))
+    return Completion(texts.long if request.role == "mllm" else texts.short, "stop")
+
+
+def run(folder: Path, module: FakeModule, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr("lrs2m_builder.demo.engine_module", lambda name: module)
+    return demo(folder, engine="fake", model=folder, num_scenes=3)
+
+
+def test_all_four_recipes_are_built_by_an_engine_that_is_started_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    module = FakeModule(truth)
+    run(tmp_path / "demo", module, monkeypatch)
+    assert len(module.engines) == 1
+    for recipe in SOURCES:
+        assert len(rows(tmp_path / "demo" / "built" / recipe)) == 3, recipe
+
+
+def test_the_page_shows_every_scene_with_the_texts_of_each_recipe(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    page = run(tmp_path / "demo", FakeModule(truth), monkeypatch).read_text()
+    assert page.count("<article>") == page.count("<img ") == 3
+    assert all(page.count(f"<h2>{recipe}</h2>") == 3 for recipe in SOURCES)
+    assert "<script" not in page and "://" not in page
+    assert "lrs2m build --recipe" in capsys.readouterr().out
+
+
+def test_what_a_model_wrote_is_escaped_and_a_rejection_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hostile = FakeModule(lambda request: Completion("I'm sorry <script>alert(1)</script>", "stop"))
+    page = run(tmp_path / "demo", hostile, monkeypatch).read_text()
+    assert "<script" not in page and "rejected: refusal" in page
+
+
+def test_a_second_run_goes_on_from_the_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run(tmp_path / "demo", FakeModule(truth), monkeypatch)
+    module = FakeModule(truth)
+    assert run(tmp_path / "demo", module, monkeypatch).is_file()
+    assert not module.requests
