@@ -55,7 +55,7 @@ def build_command(
     source: Annotated[str, typer.Option(help="A shipped manifest's name, or the path of your own .yaml file.")],
     data_dir: Annotated[Path, typer.Option(help="Folder that holds the source's annotation file and images.")],
     out: Annotated[Path, typer.Option(help="Folder to write to; an interrupted build there goes on.")],
-    engine: Annotated[str, typer.Option(help="What answers the requests: vllm or openai.")] = "vllm",
+    engine: Annotated[str, typer.Option(help="What answers the requests: vllm, transformers or openai.")] = "vllm",
     model: Annotated[
         str | None, typer.Option(help="Hub name or folder of the model; default: the paper's for this source.")
     ] = None,

@@ -32,8 +32,8 @@ LAYERS = [
 HEAVY = {
     "vllm": {"engines/vllm.py"},
     "qwen_vl_utils": {"engines/chat.py"},
-    "transformers": {"engines/chat.py", "sample/random_model.py"},
-    "torch": {"sample/random_model.py"},
+    "transformers": {"engines/chat.py", "engines/decoding.py", "engines/sampling.py", "sample/random_model.py"},
+    "torch": {"engines/decoding.py", "engines/sampling.py", "sample/random_model.py"},
     "huggingface_hub": {"engines/model_files.py"},
     "datasets": {"demo.py"},
     "psutil": {"engines/reaper.py"},
