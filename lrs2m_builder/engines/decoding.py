@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import inspect
+import os
 import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -131,6 +132,10 @@ def load_network(files: ModelFiles, role: Role, options: Mapping[str, Any]) -> A
     """
     transformers.logging.set_verbosity_error()
     transformers.logging.disable_progress_bar()
+    if "OMP_NUM_THREADS" not in os.environ:
+        # One core for the event loop and the image decoders, as vLLM leaves it: torch's threads wait for one another at
+        # every step, and one that has lost its core to them makes small models a hundred times slower.
+        torch.set_num_threads(min(torch.get_num_threads(), max(1, (os.cpu_count() or 1) - 1)))
     device, dtype = _device(options.get("device")), options.get("dtype")
     if dtype is not None and dtype not in _DTYPES:
         raise UserError(f"--engine-option dtype={dtype}: one of {', '.join(_DTYPES)}")
