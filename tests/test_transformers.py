@@ -32,7 +32,7 @@ from lrs2m_builder.engines.sampling import RowSampler, Sampling
 from lrs2m_builder.engines.transformers import TransformersEngine
 from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.prepare import BuildOptions
-from lrs2m_builder.sample.random_model import make_random_model
+from lrs2m_builder.sample.random_model import SPECIAL_TOKENS, make_random_model
 from lrs2m_builder.schema import Completion, Request, Role
 from tests.test_long_to_short import entry, write_vhm
 from tests.toy import file_bytes, ids, journaled, make_source
@@ -57,8 +57,9 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for parameter in network.parameters():
         if parameter.dim() > 1:
             parameter.data.normal_(std=0.15, generator=random_)
-    # Some common tokens end the text, as <|im_end|> would.
-    network.generation_config.eos_token_id = [network.generation_config.eos_token_id, *range(300, 330)]
+    # Every special token ends the text, the one that pads included, and they come more often than others.
+    network.lm_head.weight.data[: len(SPECIAL_TOKENS)] *= 1.3
+    network.generation_config.eos_token_id = list(range(len(SPECIAL_TOKENS)))
     network.save_pretrained(folder)
     return folder
 
@@ -118,6 +119,11 @@ def smallest_gap(engine: TransformersEngine, question: Asked) -> float:
     return min(gaps)
 
 
+def whole_characters(answer: Completion) -> Completion:
+    """The answer without a character that its last token cut; looking for stop strings, vLLM leaves that out."""
+    return dataclasses.replace(answer, text=answer.text.rstrip("\ufffd"))
+
+
 @pytest.mark.vllm
 def test_greedy_answers_are_those_of_vllm(model: Path, engine: TransformersEngine) -> None:
     """Texts, reasons and token counts; they may part only where two tokens score the same to a thousandth."""
@@ -132,7 +138,8 @@ def test_greedy_answers_are_those_of_vllm(model: Path, engine: TransformersEngin
     ours = answers(engine, questions)
     assert {answer.finish_reason for answer in ours} == {"stop", "length"}
     assert len({answer.text for answer in ours}) > 32
-    differing = [question for question, a, b in zip(questions, ours, theirs, strict=True) if a != b]
+    pairs = zip(questions, map(whole_characters, ours), map(whole_characters, theirs), strict=True)
+    differing = [question for question, a, b in pairs if a != b]
     assert len(differing) <= 4
     assert all(smallest_gap(engine, question) < 1e-3 for question in differing)
     assert [a.num_prompt_tokens for a in ours] == [b.num_prompt_tokens for b in theirs]
@@ -318,6 +325,7 @@ def test_a_text_only_build_opens_no_image_while_it_asks(
 
     monkeypatch.setattr(TransformersEngine, "generate", watched)
     folder = write_vhm(tmp_path / "data", [entry(f"{i}.jpg", "LoveDA") for i in range(6)])
+    files_opened.clear()
     report = build(
         BuildOptions(
             recipe="long_to_short",

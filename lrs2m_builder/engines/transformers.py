@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 EXTRA = "transformers"
 DEFAULT_BATCH_SIZE = 32  # halved when the memory does not do
-DEFAULT_CPU_BATCH_SIZE = 8
 PAUSE_S = 0.05  # a batch that is not full starts when no request came for so long
 # Options that change the speed but not what is asked: a build may be resumed with others.
 PERFORMANCE_OPTIONS = {"batch_size", "max_in_flight", "device", "attn_implementation"}
@@ -183,8 +182,7 @@ def load(
     chat = Chat(files, role, options.get("max_pixels"), EXTRA)
     network = load_network(files, role, options)
     longest = min(options.get("max_model_len") or DEFAULT_MAX_LENGTH, files.max_length or DEFAULT_MAX_LENGTH)
-    default = DEFAULT_CPU_BATCH_SIZE if network.device.type == "cpu" else DEFAULT_BATCH_SIZE
-    batch_size = math.ceil(options.get("batch_size") or default)
+    batch_size = math.ceil(options.get("batch_size") or DEFAULT_BATCH_SIZE)
     # One batch gathers while another is answered.
     max_in_flight = math.ceil(options.get("max_in_flight") or 2 * batch_size)
     return TransformersEngine(files, chat, Decoder(network, chat, longest), batch_size, max_in_flight)
