@@ -134,7 +134,7 @@ def load_network(files: ModelFiles, role: Role, options: Mapping[str, Any]) -> A
     transformers.logging.disable_progress_bar()
     if "OMP_NUM_THREADS" not in os.environ:
         # One core for the event loop and the image decoders, as vLLM leaves it: torch's threads wait for one another at
-        # every step, and one that has lost its core to them makes small models a hundred times slower.
+        # every step, and one that has lost its core to them made a small model 20 times slower.
         torch.set_num_threads(min(torch.get_num_threads(), max(1, (os.cpu_count() or 1) - 1)))
     device, dtype = _device(options.get("device")), options.get("dtype")
     if dtype is not None and dtype not in _DTYPES:

@@ -181,7 +181,8 @@ def load(
     files = find_model(model, options.get("revision"), EXTRA)
     chat = Chat(files, role, options.get("max_pixels"), EXTRA)
     network = load_network(files, role, options)
-    longest = min(options.get("max_model_len") or DEFAULT_MAX_LENGTH, files.max_length or DEFAULT_MAX_LENGTH)
+    longest = options.get("max_model_len") or DEFAULT_MAX_LENGTH
+    longest = min(math.ceil(longest), files.max_length or math.ceil(longest))
     batch_size = math.ceil(options.get("batch_size") or DEFAULT_BATCH_SIZE)
     # One batch gathers while another is answered.
     max_in_flight = math.ceil(options.get("max_in_flight") or 2 * batch_size)
