@@ -356,7 +356,7 @@ def test_a_build_killed_and_stopped_goes_on_to_the_same_rows(model: Path, tmp_pa
         return subprocess.Popen(arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def wait_for_answers(process: subprocess.Popen[str], number: int) -> None:
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + 240
         while len(journaled(out)) + len(ids(out)) < number:
             assert process.poll() is None and time.monotonic() < deadline, process.communicate()[0]
             time.sleep(0.01)
@@ -369,10 +369,10 @@ def test_a_build_killed_and_stopped_goes_on_to_the_same_rows(model: Path, tmp_pa
     second = start(out, "--engine-option", "batch_size=4")
     wait_for_answers(second, kept + 10)
     second.send_signal(signal.SIGINT)
-    output, _ = second.communicate(timeout=60)
+    output, _ = second.communicate(timeout=240)
     assert second.returncode == 130 and "Traceback" not in output, output
     third = start(out, "--json")  # with another batch size
-    output, _ = third.communicate(timeout=120)
+    output, _ = third.communicate(timeout=240)
     assert third.returncode == 0, output
     report = json.loads(output.splitlines()[-1])
     assert report["samples"] == 80 == report["records"] + sum(report["rejections"].values())
@@ -380,7 +380,7 @@ def test_a_build_killed_and_stopped_goes_on_to_the_same_rows(model: Path, tmp_pa
     assert max(Counter(ids(out)).values()) == 1
     assert all(file_bytes(out)[name] == content for name, content in finished.items())
 
-    assert start(whole).wait(timeout=120) == 0
+    assert start(whole).wait(timeout=240) == 0
     assert file_bytes(out) == file_bytes(whole)
 
 
