@@ -3,11 +3,24 @@
 from __future__ import annotations
 
 import os
+import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 ROOT = Path(__file__).parent.parent
+opened: list[str] = []
+watching = False
+
+
+def _note_open(event: str, arguments: tuple[Any, ...]) -> None:
+    if watching and event == "open" and isinstance(arguments[0], str):
+        opened.append(arguments[0])
+
+
+sys.addaudithook(_note_open)
 
 
 @pytest.fixture(scope="session")
@@ -17,3 +30,13 @@ def real_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no folder of real data at {folder}; set LRS2M_REAL_DATA to it")
     return folder
+
+
+@pytest.fixture
+def files_opened() -> Iterator[list[str]]:
+    """Paths of the files that Python opens meanwhile."""
+    global watching
+    opened.clear()
+    watching = True
+    yield opened
+    watching = False

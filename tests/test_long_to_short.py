@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import sys
 import tracemalloc
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -26,26 +24,6 @@ from tests.toy import rows
 LONG = "The image shows a dense residential area. Houses with red roofs line both sides of a road. Trees stand between."
 MANIFESTS = {name: load_manifest(name) for name in shipped_names("manifests")}
 VHM_SUBSETS = [name for name, manifest in MANIFESTS.items() if manifest.format == "vhm_json" and not manifest.join]
-opened: list[str] = []
-watching = False
-
-
-def _note_open(event: str, arguments: tuple[Any, ...]) -> None:
-    if watching and event == "open" and isinstance(arguments[0], str):
-        opened.append(arguments[0])
-
-
-sys.addaudithook(_note_open)
-
-
-@pytest.fixture
-def files_opened() -> Iterator[list[str]]:
-    """Paths of the files that Python opens meanwhile."""
-    global watching
-    opened.clear()
-    watching = True
-    yield opened
-    watching = False
 
 
 def entry(image: str, dataset: str, text: str = LONG) -> dict[str, Any]:

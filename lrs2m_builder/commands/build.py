@@ -30,7 +30,7 @@ def build_command(
         Path | None,
         typer.Option(help="Folder that holds the source's annotation file and images; only sample needs none."),
     ] = None,
-    engine: Annotated[str, typer.Option(help="What answers the requests: vllm or openai.")] = "vllm",
+    engine: Annotated[str, typer.Option(help="What answers the requests: vllm, transformers or openai.")] = "vllm",
     model: Annotated[
         str | None, typer.Option(help="Hub name or folder of the model; default: the paper's for this source.")
     ] = None,

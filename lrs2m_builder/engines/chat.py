@@ -15,11 +15,12 @@ from lrs2m_builder.schema import Request, Role
 class Chat:
     """Turns requests into prompts the way the model was trained on them."""
 
-    def __init__(self, model: ModelFiles, role: Role, max_pixels: int | None = None) -> None:
+    def __init__(self, model: ModelFiles, role: Role, max_pixels: int | None = None, extra: str = "vllm") -> None:
         """Load the processor.
 
         Args:
             max_pixels: bound on the pixels of an image; the model's own smaller bound stays in force.
+            extra: what to install where transformers is missing.
 
         Raises:
             UserError: the model has no processor for images where the role needs one, or no chat template.
@@ -27,7 +28,7 @@ class Chat:
         try:
             from transformers import AutoProcessor, AutoTokenizer
         except ImportError as error:
-            raise MissingExtraError("reading a model's chat template", "vllm", error) from error
+            raise MissingExtraError("reading a model's chat template", extra, error) from error
         try:
             loader = AutoProcessor if role == "mllm" else AutoTokenizer
             revision = None if model.is_local else model.revision

@@ -35,8 +35,11 @@ class ModelFiles:
         return int(length) if length else None
 
 
-def find_model(name: str, revision: str | None = None) -> ModelFiles:
+def find_model(name: str, revision: str | None = None, extra: str = "vllm") -> ModelFiles:
     """Look a model up by folder or Hub name.
+
+    Args:
+        extra: what to install where the Hub's client is missing.
 
     Raises:
         UserError: it is neither a folder with a config.json nor a name the Hub (or its local cache) knows.
@@ -53,7 +56,7 @@ def find_model(name: str, revision: str | None = None) -> ModelFiles:
         from huggingface_hub import hf_hub_download
         from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
     except ImportError as error:
-        raise MissingExtraError("a model from the Hub", "vllm", error) from error
+        raise MissingExtraError("a model from the Hub", extra, error) from error
     try:
         config_path = Path(hf_hub_download(name, "config.json", revision=revision))
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:

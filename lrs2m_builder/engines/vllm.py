@@ -16,14 +16,13 @@ from typing import Any
 
 from PIL import Image
 
-from lrs2m_builder.engines.base import EngineStoppedError, positive_options
+from lrs2m_builder.engines.base import DEFAULT_MAX_LENGTH, EngineStoppedError, positive_options
 from lrs2m_builder.engines.chat import Chat
 from lrs2m_builder.engines.model_files import ModelFiles, find_model
 from lrs2m_builder.engines.reaper import Reaper
 from lrs2m_builder.errors import MissingExtraError, SampleError, UserError
 from lrs2m_builder.schema import Completion, Request, Role
 
-DEFAULT_MAX_LENGTH = 4096  # prompt, 1280 image tokens and an answer of 400 fit well; more only costs memory
 # Options of ours beside those of vLLM's AsyncEngineArgs.
 _OWN_OPTIONS = {"max_pixels", "max_in_flight", "revision"}
 # Options that change the speed but not what is asked: a build may be resumed with others.
