@@ -55,6 +55,8 @@ def _subjects(tokens: Sequence[str], things: Sequence[Thing], place: Place, besi
     inside = [t for t in before if t.start >= clause]
     if not inside and before and tokens[clause - 1] == "which":
         return [_resolved(things, before[-1])]
+    if not inside and before and tokens[clause] in VERBS and tokens[clause - 1] == ",":
+        return [_resolved(things, before[0])]  # "the yard, full of boxes, is above the basin"
     fronted = tokens[begin] in PREPOSITIONS | WHERE.keys() and VERBS.isdisjoint(tokens[begin : place.start])
     if fronted or (not inside and not (before and _is_apposition(tokens, clause, place, after))):
         stop = next((i for i in range(after, len(tokens)) if tokens[i] in SENTENCE_ENDS), len(tokens))
@@ -110,14 +112,17 @@ def _contradict(one: Fact, other: Fact, introduced: frozenset[frozenset[str]]) -
         return alike and not opposite
     if not opposite or not _is_same(one.thing, other.thing):
         return False
-    distinguished = one.adjacent and other.adjacent and one.thing.key not in introduced
+    distinguished = (
+        one.adjacent and other.adjacent and one.thing.key not in introduced and "same" not in other.thing.adjectives
+    )
     return not distinguished or one.beside is not None
 
 
 def _is_same(one: Thing, other: Thing) -> bool:
     if one == other:
         return True
-    described_alike = one.adjectives <= other.adjectives or other.adjectives <= one.adjectives
+    mine, theirs = one.adjectives - {"same"}, other.adjectives - {"same"}
+    described_alike = mine <= theirs or theirs <= mine
     return one.determiner in ONE and other.determiner in _SAME_AGAIN and described_alike
 
 

@@ -38,7 +38,12 @@ CONJUNCTIONS = words("and or but nor while which that who where whose when there
 DETERMINERS = words("a an the this that these those its their his her our some any each every another all both")
 STOPS = PUNCTUATION | PREPOSITIONS | VERBS | CONJUNCTIONS | DETERMINERS
 
-_VERBS_TOO = words("park parks dock docks house houses bridge bridges farm farms pool pools ship ships bank banks")
+_VERBS_TOO = words(
+    "park parks dock docks house houses bridge bridges farm farms pool pools ship ships bank banks harbor harbors "
+    "harbour harbours tower towers moor moors ferry ferries store stores crane cranes dam dams shop shops berth berths"
+)
+
+_IS = words("it's that's there's here's what's let's")
 
 _NO = frozenset(
     ["no", "without", "neither", "nor", "lacks", "lack", "lacking", "devoid", "absence", "never", "zero", "none"]
@@ -100,11 +105,13 @@ class Text:
     Attributes:
         tokens: lower-case words, numbers and punctuation marks; possessives without their ending.
         glued: positions of words that a hyphen ties to the one before.
+        owners: positions of possessives: "the golf course's clubhouse" speaks of a clubhouse.
         mentions: of known classes, in order; `asserted` are those the text says are there.
     """
 
     tokens: tuple[str, ...]
     glued: frozenset[int]
+    owners: frozenset[int]
     mentions: tuple[Mention, ...]
 
     @property
@@ -113,17 +120,18 @@ class Text:
         return [mention for mention in self.mentions if not mention.denied]
 
 
-def _tokens(text: str) -> tuple[tuple[str, ...], frozenset[int]]:
+def _tokens(text: str) -> tuple[tuple[str, ...], frozenset[int], frozenset[int]]:
     found = _TOKEN.findall(text.lower().replace("’", "'"))
     glued = frozenset(i for i, token in enumerate(found) if token[0] == "-")
+    owners = frozenset(i for i, token in enumerate(found) if token.endswith(("'s", "s'")) and token not in _IS)
     plain = (token.lstrip("-").removesuffix("'s") if "'" in token or token[0] == "-" else token for token in found)
-    return tuple(plain), glued
+    return tuple(plain), glued, owners
 
 
 @lru_cache(maxsize=4096)
 def read(text: str) -> Text:
     """The words of a text and the classes it names; the longest name wins, so that a "tennis court" is no "court"."""
-    tokens, glued = _tokens(text)
+    tokens, glued, owners = _tokens(text)
     names, mentions, position = vocabulary().names, list[Mention](), 0
     starts = names.after
     away = _away(tokens, glued)
@@ -136,11 +144,12 @@ def read(text: str) -> Text:
                     shared = _shares_head(tokens, position, end, denied)
                     if shared and not (mentions and mentions[-1].end > shared.start):
                         mentions.append(shared)
-                    mentions.append(Mention(position, end, name.classes, name.plural, name.weak, denied))
+                    weak = name.weak or not name.cues.isdisjoint(tokens)
+                    mentions.append(Mention(position, end, name.classes, name.plural, weak, denied))
                 position = end
                 continue
         position += 1
-    return Text(tokens, glued, _without_said_gone(tokens, mentions))
+    return Text(tokens, glued, owners, _without_said_gone(tokens, mentions))
 
 
 def _is_figure(tokens: Sequence[str], glued: frozenset[int], end: int, classes: frozenset[str]) -> bool:
