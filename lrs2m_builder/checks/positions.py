@@ -162,9 +162,7 @@ def _place(tokens: Sequence[str], first: int) -> Place | None:
     starts_clause = start == 0 or tokens[start - 1] in PUNCTUATION
     of = following == "of" and not _of_image(tokens, end)
     bare_of = of and end == first + 1
-    plain = (
-        tokens[end - 1] in _SIDES or following in STOPS | _AFTER_PLACE or following.endswith("ly")
-    )
+    plain = tokens[end - 1] in _SIDES or following in STOPS | _AFTER_PLACE or following.endswith("ly")
     of_image = following == "of" and not of
     if (
         opposite
@@ -215,4 +213,6 @@ def _moves(tokens: Sequence[str], start: int) -> bool:
 
 def _juts(tokens: Sequence[str], start: int, end: int) -> bool:
     """Whether a thing stands where it is said to come from: "a jetty reaching out from the bottom"."""
-    return not _JUTTING.isdisjoint(tokens[max(0, start - 4) : start]) and not {"to", "toward"} & set(tokens[end : end + 6])
+    return not _JUTTING.isdisjoint(tokens[max(0, start - 4) : start]) and not {"to", "toward"} & set(
+        tokens[end : end + 6]
+    )

@@ -1,4 +1,4 @@
-"""Checks on talk beside the caption: of the text itself, of the task, to the reader, and guesses."""
+"""Check that an answer holds no talk of itself, of the task or to the reader, and no marks of a template or chat."""
 
 from __future__ import annotations
 
@@ -122,49 +122,52 @@ _META_LISTED = (
     "my |conclu|recap|[|{|}|<|##|:|i've|i’ve|i'll|i’ll|i'd|i’d|i'm|i’m"
 )
 _META_PARTS = tuple(_META_LISTED.split("|"))
-_SEEN = (
-    r"(?:(?:clearly|easily|also|only|just|readily|hardly|barely|partly|partially|faintly)\s+)*"
-    r"(?:seen|observed|found|spotted|discerned|made\s+out|counted|noticed|distinguished|viewed|visible|glimpsed"
-    r"|detected"
-    r"|recogni[sz]ed|recogni[sz]able|discernible|identified(?!\s+as)|traced|entered|reached|accessed|crossed"
-    r"|approached"
-    r"|driven|walked|followed|compared|read|divided|grouped|told|picked\s+out|used\s+by|taken\s+by|said)"
-)
-_HEDGE = re.compile(
-    rf"""
-      \b(?:in\s+all\s+(?:probability|likelihood)|chances\s+are|possibly|probably|presumably|perhaps|maybe|potentially
-          |supposedly|conceivably|seemingly|apparently|arguably|likely|unlikely\s+(?:to|that))\b
-    | \b(?:might|could|may)\s+(?:well\s+|also\s+|even\s+|either\s+)*(?:be
-          |have\s+been)\b(?!\s+{_SEEN}\b)(?!\s+[\w\s]{{2,25}},\s+(?:but|yet)\b)
-    | \b(?:might|may)\s+(?:well\s+|also\s+|even\s+)*(?:have|indicate|represent|suggest|serve|belong|contain|include
-          |house|function|act|hold
-          |correspond|signify|denote|lead|provide|consist|form|not|depict|imply|reflect|point|mark|exist|lie
-          |accommodate|host|connect|reveal)\b
-    | \bcould\s+(?:well\s+|also\s+)*(?:indicate|represent|suggest|serve|belong|contain|function|correspond|signify
-          |denote|imply|reflect|point\s+to|mark|house)\b
-    | \b(?:appears?|appeared|appearing|looks?|looking|seems?|seemed|seeming|thought|believed|assumed|presumed
-          |supposed)\s+(?:\w+ly\s+)?to\s+(?!(?:the|a|an|its|their|both|either|one|left|right)\b)\w+\b
-    | \bseem(?:s|ed|ing)?\s+(?:like|as\s+(?:if|though)|that)\b | \bit\s+seems?\b | \bwhat\s+(?:looks?|appears?
-          |resembles?|may|might|could|seems?)\b
-    | \bwould\s+(?:appear|seem)\b | \b(?:might|may|could|would)\s+(?:guess|think|assume|suppose|mistake|take\s+it
-          |speculate)\b
-    | \b(?:not\s+(?:certain|sure|clear)|unsure|uncertain)\b | \b(?:looks?|appears?|seems?)-(?:like|to)\b
-    | (?:^|[.!?]\s)(?:it|there)\s+(?:looks|appears)\s+(?:like|as\s+(?:if|though)|that)\b | \b(?:looks?
-          |appears?)\s+as\s+(?:if|though)\b
-    | \b(?:suggest(?:s|ed|ing|ive)?)\b(?!\s+by\s+(?:its|their)\s+name)
-    | (?<!arrow\s)(?<!arrows\s)(?<!sign\s)(?<!signs\s)(?<!marking\s)(?<!markings\s)(?<!lines\s)(?<!line\s)
-          (?<!lights\s)(?<!letter\s)(?<!label\s)\bindicat(?:es?|ing)\s+an?\b
-    | \bindicat(?:es?|ing|ed|ive)\s+(?:of\b|that\b|the\s+(?:presence|existence|use|possibility)|some\b|recent\b|it\b
-          |they\b|possible|human|ongoing|either|active|there)
-    | \b(?:impl(?:ies|y|ying)|hint(?:s|ing|ed)?\s+at|point(?:s|ing)\s+to\s+(?:an?|the\s+(?:presence|existence|use))\b)
-    | \b(?:it\s+is|it's|it’s)\s+(?:\w+\s+)?(?:unclear|uncertain|possible|hard\s+to|difficult\s+to|not\s+clear
-          |conceivable|plausible)\b
-    | \b(?:unclear|uncertain)\s+(?:whether|if|what)\b | \b(?:an?|the|some|two|three|several|and|or|with
-          |of)\s+(?:possible|probable|potential|presumed|suspected|apparent|supposed|likely)\s+(?!only\b|to\b
-          |by\b)[a-z]+
-    | \b(?:some\s+(?:sort|kind|type)\s+of|or\s+(?:something|some)\s+(?:similar|like))\b | \bof\s+some\s+(?:sort|kind)\b
-    | \bi\s+(?:think|guess|believe|assume|suppose)\b | \bcan\s+be\s+(?:assumed|inferred|presumed|interpreted)\b
-          | \b(?:inferred|infer|speculat\w+)\b
+# Talk of the answer by its grammar: its length and making, offers and orders to the reader.
+_TALK = re.compile(
+    r"""
+      \b(?:one|two|three|four|five|ten|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|fewer|few|many)
+          (?:[\s-](?:one|two|three|four|five|six|seven|eight|nine|hundred))?\s+(?:words|tokens|characters|sentences
+          |paragraphs)\b(?!\s+(?:is|are|painted|on|cut|carved|in\s+(?:white|black|red|large|big)))
+    | (?:[.!?]["”)]*\s+|\()\**(?:confidence|length|style|tone|language|format|rating|score|quality|categor(?:y|ies)|type
+          |theme|mood|subject|key\s?words?|hash\s?tags?|words|topic|audience|purpose|reasons?|basis|viewpoint|caveats?
+          |resolution|comments?|remarks?|result|check|constraints?|details|summary|overall\s+score|context|label|hint
+          |warning|reminder|p\.?s|update|correction|anchors?|counts?)\**\s*[:=]
+    | \b(?:was|were|is|are|have\s+been|has\s+been|been|being)\s+(?:\w+ly\s+|not\s+){0,2}(?:left\s+out|omitted|avoided
+          |excluded|paraphrased|summari[sz]ed|rephrased|reworded|rewritten|kept\s+(?:\w+\s+)?(?:short|brief|simple|neutral
+          |general|concise|plain|vague|factual)|phrased|worded|proof-?read)\b
+    | \bin\s+other\s+words\b | \b(?:put|said)\s+(?:differently|another\s+way|simply)\b | \bto\s+put\s+it\b
+    | \b(?:more|further|additional|extra|other)\s+(?:details?|information|sentences?|objects|description|context
+          |versions?|captions?)\s+
+          (?:can|could|may|might|would|will|is|are)\s+(?:be\s+)?(?:added|given|provided|supplied|included|available
+          |needed|welcome|requested|generated|written|follow)\b
+    | \b(?:on|upon|at)\s+(?:your\s+)?request\b(?!\s+stop)
+    | \byou\s+(?:may|can|could|might|should|will|must|are\s+free\s+to|have\s+to|need\s+to)\s+(?:\w+ly\s+|now\s+|then\s+
+          |still\s+)?(?!(?:\w+ly\s+)?(?:see|find|spot|make|notice|observe|discern|count|view|recogni|look|reach|tell|trace
+          |follow|almost|watch|glimpse|detect|identify|distinguish|walk|drive|cross|read|feel|imagine|even|also|clearly
+          |easily|just)\w*\b)\w+
+    | \byour\s+(?!(?:eyes?|gaze|attention|left|right|view|feet|way)\b)\w+
+    | \b(?:the|all|everything|what\s+is\s+said)\s+above\s+(?:\w+ly\s+)?(?:sums?|gives?|provides?|describes?|covers?
+          |captures?|should|can|could|may|might|will|would|meets?|fulfil\w*|follows?|summari[sz]es?|reflects?|shows?|was
+          |is\s+(?:a|an|the|my|what|all|based))\b
+    | \b(?:the|this|my|that|above)\s+(?:description|caption|paragraph|summary|text|answer|response|wording|passage
+          |write-?up|account|rewrite)\s+(?:above\s+)?(?:[\w-]+\s+)?
+          (?:avoids?|sticks?|stays?|keeps?|remains?|follows?|respects?|covers?|mentions?|names?|omits?|leaves?|contains?
+          |includes?|focuses|adheres?|meets?|complies|fits?|satisf\w+|reads?|summari[sz]es|lists?|refrains?|ends?|closes?
+          |begins?|opens?|has|holds|gives|tries|attempts|aims|was|is|should|uses|limits|does|draws|relies|presents
+          |accurately|concisely)\b(?!\s+(?:painted|carved))
+    | \b(?:write|describe|generate|produce|rewrite|provide|create|summari[sz]e|mention|avoid|use|return|give)\s+
+          (?:a|an|the|one|only|this|in)\s+(?:[\w-]+\s+){0,3}(?:caption|description|sentence|paragraph|summary|words?
+          |image|text|answer|response|hints?)\b
+    | \bwe\s+(?!(?:can|could|may|also|clearly|then|have\s+(?:a|an|the|here)|have|are\s+looking|look|see|find|observe|notice
+          |spot|view|get|saw|count|discern|move|turn|reach|come|encounter|note|think|know|only|still|easily|might|will
+          |do|cannot|can't|did|even|just)\b)\w+
+    | \b(?:reader|readers|annotator|captioner|evaluator)s?\s+(?:can|may|might|should|will|is|are|who|wants?|needs?)\b
+    | \b(?:shall|should|may|can|could)\s+i\b | \bas\s+(?:an?\s+)?(?:requested|instructed|agreed|desired|you\s+wish\w*)\b
+    | \b(?:end|stop|eos|eot|im_end|endoftext)\s+of\s+(?:caption|description|text|output|message|turn|answer|response)\b
+    | \b(?:no|nothing)\s+(?:\w+\s+){0,3}(?:was|were|has\s+been|have\s+been|is|are)\s+(?:invented|made\s+up|hallucinated
+          |assumed|fabricated|speculated)\b
+    | </?\w+>\s*$ | \bbased\s+(?:solely\s+|only\s+|purely\s+|entirely\s+)?on\s+(?:what\s+is\s+visible|the\s+(?:visible
+          |available|given|provided)\b|visual\s+(?:evidence|cues|information))
     """,
     re.IGNORECASE | re.VERBOSE,
 )
@@ -176,17 +179,9 @@ def _meta_text(answer: Answer) -> str | None:
     lower = f" {raw.lower()}"
     if "I" not in answer.words and not any(part in lower for part in _META_PARTS):
         return None
-    if found := _META.search(text) or _META.search(raw):
+    if found := _META.search(text) or _META.search(raw) or _TALK.search(text):
         return f'The answer spoke of itself or to the reader ("{found.group().strip()}"). Write the description alone.'
     return None
 
 
-def _hedge(answer: Answer) -> str | None:
-    """What is there is said, not guessed."""
-    if found := _HEDGE.search(answer.text):
-        return f'The answer guessed ("{found.group().strip()}"). Say only what can be seen with confidence.'
-    return None
-
-
 META_TEXT = Check("meta_text", _meta_text)
-HEDGE = Check("hedge", _hedge, "warn")
