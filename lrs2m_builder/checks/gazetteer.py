@@ -42,9 +42,7 @@ WORDS_AS_PLACES = frozenset(
         "midwest",
         "bronx",
         "strand",
-        "mall",
         "kremlin",
-        "channel",
         "highlands",
     ]
 )

@@ -52,11 +52,41 @@ _HEDGE = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
+# Further guesses by their grammar: what must be so, who might think so, what cannot be decided.
+_GUESS = re.compile(
+    rf"""
+      \b(?:must|ought\s+to|should)\s+(?:surely\s+|therefore\s+|thus\s+)?(?:be|have\s+been)\s+(?:an?\s+(?!few)|the\s+\w+
+          |part\s+of|used\s+(?:for|as)|meant|for\s+\w+ing|where)\b
+    | \bmight\s+(?:\w+ly\s+|also\s+|even\s+|still\s+|just\s+)*(?!be\b|pass\b|enter\b|cross\b|turn\b|stop\b|rest\b|walk\b|fit\b|meet\b|of\b|in\b|is\b|\w+ly\b|also\b|even\b|and\b)[a-z]+
+    | \b(?:one|you|we|an?\s+(?:viewer|observer|reader))\s+(?:may|might|could|would)\s+(?:\w+ly\s+)?(?:take|mistake|guess
+          |assume|think|suppose|infer|conclude|say|read|interpret|imagine|speculate|suspect|believe|expect)\b
+    | \b(?:doubtful|questionable|debatable|unclear|uncertain|ambiguous|undetermined|unconfirmed|tentative\w*|ostensibl[ey]
+          |putative\w*|purported\w*|allegedly|reportedly|assumedly|plausibl[ey]|conjectur\w+|speculative\w*|hypothetical\w*
+          |imaginably|guess(?:ed|es|ing|work)?|suspect(?:ed|s)?|reminiscent\s+of\s+what|inconclusive)\b(?!\s+green)
+    | \b(?:is|are|was|were|be)\s+either\s+(?:an?|the)\b | \beither\s+an?\s+[^.!?,;]{{1,40}}\s+or\s+an?\b
+    | (?<!regardless\sof\s)(?<!no\smatter\s)\bwhether\b(?!\s+by\s)
+    | \bsomething\s+(?:like|resembling|similar\s+to|akin\s+to|that\s+(?:looks|resembles|appears|could|may|might))\b
+    | \b(?:judging|going)\s+(?:by|from)\b | \b(?:by|from)\s+the\s+looks?\s+of\b | \b(?:is|are)\s+anything\s+to\s+go\s+by\b
+    | \bas\s+far\s+as\s+(?:one|can|i|we|it)\b | \bif\s+(?:not\s+mistaken|i|at\s+all)\b | \bto\s+all\s+appearances?\b
+    | \b(?:presum|assum|estimat|believ|rumou?r)\w*\s+(?:to\s+(?:be|have)|that)\b | \bassum(?:e|es|ing|ption)\b
+    | \b(?:look|appear|seem)(?:s|ed|ing)?\s+(?:very\s+|quite\s+|rather\s+|most\s+)?(?:like\s+(?:it|they|there)|possible
+          |likely|as\s+(?:if|though))\b | \b(?:would|could|may|might)\s+(?:well\s+|also\s+|then\s+)*(?:be|explain|account
+          \s+for|make\s+sense|point)\b(?!\s+{_SEEN}\b)(?!\s+[\w\s]{{2,25}},\s+(?:but|yet)\b)(?!\s+\w+ed\b)
+    | \b(?:it|this|that|these|they)\s+(?:could|may|might|would)\s+(?:well\s+)?mean\b | \b(?:could|may|might)\s+mean\b
+    | \b(?:high|some|good|strong|low)\s+(?:probability|likelihood|chance|possibility)\b | \b(?:the\s+)?(?:possibility
+          |probability|likelihood)\s+(?:of|that)\b | \b(?:i['’]d|i\s+would|i['’]m)\s+(?:say|guess|bet|fairly|pretty|not)\b
+    | \bgive[sn]?\s+the\s+impression\b | \b(?:more|most|very|quite|highly)\s+(?:likely|probabl[ey]|plausibl[ey])\b
+    | \b(?:can|could)\s+(?:only\s+)?be\s+(?:guessed|surmised|suspected|taken\s+(?:for|as)|mistaken|imagined)\b
+    | \bpoints?\s+to(?:wards?)?\s+(?:an?|the|its|some)\s+(?:\w+\s+)?(?:use|function|purpose|role|former|past|origin)\b
+    | \b(?:or|and)\s+(?:possibly|perhaps|maybe)\b | \bsort\s+of\b | \bkind\s+of\s+(?:an?|like)\b | \bsuch\s+as\s+perhaps\b
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
 
 
 def _hedge(answer: Answer) -> str | None:
     """What is there is said, not guessed."""
-    if found := _HEDGE.search(answer.text):
+    if found := _HEDGE.search(answer.text) or _GUESS.search(answer.text):
         return f'The answer guessed ("{found.group().strip()}"). Say only what can be seen with confidence.'
     return None
 

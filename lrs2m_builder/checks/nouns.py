@@ -177,6 +177,8 @@ def _is_verb(tokens: Sequence[str], mentions: Sequence[Mention], position: int, 
         return False
     if position and tokens[position - 1] in {"to", "can", "could", "may", "they"}:
         return tokens[position] in {"park", "dock", "house", "bridge", "farm"}
+    if position and tokens[position - 1] in {"that", "which", "who"} and tokens[position].endswith("s"):
+        return tokens[end : end + 1] != () and tokens[end] in DETERMINERS
     if not mentions or mentions[-1].end != position:
         return False
     following = tokens[end] if end < len(tokens) else "."

@@ -137,7 +137,8 @@ def _structured(words: list[str], before: str, after: str, starts: bool) -> bool
             return not any(word in _KINDS or _is_kind(word) or is_no_place(word) for word in rest)
         if first in _FIRST_TYPES and _bare(words[1]) not in _KINDS and not _is_kind(words[-1]):
             return any(map(_is_name, words[1:])) or first in {"lake", "mount", "cape", "fort"}
-        return bool(named) and (len(named) > 1 or bool(_BEFORE_PLACE.search(before)))
+        linked = words[-2].islower()  # "dunes of the Namib"
+        return bool(named) and (len(named) > 1 or linked or bool(_BEFORE_PLACE.search(before)))
     if not named:
         return not starts and first in WORDS_AS_PLACES and before.endswith("the ")
     kind = regex.match(r"\s+(\p{Ll}+)", after)
