@@ -22,7 +22,7 @@ _OPENERS = word_set(
     some several is are was were has have had be been being can could may might must will would shall should
     including such along alongside throughout within beyond under over through across past both either neither in
     on two three four five featuring containing showing atop approximately forming creating many few most very quite
-    rather more another such not no almost nearly
+    rather such no almost nearly
     """
 )
 _CLOSED = re.compile(r"[.!?…。！？\"'”’)\]*]\s*$")

@@ -66,10 +66,10 @@ _GUESS = re.compile(
     | \b(?:is|are|was|were|be)\s+either\s+(?:an?|the)\b | \beither\s+an?\s+[^.!?,;]{{1,40}}\s+or\s+an?\b
     | (?<!regardless\sof\s)(?<!no\smatter\s)\bwhether\b(?!\s+by\s)
     | \bsomething\s+(?:like|resembling|similar\s+to|akin\s+to|that\s+(?:looks|resembles|appears|could|may|might))\b
-    | \b(?:judging|going)\s+(?:by|from)\b | \b(?:by|from)\s+the\s+looks?\s+of\b | \b(?:is|are)\s+anything\s+to\s+go\s+by\b
+    | \bjudging\s+(?:by|from)\b | \b(?:by|from)\s+the\s+looks?\s+of\b | \b(?:is|are)\s+anything\s+to\s+go\s+by\b
     | \bas\s+far\s+as\s+(?:one|can|i|we|it)\b | \bif\s+(?:not\s+mistaken|i|at\s+all)\b | \bto\s+all\s+appearances?\b
     | \b(?:presum|assum|estimat|believ|rumou?r)\w*\s+(?:to\s+(?:be|have)|that)\b | \bassum(?:e|es|ing|ption)\b
-    | \b(?:look|appear|seem)(?:s|ed|ing)?\s+(?:very\s+|quite\s+|rather\s+|most\s+)?(?:like\s+(?:it|they|there)|possible
+    | \b(?:look|appear|seem)(?:s|ed|ing)?\s+(?:very\s+|quite\s+|rather\s+|most\s+)?(?:possible
           |likely|as\s+(?:if|though))\b | \b(?:would|could|may|might)\s+(?:well\s+|also\s+|then\s+)*(?:be|explain|account
           \s+for|make\s+sense|point)\b(?!\s+{_SEEN}\b)(?!\s+[\w\s]{{2,25}},\s+(?:but|yet)\b)(?!\s+\w+ed\b)
     | \b(?:it|this|that|these|they)\s+(?:could|may|might|would)\s+(?:well\s+)?mean\b | \b(?:could|may|might)\s+mean\b

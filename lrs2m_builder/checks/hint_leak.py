@@ -47,7 +47,7 @@ _HINT_LEAK = re.compile(
           |previously|in\s+the\s+list)\b
     | \b(?:the|this)\s+label\s+(?:\w+ly\s+)?(?:says|states|mentions|indicates|suggests|describes|calls|gives
           |identifies|confirms|is\s+given)\b
-    | \b(?:the|as|all|each\s+of\s+the)\s+(?:listed|labell?ed|annotated|hinted|mentioned|aforementioned
+    | \b(?:the|as|all|each\s+of\s+the)\s+(?:listed|labell?ed|annotated|hinted|mentioned
           |specified)\s+(?:in|by|objects?|class(?:es)?|categor(?:y|ies)|items?|counts?|elements?|features?)\b
     | \b(?:listed|labell?ed|annotated|described|mentioned|stated|specified|noted|indicated|named|given|referenced
           |provided|captioned|hinted\s+at|suggested)\s+(?:as\s+such\s+)?(?:in|by|with|from|on)\s+
@@ -81,7 +81,7 @@ _HINT_LEAK = re.compile(
           |are)\s+(?:right|correct|accurate|wrong|true)\b
     | \b(?:image|scene|area|picture|photo\w*|it|this|place|site)\s+(?:is|was|has\s+been|had\s+been|being)\s+(?:also\s+
           |officially\s+)?(?:tagged|labell?ed|captioned|annotated|categori[sz]ed|described|referred\s+to)\b(?!\s+with)
-    | \bthe\s+(?:afore|above-?)?(?:mentioned|stated|specified|hinted|annotated|labell?ed)\s+\w+ | \b(?:i|we)\s+(?:was
+    | \bthe\s+(?:mentioned|stated|specified|hinted|annotated|labell?ed)\s+\w+ | \b(?:i|we)\s+(?:was
           |were|am|are)\s+(?:told|given|informed|asked)\b
     | \bthe\s+(?:given|provided|stated|specified|supplied|expected|required)\s+(?:\w+\s+)?(?:numbers?|counts?|totals?
           |figures?|class(?:es)?|categor(?:y|ies)|names?|words?)\b
@@ -122,6 +122,12 @@ _TALK = re.compile(
           (?:captions?|descriptions?|sentences?|hints?|labels?|annotations?)\s+(?:\w+ly\s+)?
           (?:say|state|mention|describe|list|name|count|mark|give|speak|call|suggest|indicate|contain|include|refer
           |confirm|agree|note|report|tell|show|specif|identif|put|impl|point|has|have|also|that|of\s+the\s+image)\w*\b
+    | \b(?:the|this|these|those)\s+(?:[\w-]+\s+)?(?:texts?|lists?|notes?|tags|labels|inputs?|sentences?|records?|data
+          |information|wording|statements?|listing|inventory)\s+(?:\w+ly\s+|also\s+|only\s+)?
+          (?:say|state|mention|describe|name|count|speak|suggest|indicate|confirm|agree|report|tell|specif|identif|impl|omit
+          |claim|refer|add)(?:s|ed|ies|ied)?\b(?!\s+(?:on|in\s+white|painted))
+    | \b(?:based|relying|depending|building|drawing)\s+(?:\w+ly\s+)?(?:up)?on\s+(?:the|its|this|these|your)\s+
+          (?:[\w-]+\s+){0,2}?(?:labels?|tags?|text|list|notes?|words?|counts?|names?|input)\b
     # "mentioned in the input", "named in your message", "the notes provided with the picture"
     | \b(?:mentioned|given|listed|supplied|provided|named|stated|specified|described|counted|written|reported|indicated
           |noted|referred\s+to|called\s+\w+|said|recorded|included|announced|claimed|cited|quoted)\s+(?:\w+ly\s+)?
@@ -162,10 +168,13 @@ _TALK = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
+_LIKENESS = re.compile(
+    r"\b(?:like|as\s+if|resembling)\s+an?\s+(?:[\w-]+\s+)?(?:caption|label|tag|hint)s?\b", re.IGNORECASE
+)
 
 
 def _hint_leak(answer: Answer) -> str | None:
-    text = without_writing(answer.text)
+    text = _LIKENESS.sub(" ", without_writing(answer.text))
     if found := _HINT_LEAK.search(text) or _TALK.search(text):
         return f'The answer spoke of the given text ("{found.group().strip()}"). Speak of the image only.'
     return None

@@ -135,6 +135,9 @@ _TALK = re.compile(
     | \b(?:was|were|is|are|have\s+been|has\s+been|been|being)\s+(?:\w+ly\s+|not\s+){0,2}(?:left\s+out|omitted|avoided
           |excluded|paraphrased|summari[sz]ed|rephrased|reworded|rewritten|kept\s+(?:\w+\s+)?(?:short|brief|simple|neutral
           |general|concise|plain|vague|factual)|phrased|worded|proof-?read)\b
+    | \b(?:the|this|my|your|our)\s+(?:task|assignment|prompt|instructions?)\b(?!\s+(?:force|boards?|signs?|centers?|centres?))
+    | \b(?:image|picture|photo\w*|scene|view)\s+(?:is|can\s+be|may\s+be|could\s+be)\s+(?:best\s+|thus\s+)?(?:summ(?:ed|ari[sz]ed)
+          |captioned|put|worded|phrased|rendered\s+in\s+words)\b
     | \bin\s+other\s+words\b | \b(?:put|said)\s+(?:differently|another\s+way|simply)\b | \bto\s+put\s+it\b
     | \b(?:more|further|additional|extra|other)\s+(?:details?|information|sentences?|objects|description|context
           |versions?|captions?)\s+
@@ -142,10 +145,13 @@ _TALK = re.compile(
           |needed|welcome|requested|generated|written|follow)\b
     | \b(?:on|upon|at)\s+(?:your\s+)?request\b(?!\s+stop)
     | \byou\s+(?:may|can|could|might|should|will|must|are\s+free\s+to|have\s+to|need\s+to)\s+(?:\w+ly\s+|now\s+|then\s+
-          |still\s+)?(?!(?:\w+ly\s+)?(?:see|find|spot|make|notice|observe|discern|count|view|recogni|look|reach|tell|trace
-          |follow|almost|watch|glimpse|detect|identify|distinguish|walk|drive|cross|read|feel|imagine|even|also|clearly
-          |easily|just)\w*\b)\w+
-    | \byour\s+(?!(?:eyes?|gaze|attention|left|right|view|feet|way)\b)\w+
+          |still\s+|always\s+)?(?:adapt|edit|use|change|adjust|modify|copy|ask|request|add|shorten|expand|remove|replace
+          |want|specify|tell\s+me|provide|refer|ignore|trim|reuse|publish|need|wish|prefer|choose|decide|verify|check|fill
+          |insert|contact|customi[sz]e|tweak|extend|drop|rephrase|rewrite|cut|delete|paste|proceed|submit|rely)\b
+    | \byour\s+(?:own\s+|specific\s+|particular\s+)?(?:captions?|needs?|data\w*|models?|use|project|images?|pictures?
+          |photos?|convenience|purposes?|taste|liking|wish\w*|feedback|review|approval|consideration|tasks?|instruct\w+
+          |questions?|requirements?|requests?|prompts?|input|hints?|labels?|description|texts?|application|work|pipeline
+          |preferences?|guidelines?|message|order|time|interest|help|patience|attachment|reference|website|report)\b
     | \b(?:the|all|everything|what\s+is\s+said)\s+above\s+(?:\w+ly\s+)?(?:sums?|gives?|provides?|describes?|covers?
           |captures?|should|can|could|may|might|will|would|meets?|fulfil\w*|follows?|summari[sz]es?|reflects?|shows?|was
           |is\s+(?:a|an|the|my|what|all|based))\b
@@ -158,9 +164,10 @@ _TALK = re.compile(
     | \b(?:write|describe|generate|produce|rewrite|provide|create|summari[sz]e|mention|avoid|use|return|give)\s+
           (?:a|an|the|one|only|this|in)\s+(?:[\w-]+\s+){0,3}(?:caption|description|sentence|paragraph|summary|words?
           |image|text|answer|response|hints?)\b
-    | \bwe\s+(?!(?:can|could|may|also|clearly|then|have\s+(?:a|an|the|here)|have|are\s+looking|look|see|find|observe|notice
-          |spot|view|get|saw|count|discern|move|turn|reach|come|encounter|note|think|know|only|still|easily|might|will
-          |do|cannot|can't|did|even|just)\b)\w+
+    | \bwe\s+(?:(?:have|will|would|can|should|must|shall|also|did|do|are|were|now|thus|not|only|just|therefore)\s+)*
+          (?:hop|describ|summari[sz]|writ|wrote|avoid|keep|kept|focus|mention|includ|provid|tr(?:y|ied)\b|us(?:e|ed|ing)\b
+          |assum|trust|omit|left\s+out|leav|offer|suggest|recommend|conclud|stick|chose|add(?:ed)?\b|apologi|caption
+          |paraphras|rephras|rewr|follow(?:ed)?\s+the\s+(?:instr|guide|prompt|format)|shorten|invent|refer|need\s+to\b)\w*
     | \b(?:reader|readers|annotator|captioner|evaluator)s?\s+(?:can|may|might|should|will|is|are|who|wants?|needs?)\b
     | \b(?:shall|should|may|can|could)\s+i\b | \bas\s+(?:an?\s+)?(?:requested|instructed|agreed|desired|you\s+wish\w*)\b
     | \b(?:end|stop|eos|eot|im_end|endoftext)\s+of\s+(?:caption|description|text|output|message|turn|answer|response)\b

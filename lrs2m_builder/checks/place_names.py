@@ -18,7 +18,7 @@ _RUN = regex.compile(rf"(?<![\p{{L}}\p{{N}}'’_-]){_CAPITAL}(?:(?:{_LINK})?\s+{
 _SENTENCE_START = regex.compile(r"(?:^|[.!?:;…]|[\"“‘(\[]|(?:^|\s)['–—•*-])\s*[\"'“‘(*]*\s*$")
 _BEFORE_PLACE = regex.compile(
     r"""\b(?:in|near|nearby|of|at|from|around|outside|across|along|over|towards?|to|through|beside|by|on|within|into
-    |between|called|named|known\s+as|downtown|uptown|central|inner|greater|northern|southern|eastern|western
+    |between|called|named|known\s+as|far\s+as|downtown|uptown|central|inner|greater|northern|southern|eastern|western
     |north|south|east|west|northeast|northwest|southeast|southwest|the|via|off|beyond|past)\s+(?:the\s+)?$""",
     regex.VERBOSE,
 )
@@ -153,6 +153,8 @@ def _place(text: str, found: regex.Match[str], headline: bool) -> str | None:
     starts = bool(_SENTENCE_START.search(before)) if found.start() <= 30 or before.strip() else True
     while words and starts and _bare(words[0]) in _FUNCTION:
         before, words, starts = f"{words[0].lower()} ", words[1:], False
+    if starts and len(words) > 2 and words[1].islower() and _is_word(words[0]) and not _is_kind(words[0]):
+        words, before, starts = words[1:], "of ", False  # "Waves of the Pacific Ocean"
     while words and not words[0][0].isupper():
         words = words[1:]
     if not words or _PLANT.match(after):

@@ -62,7 +62,8 @@ _PREAMBLE = re.compile(
 _LEAD = re.compile(
     r"""
     ^[^\w<]*(?:
-        # an interjection
+        # an exclamation, an interjection
+        (?!what\b|how\b)[^.!?:"]{1,60}!(?=\s+\S) |
         (?:very\s+well|perfect|no\s+worries|right|right\s+away|well|so|alright|all\s+right|excellent|fine|wonderful|nice
           |sounds\s+good|good|fair\s+enough|roger(?:\s+that)?|indeed|cool|awesome|(?:glad|happy|pleased|delighted|eager)\s+to
           \s+[^.!?]{1,25}|my\s+(?:pleasure|apologies)|not\s+a\s+problem|with\s+pleasure|good\s+(?:day|morning|evening)
