@@ -78,6 +78,12 @@ _GUESS = re.compile(
     | \bgive[sn]?\s+the\s+impression\b | \b(?:more|most|very|quite|highly)\s+(?:likely|probabl[ey]|plausibl[ey])\b
     | \b(?:can|could)\s+(?:only\s+)?be\s+(?:guessed|surmised|suspected|taken\s+(?:for|as)|mistaken|imagined)\b
     | \bpoints?\s+to(?:wards?)?\s+(?:an?|the|its|some)\s+(?:\w+\s+)?(?:use|function|purpose|role|former|past|origin)\b
+    | \b(?:could|may|might|can|would)\s+(?:\w+ly\s+|also\s+)*(?:pass\s+for|belong|equally|just\s+as\s+well|amount\s+to)\b
+    | \([^()]*\?\) | \b(?:with|without|any|some|no)\s+(?:\w+\s+)?(?:certainty|confidence|guarantee)\b | \b(?:said|determined|told
+          |identified|known|established|ascertained)\s+(?:for\s+(?:sure|certain)|with\s+(?:\w+\s+)?(?:certainty|confidence))\b
+    | \b(?:cannot|can['’]t|could\s+not|hard\s+to|difficult\s+to|impossible\s+to|not\s+possible\s+to)\s+(?:be\s+)?(?:\w+ly\s+)?
+          (?:tell|telling|say|said|decide|decided|judge|determine|determined|establish\w*|know|known|identif\w+|guess)\s+
+          (?:what|if|which|whether|for|with|exactly|how)\b
     | \b(?:or|and)\s+(?:possibly|perhaps|maybe)\b | \bsort\s+of\b | \bkind\s+of\s+(?:an?|like)\b | \bsuch\s+as\s+perhaps\b
     """,
     re.IGNORECASE | re.VERBOSE,

@@ -138,6 +138,20 @@ _TALK = re.compile(
     | \b(?:the|this|my|your|our)\s+(?:task|assignment|prompt|instructions?)\b(?!\s+(?:force|boards?|signs?|centers?|centres?))
     | \b(?:image|picture|photo\w*|scene|view)\s+(?:is|can\s+be|may\s+be|could\s+be)\s+(?:best\s+|thus\s+)?(?:summ(?:ed|ari[sz]ed)
           |captioned|put|worded|phrased|rendered\s+in\s+words)\b
+    | (?<!like\sa\s)(?<!as\sa\s)\b(?:sentences?|paragraphs?|nutshell|wordings?|hash\s?tags?)\b(?!-|\s+(?:carved|painted|mown
+          |on|of\s+(?:trees|houses|stones)|above\s+(?:its|the)|written\s+(?:on|in)|over\s+the))
+    | (?:^|\s)\#[a-z]\w{2,}
+    | \b(?:title|heading|headline|caption)\s+(?:\w+\s+)?(?:would|could|might|may|should)\b
+    | \b(?:translat(?:ed|ion)\s+(?:from|of|by|into)|hallucinat\w+|proof-?read\w*|fine-?tun\w+|chatgpt|gpt-?\d|llm|vlm|clip\s+
+          (?:model|training|encoder|score|text)|data\s?sets?|benchmarks?|embeddings?|image[\s-]text|vision[\s-]language)\b
+    | \b(?:rules?|requirements?|constraints?|limits?|guidelines?|instructions?|conditions|criteria|wish\w*|format)\s+
+          (?:\w+\s+){0,3}?(?:followed|met|respected|observed\s*[.!]|satisfied|fulfilled|obeyed|complied|adhered|you\s+\w+)\b
+    | \b(?:nothing|no\s+\w+|none)\s+(?:\w+\s+)?(?:was|were|has\s+been|have\s+been|is)\s+(?:added|invented|made\s+up|guessed
+          |assumed|imagined|omitted|left\s+out|mentioned|changed)\b
+    | \((?:this|i|sorry|please|note|translated|based|as\s+(?:per|requested)|generated|written|revised|draft|no\s+\w+\s+given
+          |see\s+(?:above|below|hint|image|caption)|edited|sic|continued|end|optional|approx\w*|about|exactly|total\w*)\b
+          [^()]*\b(?:is|short|sorry|words?|caption|text|description|hint|from|by|image|version|long|guess|list)\b
+    | \b(?:hope|hoping)\s+(?:this|that|it|you|the)\b | \btell\s+me\b | \bwhichever\s+(?:you|word\w*|version)\b
     | \bin\s+other\s+words\b | \b(?:put|said)\s+(?:differently|another\s+way|simply)\b | \bto\s+put\s+it\b
     | \b(?:more|further|additional|extra|other)\s+(?:details?|information|sentences?|objects|description|context
           |versions?|captions?)\s+

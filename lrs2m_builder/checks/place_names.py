@@ -76,7 +76,9 @@ _NUMBERED = regex.compile(
     r"\b\d{1,3}(?:st|nd|rd|th)\s+(?:Street|Avenue|Ave|St)\b"
     r"|\b(?:(?:Interstate|Route|Highway|Hwy|Freeway|Autobahn|State\s+Route|US\s+Route)\s*|(?:I|US|A|M|E|SR|CA)-)\d{1,4}\b"
 )
-_PLANT = regex.compile(r"\s+(?:grass|palms?|spruces?|pines?|cypress\w*|poplars?|cedars?|barriers?|bluegrass|ivy)\b")
+_PLANT = regex.compile(
+    r"\s+(?:grass|palms?|spruces?|pines?|cypress\w*|poplars?|cedars?|barriers?|planes?|plane\s+trees?|bluegrass|ivy)\b"
+)
 
 
 def _is_word(word: str) -> bool:

@@ -78,6 +78,13 @@ _LEAD = re.compile(
           |rephras\w+|as\s+follows|request\w*|prompt|instructions?|wish|attempt|draft|task|text|here\s+it\s+(?:is|comes
           |goes)|in\s+(?:short|brief|one\s+go|full|detail|prose|summary)|below|translation|output|result|reply|tl\s*;?\s*dr
           |long\s+form|short\s+form)\b[^.!?:]*:(?!\d)
+      | (?:how\s+about|what\s+about|here\s+it|begin|start|go|go\s+ahead|below|above|ready|done|listen|read|see|behold|ta-?da)
+          (?:\s+(?:this|that|with\s+this|one))?\s*:
+      | (?:an?|the|one|another)\s+(?:\w+ly\s+)?(?:[\w-]+\s+){0,2}?(?:one|try|go|attempt|option|alternative|shot|version|take)
+          \s*(?:\([^)]*\))?\s*:
+      | (?:the|this|your|that)\s+(?:image|picture|photo\w*|scene|file|attachment)\s+(?:that\s+|which\s+)?(?:you|i|we|was|has)\s+
+          (?:just\s+|have\s+|kindly\s+|been\s+)*(?:sent|gave|given|provided|uploaded|attached|shared|posted|supplied|show|showed
+          |received|got|see|have|want|asked|submitted)\b
       # "What follows is a ...", "You asked for ...", "After looking at the picture, I ..."
       | (?:what|the\s+text\s+that|the\s+paragraph\s+that)\s+follows\b | below\s*,?\s+(?:you|i|we)\b
       | below\s+(?:is|are)\s+(?:[\w-]+\s+){0,6}?(?:descriptions?|captions?|summary|paragraphs?|text|account|version)\b

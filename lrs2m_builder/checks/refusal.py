@@ -117,6 +117,17 @@ _FAILS = re.compile(
           |has\s?n['’]t|does\s?n['’]t|would\s+not|wo\s?n['’]t|failed\s+to|unable\s+to)\s+(?:be\s+)?(?:\w+ly\s+)?
           (?:load|open|decode|receive|access|retrieve|process|render|download|fetch|parse)\w*\s+
           (?:(?:the|an?|any|this|your|that)\s+)?(?:\w+\s+)?(?:images?|pictures?|photos?|files?|attachments?|links?)\b
+    # what one does not do, what did not arrive, where the image is
+    | \b(?:beyond|outside(?:\s+of)?)\s+(?:what|the\s+scope\s+of\s+what|my|the\s+capabilit\w+)\s+(?:(?:i|we|this)\s+)?\w+
+    | \bnothing\s+(?:was|has\s+been|is|got)\s+(?:\w+ly\s+)?(?:loaded|attached|uploaded|provided|received|sent|shared
+          |supplied|shown\s+to\s+me|delivered)\b
+    | (?:^|[.!?]\s+)where\s+(?:is|are|did|was)\s+(?:the|your|this)\s+(?:image|picture|photo\w*|file|attachment)
+    | \b(?:your|the|this)\s+(?:message|request|prompt|question|post|e-?mail|input|conversation|chat|upload|link|attachment)\s+
+          (?:did|does|do|was|is|has|came|contains?|seems|appears|holds?|included|lacks?)\b[^.!?]{0,25}?
+          \b(?:not|n['’]t|no|without|empty|blank|missing|broken|only|dead|lacks?)\b
+    | \b(?:no|without|lacking|lack\s+of)\s+(?:\w+\s+)?(?:access|ability|way)\s+(?:to|of)\s+(?:\w+ing\s+)?(?:the|this|your|any)
+          \s+(?:actual\s+)?(?:image|picture|photo\w*|file|attachment|data)\b
+    | \b(?:forgive|pardon|excuse)\s+(?:me|us|my|the\s+(?:delay|confusion|inconvenience))\b | \bmy\s+(?:side|end|screen)\b
     # "no caption available", "there is nothing to describe", "not enough to go on"
     | (?:^|[.!?,;]\s+|\bthere\s+(?:is|was|were|are)\s+|\bgot\s+|\breceived\s+|\bwith\s+)no\s+(?:\w+\s+)?(?:image|picture
           |photo\w*|file|attachment|caption|description|summary|answer|input|visual\s+\w+)s?\s*
