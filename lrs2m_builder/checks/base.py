@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, cast, get_args
 
@@ -23,6 +23,24 @@ _WRITING = re.compile(
 def split_sentences(text: str) -> list[str]:
     """The sentences of a text, as its full stops, question and exclamation marks divide it."""
     return _SENTENCE_END.split(text)
+
+
+def cued(text: str, cues: Sequence[str]) -> str:
+    """The sentences of a text that hold one of the cues (in lower case), each other one as a bare full stop.
+
+    What a large pattern finds must hold a cue: most sentences of most captions hold none and need no search.
+    """
+    sentences = [sentence if _holds(f" {sentence.lower()} ", cues) else "." for sentence in split_sentences(text)]
+    return " ".join(sentences) if any(len(sentence) > 1 for sentence in sentences) else ""
+
+
+def listed(cues: str) -> tuple[str, ...]:
+    """The cues of a list with bars between them; blanks are part of a cue."""
+    return tuple(cues.split("|"))
+
+
+def _holds(lower: str, cues: Sequence[str]) -> bool:
+    return any(cue in lower for cue in cues)
 
 
 def without_writing(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import regex as re
 
-from lrs2m_builder.checks.base import Answer, Check
+from lrs2m_builder.checks.base import Answer, Check, cued, listed
 
 _SEEN = (
     r"(?:(?:clearly|easily|also|only|just|readily|hardly|barely|partly|partially|faintly)\s+)*"
@@ -89,10 +89,23 @@ _GUESS = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 
+# What the patterns find holds one of these.
+_CUES = listed(
+    "likel|chances|possib|probab|presum|perhaps|maybe|potential|suppos|conceiv|seem|apparent|arguabl|"
+    "might|could|may |would|appear|look|thought|believ|assum|what |guess|think|mistake|specul|certain|"
+    "sure|clear|uncertain|suggest|indicat|impl|hint|point|plausib|hard|difficult|suspect|sort of|kind of|"
+    "some type|some kind|something|similar|infer|interpret|must|should|ought|doubt|question|debat|ambigu|"
+    "undetermined|unconfirmed|tentativ|ostensib|putativ|purport|alleged|reported|conjectur|hypothet|"
+    "imagin|inconclus|reminiscent|either|whether|judging|the look|go by|as far as|if not|if i|if at all|"
+    "appearance|estimat|rumo|mean|chance|i'd|i’d|i'm|i’m|impression|taken|confiden|guarantee|known|told|"
+    "?"
+)
+
 
 def _hedge(answer: Answer) -> str | None:
     """What is there is said, not guessed."""
-    if found := _HEDGE.search(answer.text) or _GUESS.search(answer.text):
+    text = cued(answer.text, _CUES)
+    if found := _HEDGE.search(text) or _GUESS.search(text):
         return f'The answer guessed ("{found.group().strip()}"). Say only what can be seen with confidence.'
     return None
 

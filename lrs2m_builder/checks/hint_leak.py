@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from lrs2m_builder.checks.base import Answer, Check, without_writing
+from lrs2m_builder.checks.base import Answer, Check, cued, listed, without_writing
 
 # A label or a list may also be one that hangs in the scene.
 _NOT_WRITTEN = (
@@ -182,9 +182,20 @@ _LIKENESS = re.compile(
     r"\b(?:like|as\s+if|resembling)\s+an?\s+(?:[\w-]+\s+)?(?:caption|label|tag|hint)s?\b", re.IGNORECASE
 )
 
+# What the patterns find holds one of these.
+_CUES = listed(
+    "caption|hint|label|annotat|descri|metadata|prompt| list|tagged|tags|given|provided|supplied|stated|"
+    "mentioned|noted|indicated|specified|told| said|reported|reference|input|source|keyword|key word|"
+    "bounding|ground truth|ground-truth|categor|class| counts|sentence|text|information|data|record|"
+    " notes|statement|user|you|people who|person|they |human|someone|observers|writers|whoever|author|"
+    "volunteers|anchor|objects|details|wording|inventory|named|asked|informed|numbers|figures|request|"
+    "query|called|recorded|written|material|brief|scene type|catalogue|register|titled|according|"
+    "fits the|matches the"
+)
+
 
 def _hint_leak(answer: Answer) -> str | None:
-    text = _LIKENESS.sub(" ", without_writing(answer.text))
+    text = _LIKENESS.sub(" ", without_writing(cued(answer.text, _CUES)))
     if found := _HINT_LEAK.search(text) or _TALK.search(text):
         return f'The answer spoke of the given text ("{found.group().strip()}"). Speak of the image only.'
     return None

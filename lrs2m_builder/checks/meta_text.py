@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import regex as re
 
-from lrs2m_builder.checks.base import Answer, Check, without_writing
+from lrs2m_builder.checks.base import Answer, Check, cued, listed, without_writing
 
 _TEXT = r"(?:description|caption|paragraph|summary|response|answer|text|sentence|passage|narrative|write-?up|rewrite)"
 _META = re.compile(
@@ -109,19 +109,24 @@ _META = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-# One of these is in all that `_META` finds: most captions hold none and are passed at once.
-_META_LISTED = (
-    "caption|description|paragraph|summar|response|answer|sentence|passage|narrative| text |write|rewrit|"
-    "written|word|token|character|hope|feel free|just ask|if anything|goal|aim|objective|purpose|job|p.s|p. s|"
-    "let us|let's|let’s| happy | glad |let me|you|please|anything else|thank|data|"
+# What the patterns find holds one of these.
+_CUES = listed(
+    "caption|description|paragraph|summar|response|answer|sentence|passage|narrative| text |the text|"
+    "write|rewrit|written|word|token|character|hope|feel free|just ask|if anything|goal|aim|objective|"
+    "purpose|job|p.s|p. s|let us|let's|let’s|happy|glad |let me|you|please|anything else|thank|data|"
     "request|instruct|requir|asked|specified|prompt|guideline|question|query|feedback|task|version|"
-    "alternative|option|attempt|draft|example| here is| here's| here’s|place name|title|introduction| list|"
-    "date|user|assistant|system|human|remember|make sure|keep in mind|forget|note|describe the|describe this|"
-    "we |wording|phrasing|fine-tun|finetun|evaluating|benchmark|testing|do not|artificial|language|model|"
-    "training|clip|retrieval|lorem|tbd|todo|criteria|format|hello|hey|hi,|hi!|hi |assignment|constraint| ai |"
-    "my |conclu|recap|[|{|}|<|##|:|i've|i’ve|i'll|i’ll|i'd|i’d|i'm|i’m"
+    "alternative|option|attempt|draft|example|here is|here's|here’s|place name|title|introduction| list|"
+    "dates|user|assistant|system|human|remember|make sure|keep in mind|forget|note|describe the|"
+    "describe this|we |phrasing|tuning|tuned|evaluating|benchmark|testing|do not|artificial|language|"
+    "model|training|clip|retrieval|lorem|tbd|todo|criteria|format|hello|hey|hi,|hi!|hi |assignment|"
+    "constraint| ai |my |conclu|recap|[|{|}|<|##|:|i've|i’ve|i'll|i’ll|i'd|i’d|i'm|i’m| i | #|#|(|"
+    "translat|hallucin|gpt|llm|vlm|rule|limit|nothing |no |none |left out|omitted|avoided|excluded|"
+    "paraphras|rephras|reword|phras|proof|kept |put |said |more detail|further|additional|extra|above|"
+    "confidence|length =|end of|tell me|whichever|reader|heading|headline|nutshell|hashtag|embedding|"
+    "vision|invented|made up|based|can be summ|summed|is best|shall i|should i|may i|n.b|nb:|edit|short:|"
+    "long:|or:|q:|a:|=|disclaimer|captured in words|evaluator|generated|produced|created|as agreed|"
+    "as desired|as required|as instructed"
 )
-_META_PARTS = tuple(_META_LISTED.split("|"))
 # Talk of the answer by its grammar: its length and making, offers and orders to the reader.
 _TALK = re.compile(
     r"""
@@ -142,7 +147,7 @@ _TALK = re.compile(
           |on|of\s+(?:trees|houses|stones)|above\s+(?:its|the)|written\s+(?:on|in)|over\s+the))
     | (?:^|\s)\#[a-z]\w{2,}
     | \b(?:title|heading|headline|caption)\s+(?:\w+\s+)?(?:would|could|might|may|should)\b
-    | \b(?:translat(?:ed|ion)\s+(?:from|of|by|into)|hallucinat\w+|proof-?read\w*|fine-?tun\w+|chatgpt|gpt-?\d|llm|vlm|clip\s+
+    | \b(?:translat(?:ed|ion)\s+(?:from|by|into)|hallucinat\w+|proof-?read\w*|fine-?tun\w+|chatgpt|gpt-?\d|llm|vlm|clip\s+
           (?:model|training|encoder|score|text)|data\s?sets?|benchmarks?|embeddings?|image[\s-]text|vision[\s-]language)\b
     | \b(?:rules?|requirements?|constraints?|limits?|guidelines?|instructions?|conditions|criteria|wish\w*|format)\s+
           (?:\w+\s+){0,3}?(?:followed|met|respected|observed\s*[.!]|satisfied|fulfilled|obeyed|complied|adhered|you\s+\w+)\b
@@ -196,11 +201,10 @@ _TALK = re.compile(
 
 def _meta_text(answer: Answer) -> str | None:
     """Nothing of the text itself, the task or the reader, and no marks of a template or a chat."""
-    text, raw = without_writing(answer.text), without_writing(answer.raw)
-    lower = f" {raw.lower()}"
-    if "I" not in answer.words and not any(part in lower for part in _META_PARTS):
-        return None
-    if found := _META.search(text) or _META.search(raw) or _TALK.search(text):
+    text = without_writing(cued(answer.text, _CUES))
+    raw = text if answer.raw == answer.text else without_writing(answer.raw)
+    found = (text and (_META.search(text) or _TALK.search(text))) or (raw is not text and _META.search(raw))
+    if found:
         return f'The answer spoke of itself or to the reader ("{found.group().strip()}"). Write the description alone.'
     return None
 

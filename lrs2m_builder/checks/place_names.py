@@ -101,7 +101,7 @@ def _listed(words: list[str], starts: bool) -> str | None:
             people = places.get(" ".join(map(_bare, part)), 0)
             if not people or (size == 1 and (_is_word(part[0]) or is_no_place(_bare(part[0])) or len(part[0]) < 3)):
                 continue
-            if size > 1 and all(_bare(word) in _KINDS or _is_kind(word) for word in part):
+            if size > 1 and people < HUGE * 100 and all(_bare(word) in _KINDS or _is_kind(word) for word in part):
                 continue
             if people >= LARGE or not (starts and begin == 0) or size > 1:
                 return " ".join(part)

@@ -80,7 +80,7 @@ _LEAD = re.compile(
           |long\s+form|short\s+form)\b[^.!?:]*:(?!\d)
       | (?:how\s+about|what\s+about|here\s+it|begin|start|go|go\s+ahead|below|above|ready|done|listen|read|see|behold|ta-?da)
           (?:\s+(?:this|that|with\s+this|one))?\s*:
-      | (?:an?|the|one|another)\s+(?:\w+ly\s+)?(?:[\w-]+\s+){0,2}?(?:one|try|go|attempt|option|alternative|shot|version|take)
+      | (?:an?|the|one|another)\s+(?:\w+ly\s+)?(?:[\w-]+\s+){0,2}?(?:one|try|go|attempt|option|alternative|version|take)
           \s*(?:\([^)]*\))?\s*:
       | (?:the|this|your|that)\s+(?:image|picture|photo\w*|scene|file|attachment)\s+(?:that\s+|which\s+)?(?:you|i|we|was|has)\s+
           (?:just\s+|have\s+|kindly\s+|been\s+)*(?:sent|gave|given|provided|uploaded|attached|shared|posted|supplied|show|showed

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from lrs2m_builder.checks.base import Answer, Check, without_writing
+from lrs2m_builder.checks.base import Answer, Check, cued, listed, without_writing
 
 _APOSTROPHE = r"(?:'|’)?"
 _REFUSAL = re.compile(
@@ -179,9 +179,20 @@ _FAILS = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 
+# What the patterns find holds one of these.
+_CUES = listed(
+    "not|n't|n’t|no |no-|nothing|never|none|null|nil|unable|sorry|apolog|regret|unfortunate| i |i'|i’|"
+    "we |for me|me,|my |you|please|kindly|assistant| ai|ai |chatbot|without|impossible|difficult|"
+    "insufficient|inadequate|lack|enough|missing|unavailable|inaccessible|unreadable|blank|empty|corrupt|"
+    "broken|declin|refus|denied|reject|hesitat|polic|guideline|violat|against|failed|error|n/a|upload|"
+    "attach|request|beyond|outside|unknown|undefined|nan|tbd|imposs|language model|text-based|text-only|"
+    "forgive|pardon|excuse|where is|where are|would be|only the|too |but only|which image|what image|"
+    "try |once the|once a|need|clarify|this model|a model|hard to|black"
+)
+
 
 def _refusal(answer: Answer) -> str | None:
-    text = without_writing(answer.text)
+    text = without_writing(cued(answer.text, _CUES))
     if found := _REFUSAL.search(text) or _FAILS.search(text):
         return f'The answer refused ("{found.group().strip()}"). Describe what can be seen, nothing else.'
     return None
