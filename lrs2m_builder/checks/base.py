@@ -30,17 +30,17 @@ def cued(text: str, cues: Sequence[str]) -> str:
 
     What a large pattern finds must hold a cue: most sentences of most captions hold none and need no search.
     """
-    sentences = [sentence if _holds(f" {sentence.lower()} ", cues) else "." for sentence in split_sentences(text)]
-    return " ".join(sentences) if any(len(sentence) > 1 for sentence in sentences) else ""
+    lower = f" {text.lower()} "
+    held = [cue for cue in cues if cue in lower]
+    if not held:
+        return ""
+    padded = ((sentence, f" {sentence.lower()} ") for sentence in split_sentences(text))
+    return " ".join(sentence if any(cue in small for cue in held) else "." for sentence, small in padded)
 
 
 def listed(cues: str) -> tuple[str, ...]:
     """The cues of a list with bars between them; blanks are part of a cue."""
     return tuple(cues.split("|"))
-
-
-def _holds(lower: str, cues: Sequence[str]) -> bool:
-    return any(cue in lower for cue in cues)
 
 
 def without_writing(text: str) -> str:

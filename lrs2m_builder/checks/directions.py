@@ -55,7 +55,7 @@ def _subjects(tokens: Sequence[str], things: Sequence[Thing], place: Place, besi
     inside = [t for t in before if t.start >= clause]
     if not inside and before and tokens[clause - 1] == "which":
         return [_resolved(things, before[-1])]
-    if not inside and before and tokens[clause] in VERBS and tokens[clause - 1] == ",":
+    if not inside and before and tokens[clause] in VERBS and tokens[clause - 1] in {",", "and", "but"}:
         return [_resolved(things, before[0])]  # "the yard, full of boxes, is above the basin"
     fronted = tokens[begin] in PREPOSITIONS | WHERE.keys() and VERBS.isdisjoint(tokens[begin : place.start])
     if fronted or (not inside and not (before and _is_apposition(tokens, clause, place, after))):

@@ -104,6 +104,8 @@ def _are_parts(text: Text, anchor: Anchor, exact: Sequence[tuple[Quantity, Menti
     ]
     counted_at = {noun.start for _, noun in exact}
     ones = [1 for mention in singles if mention.start not in counted_at]
+    others = [i for i, token in enumerate(text.tokens) if token == "another"]
+    ones += [1 for i in others if not any(0 < mention.start - i < REACH for mention in mentions)]
     if adds_up([*(quantity.low for quantity, _ in exact), *ones], count):
         return True
     # Numbers of kinds ("three trucks") are parts where other kinds are there, too.

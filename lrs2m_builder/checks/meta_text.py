@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import regex as re
+import re
 
 from lrs2m_builder.checks.base import Answer, Check, cued, listed, without_writing
 
@@ -111,21 +111,21 @@ _META = re.compile(
 )
 # What the patterns find holds one of these.
 _CUES = listed(
-    "caption|description|paragraph|summar|response|answer|sentence|passage|narrative| text |the text|"
-    "write|rewrit|written|word|token|character|hope|feel free|just ask|if anything|goal|aim|objective|"
-    "purpose|job|p.s|p. s|let us|let's|let’s|happy|glad |let me|you|please|anything else|thank|data|"
-    "request|instruct|requir|asked|specified|prompt|guideline|question|query|feedback|task|version|"
-    "alternative|option|attempt|draft|example|here is|here's|here’s|place name|title|introduction| list|"
-    "dates|user|assistant|system|human|remember|make sure|keep in mind|forget|note|describe the|"
-    "describe this|we |phrasing|tuning|tuned|evaluating|benchmark|testing|do not|artificial|language|"
-    "model|training|clip|retrieval|lorem|tbd|todo|criteria|format|hello|hey|hi,|hi!|hi |assignment|"
-    "constraint| ai |my |conclu|recap|[|{|}|<|##|:|i've|i’ve|i'll|i’ll|i'd|i’d|i'm|i’m| i | #|#|(|"
-    "translat|hallucin|gpt|llm|vlm|rule|limit|nothing |no |none |left out|omitted|avoided|excluded|"
-    "paraphras|rephras|reword|phras|proof|kept |put |said |more detail|further|additional|extra|above|"
-    "confidence|length =|end of|tell me|whichever|reader|heading|headline|nutshell|hashtag|embedding|"
-    "vision|invented|made up|based|can be summ|summed|is best|shall i|should i|may i|n.b|nb:|edit|short:|"
-    "long:|or:|q:|a:|=|disclaimer|captured in words|evaluator|generated|produced|created|as agreed|"
-    "as desired|as required|as instructed"
+    "caption|description|paragraph|summar|response|answer|sentence|passage|narrative| text |the text|write|"
+    "rewrit|written|word|token|hope|feel free|just ask|if anything|goal|aim|objective|purpose|job|p.s|p. s|"
+    "let us|let's|let’s|happy|glad |let me|you|please|anything else|thank|data|request|instruct|requir|asked|"
+    "specified|prompt|guideline|question|query|feedback|task|version|alternative|option|attempt|draft|example|"
+    "here's|here’s|place name|title|introduction| list|dates|user|assistant|system|human|remember|make sure|"
+    "keep in mind|forget|note|describe the|describe this|we |phrasing|tuning|tuned|evaluating|benchmark|testing|"
+    "do not|artificial|language|model|training|clip|retrieval|lorem|tbd|todo|criteria|format|hello|hi,|hi!|hi |"
+    "assignment|constraint| ai |my |conclu|recap|[|{|}|<|##|:|i've|i’ve|i'll|i’ll|i'd|i’d|i'm|i’m| i | #|#|(|"
+    "translat|hallucin|gpt|llm|vlm|rule|limit|nothing |no |none |left out|omitted|avoided|excluded|paraphras|"
+    "rephras|reword|phras|proof|kept |put |said |more detail|further|additional|extra|confidence|length =|"
+    "tell me|whichever|reader|heading|headline|nutshell|hashtag|embedding|vision|invented|made up|based|"
+    "can be summ|summed|is best|shall i|should i|may i|n.b|nb:|edit|short:|long:|or:|q:|a:|disclaimer|"
+    "captured in words|evaluator|generated|produced|created|as agreed|as desired|as required|as instructed|"
+    " here is|the above|all above|above is|above was|above sum|text above| hey|end of cap|end of desc|"
+    "end of the cap|end of the desc|end of text|end of out|end of para|start of|beginning of|characters"
 )
 # Talk of the answer by its grammar: its length and making, offers and orders to the reader.
 _TALK = re.compile(

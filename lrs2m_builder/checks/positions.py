@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from lrs2m_builder.checks.nouns import PREPOSITIONS, PUNCTUATION, STOPS, Mention, Text, words
-from lrs2m_builder.checks.vocabulary import singular_of
+from lrs2m_builder.checks.vocabulary import singular_of, vocabulary
 
 Axes = tuple[int, int]  # of the image: -1 left, 1 right; -1 bottom, 1 top; 0 where nothing is said
 _LEFT, _RIGHT, _TOP, _BOTTOM = (-1, 0), (1, 0), (0, 1), (0, -1)
@@ -162,7 +162,8 @@ def _place(tokens: Sequence[str], first: int) -> Place | None:
     starts_clause = start == 0 or tokens[start - 1] in PUNCTUATION
     of = following == "of" and not _of_image(tokens, end)
     bare_of = of and end == first + 1
-    plain = tokens[end - 1] in _SIDES or following in STOPS | _AFTER_PLACE or following.endswith("ly")
+    verb = compound and following.endswith("s") and following not in vocabulary().names.after
+    plain = tokens[end - 1] in _SIDES or following in STOPS | _AFTER_PLACE or following.endswith("ly") or verb
     of_image = following == "of" and not of
     if (
         opposite

@@ -181,13 +181,14 @@ _FAILS = re.compile(
 
 # What the patterns find holds one of these.
 _CUES = listed(
-    "not|n't|n’t|no |no-|nothing|never|none|null|nil|unable|sorry|apolog|regret|unfortunate| i |i'|i’|"
-    "we |for me|me,|my |you|please|kindly|assistant| ai|ai |chatbot|without|impossible|difficult|"
-    "insufficient|inadequate|lack|enough|missing|unavailable|inaccessible|unreadable|blank|empty|corrupt|"
-    "broken|declin|refus|denied|reject|hesitat|polic|guideline|violat|against|failed|error|n/a|upload|"
-    "attach|request|beyond|outside|unknown|undefined|nan|tbd|imposs|language model|text-based|text-only|"
-    "forgive|pardon|excuse|where is|where are|would be|only the|too |but only|which image|what image|"
-    "try |once the|once a|need|clarify|this model|a model|hard to|black"
+    "not|n't|n’t|no |no-|nothing|never|none|null|nil|unable|sorry|apolog|regret|unfortunate| i |i'|i’|we |for me|"
+    "me,|my |you|please|kindly|assistant|chatbot|without|impossible|difficult|insufficient|inadequate|lack|"
+    "enough|missing|unavailable|inaccessible|unreadable|blank|empty|corrupt|broken|declin|refus|denied|reject|"
+    "hesitat|polic|guideline|violat|against|failed|error|n/a|upload|attach|request|outside|unknown|undefined|tbd|"
+    "imposs|language model|text-based|text-only|forgive|pardon|excuse|where is|where are|would be|only the|"
+    "but only|which image|what image|once the|once a|need|clarify|this model|a model|hard to|black| ai | ai,|"
+    " ai-| ai.| try |beyond my|beyond what|beyond the|too blurr|too dark|too small|too low|too poor|too unclear|"
+    "too noisy|is too "
 )
 
 
