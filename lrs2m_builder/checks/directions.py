@@ -48,6 +48,8 @@ def _last(tokens: Sequence[str], marks: frozenset[str], end: int, begin: int = 0
 
 def _subjects(tokens: Sequence[str], things: Sequence[Thing], place: Place, beside: Thing | None) -> list[Thing]:
     """What is at the place: the phrase before it, the subject of its clause, or what follows a place said first."""
+    if place.start and tokens[place.start - 1] == "one":
+        return []  # "one mill is in the north, one in the south"
     begin = _last(tokens, SENTENCE_ENDS, place.start)
     clause = _last(tokens, _COMMA, place.start, begin)
     after = beside.end if beside is not None else place.end

@@ -57,6 +57,7 @@ _GUESS = re.compile(
     rf"""
       \b(?:must|ought\s+to|should)\s+(?:surely\s+|therefore\s+|thus\s+)?(?:be|have\s+been)\s+(?:an?\s+(?!few)|the\s+\w+
           |part\s+of|used\s+(?:for|as)|meant|for\s+\w+ing|where)\b
+    | \bmust\s+have\s+\w+(?:ed|en|nt|t|un|own|ade)\b
     | \bmight\s+(?:\w+ly\s+|also\s+|even\s+|still\s+|just\s+)*(?!be\b|pass\b|enter\b|cross\b|turn\b|stop\b|rest\b|walk\b|fit\b|meet\b|of\b|in\b|is\b|\w+ly\b|also\b|even\b|and\b)[a-z]+
     | \b(?:one|you|we|an?\s+(?:viewer|observer|reader))\s+(?:may|might|could|would)\s+(?:\w+ly\s+)?(?:take|mistake|guess
           |assume|think|suppose|infer|conclude|say|read|interpret|imagine|speculate|suspect|believe|expect)\b

@@ -138,6 +138,8 @@ _TALK = re.compile(
           |annotated|labell?ed|tagged|entitled|titled|catalogued|classed)\b(?!\s+with)
     | \b(?:annotated|captioned|pre-?labell?ed|hinted)\s+(?!(?:with|by|in|on|and)\b)[a-z]+s?\b
     | \b(?:as|like|just\s+as)\s+in\s+the\s+(?:reference|caption|hint|label|description|text|input|list|annotation|prompt)s?\b
+    | (?:^|[.!?]\s+)(?:tagged|captioned|annotated|labell?ed|titled)\s+(?:as\b|by\b|["“])
+    | \bcounts?\s+(?:of\s+[\w-]+\s+)?(?:given|provided|supplied|stated)\b | \b(?:captioners?|labell?ers|annotators?|describers)\b
     # "mentioned in the input", "named in your message", "the notes provided with the picture"
     | \b(?:mentioned|given|listed|supplied|provided|named|stated|specified|described|counted|written|reported|indicated
           |noted|referred\s+to|called\s+\w+|said|recorded|included|announced|claimed|cited|quoted)\s+(?:\w+ly\s+)?

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from lrs2m_builder.checks.base import Answer, Check, cued, listed, without_writing
+from lrs2m_builder.checks.base import Answer, Check, cued, listed, split_sentences, without_writing
+from lrs2m_builder.checks.nouns import read
 
 _TEXT = r"(?:description|caption|paragraph|summary|response|answer|text|sentence|passage|narrative|write-?up|rewrite)"
 _META = re.compile(
@@ -111,6 +112,7 @@ _META = re.compile(
 )
 # What the patterns find holds one of these.
 _CUES = listed(
+    "output|returned|draft|reply|alternatively|optionally|train model|train a|one could|one may|one might|models|"
     "caption|description|paragraph|summar|response|answer|sentence|passage|narrative| text |the text|write|"
     "rewrit|written|word|token|hope|feel free|just ask|if anything|goal|aim|objective|purpose|job|p.s|p. s|"
     "let us|let's|let’s|happy|glad |let me|you|please|anything else|thank|data|request|instruct|requir|asked|"
@@ -157,6 +159,10 @@ _TALK = re.compile(
           |see\s+(?:above|below|hint|image|caption)|edited|sic|continued|end|optional|approx\w*|about|exactly|total\w*)\b
           [^()]*\b(?:is|short|sorry|words?|caption|text|description|hint|from|by|image|version|long|guess|list)\b
     | \b(?:hope|hoping)\s+(?:this|that|it|you|the)\b | \btell\s+me\b | \bwhichever\s+(?:you|word\w*|version)\b
+    | \b\d+\s+words\b(?!\s+(?:is|are|painted|on|cut|carved|in\s+(?:white|black|red|large|big)))
+    | \b(?:one|we|you|i)\s+(?:could|can|might|may)\s+(?:also\s+|just\s+as\s+well\s+)?(?:write|say|phrase|call\s+it|put\s+it)\b
+    | (?:^|[.!?]\s+)(?:alternatively|optionally)\s*, | \btrain(?:s|ing)?\s+(?:an?\s+|the\s+)?(?:[\w-]+\s+)?(?:models?|networks?)\b
+    | \b(?:plain|raw)\s+(?:text|prose)\b | \bmark(?:up|down)\b | \b(?:for|to|with)\s+you\s*[?!]
     | \bin\s+other\s+words\b | \b(?:put|said)\s+(?:differently|another\s+way|simply)\b | \bto\s+put\s+it\b
     | \b(?:more|further|additional|extra|other)\s+(?:details?|information|sentences?|objects|description|context
           |versions?|captions?)\s+
@@ -199,11 +205,34 @@ _TALK = re.compile(
 )
 
 
+# Words of talk: a sentence that holds one and names nothing that can be seen is no part of a caption.
+_ABOUT = re.compile(
+    r"""\b(?:words?|texts?|captions?|descri(?:be|bes|bed|ption|ptions|bing)|markup|output|version|models?|training|trained
+    |write|writes|wrote|written|returned|prompt|answers?|questions?|requested|tokens?|ai|note|notes|summary|wording
+    |reply|draft|revised|edited|rephrased|user|assistant)\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+_LETTERS = re.compile(
+    r"\b(?:paint|mown|carv|letter|sign|spell|board|inscri|cut|mark|written\s+(?:on|in|over|across))", re.IGNORECASE
+)
+
+
+def _talk(text: str) -> re.Match[str] | None:
+    """A word of talk in a sentence that names no object."""
+    for sentence in split_sentences(text):
+        found = _ABOUT.search(sentence)
+        if found and not _LETTERS.search(sentence) and not read(sentence).mentions:
+            return found
+    return None
+
+
 def _meta_text(answer: Answer) -> str | None:
     """Nothing of the text itself, the task or the reader, and no marks of a template or a chat."""
     text = without_writing(cued(answer.text, _CUES))
     raw = text if answer.raw == answer.text else without_writing(answer.raw)
-    found = (text and (_META.search(text) or _TALK.search(text))) or (raw is not text and _META.search(raw))
+    found = (text and (_META.search(text) or _TALK.search(text) or _talk(text))) or (
+        raw is not text and _META.search(raw)
+    )
     if found:
         return f'The answer spoke of itself or to the reader ("{found.group().strip()}"). Write the description alone.'
     return None

@@ -168,7 +168,13 @@ def _place(tokens: Sequence[str], first: int) -> Place | None:
     if (
         opposite
         or not plain
-        or not (article or compound or bare_of or of_image or (leading and tokens[first] not in {"right", "left"}))
+        or not (
+            article
+            or compound
+            or bare_of
+            or of_image
+            or (leading and (tokens[first] not in {"right", "left"} or tokens[start - 1] == "at"))
+        )
     ):
         return None
     if not (leading or starts_clause or bare_of or of_image or article):

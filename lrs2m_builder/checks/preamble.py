@@ -85,6 +85,8 @@ _LEAD = re.compile(
       | (?:the|this|your|that)\s+(?:image|picture|photo\w*|scene|file|attachment)\s+(?:that\s+|which\s+)?(?:you|i|we|was|has)\s+
           (?:just\s+|have\s+|kindly\s+|been\s+)*(?:sent|gave|given|provided|uploaded|attached|shared|posted|supplied|show|showed
           |received|got|see|have|want|asked|submitted)\b
+      | given\s+your\b | [^.!?:"]{0,50}\b(?:image|picture|photo\w*|scene|file)\s+(?:that\s+|which\s+)?(?:you|i)\s+(?:have\s+|just\s+
+          |\w+ve\s+)?(?:sent|gave|given|provided|uploaded|attached|shared|posted|supplied|submitted|received)\b
       # "What follows is a ...", "You asked for ...", "After looking at the picture, I ..."
       | (?:what|the\s+text\s+that|the\s+paragraph\s+that)\s+follows\b | below\s*,?\s+(?:you|i|we)\b
       | below\s+(?:is|are)\s+(?:[\w-]+\s+){0,6}?(?:descriptions?|captions?|summary|paragraphs?|text|account|version)\b

@@ -128,6 +128,7 @@ _FAILS = re.compile(
     | \b(?:no|without|lacking|lack\s+of)\s+(?:\w+\s+)?(?:access|ability|way)\s+(?:to|of)\s+(?:\w+ing\s+)?(?:the|this|your|any)
           \s+(?:actual\s+)?(?:image|picture|photo\w*|file|attachment|data)\b
     | \b(?:forgive|pardon|excuse)\s+(?:me|us|my|the\s+(?:delay|confusion|inconvenience))\b | \bmy\s+(?:side|end|screen)\b
+    | \btoo\s+\w+\s+(?:for|to)\s+(?:\w+\s+){0,4}?(?:descri\w+|caption\w*|summar\w+|analys\w+|interpretation|identification)\b
     # "no caption available", "there is nothing to describe", "not enough to go on"
     | (?:^|[.!?,;]\s+|\bthere\s+(?:is|was|were|are)\s+|\bgot\s+|\breceived\s+|\bwith\s+)no\s+(?:\w+\s+)?(?:image|picture
           |photo\w*|file|attachment|caption|description|summary|answer|input|visual\s+\w+)s?\s*
