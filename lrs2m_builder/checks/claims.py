@@ -138,7 +138,8 @@ _WRONG_VIEWS = {
 
 _VIEW_CUES = listed(
     "satel|satal|sattel|sattal|setel|setal|settel|space|orbit|landsat|sentinel|worldview|quickbird|ikonos|geoeye|gaofen|"
-    "drone|uav|uas|unmanned|copter|rotor|street|eye|pedestrian|ground|human|road|sidewalk|pavement|first|dash|front view|"
+    "drone|uav|uas|unmanned|copter|rotor|street|eye|pedestrian|ground|human|road|sidewalk|pavement|first|dash"
+    "|front view|"
     "front perspective|front footage|front image"
 )
 _TELLING = regex.compile(

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from lrs2m_builder.checks.base import Answer, Check
-from lrs2m_builder.checks.nouns import PREPOSITIONS, PUNCTUATION, SENTENCE_ENDS, STOPS, VERBS, read, words
+from lrs2m_builder.checks.grammar import PREPOSITIONS, PUNCTUATION, SENTENCE_ENDS, STOPS, VERBS, words
+from lrs2m_builder.checks.nouns import read
 from lrs2m_builder.checks.positions import BESIDE, MOVING, ONE, WHERE, Axes, Place, Thing, places_of, things_of
 
 _COMMA = frozenset([",", "and", "while", "but", "which", "where", "whereas"])

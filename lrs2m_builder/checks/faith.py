@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from lrs2m_builder.checks.base import Answer, Check
-from lrs2m_builder.checks.nouns import STOPS, Mention, Text, find_label, is_named, read
+from lrs2m_builder.checks.grammar import STOPS
+from lrs2m_builder.checks.nouns import Mention, Text, find_label, is_named, read
 from lrs2m_builder.checks.numbers import REACH, Quantity, counted
 from lrs2m_builder.checks.support import classes_of, classes_of_label, unsupported
 from lrs2m_builder.checks.vocabulary import resolve

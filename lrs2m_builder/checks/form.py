@@ -31,7 +31,8 @@ _TRAILING = re.compile(r"[,;:(–—-]\s*$|[,.!?;]\s+there$|\([^()]*$", re.IGNOR
 _STRANDED = re.compile(
     r"""\b(?:that|which|where|whom)\s+(?:the|an?|its|their|many|several|few|some|all|two|three|no)\s+(?:\S+\s+)*
     (?:by|in|through|over|under|across|along|near|within|past|from|on|at|with|to|into|for)$
-    | \b(?:straight|right|passing|running|leading|going|flowing|driving|all\s+the\s+way)\s+(?:through|across|over|past|along)$""",
+    | \b(?:straight|right|passing|running|leading|going|flowing|driving|all\s+the\s+way)\s+(?:through|across|over|past
+          |along)$""",
     re.IGNORECASE | re.VERBOSE,
 )
 

@@ -58,11 +58,14 @@ _GUESS = re.compile(
       \b(?:must|ought\s+to|should)\s+(?:surely\s+|therefore\s+|thus\s+)?(?:be|have\s+been)\s+(?:an?\s+(?!few)|the\s+\w+
           |part\s+of|used\s+(?:for|as)|meant|for\s+\w+ing|where)\b
     | \bmust\s+have\s+\w+(?:ed|en|nt|t|un|own|ade)\b
-    | \bmight\s+(?:\w+ly\s+|also\s+|even\s+|still\s+|just\s+)*(?!be\b|pass\b|enter\b|cross\b|turn\b|stop\b|rest\b|walk\b|fit\b|meet\b|of\b|in\b|is\b|\w+ly\b|also\b|even\b|and\b)[a-z]+
+    | \bmight\s+(?:\w+ly\s+|also\s+|even\s+|still\s+|just\s+)*(?!be\b|pass\b|enter\b|cross\b|turn\b|stop\b|rest\b
+          |walk\b|fit\b|meet\b|of\b|in\b|is\b|\w+ly\b|also\b|even\b|and\b)[a-z]+
     | \b(?:one|you|we|an?\s+(?:viewer|observer|reader))\s+(?:may|might|could|would)\s+(?:\w+ly\s+)?(?:take|mistake|guess
           |assume|think|suppose|infer|conclude|say|read|interpret|imagine|speculate|suspect|believe|expect)\b
-    | \b(?:doubtful|questionable|debatable|unclear|uncertain|ambiguous|undetermined|unconfirmed|tentative\w*|ostensibl[ey]
-          |putative\w*|purported\w*|allegedly|reportedly|assumedly|plausibl[ey]|conjectur\w+|speculative\w*|hypothetical\w*
+    | \b(?:doubtful|questionable|debatable|unclear|uncertain|ambiguous|undetermined|unconfirmed|tentative\w*
+          |ostensibl[ey]
+          |putative\w*|purported\w*|allegedly|reportedly|assumedly|plausibl[ey]|conjectur\w+|speculative\w*
+          |hypothetical\w*
           |imaginably|guess(?:ed|es|ing|work)?|suspect(?:ed|s)?|reminiscent\s+of\s+what|inconclusive)\b(?!\s+green)
     | \b(?:is|are|was|were|be)\s+either\s+(?:an?|the)\b | \beither\s+an?\s+[^.!?,;]{{1,40}}\s+or\s+an?\b
     | (?<!regardless\sof\s)(?<!no\smatter\s)\bwhether\b(?!\s+by\s)
@@ -71,21 +74,29 @@ _GUESS = re.compile(
     | \bas\s+far\s+as\s+(?:one|can|i|we|it)\b | \bif\s+(?:not\s+mistaken|i|at\s+all)\b | \bto\s+all\s+appearances?\b
     | \b(?:presum|assum|estimat|believ|rumou?r)\w*\s+(?:to\s+(?:be|have)|that)\b | \bassum(?:e|es|ing|ption)\b
     | \b(?:look|appear|seem)(?:s|ed|ing)?\s+(?:very\s+|quite\s+|rather\s+|most\s+)?(?:possible
-          |likely|as\s+(?:if|though))\b | \b(?:would|could|may|might)\s+(?:well\s+|also\s+|then\s+)*(?:be|explain|account
+          |likely|as\s+(?:if|though))\b | \b(?:would|could|may|might)\s+(?:well\s+|also\s+|then\s+)*(?:be|explain
+          |account
           \s+for|make\s+sense|point)\b(?!\s+{_SEEN}\b)(?!\s+[\w\s]{{2,25}},\s+(?:but|yet)\b)(?!\s+\w+ed\b)
     | \b(?:it|this|that|these|they)\s+(?:could|may|might|would)\s+(?:well\s+)?mean\b | \b(?:could|may|might)\s+mean\b
     | \b(?:high|some|good|strong|low)\s+(?:probability|likelihood|chance|possibility)\b | \b(?:the\s+)?(?:possibility
-          |probability|likelihood)\s+(?:of|that)\b | \b(?:i['’]d|i\s+would|i['’]m)\s+(?:say|guess|bet|fairly|pretty|not)\b
+          |probability|likelihood)\s+(?:of|that)\b | \b(?:i['’]d|i\s+would|i['’]m)\s+(?:say|guess|bet|fairly|pretty
+          |not)\b
     | \bgive[sn]?\s+the\s+impression\b | \b(?:more|most|very|quite|highly)\s+(?:likely|probabl[ey]|plausibl[ey])\b
     | \b(?:can|could)\s+(?:only\s+)?be\s+(?:guessed|surmised|suspected|taken\s+(?:for|as)|mistaken|imagined)\b
     | \bpoints?\s+to(?:wards?)?\s+(?:an?|the|its|some)\s+(?:\w+\s+)?(?:use|function|purpose|role|former|past|origin)\b
-    | \b(?:could|may|might|can|would)\s+(?:\w+ly\s+|also\s+)*(?:pass\s+for|belong|equally|just\s+as\s+well|amount\s+to)\b
-    | \([^()]*\?\) | \b(?:with|without|any|some|no)\s+(?:\w+\s+)?(?:certainty|confidence|guarantee)\b | \b(?:said|determined|told
-          |identified|known|established|ascertained)\s+(?:for\s+(?:sure|certain)|with\s+(?:\w+\s+)?(?:certainty|confidence))\b
-    | \b(?:cannot|can['’]t|could\s+not|hard\s+to|difficult\s+to|impossible\s+to|not\s+possible\s+to)\s+(?:be\s+)?(?:\w+ly\s+)?
-          (?:tell|telling|say|said|decide|decided|judge|determine|determined|establish\w*|know|known|identif\w+|guess)\s+
+    | \b(?:could|may|might|can|would)\s+(?:\w+ly\s+|also\s+)*(?:pass\s+for|belong|equally|just\s+as\s+well
+          |amount\s+to)\b
+    | \([^()]*\?\) | \b(?:with|without|any|some|no)\s+(?:\w+\s+)?(?:certainty|confidence|guarantee)\b | \b(?:said
+          |determined|told
+          |identified|known|established|ascertained)\s+(?:for\s+(?:sure|certain)|with\s+(?:\w+\s+)?(?:certainty
+          |confidence))\b
+    | \b(?:cannot|can['’]t|could\s+not|hard\s+to|difficult\s+to|impossible\s+to
+          |not\s+possible\s+to)\s+(?:be\s+)?(?:\w+ly\s+)?
+          (?:tell|telling|say|said|decide|decided|judge|determine|determined|establish\w*|know|known|identif\w+
+          |guess)\s+
           (?:what|if|which|whether|for|with|exactly|how)\b
-    | \b(?:or|and)\s+(?:possibly|perhaps|maybe)\b | \bsort\s+of\b | \bkind\s+of\s+(?:an?|like)\b | \bsuch\s+as\s+perhaps\b
+    | \b(?:or|and)\s+(?:possibly|perhaps|maybe)\b | \bsort\s+of\b | \bkind\s+of\s+(?:an?|like)\b
+          | \bsuch\s+as\s+perhaps\b
     """,
     re.IGNORECASE | re.VERBOSE,
 )

@@ -110,9 +110,12 @@ _HINT_LEAK = re.compile(
 _TALK = re.compile(
     r"""
       # "your description", "one annotation", "another caption", "the keywords", "the object counts"
-      \b(?:the|this|that|your|their|its|one|another|any|most|no|every|each|all|both|some|these|those|other|old|published)
+      \b(?:the|this|that|your|their|its|one|another|any|most|no|every|each|all|both|some|these|those|other|old
+          |published)
           \s+(?:(?!of\b|on\b|in\b|with\b|and\b)[\w-]+\s+){0,3}?
-          (?:annotations?|annotators?|metadata|key\s?words?|bounding\s+box(?:es)?|prompts?(?=\s*(?:[,.;:!?)'’]|$|(?:say|mention|ask|state|give|name|list|want|speak|call|is|was|that|describ|contain|tell|suggest|refer|request|requir)))
+          (?:annotations?|annotators?|metadata|key\s?words?|bounding\s+box(?:es)?|prompts?(?=\s*(?:[,.;:!?)'’]|$
+          |(?:say|mention|ask|state|give|name|list|want|speak|call|is|was|that|describ|contain|tell|suggest|refer
+          |request|requir)))
           |(?:object|class|instance|label)\s+(?:counts?|names?|tags?|labels?|list|tally|numbers?)|ground[\s-]truth
           |label\s?sets?|tag\s?lists?|captioners?|labell?ers)\b(?!\s+(?:on|painted|board|reads|under|below|beside)\b)
     | (?:^|[.!?;,]\s+)(?:annotations?|annotators?|metadata|key\s?words|bounding\s+boxes|captions|hints|labels|tags)\s+
@@ -124,22 +127,28 @@ _TALK = re.compile(
           |confirm|agree|note|report|tell|show|specif|identif|put|impl|point|has|have|also|that|of\s+the\s+image)\w*\b
     | \b(?:the|this|these|those)\s+(?:[\w-]+\s+)?(?:texts?|lists?|notes?|tags|labels|inputs?|sentences?|records?|data
           |information|wording|statements?|listing|inventory)\s+(?:\w+ly\s+|also\s+|only\s+)?
-          (?:say|state|mention|describe|name|count|speak|suggest|indicate|confirm|agree|report|tell|specif|identif|impl|omit
+          (?:say|state|mention|describe|name|count|speak|suggest|indicate|confirm|agree|report|tell|specif|identif
+          |impl|omit
           |claim|refer|add)(?:s|ed|ies|ied)?\b(?!\s+(?:on|in\s+white|painted))
     | \b(?:based|relying|depending|building|drawing)\s+(?:\w+ly\s+)?(?:up)?on\s+(?:the|its|this|these|your)\s+
           (?:[\w-]+\s+){0,2}?(?:labels?|tags?|text|list|notes?|words?|counts?|names?|input)\b
     | (?:^|[.!?]\s+)(?:anchors?|hints?|labels?|tags?|category|class|scene\s+(?:category|class|type|label)|annotations?
           |objects?|key\s?words?|metadata|input|given|classes|categories|object\s+counts?)\s*:
-    | (?:^|[.!?;,]\s+)(?:metadata|annotations?|annotators?|captions|hints|labels|tags|key\s?words)\s+[a-z]+\s+(?:the|an?|this
+    | (?:^|[.!?;,]\s+)(?:metadata|annotations?|annotators?|captions|hints|labels|tags|key\s?words)\s+[a-z]+\s+(?:the
+          |an?|this
           |that|it|here|of|only|only|\d+|two|three|four|five|six|no)\b(?!\s+(?:of|on)\b)
     | \b(?:data\s?set|data\s?base|benchmark|catalogue|annotations?|annotators?|records?|register)\s+(?:\w+ly\s+)?
-          (?:labels?|calls?|lists?|names?|tags?|describes?|files?|gives?|counts?|says?|classif\w+|marks?|puts?|has|shows?)\b
-    | \b(?:image|picture|photo\w*|scene|view|tile)\s*,?\s+(?:which\s+is\s+|which\s+was\s+|that\s+is\s+|is\s+)?(?:captioned
+          (?:labels?|calls?|lists?|names?|tags?|describes?|files?|gives?|counts?|says?|classif\w+|marks?|puts?|has
+          |shows?)\b
+    | \b(?:image|picture|photo\w*|scene|view|tile)\s*,?\s+(?:which\s+is\s+|which\s+was\s+|that\s+is\s+
+          |is\s+)?(?:captioned
           |annotated|labell?ed|tagged|entitled|titled|catalogued|classed)\b(?!\s+with)
     | \b(?:annotated|captioned|pre-?labell?ed|hinted)\s+(?!(?:with|by|in|on|and)\b)[a-z]+s?\b
-    | \b(?:as|like|just\s+as)\s+in\s+the\s+(?:reference|caption|hint|label|description|text|input|list|annotation|prompt)s?\b
+    | \b(?:as|like|just\s+as)\s+in\s+the\s+(?:reference|caption|hint|label|description|text|input|list|annotation
+          |prompt)s?\b
     | (?:^|[.!?]\s+)(?:tagged|captioned|annotated|labell?ed|titled)\s+(?:as\b|by\b|["“])
-    | \bcounts?\s+(?:of\s+[\w-]+\s+)?(?:given|provided|supplied|stated)\b | \b(?:captioners?|labell?ers|annotators?|describers)\b
+    | \bcounts?\s+(?:of\s+[\w-]+\s+)?(?:given|provided|supplied|stated)\b | \b(?:captioners?|labell?ers|annotators?
+          |describers)\b
     # "mentioned in the input", "named in your message", "the notes provided with the picture"
     | \b(?:mentioned|given|listed|supplied|provided|named|stated|specified|described|counted|written|reported|indicated
           |noted|referred\s+to|called\s+\w+|said|recorded|included|announced|claimed|cited|quoted)\s+(?:\w+ly\s+)?
@@ -162,7 +171,8 @@ _TALK = re.compile(
     | \b(?:belongs?\s+to|falls?\s+(?:into|under)|assigned\s+to|filed\s+under|classed\s+as|of)\s+the\s+(?:scene\s+)?
           (?:category|class|label|scene\s+type)\b
     | \b(?:people|persons?|humans?|writers?|ones?|user|observers?|those|someone|anyone|whoever|author|volunteers?)
-          \s+(?:who|that)\s+(?:had\s+|have\s+|has\s+)?(?:described?|captioned|labell?ed|annotated|wrote|tagged|named|said
+          \s+(?:who|that)\s+(?:had\s+|have\s+|has\s+)?(?:described?|captioned|labell?ed|annotated|wrote|tagged|named
+          |said
           |describes|writes|labels)\b
     | \b(?:consistent|agree\w*|line|accord\w*|conform\w*|keeping|match\w*|fit\w*|correspond\w*|conflict\w*|contradict\w*
           |confirm\w*|compar\w+|disagree\w*|differ\w*|contrast\w*|tall(?:y|ies)|square[sd]?)\s+

@@ -140,28 +140,40 @@ _TALK = re.compile(
           |resolution|comments?|remarks?|result|check|constraints?|details|summary|overall\s+score|context|label|hint
           |warning|reminder|p\.?s|update|correction|anchors?|counts?)\**\s*[:=]
     | \b(?:was|were|is|are|have\s+been|has\s+been|been|being)\s+(?:\w+ly\s+|not\s+){0,2}(?:left\s+out|omitted|avoided
-          |excluded|paraphrased|summari[sz]ed|rephrased|reworded|rewritten|kept\s+(?:\w+\s+)?(?:short|brief|simple|neutral
+          |excluded|paraphrased|summari[sz]ed|rephrased|reworded|rewritten|kept\s+(?:\w+\s+)?(?:short|brief|simple
+          |neutral
           |general|concise|plain|vague|factual)|phrased|worded|proof-?read)\b
-    | \b(?:the|this|my|your|our)\s+(?:task|assignment|prompt|instructions?)\b(?!\s+(?:force|boards?|signs?|centers?|centres?))
-    | \b(?:image|picture|photo\w*|scene|view)\s+(?:is|can\s+be|may\s+be|could\s+be)\s+(?:best\s+|thus\s+)?(?:summ(?:ed|ari[sz]ed)
+    | \b(?:the|this|my|your|our)\s+(?:task|assignment|prompt|instructions?)\b(?!\s+(?:force|boards?|signs?|centers?
+          |centres?))
+    | \b(?:image|picture|photo\w*|scene|view)\s+(?:is|can\s+be|may\s+be|could\s+be)\s+(?:best\s+|thus\s+)?(?:summ(?:ed
+          |ari[sz]ed)
           |captioned|put|worded|phrased|rendered\s+in\s+words)\b
-    | (?<!like\sa\s)(?<!as\sa\s)\b(?:sentences?|paragraphs?|nutshell|wordings?|hash\s?tags?)\b(?!-|\s+(?:carved|painted|mown
+    | (?<!like\sa\s)(?<!as\sa\s)\b(?:sentences?|paragraphs?|nutshell|wordings?|hash\s?tags?)\b(?!-|\s+(?:carved
+          |painted|mown
           |on|of\s+(?:trees|houses|stones)|above\s+(?:its|the)|written\s+(?:on|in)|over\s+the))
     | (?:^|\s)\#[a-z]\w{2,}
     | \b(?:title|heading|headline|caption)\s+(?:\w+\s+)?(?:would|could|might|may|should)\b
-    | \b(?:translat(?:ed|ion)\s+(?:from|by|into)|hallucinat\w+|proof-?read\w*|fine-?tun\w+|chatgpt|gpt-?\d|llm|vlm|clip\s+
-          (?:model|training|encoder|score|text)|data\s?sets?|benchmarks?|embeddings?|image[\s-]text|vision[\s-]language)\b
+    | \b(?:translat(?:ed|ion)\s+(?:from|by|into)|hallucinat\w+|proof-?read\w*|fine-?tun\w+|chatgpt|gpt-?\d|llm|vlm
+          |clip\s+
+          (?:model|training|encoder|score|text)|data\s?sets?|benchmarks?|embeddings?|image[\s-]text
+          |vision[\s-]language)\b
     | \b(?:rules?|requirements?|constraints?|limits?|guidelines?|instructions?|conditions|criteria|wish\w*|format)\s+
-          (?:\w+\s+){0,3}?(?:followed|met|respected|observed\s*[.!]|satisfied|fulfilled|obeyed|complied|adhered|you\s+\w+)\b
-    | \b(?:nothing|no\s+\w+|none)\s+(?:\w+\s+)?(?:was|were|has\s+been|have\s+been|is)\s+(?:added|invented|made\s+up|guessed
+          (?:\w+\s+){0,3}?(?:followed|met|respected|observed\s*[.!]|satisfied|fulfilled|obeyed|complied|adhered
+          |you\s+\w+)\b
+    | \b(?:nothing|no\s+\w+|none)\s+(?:\w+\s+)?(?:was|were|has\s+been|have\s+been|is)\s+(?:added|invented|made\s+up
+          |guessed
           |assumed|imagined|omitted|left\s+out|mentioned|changed)\b
-    | \((?:this|i|sorry|please|note|translated|based|as\s+(?:per|requested)|generated|written|revised|draft|no\s+\w+\s+given
-          |see\s+(?:above|below|hint|image|caption)|edited|sic|continued|end|optional|approx\w*|about|exactly|total\w*)\b
+    | \((?:this|i|sorry|please|note|translated|based|as\s+(?:per|requested)|generated|written|revised|draft
+          |no\s+\w+\s+given
+          |see\s+(?:above|below|hint|image|caption)|edited|sic|continued|end|optional|approx\w*|about|exactly
+          |total\w*)\b
           [^()]*\b(?:is|short|sorry|words?|caption|text|description|hint|from|by|image|version|long|guess|list)\b
     | \b(?:hope|hoping)\s+(?:this|that|it|you|the)\b | \btell\s+me\b | \bwhichever\s+(?:you|word\w*|version)\b
     | \b\d+\s+words\b(?!\s+(?:is|are|painted|on|cut|carved|in\s+(?:white|black|red|large|big)))
-    | \b(?:one|we|you|i)\s+(?:could|can|might|may)\s+(?:also\s+|just\s+as\s+well\s+)?(?:write|say|phrase|call\s+it|put\s+it)\b
-    | (?:^|[.!?]\s+)(?:alternatively|optionally)\s*, | \btrain(?:s|ing)?\s+(?:an?\s+|the\s+)?(?:[\w-]+\s+)?(?:models?|networks?)\b
+    | \b(?:one|we|you|i)\s+(?:could|can|might|may)\s+(?:also\s+|just\s+as\s+well\s+)?(?:write|say|phrase|call\s+it
+          |put\s+it)\b
+    | (?:^|[.!?]\s+)(?:alternatively|optionally)\s*, | \btrain(?:s|ing)?\s+(?:an?\s+|the\s+)?(?:[\w-]+\s+)?(?:models?
+          |networks?)\b
     | \b(?:plain|raw)\s+(?:text|prose)\b | \bmark(?:up|down)\b | \b(?:for|to|with)\s+you\s*[?!]
     | \bin\s+other\s+words\b | \b(?:put|said)\s+(?:differently|another\s+way|simply)\b | \bto\s+put\s+it\b
     | \b(?:more|further|additional|extra|other)\s+(?:details?|information|sentences?|objects|description|context
@@ -171,7 +183,8 @@ _TALK = re.compile(
     | \b(?:on|upon|at)\s+(?:your\s+)?request\b(?!\s+stop)
     | \byou\s+(?:may|can|could|might|should|will|must|are\s+free\s+to|have\s+to|need\s+to)\s+(?:\w+ly\s+|now\s+|then\s+
           |still\s+|always\s+)?(?:adapt|edit|use|change|adjust|modify|copy|ask|request|add|shorten|expand|remove|replace
-          |want|specify|tell\s+me|provide|refer|ignore|trim|reuse|publish|need|wish|prefer|choose|decide|verify|check|fill
+          |want|specify|tell\s+me|provide|refer|ignore|trim|reuse|publish|need|wish|prefer|choose|decide|verify|check
+          |fill
           |insert|contact|customi[sz]e|tweak|extend|drop|rephrase|rewrite|cut|delete|paste|proceed|submit|rely)\b
     | \byour\s+(?:own\s+|specific\s+|particular\s+)?(?:captions?|needs?|data\w*|models?|use|project|images?|pictures?
           |photos?|convenience|purposes?|taste|liking|wish\w*|feedback|review|approval|consideration|tasks?|instruct\w+
@@ -183,16 +196,19 @@ _TALK = re.compile(
     | \b(?:the|this|my|that|above)\s+(?:description|caption|paragraph|summary|text|answer|response|wording|passage
           |write-?up|account|rewrite)\s+(?:above\s+)?(?:[\w-]+\s+)?
           (?:avoids?|sticks?|stays?|keeps?|remains?|follows?|respects?|covers?|mentions?|names?|omits?|leaves?|contains?
-          |includes?|focuses|adheres?|meets?|complies|fits?|satisf\w+|reads?|summari[sz]es|lists?|refrains?|ends?|closes?
+          |includes?|focuses|adheres?|meets?|complies|fits?|satisf\w+|reads?|summari[sz]es|lists?|refrains?|ends?
+          |closes?
           |begins?|opens?|has|holds|gives|tries|attempts|aims|was|is|should|uses|limits|does|draws|relies|presents
           |accurately|concisely)\b(?!\s+(?:painted|carved))
     | \b(?:write|describe|generate|produce|rewrite|provide|create|summari[sz]e|mention|avoid|use|return|give)\s+
           (?:a|an|the|one|only|this|in)\s+(?:[\w-]+\s+){0,3}(?:caption|description|sentence|paragraph|summary|words?
           |image|text|answer|response|hints?)\b
     | \bwe\s+(?:(?:have|will|would|can|should|must|shall|also|did|do|are|were|now|thus|not|only|just|therefore)\s+)*
-          (?:hop|describ|summari[sz]|writ|wrote|avoid|keep|kept|focus|mention|includ|provid|tr(?:y|ied)\b|us(?:e|ed|ing)\b
+          (?:hop|describ|summari[sz]|writ|wrote|avoid|keep|kept|focus|mention|includ|provid|tr(?:y|ied)\b|us(?:e|ed
+          |ing)\b
           |assum|trust|omit|left\s+out|leav|offer|suggest|recommend|conclud|stick|chose|add(?:ed)?\b|apologi|caption
-          |paraphras|rephras|rewr|follow(?:ed)?\s+the\s+(?:instr|guide|prompt|format)|shorten|invent|refer|need\s+to\b)\w*
+          |paraphras|rephras|rewr|follow(?:ed)?\s+the\s+(?:instr|guide|prompt|format)|shorten|invent|refer
+          |need\s+to\b)\w*
     | \b(?:reader|readers|annotator|captioner|evaluator)s?\s+(?:can|may|might|should|will|is|are|who|wants?|needs?)\b
     | \b(?:shall|should|may|can|could)\s+i\b | \bas\s+(?:an?\s+)?(?:requested|instructed|agreed|desired|you\s+wish\w*)\b
     | \b(?:end|stop|eos|eot|im_end|endoftext)\s+of\s+(?:caption|description|text|output|message|turn|answer|response)\b
@@ -207,7 +223,8 @@ _TALK = re.compile(
 
 # Words of talk: a sentence that holds one and names nothing that can be seen is no part of a caption.
 _ABOUT = re.compile(
-    r"""\b(?:words?|texts?|captions?|descri(?:be|bes|bed|ption|ptions|bing)|markup|output|version|models?|training|trained
+    r"""\b(?:words?|texts?|captions?|descri(?:be|bes|bed|ption|ptions|bing)|markup|output|version|models?|training
+          |trained
     |write|writes|wrote|written|returned|prompt|answers?|questions?|requested|tokens?|ai|note|notes|summary|wording
     |reply|draft|revised|edited|rephrased|user|assistant)\b""",
     re.IGNORECASE | re.VERBOSE,

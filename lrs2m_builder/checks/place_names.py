@@ -1,6 +1,7 @@
-"""Check on place names: a model that names the place guesses, unless what it was given names it.
+"""Names of places on the map, which a model that gives one has guessed, unless what it was given names it.
 
 A name is told by its capital letter, by the gazetteer, and by the words around it ("in", "near", "River", "Airport").
+Where a thing is in the image is another matter (positions.py, directions.py).
 """
 
 from __future__ import annotations

@@ -1,11 +1,12 @@
-"""Noun phrases of a text and the phrases that say where something is."""
+"""Positions in the image: the noun phrases of a text and the phrases that put them left, right, above or below."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from lrs2m_builder.checks.nouns import PREPOSITIONS, PUNCTUATION, STOPS, Mention, Text, words
+from lrs2m_builder.checks.grammar import PREPOSITIONS, PUNCTUATION, STOPS, words
+from lrs2m_builder.checks.nouns import Mention, Text
 from lrs2m_builder.checks.vocabulary import singular_of, vocabulary
 
 Axes = tuple[int, int]  # of the image: -1 left, 1 right; -1 bottom, 1 top; 0 where nothing is said

@@ -65,50 +65,63 @@ _LEAD = re.compile(
         # an exclamation, an interjection
         (?!what\b|how\b)[^.!?:"]{1,60}!(?=\s+\S) |
         (?:very\s+well|perfect|no\s+worries|right|right\s+away|well|so|alright|all\s+right|excellent|fine|wonderful|nice
-          |sounds\s+good|good|fair\s+enough|roger(?:\s+that)?|indeed|cool|awesome|(?:glad|happy|pleased|delighted|eager)\s+to
+          |sounds\s+good|good|fair\s+enough|roger(?:\s+that)?|indeed|cool|awesome|(?:glad|happy|pleased|delighted
+          |eager)\s+to
           \s+[^.!?]{1,25}|my\s+(?:pleasure|apologies)|not\s+a\s+problem|with\s+pleasure|good\s+(?:day|morning|evening)
-          |greetings|welcome|thanks?(?:\s+(?:you|a\s+lot|for\s+[^.!?]{1,40}))?|much\s+appreciated|yep|yup|yeah|ah|oh|hmm+
+          |greetings|welcome|thanks?(?:\s+(?:you|a\s+lot|for\s+[^.!?]{1,40}))?|much\s+appreciated|yep|yup|yeah|ah|oh
+          |hmm+
           |consider\s+it\s+done|on\s+it|done|will\s+do|as\s+you\s+wish|acknowledged|copy\s+that|interesting|beautiful
           |lovely|amazing|wow|one\s+moment|just\s+a\s+moment|all\s+set|ready|sure\s+enough|by\s+all\s+means|naturally
           |for\s+sure|you\s+got\s+it|you['’]re\s+welcome|hope\s+this\s+\w+)
           \s*(?:[.!—–]|[,;:](?=\s*(?:here|i\b|let|this|the|there|so|we|a\b|an\b|it)))
       # "My take on it:", "One paragraph, as you wished:", "In English:"
       | (?=[^.!?:]{0,110}:)[^.!?:]*?\b(?:my|me|i|you|your|captions?|descriptions?|summary|paragraphs?|answer|version
-          |responses?|sentences?|words?|english|put\s+it|nutshell|described?|describing|captioned|summari[sz]\w+|rewrit\w+
+          |responses?|sentences?|words?|english|put\s+it|nutshell|described?|describing|captioned|summari[sz]\w+
+          |rewrit\w+
           |rephras\w+|as\s+follows|request\w*|prompt|instructions?|wish|attempt|draft|task|text|here\s+it\s+(?:is|comes
-          |goes)|in\s+(?:short|brief|one\s+go|full|detail|prose|summary)|below|translation|output|result|reply|tl\s*;?\s*dr
+          |goes)|in\s+(?:short|brief|one\s+go|full|detail|prose|summary)|below|translation|output|result|reply
+          |tl\s*;?\s*dr
           |long\s+form|short\s+form)\b[^.!?:]*:(?!\d)
-      | (?:how\s+about|what\s+about|here\s+it|begin|start|go|go\s+ahead|below|above|ready|done|listen|read|see|behold|ta-?da)
+      | (?:how\s+about|what\s+about|here\s+it|begin|start|go|go\s+ahead|below|above|ready|done|listen|read|see|behold
+          |ta-?da)
           (?:\s+(?:this|that|with\s+this|one))?\s*:
       | (?:an?|the|one|another)\s+(?:\w+ly\s+)?(?:[\w-]+\s+){0,2}?(?:one|try|go|attempt|option|alternative|version|take)
           \s*(?:\([^)]*\))?\s*:
-      | (?:the|this|your|that)\s+(?:image|picture|photo\w*|scene|file|attachment)\s+(?:that\s+|which\s+)?(?:you|i|we|was|has)\s+
-          (?:just\s+|have\s+|kindly\s+|been\s+)*(?:sent|gave|given|provided|uploaded|attached|shared|posted|supplied|show|showed
+      | (?:the|this|your|that)\s+(?:image|picture|photo\w*|scene|file|attachment)\s+(?:that\s+|which\s+)?(?:you|i|we
+          |was|has)\s+
+          (?:just\s+|have\s+|kindly\s+|been\s+)*(?:sent|gave|given|provided|uploaded|attached|shared|posted|supplied
+          |show|showed
           |received|got|see|have|want|asked|submitted)\b
-      | given\s+your\b | [^.!?:"]{0,50}\b(?:image|picture|photo\w*|scene|file)\s+(?:that\s+|which\s+)?(?:you|i)\s+(?:have\s+|just\s+
+      | given\s+your\b | [^.!?:"]{0,50}\b(?:image|picture|photo\w*|scene|file)\s+(?:that\s+|which\s+)?(?:you
+          |i)\s+(?:have\s+|just\s+
           |\w+ve\s+)?(?:sent|gave|given|provided|uploaded|attached|shared|posted|supplied|submitted|received)\b
       # "What follows is a ...", "You asked for ...", "After looking at the picture, I ..."
       | (?:what|the\s+text\s+that|the\s+paragraph\s+that)\s+follows\b | below\s*,?\s+(?:you|i|we)\b
       | below\s+(?:is|are)\s+(?:[\w-]+\s+){0,6}?(?:descriptions?|captions?|summary|paragraphs?|text|account|version)\b
       | you\s+(?:asked|wanted|requested|wished|sent|gave|provided|uploaded|shared|have|said|would|might)\b
-      | (?:after|upon|on|having|by|from|when|while)\s+(?:\w+ly\s+)?(?:look|study|studi|examin|review|inspect|analy[sz]|view
+      | (?:after|upon|on|having|by|from|when|while)\s+(?:\w+ly\s+)?(?:look|study|studi|examin|review|inspect|analy[sz]
+          |view
           |consider|read|check|observ|a\s+(?:close|careful|quick|first|thorough))\w*[^.!?]{0,80}?
           \b(?:i|we|my|it\s+can\s+be\s+(?:said|described|seen)|one\s+(?:can|could|might)\s+(?:say|describe))\b
       | (?:for|as\s+for|regarding|concerning)\s+(?:the|this|your|my)\s+(?:caption|description|image|picture|request|task
           |summary|photo\w*)\s*[,:]
       | (?:as|per|following|based\s+on|according\s+to|in\s+(?:line|accordance|response|reply|answer)(?:\s+(?:with|to))?)
           \s+(?:per\s+|you\s+)?(?:your|the)?\s*(?:(?:new|last|given|user['’]s)\s+)?(?:wish\w*|request\w*|instruct\w*
-          |ask\w*|requirements?|guidelines?|prompt|task|order(?:s|ed)?|question|specifications?|agreed|promised|desired)\b
-      | \[?\s*(?:output|answer|captions?|descriptions?|responses?|result|summary|final|title|long|short|reply|draft|start
+          |ask\w*|requirements?|guidelines?|prompt|task|order(?:s|ed)?|question|specifications?|agreed|promised
+          |desired)\b
+      | \[?\s*(?:output|answer|captions?|descriptions?|responses?|result|summary|final|title|long|short|reply|draft
+          |start
           |begin|assistant|text|image\s+description|scene\s+description|long\s+caption|short\s+caption)\s*
           (?:\]|[-–—]\s|[-–—](?=[A-Z]))
       | (?:descriptions?|captions?|summary|paragraph|overview)\s+of\s+(?:the|this|an?)\s+[^.!?:]{0,60}[:.—–]
       | (?:a|an|the|this|my|your|one)\s+(?:[\w-]+\s+){0,3}?(?:captions?|descriptions?|summary|paragraph|answer|rewrite)
           \s+(?:of\s+[^.:]{1,40}\s+|for\s+[^.:]{1,40}\s+|below\s+)?(?:reads?|follows?|goes|is\s+(?:as\s+follows|this
           |given|provided|below)|would\s+(?:be|read|go)|could\s+(?:be|read|go)|might\s+(?:be|read|go)|comes|runs)\b
-      | (?:i|we)(?:['’](?:ve|ll|d|m|re))?\s+(?:(?:have|will|would|can|could|shall|am|are|was|just|now|also|tried|first)\s+)*
+      | (?:i|we)(?:['’](?:ve|ll|d|m|re))?\s+(?:(?:have|will|would|can|could|shall|am|are|was|just|now|also|tried
+          |first)\s+)*
           (?:describ|caption|summari[sz]|writ|wrote|rewr|giv|gave|provid|try|tried|creat|prepar|com[ep]|draft|analy[sz]
-          |examin|stud|look|made|make|put|keep|kept|produc|generat|start|begin|offer|propos|suggest|say|read|review|happy
+          |examin|stud|look|made|make|put|keep|kept|produc|generat|start|begin|offer|propos|suggest|say|read|review
+          |happy
           |glad|take|took|work|go)\w*
       | allow\s+me\b | time\s+to\b | let\s+(?:us|me)\b | let['’]s\b | here\s+(?:comes|goes|follows)\b
       | (?:in|with)\s+(?:my|your)\s+(?:own\s+)?(?:words|view|opinion|reading|request)\b

@@ -105,7 +105,8 @@ _REFUSAL = re.compile(
 _FAILS = re.compile(
     r"""
       # "the picture did not come through", "images are not something this model can view"
-      \b(?:images?|pictures?|photos?|photographs?|attachments?|files?|uploads?|links?|picture\s+data|caption|description)
+      \b(?:images?|pictures?|photos?|photographs?|attachments?|files?|uploads?|links?|picture\s+data|caption
+          |description)
           \s+(?:itself\s+|file\s+|data\s+|you\s+\w+\s+|that\s+\w+\s+|seems\s+to\s+|appears\s+to\s+){0,2}
           (?:has|have|had|was|were|is|are|could|can|did|does|would|will|may|must|\w+n['’]t|cannot|never|failed)\s*
           (?:not\s+|never\s+|n['’]t\s+|failed\s+|to\s+|be\s+|been\s+|yet\s+|able\s+|actually\s+|currently\s+|properly\s+
@@ -122,31 +123,39 @@ _FAILS = re.compile(
     | \bnothing\s+(?:was|has\s+been|is|got)\s+(?:\w+ly\s+)?(?:loaded|attached|uploaded|provided|received|sent|shared
           |supplied|shown\s+to\s+me|delivered)\b
     | (?:^|[.!?]\s+)where\s+(?:is|are|did|was)\s+(?:the|your|this)\s+(?:image|picture|photo\w*|file|attachment)
-    | \b(?:your|the|this)\s+(?:message|request|prompt|question|post|e-?mail|input|conversation|chat|upload|link|attachment)\s+
+    | \b(?:your|the|this)\s+(?:message|request|prompt|question|post|e-?mail|input|conversation|chat|upload|link
+          |attachment)\s+
           (?:did|does|do|was|is|has|came|contains?|seems|appears|holds?|included|lacks?)\b[^.!?]{0,25}?
           \b(?:not|n['’]t|no|without|empty|blank|missing|broken|only|dead|lacks?)\b
-    | \b(?:no|without|lacking|lack\s+of)\s+(?:\w+\s+)?(?:access|ability|way)\s+(?:to|of)\s+(?:\w+ing\s+)?(?:the|this|your|any)
+    | \b(?:no|without|lacking|lack\s+of)\s+(?:\w+\s+)?(?:access|ability|way)\s+(?:to|of)\s+(?:\w+ing\s+)?(?:the|this
+          |your|any)
           \s+(?:actual\s+)?(?:image|picture|photo\w*|file|attachment|data)\b
-    | \b(?:forgive|pardon|excuse)\s+(?:me|us|my|the\s+(?:delay|confusion|inconvenience))\b | \bmy\s+(?:side|end|screen)\b
-    | \btoo\s+\w+\s+(?:for|to)\s+(?:\w+\s+){0,4}?(?:descri\w+|caption\w*|summar\w+|analys\w+|interpretation|identification)\b
+    | \b(?:forgive|pardon|excuse)\s+(?:me|us|my|the\s+(?:delay|confusion|inconvenience))\b | \bmy\s+(?:side|end
+          |screen)\b
+    | \btoo\s+\w+\s+(?:for|to)\s+(?:\w+\s+){0,4}?(?:descri\w+|caption\w*|summar\w+|analys\w+|interpretation
+          |identification)\b
     # "no caption available", "there is nothing to describe", "not enough to go on"
     | (?:^|[.!?,;]\s+|\bthere\s+(?:is|was|were|are)\s+|\bgot\s+|\breceived\s+|\bwith\s+)no\s+(?:\w+\s+)?(?:image|picture
           |photo\w*|file|attachment|caption|description|summary|answer|input|visual\s+\w+)s?\s*
-          (?:[.!,;]|$|(?:is\s+|was\s+|were\s+|has\s+been\s+|have\s+been\s+|can\s+be\s+|could\s+be\s+)?(?:available|attached
-          |provided|given|uploaded|possible|supplied|with\s+(?:the|your|this)|in\s+(?:the|your|this)\s+(?:message|request
+          (?:[.!,;]|$|(?:is\s+|was\s+|were\s+|has\s+been\s+|have\s+been\s+|can\s+be\s+|could\s+be\s+)?(?:available
+          |attached
+          |provided|given|uploaded|possible|supplied|with\s+(?:the|your|this)|in\s+(?:the|your|this)\s+(?:message
+          |request
           |prompt|chat|conversation|input)|to\s+(?:describe|caption|work|look|go|see|summari[sz]e|analy[sz]e|speak)|here
           |for|reached|arrived|came|generated|produced|received|found|visible\s*[.!]))
     | \bnothing\s+(?:\w+\s+)?(?:to|that\s+(?:can|could)\s+be)\s+(?:describe|caption|summari[sz]e|report|say|go\s+on
           |work\s+with|analy[sz]e)d?\b
     | \b(?:not\s+enough|too\s+little|insufficient|hardly\s+enough|lack\w*(?:\s+of)?(?:\s+the)?)\s+(?:[\w-]+\s+){0,3}?
-          (?:to|for)\s+(?:\w+ly\s+)?(?:go\s+on|an?\s+(?:\w+\s+)?(?:caption|description|summary|answer)|describ\w+|caption\w*
+          (?:to|for)\s+(?:\w+ly\s+)?(?:go\s+on|an?\s+(?:\w+\s+)?(?:caption|description|summary|answer)|describ\w+
+          |caption\w*
           |work\s+with|write\s+\w+|say\s+(?:what|anything)|answer|give|provide|produce|generate|analy[sz]e)\b
     # a denial and the caption that is not made of it, in one sentence
     | \b(?:not\s+(?:be\s+)?(?:possible|able|feasible|allowed|permitted|appropriate|advisable)|impossible|unable|cannot
           |can['’]t|could\s?n['’]t|could\s+not|can\s+not|refus\w+|declin(?:e|es|ed|ing)\s+to|hesitat\w+|won['’]t
           |will\s+not|hard|difficult|no\s+way)\b[^.!?]{0,40}?\b(?:describ(?:e|ing)|caption(?:ing)?|summari[sz](?:e|ing)
           |write|writing|produc(?:e|ing)|generat(?:e|ing)|creat(?:e|ing)|provid(?:e|ing)|giv(?:e|ing)|offer(?:ing)?|make
-          |making|compos(?:e|ing)|complet(?:e|ing)|fulfil\w*|deliver\w*|be\s+(?:given|written|produced|provided|generated
+          |making|compos(?:e|ing)|complet(?:e|ing)|fulfil\w*|deliver\w*|be\s+(?:given|written|produced|provided
+          |generated
           |made))\b[^.!?]{0,30}?\b(?:description|caption|summary|image|picture|photo\w*|request|text|answer|response
           |sentence|paragraph|task)s?\b
     | \b(?:caption|description|summary|answer|request|task|question|response|paragraph)s?\s+(?:of\s+\w+\s+\w+\s+)?
@@ -154,7 +163,8 @@ _FAILS = re.compile(
           (?:not\s+)?(?:be\s+|have\s+to\s+be\s+)?(?:\w+ly\s+)?(?:declined|refused|denied|rejected|given|written|produced
           |made|provided|generated|fulfilled|completed|answered|processed|impossible|not\s+possible|unavailable
           |withheld|invented|pure\s+\w+|a\s+guess|guesswork|offered|attempted|honou?red|granted)\b
-    | \b(?:this|that|such\s+an?|your|the)\s+(?:request|task|question|prompt)\b[^.!?]{0,30}\b(?:declin|refus|denied|reject
+    | \b(?:this|that|such\s+an?|your|the)\s+(?:request|task|question|prompt)\b[^.!?]{0,30}\b(?:declin|refus|denied
+          |reject
           |against|violat|not|cannot|can['’]t|n['’]t|outside|beyond)\w*
     | \b(?:against|violat\w+|breach\w*|contrary\s+to|conflict\w*\s+with)\s+(?:the\s+|my\s+|our\s+|any\s+|safety\s+
           |content\s+|usage\s+)*(?:\w+\s+)?(?:polic(?:y|ies)|guidelines?|terms|rules\s+of\s+use)\b
