@@ -2,17 +2,20 @@
 
 from dataclasses import replace
 
-from lrs2m_builder.checks.asides import HEDGE, META_TEXT
 from lrs2m_builder.checks.base import Answer, Check, Level, override_levels, parse_levels, split_words
 from lrs2m_builder.checks.claims import DATE, VIEWPOINT
 from lrs2m_builder.checks.directions import DIRECTION
 from lrs2m_builder.checks.faith import ANCHOR_COUNT, ANCHOR_MISSING, UNSUPPORTED_OBJECT
 from lrs2m_builder.checks.form import CLIP_LONG, CLIP_SHORT, CUT_OFF, EMPTY, REPETITION, clip_budget, word_range
+from lrs2m_builder.checks.hedge import HEDGE
+from lrs2m_builder.checks.hint_leak import HINT_LEAK
 from lrs2m_builder.checks.language import LANGUAGE
 from lrs2m_builder.checks.marks import MARKDOWN, MOJIBAKE
-from lrs2m_builder.checks.places import PLACE_NAME
+from lrs2m_builder.checks.meta_text import META_TEXT
+from lrs2m_builder.checks.place_names import PLACE_NAME
+from lrs2m_builder.checks.preamble import PREAMBLE
+from lrs2m_builder.checks.refusal import REFUSAL
 from lrs2m_builder.checks.summary import COPY, SUMMARY_COUNT, SUMMARY_OBJECT
-from lrs2m_builder.checks.voice import HINT_LEAK, PREAMBLE, REFUSAL
 
 # What every answer must be; those that find a loop come first, before patterns look for words in it.
 WELL_FORMED = (EMPTY, CUT_OFF, REPETITION, REFUSAL, PREAMBLE, HINT_LEAK, META_TEXT, MARKDOWN, MOJIBAKE, LANGUAGE)

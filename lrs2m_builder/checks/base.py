@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, cast, get_args
 
@@ -15,7 +15,7 @@ Level = Literal["error", "warn", "off"]
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 _WORD = re.compile(r"[^\W_]+(?:(?:['’.-]|(?<=\d),(?=\d{3}))[^\W_]+)*")
 _WRITING = re.compile(
-    r"""\b(?:says?|saying|reads?|reading|words?|letters?|lettering|painted|spell\w*|signs?|inscription|writ\w+|marked|named|label\w*|slogan|text)
+    r"""\b(?:says?|saying|reads?|reading|words?|letters?|lettering|painted|spell\w*|signs?|inscription|writ\w+|marked|named|label\w*|characters?|symbols?|ideographs?|glyphs?|slogan|text)
     \W{1,3}(?:\w+\W+){0,2}?["“][^"“”]{1,50}["”]""".replace("\n    ", "")
 )
 
@@ -23,6 +23,24 @@ _WRITING = re.compile(
 def split_sentences(text: str) -> list[str]:
     """The sentences of a text, as its full stops, question and exclamation marks divide it."""
     return _SENTENCE_END.split(text)
+
+
+def cued(text: str, cues: Sequence[str]) -> str:
+    """The sentences of a text that hold one of the cues (in lower case), each other one as a bare full stop.
+
+    What a large pattern finds must hold a cue: most sentences of most captions hold none and need no search.
+    """
+    lower = f" {text.lower()} "
+    held = [cue for cue in cues if cue in lower]
+    if not held:
+        return ""
+    padded = ((sentence, f" {sentence.lower()} ") for sentence in split_sentences(text))
+    return " ".join(sentence if any(cue in small for cue in held) else "." for sentence, small in padded)
+
+
+def listed(cues: str) -> tuple[str, ...]:
+    """The cues of a list with bars between them; blanks are part of a cue."""
+    return tuple(cues.split("|"))
 
 
 def without_writing(text: str) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import regex
 
-from lrs2m_builder.checks.base import Answer, Check
+from lrs2m_builder.checks.base import Answer, Check, cued, listed
 
 _MONTH = "january|february|april|june|july|(?-i:August)|september|october|november|december"
 _SHORT_MONTH = "jan|feb|mar|apr|jun|jul|aug|sept|sep|oct|nov|dec"
@@ -71,24 +71,13 @@ _DATE = regex.compile(
     """,
     regex.IGNORECASE | regex.VERBOSE,
 )
-# One of these is in all that `_DATE` finds.
-_DATE_PARTS = (
-    *f"{_MONTH}|{_SHORT_MONTH}".replace("(?-i:August)", "august").split("|"),
-    *(
-        "day",
-        "week",
-        "summer",
-        "winter",
-        "autumn",
-        "spring",
-        "fall",
-        "season",
-        "century",
-        "ties",
-        "wintry",
-        "christmas",
-    ),
-    *("new year", "easter", "thanksgiving", "halloween", "ramadan", "may", "march"),
+# What the pattern finds holds one of these.
+_DATE_CUES = (
+    *f"{_MONTH}".replace("(?-i:August)", "august").split("|"),
+    *listed("nday|sday|iday|urday|weekend|weekday|summer|winter|autumn|spring|fall|season|century|wintry|christmas"),
+    *listed("twenties|thirties|forties|fifties|sixties|seventies|eighties|nineties"),
+    *listed("jan.|feb.|mar.|apr.|jun.|jul.|aug.|sept.|sep.|oct.|nov.|dec."),
+    *listed("new year|easter|thanksgiving|halloween|ramadan|may|march|0|1|2|3|4|5|6|7|8|9"),
 )
 _BATHING = regex.compile(r"\b(?:hot|thermal|mineral|natural|water|mountain)\s+spring", regex.IGNORECASE)
 _SAT = r"s[ae]t+[ae]l+[iae]t+e?"  # people misspell it
@@ -147,6 +136,12 @@ _WRONG_VIEWS = {
 }
 
 
+_VIEW_CUES = listed(
+    "satel|satal|sattel|sattal|setel|setal|settel|space|orbit|landsat|sentinel|worldview|quickbird|ikonos|geoeye|gaofen|"
+    "drone|uav|uas|unmanned|copter|rotor|street|eye|pedestrian|ground|human|road|sidewalk|pavement|first|dash"
+    "|front view|"
+    "front perspective|front footage|front image"
+)
 _TELLING = regex.compile(
     rf"\d|{_MONTH}|august|{_SHORT_MONTH}|may|march|day$|summer|winter|autumn|spring|fall|season|centur"
 )
@@ -167,12 +162,10 @@ def _date_words(found: str) -> list[str]:
 
 def _date(answer: Answer) -> str | None:
     """No year, month, weekday or season but those that are known."""
-    lower = answer.text.lower()
-    if not any(part in lower for part in _DATE_PARTS) and not any(map(str.isdigit, lower)):
-        return None
+    text = cued(answer.text, _DATE_CUES)
     known = ""
-    for found in _DATE.finditer(answer.text):
-        if _BATHING.search(answer.text[max(0, found.start() - 12) : found.end()]):
+    for found in _DATE.finditer(text):
+        if _BATHING.search(text[max(0, found.start() - 12) : found.end()]):
             continue
         known = known or known_text(answer).replace("fall", "fall autumn").replace("autumn", "autumn fall") + " "
         if not all(word in known for word in _date_words(found.group())):
@@ -182,8 +175,9 @@ def _date(answer: Answer) -> str | None:
 
 def _viewpoint(answer: Answer) -> str | None:
     """The words for the view fit the manifest's viewpoint."""
-    for pattern in _WRONG_VIEWS[answer.viewpoint]:
-        if found := pattern.search(answer.text):
+    text = cued(answer.text, _VIEW_CUES)
+    for pattern in _WRONG_VIEWS[answer.viewpoint] if text else ():
+        if found := pattern.search(text):
             view = "an overhead" if answer.viewpoint == "overhead" else f"a {answer.viewpoint}".replace("a a", "an a")
             return (
                 f'The answer spoke of a "{found.group().strip()}"; it is {view} image. Name the view so or not at all.'

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from lrs2m_builder.checks.base import Answer, Check
-from lrs2m_builder.checks.nouns import PREPOSITIONS, PUNCTUATION, SENTENCE_ENDS, STOPS, VERBS, read, words
+from lrs2m_builder.checks.grammar import PREPOSITIONS, PUNCTUATION, SENTENCE_ENDS, STOPS, VERBS, words
+from lrs2m_builder.checks.nouns import read
 from lrs2m_builder.checks.positions import BESIDE, MOVING, ONE, WHERE, Axes, Place, Thing, places_of, things_of
 
 _COMMA = frozenset([",", "and", "while", "but", "which", "where", "whereas"])
@@ -48,6 +49,8 @@ def _last(tokens: Sequence[str], marks: frozenset[str], end: int, begin: int = 0
 
 def _subjects(tokens: Sequence[str], things: Sequence[Thing], place: Place, beside: Thing | None) -> list[Thing]:
     """What is at the place: the phrase before it, the subject of its clause, or what follows a place said first."""
+    if place.start and tokens[place.start - 1] == "one":
+        return []  # "one mill is in the north, one in the south"
     begin = _last(tokens, SENTENCE_ENDS, place.start)
     clause = _last(tokens, _COMMA, place.start, begin)
     after = beside.end if beside is not None else place.end
@@ -55,6 +58,8 @@ def _subjects(tokens: Sequence[str], things: Sequence[Thing], place: Place, besi
     inside = [t for t in before if t.start >= clause]
     if not inside and before and tokens[clause - 1] == "which":
         return [_resolved(things, before[-1])]
+    if not inside and before and tokens[clause] in VERBS and tokens[clause - 1] in {",", "and", "but"}:
+        return [_resolved(things, before[0])]  # "the yard, full of boxes, is above the basin"
     fronted = tokens[begin] in PREPOSITIONS | WHERE.keys() and VERBS.isdisjoint(tokens[begin : place.start])
     if fronted or (not inside and not (before and _is_apposition(tokens, clause, place, after))):
         stop = next((i for i in range(after, len(tokens)) if tokens[i] in SENTENCE_ENDS), len(tokens))
@@ -110,14 +115,17 @@ def _contradict(one: Fact, other: Fact, introduced: frozenset[frozenset[str]]) -
         return alike and not opposite
     if not opposite or not _is_same(one.thing, other.thing):
         return False
-    distinguished = one.adjacent and other.adjacent and one.thing.key not in introduced
+    distinguished = (
+        one.adjacent and other.adjacent and one.thing.key not in introduced and "same" not in other.thing.adjectives
+    )
     return not distinguished or one.beside is not None
 
 
 def _is_same(one: Thing, other: Thing) -> bool:
     if one == other:
         return True
-    described_alike = one.adjectives <= other.adjectives or other.adjectives <= one.adjectives
+    mine, theirs = one.adjectives - {"same"}, other.adjectives - {"same"}
+    described_alike = mine <= theirs or theirs <= mine
     return one.determiner in ONE and other.determiner in _SAME_AGAIN and described_alike
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from lrs2m_builder.checks.base import Answer, Check
-from lrs2m_builder.checks.nouns import STOPS, Mention, Text, find_label, is_named, read
+from lrs2m_builder.checks.grammar import STOPS
+from lrs2m_builder.checks.nouns import Mention, Text, find_label, is_named, read
 from lrs2m_builder.checks.numbers import REACH, Quantity, counted
 from lrs2m_builder.checks.support import classes_of, classes_of_label, unsupported
 from lrs2m_builder.checks.vocabulary import resolve
@@ -104,6 +105,8 @@ def _are_parts(text: Text, anchor: Anchor, exact: Sequence[tuple[Quantity, Menti
     ]
     counted_at = {noun.start for _, noun in exact}
     ones = [1 for mention in singles if mention.start not in counted_at]
+    others = [i for i, token in enumerate(text.tokens) if token == "another"]
+    ones += [1 for i in others if not any(0 < mention.start - i < REACH for mention in mentions)]
     if adds_up([*(quantity.low for quantity, _ in exact), *ones], count):
         return True
     # Numbers of kinds ("three trucks") are parts where other kinds are there, too.

@@ -21,11 +21,20 @@ _OPENERS = word_set(
     among amongst amid amidst against during via per its their his her our my your this these those every each
     some several is are was were has have had be been being can could may might must will would shall should
     including such along alongside throughout within beyond under over through across past both either neither in
-    on two three four five featuring containing showing atop approximately forming creating
+    on two three four five featuring containing showing atop approximately forming creating many few most very quite
+    rather such no almost nearly
     """
 )
 _CLOSED = re.compile(r"[.!?…。！？\"'”’)\]*]\s*$")
-_TRAILING = re.compile(r"[,;:(–—-]\s*$")
+_TRAILING = re.compile(r"[,;:(–—-]\s*$|[,.!?;]\s+there$|\([^()]*$", re.IGNORECASE)
+# A preposition whose noun stands before it ends a clause: "a river that many boats pass by".
+_STRANDED = re.compile(
+    r"""\b(?:that|which|where|whom)\s+(?:the|an?|its|their|many|several|few|some|all|two|three|no)\s+(?:\S+\s+)*
+    (?:by|in|through|over|under|across|along|near|within|past|from|on|at|with|to|into|for)$
+    | \b(?:straight|right|passing|running|leading|going|flowing|driving|all\s+the\s+way)\s+(?:through|across|over|past
+          |along)$""",
+    re.IGNORECASE | re.VERBOSE,
+)
 
 
 def _empty(answer: Answer) -> str | None:
@@ -35,7 +44,7 @@ def _empty(answer: Answer) -> str | None:
 def _cut_off(answer: Answer) -> str | None:
     if answer.finish_reason == "length":
         return "The answer was too long and was cut off. Write a shorter text that ends with a full sentence."
-    if not answer.words or _CLOSED.search(answer.text):
+    if not answer.words or _CLOSED.search(answer.text) or _STRANDED.search(answer.text[-80:]):
         return None
     last = answer.words[-1]  # a capital A is a letter, not an article
     if _TRAILING.search(answer.text) or last in _OPENERS:

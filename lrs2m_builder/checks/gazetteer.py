@@ -31,20 +31,21 @@ _OTHER_NAMES = (
     "|wall street|grand canyon|great lakes|dead sea|red sea|black sea|yellow sea|north sea|great barrier reef"
     "|west coast|east coast|ground zero|bird's nest|water cube|bering strait|suez|panama canal|gaza|gaza strip"
     "|west bank|bosporus|bosphorus|mont blanc|matterhorn|vesuvius|etna|loch ness|hyde park|trafalgar square"
+    "|red square|broadway|pacific ocean|atlantic ocean|indian ocean|arctic ocean|southern ocean|baltic sea|baltic"
 )
 # Words of the dictionary that are places when they are written with a capital after "the".
 WORDS_AS_PLACES = frozenset(
     [
         "pentagon",
+        "pacific",
+        "atlantic",
         "capitol",
         "amazon",
         "rockies",
         "midwest",
         "bronx",
         "strand",
-        "mall",
         "kremlin",
-        "channel",
         "highlands",
     ]
 )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import regex
 
-from lrs2m_builder.checks.base import Answer, Check
+from lrs2m_builder.checks.base import Answer, Check, without_writing
 from lrs2m_builder.checks.words import english_words
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def _is_english(word: str, known: frozenset[str]) -> bool:
 
 def _language(answer: Answer) -> str | None:
     """Every sentence is English; a foreign name or a loan word in it does no harm."""
-    for part in _PARTS.split(answer.text):
+    for part in _PARTS.split(without_writing(answer.text)):
         pieces = _ASIDES.split(part)
         asides = pieces if len(pieces) > 1 else ()
         if part and (_is_foreign(part, 3) or any(_is_foreign(piece, 6) for piece in asides)):

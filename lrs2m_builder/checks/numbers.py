@@ -4,41 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import cache, lru_cache
-from typing import Literal
+from functools import lru_cache
 
-from lrs2m_builder.checks.nouns import (
-    DETERMINERS,
-    PUNCTUATION,
-    SENTENCE_ENDS,
-    STOPS,
-    VERBS,
-    Mention,
-    Text,
-    words,
-)
-from lrs2m_builder.checks.vocabulary import Trie
+from lrs2m_builder.checks.grammar import DETERMINERS, PUNCTUATION, SENTENCE_ENDS, STOPS, VERBS, words
+from lrs2m_builder.checks.nouns import Mention, Text
+from lrs2m_builder.checks.number_words import Kind, number_at, number_words
 
-Kind = Literal["exact", "about", "more", "fewer", "vague"]
 REACH = 6  # words between a number and what it counts: "two large white commercial passenger planes"
 
-_ONES = ["zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
-_ONES += ["thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
-_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
-_COUNTS = {
-    "single": 1, "a single": 1, "one single": 1, "lone": 1, "solitary": 1, "sole": 1, "only one": 1, "pair": 2,
-    "a pair": 2, "one pair": 2, "couple": 2, "a couple": 2, "both": 2, "twin": 2, "trio": 3, "a trio": 3, "quartet": 4,
-    "a quartet": 4, "half dozen": 6, "half a dozen": 6, "a half dozen": 6, "dozen": 12, "a dozen": 12, "one dozen": 12,
-    "two dozen": 24, "three dozen": 36, "four dozen": 48, "a hundred": 100,
-    "hundred": 100, "a thousand": 1000, "a score": 20,
-}  # fmt: skip
-# At least so many; "some" and "various" say nothing that a count could contradict.
-_AT_LEAST = {
-    "several": 3, "a few": 3, "quite a few": 3, "multiple": 2, "many": 6, "numerous": 6, "countless": 6, "a lot": 6,
-    "lots": 6, "plenty": 6, "a multitude": 6, "a large number": 6, "large numbers": 6, "a great number": 6,
-    "a great many": 6, "a handful": 3, "dozens": 24, "tens": 20, "scores": 40, "hundreds": 100, "thousands": 1000,
-    "more than one": 2, "a large amount": 6, "a great deal": 6, "a good many": 6, "a host": 6,
-}  # fmt: skip
 _COLLECTIVE = {
     "pair",
     "couple",
@@ -114,52 +87,11 @@ class Quantity:
     each: bool = False
 
 
-def _spoken(number: int) -> str:
-    if number < 20:
-        return _ONES[number]
-    if number < 100:
-        return _TENS[number // 10 - 2] + (f" {_ONES[number % 10]}" if number % 10 else "")
-    unit, name = (1000, "thousand") if number >= 1000 else (100, "hundred")
-    return f"{_spoken(number // unit)} {name}" + (f" {_spoken(number % unit)}" if number % unit else "")
-
-
-@cache
-def _words() -> Trie:
-    """Words for numbers, to 999 and the full thousands, as (number, kind)."""
-    trie = Trie()
-    for number in (*range(1, 1000), *range(1000, 21000, 1000)):
-        spoken = _spoken(number).split()
-        trie.add(spoken).value = (number, "exact")
-        if "hundred" in spoken[:-1]:
-            place = spoken.index("hundred") + 1
-            trie.add([*spoken[:place], "and", *spoken[place:]]).value = (number, "exact")
-    for phrase, number in _COUNTS.items():
-        trie.add(phrase.split()).value = (number, "exact")
-    for phrase, number in _AT_LEAST.items():
-        trie.add(phrase.split()).value = (number, "vague")
-    return trie
-
-
-def _digits(token: str) -> int | None:
-    plain = token.replace(",", "")
-    return int(plain) if plain.isdecimal() and len(plain) < 8 else None
-
-
-def _number(tokens: Sequence[str], start: int) -> tuple[int, int, Kind] | None:
-    """End, value and kind of the number that begins at a token."""
-    if tokens[start] in _words().after:
-        end, value = _words().longest(tokens, start)
-        return None if value is None else (end, *value)
-    if tokens[start][0].isdecimal() and (value := _digits(tokens[start])) is not None:
-        return start + 1, value, "exact"
-    return None
-
-
 def quantities(text: Text) -> tuple[Quantity, ...]:
     """All numbers of a text, in order."""
     tokens, found, position = text.tokens, list[Quantity](), 0
     at = {mention.start: mention for mention in text.mentions}
-    firsts = _words().after
+    firsts = number_words().after
     while position < len(tokens):
         if tokens[position] in firsts or tokens[position][0].isdecimal():
             quantity = _quantity(text, at, position)
@@ -173,7 +105,7 @@ def quantities(text: Text) -> tuple[Quantity, ...]:
 
 def _quantity(text: Text, at: dict[int, Mention], start: int) -> Quantity | None:
     tokens = text.tokens
-    number = _number(tokens, start)
+    number = number_at(tokens, start)
     if number is None:
         return None
     end, low, kind = number
@@ -181,7 +113,7 @@ def _quantity(text: Text, at: dict[int, Mention], start: int) -> Quantity | None
     if end + 1 < len(tokens) and (
         tokens[end] in {"to", "or"} or (tokens[end] == "and" and _before(tokens, start) == "between")
     ):
-        upper = _number(tokens, end + 1)
+        upper = number_at(tokens, end + 1)
         if upper is not None and upper[2] == "exact" and upper[1] > low:
             end, high, kind = upper[0], upper[1], "about" if tokens[end] == "and" else kind
     elif end < len(tokens) and end in text.glued and tokens[end].isdecimal():  # "5-6 planes"

@@ -1,12 +1,13 @@
-"""Noun phrases of a text and the phrases that say where something is."""
+"""Positions in the image: the noun phrases of a text and the phrases that put them left, right, above or below."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from lrs2m_builder.checks.nouns import PREPOSITIONS, PUNCTUATION, STOPS, Mention, Text, words
-from lrs2m_builder.checks.vocabulary import singular_of
+from lrs2m_builder.checks.grammar import PREPOSITIONS, PUNCTUATION, STOPS, words
+from lrs2m_builder.checks.nouns import Mention, Text
+from lrs2m_builder.checks.vocabulary import singular_of, vocabulary
 
 Axes = tuple[int, int]  # of the image: -1 left, 1 right; -1 bottom, 1 top; 0 where nothing is said
 _LEFT, _RIGHT, _TOP, _BOTTOM = (-1, 0), (1, 0), (0, 1), (0, -1)
@@ -37,7 +38,15 @@ MOVING = words(
     "meanders meandering passes passing moving moves travels driving spans spanning narrows widens tapers veers "
     "veering leans oriented transitions across through toward towards"
 )
+# What a line does at the edge of an image, and a jetty at a shore: it comes from there and is there.
+PASSING = words(
+    "enter enters entering leave leaves leaving exit exits exiting begins starts ends starting ending emerges emerging "
+    "disappears disappearing vanishes"
+)
+_JUTTING = words("jutting juts reaching reaches projecting projects protruding protrudes sticking sticks")
+_AFTER_PLACE = words("there hand too again instead also alone only as where")
 ONE = frozenset(["a", "an", "one", "single", "the", "this", "that", "same", "it"])
+_NOT_ADJECTIVES = (ONE - {"same"}) | {"another", "only"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +78,7 @@ def things_of(text: Text) -> list[Thing]:
     while position < len(tokens):
         token = tokens[position]
         if token in {"it", "another"} or token in ONE:
-            thing = _phrase(tokens, at, position)
+            thing = _phrase(tokens, at, text.owners, position)
         elif position in at:
             thing = _thing(tokens, at[position], position, "")
         else:
@@ -83,7 +92,7 @@ def things_of(text: Text) -> list[Thing]:
 
 
 def _thing(tokens: Sequence[str], mention: Mention, start: int, determiner: str) -> Thing:
-    adjectives = frozenset(tokens[start : mention.start]) - ONE - {"another"}
+    adjectives = frozenset(tokens[start : mention.start]) - _NOT_ADJECTIVES
     before = tokens[start - 1] if start else ""
     return Thing(
         start,
@@ -100,7 +109,7 @@ def determiner_is_one(determiner: str) -> bool:
     return determiner in {"a", "an", "one", "single", "this", "that"}
 
 
-def _phrase(tokens: Sequence[str], at: dict[int, Mention], start: int) -> Thing | None:
+def _phrase(tokens: Sequence[str], at: dict[int, Mention], owners: frozenset[int], start: int) -> Thing | None:
     """The noun phrase after a determiner; None where a place or the image stands there."""
     if tokens[start] == "it":
         return Thing(start, start + 1, frozenset(["it"]), "it", frozenset(), False)
@@ -108,7 +117,7 @@ def _phrase(tokens: Sequence[str], at: dict[int, Mention], start: int) -> Thing 
     while position < min(len(tokens), start + 7):
         token = tokens[position]
         if mention := at.get(position):
-            if mention.end not in at:
+            if mention.end not in at and mention.end - 1 not in owners:
                 return _thing(tokens, mention, start, tokens[start])
             position = mention.end
             continue
@@ -122,7 +131,7 @@ def _phrase(tokens: Sequence[str], at: dict[int, Mention], start: int) -> Thing 
     head = tokens[position - 1]
     if position == start + 1 or head in WHERE or head in ONE or head in STOPS:
         return None
-    adjectives = frozenset(tokens[start + 1 : position - 1]) - ONE
+    adjectives = frozenset(tokens[start + 1 : position - 1]) - _NOT_ADJECTIVES
     return Thing(start, position, frozenset([singular_of(head)]), tokens[start], adjectives, head != singular_of(head))
 
 
@@ -154,19 +163,25 @@ def _place(tokens: Sequence[str], first: int) -> Place | None:
     starts_clause = start == 0 or tokens[start - 1] in PUNCTUATION
     of = following == "of" and not _of_image(tokens, end)
     bare_of = of and end == first + 1
-    plain = (
-        tokens[end - 1] in _SIDES or following in STOPS or following in {"there", "hand"} or following.endswith("ly")
-    )
+    verb = compound and following.endswith("s") and following not in vocabulary().names.after
+    plain = tokens[end - 1] in _SIDES or following in STOPS | _AFTER_PLACE or following.endswith("ly") or verb
+    of_image = following == "of" and not of
     if (
         opposite
         or not plain
-        or not (article or compound or bare_of or (leading and tokens[first] not in {"right", "left"}))
+        or not (
+            article
+            or compound
+            or bare_of
+            or of_image
+            or (leading and (tokens[first] not in {"right", "left"} or tokens[start - 1] == "at"))
+        )
     ):
         return None
-    if not (leading or starts_clause or bare_of or article):
+    if not (leading or starts_clause or bare_of or of_image or article):
         return None
     start -= leading
-    if "from" in tokens[max(0, start - 2) : start + 1] or _moves(tokens, start):
+    if ("from" in tokens[max(0, start - 2) : start + 1] and not _juts(tokens, start, end)) or _moves(tokens, start):
         return None
     if of and not (bare_of or tokens[end - 1] == "side"):
         return None  # a part of a thing
@@ -198,4 +213,14 @@ def _moves(tokens: Sequence[str], start: int) -> bool:
     before = tokens[begin + 1 : start]
     if tokens[start] in {"to", "toward", "towards"}:
         return not MOVING.isdisjoint(before)
-    return "from" in before or (bool(before) and before[-1] in {"across", "through", "toward", "towards"})
+    if not PASSING.isdisjoint(before):
+        return True
+    leads = bool(before) and before[-1] in {"across", "through", "toward", "towards"}
+    return leads or ("from" in before and _JUTTING.isdisjoint(before))
+
+
+def _juts(tokens: Sequence[str], start: int, end: int) -> bool:
+    """Whether a thing stands where it is said to come from: "a jetty reaching out from the bottom"."""
+    return not _JUTTING.isdisjoint(tokens[max(0, start - 4) : start]) and not {"to", "toward"} & set(
+        tokens[end : end + 6]
+    )

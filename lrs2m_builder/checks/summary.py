@@ -90,6 +90,8 @@ def _summary_count(answer: Answer) -> str | None:
         return None
     text, source = read(answer.text), read(answer.source)
     for number, noun in counted(text):
+        if number.end in text.glued and (said := _said_of(source, number.head)) and number.low not in said:
+            return _wrong(text, number, number.end + 1)  # "a six-lane highway"
         if number.each or (number.noun is None and not number.head):
             continue
         if "both" in text.tokens[number.start : number.end] and not _counts(source, noun):

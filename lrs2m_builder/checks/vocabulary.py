@@ -18,11 +18,15 @@ _SIZES = {"small", "big", "large", "huge", "medium", "other", "old", "new", "unk
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """What a phrase names: classes (several where it is ambiguous), in the plural or not, surely or weakly."""
+    """What a phrase names: classes (several where it is ambiguous), in the plural or not, surely or weakly.
+
+    It is weak, too, in a text that holds one of its `cues`: the words that go with another meaning of it.
+    """
 
     classes: frozenset[str]
     plural: bool
     weak: bool
+    cues: frozenset[str] = frozenset()
 
 
 @dataclass(slots=True)
@@ -131,8 +135,11 @@ def _closure(direct: Mapping[str, Iterable[str]], start: str) -> frozenset[str]:
     return frozenset(found)
 
 
-def _names(classes: Mapping[str, Mapping[str, Any]], nothing: Iterable[str]) -> Trie:
+def _names(
+    classes: Mapping[str, Mapping[str, Any]], nothing: Iterable[str], doubtful: Mapping[str, Iterable[str]]
+) -> Trie:
     trie = Trie()
+    cues = {form: frozenset(words) for word, words in doubtful.items() for form, _ in _forms(word)}
     spelt: dict[tuple[str, ...], list[tuple[str, bool, bool]]] = {}
     for name, about in classes.items():
         weak = set(about.get("weak", ()))
@@ -144,6 +151,7 @@ def _names(classes: Mapping[str, Mapping[str, Any]], nothing: Iterable[str]) -> 
             frozenset(name for name, _, _ in meanings),
             all(plural for _, plural, _ in meanings),
             all(weak for _, _, weak in meanings),
+            cues.get(form, frozenset()),
         )
     for phrase in nothing:
         for form, plural in _forms(phrase):
@@ -166,7 +174,7 @@ def vocabulary() -> Vocabulary:
     broad = {name for name, about in classes.items() if about.get("broad")}
     parts = {name: {part for kind in general[name] for part in classes[kind].get("has", ())} for name in classes}
     return Vocabulary(
-        names=_names(classes, data["nothing"]),
+        names=_names(classes, data["nothing"], data["doubtful"]),
         general=general,
         special=special,
         part={name: _union(general[part] for part in parts[name]) for name in classes},

@@ -1,6 +1,7 @@
-"""Check on place names: a model that names the place guesses, unless what it was given names it.
+"""Names of places on the map, which a model that gives one has guessed, unless what it was given names it.
 
 A name is told by its capital letter, by the gazetteer, and by the words around it ("in", "near", "River", "Airport").
+Where a thing is in the image is another matter (positions.py, directions.py).
 """
 
 from __future__ import annotations
@@ -18,7 +19,7 @@ _RUN = regex.compile(rf"(?<![\p{{L}}\p{{N}}'’_-]){_CAPITAL}(?:(?:{_LINK})?\s+{
 _SENTENCE_START = regex.compile(r"(?:^|[.!?:;…]|[\"“‘(\[]|(?:^|\s)['–—•*-])\s*[\"'“‘(*]*\s*$")
 _BEFORE_PLACE = regex.compile(
     r"""\b(?:in|near|nearby|of|at|from|around|outside|across|along|over|towards?|to|through|beside|by|on|within|into
-    |between|called|named|known\s+as|downtown|uptown|central|inner|greater|northern|southern|eastern|western
+    |between|called|named|known\s+as|far\s+as|downtown|uptown|central|inner|greater|northern|southern|eastern|western
     |north|south|east|west|northeast|northwest|southeast|southwest|the|via|off|beyond|past)\s+(?:the\s+)?$""",
     regex.VERBOSE,
 )
@@ -76,7 +77,9 @@ _NUMBERED = regex.compile(
     r"\b\d{1,3}(?:st|nd|rd|th)\s+(?:Street|Avenue|Ave|St)\b"
     r"|\b(?:(?:Interstate|Route|Highway|Hwy|Freeway|Autobahn|State\s+Route|US\s+Route)\s*|(?:I|US|A|M|E|SR|CA)-)\d{1,4}\b"
 )
-_PLANT = regex.compile(r"\s+(?:grass|palms?|spruces?|pines?|cypress\w*|poplars?|cedars?|barriers?|bluegrass|ivy)\b")
+_PLANT = regex.compile(
+    r"\s+(?:grass|palms?|spruces?|pines?|cypress\w*|poplars?|cedars?|barriers?|planes?|plane\s+trees?|bluegrass|ivy)\b"
+)
 
 
 def _is_word(word: str) -> bool:
@@ -99,7 +102,7 @@ def _listed(words: list[str], starts: bool) -> str | None:
             people = places.get(" ".join(map(_bare, part)), 0)
             if not people or (size == 1 and (_is_word(part[0]) or is_no_place(_bare(part[0])) or len(part[0]) < 3)):
                 continue
-            if size > 1 and all(_bare(word) in _KINDS or _is_kind(word) for word in part):
+            if size > 1 and people < HUGE * 100 and all(_bare(word) in _KINDS or _is_kind(word) for word in part):
                 continue
             if people >= LARGE or not (starts and begin == 0) or size > 1:
                 return " ".join(part)
@@ -137,7 +140,8 @@ def _structured(words: list[str], before: str, after: str, starts: bool) -> bool
             return not any(word in _KINDS or _is_kind(word) or is_no_place(word) for word in rest)
         if first in _FIRST_TYPES and _bare(words[1]) not in _KINDS and not _is_kind(words[-1]):
             return any(map(_is_name, words[1:])) or first in {"lake", "mount", "cape", "fort"}
-        return bool(named) and (len(named) > 1 or bool(_BEFORE_PLACE.search(before)))
+        linked = words[-2].islower()  # "dunes of the Namib"
+        return bool(named) and (len(named) > 1 or linked or bool(_BEFORE_PLACE.search(before)))
     if not named:
         return not starts and first in WORDS_AS_PLACES and before.endswith("the ")
     kind = regex.match(r"\s+(\p{Ll}+)", after)
@@ -152,6 +156,8 @@ def _place(text: str, found: regex.Match[str], headline: bool) -> str | None:
     starts = bool(_SENTENCE_START.search(before)) if found.start() <= 30 or before.strip() else True
     while words and starts and _bare(words[0]) in _FUNCTION:
         before, words, starts = f"{words[0].lower()} ", words[1:], False
+    if starts and len(words) > 2 and words[1].islower() and _is_word(words[0]) and not _is_kind(words[0]):
+        words, before, starts = words[1:], "of ", False  # "Waves of the Pacific Ocean"
     while words and not words[0][0].isupper():
         words = words[1:]
     if not words or _PLANT.match(after):

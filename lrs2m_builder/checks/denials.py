@@ -1,0 +1,137 @@
+"""Which words of a text are denied ("no ships or docks") or only compared with ("shaped like a ship")."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from lrs2m_builder.checks.grammar import DETERMINERS, PREPOSITIONS, PUNCTUATION, STOPS, VERBS, words
+
+_NO = frozenset(
+    ["no", "without", "neither", "nor", "lacks", "lack", "lacking", "devoid", "absence", "never", "zero", "none"]
+)
+NOT = frozenset(
+    [
+        "not",
+        "cannot",
+        "can't",
+        "isn't",
+        "aren't",
+        "doesn't",
+        "don't",
+        "wasn't",
+        "weren't",
+        "nothing",
+        "hardly",
+        "nowhere",
+    ]
+)
+_NO_DENIAL = {("no", "more"), ("no", "fewer"), ("no", "less"), ("no", "longer"), ("no", "doubt"), ("not", "only")}
+_NO_DENIAL |= {("no", "shortage"), ("no", "lack"), ("no", "two"), ("nothing", "but"), ("nothing", "other")}
+_NO_DENIAL |= {("not", "far"), ("not", "just"), ("not", "all"), ("not", "every"), ("not", "fully"), ("not", "much")}
+_NO_DENIAL |= {("not", "entirely"), ("not", "quite"), ("no", "less"), ("not", "completely"), ("not", "very")}
+GONE = words("visible present seen found observed there discernible apparent evident shown noticeable identifiable")
+ABSENT = frozenset(["absent", "missing", "lacking", "nowhere"])
+_INSTEAD = {("rather", "than"), ("instead", "of"), ("free", "of"), ("empty", "of"), ("void", "of"), ("bare", "of")}
+_INSTEAD |= {("clear", "of"), ("other", "than")}
+_LIKE = frozenset(
+    ["like", "resembling", "resembles", "resemble", "resembled", "mimicking", "unlike", "evoking", "evokes"]
+)
+_AS_OF = {("similar", "to"), ("reminiscent", "of"), ("as", "if"), ("shape", "of"), ("form", "of"), ("size", "of")}
+_AS_OF |= {("sense", "of"), ("akin", "to"), ("compared", "to"), ("comparable", "to"), ("shapes", "of")}
+_LOOKS = words(
+    "look looks looking looked shaped seem seems appear appears appearing appeared spread just much more arranged "
+    "laid curved curving winding winds snakes running fan something almost"
+)
+_TRIGGERS = _NO | NOT | ABSENT | _LIKE | {"than", "of", "to", "if", "as"}
+
+
+def away(tokens: Sequence[str], glued: frozenset[int]) -> set[int]:
+    """Positions of the words under a denial ("no ships or docks") or in a comparison ("shaped like a ship")."""
+    found: set[int] = set()
+    if _TRIGGERS.isdisjoint(tokens):
+        return found
+    for i, token in enumerate(tokens):
+        if token not in _TRIGGERS:
+            continue
+        pair = (tokens[i - 1] if i else "", token)
+        after = (token, tokens[i + 1] if i + 1 < len(tokens) else "")
+        if token in _NO and after not in _NO_DENIAL:
+            found |= _phrase(tokens, i + 1 + (after[1] == "of"), lists=True)
+        elif token in NOT and after not in _NO_DENIAL:
+            found |= _after_not(tokens, i + 1)
+        elif token == "as" and i > 1 and tokens[i - 2] == "as":  # "as flat as a runway"
+            found |= _phrase(tokens, i + 1, lists=False)
+        elif pair in _INSTEAD or pair in _AS_OF or (token in _LIKE and _compares(tokens, glued, i)):
+            found |= _phrase(tokens, i + 1, lists=pair in _INSTEAD)
+            if token == "like" and pair[0] != "shaped":  # "like ships in a harbor"
+                last = max(found & set(range(i + 1, len(tokens))), default=i)
+                if tokens[last + 1 : last + 3] in {("in", "a"), ("on", "a"), ("at", "a")}:
+                    found |= _phrase(tokens, last + 2, lists=False)
+    return found
+
+
+def _compares(tokens: Sequence[str], glued: frozenset[int], position: int) -> bool:
+    """Whether "like" compares ("like a ship") or gives examples ("facilities like courts and pools")."""
+    if tokens[position] != "like":
+        return True
+    before = tokens[position - 1] if position else ""
+    following = tokens[position + 1] if position + 1 < len(tokens) else ""
+    example = (before.endswith("s") and before not in _LOOKS) or before == ","
+    return position not in glued and (not example or following in {"a", "an", "the"})
+
+
+_THROUGH = words("a an any the of other single visible sign signs trace traces evidence or nor and either large")
+
+
+def _phrase(tokens: Sequence[str], start: int, *, lists: bool) -> set[int]:
+    """Positions of the noun phrase that begins here, and of those that a list adds to it."""
+    end = start
+    while end < len(tokens):
+        token = tokens[end]
+        if token == ",":
+            if not (lists and _list_goes_on(tokens, end + 1)):
+                break
+        elif token == "and":
+            if not lists or tokens[end + 1 : end + 2] == () or tokens[end + 1] in DETERMINERS | {"there"}:
+                break
+        elif token in {"a", "an", "the"} and end > start and tokens[end - 1] not in {"of", "or", "nor", "and", ","}:
+            break  # after a verb: "a lake without boats reflects a bridge"
+        elif token in STOPS and token not in _THROUGH and not (token in VERBS and tokens[end - 1] in DETERMINERS):
+            break
+        end += 1
+    return set(range(start, end))
+
+
+def _list_goes_on(tokens: Sequence[str], start: int) -> bool:
+    """Whether a comma of a list is followed by a further member: up to three words, then "," or "or"."""
+    if tokens[start : start + 1] and tokens[start] in {"or", "nor", "and", "no"}:
+        rest = next((i for i in range(start, len(tokens)) if tokens[i] in PUNCTUATION), len(tokens))
+        return tokens[start] != "and" or (DETERMINERS | VERBS | {"there"}).isdisjoint(tokens[start + 1 : rest])
+    for token in tokens[start : start + 4]:
+        if token in {",", "or", "nor", "and"}:
+            return True
+        if token in STOPS:
+            return False
+    return False
+
+
+def _after_not(tokens: Sequence[str], start: int) -> set[int]:
+    """What a "not" denies: the object of a verb ("does not show any ships", "not crossed by a bridge")."""
+    end = start
+    while end < len(tokens) and end < start + 3 and tokens[end] not in PUNCTUATION:
+        if tokens[end] in {
+            "the",
+            "its",
+            "this",
+            "these",
+            "their",
+        }:  # what is spoken of is there: "does not cross the river"
+            return set()
+        if tokens[end] in {"a", "an", "any"}:
+            return _phrase(tokens, end + 1, lists=True)
+        if tokens[end] in GONE:
+            return set()
+        if tokens[end] in PREPOSITIONS and tokens[end] != "by":
+            return set()
+        end += 1
+    return _phrase(tokens, start + 1, lists=True) if tokens[start : start + 1] else set()

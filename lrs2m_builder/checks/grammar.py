@@ -1,0 +1,43 @@
+"""The words of a text as the checks read it, and the small words of English that end a noun phrase."""
+
+from __future__ import annotations
+
+import re
+
+_TOKEN = re.compile(
+    r"(?:(?<=\w)-)?(?:\d+(?:[.,]\d+)*[^\W\d_]*|[^\W\d_]+(?:['’][^\W\d_]+)*)|[.,;:!?()—–]",
+)
+
+
+def words(listed: str) -> frozenset[str]:
+    """A set of words, listed with spaces between them."""
+    return frozenset(listed.split())
+
+
+SENTENCE_ENDS = frozenset(".!?;")
+PUNCTUATION = SENTENCE_ENDS | frozenset(",:()—–")
+PREPOSITIONS = words(
+    "in on at near along around beside besides by next between within across from to over under behind above below "
+    "beneath inside outside with through into onto towards toward against amid among amidst alongside for of beyond "
+    "past off throughout opposite upon about as during"
+)
+VERBS = words(
+    "is are was were be been being has have had can could may might will would should do does did lies lie stands "
+    "stand sits sit occupies occupy runs run crosses cross stretches stretch extends extend fills fill covers cover "
+    "surround surrounds shows show features feature contains contain includes include appear appears remain remains "
+    "line lines connects connect dominates dominate forms form lead leads make makes seems seem dot dots border "
+    "borders flank flanks float floats rest rests moored docked parked located situated visible seen scattered "
+    "arranged"
+)
+CONJUNCTIONS = words("and or but nor while which that who where whose when there although though yet so if")
+DETERMINERS = words("a an the this that these those its their his her our some any each every another all both")
+STOPS = PUNCTUATION | PREPOSITIONS | VERBS | CONJUNCTIONS | DETERMINERS
+_IS = words("it's that's there's here's what's let's")
+
+
+def tokenize(text: str) -> tuple[tuple[str, ...], frozenset[int], frozenset[int]]:
+    found = _TOKEN.findall(text.lower().replace("’", "'"))
+    glued = frozenset(i for i, token in enumerate(found) if token[0] == "-")
+    owners = frozenset(i for i, token in enumerate(found) if token.endswith(("'s", "s'")) and token not in _IS)
+    plain = (token.lstrip("-").removesuffix("'s") if "'" in token or token[0] == "-" else token for token in found)
+    return tuple(plain), glued, owners

@@ -1,0 +1,216 @@
+"""Check that an answer speaks of the image, not of the captions, labels and counts that the model was given."""
+
+from __future__ import annotations
+
+import re
+
+from lrs2m_builder.checks.base import Answer, Check, cued, listed, without_writing
+
+# A label or a list may also be one that hangs in the scene.
+_NOT_WRITTEN = (
+    r"(?!\s+(?:on|of\s+(?!(?:the|this)\s+(?:image|picture|photo|scene|objects)\b|objects|labels)|painted|under|below"
+    r"|beside|board|reads?|is\s+painted|too|in\s+(?:white|black|large|big|red)|stands?)\b|-)"
+)
+# The given texts, as a model calls them.
+_GIVEN = (
+    r"(?:(?:short|brief|given|provided|original|accompanying|reference|first|second|human|supplied|image)\s+){0,3}"
+    r"(?:captions?|hints?|prompts?|labels?\s+provided|provided\s+(?:text|description|"
+    r"information|labels?|list|classes|counts?|objects|annotations?|categories|tags?|details|data|metadata|context"
+    r"|sentences?)|given\s+(?:text|description"
+    r"|information|labels?|list|classes|counts?|annotations?|categories|objects|tags?|context|sentences?|data)"
+    r"|short\s+(?:text|description)|reference\s+(?:text|description|captions?)"
+    r"|original\s+(?:text|description|sentence|labels?|annotations?)|human\s+(?:description|annotations?|annotators?"
+    r"|description|text)"
+    r"|object\s+list|label\s+list|class\s+(?:label|list)s?|scene\s+(?:label|class)|image\s+labels?"
+    r"|ground[\s-]truth(?:\s+\w+)?|annotations?|annotators?|labels|metadata"
+    r"|list\s+of\s+(?:objects|labels|classes|categories|anchors)|supplied\s+(?:text|labels?|list|description)"
+    r"|input\s+(?:text|caption|description)|source\s+(?:text|caption|description)|accompanying\s+(?:text"
+    r"|description|labels?))"
+)
+_HINT_LEAK = re.compile(
+    rf"""
+      \b(?:the|this|that|your|these|a)\s+{_GIVEN}\s+(?:\w+ly\s+)?
+        (?:says?|said|states?|stated|mentions?|mentioned|describes?|described|suggests?|suggested|indicates?|indicated
+        |notes?|noted|implies|implied|reads?|tells?|claims?|refers?|calls?|tells?|speaks?|provides?|provided|given
+          |asks?|requests?
+        |is|are|was|were|does|do|did|lists?|listed|identif(?:y|ies)|confirms?|specif(?:y|ies|ied)|gives?|shows?
+          |counts?|names?|includes?|contains?|has|have)\b
+    | \b(?:as|like)\s+(?:\w+ly\s+)?(?:mentioned|stated|described|noted|indicated|suggested|said|given|hinted|listed
+          |specified|labell?ed|provided|named|per)
+        \s+(?:in|by)\s+(?:the|this|your)\s+{_GIVEN}
+    | \b(?:according\s+to|based\s+on|as\s+per|in\s+keeping\s+with|in\s+agreement\s+with|in\s+accord\s+with
+          |consistently\s+with|thanks\s+to|supported\s+by|guided\s+by|consistent\s+with|in\s+line\s+with|matches
+          |matching|per|confirms|confirming
+        |contrary\s+to|in\s+accordance\s+with|aligns\s+with|mentioned\s+in|stated\s+in|described\s+in|given\s+in)
+        \s+(?:the|this|your|these)\s+{_GIVEN}\b
+    | \bas\s+(?:mentioned|stated|described|noted|indicated|hinted|listed|specified)\s+(?:above|before|earlier
+          |previously|in\s+the\s+list)\b
+    | \b(?:the|this)\s+label\s+(?:\w+ly\s+)?(?:says|states|mentions|indicates|suggests|describes|calls|gives
+          |identifies|confirms|is\s+given)\b
+    | \b(?:the|as|all|each\s+of\s+the)\s+(?:listed|labell?ed|annotated|hinted|mentioned
+          |specified)\s+(?:in|by|objects?|class(?:es)?|categor(?:y|ies)|items?|counts?|elements?|features?)\b
+    | \b(?:listed|labell?ed|annotated|described|mentioned|stated|specified|noted|indicated|named|given|referenced
+          |provided|captioned|hinted\s+at|suggested)\s+(?:as\s+such\s+)?(?:in|by|with|from|on)\s+
+        (?:the|this|your|these)\s+{_GIVEN}\b
+    | \b(?:agree(?:s|ing)?|fits?|fitting|correspond(?:s|ing)?|conform(?:s|ing)?|conflicts?|differs?|inconsistent
+          |accords?|tall(?:y|ies)|coincides?)\s+(?:with|to|from)\s+(?:the|this|your|these)\s+{_GIVEN}\b
+    | \b(?:from|by|using|given|with|despite|unlike|of|in|to|follow(?:s|ing)?)\s+(?:the|this|your)\s+(?:(?:given
+          |provided|original|short|supplied)\s+)(?:captions?|hints?|labels?|list|descriptions?|text|annotations?
+          |prompt)\b
+    | \b(?:the|this|your)\s+(?:hint|caption|captions|hints|annotations?|annotators?|object\s+list
+          |label\s+list)(?:['’]s)?\b(?!\s+(?:of\s+(?!(?:the|this)\s+(?:image|picture|photo|scene))|on|in\s+(?:white
+          |black|large)|painted|under|below|beside|board|is\s+painted))
+    | \b(?:the|this|these|all|your)\s+(?:[\w-]+\s+){{0,2}}?(?:labels?|list|information|text|counts?|captions?
+          |descriptions?|sentences?|hints?|data|annotations?|classes|numbers?|details|prompt)
+        \s+(?:given|provided|supplied|above|listed)\b(?!\s+(?:the|an?|on|under|at)\b)
+    | \b(?:the|this|these|all|your)\s+(?:first|second|third|short|input|given|provided|supplied|other|original
+          |reference|human|two|five)\s+(?:captions?|descriptions?|sentences?|labels?|hints?
+          |annotators?)\b{_NOT_WRITTEN}
+    | \b(?:people|someone|they|humans?|annotators?|a\s+person|the\s+person|others|observers)\s+(?:have\s+
+          |has\s+)?(?:described?|describes|called|labell?ed|captioned|annotated|said|say|says|call|calls)\b
+    | \b(?:labell?ed|annotated|listed|tagged|classified)\s+(?:as\s+)?[\w"'“”‘’ -]{{0,30}}?\s*\b(?:in
+          |by)\s+the\s+(?:data\w*|label\w*|annotat\w+|metadata|list|source|hint)
+    | \bthe\s+list\s+(?:contains?|has|names?|says?|gives?|mentions?|includes?|states?|of\s+(?:objects|classes|labels
+          |anchors))\b
+    | \b(?:the|an?|each|every|one\s+of\s+the|both|all|these|those|two|several|some|given|provided|per|to|with|from
+          |by)\s+(?:[\w-]+\s+){{0,2}}?
+        (?:captions?|descriptions?|annotations?|annotators?|metadata|ground[\s-]truth)\b{_NOT_WRITTEN}
+    | \b(?:per|given|from|by|as|with|under|to|class|scene|image)\s+(?:(?:the|its|this|these|image|class|scene
+          |object)\s+)+(?:labels?|tags?|class|category|categories|list)\b{_NOT_WRITTEN}
+    | \b(?:class|scene|object|image|category)\s+(?:labels?|tags?)\b{_NOT_WRITTEN} | \bthe\s+(?:labels?|tags?)\s+(?:is
+          |are)\s+(?:right|correct|accurate|wrong|true)\b
+    | \b(?:image|scene|area|picture|photo\w*|it|this|place|site)\s+(?:is|was|has\s+been|had\s+been|being)\s+(?:also\s+
+          |officially\s+)?(?:tagged|labell?ed|captioned|annotated|categori[sz]ed|described|referred\s+to)\b(?!\s+with)
+    | \bthe\s+(?:mentioned|stated|specified|hinted|annotated|labell?ed)\s+\w+ | \b(?:i|we)\s+(?:was
+          |were|am|are)\s+(?:told|given|informed|asked)\b
+    | \bthe\s+(?:given|provided|stated|specified|supplied|expected|required)\s+(?:\w+\s+)?(?:numbers?|counts?|totals?
+          |figures?|class(?:es)?|categor(?:y|ies)|names?|words?)\b
+    | \bthe\s+(?:numbers?|counts?|totals?|figures?|names?|words?|class(?:es)?|labels?|text|description)\s+(?:that
+          |which)\s+(?:was|were|is|are|has\s+been|have\s+been)\s+(?:given|provided|supplied|stated|listed|mentioned)\b
+    | \bas\s+(?:\w+ly\s+)?(?:hinted|listed|labell?ed|specified|stated|mentioned|described|indicated|noted|given
+          |provided|reported|annotated|captioned|told|said|suggested)\s*
+        (?=[,.;:!)]|$|(?:that|there|above|before|earlier|previously|the\s+(?:scene|image|area))\b)
+    | \b(?:what|that|which|than|as)\s+(?:was|were|has\s+been|had\s+been)\s+(?:described|specified|stated|mentioned
+          |provided|given|listed|said|told|reported|supplied|indicated)\b
+    | \b(?:both|two|all|these|each|those|this|that|first|second|other)\s+(?:of\s+the\s+)?hints?\b(?!\s+(?:of|at)\b)
+    | \b(?:the|this|your|our|an?)\s+(?:reference|input|prompt|source|metadata|anchors?|record|listing|statement|user
+          |annotators?|request|query|tags?)\s+(?:\w+ly\s+)?
+        (?:says?|states?|mentions?|tells?|lists?|claims?|describes?|calls?|speaks?|names?|asks?|notes?|suggests?
+          |indicates?|gives?|that|wants?)\b
+    | \bits\s+(?:class|label|category|tag|description|caption)\b{_NOT_WRITTEN} | \b(?:matches|fits)\s+(?:the
+          |its)\s+(?:scene\s+)?(?:class|type|category|name)\b
+    | \bthe\s+ones?\s+(?:provided|given|supplied|listed|mentioned|stated|described)\b | \b(?:from|on|in|by
+          |per)\s+the\s+list\b{_NOT_WRITTEN} | \b(?:the|a)\s+hint\b(?!\s+(?:of|at)\b)
+    | \binformation\s+(?:given|provided|supplied)\b | \bthe\s+(?:sentence|text|description|caption)s?\s+above\b
+    | \b(?:as\s+)?(?:you|the\s+user)\s+(?:mentioned|said|described|provided|asked|requested|stated|gave|noted)\b
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+# Any talk of a given text, by its grammar: a word for such a text that is owned, says, or is where something stands.
+_TALK = re.compile(
+    r"""
+      # "your description", "one annotation", "another caption", "the keywords", "the object counts"
+      \b(?:the|this|that|your|their|its|one|another|any|most|no|every|each|all|both|some|these|those|other|old
+          |published)
+          \s+(?:(?!of\b|on\b|in\b|with\b|and\b)[\w-]+\s+){0,3}?
+          (?:annotations?|annotators?|metadata|key\s?words?|bounding\s+box(?:es)?|prompts?(?=\s*(?:[,.;:!?)'’]|$
+          |(?:say|mention|ask|state|give|name|list|want|speak|call|is|was|that|describ|contain|tell|suggest|refer
+          |request|requir)))
+          |(?:object|class|instance|label)\s+(?:counts?|names?|tags?|labels?|list|tally|numbers?)|ground[\s-]truth
+          |label\s?sets?|tag\s?lists?|captioners?|labell?ers)\b(?!\s+(?:on|painted|board|reads|under|below|beside)\b)
+    | (?:^|[.!?;,]\s+)(?:annotations?|annotators?|metadata|key\s?words|bounding\s+boxes|captions|hints|labels|tags)\s+
+          (?:[\w-]+\s+){0,2}?(?:say|state|mention|describe|list|name|count|mark|give|speak|call|suggest|indicate|contain
+          |include|refer|confirm|agree|note|report|tell|show|specify|identify|put|imply|point)s?\b
+    | \b(?:your|another|one|no|any|most|the\s+other|the\s+(?:first|second|third|fourth|fifth|last|longest|shortest))\s+
+          (?:captions?|descriptions?|sentences?|hints?|labels?|annotations?)\s+(?:\w+ly\s+)?
+          (?:say|state|mention|describe|list|name|count|mark|give|speak|call|suggest|indicate|contain|include|refer
+          |confirm|agree|note|report|tell|show|specif|identif|put|impl|point|has|have|also|that|of\s+the\s+image)\w*\b
+    | \b(?:the|this|these|those)\s+(?:[\w-]+\s+)?(?:texts?|lists?|notes?|tags|labels|inputs?|sentences?|records?|data
+          |information|wording|statements?|listing|inventory)\s+(?:\w+ly\s+|also\s+|only\s+)?
+          (?:say|state|mention|describe|name|count|speak|suggest|indicate|confirm|agree|report|tell|specif|identif
+          |impl|omit
+          |claim|refer|add)(?:s|ed|ies|ied)?\b(?!\s+(?:on|in\s+white|painted))
+    | \b(?:based|relying|depending|building|drawing)\s+(?:\w+ly\s+)?(?:up)?on\s+(?:the|its|this|these|your)\s+
+          (?:[\w-]+\s+){0,2}?(?:labels?|tags?|text|list|notes?|words?|counts?|names?|input)\b
+    | (?:^|[.!?]\s+)(?:anchors?|hints?|labels?|tags?|category|class|scene\s+(?:category|class|type|label)|annotations?
+          |objects?|key\s?words?|metadata|input|given|classes|categories|object\s+counts?)\s*:
+    | (?:^|[.!?;,]\s+)(?:metadata|annotations?|annotators?|captions|hints|labels|tags|key\s?words)\s+[a-z]+\s+(?:the
+          |an?|this
+          |that|it|here|of|only|only|\d+|two|three|four|five|six|no)\b(?!\s+(?:of|on)\b)
+    | \b(?:data\s?set|data\s?base|benchmark|catalogue|annotations?|annotators?|records?|register)\s+(?:\w+ly\s+)?
+          (?:labels?|calls?|lists?|names?|tags?|describes?|files?|gives?|counts?|says?|classif\w+|marks?|puts?|has
+          |shows?)\b
+    | \b(?:image|picture|photo\w*|scene|view|tile)\s*,?\s+(?:which\s+is\s+|which\s+was\s+|that\s+is\s+
+          |is\s+)?(?:captioned
+          |annotated|labell?ed|tagged|entitled|titled|catalogued|classed)\b(?!\s+with)
+    | \b(?:annotated|captioned|pre-?labell?ed|hinted)\s+(?!(?:with|by|in|on|and)\b)[a-z]+s?\b
+    | \b(?:as|like|just\s+as)\s+in\s+the\s+(?:reference|caption|hint|label|description|text|input|list|annotation
+          |prompt)s?\b
+    | (?:^|[.!?]\s+)(?:tagged|captioned|annotated|labell?ed|titled)\s+(?:as\b|by\b|["“])
+    | \bcounts?\s+(?:of\s+[\w-]+\s+)?(?:given|provided|supplied|stated)\b | \b(?:captioners?|labell?ers|annotators?
+          |describers)\b
+    # "mentioned in the input", "named in your message", "the notes provided with the picture"
+    | \b(?:mentioned|given|listed|supplied|provided|named|stated|specified|described|counted|written|reported|indicated
+          |noted|referred\s+to|called\s+\w+|said|recorded|included|announced|claimed|cited|quoted)\s+(?:\w+ly\s+)?
+          (?:in|by|from|within|among)\s+(?:(?:the|your|this|these|those|its|their|any|one\s+of\s+the|all)\s+)
+          (?:[\w-]+\s+){0,2}?
+          (?:inputs?|notes?|texts?|lists?|data|information|records?|source|question|request|message|tags?|labels?
+          |key\s?words?|captions?|descriptions?|sentences?|hints?|annotations?|metadata|details|materials?|context
+          |brief|summary|user|prompt|instructions?|inventory|statements?|accounts?|reference)\b
+          (?!\s+(?:center|centre|point|board))
+    | \b(?:notes?|texts?|lists?|data|information|words?|sentences?|phrases?|details|numbers?|figures?|counts?|captions?
+          |names?|descriptions?|material|context|inputs?|reference|remarks?|facts?)\s+(?:that\s+(?:was|were|is|are)\s+)?
+          (?:provided|supplied|given|attached|handed|delivered|received|submitted)\b(?!\s+(?:to|the|an?|way)\b)
+    | \bas\s+(?:the|your|one|another|its|this|these)\s+(?:[\w-]+\s+){0,3}?(?:sentences?|captions?|texts?|labels?|tags?
+          |descriptions?|hints?|lists?|notes?|input|words?|counts?)\s+
+          (?:(?:say|state|mention|describe|list|name|count|give|speak|call|suggest|indicate|note|report|tell|show|specif
+          |identif|put|impl|point|has|have|would|ha[ds])\w*|that)\b
+    # "this scene, labelled as", "belongs to the category"
+    | \b(?:scene|image|picture|area|place|site|photo\w*|view|tile)\s*,\s*(?:which\s+(?:is|was)\s+)?(?:labell?ed|tagged
+          |described|annotated|captioned|categori[sz]ed|classified|listed|referred\s+to|known)\s+(?:as|in|by|with)\b
+    | \b(?:belongs?\s+to|falls?\s+(?:into|under)|assigned\s+to|filed\s+under|classed\s+as|of)\s+the\s+(?:scene\s+)?
+          (?:category|class|label|scene\s+type)\b
+    | \b(?:people|persons?|humans?|writers?|ones?|user|observers?|those|someone|anyone|whoever|author|volunteers?)
+          \s+(?:who|that)\s+(?:had\s+|have\s+|has\s+)?(?:described?|captioned|labell?ed|annotated|wrote|tagged|named
+          |said
+          |describes|writes|labels)\b
+    | \b(?:consistent|agree\w*|line|accord\w*|conform\w*|keeping|match\w*|fit\w*|correspond\w*|conflict\w*|contradict\w*
+          |confirm\w*|compar\w+|disagree\w*|differ\w*|contrast\w*|tall(?:y|ies)|square[sd]?)\s+
+          (?:(?:with|to|from|by)\s+)?(?:the|its|this|your|their|all|both|what)\s+(?:[\w-]+\s+){0,2}?
+          (?:labels?|tags?|captions?|descriptions?|hints?|annotations?|class|category|supplied|provided|given|stated
+          |input|wording|sentences?|was\s+\w+ed|is\s+\w+ed|said|counts?)\b(?!\s+(?:on|of\s+stone|painted)\b)
+    | \b(?:judging|going|starting|taken?|drawn|inferred|known|learned|deduced|concluded|told|clear|evident)\s+
+          (?:by|from|on)\s+(?:the|its|these|your|all)\s+(?:[\w-]+\s+){0,2}?(?:labels?|tags?|captions?|descriptions?
+          |hints?|annotations?|class|text|list|input|key\s?words?|metadata|counts?|sentences?)\b
+    | \b(?:not|n['’]t|never|only|also|neither|none|nowhere)\s+(?:[\w-]+\s+){0,2}?(?:in|of|among|from|by)\s+
+          (?:the|your|these|any)\s+(?:[\w-]+\s+){0,2}?(?:captions?|hints?|annotations?|labels|tags|descriptions?
+          |key\s?words?|input|texts?)\b
+    | \b(?:short|first|second|original|given|provided|reference|human|published)\s+(?:text|sentence)s?\s+(?:only\s+)?
+          (?:speak|say|mention|state|describe|call|name|refer|put|note|tell|give|report|count|list)s?\b
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+_LIKENESS = re.compile(
+    r"\b(?:like|as\s+if|resembling)\s+an?\s+(?:[\w-]+\s+)?(?:caption|label|tag|hint)s?\b", re.IGNORECASE
+)
+
+# What the patterns find holds one of these.
+_CUES = listed(
+    "caption|hint|label|annotat|descri|metadata|prompt| list|tagged|tags|given|provided|supplied|stated|"
+    "mentioned|noted|indicated|specified|told| said|reported|reference|input|source|keyword|key word|"
+    "bounding|ground truth|ground-truth|categor|class| counts|sentence|text|information|data|record|"
+    " notes|statement|user|you|people who|person|they |human|someone|observers|writers|whoever|author|"
+    "volunteers|anchor|objects|details|wording|inventory|named|asked|informed|numbers|figures|request|"
+    "query|called|recorded|written|material|brief|scene type|catalogue|register|titled|according|"
+    "fits the|matches the"
+)
+
+
+def _hint_leak(answer: Answer) -> str | None:
+    text = _LIKENESS.sub(" ", without_writing(cued(answer.text, _CUES)))
+    if found := _HINT_LEAK.search(text) or _TALK.search(text):
+        return f'The answer spoke of the given text ("{found.group().strip()}"). Speak of the image only.'
+    return None
+
+
+HINT_LEAK = Check("hint_leak", _hint_leak)
