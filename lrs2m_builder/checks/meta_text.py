@@ -225,7 +225,7 @@ _TALK = re.compile(
 _ABOUT = re.compile(
     r"""\b(?:words?|texts?|captions?|descri(?:be|bes|bed|ption|ptions|bing)|markup|output|version|models?|training
           |trained
-    |write|writes|wrote|written|returned|prompt|answers?|questions?|requested|tokens?|ai|note|notes|summary|wording
+    |write|writes|wrote|written|returned|prompt|answers?|questions?|requested|tokens?|ai|summary|wording
     |reply|draft|revised|edited|rephrased|user|assistant)\b""",
     re.IGNORECASE | re.VERBOSE,
 )
