@@ -213,7 +213,7 @@ def _row_weights(index: Index, order: Order) -> np.ndarray[Any, Any]:
     if order.num_pairs is not None:
         usable = np.flatnonzero(weight_R)
         weight_R[np.random.default_rng((order.seed, 1)).permutation(usable)[order.num_pairs :]] = 0.0
-    return weight_R
+    return weight_R  # type: ignore[no-any-return]
 
 
 def _joined(units: list[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
