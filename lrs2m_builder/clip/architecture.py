@@ -27,7 +27,7 @@ def config_from_transformers(raw: dict[str, Any], activation: str | None, where:
     if raw.get("model_type") != "clip":
         raise UserError(f"{where}: model_type is {raw.get('model_type')!r}, not 'clip'")
     config = CLIPConfig.from_dict(raw)
-    return _finished(config, activation or config.text_config.hidden_act)
+    return _finished(config, activation)
 
 
 def config_from_open_clip(cfg: dict[str, Any], state: State, activation: str | None, where: str) -> CLIPConfig:
@@ -55,7 +55,7 @@ def config_from_shapes(
         embed_dim = state["text_projection.weight"].shape[0]
         text_mlp = state[f"{_TEXT}0.mlp.fc1.weight"].shape[0]
         vision_mlp = state[f"{_VISION}0.mlp.fc1.weight"].shape[0]
-    except (KeyError, ValueError) as error:
+    except (KeyError, ValueError, IndexError) as error:
         raise UserError(f"{where}: not a whole CLIP: missing or misshapen: {error}") from error
     head_width = vision_head_width or _WIDE_HEADS.get(vision_width, HEAD_WIDTH)
     if vision_width % head_width or text_width % HEAD_WIDTH or math.isqrt(num_patches) ** 2 != num_patches:
@@ -85,13 +85,13 @@ def config_from_shapes(
 
 
 def _num_layers(state: State, prefix: str) -> int:
-    return 1 + max(int(name.removeprefix(prefix).partition(".")[0]) for name in state if name.startswith(prefix))
+    return len({name.removeprefix(prefix).partition(".")[0] for name in state if name.startswith(prefix)})
 
 
-def _finished(config: CLIPConfig, activation: str) -> CLIPConfig:
-    """One activation in both towers; features are pooled at token 49407 (an old config's 2 stands for argmax)."""
+def _finished(config: CLIPConfig, activation: str | None) -> CLIPConfig:
+    """The activation, if given, in both towers; features are pooled at token 49407 (an old config's 2: argmax)."""
     for tower in (config.text_config, config.vision_config):
-        tower.hidden_act = activation
+        tower.hidden_act = activation or tower.hidden_act
     config.text_config.bos_token_id = START_OF_TEXT
     config.text_config.eos_token_id = END_OF_TEXT
     config.text_config.pad_token_id = 0

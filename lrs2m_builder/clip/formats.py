@@ -7,9 +7,11 @@ so it is opened only if it is one of OpenAI's, by its hash.
 from __future__ import annotations
 
 import hashlib
+import zipfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any
 
 import torch
@@ -105,7 +107,7 @@ def _read_tensors(path: Path) -> dict[str, Any]:
             return _read_openai_archive(path)
         content = torch.load(path, map_location="cpu", weights_only=True)
     # A broken or foreign file raises any of these, by where its reading fails.
-    except (OSError, RuntimeError, ValueError, EOFError, LookupError, SafetensorError, *_unpickling_errors()) as error:
+    except (OSError, RuntimeError, ValueError, EOFError, LookupError, SafetensorError, UnpicklingError) as error:
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise UserError(f"{path}: cannot be read as weights: {first_line[:200]}") from error
     for key in _WRAPPERS:
@@ -116,15 +118,7 @@ def _read_tensors(path: Path) -> dict[str, Any]:
     return dict(content)
 
 
-def _unpickling_errors() -> tuple[type[Exception], ...]:
-    import pickle
-
-    return (pickle.UnpicklingError,)
-
-
 def _is_torchscript(path: Path) -> bool:
-    import zipfile
-
     if not zipfile.is_zipfile(path):
         return False
     with zipfile.ZipFile(path) as archive:
@@ -173,24 +167,26 @@ def _describe(
     folder: Path | None, kind: str, state: State, activation: str | None, weights: Path
 ) -> tuple[CLIPConfig, Preprocess]:
     """Architecture and preprocessing: from the JSON beside the weights if there is one, otherwise from the shapes."""
-    paths = {"transformers": "config.json", "longclip": ""}
-    config_path = folder / paths.get(kind, "open_clip_config.json") if folder and kind != "longclip" else None
-    cfg: dict[str, Any] = {}
-    if config_path is None or not config_path.is_file():
+    config_path = (folder or weights.parent) / ("config.json" if kind == "transformers" else "open_clip_config.json")
+    if folder is None or kind == "longclip" or not config_path.is_file():
         config = config_from_shapes(state, activation, str(weights))
-    elif kind == "transformers":
-        config = config_from_transformers(read_json(config_path), activation, str(config_path))
-        beside = config_path.with_name("preprocessor_config.json")
-        processor = config_path.with_name("processor_config.json")
-        if beside.is_file():
-            cfg = read_json(beside)
-        elif processor.is_file():
-            cfg = read_json(processor).get("image_processor") or {}
+        return config, Preprocess(config.vision_config.image_size)
+    content = read_json(config_path)
+    if kind == "transformers":
+        config = config_from_transformers(content, activation, str(config_path))
+        images = _read_image_processor(folder)
     else:
-        content = read_json(config_path)
         config = config_from_open_clip(content.get("model_cfg") or {}, state, activation, str(config_path))
-        cfg = content.get("preprocess_cfg") or {}
-    return config, read_preprocess(cfg, config.vision_config.image_size, str(config_path or weights))
+        images = content.get("preprocess_cfg") or {}
+    return config, read_preprocess(images, config.vision_config.image_size, str(config_path))
+
+
+def _read_image_processor(folder: Path) -> dict[str, Any]:
+    """The image part of a transformers processor: a file of its own, or since transformers 5 inside another."""
+    if (folder / "preprocessor_config.json").is_file():
+        return read_json(folder / "preprocessor_config.json")
+    whole = read_json(folder / "processor_config.json") if (folder / "processor_config.json").is_file() else {}
+    return whole.get("image_processor") or {}
 
 
 def _refuse_wrong_keys(state: State, unknown: list[str], config: CLIPConfig, where: str) -> None:

@@ -33,7 +33,7 @@ def make_transform(preprocess: Preprocess) -> Transform:
     The same steps as OpenAI's, Long-CLIP's and open_clip's; RGB comes first so that palette images are not resized
     by their colour numbers. It can be pickled, for the workers of a DataLoader.
     """
-    return v2.Compose(
+    transform: Transform = v2.Compose(
         [
             v2.RGB(),
             v2.Resize(preprocess.image_size, interpolation=v2.InterpolationMode.BICUBIC),
@@ -43,6 +43,7 @@ def make_transform(preprocess: Preprocess) -> Transform:
             v2.Normalize(preprocess.mean, preprocess.std),
         ]
     )
+    return transform
 
 
 def read_preprocess(raw: dict[str, Any], image_size: int, where: str) -> Preprocess:
@@ -52,8 +53,12 @@ def read_preprocess(raw: dict[str, Any], image_size: int, where: str) -> Preproc
         UserError: the model wants its images resized in another way.
     """
     interpolation = raw.get("interpolation", raw.get("resample"))
-    if interpolation not in _BICUBIC or raw.get("resize_mode") not in {None, "shortest"}:
-        raise UserError(f"{where}: images must be resized by {interpolation}, {raw.get('resize_mode')}: not supported")
+    size = raw.get("size")
+    squashed = isinstance(size, dict) and "shortest_edge" not in size
+    if interpolation not in _BICUBIC or raw.get("resize_mode") not in {None, "shortest"} or squashed:
+        raise UserError(
+            f"{where}: wants its images resized otherwise than bicubic by their shorter side: not supported"
+        )
     mean = tuple(raw.get("mean") or raw.get("image_mean") or CLIP_MEAN)
     std = tuple(raw.get("std") or raw.get("image_std") or CLIP_STD)
     return Preprocess(image_size, mean, std)
