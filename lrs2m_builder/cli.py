@@ -19,6 +19,7 @@ from lrs2m_builder.commands.demo import demo_command
 from lrs2m_builder.commands.sample import sample_command
 from lrs2m_builder.commands.sources import sources_command
 from lrs2m_builder.commands.stats import stats_command
+from lrs2m_builder.commands.train import train_command
 from lrs2m_builder.errors import Stopped, UserError
 
 app = typer.Typer(
@@ -44,6 +45,7 @@ app.command("build")(build_command)
 app.command("sources")(sources_command)
 app.command("sample")(sample_command)
 app.command("stats")(stats_command)
+app.command("train")(train_command)
 app.command("demo")(demo_command)
 
 

@@ -31,14 +31,15 @@ LAYERS = [
     {"merging"},
     {"prepare", "runner", "sample"},
     {"lint"},
-    {"stages", "telemetry"},
+    {"stages"},
     {"clip", "evals"},
     {"sources", "engines", "recipe"},
-    {"manifest", "prompt"},
+    {"manifest", "prompt", "telemetry"},
     {"checks", "images", "rasters", "pixels", "image_files", "image_part", "shards", "journal", "provenance", "tables"},
     {"files", "shipped", "text"},
     {"schema", "errors", "__init__"},
 ]
+TRAINING = ("loss", "pcm", "data", "optim", "checkpoint", "step", "run", "processes", "train")
 # May be imported only where they are needed: module of the package -> packages.
 HEAVY = {
     "vllm": {"engines/vllm.py"},
@@ -47,6 +48,8 @@ HEAVY = {
         "engines/chat.py",
         "sample/random_model.py",
         "clip/architecture.py",
+        "clip/optim.py",
+        "clip/step.py",
         "clip/formats.py",
         "clip/kps.py",
         "clip/model.py",
@@ -54,6 +57,7 @@ HEAVY = {
     },
     "torch": {
         "sample/random_model.py",
+        *(f"clip/{name}.py" for name in TRAINING),
         "clip/formats.py",
         "clip/kps.py",
         "clip/model.py",

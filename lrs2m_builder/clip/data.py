@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import signal
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -55,13 +55,14 @@ class Batch:
 
     def pin_memory(self) -> Batch:
         """The batch where a GPU can fetch it by itself; the DataLoader calls this."""
-        return self._each(lambda tensor: tensor.pin_memory())
+        return self.each(lambda tensor: tensor.pin_memory())
 
     def to(self, device: torch.device) -> Batch:
         """The batch on a device."""
-        return self._each(lambda tensor: tensor.to(device, non_blocking=True))
+        return self.each(lambda tensor: tensor.to(device, non_blocking=True))
 
-    def _each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+    def each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """The batch with each of its tensors changed."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return replace(self, **{name: change(value) for name, value in values.items() if isinstance(value, Tensor)})
 
@@ -144,7 +145,7 @@ class Batches:
                 pin_memory=self._pin_memory,
                 prefetch_factor=4 if self._workers else None,
             )
-            for batch in loader:
+            for batch in _with_plain_errors(loader):
                 self.number += 1
                 yield batch
             self.epoch, self.number = self.epoch + 1, 0
@@ -286,6 +287,16 @@ def _content_ids(contents: Sequence[bytes]) -> Tensor:
     """A number for each content, int64: [B]."""
     digests = [hashlib.blake2b(content, digest_size=8).digest() for content in contents]
     return torch.tensor([int.from_bytes(digest, "little", signed=True) for digest in digests])
+
+
+def _with_plain_errors(loader: Iterable[Batch]) -> Iterator[Batch]:
+    """The batches; a DataLoader wraps a worker's UserError in its traceback, whose last line it is."""
+    try:
+        yield from loader
+    except UserError as error:
+        raise UserError(
+            str(error).strip().splitlines()[-1].removeprefix(f"{UserError.__module__}.UserError: ")
+        ) from None
 
 
 def _as_it_is(batch: Batch) -> Batch:
