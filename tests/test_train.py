@@ -224,7 +224,7 @@ def test_too_little_memory_says_what_to_set(data: Path, tmp_path: Path, monkeypa
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(train_module, "accumulate_gradient", too_large)
-    with pytest.raises(UserError, match="out of memory in step 1 with 8 pairs at once; set micro_batch=4"):
+    with pytest.raises(UserError, match="out of memory in step 1 with 8 pairs at once; run again with micro_batch=4"):
         train(settings(), [data], out_dir=tmp_path / "out")
 
 

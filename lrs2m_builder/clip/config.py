@@ -16,8 +16,8 @@ from pydantic.dataclasses import dataclass
 
 from lrs2m_builder.errors import UserError
 
-# May change when a run goes on: none of them changes what is trained.
-SPEED_ONLY = {"checkpoint_every", "keep_checkpoints"}
+# May change when a run goes on: none of them changes what is trained, but for rounding.
+SPEED_ONLY = {"checkpoint_every", "keep_checkpoints", "micro_batch", "gradient_checkpointing", "compile", "device"}
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))

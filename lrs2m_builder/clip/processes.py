@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -57,12 +58,16 @@ class Stop:
 def stop_flag() -> Iterator[Stop]:
     """Raises a flag at Ctrl-C or SIGTERM, so that the step is finished; a second signal does not wait."""
     stop = Stop()
+    under_torchrun = "TORCHELASTIC_RUN_ID" in os.environ
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
 
     def ask(number: int, frame: Any) -> None:
         stop.wanted = True
-        signal.signal(number, before[signal.Signals(number)])
+        if not under_torchrun:  # which passes on a Ctrl-C that the process had from the terminal already
+            signal.signal(number, before[signal.Signals(number)])
 
+    if threading.current_thread() is not threading.main_thread():  # Python gives signals to no other
+        before = {}
     for number in before:
         signal.signal(number, ask)
     try:

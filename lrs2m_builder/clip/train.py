@@ -130,6 +130,6 @@ def _memory_message(run: Run) -> str:
     config = run.config
     part = config.micro_batch or config.batch_size
     return (
-        f"out of memory in step {run.step} with {part} pairs at once; set micro_batch={max(1, part // 2)} (the same "
-        f"loss, a third slower) or gradient_checkpointing=true, and take a new folder"
+        f"out of memory in step {run.step} with {part} pairs at once; run again with micro_batch={max(1, part // 2)} "
+        f"(the same loss, a third slower) or gradient_checkpointing=true"
     )
