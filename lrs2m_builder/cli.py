@@ -15,6 +15,7 @@ import typer
 
 from lrs2m_builder import __version__
 from lrs2m_builder.commands.build import build_command
+from lrs2m_builder.commands.convert import convert_command
 from lrs2m_builder.commands.demo import demo_command
 from lrs2m_builder.commands.sources import sources_command
 from lrs2m_builder.commands.stats import stats_command
@@ -42,6 +43,7 @@ def _root(
 app.command("build")(build_command)
 app.command("sources")(sources_command)
 app.command("stats")(stats_command)
+app.command("convert")(convert_command)
 app.command("demo")(demo_command)
 
 
