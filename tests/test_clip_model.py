@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from pathlib import Path
 
 import open_clip
 import pytest
@@ -191,7 +192,7 @@ def test_the_transform_reaches_the_workers_of_a_data_loader(short_model: Loaded)
     assert torch.equal(again(image), short_model.transform(image))
 
 
-def test_loading_stretches_cuts_or_leaves_the_context_as_asked(short_model: Loaded, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_loading_stretches_cuts_or_leaves_the_context_as_asked(short_model: Loaded, tmp_path: Path) -> None:
     save(short_model, tmp_path / "model", open_clip=False)
     lengths = {}
     for asked in (248, 77, None, 32):
@@ -204,7 +205,7 @@ def test_loading_stretches_cuts_or_leaves_the_context_as_asked(short_model: Load
             load(str(tmp_path / "model"), context_length=asked)
 
 
-def test_a_loaded_model_evaluates_in_the_dtype_asked_for(short_model: Loaded, tmp_path) -> None:  # type: ignore[no-untyped-def]
+def test_a_loaded_model_evaluates_in_the_dtype_asked_for(short_model: Loaded, tmp_path: Path) -> None:
     save(short_model, tmp_path / "model", open_clip=False)
     loaded = load(str(tmp_path / "model"), dtype=torch.bfloat16)
     assert {parameter.dtype for parameter in loaded.model.parameters()} == {torch.bfloat16}
