@@ -15,6 +15,7 @@ import typer
 
 from lrs2m_builder import __version__
 from lrs2m_builder.commands.build import build_command
+from lrs2m_builder.commands.convert import convert_command
 from lrs2m_builder.commands.demo import demo_command
 from lrs2m_builder.commands.sample import sample_command
 from lrs2m_builder.commands.sources import sources_command
@@ -46,6 +47,7 @@ app.command("sources")(sources_command)
 app.command("sample")(sample_command)
 app.command("stats")(stats_command)
 app.command("train")(train_command)
+app.command("convert")(convert_command)
 app.command("demo")(demo_command)
 
 

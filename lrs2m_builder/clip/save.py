@@ -53,8 +53,7 @@ def save_longclip(loaded: Loaded, path: Path) -> None:
     Raises:
         UserError: the model has not the 248 positions that that code knows, or the file is there.
     """
-    if path.exists():
-        raise UserError(f"{path}: is there already; give a new file")
+    check_destination(path, "longclip")
     state = to_open_clip(_state(loaded))
     num_rows = state["positional_embedding"].shape[0]
     if num_rows != LONG_CONTEXT:
@@ -66,18 +65,29 @@ def save_longclip(loaded: Loaded, path: Path) -> None:
 
 def save_as(loaded: Loaded, out: Path, to: str) -> None:
     """Write in one of `FORMATS`: a folder, for "longclip" a file; raises as the function of that format."""
+    check_destination(out, to)
     writers = {"transformers": save, "open_clip": save_open_clip, "longclip": save_longclip}
-    if to not in writers:
-        raise UserError(f"no format {to!r} to write; known: {', '.join(FORMATS)}")
     writers[to](loaded, out)
+
+
+def check_destination(out: Path, to: str) -> None:
+    """See before any work whether the format is known and the place is free.
+
+    Raises:
+        UserError: it is not.
+    """
+    if to not in FORMATS:
+        raise UserError(f"no format {to!r} to write; known: {', '.join(FORMATS)}")
+    is_empty_folder = out.is_dir() and not any(out.iterdir())
+    if out.exists() and (to == "longclip" or not is_empty_folder):
+        raise UserError(f"{out}: is there already; give a new {'file' if to == 'longclip' else 'folder'}")
 
 
 @contextmanager
 def _finished_folder(out_dir: Path) -> Iterator[Path]:
     """A temporary folder that becomes `out_dir` when the block ends well and is removed otherwise."""
     with disk_errors(out_dir):
-        if out_dir.exists() and (not out_dir.is_dir() or any(out_dir.iterdir())):
-            raise UserError(f"{out_dir}: is there already and not empty; give a new folder")
+        check_destination(out_dir, "open_clip")
         part = out_dir.with_name(f".{out_dir.name}.part")
         shutil.rmtree(part, ignore_errors=True)  # an earlier run was killed
         part.mkdir(parents=True)
