@@ -16,12 +16,14 @@ import typer
 from lrs2m_builder import __version__
 from lrs2m_builder.commands.audit import audit_command
 from lrs2m_builder.commands.build import build_command
+from lrs2m_builder.commands.convert import convert_command
 from lrs2m_builder.commands.demo import demo_command
 from lrs2m_builder.commands.export import export_command
 from lrs2m_builder.commands.publish import publish_command
 from lrs2m_builder.commands.sample import sample_command
 from lrs2m_builder.commands.sources import sources_command
 from lrs2m_builder.commands.stats import stats_command
+from lrs2m_builder.commands.train import train_command
 from lrs2m_builder.commands.view import view_command
 from lrs2m_builder.errors import Stopped, UserError
 
@@ -52,6 +54,8 @@ app.command("view")(view_command)
 app.command("audit")(audit_command)
 app.command("export")(export_command)
 app.command("publish")(publish_command)
+app.command("train")(train_command)
+app.command("convert")(convert_command)
 app.command("demo")(demo_command)
 
 

@@ -44,11 +44,11 @@ class _WordIds(dict[str, tuple[int, ...]]):
         super().__init__()
         self._symbols = _byte_symbols()
         with gzip.open(merges_path, "rt", encoding="utf-8", newline="\n") as file:
-            merges = [tuple(line.split()) for line in file]
-        self._rank = {pair: rank for rank, pair in enumerate(merges)}
+            merges = [(first, second) for first, second in map(str.split, file)]
+        self.rank = {pair: rank for rank, pair in enumerate(merges)}
         alphabet = list(self._symbols.values())
         units = [*alphabet, *(symbol + "</w>" for symbol in alphabet), *("".join(pair) for pair in merges)]
-        self._id = {unit: index for index, unit in enumerate(units)}
+        self.unit_ids = {unit: index for index, unit in enumerate(units)}
         self._special = {"<start_of_text>": (START_OF_TEXT,), "<end_of_text>": (END_OF_TEXT,)}
 
     def __missing__(self, word: str) -> tuple[int, ...]:
@@ -65,11 +65,11 @@ class _WordIds(dict[str, tuple[int, ...]]):
             return self._special[unit]
         symbols = [self._symbols[byte] for byte in unit.encode("utf-8")]
         symbols[-1] += "</w>"
-        unmergeable = len(self._rank)
+        unmergeable = len(self.rank)
         while len(symbols) > 1:
             pairs = list(pairwise(symbols))
-            best = min(pairs, key=lambda pair: self._rank.get(pair, unmergeable))
-            if best not in self._rank:
+            best = min(pairs, key=lambda pair: self.rank.get(pair, unmergeable))
+            if best not in self.rank:
                 break
             merged, i = [], 0
             while i < len(symbols):
@@ -77,12 +77,19 @@ class _WordIds(dict[str, tuple[int, ...]]):
                 merged.append("".join(symbols[i : i + width]))
                 i += width
             symbols = merged
-        return tuple(self._id[symbol] for symbol in symbols)
+        return tuple(self.unit_ids[symbol] for symbol in symbols)
 
 
 @cache
 def _word_ids() -> _WordIds:
     return _WordIds(MERGES_PATH)
+
+
+def vocabulary() -> tuple[dict[str, int], list[tuple[str, str]]]:
+    """Every unit's id, the two special tokens under their public names, and the merges in their order."""
+    words = _word_ids()
+    special = {"<|startoftext|>": START_OF_TEXT, "<|endoftext|>": END_OF_TEXT}
+    return words.unit_ids | special, list(words.rank)
 
 
 def encode(text: str) -> list[int]:

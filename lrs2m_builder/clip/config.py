@@ -1,0 +1,226 @@
+"""Training settings as Python functions: the paper's two models, a tiny one for tests, and each of its ablations.
+
+A variant calls another one and changes fields. `--set key=value` changes single fields on top.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from typing import Any, Literal
+
+import yaml
+from pydantic import ConfigDict, Field, ValidationError, model_validator
+from pydantic.dataclasses import dataclass
+
+from lrs2m_builder.errors import UserError
+
+# May change when a run goes on: none of them changes what is trained, but for rounding.
+SPEED_ONLY = {"checkpoint_every", "keep_checkpoints", "micro_batch", "gradient_checkpointing", "compile", "device"}
+
+
+@dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
+class TrainConfig:
+    """Everything that a run follows from, but for the data's folder. The paper leaves several open: see docs/train.md.
+
+    Attributes:
+        start: model to start from: what `clip.model.load` takes, or "random" for a tiny random one.
+        context_length: longest text in tokens; a start of 77 is stretched (KPS).
+        train_on: both texts, one of them, or the long one and its first sentence as the short one.
+        long_weight: w of the long text; the short text has 1 - w.
+        long_weight_end: w at the last step, reached evenly from long_weight; None keeps it.
+        batch_size: pairs a process and step.
+        micro_batch: pairs that go through the towers at once; the loss is still that of the whole batch (GradCache).
+        epochs, max_steps: the run ends with the first of them that is reached.
+        warmup_steps: steps over which the learning rate rises from 0.
+        weight_decay: of matrices; never of biases, gains, the logit scale and the positional tables.
+        clip_gradient: largest norm of the gradient; None leaves it.
+        frozen_positions: so many first rows of the text positions stay as they are (KPS keeps 20).
+        max_logit_scale: the scale is kept at or below it (CLIP: 100).
+        ema: decay of a moving average that is saved in the place of the weights; 0 has none.
+        wise_ft: the saved weights are start + wise_ft * (trained - start); 1 saves the trained ones.
+        weights: how often an epoch takes the rows of a subset; 1 where not named.
+        num_pairs: train on so many pairs of the data only, chosen from the seed.
+        workers: processes that decode images; a part of the data order.
+        pool_rows: rows a worker holds in memory and shuffles.
+        length_multiple: texts are padded to a multiple of so many tokens; 32 keeps compiled shapes few.
+        image_dir: where images are that the rows only name.
+    """
+
+    start: str = "openai/clip-vit-base-patch16"
+    context_length: int = Field(default=248, ge=4)
+    train_on: Literal["both", "short", "long", "first_sentence"] = "both"
+
+    objective: Literal["softmax", "sigmoid"] = "softmax"
+    long_weight: float = Field(default=0.8, ge=0, le=1)
+    long_weight_end: float | None = Field(default=None, ge=0, le=1)
+    gather: Literal["exact", "anchor_only"] = "exact"
+    pcm: Literal["off", "local", "global"] = "off"
+    pcm_k: int = Field(default=32, ge=1)
+    label_smoothing: float = Field(default=0.0, ge=0, lt=1)
+    multi_positive: bool = False
+
+    batch_size: int = Field(default=64, ge=2)
+    micro_batch: int | None = Field(default=None, ge=1)
+    epochs: int = Field(default=1, ge=1)
+    max_steps: int | None = Field(default=None, ge=1)
+
+    optimizer: Literal["sgd", "adamw"] = "sgd"
+    lr: float = Field(default=3e-4, gt=0)
+    momentum: float = Field(default=0.9, ge=0, lt=1)
+    dampening: float = Field(default=0.1, ge=0, lt=1)
+    betas: tuple[float, float] = (0.9, 0.98)
+    weight_decay: float = Field(default=0.0, ge=0)
+    clip_gradient: float | None = Field(default=None, gt=0)
+    schedule: Literal["cosine", "constant"] = "cosine"
+    warmup_steps: int = Field(default=200, ge=0)
+    frozen_positions: int = Field(default=20, ge=0)
+    max_logit_scale: float = Field(default=100.0, gt=1)
+    ema: float = Field(default=0.0, ge=0, lt=1)
+    wise_ft: float = Field(default=1.0, ge=0, le=1)
+
+    precision: Literal["bf16", "fp16", "fp32"] = "bf16"
+    compile: bool = False
+    gradient_checkpointing: bool = False
+    device: str = "auto"
+
+    weights: dict[str, float] = Field(default_factory=dict)
+    num_pairs: int | None = Field(default=None, ge=2)
+    workers: int = Field(default=4, ge=0)
+    pool_rows: int = Field(default=4096, ge=1)
+    length_multiple: int = Field(default=1, ge=1)
+    image_dir: str | None = None
+    seed: int = Field(default=0, ge=0)
+
+    checkpoint_every: int = Field(default=500, ge=1)
+    keep_checkpoints: int = Field(default=2, ge=1)
+
+    @model_validator(mode="after")
+    def _fit_together(self) -> TrainConfig:
+        if self.micro_batch is not None and self.batch_size % self.micro_batch:
+            raise ValueError(f"micro_batch {self.micro_batch} does not divide batch_size {self.batch_size}")
+        if self.pcm == "local" and self.pcm_k >= self.batch_size - 1:
+            raise ValueError(f"pcm_k {self.pcm_k} keeps all of a batch of {self.batch_size}; take a larger batch_size")
+        if self.pcm != "off" and self.train_on == "long":
+            raise ValueError("pcm is for the short text, and train_on=long has none")
+        if self.objective == "sigmoid" and self.label_smoothing:
+            raise ValueError("label_smoothing is for the softmax objective")
+        return self
+
+
+def paper_b16() -> TrainConfig:
+    """ViT-B/16 as the paper trained it, on 8 processes."""
+    return TrainConfig()
+
+
+def paper_l14() -> TrainConfig:
+    """ViT-L/14 as the paper trained it; the activations of 24 layers are made again to fit 24 GB."""
+    return dataclasses.replace(paper_b16(), start="openai/clip-vit-large-patch14", gradient_checkpointing=True)
+
+
+def paper_b32() -> TrainConfig:
+    """The smallest model of the model size ablation."""
+    return dataclasses.replace(paper_b16(), start="openai/clip-vit-base-patch32")
+
+
+def tiny() -> TrainConfig:
+    """A random model of 4M parameters: a run of seconds on a CPU, over the same code."""
+    return TrainConfig(start="random", precision="fp32", batch_size=8, workers=0, warmup_steps=2, lr=0.01, max_steps=20)
+
+
+def from_long_clip() -> TrainConfig:
+    """The ablation that starts from Long-CLIP."""
+    return dataclasses.replace(paper_b16(), start="BeichenZhang/LongCLIP-B")
+
+
+def pcm_on() -> TrainConfig:
+    """The ablation with component matching, over the batch of each process as Long-CLIP does."""
+    return dataclasses.replace(paper_b16(), pcm="local")
+
+
+def short_only() -> TrainConfig:
+    """The ablation that trains on short texts alone."""
+    return dataclasses.replace(paper_b16(), train_on="short")
+
+
+def long_only() -> TrainConfig:
+    """The ablation that trains on long texts alone."""
+    return dataclasses.replace(paper_b16(), train_on="long")
+
+
+def first_sentence() -> TrainConfig:
+    """The ablation whose short text is the first sentence of the long one."""
+    return dataclasses.replace(paper_b16(), train_on="first_sentence")
+
+
+def batch(total: int) -> TrainConfig:
+    """The batch size ablation: pairs a step of all 8 processes."""
+    return dataclasses.replace(paper_b16(), batch_size=total // 8)
+
+
+def pairs(count: int) -> TrainConfig:
+    """The subset size ablation."""
+    return dataclasses.replace(paper_b16(), num_pairs=count)
+
+
+def weight(long: int) -> TrainConfig:
+    """The weight ablation: long to short, in tenths."""
+    return dataclasses.replace(paper_b16(), long_weight=long / 10)
+
+
+_PLAIN = (paper_b16, paper_l14, paper_b32, tiny, from_long_clip, pcm_on, short_only, long_only, first_sentence)
+CONFIGS: dict[str, Callable[[], TrainConfig]] = {
+    **{function.__name__: function for function in _PLAIN},
+    **{f"batch_{total}": partial(batch, total) for total in (64, 128, 256, 512)},
+    **{f"pairs_{count // 1000}k": partial(pairs, count) for count in (500_000, 1_000_000, 1_500_000)},
+    **{f"weight_{long}_{10 - long}": partial(weight, long) for long in range(9, 0, -1)},
+}
+
+
+def make_config(name: str, settings: Sequence[str] = (), start: str | None = None) -> TrainConfig:
+    """A named configuration with single fields changed.
+
+    Args:
+        settings: "key=value", the value read as YAML.
+
+    Raises:
+        UserError: an unknown name or key, or a value that does not fit.
+    """
+    if name not in CONFIGS:
+        raise UserError(f"no config {name!r}; there are: {', '.join(CONFIGS)}")
+    changes: dict[str, Any] = {} if start is None else {"start": start}
+    for setting in settings:
+        key, equals, value = setting.partition("=")
+        if not equals:
+            raise UserError(f"--set {setting!r}: write key=value, such as lr=1e-4")
+        changes[key] = _value(setting, value)
+    return changed(CONFIGS[name](), changes)
+
+
+def changed(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
+    """The configuration with some fields changed, checked again.
+
+    Raises:
+        UserError: an unknown key, or a value that does not fit.
+    """
+    known = {field.name for field in dataclasses.fields(config)}
+    if unknown := sorted(changes.keys() - known):
+        raise UserError(f"no setting {unknown[0]!r}; there are: {', '.join(sorted(known))}")
+    try:
+        return TrainConfig(**{**dataclasses.asdict(config), **changes})
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) + ": " if first["loc"] else ""
+        raise UserError(f"the settings do not fit: {where}{first['msg'].removeprefix('Value error, ')}") from error
+
+
+def _value(setting: str, text: str) -> Any:
+    try:
+        value = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        raise UserError(f"--set {setting!r}: not a value: {' '.join(str(error).split())}") from error
+    try:
+        return float(value) if isinstance(value, str) else value  # YAML takes 1e-4 for a text
+    except ValueError:
+        return value

@@ -1,0 +1,206 @@
+"""Reads the weights of a CLIP from any of the public formats; the keys tell which one it is (docs/models.md).
+
+Nothing in a file is run: safetensors, or `torch.load` with `weights_only=True`. A TorchScript archive is a program,
+so it is opened only if it is one of OpenAI's, by its hash.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import zipfile
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from pickle import UnpicklingError
+from typing import Any
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from transformers import CLIPConfig, CLIPModel
+
+from lrs2m_builder.clip.architecture import config_from_open_clip, config_from_shapes, config_from_transformers
+from lrs2m_builder.clip.kps import KEPT_ROWS
+from lrs2m_builder.clip.locate import find_weights
+from lrs2m_builder.clip.names import State, to_transformers
+from lrs2m_builder.clip.preprocess import Preprocess, read_preprocess
+from lrs2m_builder.errors import UserError
+from lrs2m_builder.files import read_json
+
+# SHA-256 of OpenAI's ViT archives, as their addresses state them.
+OPENAI_ARCHIVES = {
+    "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af",  # ViT-B-32.pt
+    "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f",  # ViT-B-16.pt
+    "b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836",  # ViT-L-14.pt
+    "3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02",  # ViT-L-14-336px.pt
+}
+_WRAPPERS = ("state_dict", "model_state_dict", "model")
+_PREFIXES = ("module.", "_orig_mod.")  # DataParallel's and torch.compile's
+# Of other releases' state dicts: constants and sizes, no weights.
+_DROPPED = {"input_resolution", "context_length", "vocab_size", "mask1", "mask2", "attn_mask"}
+_POSITION_IDS = (".position_ids",)
+_NAMED = 3  # wrong keys that an error names
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What a file holds, by transformers' names.
+
+    Attributes:
+        state: every weight of a `CLIPModel(config)`, of its shape, in float32.
+        config: the architecture; `text_config.max_position_embeddings` is the file's own context.
+        format: "transformers", "open_clip", "custom_text" or "longclip".
+    """
+
+    state: State
+    config: CLIPConfig
+    preprocess: Preprocess
+    format: str
+
+
+def read_checkpoint(path: Path, *, activation: str | None = None) -> Checkpoint:
+    """Read a weights file, or a folder of transformers or open_clip.
+
+    Args:
+        activation: "quick_gelu" or "gelu" in place of what the folder's config says or the source suggests.
+
+    Raises:
+        UserError: the file cannot be read or is no CLIP with a ViT, or a weight is missing, unknown or misshapen.
+    """
+    if activation not in {None, "quick_gelu", "gelu"}:
+        raise UserError(f"activation {activation!r}: known are quick_gelu and gelu")
+    weights = find_weights(path) if path.is_dir() else path
+    raw = _plain_state(_read_tensors(weights), weights)
+    kind = detect_format(raw, str(weights))
+    state, unknown = _rename(raw, kind)
+    folder = path if path.is_dir() else None
+    config, preprocess = _describe(folder, kind, state, activation, weights)
+    _refuse_wrong_keys(state, unknown, config, f"{weights} ({kind})")
+    return Checkpoint(state, config, preprocess, kind)
+
+
+def detect_format(names: Collection[str], where: str) -> str:
+    """The format that the keys show.
+
+    Raises:
+        UserError: they are not those of a CLIP with a ViT image tower.
+    """
+    if "positional_embedding_res" in names:
+        return "longclip"
+    if any(name.startswith("visual.attnpool.") for name in names):
+        raise UserError(f"{where}: a CLIP with a ResNet image tower; only ViT towers can be loaded")
+    if "positional_embedding" in names and "visual.proj" in names:
+        return "open_clip"
+    if "text.positional_embedding" in names and "visual.proj" in names:
+        return "custom_text"
+    if "text_model.embeddings.position_embedding.weight" in names:
+        return "transformers"
+    first = ", ".join(sorted(names)[:_NAMED]) or "nothing"
+    raise UserError(f"{where}: not a CLIP that can be loaded (it holds {first}); docs/models.md lists the formats")
+
+
+def _read_tensors(path: Path) -> dict[str, Any]:
+    try:
+        if path.suffix == ".safetensors":
+            return dict(load_file(path))
+        if _is_torchscript(path):
+            return _read_openai_archive(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    # A broken or foreign file raises any of these, by where its reading fails.
+    except (OSError, RuntimeError, ValueError, EOFError, LookupError, SafetensorError, UnpicklingError) as error:
+        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"{path}: cannot be read as weights: {first_line[:200]}") from error
+    for key in _WRAPPERS:
+        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
+            content = content[key]
+    if not isinstance(content, Mapping):
+        raise UserError(f"{path}: holds {type(content).__name__}, not a state dict")
+    return dict(content)
+
+
+def _is_torchscript(path: Path) -> bool:
+    if not zipfile.is_zipfile(path):
+        return False
+    with zipfile.ZipFile(path) as archive:
+        return any(name.endswith("/constants.pkl") for name in archive.namelist())
+
+
+def _read_openai_archive(path: Path) -> dict[str, Any]:
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    if digest not in OPENAI_ARCHIVES:
+        raise UserError(
+            f"{path}: a TorchScript archive that is none of OpenAI's, and such a file is a program; "
+            "save its state dict with torch.save or safetensors and load that"
+        )
+    return dict(torch.jit.load(path, map_location="cpu").state_dict())
+
+
+def _plain_state(raw: Mapping[str, Any], path: Path) -> State:
+    """The weights in float32, without wrappers' prefixes, constants and sizes."""
+    state: State = {}
+    for name, value in raw.items():
+        while name.startswith(_PREFIXES):
+            name = name.partition(".")[2]
+        if name in _DROPPED or name.endswith(_POSITION_IDS):
+            continue
+        if not isinstance(value, torch.Tensor):
+            raise UserError(f"{path}: {name} is {type(value).__name__}, not a tensor: not a state dict of weights")
+        state[name] = value.detach().float()
+    return state
+
+
+def _rename(raw: State, kind: str) -> tuple[State, list[str]]:
+    if kind == "transformers":
+        return raw, []
+    if kind == "custom_text":
+        raw = {name.removeprefix("text."): tensor for name, tensor in raw.items()}
+    if kind == "longclip":
+        kept, spread = raw["positional_embedding"], raw["positional_embedding_res"]
+        table_PD = torch.cat([kept[:KEPT_ROWS], spread[KEPT_ROWS:]])
+        raw = {name: tensor for name, tensor in raw.items() if name != "positional_embedding_res"}
+        raw["positional_embedding"] = table_PD
+    return to_transformers(raw)
+
+
+def _describe(
+    folder: Path | None, kind: str, state: State, activation: str | None, weights: Path
+) -> tuple[CLIPConfig, Preprocess]:
+    """Architecture and preprocessing: from the JSON beside the weights if there is one, otherwise from the shapes."""
+    config_path = (folder or weights.parent) / ("config.json" if kind == "transformers" else "open_clip_config.json")
+    if folder is None or kind == "longclip" or not config_path.is_file():
+        config = config_from_shapes(state, activation, str(weights))
+        return config, Preprocess(config.vision_config.image_size)
+    content = read_json(config_path)
+    if kind == "transformers":
+        config = config_from_transformers(content, activation, str(config_path))
+        images = _read_image_processor(folder)
+    else:
+        config = config_from_open_clip(content.get("model_cfg") or {}, state, activation, str(config_path))
+        images = content.get("preprocess_cfg") or {}
+    return config, read_preprocess(images, config.vision_config.image_size, str(config_path))
+
+
+def _read_image_processor(folder: Path) -> dict[str, Any]:
+    """The image part of a transformers processor: a file of its own, or since transformers 5 inside another."""
+    if (folder / "preprocessor_config.json").is_file():
+        return read_json(folder / "preprocessor_config.json")
+    whole = read_json(folder / "processor_config.json") if (folder / "processor_config.json").is_file() else {}
+    return whole.get("image_processor") or {}
+
+
+def _refuse_wrong_keys(state: State, unknown: list[str], config: CLIPConfig, where: str) -> None:
+    with torch.device("meta"):
+        shapes = {name: tensor.shape for name, tensor in CLIPModel(config).state_dict().items()}
+    wrong = {
+        "unknown": sorted({*unknown, *(state.keys() - shapes.keys())}),
+        "missing": sorted(shapes.keys() - state.keys()),
+        "of the wrong shape": [
+            f"{name} {list(state[name].shape)}, not {list(shapes[name])}"
+            for name in sorted(shapes.keys() & state.keys())
+            if state[name].shape != shapes[name]
+        ],
+    }
+    parts = [f"{len(names)} {what}: {', '.join(names[:_NAMED])}" for what, names in wrong.items() if names]
+    if parts:
+        raise UserError(f"{where}: not the weights of this CLIP; {'; '.join(parts)}")

@@ -1,0 +1,75 @@
+"""Knowledge-preserved stretching (KPS): a text tower for 77 tokens reads 248 (LRSCLIP, section IV-A; Long-CLIP).
+
+The first 20 rows of the position table are well trained by short captions and stay as they are; the other 57 are
+spread to four times their number. The public code is followed, not the printed formula, which differs beyond row 20.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from lrs2m_builder.errors import UserError
+
+if TYPE_CHECKING:
+    from torch.utils.hooks import RemovableHandle
+    from transformers import CLIPModel
+
+KEPT_ROWS = 20
+RATIO = 4
+
+
+def stretched_length(num_rows: int, kept: int = KEPT_ROWS, ratio: int = RATIO) -> int:
+    """Rows of a table after the stretch: 77 -> 248."""
+    return kept + (num_rows - kept) * ratio
+
+
+def stretch_table(table_PD: torch.Tensor, kept: int = KEPT_ROWS, ratio: int = RATIO) -> torch.Tensor:
+    """The position table with its rows from `kept` on interpolated `ratio` times finer, of the same dtype.
+
+    The last `ratio` - 1 rows lie behind the last given row and go on along its slope. Computed in float32.
+    """
+    source_PD = table_PD.float()
+    beyond_1D = 2 * source_PD[-1:] - source_PD[-2:-1]
+    knots_QD = torch.cat([source_PD[kept:], beyond_1D])
+    steps_R = torch.arange(ratio, device=table_PD.device, dtype=torch.float32) / ratio
+    left_Q1D, right_Q1D = knots_QD[:-1].unsqueeze(1), knots_QD[1:].unsqueeze(1)
+    spread_QRD = (1 - steps_R[None, :, None]) * left_Q1D + steps_R[None, :, None] * right_Q1D
+    return torch.cat([source_PD[:kept], spread_QRD.flatten(0, 1)]).to(table_PD.dtype)
+
+
+def stretch(model: CLIPModel, context_length: int) -> None:
+    """Give the text tower `context_length` positions, in place; texts of 20 tokens or fewer keep their features.
+
+    Raises:
+        UserError: KPS makes another length of the model's table.
+    """
+    embeddings = model.text_model.embeddings
+    num_rows = embeddings.position_embedding.num_embeddings
+    if num_rows <= KEPT_ROWS + 1 or stretched_length(num_rows) != context_length:
+        makes = f"KPS makes {stretched_length(num_rows)} of it" if num_rows > KEPT_ROWS + 1 else "it is too short"
+        raise UserError(
+            f"a context of {context_length} tokens: the model has {num_rows} positions and {makes}; "
+            f"give context_length={num_rows} or less to leave the table as it is"
+        )
+    table_PD = stretch_table(embeddings.position_embedding.weight.detach())
+    embeddings.position_embedding = nn.Embedding.from_pretrained(table_PD, freeze=False)
+    embeddings.position_ids = torch.arange(context_length, device=table_PD.device).unsqueeze(0)
+    model.config.text_config.max_position_embeddings = context_length
+
+
+def freeze_kept_rows(model: CLIPModel, kept: int = KEPT_ROWS) -> RemovableHandle:
+    """Zero the gradient of the first rows of the position table from now on, as Long-CLIP's two tables do.
+
+    The optimizer must give the table no weight decay, which would move the rows without a gradient. Returns the
+    hook's handle.
+    """
+
+    def zero_kept(gradient_PD: torch.Tensor) -> torch.Tensor:
+        gradient_PD = gradient_PD.clone()
+        gradient_PD[:kept] = 0
+        return gradient_PD
+
+    return model.text_model.embeddings.position_embedding.weight.register_hook(zero_kept)

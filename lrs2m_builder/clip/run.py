@@ -1,0 +1,195 @@
+"""A run of training: the model, the optimizer, the data and the step it is at, and how these are kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from lrs2m_builder.clip.checkpoint import RunFolder
+from lrs2m_builder.clip.config import TrainConfig
+from lrs2m_builder.clip.data import COLUMNS, Batches, Reading
+from lrs2m_builder.clip.loss import rank, world_size
+from lrs2m_builder.clip.model import Loaded, load, random_model
+from lrs2m_builder.clip.optim import Average, freeze_positions, make_optimizer, move_between
+from lrs2m_builder.clip.pcm import check_k
+from lrs2m_builder.clip.plan import BUCKET, Order, read_index
+from lrs2m_builder.clip.save import save
+from lrs2m_builder.clip.step import Towers
+from lrs2m_builder.errors import UserError
+from lrs2m_builder.telemetry import say
+
+
+@dataclass
+class Run:
+    """All that changes while a run goes on, and where it is written."""
+
+    config: TrainConfig
+    loaded: Loaded
+    towers: nn.Module
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    average: Average | None
+    batches: Batches
+    total_steps: int
+    folder: RunFolder
+    device: torch.device
+    step: int = 0
+    unreadable: int = 0
+
+    @classmethod
+    def begin(cls, config: TrainConfig, data: Sequence[Path], device: torch.device, folder: RunFolder) -> Run:
+        """Load the start and, where there is one, the last checkpoint."""
+        torch.manual_seed(config.seed)
+        if config.pcm != "off":
+            check_k(config.pcm_k, config.batch_size * (world_size() if config.pcm == "global" else 1))
+        loaded = load_start(config, device)
+        batches = make_batches(config, data, loaded, device)
+        per_epoch = sum(batches.num_batches(epoch) for epoch in range(config.epochs))
+        freeze_positions(loaded.model, config.frozen_positions)
+        towers = Towers(loaded.model, has_bias=config.objective == "sigmoid").to(device).train()
+        run = cls(
+            config=config,
+            loaded=loaded,
+            towers=towers,
+            optimizer=make_optimizer(towers, config),
+            scaler=torch.amp.GradScaler(device.type, enabled=config.precision == "fp16"),
+            average=Average(loaded.model, config.ema) if config.ema else None,
+            batches=batches,
+            total_steps=min(per_epoch, config.max_steps or per_epoch),
+            folder=folder,
+            device=device,
+        )
+        if (state := folder.load_latest()) is not None:
+            run.restore(state)
+        elif rank() == 0:
+            folder.write_settings(loaded.revision)
+        if world_size() > 1:
+            run.towers = DistributedDataParallel(towers, device_ids=[device] if device.type == "cuda" else None)
+        return run
+
+    def save_checkpoint(self) -> None:
+        """Write all that is needed to go on; the first process does."""
+        if rank() != 0:
+            return
+        towers = self.towers.module if isinstance(self.towers, DistributedDataParallel) else self.towers
+        state = {
+            "towers": towers.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "average": self.average.values if self.average else None,
+            "data": self.batches.state_dict(),
+            "unreadable": self.unreadable,
+        }
+        self.folder.save(self.step, state)
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            UserError: it is of another model or of other data.
+        """
+        try:
+            self.towers.load_state_dict(state["towers"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.scaler.load_state_dict(state["scaler"])
+        except (RuntimeError, ValueError, KeyError) as error:
+            why = " ".join(str(error).split())[:200]
+            raise UserError(
+                f"the checkpoint does not fit the model {self.config.start}: {why}; give a new folder"
+            ) from error
+        if self.average:
+            self.average.values = {name: value.to(self.device) for name, value in state["average"].items()}
+        self.batches.load_state_dict(state["data"])
+        self.step, self.unreadable = state["step"], state["unreadable"]
+        say(f"going on after step {self.step}")
+
+    def log(self, told: dict[str, float], lr: float, weight: float, *, seconds: float, problem: str) -> None:
+        """One line on the screen and one in metrics.jsonl; the first process writes them."""
+        if told["unreadable"] and problem:
+            say(f"an image was replaced: {problem}")
+        self.unreadable += int(told["unreadable"])
+        if rank() != 0:
+            return
+        line: dict[str, Any] = {
+            "step": self.step,
+            **{name: told[name] for name in ("loss", "loss_long", "loss_short") if name in told},
+            "lr": lr,
+            "long_weight": weight,
+            "logit_scale": math.exp(self.loaded.model.logit_scale.item()),
+            "images_per_s": round(self.config.batch_size * world_size() / seconds, 2),
+            "epoch": self.batches.epoch,
+            "batch": self.batches.number,
+            "unreadable": self.unreadable,
+        }
+        self.folder.write_metrics(line)
+        parts = [f"step {self.step}/{self.total_steps}", f"loss {line['loss']:.4f}"]
+        parts += [f"{name} {line[f'loss_{name}']:.4f}" for name in ("long", "short") if f"loss_{name}" in line]
+        parts += [f"lr {lr:.2e}", f"scale {line['logit_scale']:.2f}", f"{line['images_per_s']:.1f} images/s"]
+        say("  ".join([*parts, f"at {self.batches.epoch}:{self.batches.number}"]))
+
+    def save_model(self) -> None:
+        """Write the trained model, averaged where that was asked for; the first process does."""
+        if rank() == 0:
+            model = self.loaded.model
+            if self.average:
+                move_between(model, self.average.values, 0.0)
+            if self.config.wise_ft < 1:
+                start = dict(load_start(self.config, self.device).model.named_parameters())
+                move_between(model, start, self.config.wise_ft)
+            save(dataclasses.replace(self.loaded, model=model.eval()), self.folder.model_dir)
+            say(f"trained: {self.folder.model_dir}")
+        if world_size() > 1:
+            dist.barrier()
+
+
+def load_start(config: TrainConfig, device: torch.device) -> Loaded:
+    """The model that training starts from, stretched to the context of the configuration."""
+    if config.start == "random":
+        loaded = random_model(context_length=config.context_length, seed=config.seed)
+        loaded.model.to(device)
+    else:
+        loaded = load(config.start, context_length=config.context_length, device=device)
+    if config.gradient_checkpointing:
+        loaded.model.gradient_checkpointing_enable({"use_reentrant": False})
+    if config.compile:
+        loaded.model.vision_model.compile()
+        loaded.model.text_model.compile()
+    return loaded
+
+
+def make_batches(config: TrainConfig, data: Sequence[Path], loaded: Loaded, device: torch.device) -> Batches:
+    """The batches of this process, in the order of the configuration."""
+    order = Order(
+        seed=config.seed,
+        batch_size=config.batch_size,
+        pool_rows=config.pool_rows,
+        streams=max(1, config.workers),
+        weights=config.weights,
+        num_pairs=config.num_pairs,
+    )
+    reading = Reading(
+        train_on=config.train_on,
+        tokenize=loaded.tokenize,
+        transform=loaded.transform,
+        image_size=loaded.preprocess.image_size,
+        length_multiple=max(config.length_multiple, BUCKET if config.compile else 1),
+        image_dir=Path(config.image_dir) if config.image_dir else None,
+    )
+    return Batches(
+        read_index(data, COLUMNS[config.train_on]),
+        order,
+        reading,
+        rank=rank(),
+        world_size=world_size(),
+        workers=config.workers,
+        pin_memory=device.type == "cuda",
+    )

@@ -1,0 +1,122 @@
+"""Writes a CLIP in the formats that others read: transformers and open_clip folders, and Long-CLIP's file."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from transformers import CLIPImageProcessor, CLIPProcessor, CLIPTokenizer
+
+from lrs2m_builder.clip.architecture import open_clip_config
+from lrs2m_builder.clip.model import LONG_CONTEXT, Loaded
+from lrs2m_builder.clip.names import State, to_open_clip
+from lrs2m_builder.clip.preprocess import Preprocess
+from lrs2m_builder.clip.tokenizer import vocabulary
+from lrs2m_builder.errors import UserError
+from lrs2m_builder.files import disk_errors, finished_file, write_json
+
+FORMATS = ("transformers", "open_clip", "longclip")
+
+
+def save(loaded: Loaded, out_dir: Path, *, open_clip: bool = True) -> None:
+    """Write a folder that transformers' `AutoModel` and `AutoProcessor` load, without remote code.
+
+    Args:
+        out_dir: must be new or empty; it has its name only once everything is in it.
+        open_clip: also write open_clip's two files, so that `local-dir:OUT_DIR` loads there.
+
+    Raises:
+        UserError: the folder is in use or cannot be written.
+    """
+    with _finished_folder(out_dir) as part:
+        loaded.model.save_pretrained(part)
+        _make_processor(loaded.preprocess, loaded.context_length).save_pretrained(part)
+        if open_clip:
+            _write_open_clip(loaded, part)
+
+
+def save_open_clip(loaded: Loaded, out_dir: Path) -> None:
+    """Write a folder of open_clip's two files alone, for `local-dir:OUT_DIR`; raises as `save`."""
+    with _finished_folder(out_dir) as part:
+        _write_open_clip(loaded, part)
+
+
+def save_longclip(loaded: Loaded, path: Path) -> None:
+    """Write the `.pt` file that the public code of Long-CLIP, LRSCLIP and DGTRS-CLIP loads.
+
+    Its two position tables are both the whole one: of each it reads the rows that it trains.
+
+    Raises:
+        UserError: the model has not the 248 positions that that code knows, or the file is there.
+    """
+    check_destination(path, "longclip")
+    state = to_open_clip(_state(loaded))
+    num_rows = state["positional_embedding"].shape[0]
+    if num_rows != LONG_CONTEXT:
+        raise UserError(f"Long-CLIP's format has {LONG_CONTEXT} positions, this model {num_rows}: stretch it first")
+    state["positional_embedding_res"] = state["positional_embedding"].clone()
+    with finished_file(path) as part:
+        torch.save(state, part)
+
+
+def save_as(loaded: Loaded, out: Path, to: str) -> None:
+    """Write in one of `FORMATS`: a folder, for "longclip" a file; raises as the function of that format."""
+    check_destination(out, to)
+    writers = {"transformers": save, "open_clip": save_open_clip, "longclip": save_longclip}
+    writers[to](loaded, out)
+
+
+def check_destination(out: Path, to: str) -> None:
+    """See before any work whether the format is known and the place is free.
+
+    Raises:
+        UserError: it is not.
+    """
+    if to not in FORMATS:
+        raise UserError(f"no format {to!r} to write; known: {', '.join(FORMATS)}")
+    is_empty_folder = out.is_dir() and not any(out.iterdir())
+    if out.exists() and (to == "longclip" or not is_empty_folder):
+        raise UserError(f"{out}: is there already; give a new {'file' if to == 'longclip' else 'folder'}")
+
+
+@contextmanager
+def _finished_folder(out_dir: Path) -> Iterator[Path]:
+    """A temporary folder that becomes `out_dir` when the block ends well and is removed otherwise."""
+    with disk_errors(out_dir):
+        check_destination(out_dir, "open_clip")
+        part = out_dir.with_name(f".{out_dir.name}.part")
+        shutil.rmtree(part, ignore_errors=True)  # an earlier run was killed
+        part.mkdir(parents=True)
+        try:
+            yield part
+            part.replace(out_dir)
+        finally:
+            shutil.rmtree(part, ignore_errors=True)
+
+
+def _state(loaded: Loaded) -> State:
+    return {name: tensor.detach().cpu() for name, tensor in loaded.model.state_dict().items()}
+
+
+def _write_open_clip(loaded: Loaded, folder: Path) -> None:
+    preprocess = loaded.preprocess
+    images = {"mean": preprocess.mean, "std": preprocess.std, "interpolation": "bicubic", "resize_mode": "shortest"}
+    config = {"model_cfg": open_clip_config(loaded.model.config), "preprocess_cfg": images}
+    write_json(folder / "open_clip_config.json", config)
+    save_file(to_open_clip(_state(loaded)), folder / "open_clip_model.safetensors", metadata={"format": "pt"})
+
+
+def _make_processor(preprocess: Preprocess, context_length: int) -> CLIPProcessor:
+    vocab, merges = vocabulary()
+    side = preprocess.image_size
+    images = CLIPImageProcessor(
+        size={"shortest_edge": side},
+        crop_size={"height": side, "width": side},
+        image_mean=list(preprocess.mean),
+        image_std=list(preprocess.std),
+    )
+    return CLIPProcessor(images, CLIPTokenizer(vocab=vocab, merges=merges, model_max_length=context_length))

@@ -1,0 +1,135 @@
+"""Training a CLIP on long and short texts: one loop, on one process or on several under torchrun.
+
+A run that is stopped, or killed, goes on from its last checkpoint: on one CPU process with the same losses, bit by
+bit, as if it had never stopped.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import partial
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from lrs2m_builder.clip.checkpoint import RunFolder
+from lrs2m_builder.clip.config import TrainConfig
+from lrs2m_builder.clip.data import Batch
+from lrs2m_builder.clip.loss import Losses, LossSettings, world_size
+from lrs2m_builder.clip.optim import learning_rate, long_weight
+from lrs2m_builder.clip.processes import Stop, join_processes, stop_flag
+from lrs2m_builder.clip.run import Run
+from lrs2m_builder.clip.step import accumulate_gradient
+from lrs2m_builder.errors import UserError
+from lrs2m_builder.telemetry import say
+
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def train(config: TrainConfig, data: Sequence[Path], *, out_dir: Path) -> Path:
+    """Train on the Parquet files of folders and files; returns the folder of the trained model.
+
+    Raises:
+        UserError: settings or data that cannot be used, a loss that is not finite, too little memory.
+        KeyboardInterrupt: stopped by a signal; a checkpoint was written.
+    """
+    with join_processes(config.device) as device, stop_flag() as stop:
+        folder = RunFolder(out_dir, config, [path.resolve() for path in data])
+        if folder.model_dir.exists():
+            say(f"{folder.model_dir} is trained already")
+            return folder.model_dir
+        run = Run.begin(config, data, device, folder)
+        try:
+            _loop(run, stop)
+        except (torch.OutOfMemoryError, MemoryError) as error:
+            raise UserError(_memory_message(run)) from error
+        except RuntimeError as error:
+            if "allocate memory" not in str(error):
+                raise
+            raise UserError(_memory_message(run)) from error
+        run.save_model()
+        return folder.model_dir
+
+
+def _loop(run: Run, stop: Stop) -> None:
+    """Train to the last step."""
+    config = run.config
+    settings = _loss_settings(config)
+    dtype = AUTOCAST.get(config.precision)
+    autocast = partial(torch.autocast, run.device.type, dtype=dtype) if dtype else nullcontext
+    started = time.perf_counter()
+    batches = iter(run.batches)
+    while run.step < run.total_steps:
+        run.step += 1
+        batch = next(batches)
+        lr = learning_rate(run.step, run.total_steps, config)
+        weight = long_weight(run.step, run.total_steps, config)
+        for group in run.optimizer.param_groups:
+            group["lr"] = lr
+
+        losses = accumulate_gradient(
+            run.towers,
+            batch.to(run.device),
+            settings,
+            long_weight=weight,
+            micro_batch=config.micro_batch,
+            autocast=autocast,
+            loss_factor=run.scaler.scale,
+        )
+        told = _agreed(losses, batch, stop)
+        if not math.isfinite(told["loss"]):
+            raise UserError(
+                f"the loss of step {run.step} is {told['loss']} at lr {lr:.2e}; nothing after the last checkpoint was "
+                f"kept: take a smaller lr, precision=bf16 or fp32, or clip_gradient=1.0, and a new folder"
+            )
+        run.scaler.unscale_(run.optimizer)
+        if config.clip_gradient is not None:
+            nn.utils.clip_grad_norm_(run.towers.parameters(), config.clip_gradient)
+        run.scaler.step(run.optimizer)
+        run.scaler.update()
+        run.optimizer.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            run.loaded.model.logit_scale.clamp_(max=math.log(config.max_logit_scale))
+        if run.average:
+            run.average.update(run.loaded.model)
+
+        now = time.perf_counter()
+        run.log(told, lr, weight, seconds=now - started, problem=batch.problem)
+        started = now
+        if stop_now := told["stop"] > 0:
+            say(f"stopping after step {run.step}")
+        if stop_now or run.step % config.checkpoint_every == 0 or run.step == run.total_steps:
+            run.save_checkpoint()
+        if stop_now and run.step < run.total_steps:
+            raise KeyboardInterrupt
+
+
+def _loss_settings(config: TrainConfig) -> LossSettings:
+    return LossSettings(**{field.name: getattr(config, field.name) for field in dataclasses.fields(LossSettings)})
+
+
+def _agreed(losses: Losses, batch: Batch, stop: Stop) -> dict[str, float]:
+    """What all processes must know alike: mean losses, sums of unreadable images and of wishes to stop."""
+    means = {"loss": losses.total, "loss_long": losses.long, "loss_short": losses.short}
+    values = {name: float(value.detach()) / world_size() for name, value in means.items() if value is not None}
+    values |= {"unreadable": float(batch.num_unreadable), "stop": float(stop.wanted)}
+    if world_size() == 1:
+        return values
+    told = torch.tensor(list(values.values()), dtype=torch.float64, device=losses.total.device)
+    dist.all_reduce(told)
+    return dict(zip(values, told.tolist(), strict=True))
+
+
+def _memory_message(run: Run) -> str:
+    config = run.config
+    part = config.micro_batch or config.batch_size
+    return (
+        f"out of memory in step {run.step} with {part} pairs at once; run again with micro_batch={max(1, part // 2)} "
+        f"(the same loss, a third slower) or gradient_checkpointing=true"
+    )

@@ -1,0 +1,30 @@
+"""`lrs2m train`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lrs2m_builder.errors import MissingExtraError
+
+
+def train_command(
+    data: Annotated[list[Path], typer.Argument(help="Builds, folders of Parquet files, or single files.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run: new, or an earlier run of the same settings to go on.")],
+    config: Annotated[str, typer.Option(help="A named configuration (docs/train.md lists them).")] = "paper_b16",
+    start: Annotated[str | None, typer.Option(help="Model to start from, over the configuration's.")] = None,
+    settings: Annotated[
+        list[str] | None, typer.Option("--set", help="KEY=VALUE over a field of the configuration; repeatable.")
+    ] = None,
+) -> None:
+    """Train a CLIP on long and short texts, as the paper did; goes on where it was stopped."""
+    from lrs2m_builder.clip.config import make_config
+
+    made = make_config(config, settings or (), start)
+    try:
+        from lrs2m_builder.clip.train import train
+    except ImportError as error:
+        raise MissingExtraError("training", "train", error) from error
+    print(train(made, data, out_dir=out))

@@ -1,0 +1,224 @@
+"""Training reads every row once an epoch, in an order that follows from the seed and can be taken up anywhere."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+from lrs2m_builder.clip.data import Batch, Batches, Reading, TrainOn, decode, first_sentence
+from lrs2m_builder.clip.model import Tokenize
+from lrs2m_builder.clip.plan import Index, Order, make_plan, read_index
+from lrs2m_builder.clip.preprocess import Preprocess, make_transform
+from lrs2m_builder.clip.tokenizer import encode
+from lrs2m_builder.errors import UserError
+from tests.clip_toy import make_data, make_rows, png, write_table
+
+ORDER = Order(seed=0, batch_size=4, pool_rows=32, streams=1, weights={})
+BOTH = ("caption_long", "caption_short")
+
+
+def reading(train_on: TrainOn = "both", **changes: Any) -> Reading:
+    return Reading(train_on, Tokenize(248), make_transform(Preprocess(32)), 32, **changes)
+
+
+def toy_batches(folder: Path, **changes: Any) -> Batches:
+    return Batches(read_index([folder], BOTH), ORDER, reading(), **changes)
+
+
+def toy_index(num_rows: int, rows_per_group: int = 10, subsets: tuple[str, ...] = ("toy",)) -> Index:
+    """An index of rows that are in no file, of random lengths; subsets take turns by row."""
+    from lrs2m_builder.clip.plan import Group
+
+    starts = range(0, num_rows, rows_per_group)
+    groups = [Group(Path("a/b"), i, start, min(rows_per_group, num_rows - start)) for i, start in enumerate(starts)]
+    lengths = np.random.default_rng(0).integers(20, 248, num_rows, dtype=np.int32)
+    return Index(tuple(groups), lengths, np.arange(num_rows, dtype=np.int32) % len(subsets), subsets)
+
+
+def assert_equal(one: Batch, other: Batch) -> None:
+    assert one.long_BT is not None and other.long_BT is not None
+    assert torch.equal(one.pixels_BCHW, other.pixels_BCHW) and torch.equal(one.long_BT, other.long_BT)
+
+
+# The plan
+
+
+def test_an_epoch_takes_every_row_once_and_the_next_in_another_order() -> None:
+    first, second = (make_plan(toy_index(400), ORDER, epoch, 0, 1).rows for epoch in (0, 1))
+    assert sorted(first.ravel()) == sorted(second.ravel()) == list(range(400))
+    assert first.tolist() != second.tolist()
+    assert first.tolist() == make_plan(toy_index(400), ORDER, 0, 0, 1).rows.tolist()
+
+
+def test_ranks_share_the_rows_and_have_as_many_batches() -> None:
+    plans = [make_plan(toy_index(403), ORDER, 0, rank, 3).rows for rank in range(3)]
+    assert len({len(plan) for plan in plans}) == 1
+    rows = np.concatenate(plans).ravel()
+    assert len(set(rows)) == len(rows) > 403 - 3 * (ORDER.batch_size + 2 * 10)
+
+
+def test_texts_of_a_batch_are_of_like_length_on_all_ranks() -> None:
+    index, order = toy_index(4000), replace(ORDER, batch_size=16, pool_rows=1024)
+    plans = [make_plan(index, order, 0, rank, 2).rows for rank in range(2)]
+    longest, shortest = (function(index.num_tokens_R[plans[0]], axis=1) for function in (np.max, np.min))
+    assert np.mean(longest - shortest) < 48  # 212 at random: two neighbouring steps of 32 at most, as a rule
+    other = np.max(index.num_tokens_R[plans[1]], axis=1)
+    assert np.mean(np.abs(longest - other)) < 16
+
+
+def test_weights_repeat_leave_out_and_halve_subsets() -> None:
+    index = toy_index(3000, subsets=("once", "twice", "never", "half"))
+    order = replace(ORDER, batch_size=1, weights={"twice": 2.0, "never": 0.0, "half": 0.5})
+    taken = Counter(index.subset_R[make_plan(index, order, 0, 0, 1).rows.ravel()])
+    assert (taken[0], taken[1], taken[2]) == (750, 1500, 0) and 300 < taken[3] < 450
+
+
+def test_num_pairs_takes_the_same_rows_in_every_epoch() -> None:
+    order = replace(ORDER, num_pairs=40)
+    first, second = (set(make_plan(toy_index(400), order, epoch, 0, 1).rows.ravel()) for epoch in (0, 1))
+    assert first == second and len(first) == 40
+
+
+def test_unknown_subset_in_weights_lists_the_known_ones() -> None:
+    with pytest.raises(UserError, match="no subset 'tpy' in the data; it has toy"):
+        make_plan(toy_index(40), replace(ORDER, weights={"tpy": 1.0}), 0, 0, 1)
+
+
+def test_less_data_than_a_batch_is_said() -> None:
+    with pytest.raises(UserError, match="less than one batch of 4 for each of 2"):
+        make_plan(toy_index(6), ORDER, 0, 0, 2)
+
+
+# Reading
+
+
+def test_lengths_are_the_tokenizers_and_rows_without_a_text_are_left_out(tmp_path: Path) -> None:
+    rows = make_rows(8)
+    rows[3]["caption_short"] = ""
+    index = read_index([write_table(tmp_path / "a.parquet", rows)], BOTH)
+    expected = [len(encode(row["caption_long"])) for row in rows]
+    expected[3] = 0
+    assert index.num_tokens_R.tolist() == expected
+    assert 3 not in make_plan(index, replace(ORDER, batch_size=1), 0, 0, 1).rows
+
+
+def test_missing_column_is_one_line(tmp_path: Path) -> None:
+    rows = [{"image": row["image"], "caption_short": row["caption_short"]} for row in make_rows(4)]
+    with pytest.raises(UserError, match=r"a\.parquet: no column 'caption_long'.*it has image, caption_short"):
+        read_index([write_table(tmp_path / "a.parquet", rows)], BOTH)
+
+
+def test_broken_shard_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "a.parquet").write_bytes(b"PAR1 and then nothing")
+    with pytest.raises(UserError, match=r"a\.parquet: not readable as Parquet"):
+        read_index([tmp_path], BOTH)
+
+
+def test_texts_are_trimmed_to_the_longest_of_the_batch(tmp_path: Path) -> None:
+    batch = next(iter(toy_batches(make_data(tmp_path))))
+    assert batch.long_BT is not None and batch.short_BT is not None
+    assert (batch.long_BT[:, -1] != 0).any() and batch.long_BT.shape[1] < 120
+    assert (batch.short_BT[:, -1] != 0).any() and batch.short_BT.shape[1] < 15
+    assert batch.pixels_BCHW.shape == (4, 3, 32, 32)
+
+
+def test_lengths_can_be_rounded_up_but_never_over_the_context(tmp_path: Path) -> None:
+    index = read_index([make_data(tmp_path)], BOTH)
+    batch = next(iter(Batches(index, ORDER, reading(length_multiple=32))))
+    assert batch.short_BT is not None and batch.short_BT.shape[1] == 32
+    narrow = replace(reading(length_multiple=32), tokenize=Tokenize(20))
+    batch = next(iter(Batches(index, ORDER, narrow)))
+    assert batch.long_BT is not None and batch.long_BT.shape[1] == 20
+
+
+@pytest.mark.parametrize(("train_on", "has_long", "has_short"), [("short", False, True), ("long", True, False)])
+def test_a_text_that_is_not_trained_on_is_not_read(
+    tmp_path: Path, train_on: TrainOn, has_long: bool, has_short: bool
+) -> None:
+    rows = [{k: v for k, v in row.items() if k in {"image", f"caption_{train_on}"}} for row in make_rows(8)]
+    path = write_table(tmp_path / "a.parquet", rows)
+    batch = next(iter(Batches(read_index([path], (f"caption_{train_on}",)), ORDER, reading(train_on))))
+    assert (batch.long_BT is not None, batch.short_BT is not None) == (has_long, has_short)
+
+
+def test_first_sentence_serves_as_the_short_text(tmp_path: Path) -> None:
+    assert first_sentence("A field. It is green.") == "A field."
+    index = read_index([make_data(tmp_path)], ("caption_long",))
+    ours, own = (next(iter(Batches(index, ORDER, reading(t)))) for t in ("first_sentence", "both"))
+    assert ours.short_BT is not None and own.short_BT is not None and torch.equal(ours.short_BT, own.short_BT)
+
+
+def test_equal_images_and_texts_have_equal_ids(tmp_path: Path) -> None:
+    rows = make_rows(4)
+    rows[1]["image"] = rows[0]["image"]
+    rows[2]["caption_short"] = rows[0]["caption_short"]
+    batch = next(iter(Batches(read_index([write_table(tmp_path / "a.parquet", rows)], BOTH), ORDER, reading())))
+    assert batch.short_ids_B is not None and batch.long_ids_B is not None
+    assert [len(set(ids.tolist())) for ids in (batch.image_ids_B, batch.short_ids_B, batch.long_ids_B)] == [3, 3, 4]
+
+
+def test_unreadable_images_are_replaced_and_counted(tmp_path: Path) -> None:
+    batches = toy_batches(make_data(tmp_path, unreadable=(5, 40)))
+    epoch = list(islice(batches, batches.num_batches(0)))
+    assert sum(batch.num_unreadable for batch in epoch) == 2
+    assert all(len(set(batch.image_ids_B.tolist())) == 4 for batch in epoch)
+    assert "train-0000" in next(batch.problem for batch in epoch if batch.problem)
+
+
+def test_a_folder_of_unreadable_images_stops_with_one_line(tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="16 images in a row cannot be read"):
+        next(iter(toy_batches(make_data(tmp_path, unreadable=range(64)))))
+
+
+def test_rows_that_name_their_image_need_its_folder(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="image_dir"):
+        decode({"bytes": None, "path": "0.png"}, 32)
+    (tmp_path / "0.png").write_bytes(png(3))
+    assert decode({"bytes": None, "path": "0.png"}, 32, tmp_path).tobytes() == decode(png(3), 32).tobytes()
+
+
+# The position
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_position_taken_up_gives_the_batches_that_were_left(tmp_path: Path, workers: int) -> None:
+    order = replace(ORDER, streams=max(1, workers), pool_rows=12)
+    index = read_index([make_data(tmp_path)], BOTH)
+    whole = Batches(index, order, reading(), workers=workers)
+    reader, states, expected = iter(whole), [], []
+    for _ in range(20):  # 16 are an epoch
+        expected.append(next(reader))
+        states.append(whole.state_dict())
+    for stopped in (0, 4, 15, 17):
+        again = Batches(index, order, reading(), workers=workers)
+        again.load_state_dict(states[stopped])
+        for one, other in zip(expected[stopped + 1 : stopped + 3], islice(again, 2), strict=False):
+            assert_equal(one, other)
+
+
+def test_a_position_in_other_data_is_refused(tmp_path: Path) -> None:
+    state = toy_batches(make_data(tmp_path / "a")).state_dict()
+    with pytest.raises(UserError, match="made with another data"):
+        toy_batches(make_data(tmp_path / "b", 32)).load_state_dict(state)
+
+
+def test_row_groups_are_read_about_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    batches = toy_batches(make_data(tmp_path, 128))
+    reads: Counter[int] = Counter()
+    read = pq.ParquetFile.read_row_group
+
+    def counted(self: pq.ParquetFile, number: int, **options: Any) -> Any:
+        reads[number] += 1
+        return read(self, number, **options)
+
+    monkeypatch.setattr(pq.ParquetFile, "read_row_group", counted)
+    list(islice(batches, batches.num_batches(0)))
+    assert 16 <= reads.total() <= 20
