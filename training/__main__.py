@@ -91,7 +91,7 @@ def train(trainee: Trainee, scenes: Scenes, tokenizer: PreTrainedTokenizerFast, 
         if step % SAVE_EVERY == 0 or step == options.steps:
             state = {"model": trainee.state_dict(), "averaged": averaged.state_dict()}
             torch.save({**state, "optimizer": optimizer.state_dict(), "step": step}, path.with_suffix(".part"))
-            os.replace(path.with_suffix(".part"), path)
+            path.with_suffix(".part").replace(path)
 
 
 def rate(step: int, steps: int) -> float:

@@ -24,6 +24,7 @@ PATCH, MERGE = 14, 2
 GRID = IMAGE_SIDE // PATCH  # patches a side
 TOKENS = GRID // MERGE  # image tokens a side
 WIDTH = 192
+_ROUND = 512
 MIDDLE = 2  # text layers before the places of objects are asked for
 
 
@@ -63,7 +64,7 @@ def make_model(tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> Qwen2VLForC
         tie_word_embeddings=True,
     )
     torch.manual_seed(seed)
-    model = Qwen2VLForConditionalGeneration(config)
+    model = Qwen2VLForConditionalGeneration._from_config(config, attn_implementation="eager")
     model.generation_config.eos_token_id = ids["<|im_end|>"]
     model.generation_config.pad_token_id = ids["<|endoftext|>"]
     return model
@@ -115,7 +116,8 @@ class Trainee(nn.Module):
             q, k, v = block.attn.qkv(block.norm1(x)).unflatten(-1, (3, block.attn.num_heads, -1)).unbind(2)
             q, k = (_rotated(value, self.cos, self.sin) for value in (q, k))
             q, k, v = (value.transpose(1, 2) for value in (q, k, v))
-            x = x + block.attn.proj(functional.scaled_dot_product_attention(q, k, v).transpose(1, 2).flatten(2))
+            weights = (q @ k.transpose(-1, -2) * block.attn.scaling).softmax(-1)  # faster on a CPU than the fused kernel
+            x = x + block.attn.proj((weights.to(v.dtype) @ v).transpose(1, 2).flatten(2))
             x = x + block.mlp(block.norm2(x))
         tokens: Tensor = visual.merger(x.flatten(0, 1)).view(len(pixels), TOKENS * TOKENS, WIDTH)
         return tokens
@@ -138,8 +140,10 @@ class Trainee(nn.Module):
             inputs_embeds=embeds, position_ids=positions(is_image), use_cache=False
         ).last_hidden_state
         hook.remove()
-        logits = self.captioner.lm_head(hidden[:, :-1][answer[:, 1:]])
-        loss = functional.cross_entropy(logits.float(), ids[:, 1:][answer[:, 1:]])
+        rows, columns = answer[:, 1:].nonzero(as_tuple=True)
+        spare = -len(rows) % _ROUND  # few different shapes: the CPU's kernels are made anew for each
+        logits = self.captioner.lm_head(functional.pad(hidden[rows, columns], (0, 0, 0, spare)))
+        loss = functional.cross_entropy(logits.float(), functional.pad(ids[rows, columns + 1], (0, spare), value=-100))
         if counts is None:
             return loss, None
         told = self.placed(middle[0][is_image]).float()

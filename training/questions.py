@@ -26,6 +26,7 @@ from training.tokens import prompt_parts
 IMAGE_PAD = "<|image_pad|>"
 SUMMARY_EVERY = 8  # batches
 _POOL = 8  # batches whose questions are sorted by length, so that little of a batch is padding
+_ROUND = 32  # few different lengths: the CPU's kernels are made anew for each
 _PROBLEMS = (
     "The answer is too short.",
     "The answer is too long.",
@@ -131,7 +132,7 @@ class Questions(IterableDataset[Batch]):
         return before + after, len(before)
 
     def _batch(self, items: list[Any]) -> Batch:
-        longest = max(len(item[0]) for item in items)
+        longest = -(-max(len(item[0]) for item in items) // _ROUND) * _ROUND
         ids = torch.full((len(items), longest), self._tokenizer.pad_token_id)
         answer = torch.zeros((len(items), longest), dtype=torch.bool)
         for row, (tokens, start, *_) in enumerate(items):

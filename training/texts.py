@@ -71,7 +71,8 @@ def _place(group: Group) -> str:
     if len(different) == 1:
         return f"{subject} {group.be} {IN_CELL[cells[0]]}"
     if len(different) <= 3 and group.count <= _MOST_PLACED:
-        return f"{subject} {group.be} seen, {listed([f'{number(cells.count(cell))} {IN_CELL[cell]}' for cell in different])}"
+        found = [f"{number(cells.count(cell))} {IN_CELL[cell]}" for cell in different]
+        return f"{subject} {group.be} seen, {listed(found)}"
     return f"{subject} {group.be} {_half(group.things) or 'at many places of the image'}"
 
 
