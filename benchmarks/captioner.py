@@ -59,7 +59,8 @@ def main() -> None:
 
 def _build(recipe: str, source: Path, out: Path, model: Path) -> list[dict[str, Any]]:
     """The rows of a build, rejected samples with what they were answered last."""
-    report = build(BuildOptions(recipe, str(source / MANIFEST), source, out, model=str(model)), engine_module("vllm"))
+    options = BuildOptions(recipe=recipe, source=str(source / MANIFEST), data_dir=source, out_dir=out, model=str(model))
+    report = build(options, engine_module("vllm"))
     records = [row for path in sorted((out / "data").rglob("*.parquet")) for row in iter_rows(path)]
     attempts = sum(row["attempts"] for row in records) / max(1, len(records))
     print(

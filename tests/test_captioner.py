@@ -38,10 +38,10 @@ def test_the_prompt_comes_to_few_tokens_and_an_image_to_36() -> None:
 def test_real_builds_of_drawn_scenes_name_the_classes_they_were_told(tmp_path: Path) -> None:
     write_sample_source("world", tmp_path / "scenes", 48, SEED)
     options = BuildOptions(
-        "vector_anchored",
-        str(tmp_path / "scenes" / MANIFEST),
-        tmp_path / "scenes",
-        tmp_path / "out",
+        recipe="vector_anchored",
+        source=str(tmp_path / "scenes" / MANIFEST),
+        data_dir=tmp_path / "scenes",
+        out_dir=tmp_path / "out",
         model=str(CAPTIONER),
     )
     report = build(options, engine_module("vllm"))

@@ -38,9 +38,10 @@ def main() -> None:
     parser.add_argument("--work", type=Path, default=Path("build/captioner"), help="folder of scenes and checkpoints")
     parser.add_argument("--scenes", type=int, default=8000)
     parser.add_argument("--vision-steps", type=int, default=600)
+    parser.add_argument("--freeze-step", type=int, default=1600, help="from which on the vision tower rests")
     parser.add_argument("--steps", type=int, default=3000, help="in all, the vision steps among them")
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--learning-rate", type=float, default=1e-3)
+    parser.add_argument("--learning-rate", type=float, default=1.5e-3)
     options = parser.parse_args()
     draw(options.work / "scenes", options.scenes)
     scenes = Scenes(options.work / "scenes")
@@ -82,6 +83,8 @@ def train(trainee: Trainee, scenes: Scenes, tokenizer: PreTrainedTokenizerFast, 
     for batch in islice(batches, max(0, options.steps - step)):
         for group in optimizer.param_groups:
             group["lr"] = options.learning_rate * rate(step, options.steps)
+        if step >= options.freeze_step and trainee.vision_learns:
+            trainee.freeze_vision(averaged.module)
         losses = one_step(trainee, optimizer, batch, vision_only=step < options.vision_steps)
         step += 1
         averaged.update_parameters(trainee)

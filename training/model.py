@@ -24,7 +24,7 @@ PATCH, MERGE = 14, 2
 GRID = IMAGE_SIDE // PATCH  # patches a side
 TOKENS = GRID // MERGE  # image tokens a side
 WIDTH = 192
-_ROUND = 512
+QUESTION_SHARE = 0.3  # hints repeat themselves: to foresee them teaches to copy, as an answer must
 MIDDLE = 2  # text layers before the places of objects are asked for
 
 
@@ -104,6 +104,17 @@ class Trainee(nn.Module):
         self.register_buffer("cos", cos, persistent=False)
         self.register_buffer("sin", sin, persistent=False)
 
+    @property
+    def vision_learns(self) -> bool:
+        """Whether the vision tower is trained."""
+        return any(weight.requires_grad for weight in self.captioner.model.visual.parameters())
+
+    def freeze_vision(self, averaged: Trainee) -> None:
+        """Take the averaged weights of the vision tower and keep them: steps cost half as much from then on."""
+        visual = self.captioner.model.visual
+        visual.load_state_dict(averaged.captioner.model.visual.state_dict())
+        visual.requires_grad_(False)
+
     def image_tokens(self, pixels: Tensor) -> Tensor:
         """Tokens (B, TOKENS**2, WIDTH) of images (B, IMAGE_SIDE, IMAGE_SIDE, 3), uint8; as the processor and the vision
         tower make them, but for all images of a batch at once."""
@@ -116,7 +127,9 @@ class Trainee(nn.Module):
             q, k, v = block.attn.qkv(block.norm1(x)).unflatten(-1, (3, block.attn.num_heads, -1)).unbind(2)
             q, k = (_rotated(value, self.cos, self.sin) for value in (q, k))
             q, k, v = (value.transpose(1, 2) for value in (q, k, v))
-            weights = (q @ k.transpose(-1, -2) * block.attn.scaling).softmax(-1)  # faster on a CPU than the fused kernel
+            weights = (q @ k.transpose(-1, -2) * block.attn.scaling).softmax(
+                -1
+            )  # faster on a CPU than the fused kernel
             x = x + block.attn.proj((weights.to(v.dtype) @ v).transpose(1, 2).flatten(2))
             x = x + block.mlp(block.norm2(x))
         tokens: Tensor = visual.merger(x.flatten(0, 1)).view(len(pixels), TOKENS * TOKENS, WIDTH)
@@ -129,7 +142,7 @@ class Trainee(nn.Module):
     def forward(
         self, ids: Tensor, answer: Tensor, tokens: Tensor | None, counts: Tensor | None
     ) -> tuple[Tensor, Tensor | None]:
-        """The loss of the answer's tokens (mask `answer`, of ids' shape) and that of places in the middle layer."""
+        """The loss of texts, the answer's tokens first of all (mask `answer` (B, L)), and that of places halfway."""
         model: Any = self.captioner.model
         embeds, middle = model.language_model.embed_tokens(ids), []
         is_image = ids == self.captioner.config.image_token_id
@@ -140,10 +153,11 @@ class Trainee(nn.Module):
             inputs_embeds=embeds, position_ids=positions(is_image), use_cache=False
         ).last_hidden_state
         hook.remove()
-        rows, columns = answer[:, 1:].nonzero(as_tuple=True)
-        spare = -len(rows) % _ROUND  # few different shapes: the CPU's kernels are made anew for each
-        logits = self.captioner.lm_head(functional.pad(hidden[rows, columns], (0, 0, 0, spare)))
-        loss = functional.cross_entropy(logits.float(), functional.pad(ids[rows, columns + 1], (0, spare), value=-100))
+        logits = self.captioner.lm_head(hidden[:, :-1])
+        losses = functional.cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
+        is_text = (ids != self.captioner.config.text_config.pad_token_id) & ~is_image
+        weights = torch.where(answer, 1.0, QUESTION_SHARE * is_text)[:, 1:].flatten()
+        loss = (losses * weights).sum() / weights.sum()
         if counts is None:
             return loss, None
         told = self.placed(middle[0][is_image]).float()

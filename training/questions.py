@@ -24,8 +24,7 @@ from training.texts import plain_groups, plain_long, plain_short
 from training.tokens import prompt_parts
 
 IMAGE_PAD = "<|image_pad|>"
-SUMMARY_EVERY = 8  # batches
-_POOL = 8  # batches whose questions are sorted by length, so that little of a batch is padding
+_IMAGES, _SUMMARIES = 6, 2  # batches of a pool, whose questions are sorted by length: little of a batch is padding
 _ROUND = 32  # few different lengths: the CPU's kernels are made anew for each
 _PROBLEMS = (
     "The answer is too short.",
@@ -55,12 +54,12 @@ class Batch:
 def image_question(scene: Scene, random: np.random.Generator) -> tuple[tuple[str, ...], str]:
     """The prompt's two parts with hints, anchors or nothing behind the image, and the long text."""
     kind = random.random()
-    if kind < 0.5:
+    if kind < 0.45:
         captions = list(write_texts(scene).captions)
         random.shuffle(captions)
         kept = len(captions) if random.random() < 0.7 else int(random.integers(1, len(captions)))
         parts = prompt_parts("short_to_long", captions=tuple(captions[:kept]))
-    elif kind < 0.8:
+    elif kind < 0.85:
         anchors = [Anchor(name, count) for name, count in sorted(scene.counts.items())]
         if random.random() < 0.3:
             random.shuffle(anchors)  # type: ignore[arg-type]
@@ -109,20 +108,21 @@ class Questions(IterableDataset[Batch]):
         self._size, self._first = batch_size, first_step
 
     def __iter__(self) -> Iterator[Batch]:
-        pool = self._first // _POOL
+        pool = self._first // (_IMAGES + _SUMMARIES)
         while True:
             random = np.random.default_rng([7, pool])
-            numbers = random.integers(len(self._scenes) * NUM_VIEWS, size=(_POOL - 1) * self._size)
+            numbers = random.integers(len(self._scenes) * NUM_VIEWS, size=_IMAGES * self._size)
             found = []
             for number in numbers.tolist():
                 pixels, scene = self._scenes[number]
                 found.append((*self._encode(*image_question(scene, random)), pixels, object_counts(scene)))
             found.sort(key=lambda item: len(item[0]))
-            starts = random.permutation(_POOL - 1) * self._size
+            starts = random.permutation(_IMAGES) * self._size
             yield from (self._batch(found[start : start + self._size]) for start in starts.tolist())
-            scenes = random.integers(len(self._scenes) * NUM_VIEWS, size=self._size)
-            summaries = (summary_question(self._scenes.truth(number), random) for number in scenes.tolist())
-            yield self._batch([(*self._encode(*summary), None, None) for summary in summaries])
+            for _ in range(_SUMMARIES):
+                scenes = random.integers(len(self._scenes) * NUM_VIEWS, size=self._size)
+                summaries = (summary_question(self._scenes.truth(number), random) for number in scenes.tolist())
+                yield self._batch([(*self._encode(*summary), None, None) for summary in summaries])
             pool += 1
 
     def _encode(self, parts: tuple[str, ...], answer: str) -> tuple[list[int], int]:
