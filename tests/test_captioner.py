@@ -35,10 +35,10 @@ def test_the_prompt_comes_to_few_tokens_and_an_image_to_36() -> None:
 
 
 @pytest.mark.vllm
-def test_real_builds_of_drawn_scenes_name_the_classes_they_were_told(tmp_path: Path) -> None:
+def test_a_real_build_of_drawn_scenes_names_the_classes_that_are_there(tmp_path: Path) -> None:
     write_sample_source("world", tmp_path / "scenes", 48, SEED)
     options = BuildOptions(
-        recipe="vector_anchored",
+        recipe="short_to_long",
         source=str(tmp_path / "scenes" / MANIFEST),
         data_dir=tmp_path / "scenes",
         out_dir=tmp_path / "out",
@@ -49,6 +49,5 @@ def test_real_builds_of_drawn_scenes_name_the_classes_they_were_told(tmp_path: P
     assert report.reject_rate < 0.2, report.rejections
     kept = Counter[bool]()
     for row in rows(tmp_path / "out"):
-        assert len(row["caption_short"].split()) <= 20
         kept.update(anchor["class"] in row["caption_long"] for anchor in row["anchors"])
-    assert kept[True] > 0.95 * kept.total()
+    assert kept[True] > 0.9 * kept.total()

@@ -159,6 +159,7 @@ def test_the_wheel_installed_alone_builds_outside_the_checkout(tmp_path: Path) -
     names = zipfile.ZipFile(wheel).namelist()
     assert "lrs2m_builder/shipped/recipes/short_to_long.py" in names
     assert "lrs2m_builder/clip/bpe_merges.txt.gz" in names
+    assert "lrs2m_builder/sample/captioner/model.safetensors" in names
     uv = [sys.executable, "-m", "uv"]
     python = tmp_path / "venv" / "bin" / "python"
     subprocess.run([*uv, "venv", "--python", sys.executable, str(tmp_path / "venv")], check=True, capture_output=True)
