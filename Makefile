@@ -7,10 +7,10 @@ export LRS2M_REAL_DATA ?= $(abspath ../shared/data)
 # Small models need little cache, and the engine reserves it at once.
 export VLLM_CPU_KVCACHE_SPACE ?= 1
 
-.PHONY: help setup demo test lint format bench lock wheel clean
+.PHONY: help setup demo demo-model test lint format bench lock wheel clean
 
 help:  ## list the targets
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
 
 setup: $(VENV)/.done  ## make the virtual environment (LOCK=requirements/gpu.txt on a machine with a GPU)
 
@@ -23,6 +23,9 @@ $(VENV)/.done: $(LOCK) pyproject.toml
 
 demo: setup  ## drawn scenes through the whole pipeline, no GPU, no data
 	$(BIN)/lrs2m demo --out demo
+
+demo-model: setup  ## train the demo captioner anew on drawn scenes (an hour on two cores; goes on where it was stopped)
+	TOKENIZERS_PARALLELISM=false $(BIN)/python -m training --out lrs2m_builder/sample/captioner
 
 test: setup  ## all tests, the real engine on a tiny model among them
 	$(BIN)/python -m pytest

@@ -182,6 +182,7 @@ def test_the_wheel_installed_alone_builds_outside_the_checkout(tmp_path: Path) -
     assert "lrs2m_builder/clip/bpe_merges.txt.gz" in names
     for name in ("viewer/page.html", "demo_page.html.jinja", "publishing/card.md.jinja", "checks/vocabulary.yaml"):
         assert f"lrs2m_builder/{name}" in names
+    assert "lrs2m_builder/sample/captioner/model.safetensors" in names
     uv = [sys.executable, "-m", "uv"]
     python = tmp_path / "venv" / "bin" / "python"
     subprocess.run([*uv, "venv", "--python", sys.executable, str(tmp_path / "venv")], check=True, capture_output=True)

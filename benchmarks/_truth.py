@@ -1,0 +1,101 @@
+"""Reads classes, counts and places out of a text in the sample world's words and compares them with a scene's truth."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from lrs2m_builder.sample.placing import CLASSES
+from lrs2m_builder.sample.scene import Scene, SceneObject
+from lrs2m_builder.sample.sketch import SIDE
+from lrs2m_builder.sample.words import ALSO_CALLED, IN_CELL, NUMBERS, SCENES
+
+_CLASS_OF = {noun: name for name in CLASSES for noun in (name, *ALSO_CALLED.get(name, ()))}
+_NOUN = "|".join(sorted(_CLASS_OF, key=len, reverse=True))
+_NUMBER = "|".join((*NUMBERS[1:], "many"))
+_MENTION = re.compile(rf"(?:\b({_NUMBER}) (?:\w+ )?)??\b({_NOUN})s?\b")
+_CELL_OF = {phrase: cell for cell, phrase in IN_CELL.items()}
+_HALF = r"in the (left|right|upper|lower) half of the image"
+_PLACE = re.compile(rf"(?:\b({_NUMBER}) )?(?:\b({'|'.join(_CELL_OF)})\b(?! half)|\b{_HALF})")
+_CLAUSE = re.compile(rf"^the (?:\w+ )?({_NOUN})s?(?: (?:is|are|stands?|lies?)\b|,)(.*)$")
+_SCENE = re.compile("|".join(sorted((re.escape(words) for pair in SCENES.values() for words in pair), key=len)[::-1]))
+
+
+@dataclass(slots=True)
+class Score:
+    """What texts got right, summed over scenes."""
+
+    texts: int = 0
+    found: int = 0
+    missed: int = 0
+    invented: int = 0
+    counts: Counter[bool] = field(default_factory=Counter)
+    places: Counter[bool] = field(default_factory=Counter)
+
+    def add(self, text: str, scene: Scene) -> None:
+        """Read a text about a scene."""
+        said, true = named(text), set(scene.counts)
+        self.texts += 1
+        self.found += len(said & true)
+        self.missed += len(true - said)
+        self.invented += len(said - true)
+        for name, number in numbers(text).items():
+            if name in true:
+                self.counts[_is_count(number, scene.counts[name])] += 1
+        for name, number, place in places(text):
+            if name in true:
+                self.places[_is_place(number, place, scene.of(name))] += 1
+
+    @property
+    def f1(self) -> float:
+        """Of the classes."""
+        return 2 * self.found / max(1, 2 * self.found + self.missed + self.invented)
+
+    def __str__(self) -> str:
+        return (
+            f"class F1 {self.f1:.3f} ({self.missed} missed, {self.invented} invented of {self.found + self.missed}); "
+            f"counts exact {share(self.counts):.3f} of {self.counts.total()}; "
+            f"places right {share(self.places):.3f} of {self.places.total()}"
+        )
+
+
+def share(counter: Counter[bool]) -> float:
+    """How many are so."""
+    return counter[True] / max(1, counter.total())
+
+
+def named(text: str) -> set[str]:
+    """Classes that a text names; the name of the scene, as in "storage tank farm", is not counted."""
+    return {_CLASS_OF[found[2]] for found in _MENTION.finditer(_SCENE.sub("", text.lower()))}
+
+
+def numbers(text: str) -> dict[str, str]:
+    """The first number that a text gives of each class."""
+    found: dict[str, str] = {}
+    for match in re.finditer(rf"\b({_NUMBER}) (?:\w+ )?({_NOUN})s?\b", _SCENE.sub("", text.lower())):
+        found.setdefault(_CLASS_OF[match[2]], match[1])
+    return found
+
+
+def places(text: str) -> Iterable[tuple[str, str, str]]:
+    """Class, number ("" for all of them) and place of each claim "the planes are in the upper left, ..."."""
+    for clause in re.split(r"[.;]\s*|, and (?=the )|, while ", text.lower()):
+        if subject := _CLAUSE.match(clause.strip()):
+            for place in _PLACE.finditer(subject[2]):
+                where = f"{place[3]} half" if place[3] else _CELL_OF[place[2]]
+                yield _CLASS_OF[subject[1]], place[1] or "", where
+
+
+def _is_count(number: str, count: int) -> bool:
+    return number == (NUMBERS[count] if count < len(NUMBERS) else "many")
+
+
+def _is_place(number: str, place: str, things: Sequence[SceneObject]) -> bool:
+    """Whether so many of them, or all, are there."""
+    if half := place.removesuffix(" half") if place.endswith("half") else "":
+        axis, low = (0, "left") if half in {"left", "right"} else (1, "upper")
+        return all((thing.center[axis] < SIDE / 2) == (half == low) for thing in things)
+    there = sum(thing.cell == place for thing in things)
+    return _is_count(number, there) if number else there == len(things)

@@ -1,0 +1,53 @@
+"""The shipped demo captioner: small enough to ship, read by transformers, and served by vLLM in a real build."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from lrs2m_builder.build import build
+from lrs2m_builder.engines import engine_module
+from lrs2m_builder.engines.vllm import preview
+from lrs2m_builder.prepare import BuildOptions
+from lrs2m_builder.sample import CAPTIONER
+from lrs2m_builder.sample.formats import MANIFEST, write_sample_source
+from lrs2m_builder.sample.scene import draw_scene
+from lrs2m_builder.schema import Request
+from tests.toy import rows
+
+SEED = 3000  # scenes that training did not see
+
+
+def test_it_is_small_and_says_what_it_is() -> None:
+    card = (CAPTIONER / "README.md").read_text()
+    assert "demos and tests only" in card
+    assert sum(path.stat().st_size for path in CAPTIONER.iterdir()) < 10 * 1024**2
+
+
+def test_the_prompt_comes_to_few_tokens_and_an_image_to_36() -> None:
+    chat = preview(str(CAPTIONER), "mllm", {})
+    assert chat.image_size(224, 224) == (168, 168)
+    request = Request("toy/1#0", 0, 1, "mllm", ("Describe.", "two planes at the airport"), 7, {})
+    image = draw_scene(SEED, 0).image.resize((168, 168))
+    assert 36 < chat.num_prompt_tokens(request, image) < 36 + 40
+
+
+@pytest.mark.vllm
+def test_a_real_build_of_drawn_scenes_names_the_classes_that_are_there(tmp_path: Path) -> None:
+    write_sample_source("world", tmp_path / "scenes", 48, SEED)
+    options = BuildOptions(
+        recipe="short_to_long",
+        source=str(tmp_path / "scenes" / MANIFEST),
+        data_dir=tmp_path / "scenes",
+        out_dir=tmp_path / "out",
+        model=str(CAPTIONER),
+    )
+    report = build(options, engine_module("vllm"))
+    assert report.samples == 48
+    assert report.reject_rate < 0.2, report.rejections
+    kept = Counter[bool]()
+    for row in rows(tmp_path / "out"):
+        kept.update(anchor["class"] in row["caption_long"] for anchor in row["anchors"])
+    assert kept[True] > 0.9 * kept.total()
