@@ -14,12 +14,12 @@ from lrs2m_builder.engines.base import Engine, EngineModule, Preview
 from lrs2m_builder.errors import Stopped, UserError
 from lrs2m_builder.files import disk_errors
 from lrs2m_builder.prepare import BuildOptions
+from lrs2m_builder.sample import CAPTIONER
 from lrs2m_builder.sample.formats import MANIFEST, write_sample_source
 from lrs2m_builder.schema import Role
 from lrs2m_builder.stats import read_stats
 from lrs2m_builder.stats_text import stats_lines
 
-CAPTIONER = Path(__file__).parent / "sample" / "captioner"  # its README.md says what it is
 SEED = 2_000_000  # of scenes that the captioner was not trained on
 MAX_ATTEMPTS = 6  # a small model miscounts often; the checks see it, and it is asked again
 # What each recipe starts from, in the format of a real source of its kind.
