@@ -65,6 +65,8 @@ def _paper_row(paper: Paper) -> tuple[str, ...]:
 
 
 def _names(names: Sequence[str]) -> str:
+    """The first two of them; of a model's folder its last part."""
+    names = [name.rstrip("/").rpartition("/")[2] if name.startswith("/") else name for name in names]
     return ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "") if names else "-"
 
 

@@ -37,9 +37,11 @@ def record_files(path: Path) -> list[Path]:
 
 
 def rejected_files(path: Path) -> list[Path]:
-    """The Parquet files that hold a build's rejections; none where the folder is no build."""
-    folder = path / "rejected"
-    return sorted(file for file in folder.rglob("*.parquet") if not file.name.startswith("."))
+    """The Parquet files that hold the rejections of a build, or of all builds in a folder; there may be none."""
+    if not path.is_dir():
+        return []
+    files = (file for file in path.rglob("*.parquet") if not file.name.startswith("."))
+    return sorted(file for file in files if "rejected" in file.relative_to(path).parts)
 
 
 def open_tables(path: Path, needs: tuple[str, ...] = ()) -> duckdb.DuckDBPyConnection:

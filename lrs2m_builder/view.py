@@ -24,10 +24,10 @@ def view(path: Path, *, port: int = DEFAULT_PORT, open_browser: bool = False, sa
     """
     data = DataSet(path)
     with Server(data, port) as server:
-        say(f"{data.num_rows('records'):,} records, {data.num_rows('rejected'):,} rejected: {server.address}")
-        if open_browser:
-            webbrowser.open(server.address)
         try:
+            say(f"{data.num_rows('records'):,} records, {data.num_rows('rejected'):,} rejected: {server.address}")
+            if open_browser:
+                webbrowser.open(server.address)
             server.serve_forever(poll_interval=0.1)
         except KeyboardInterrupt:
             say(f"stopped; reviews are in {data.reviews.path}")

@@ -72,7 +72,7 @@ HEAVY = {
     "huggingface_hub": {"engines/model_files.py", "publishing/upload.py", "clip/locate.py"},
     "matplotlib": {"histogram.py"},
     "torchvision": {"clip/preprocess.py"},
-    "safetensors": {"clip/formats.py", "clip/save.py"},
+    "safetensors": {"clip/formats.py", "clip/save.py", "engines/decoding.py"},
     "httpx": {"engines/openai.py"},
     "tenacity": {"engines/openai.py", "publishing/upload.py"},
 }

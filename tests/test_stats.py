@@ -122,3 +122,11 @@ def test_a_damaged_shard_is_named(tmp_path: Path) -> None:
     path.write_bytes(content[:4] + bytes(200) + content[204:])
     result = lrs2m("stats", path)
     assert result.returncode == 2 and str(path) in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_rejections_of_several_builds_in_one_folder_are_counted(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        build_toy(make_source(tmp_path / name, 10, missing=[1]), tmp_path / "out" / name)
+    stats = read_stats(tmp_path / "out").total
+    assert stats.rejections["image_missing"] == 2
+    assert stats.pairs + sum(stats.rejections.values()) == 20

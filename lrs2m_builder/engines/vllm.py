@@ -109,6 +109,7 @@ class VLLMEngine:
             core, self._core = self._core, None
             core.shutdown()
             self._reaper.stop()
+            gc.unfreeze()  # what is frozen when Python ends is reported as leaked by some packages
 
 
 def find(model: str, options: Mapping[str, Any]) -> tuple[str, str]:
