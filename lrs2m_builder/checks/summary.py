@@ -80,8 +80,10 @@ def _is_given(number: Quantity, noun: Mention, source: Text) -> bool:
     if any(q.low == number.low and q.high == number.high for q in exact) or any(agrees(number, q.low) for q in exact):
         return True
     own = frozenset().union(*(known.special[name] for name in noun.classes))
-    parts = [q.low for q, n in counted(source) if n is not None and q.kind != "vague" and not own.isdisjoint(n.classes)]
-    return adds_up([*parts, *_article_ones(source, own)], number.low)
+    numbers = [(q, n) for q, n in counted(source) if n and q.kind != "vague" and not own.isdisjoint(n.classes)]
+    # "Three trucks, one blue, one red": a one without a noun of its own is among those that were counted.
+    parts = [q.low for q, n in numbers if q.low > 1 or n.start >= q.end]
+    return adds_up(parts if max(parts, default=0) > 1 else [*parts, *_article_ones(source, own)], number.low)
 
 
 def _summary_count(answer: Answer) -> str | None:
