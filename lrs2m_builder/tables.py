@@ -9,10 +9,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import duckdb
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from lrs2m_builder.errors import UserError
 
-MAX_MEMORY = "600MB"  # DuckDB spills to disk beyond that
+MAX_MEMORY = "400MB"  # DuckDB spills to disk beyond that
 
 
 def record_files(path: Path) -> list[Path]:
@@ -60,7 +62,8 @@ def open_tables(path: Path, needs: tuple[str, ...] = ()) -> duckdb.DuckDBPyConne
     try:
         connection.sql(
             f"CREATE VIEW records AS SELECT * EXCLUDE (filename), filename AS file "
-            f"FROM read_parquet({_list(files)}, filename = true, hive_partitioning = false, union_by_name = true)"
+            f"FROM read_parquet({_list(files)}, filename = true, hive_partitioning = false, "
+            f"union_by_name = {str(not _are_alike(files)).lower()})"
         )
         connection.sql(f"CREATE VIEW rejections AS {_rejections(rejected)}")
     except duckdb.Error as error:
@@ -69,6 +72,14 @@ def open_tables(path: Path, needs: tuple[str, ...] = ()) -> duckdb.DuckDBPyConne
     if missing := [name for name in needs if name not in columns]:
         raise UserError(f"{path}: no column {missing[0]!r}; it has {', '.join(sorted(columns - {'file'}))}")
     return connection
+
+
+def _are_alike(files: list[Path]) -> bool:
+    """Whether the folders have the same columns; to match other ones, DuckDB keeps every file's footer in memory."""
+    try:
+        return len({str(pq.read_schema(file)) for file in {file.parent: file for file in files}.values()}) == 1
+    except (OSError, pa.ArrowException):
+        return False  # DuckDB says which file is broken, and how
 
 
 def _rejections(files: list[Path]) -> str:
