@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lrs2m_builder.checks.grammar import DETERMINERS, PREPOSITIONS, PUNCTUATION, STOPS, VERBS, words
+from lrs2m_builder.checks.grammar import DETERMINERS, PREPOSITIONS, PUNCTUATION, STOPS, VERBS
+from lrs2m_builder.checks.words import word_set
 
 _NO = frozenset(
     ["no", "without", "neither", "nor", "lacks", "lack", "lacking", "devoid", "absence", "never", "zero", "none"]
@@ -29,7 +30,7 @@ _NO_DENIAL = {("no", "more"), ("no", "fewer"), ("no", "less"), ("no", "longer"),
 _NO_DENIAL |= {("no", "shortage"), ("no", "lack"), ("no", "two"), ("nothing", "but"), ("nothing", "other")}
 _NO_DENIAL |= {("not", "far"), ("not", "just"), ("not", "all"), ("not", "every"), ("not", "fully"), ("not", "much")}
 _NO_DENIAL |= {("not", "entirely"), ("not", "quite"), ("no", "less"), ("not", "completely"), ("not", "very")}
-GONE = words("visible present seen found observed there discernible apparent evident shown noticeable identifiable")
+GONE = word_set("visible present seen found observed there discernible apparent evident shown noticeable identifiable")
 ABSENT = frozenset(["absent", "missing", "lacking", "nowhere"])
 _INSTEAD = {("rather", "than"), ("instead", "of"), ("free", "of"), ("empty", "of"), ("void", "of"), ("bare", "of")}
 _INSTEAD |= {("clear", "of"), ("other", "than")}
@@ -38,7 +39,7 @@ _LIKE = frozenset(
 )
 _AS_OF = {("similar", "to"), ("reminiscent", "of"), ("as", "if"), ("shape", "of"), ("form", "of"), ("size", "of")}
 _AS_OF |= {("sense", "of"), ("akin", "to"), ("compared", "to"), ("comparable", "to"), ("shapes", "of")}
-_LOOKS = words(
+_LOOKS = word_set(
     "look looks looking looked shaped seem seems appear appears appearing appeared spread just much more arranged "
     "laid curved curving winding winds snakes running fan something almost"
 )
@@ -80,7 +81,7 @@ def _compares(tokens: Sequence[str], glued: frozenset[int], position: int) -> bo
     return position not in glued and (not example or following in {"a", "an", "the"})
 
 
-_THROUGH = words("a an any the of other single visible sign signs trace traces evidence or nor and either large")
+_THROUGH = word_set("a an any the of other single visible sign signs trace traces evidence or nor and either large")
 
 
 def _phrase(tokens: Sequence[str], start: int, *, lists: bool) -> set[int]:

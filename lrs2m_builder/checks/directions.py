@@ -7,15 +7,16 @@ from dataclasses import dataclass
 from itertools import combinations
 
 from lrs2m_builder.checks.base import Answer, Check
-from lrs2m_builder.checks.grammar import PREPOSITIONS, PUNCTUATION, SENTENCE_ENDS, STOPS, VERBS, words
+from lrs2m_builder.checks.grammar import PREPOSITIONS, PUNCTUATION, SENTENCE_ENDS, STOPS, VERBS
 from lrs2m_builder.checks.nouns import read
 from lrs2m_builder.checks.positions import BESIDE, MOVING, ONE, WHERE, Axes, Place, Thing, places_of, things_of
+from lrs2m_builder.checks.words import word_set
 
 _COMMA = frozenset([",", "and", "while", "but", "which", "where", "whereas"])
 _SAME_AGAIN = frozenset(["the", "this", "that", "same", "it"])
 _ANOTHER = frozenset(["another", "other", "others", "second", "third"])
 _MORE = _ANOTHER | frozenset(["two", "both", "pair", "either", "each"])
-_ADVERBS = words(
+_ADVERBS = word_set(
     "also just partly mainly mostly clearly directly located situated visible prominently up down over off"
 )
 

@@ -4,24 +4,21 @@ from __future__ import annotations
 
 import re
 
+from lrs2m_builder.checks.words import word_set
+
 _TOKEN = re.compile(
     r"(?:(?<=\w)-)?(?:\d+(?:[.,]\d+)*[^\W\d_]*|[^\W\d_]+(?:['’][^\W\d_]+)*)|[.,;:!?()—–]",
 )
 
 
-def words(listed: str) -> frozenset[str]:
-    """A set of words, listed with spaces between them."""
-    return frozenset(listed.split())
-
-
 SENTENCE_ENDS = frozenset(".!?;")
 PUNCTUATION = SENTENCE_ENDS | frozenset(",:()—–")
-PREPOSITIONS = words(
+PREPOSITIONS = word_set(
     "in on at near along around beside besides by next between within across from to over under behind above below "
     "beneath inside outside with through into onto towards toward against amid among amidst alongside for of beyond "
     "past off throughout opposite upon about as during"
 )
-VERBS = words(
+VERBS = word_set(
     "is are was were be been being has have had can could may might will would should do does did lies lie stands "
     "stand sits sit occupies occupy runs run crosses cross stretches stretch extends extend fills fill covers cover "
     "surround surrounds shows show features feature contains contain includes include appear appears remain remains "
@@ -29,10 +26,10 @@ VERBS = words(
     "borders flank flanks float floats rest rests moored docked parked located situated visible seen scattered "
     "arranged"
 )
-CONJUNCTIONS = words("and or but nor while which that who where whose when there although though yet so if")
-DETERMINERS = words("a an the this that these those its their his her our some any each every another all both")
+CONJUNCTIONS = word_set("and or but nor while which that who where whose when there although though yet so if")
+DETERMINERS = word_set("a an the this that these those its their his her our some any each every another all both")
 STOPS = PUNCTUATION | PREPOSITIONS | VERBS | CONJUNCTIONS | DETERMINERS
-_IS = words("it's that's there's here's what's let's")
+_IS = word_set("it's that's there's here's what's let's")
 
 
 def tokenize(text: str) -> tuple[tuple[str, ...], frozenset[int], frozenset[int]]:

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from lrs2m_builder.checks.denials import ABSENT, GONE, NOT, away
-from lrs2m_builder.checks.grammar import DETERMINERS, PREPOSITIONS, PUNCTUATION, STOPS, VERBS, tokenize, words
+from lrs2m_builder.checks.grammar import DETERMINERS, PREPOSITIONS, PUNCTUATION, STOPS, VERBS, tokenize
 from lrs2m_builder.checks.vocabulary import Label, resolve, vocabulary
+from lrs2m_builder.checks.words import word_set
 
-_VERBS_TOO = words(
+_VERBS_TOO = word_set(
     "park parks dock docks house houses bridge bridges farm farms pool pools ship ships bank banks harbor harbors "
     "harbour harbours tower towers moor moors ferry ferries store stores crane cranes dam dams shop shops berth berths"
 )

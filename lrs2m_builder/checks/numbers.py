@@ -6,9 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from lrs2m_builder.checks.grammar import DETERMINERS, PUNCTUATION, SENTENCE_ENDS, STOPS, VERBS, words
+from lrs2m_builder.checks.grammar import DETERMINERS, PUNCTUATION, SENTENCE_ENDS, STOPS, VERBS
 from lrs2m_builder.checks.nouns import Mention, Text
 from lrs2m_builder.checks.number_words import Kind, number_at, number_words
+from lrs2m_builder.checks.words import word_set
 
 REACH = 6  # words between a number and what it counts: "two large white commercial passenger planes"
 
@@ -47,7 +48,7 @@ _BEFORE: dict[tuple[str, ...], Kind] = {
     **dict.fromkeys([("fewer", "than"), ("less", "than"), ("under",), ("up", "to"), ("at", "most")], "fewer"),
     **dict.fromkeys([("no", "more", "than"), ("not", "more", "than"), ("below",)], "fewer"),
 }
-_UNITS = words(
+_UNITS = word_set(
     "m meter meters metre metres km kilometer kilometers kilometre cm ft foot feet mile miles inch inches hectare "
     "hectares acre acres lane lanes story stories storey storeys storied floor floors level degree degrees percent % "
     "way sided engine engined tier hole yard year day hour minute o'clock th st nd rd pixel pixels thirds third "
@@ -57,9 +58,9 @@ _OTHERS = frozenset(
     ["other", "others", "another", "remaining", "rest", "remainder", "more", "additional", "further", "second"]
 )
 _EACH = frozenset(["each", "apiece", "per", "every"])
-_ROOM = words("space spaces room capacity enough accommodate accommodates")  # for cars that may not be there
+_ROOM = word_set("space spaces room capacity enough accommodate accommodates")  # for cars that may not be there
 _IN_ALL = {("in", "all"), ("in", "total"), ("in", "number"), ("all", "told"), ("all", "together")}
-_COLOURS = words("red blue green white black gray grey brown yellow orange beige silver dark light large small big")
+_COLOURS = word_set("red blue green white black gray grey brown yellow orange beige silver dark light large small big")
 
 
 @dataclass(frozen=True, slots=True)

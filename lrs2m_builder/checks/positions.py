@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from lrs2m_builder.checks.grammar import PREPOSITIONS, PUNCTUATION, STOPS, words
+from lrs2m_builder.checks.grammar import PREPOSITIONS, PUNCTUATION, STOPS
 from lrs2m_builder.checks.nouns import Mention, Text
 from lrs2m_builder.checks.vocabulary import singular_of, vocabulary
+from lrs2m_builder.checks.words import word_set
 
 Axes = tuple[int, int]  # of the image: -1 left, 1 right; -1 bottom, 1 top; 0 where nothing is said
 _LEFT, _RIGHT, _TOP, _BOTTOM = (-1, 0), (1, 0), (0, 1), (0, -1)
@@ -22,15 +23,15 @@ WHERE: dict[str, Axes] = {
     **dict.fromkeys(["southeast", "southeastern"], (1, -1)),
 }
 BESIDE = {"above": _TOP, "below": _BOTTOM, "beneath": _BOTTOM}  # of another thing
-_SIDES = words(
+_SIDES = word_set(
     "side sides corner corners edge edges part parts half portion section area third quarter quadrant region end hand "
     "center centre middle margin most far very extreme boundary border"
 )
-_IMAGE = words("image picture scene frame photo photograph view imagery shot")
+_IMAGE = word_set("image picture scene frame photo photograph view imagery shot")
 _LEADING = frozenset(
     ["in", "on", "at", "to", "along", "near", "toward", "towards", "within", "by", "occupying", "around"]
 )
-MOVING = words(
+MOVING = word_set(
     "run runs running extend extends extending stretch stretches stretching lead leads leading wind winds winding "
     "curve curves curving flow flows flowing cross crosses crossing turn turns turning bend bends bending head "
     "heading point points pointing facing faces face sweep sweeps sweeping slopes sloping branches branching goes "
@@ -39,12 +40,12 @@ MOVING = words(
     "veering leans oriented transitions across through toward towards"
 )
 # What a line does at the edge of an image, and a jetty at a shore: it comes from there and is there.
-PASSING = words(
+PASSING = word_set(
     "enter enters entering leave leaves leaving exit exits exiting begins starts ends starting ending emerges emerging "
     "disappears disappearing vanishes"
 )
-_JUTTING = words("jutting juts reaching reaches projecting projects protruding protrudes sticking sticks")
-_AFTER_PLACE = words("there hand too again instead also alone only as where")
+_JUTTING = word_set("jutting juts reaching reaches projecting projects protruding protrudes sticking sticks")
+_AFTER_PLACE = word_set("there hand too again instead also alone only as where")
 ONE = frozenset(["a", "an", "one", "single", "the", "this", "that", "same", "it"])
 _NOT_ADJECTIVES = (ONE - {"same"}) | {"another", "only"}
 
