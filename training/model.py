@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from torch.nn import functional
 from transformers import (
     PreTrainedTokenizerFast,
-    Qwen2VLConfig,
     Qwen2VLForConditionalGeneration,
     Qwen2VLImageProcessor,
     Qwen2VLProcessor,
@@ -17,7 +16,7 @@ from transformers import (
 )
 
 from lrs2m_builder.sample.placing import CLASSES
-from lrs2m_builder.sample.random_model import CHAT_TEMPLATE, SPECIAL_TOKENS
+from lrs2m_builder.sample.random_model import CHAT_TEMPLATE, qwen2_vl_config
 from training.scenes import IMAGE_SIDE
 
 PATCH, MERGE = 14, 2
@@ -30,43 +29,13 @@ MIDDLE = 2  # text layers before the places of objects are asked for
 
 def make_model(tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> Qwen2VLForConditionalGeneration:
     """A fresh model for the tokenizer."""
-    ids = dict(zip(SPECIAL_TOKENS, tokenizer.convert_tokens_to_ids(list(SPECIAL_TOKENS)), strict=True))
-    config = Qwen2VLConfig(
-        text_config={
-            "vocab_size": len(tokenizer),
-            "hidden_size": WIDTH,
-            "intermediate_size": 2 * WIDTH + 128,
-            "num_hidden_layers": 4,
-            "num_attention_heads": 3,
-            "num_key_value_heads": 3,
-            "max_position_embeddings": 4096,
-            # mrope_section adds up to half the head size (64 / 2).
-            "rope_parameters": {"rope_type": "default", "mrope_section": [8, 12, 12], "rope_theta": 10000.0},
-            "bos_token_id": ids["<|endoftext|>"],
-            "eos_token_id": ids["<|im_end|>"],
-            "pad_token_id": ids["<|endoftext|>"],
-            "tie_word_embeddings": True,
-        },
-        vision_config={
-            "depth": 4,
-            "embed_dim": 192,
-            "hidden_size": WIDTH,
-            "num_heads": 6,
-            "mlp_ratio": 2,
-            "patch_size": PATCH,
-            "spatial_merge_size": MERGE,
-            "temporal_patch_size": 2,
-        },
-        image_token_id=ids["<|image_pad|>"],
-        video_token_id=ids["<|video_pad|>"],
-        vision_start_token_id=ids["<|vision_start|>"],
-        vision_end_token_id=ids["<|vision_end|>"],
-        tie_word_embeddings=True,
+    config = qwen2_vl_config(
+        tokenizer, width=WIDTH, inner=2 * WIDTH + 128, layers=4, heads=3, kv_heads=3, vision=(192, 6)
     )
     torch.manual_seed(seed)
     model = Qwen2VLForConditionalGeneration._from_config(config, attn_implementation="eager")
-    model.generation_config.eos_token_id = ids["<|im_end|>"]
-    model.generation_config.pad_token_id = ids["<|endoftext|>"]
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
     return model
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 from lrs2m_builder.errors import MissingExtraError
 from lrs2m_builder.shipped import shipped_dir
@@ -59,7 +60,6 @@ def make_random_model(out_dir: Path, *, seed: int = 0, min_side: int = 56, max_s
         from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
         from transformers import (
             PreTrainedTokenizerFast,
-            Qwen2VLConfig,
             Qwen2VLForConditionalGeneration,
             Qwen2VLImageProcessor,
             Qwen2VLProcessor,
@@ -90,43 +90,11 @@ def make_random_model(out_dir: Path, *, seed: int = 0, min_side: int = 56, max_s
         extra_special_tokens=list(SPECIAL_TOKENS[3:]),
         chat_template=CHAT_TEMPLATE,
     )
-    ids = dict(zip(SPECIAL_TOKENS, tokenizer.convert_tokens_to_ids(list(SPECIAL_TOKENS)), strict=True))
-    config = Qwen2VLConfig(
-        text_config={
-            "vocab_size": len(tokenizer),
-            "hidden_size": 128,
-            "intermediate_size": 256,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "num_key_value_heads": 1,
-            "max_position_embeddings": 4096,
-            # mrope_section adds up to half the head size (64 / 2).
-            "rope_parameters": {"rope_type": "default", "mrope_section": [8, 12, 12], "rope_theta": 10000.0},
-            "bos_token_id": ids["<|endoftext|>"],
-            "eos_token_id": ids["<|im_end|>"],
-            "pad_token_id": ids["<|endoftext|>"],
-            "tie_word_embeddings": True,
-        },
-        vision_config={
-            "depth": 2,
-            "embed_dim": 64,
-            "hidden_size": 128,
-            "num_heads": 2,
-            "mlp_ratio": 2,
-            "patch_size": 14,
-            "spatial_merge_size": 2,
-            "temporal_patch_size": 2,
-        },
-        image_token_id=ids["<|image_pad|>"],
-        video_token_id=ids["<|video_pad|>"],
-        vision_start_token_id=ids["<|vision_start|>"],
-        vision_end_token_id=ids["<|vision_end|>"],
-        tie_word_embeddings=True,
-    )
+    config = qwen2_vl_config(tokenizer, width=128, inner=256, layers=2, heads=2, kv_heads=1, vision=(64, 2))
     torch.manual_seed(seed)
     model = Qwen2VLForConditionalGeneration(config).to(torch.bfloat16)
-    model.generation_config.eos_token_id = ids["<|im_end|>"]
-    model.generation_config.pad_token_id = ids["<|endoftext|>"]
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
     processor = Qwen2VLProcessor(
         image_processor=Qwen2VLImageProcessor(min_pixels=min_side**2, max_pixels=max_side**2),
         tokenizer=tokenizer,
@@ -140,3 +108,51 @@ def make_random_model(out_dir: Path, *, seed: int = 0, min_side: int = 56, max_s
     if not json.loads((out_dir / "config.json").read_text()).get("architectures"):
         raise RuntimeError(f"{out_dir}: the saved config names no architecture")
     return out_dir
+
+
+def qwen2_vl_config(
+    tokenizer: Any, *, width: int, inner: int, layers: int, heads: int, kv_heads: int, vision: tuple[int, int]
+) -> Any:
+    """The configuration of a small Qwen2-VL for a tokenizer with SPECIAL_TOKENS; heads have a size of 64.
+
+    Args:
+        width: hidden size of the text layers, and of the image tokens that they read.
+        inner: hidden size of their feed-forward part.
+        layers: of text and of vision, each.
+        vision: width and heads of the vision layers.
+    """
+    from transformers import Qwen2VLConfig
+
+    ids = dict(zip(SPECIAL_TOKENS, tokenizer.convert_tokens_to_ids(list(SPECIAL_TOKENS)), strict=True))
+    return Qwen2VLConfig(
+        text_config={
+            "vocab_size": len(tokenizer),
+            "hidden_size": width,
+            "intermediate_size": inner,
+            "num_hidden_layers": layers,
+            "num_attention_heads": heads,
+            "num_key_value_heads": kv_heads,
+            "max_position_embeddings": 4096,
+            # mrope_section adds up to half the head size (64 / 2).
+            "rope_parameters": {"rope_type": "default", "mrope_section": [8, 12, 12], "rope_theta": 10000.0},
+            "bos_token_id": ids["<|endoftext|>"],
+            "eos_token_id": ids["<|im_end|>"],
+            "pad_token_id": ids["<|endoftext|>"],
+            "tie_word_embeddings": True,
+        },
+        vision_config={
+            "depth": layers,
+            "embed_dim": vision[0],
+            "hidden_size": width,
+            "num_heads": vision[1],
+            "mlp_ratio": 2,
+            "patch_size": 14,
+            "spatial_merge_size": 2,
+            "temporal_patch_size": 2,
+        },
+        image_token_id=ids["<|image_pad|>"],
+        video_token_id=ids["<|video_pad|>"],
+        vision_start_token_id=ids["<|vision_start|>"],
+        vision_end_token_id=ids["<|vision_end|>"],
+        tie_word_embeddings=True,
+    )
