@@ -9,6 +9,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -73,8 +74,17 @@ def _count(meter: Meter, display: Display, ends: Counter[str]) -> None:
 def _start_worker(options: BuildOptions) -> None:
     global _plan, _options
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes; the first one decides
+    threading.Thread(target=_end_with_parent, daemon=True).start()
     _plan, _options = make_plan(options), options
     warm_up()
+
+
+def _end_with_parent() -> None:
+    """A worker whose build was killed would wait for ever, and write beside the build that goes on."""
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
 
 
 def _write_in_worker(paths: ShardPaths, order: tuple[str, ...], samples: tuple[Sample, ...]) -> Counter[str]:

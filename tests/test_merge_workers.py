@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 
 from lrs2m_builder.build import Report, build
@@ -65,5 +66,23 @@ def test_a_signal_finishes_the_shards_that_were_begun_and_the_next_run_the_rest(
         _, said = process.communicate(timeout=60)
     assert process.returncode == 130 and "finishing the shards that were begun" in said
     assert 0 < len(ids(out)) < 2000
+    assert merge(folder, out, images="reference", shard_size=20).records == 2000
+    assert len(set(ids(out))) == 2000
+
+
+def test_a_killed_build_leaves_no_worker_and_the_next_run_ends_it(tmp_path: Path) -> None:
+    folder, out = millionaid(tmp_path, 2000), tmp_path / "out"
+    command = [sys.executable, "-m", "lrs2m_builder.cli", "build", "--recipe", "merge", "--source", "millionaid"]
+    command += ["--data-dir", str(folder), "--out", str(out), "--images", "reference", "--shard-size", "20"]
+    process = psutil.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
+    while not list(out.rglob("data/*/train-*.parquet")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    workers = process.children(recursive=True)
+    assert workers
+    process.kill()
+    process.wait()
+    _, alive = psutil.wait_procs(workers, timeout=20)
+    assert not alive
     assert merge(folder, out, images="reference", shard_size=20).records == 2000
     assert len(set(ids(out))) == 2000
