@@ -245,7 +245,7 @@ def test_a_manifest_mistake_is_one_line(tmp_path: Path, changes: dict[str, Any])
 def test_a_key_given_twice_in_a_manifest_is_refused_with_its_line(tmp_path: Path) -> None:
     path = tmp_path / "twice.yaml"
     path.write_text("name: a\ntitle: A\nname: b\n")
-    with pytest.raises(UserError, match="twice.yaml: not YAML: key 'name' twice in .*line 3"):
+    with pytest.raises(UserError, match=r"twice\.yaml: not YAML: key 'name' twice in .*line 3"):
         load_manifest(str(path))
 
 
