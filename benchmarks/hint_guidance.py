@@ -1,9 +1,9 @@
 """What the hint is worth: the paper's Figure 5 in the small, on scenes whose truth is known.
 
-The demo captioner writes a long text of each unseen scene twice under real vLLM: by `short_to_long`, whose prompt holds
-The demo captioner writes a long text of each unseen scene twice under real vLLM: by `short_to_long`, whose prompt has the
-short texts of the scene, and by the same prompt without them. Nothing is asked again, so that the hint is measured and not
-name are missed. The difference has a 95 % interval from resampled scenes.
+The demo captioner writes a long text of each unseen scene twice under real vLLM: by `short_to_long`, whose prompt has
+the short texts of the scene, and by the same prompt without them. Nothing is asked again, so that the hint is measured
+and not the checks. Classes that a text names and the scene does not have are invented, those it has and the text does
+not name are missed. The difference has a 95 % interval from resampled scenes.
 
     python benchmarks/hint_guidance.py [--scenes 500] [--model DIR] [--json]
 """
