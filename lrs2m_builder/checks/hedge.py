@@ -73,6 +73,18 @@ _GUESS = re.compile(
     | \bjudging\s+(?:by|from)\b | \b(?:by|from)\s+the\s+looks?\s+of\b | \b(?:is|are)\s+anything\s+to\s+go\s+by\b
     | \bas\s+far\s+as\s+(?:one|can|i|we|it)\b | \bif\s+(?:not\s+mistaken|i|at\s+all)\b | \bto\s+all\s+appearances?\b
     | \b(?:presum|assum|estimat|believ|rumou?r)\w*\s+(?:to\s+(?:be|have)|that)\b | \bassum(?:e|es|ing|ption)\b
+    # "seem stationary", "looks like it holds oil", "makes one believe", "points to recent rain"
+    | \bseem(?:s|ed|ing)?\s+(?:(?:almost|mostly|largely|partly|not|no\s+longer|newly|recently)\s+)?
+          (?!to\b|not\b|a\b|an\b|in\b|on\b|at\b|so\b|very\b|quite\b|rather\b|more\b|less\b|too\b|like\b
+          |(?:simple|beautiful|desolate|dark|bright|oppressive|calm|quiet|peaceful|lively|small|large|tiny|huge|lonely
+          |endless|bleak|plain|dull|cold|warm|vivid|monotonous|barren|lost|pale|gloomy|magnificent|solemn|messy|chaotic)\b)
+          [a-z]+ | \b(?:look|appear)(?:s|ed|ing)?\s+like\s+(?:it|they|there|someone|somebody|the\s+\w+
+          \s+(?:is|are|was|were|has|have))\b
+    | \b(?:mak|lead|lett?|caus|tempt|invit|allow)\w*\s+(?:one|you|me|us|the\s+(?:viewer|observer|reader))\s+(?:to\s+)?
+          (?:think|believe|assume|suspect|suppose|guess|conclude|infer|imagine|expect|speculate)\b
+    | (?<!arrow\s)(?<!arrows\s)(?<!sign\s)(?<!signs\s)\b(?:point|testif|attest|speak|allud)(?:s|y|ies|ing)?\s+
+          (?:to|of|for)\s+(?:recent|past|former|earlier|frequent|ongoing|heavy|regular|human|previous|intensive
+          |active)\b
     | \b(?:look|appear|seem)(?:s|ed|ing)?\s+(?:very\s+|quite\s+|rather\s+|most\s+)?(?:possible
           |likely|as\s+(?:if|though))\b | \b(?:would|could|may|might)\s+(?:well\s+|also\s+|then\s+)*(?:be|explain
           |account

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from lrs2m_builder.checks.base import Answer, Check, cued, listed, without_writing
+from lrs2m_builder.checks.speech import ACCORDING, HANDED, HANDED_OVER, IMAGE, MAYBE_TEXT, SAY, SPEAKER, TEXT
 
 # A label or a list may also be one that hangs in the scene.
 _NOT_WRITTEN = (
@@ -190,25 +191,92 @@ _TALK = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
+# The ways of speaking of a text, composed of the words for it: who said it, what rests on it, whether it is right.
+_THE = r"(?:the|this|that|these|those|your|its|their|an?|one|each|every|both|all|any|no|some)"
+_QUOTED = r"""["“'‘][^"“”]{2,90}["”'’]"""
+_ON_A_SIGN = r"(?!\s+(?:on|painted|carved|above\s+the\s+(?:door|portal|entrance)|board|boards|reads?|mown)\b|-)"
+_SPOKEN_OF = re.compile(
+    rf"""
+      # "going by the tag", "in agreement with the user's caption", "according to what people wrote"
+      \b{ACCORDING}\s+{_THE}\s+(?:[\w'’-]+\s+){{0,2}}?(?:{TEXT}|(?:{HANDED}|scene|class|image|short|object)\s+
+          (?:[\w-]+\s+)?{MAYBE_TEXT}|(?:text|label|tag|note|title|description|sentence|list|information|wording
+          |statement|phrase|file\s?name|summary|remark|clue|brief|input)s?)\b{_ON_A_SIGN}
+          (?!\s+of\s+(?!(?:the|this)\s+{IMAGE})|\s+(?:center|centre|point))
+    | \b{ACCORDING}\s+(?:what|whatever|all\s+that|everything)\s+(?:[\w'’]+\s+){{0,3}}?{SAY}\b
+    | \b(?:what|whatever)\s+(?:{SPEAKER})\s+(?:ha(?:s|ve|d)\s+)?(?:{SAY}|wrote|written)\b
+    # "the short text states", "the wording ... fits", "the class given is right"
+    | \b(?:the|this|that|your|these|those|as)\s+(?:{HANDED}|short|brief|scene|image|single|object)\s+(?:[\w-]+\s+)?
+          {MAYBE_TEXT}\s+(?:(?:\w+ly|also|only|just|even|merely|already|itself|alone)\s+)*(?:{SAY}|is|are|was|were|has
+          |have|does|do|that|of\s+(?:the|this)\s+{IMAGE})\b{_ON_A_SIGN}
+    | \b(?:the|this|that|your|these|those|as)\s+(?:text|description|wording|statement|remark|phrase|note|list|sentence
+          |tag|label|title|file\s?name|input|brief|account|information|clue|inventory|tally|summary)s?\s+(?:(?:\w+ly
+          |also|only|just|even|itself|alone|did|does|do|did\s+not|does\s+not)\s+)*(?:{SAY}|{_QUOTED})
+          (?!\s+(?:on|in\s+(?:white|big|large)|painted)\b)(?<!put)(?<!point)(?<!number)(?<!summary)
+    | \b(?:the|this|that|your)\s+(?:wording|statement|remark|claim|assertion|phrase|assumption|information|mention
+          |words|label|tag|category|class)\s+(?:that\s+(?:there|the|an?|this|some|many|several|it|two|three|four|five)\b
+          |{_QUOTED})
+    # "your note", "you've told me", "I was informed"
+    | \byour\s+(?:[\w-]+\s+)?(?:{TEXT}|{MAYBE_TEXT})\b
+    | \b(?:you|the\s+user|users)\s*(?:['’]ve|['’]d|have|had|has)?\s+(?:\w+ly\s+|already\s+|also\s+)?(?:{SAY})\b
+    | \b(?:i|me|we|us)\s+(?:(?:was|were|am|are|have|had|been|already|also)\s+){{0,3}}
+          (?:told|informed|given|handed|advised|asked|instructed)\b
+    | \b(?:told|informed|advised)\s+(?:me|us)\b
+    # "it was stated beforehand that"
+    | \b(?:it|this|that|as|which)\s+(?:(?:is|was|were|has\s+been|had\s+been)\s+)?(?:already\s+)?(?:stated|mentioned
+          |noted|said|told|announced|described|specified|indicated|hinted|remarked|written|reported)\s+(?:already
+          |before|beforehand|earlier|above|previously|in\s+advance|elsewhere|at\s+the\s+(?:start|outset|beginning))\b
+    # "see caption 3", "hint no. 2"
+    | \b(?:captions?|hints?|descriptions?|sentences?|annotations?|labels?)\s+(?:no\.?\s*|number\s+|nr\.?\s*|\#)?
+          (?:\d|one|two|three|four|five)\b{_ON_A_SIGN}
+    # "the image, labelled as", 'with the label "harbor" in mind', "the objects listed"
+    | \b{IMAGE}\s*,?\s+(?:(?:is|was|been|had|has|which|that|being|also)\s+)*(?:labell?ed|tagged|captioned|annotated
+          |categori[sz]ed|catalogued|filed|listed)\s+(?:as|under|in|by)?\b
+    | \bwith\s+(?:the|this|that|your)\s+(?:\w+\s+)?(?:{TEXT}|label|tag|description|class|category|list|text|note)s?
+          \s+(?:{_QUOTED}\s+)?in\s+mind\b
+    | \b(?:objects|classes|items|categories|things|elements|features|counts?|numbers?)\s+(?:(?:that|which)\s+)?
+          (?:(?:are|were|is|was)\s+)?(?:listed|annotated|labell?ed|specified|enumerated)(?=\s*(?:[,.:;)]|$|are\b|is\b
+          |here\b|above\b|were\b|can\b|include\b|for\b))
+    # "the note supplied", "the details furnished with the image"
+    | \b{MAYBE_TEXT}\s+(?:(?:that|which)\s+)?(?:(?:i|we)\s+(?:was|were|have\s+been|am)\s+|(?:is|was|are|were)\s+)?
+          {HANDED_OVER}\b(?!\s+(?:the|an?|to|way|by\s+(?:the\s+)?(?!user)|on|all|its|their)\b)
+    # "confirms the tag", "the number that the list gives"
+    | \b(?:confirm|match|fit|support|contradict|corroborate|verif|reflect|echo|bear|meet|satisf|agree|justif|repeat
+          |mirror|correspond|square|coincid|tall|align|compl|conform|go|deserv|back|explain)\w*\s+
+          (?:up\s+|out\s+|along\s+|well\s+|exactly\s+|fully\s+|perfectly\s+)?(?:with\s+|to\s+|against\s+)?
+          (?:the|its|this|your|their|all|both)\s+(?:[\w'’-]+\s+){{0,2}}?(?:{TEXT}|label|tag|description|wording|text
+          |class|category|statement|list|note|sentence|count)s?\b{_ON_A_SIGN}(?!\s+of\s+(?!(?:the|this)\s+{IMAGE}))
+    | \b(?:number|count|total|class|name|word|object|item|one|figure)s?\s+(?:that\s+|which\s+)?(?:the|your|this)\s+
+          (?:{TEXT}|list|label|text|description|input|record|tag|note|sentence)s?\s+{SAY}\b
+    # "was not part of the original caption", "left out by the text"
+    | \b(?:part|absent|missing|left\s+out|omitted|missed|overlooked|unmentioned|unlisted|taken|known|quoted|clear
+          |evident|learn\w*|mention\w*|note)\s+(?:of|from|by|in|to)\s+(?:the|your|any|this|all|these)\s+
+          (?:[\w'’-]+\s+){{0,2}}?(?:{TEXT}|label|tag|description|text|list|note|sentence)s?\b{_ON_A_SIGN}
+    | \b(?:the|this|your)\s+(?:[\w'’-]+\s+){{0,2}}?(?:{TEXT}|label|description|text|tag|note|statement|sentence)s?\s+
+          (?:(?:is|are|was|were|proves?|holds?|rings?|seems?|turns?\s+out)\s+)(?:\w+ly\s+|to\s+be\s+|also\s+|quite
+          \s+)*(?:true|right|correct|accurate|wrong|false|apt|fitting|confirmed|borne\s+out|justified|good|valid
+          |incomplete|vague|misleading|imprecise|inaccurate|incorrect|mistaken)\b
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
 _LIKENESS = re.compile(
     r"\b(?:like|as\s+if|resembling)\s+an?\s+(?:[\w-]+\s+)?(?:caption|label|tag|hint)s?\b", re.IGNORECASE
 )
 
 # What the patterns find holds one of these.
 _CUES = listed(
-    "caption|hint|label|annotat|descri|metadata|prompt| list|tagged|tags|given|provided|supplied|stated|"
+    "caption|hint|label|annotat|descri|metadata|prompt| list|tagged|tags| tag|given|provided|supplied|stated|"
     "mentioned|noted|indicated|specified|told| said|reported|reference|input|source|keyword|key word|"
     "bounding|ground truth|ground-truth|categor|class| counts|sentence|text|information|data|record|"
     " notes|statement|user|you|people who|person|they |human|someone|observers|writers|whoever|author|"
     "volunteers|anchor|objects|details|wording|inventory|named|asked|informed|numbers|figures|request|"
     "query|called|recorded|written|material|brief|scene type|catalogue|register|titled|according|"
-    "fits the|matches the"
+    "fits the|matches the|what was|before|in mind|file name|filename|title|advised|clue| remark|tally|summary|account"
 )
 
 
 def _hint_leak(answer: Answer) -> str | None:
     text = _LIKENESS.sub(" ", without_writing(cued(answer.text, _CUES)))
-    if found := _HINT_LEAK.search(text) or _TALK.search(text):
+    if found := _HINT_LEAK.search(text) or _TALK.search(text) or _SPOKEN_OF.search(text):
         return f'The answer spoke of the given text ("{found.group().strip()}"). Speak of the image only.'
     return None
 

@@ -6,6 +6,7 @@ import re
 
 from lrs2m_builder.checks.base import Answer, Check, cued, listed, split_sentences, without_writing
 from lrs2m_builder.checks.nouns import read
+from lrs2m_builder.checks.speech import IMAGE, TOLD, WORDED, WRITTEN_TEXT
 
 _TEXT = r"(?:description|caption|paragraph|summary|response|answer|text|sentence|passage|narrative|write-?up|rewrite)"
 _META = re.compile(
@@ -127,7 +128,8 @@ _CUES = listed(
     "can be summ|summed|is best|shall i|should i|may i|n.b|nb:|edit|short:|long:|or:|q:|a:|disclaimer|"
     "captured in words|evaluator|generated|produced|created|as agreed|as desired|as required|as instructed|"
     " here is|the above|all above|above is|above was|above sum|text above| hey|end of cap|end of desc|"
-    "end of the cap|end of the desc|end of text|end of out|end of para|start of|beginning of|characters"
+    "described|portray|depict|account|overview|brevity|condensed|shortened|revised|worded|this line|in this|"
+    "variant|draft|covered|listed|recap|synopsis|breakdown|all in all|exercise|end of the cap|end of the desc|end of text|end of out|end of para|start of|beginning of|characters"
 )
 # Talk of the answer by its grammar: its length and making, offers and orders to the reader.
 _TALK = re.compile(
@@ -229,6 +231,45 @@ _ABOUT = re.compile(
     |reply|draft|revised|edited|rephrased|user|assistant)\b""",
     re.IGNORECASE | re.VERBOSE,
 )
+# The answer's own kind of text, what was done to it, and what it does, composed of the words for them.
+_SELF = re.compile(
+    rf"""
+      \b(?:this|the\s+(?:above|following|preceding|present|foregoing)|my|the\s+(?:resulting|finished|final|requested))\s+
+          (?:[\w-]+\s+)?{WRITTEN_TEXT}s?\s+(?:(?:\w+ly|also|only|just|thus|therefore|now|both)\s+)*
+          (?:[a-z]+s|was|were|has|have|will|should|can|could|may|might|must|{TOLD})\b
+    | \b(?:{IMAGE}|everything|all\s+(?:the\s+)?(?:main\s+)?objects|objects|elements|features)\s+(?:(?:has|have)\s+(?:now\s+
+          |thus\s+)?been|(?:is|are|was|were)(?:\s+being)?)\s+(?:\w+ly\s+|first\s+|here\s+|now\s+)*(?:{TOLD})\b
+          (?!\s+as\s+(?:an?|the)\b)
+    | (?:^|[.!?;(—–-]\s*)(?:re|well[\s-])?(?:{WORDED})\s+(?:\w+ly\s+)?(?:for|to|in|by|from|with|as|according|without|so
+          |here|above|below)\b(?=[^.!?]{{0,60}}(?:[.!?)]|$))(?!\s+(?:the\s+)?(?:stone|concrete|white|sand|large|big|snow))
+    | (?:^|[.!?"”]\s+)\**(?:[\w-]+\s+){{0,2}}(?:version|variant|form|variation|rendition|edition|draft|option|rewrite)
+          \**\s*(?:\w|\([^)]*\))?\s*[:=–—]
+    | \b(?:an?|this|the|my)\s+(?:[\w-]+\s+){{0,2}}?(?:description|caption|portrayal|depiction|account|summary|overview
+          |rendering|rendition|write-?up|recap|synopsis|breakdown|characteri[sz]ation)\s+of\s+(?:the|this|an?|what)\s+
+          (?:[\w-]+\s+)?(?:{IMAGE}|is\s+(?:seen|visible|shown)|i\s+see)\b
+    | \b(?:in|with|by|through|throughout|from)\s+(?:this|my|the\s+(?:above|present|following))\s+(?:[\w-]+\s+)?
+          {WRITTEN_TEXT}\b
+    | \b(?:exercise|lesson|study|attempt)\s+(?:in|at)\s+(?:brevity|concision|description|describing|captioning|clarity
+          |style|precision)\b
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+_SELF_CUES = listed(
+    "descri|caption|paragraph|summ|response|answer|text|sentence|passage|narrative|write|rewrit|written|account|output|"
+    "repl|wording|worded|draft|composi|overview|portray|depict|statement|rendi|liner|synopsis|recap|words|mentioned|"
+    "listed|named|phrased|version|variant| form|variation|edition|option|covered|outlined|detailed|discussed|addressed|"
+    "transcribed|verbali|condensed|shortened|expanded|edited|revised|translated|generated|formulated|composed|corrected|"
+    "proofread|polished|formatted|checked|breakdown|characteri|brevity|concision|clarity|precision|taken from"
+)
+# Words that stand in the scene: "the text on the banner", "the last sentence of a mural".
+_IN_THE_SCENE = re.compile(
+    r"""\b(?:the|a|an|some|any|short|long|last|first|large|white|black|red)\s+(?:words?|texts?|sentences?|lines?|captions?
+    |paragraphs?|messages?|writing)\s+(?:on|of|across|along|over|above|beneath|painted|carved|mown)\s+
+    (?:the|an?|its|their|one|each|some)\s+(?:[\w-]+\s+)?(?:banner|mural|billboard|wall|sign|board|roof|facade|façade
+    |poster|monument|plaque|hoarding|door|gate|hull|side|stern|field|lawn|slope|hill|ground|asphalt|stone|tank|truck|tomb
+    |gable|entrance|portal|memorial|tower|bow|deck|runway|pitch|grass)s?\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
 _LETTERS = re.compile(
     r"\b(?:paint|mown|carv|letter|sign|spell|board|inscri|cut|mark|written\s+(?:on|in|over|across))", re.IGNORECASE
 )
@@ -246,9 +287,13 @@ def _talk(text: str) -> re.Match[str] | None:
 def _meta_text(answer: Answer) -> str | None:
     """Nothing of the text itself, the task or the reader, and no marks of a template or a chat."""
     text = without_writing(cued(answer.text, _CUES))
+    if any(cue in text for cue in (" on ", " of ", " across ", " along ", " over ")):
+        text = _IN_THE_SCENE.sub(" ", text)
     raw = text if answer.raw == answer.text else without_writing(answer.raw)
-    found = (text and (_META.search(text) or _TALK.search(text) or _talk(text))) or (
-        raw is not text and _META.search(raw)
+    found = (
+        text
+        and (_META.search(text) or _TALK.search(text) or _SELF.search(cued(text, _SELF_CUES)) or _talk(text))
+        or (raw is not text and _META.search(raw))
     )
     if found:
         return f'The answer spoke of itself or to the reader ("{found.group().strip()}"). Write the description alone.'

@@ -13,19 +13,24 @@ from lrs2m_builder.checks.words import word_set
 Axes = tuple[int, int]  # of the image: -1 left, 1 right; -1 bottom, 1 top; 0 where nothing is said
 _LEFT, _RIGHT, _TOP, _BOTTOM = (-1, 0), (1, 0), (0, 1), (0, -1)
 WHERE: dict[str, Axes] = {
-    **dict.fromkeys(["left", "west", "western", "leftmost", "lefthand"], _LEFT),
-    **dict.fromkeys(["right", "east", "eastern", "rightmost", "righthand"], _RIGHT),
-    **dict.fromkeys(["top", "upper", "north", "northern", "uppermost", "topmost"], _TOP),
-    **dict.fromkeys(["bottom", "lower", "south", "southern", "bottommost", "lowermost"], _BOTTOM),
+    **dict.fromkeys(["left", "west", "western", "leftmost", "lefthand", "leftward", "westward", "westerly"], _LEFT),
+    **dict.fromkeys(
+        ["right", "east", "eastern", "rightmost", "righthand", "rightward", "eastward", "easterly"], _RIGHT
+    ),
+    **dict.fromkeys(["top", "upper", "north", "northern", "uppermost", "topmost", "northward", "northerly"], _TOP),
+    **dict.fromkeys(
+        ["bottom", "lower", "south", "southern", "bottommost", "lowermost", "southward", "southerly"], _BOTTOM
+    ),
     **dict.fromkeys(["northwest", "northwestern"], (-1, 1)),
     **dict.fromkeys(["northeast", "northeastern"], (1, 1)),
     **dict.fromkeys(["southwest", "southwestern"], (-1, -1)),
     **dict.fromkeys(["southeast", "southeastern"], (1, -1)),
 }
-BESIDE = {"above": _TOP, "below": _BOTTOM, "beneath": _BOTTOM}  # of another thing
+BESIDE = {"above": _TOP, "below": _BOTTOM, "beneath": _BOTTOM, "underneath": _BOTTOM}  # of another thing
 _SIDES = word_set(
     "side sides corner corners edge edges part parts half portion section area third quarter quadrant region end hand "
-    "center centre middle margin most far very extreme boundary border"
+    "center centre middle margin most far very extreme boundary border block blocks cell tile rim fringe zone sector "
+    "end ends flank periphery"
 )
 _IMAGE = word_set("image picture scene frame photo photograph view imagery shot")
 _LEADING = frozenset(
@@ -60,6 +65,7 @@ class Thing:
     determiner: str
     adjectives: frozenset[str]
     plural: bool
+    head: str = ""  # the last word of its name
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +108,7 @@ def _thing(tokens: Sequence[str], mention: Mention, start: int, determiner: str)
         determiner or before,
         adjectives,
         mention.plural and not determiner_is_one(determiner),
+        singular_of(tokens[mention.end - 1]),
     )
 
 
@@ -133,7 +140,15 @@ def _phrase(tokens: Sequence[str], at: dict[int, Mention], owners: frozenset[int
     if position == start + 1 or head in WHERE or head in ONE or head in STOPS:
         return None
     adjectives = frozenset(tokens[start + 1 : position - 1]) - _NOT_ADJECTIVES
-    return Thing(start, position, frozenset([singular_of(head)]), tokens[start], adjectives, head != singular_of(head))
+    return Thing(
+        start,
+        position,
+        frozenset([singular_of(head)]),
+        tokens[start],
+        adjectives,
+        head != singular_of(head),
+        singular_of(head),
+    )
 
 
 def places_of(tokens: Sequence[str]) -> Iterator[Place]:
@@ -155,7 +170,7 @@ def _place(tokens: Sequence[str], first: int) -> Place | None:
         opposite |= x * new_x < 0 or y * new_y < 0 or tokens[end] in {"sides", "corners", "edges", "and"}
         x, y, end = new_x or x, new_y or y, end + 1
     start = first
-    while start and tokens[start - 1] in _SIDES | {"the", "its", "image"}:
+    while start and tokens[start - 1] in _SIDES | {"the", "its"} | _IMAGE:
         start -= 1
     article = not {"the", "its"}.isdisjoint(tokens[start:first])
     leading = start > 0 and tokens[start - 1] in _LEADING

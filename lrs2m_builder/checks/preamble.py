@@ -8,7 +8,7 @@ from lrs2m_builder.checks.base import Answer, Check
 
 _PREAMBLE = re.compile(
     r"""
-    ^[^\w<]*(?:
+    ^[^\w<]*(?:\d+\s*[.)]\s*)?[^\w<]*(?:
         (?:sure(?:\s+thing)?|certainly|of\s+course|absolutely|definitely|gladly|yes|no\s+problem|okay|ok|alright
           |all\s+right|got\s+it|understood|noted
           |with\s+pleasure|my\s+pleasure|great\s+question|good\s+question|thanks?(?:\s+you)?|hello|hi(?:\s+there)?
@@ -64,7 +64,7 @@ _LEAD = re.compile(
     ^[^\w<]*(?:
         # an exclamation, an interjection
         (?!what\b|how\b)[^.!?:"]{1,60}!(?=\s+\S) |
-        (?:very\s+well|perfect|no\s+worries|right|right\s+away|well|so|alright|all\s+right|excellent|fine|wonderful|nice
+        (?:very\s+well|perfect|no\s+worries|right(?!:\s*(?:an?|the|some|many|two|three|dense|open)\b)|right\s+away|well(?!:\s*an?\b)|so|alright|all\s+right|excellent|fine|wonderful|nice
           |sounds\s+good|good|fair\s+enough|roger(?:\s+that)?|indeed|cool|awesome|(?:glad|happy|pleased|delighted
           |eager)\s+to
           \s+[^.!?]{1,25}|my\s+(?:pleasure|apologies)|not\s+a\s+problem|with\s+pleasure|good\s+(?:day|morning|evening)
@@ -92,6 +92,10 @@ _LEAD = re.compile(
           (?:just\s+|have\s+|kindly\s+|been\s+)*(?:sent|gave|given|provided|uploaded|attached|shared|posted|supplied
           |show|showed
           |received|got|see|have|want|asked|submitted)\b
+      # "In the following, I describe", "With this in view, let me"
+      | (?:in|with|for|before|without|first|now|next|as|by|to|from|at|on|since|if)\b[^.!?:;]{0,60},\s*
+          (?:i(?:['’]\w+)?|let\s+me|let['’]?s|let\s+us|we|here\s+is|here['’]s|allow\s+me)\s+(?!(?:see|find|can\s+see
+          |observe|notice|have\s+a)\b)[a-z]
       | given\s+your\b | [^.!?:"]{0,50}\b(?:image|picture|photo\w*|scene|file)\s+(?:that\s+|which\s+)?(?:you
           |i)\s+(?:have\s+|just\s+
           |\w+ve\s+)?(?:sent|gave|given|provided|uploaded|attached|shared|posted|supplied|submitted|received)\b

@@ -18,7 +18,8 @@ _REFUSAL = re.compile(
     | ^\W*(?:the\s+)?(?:image|picture|photo|description|caption|summary|content)\s+(?:is\s+)?(?:not\s+(?:available
           |provided|found)|unavailable|missing)\b
     | \b(?:i|we)(?:\s+am|{_APOSTROPHE}m|\s+are|{_APOSTROPHE}re)?\s+(?:very\s+|so\s+|truly\s+)?sorry\b
-    | ^\W*(?:sorry|apologies|my\s+apologies|unfortunately|regrettably|regretfully)\b | [.!?]\s+(?:sorry|apologies)\b
+    | ^\W*(?:sorry|apologies|my\s+apologies
+          |(?:unfortunately|regrettably|regretfully)(?!\s+\w+(?:ed|n)\b))\b | [.!?]\s+(?:sorry|apologies)\b
     | \b(?:i|we)\s+(?:apologi[sz]e|regret)\b
     | \b(?:i|we)\s+(?:(?:can\s?not|can{_APOSTROPHE}t|could\s?not|could\s?n{_APOSTROPHE}t)(?!\s+(?:see|find|count
           |make\s+out|recogni[sz]e)\b)|am\s+unable|are\s+unable
@@ -87,8 +88,8 @@ _REFUSAL = re.compile(
     | \bthis\s+(?:request|question|task|prompt|content)\s+(?:can\s?not|cannot|violates|is\s+(?:against|not)
           |goes\s+against)\b
     | \b(?:against|violat\w+)\s+(?:my|the|our)\s+(?:\w+\s+)?(?:guidelines?|polic(?:y|ies)|rules)\b
-    | \b(?:the|this|your|an?)\s+(?:image|picture|photo|file)(?:\s+(?:you|that)\s+\w+(?:\s+to)?)?\s+
-        (?:is|was|appears\s+to\s+be|seems\s+to\s+be|appears|seems)\s+(?:missing|blank|corrupt(?:ed)?
+    | (?<!of\s)(?<!in\s)\b(?:the|this|your|an?)\s+(?:image|picture|photo|file)(?:\s+(?:you|that)\s+\w+(?:\s+to)?)?\s+
+        (?:is|was|appears\s+to\s+be|seems\s+to\s+be|appears|seems)\s+(?:missing|blank(?!\s+(?!and\b|or\b|so\b|for\b|on\b|here\b)\w)|corrupt(?:ed)?
           |not\s+(?:available|visible|provided|attached|included|accessible
         |loading|displayed|there)|unavailable|inaccessible|broken|unreadable)\b
     | \b(?:is|was|are)\s+not\s+(?:provided|attached|included|available|accessible)\s+(?:here|with|in|to)\s+(?:the|this
@@ -185,6 +186,11 @@ _FAILS = re.compile(
           \s*(?:is|has\s+been|have)?\s*(?:attached?|uploaded?|provided?|sent|send|shared?|supplied|re-?sent|available)\b
     | \bonly\s+(?:the\s+|a\s+|an\s+|some\s+)(?:[\w-]+\s+){0,2}(?:text|labels?|hints?|captions?|prompt|name|words)\b
           [^.!?]{0,25}\b(?:reached|arrived|received|given|provided|available|sent|came|attached|here)\b
+    # "an image is needed to write this", "the photo is required before I can"
+    | (?<!of\s)(?<!in\s)\b(?:image|picture|photo\w*|caption|description|attachment|text|file)s?\s+(?:itself\s+)?
+          (?:is|are|would\s+be|will\s+be|would\s+have\s+to\s+be|must\s+be)\s+(?:\w+ly\s+|first\s+)?
+          (?:needed|required|necessary|uploaded|attached|supplied|missing|provided)\s*
+          (?:[.!,;]|$|(?:in\s+order\s+)?(?:to|for|before|first|so|here)\b)
     | \b(?:any|a)\s+(?:description|caption|summary|answer)\s+(?:\w+\s+){0,3}?would\s+be\b
     """,
     re.IGNORECASE | re.VERBOSE,
