@@ -19,6 +19,7 @@ _MORE = _ANOTHER | frozenset(["two", "both", "pair", "either", "each"])
 _PARTS = word_set(
     "edge edges end ends part parts side rest corner bank banks tip fringe border outskirts piece bit half"
 )
+_ORDER = word_set("further farther also then now again finally lastly next meanwhile likewise similarly")
 _ITS_SIDE = word_set("left right west east north south")
 _ADVERBS = word_set(
     "also just partly mainly mostly clearly directly located situated visible prominently up down over off"
@@ -87,6 +88,10 @@ def _subjects(tokens: Sequence[str], things: Sequence[Thing], place: Place, besi
         return [_resolved(things, before[-1])]
     if not inside and before and tokens[clause] in VERBS and tokens[clause - 1] in {",", "and", "but"}:
         return [_resolved(things, before[0])]  # "the yard, full of boxes, is above the basin"
+    if {"its", "their", "whose"} & set(tokens[max(begin, place.start - 3) : place.start]):
+        return []  # "the lake with its outlet at the lower end"
+    if tokens[begin] in _ORDER and PUNCTUATION.isdisjoint(tokens[begin : place.start]):
+        begin += 1
     fronted = tokens[begin] in PREPOSITIONS | WHERE.keys() and VERBS.isdisjoint(tokens[begin : place.start])
     if fronted or (not inside and not (before and _is_apposition(tokens, clause, place, after))):
         stop = next((i for i in range(after, len(tokens)) if tokens[i] in SENTENCE_ENDS), len(tokens))
@@ -181,8 +186,7 @@ def _direction(answer: Answer) -> str | None:
     several = {
         word
         for t in things
-        if t.plural
-        and "all" not in text.tokens[max(0, t.start - 2) : t.end + 2]
+        if (t.plural and "all" not in text.tokens[max(0, t.start - 2) : t.end + 2])
         or t.determiner in _MORE
         or t.adjectives & _MORE
         for word in t.key

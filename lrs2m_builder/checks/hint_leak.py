@@ -120,9 +120,11 @@ _TALK = re.compile(
           |(?:object|class|instance|label)\s+(?:counts?|names?|tags?|labels?|list|tally|numbers?)|ground[\s-]truth
           |label\s?sets?|tag\s?lists?|captioners?|labell?ers)\b(?!\s+(?:on|painted|board|reads|under|below|beside)\b)
     | (?:^|[.!?;,]\s+)(?:annotations?|annotators?|metadata|key\s?words|bounding\s+boxes|captions|hints|labels|tags)\s+
-          (?:[\w-]+\s+){0,2}?(?:say|state|mention|describe|list|name|count|mark|give|speak|call|suggest|indicate|contain
+          (?:[\w-]+\s+){0,2}?(?:say|state|mention|describe|list|name|count|mark|give|speak|call|suggest|indicate
+          |contain
           |include|refer|confirm|agree|note|report|tell|show|specify|identify|put|imply|point)s?\b
-    | \b(?:your|another|one|no|any|most|the\s+other|the\s+(?:first|second|third|fourth|fifth|last|longest|shortest))\s+
+    | \b(?:your|another|one|no|any|most|the\s+other|the\s+(?:first|second|third|fourth|fifth|last|longest
+          |shortest))\s+
           (?:captions?|descriptions?|sentences?|hints?|labels?|annotations?)\s+(?:\w+ly\s+)?
           (?:say|state|mention|describe|list|name|count|mark|give|speak|call|suggest|indicate|contain|include|refer
           |confirm|agree|note|report|tell|show|specif|identif|put|impl|point|has|have|also|that|of\s+the\s+image)\w*\b
@@ -135,7 +137,8 @@ _TALK = re.compile(
           (?:[\w-]+\s+){0,2}?(?:labels?|tags?|text|list|notes?|words?|counts?|names?|input)\b
     | (?:^|[.!?]\s+)(?:anchors?|hints?|labels?|tags?|category|class|scene\s+(?:category|class|type|label)|annotations?
           |objects?|key\s?words?|metadata|input|given|classes|categories|object\s+counts?)\s*:
-    | (?:^|[.!?;,]\s+)(?:metadata|annotations?|annotators?|captions|hints|labels|tags|key\s?words)\s+[a-z]+\s+(?:the
+    | (?:^|[.!?;,]\s+)(?:metadata|annotations?|annotators?|captions|hints|labels|tags|key\s?words)\s+(?!on\b|in\b
+          |of\b|along\b|at\b)[a-z]+\s+(?:the
           |an?|this
           |that|it|here|of|only|only|\d+|two|three|four|five|six|no)\b(?!\s+(?:of|on)\b)
     | \b(?:data\s?set|data\s?base|benchmark|catalogue|annotations?|annotators?|records?|register)\s+(?:\w+ly\s+)?
@@ -144,14 +147,16 @@ _TALK = re.compile(
     | \b(?:image|picture|photo\w*|scene|view|tile)\s*,?\s+(?:which\s+is\s+|which\s+was\s+|that\s+is\s+
           |is\s+)?(?:captioned
           |annotated|labell?ed|tagged|entitled|titled|catalogued|classed)\b(?!\s+with)
-    | \b(?:annotated|captioned|pre-?labell?ed|hinted)\s+(?!(?:with|by|in|on|and)\b)[a-z]+s?\b
+    | \b(?:annotated|captioned|pre-?labell?ed|hinted)\s+(?!(?:with|by|in|on|and|photograph|panel|board|display
+          |picture|plaque)s?\b)[a-z]+s?\b
     | \b(?:as|like|just\s+as)\s+in\s+the\s+(?:reference|caption|hint|label|description|text|input|list|annotation
           |prompt)s?\b
     | (?:^|[.!?]\s+)(?:tagged|captioned|annotated|labell?ed|titled)\s+(?:as\b|by\b|["“])
     | \bcounts?\s+(?:of\s+[\w-]+\s+)?(?:given|provided|supplied|stated)\b | \b(?:captioners?|labell?ers|annotators?
           |describers)\b
     # "mentioned in the input", "named in your message", "the notes provided with the picture"
-    | \b(?:mentioned|given|listed|supplied|provided|named|stated|specified|described|counted|written|reported|indicated
+    | \b(?:mentioned|given|listed|supplied|provided|named|stated|specified|described|counted|written|reported
+          |indicated
           |noted|referred\s+to|called\s+\w+|said|recorded|included|announced|claimed|cited|quoted)\s+(?:\w+ly\s+)?
           (?:in|by|from|within|among)\s+(?:(?:the|your|this|these|those|its|their|any|one\s+of\s+the|all)\s+)
           (?:[\w-]+\s+){0,2}?
@@ -159,12 +164,15 @@ _TALK = re.compile(
           |key\s?words?|captions?|descriptions?|sentences?|hints?|annotations?|metadata|details|materials?|context
           |brief|summary|user|prompt|instructions?|inventory|statements?|accounts?|reference)\b
           (?!\s+(?:center|centre|point|board))
-    | \b(?:notes?|texts?|lists?|data|information|words?|sentences?|phrases?|details|numbers?|figures?|counts?|captions?
-          |names?|descriptions?|material|context|inputs?|reference|remarks?|facts?)\s+(?:that\s+(?:was|were|is|are)\s+)?
+    | \b(?:notes?|texts?|lists?|data|information|words?|sentences?|phrases?|details|numbers?|figures?|counts?
+          |captions?
+          |names?|descriptions?|material|context|inputs?|reference|remarks?|facts?)\s+(?:that\s+(?:was|were|is
+          |are)\s+)?
           (?:provided|supplied|given|attached|handed|delivered|received|submitted)\b(?!\s+(?:to|the|an?|way)\b)
     | \bas\s+(?:the|your|one|another|its|this|these)\s+(?:[\w-]+\s+){0,3}?(?:sentences?|captions?|texts?|labels?|tags?
           |descriptions?|hints?|lists?|notes?|input|words?|counts?)\s+
-          (?:(?:say|state|mention|describe|list|name|count|give|speak|call|suggest|indicate|note|report|tell|show|specif
+          (?:(?:say|state|mention|describe|list|name|count|give|speak|call|suggest|indicate|note|report|tell|show
+          |specif
           |identif|put|impl|point|has|have|would|ha[ds])\w*|that)\b
     # "this scene, labelled as", "belongs to the category"
     | \b(?:scene|image|picture|area|place|site|photo\w*|view|tile)\s*,\s*(?:which\s+(?:is|was)\s+)?(?:labell?ed|tagged
@@ -175,7 +183,8 @@ _TALK = re.compile(
           \s+(?:who|that)\s+(?:had\s+|have\s+|has\s+)?(?:described?|captioned|labell?ed|annotated|wrote|tagged|named
           |said
           |describes|writes|labels)\b
-    | \b(?:consistent|agree\w*|line|accord\w*|conform\w*|keeping|match\w*|fit\w*|correspond\w*|conflict\w*|contradict\w*
+    | \b(?:consistent|agree\w*|line|accord\w*|conform\w*|keeping|match\w*|fit\w*|correspond\w*|conflict\w*
+          |contradict\w*
           |confirm\w*|compar\w+|disagree\w*|differ\w*|contrast\w*|tall(?:y|ies)|square[sd]?)\s+
           (?:(?:with|to|from|by)\s+)?(?:the|its|this|your|their|all|both|what)\s+(?:[\w-]+\s+){0,2}?
           (?:labels?|tags?|captions?|descriptions?|hints?|annotations?|class|category|supplied|provided|given|stated
@@ -213,7 +222,8 @@ _SPOKEN_OF = re.compile(
           |also|only|just|even|itself|alone|did|does|do|did\s+not|does\s+not)\s+)*(?:{SAY}|{_QUOTED})
           (?!\s+(?:on|in\s+(?:white|big|large)|painted)\b)(?<!put)(?<!point)(?<!number)(?<!summary)
     | \b(?:the|this|that|your)\s+(?:wording|statement|remark|claim|assertion|phrase|assumption|information|mention
-          |words|label|tag|category|class)\s+(?:that\s+(?:there|the|an?|this|some|many|several|it|two|three|four|five)\b
+          |words|label|tag|category|class)\s+(?:that\s+(?:there|the|an?|this|some|many|several|it|two|three|four
+          |five)\b
           |{_QUOTED})
     # "your note", "you've told me", "I was informed"
     | \byour\s+(?:[\w-]+\s+)?(?:{TEXT}|{MAYBE_TEXT})\b
@@ -221,6 +231,20 @@ _SPOKEN_OF = re.compile(
     | \b(?:i|me|we|us)\s+(?:(?:was|were|am|are|have|had|been|already|also)\s+){{0,3}}
           (?:told|informed|given|handed|advised|asked|instructed)\b
     | \b(?:told|informed|advised)\s+(?:me|us)\b
+    # "someone summed it up as", "just like you wrote", "nothing was said about it", "it was pointed out that"
+    | \b(?:someone|somebody|people|whoever|others|observers|another\s+person)\s+(?:(?:has|have|had|also|already
+          |once)\s+)*
+          (?:{SAY}|summed\s+(?:it\s+|this\s+\w+\s+|the\s+\w+\s+)?up|wrote|written|pointed\s+out)\b
+    | \b(?:like|as|what|that|which)\s+you\s+(?:have\s+|had\s+)?(?:{SAY}|wrote|written|pointed\s+out)\b
+    | \b(?:nothing|little|no\s+word|not\s+a\s+word|much)\s+(?:was|is|has\s+been|were)\s+(?:said|mentioned|written|told
+          |stated|noted)\b
+    | \bit\s+(?:is|was|has\s+been|had\s+been)\s+(?:\w+ly\s+|also\s+)?(?:pointed\s+out|said|stated|mentioned|noted
+          |suggested|hinted|reported|indicated|claimed|remarked)\s+(?:that|to\s+be)\b
+    | \b(?:its|the)\s+(?:given|stated|assigned|official|supplied|provided|annotated)\s+(?:scene\s+|object\s+)?
+          (?:class|label|category|name|title|tag|type)\b(?!\s+(?:on|painted|board))
+    | \b(?:note|text|label|tag|sentence|description|line|words?|list|remark|comment)s?\s+(?:that\s+|which\s+)?
+          (?:c[ao]m(?:es?|ing)|go(?:es|ing)|went|accompan\w+|belong\w*|attached|added|paired|given|supplied)\s+
+          (?:with|to|along\s+with|beside|alongside)?\s*(?:the|this)\s+{IMAGE}\b
     # "it was stated beforehand that"
     | \b(?:it|this|that|as|which)\s+(?:(?:is|was|were|has\s+been|had\s+been)\s+)?(?:already\s+)?(?:stated|mentioned
           |noted|said|told|announced|described|specified|indicated|hinted|remarked|written|reported)\s+(?:already
@@ -270,7 +294,8 @@ _CUES = listed(
     " notes|statement|user|you|people who|person|they |human|someone|observers|writers|whoever|author|"
     "volunteers|anchor|objects|details|wording|inventory|named|asked|informed|numbers|figures|request|"
     "query|called|recorded|written|material|brief|scene type|catalogue|register|titled|according|"
-    "fits the|matches the|what was|before|in mind|file name|filename|title|advised|clue| remark|tally|summary|account"
+    "wrote|nothing|little|pointed out|summed|someone|fits the|matches the|what was|before|in mind|file name|"
+    "filename|title|advised|clue| remark|tally|summary|account"
 )
 
 

@@ -52,6 +52,7 @@ PASSING = word_set(
 _JUTTING = word_set("jutting juts reaching reaches projecting projects protruding protrudes sticking sticks")
 _AFTER_PLACE = word_set("there hand too again instead also alone only as where")
 ONE = frozenset(["a", "an", "one", "single", "the", "this", "that", "same", "it"])
+_ONE_SEES = word_set("finds sees can could may might notices observes spots will would recognises recognizes")
 _NOT_ADJECTIVES = (ONE - {"same"}) | {"another", "only"}
 
 
@@ -84,7 +85,9 @@ def things_of(text: Text) -> list[Thing]:
     at = {mention.start: mention for mention in text.mentions}
     while position < len(tokens):
         token = tokens[position]
-        if token in {"it", "another"} or token in ONE:
+        if token == "one" and tokens[position + 1 : position + 2] and tokens[position + 1] in _ONE_SEES:
+            thing = None  # "on the right one finds the stadium"
+        elif token in {"it", "another"} or token in ONE:
             thing = _phrase(tokens, at, text.owners, position)
         elif position in at:
             thing = _thing(tokens, at[position], position, "")
@@ -178,7 +181,7 @@ def _place(tokens: Sequence[str], first: int) -> Place | None:
     compound = end - first > 1
     starts_clause = start == 0 or tokens[start - 1] in PUNCTUATION
     of = following == "of" and not _of_image(tokens, end)
-    bare_of = of and end == first + 1
+    bare_of = of and end == first + 1 and tokens[first] not in {"top", "bottom", "upper", "lower"}
     verb = compound and following.endswith("s") and following not in vocabulary().names.after
     plain = tokens[end - 1] in _SIDES or following in STOPS | _AFTER_PLACE or following.endswith("ly") or verb
     of_image = following == "of" and not of

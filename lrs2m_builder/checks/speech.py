@@ -61,7 +61,8 @@ def _forms(lemma: str) -> str:
 
 # What a text does: it says something, gives it, is silent about it.
 SAY = forms(
-    "say state mention describe suggest indicate note imply tell claim refer call speak talk name list count identify "
+    "say state mention describe suggest indicate note imply tell claim refer call speak talk name list count "
+    "identify "
     "confirm specify report give provide contain include omit assert declare announce maintain insist promise stress "
     "emphasise emphasize declare classify categorise categorize label tag cite quote allude hint warn inform remark "
     "point put ask request want require demand tally record register enumerate observe summarise summarize"
@@ -69,7 +70,8 @@ SAY = forms(
 # How a text came to the model: also before the noun, "the supplied note", and behind it, "the note supplied".
 _HANDED = (
     "given|provided|supplied|furnished|submitted|attached|handed over|passed on|passed along|sent|shared|stated"
-    "|accompanying|enclosed|offered|transmitted|delivered|received|entered|above|aforementioned|preceding|prior|earlier"
+    "|accompanying|enclosed|offered|transmitted|delivered|received|entered|above|aforementioned|preceding|prior|"
+    "earlier"
     "|previous|initial|original|input|source|reference|target|underlying|human|human-written|manual|expert|existing"
     "|published|user|user's|annotator's|corresponding|associated|paired|official|first|second|third|fourth|fifth|last"
     "|longest|shortest|one-line|single-sentence"
@@ -81,7 +83,8 @@ HANDED_OVER = group(
 )
 # Words for a text that nothing in a scene is called, and those that only a word beside them makes one.
 TEXT = group(
-    r"captions?|hints?(?! (?:of|at)\b)|annotations?|meta-?data|ground[\s-]truths?|key\s?words?|tag\s?lists?|label\s?sets?"
+    r"captions?|hints?(?! (?:of|at)\b)|annotations?|meta-?data|ground[\s-]truths?|key\s?words?|tag\s?lists?|"
+    r"label\s?sets?"
     r"|prompts?|object (?:lists?|counts?)|scene (?:class|labels?|categor(?:y|ies)|types?)|class (?:names?|labels?)"
     r"|annotators?|captioners?|labell?ers?|bounding box(?:es)?"
 )
@@ -114,11 +117,13 @@ WRITTEN_TEXT = group(
     "|statements?|rendition|one-liner|synopsis|recap|lines? of text|sketch in words|words"
 )
 TOLD = group(
-    "described|summed up|summari[sz]ed|captioned|mentioned|listed|named|covered in|put into words|paraphrased|rephrased"
+    "described|summed up|summari[sz]ed|captioned|mentioned|listed|named|covered in|put into words|paraphrased|"
+    "rephrased"
     "|reworded|outlined above|accounted for|taken from|detailed above|discussed|addressed|transcribed|verbali[sz]ed"
 )
 WORDED = group(
-    "written|rewritten|rephrased|reworded|paraphrased|condensed|shortened|expanded|edited|revised|translated|summari[sz]ed"
+    "written|rewritten|rephrased|reworded|paraphrased|condensed|shortened|expanded|edited|revised|translated|"
+    "summari[sz]ed"
     "|generated|phrased|worded|formulated|composed|described|captioned|drafted|corrected|proofread|polished|formatted"
     "|answered|checked"
 )
