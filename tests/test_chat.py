@@ -87,7 +87,8 @@ def test_code_that_comes_with_a_model_runs_only_when_it_is_trusted(model: Path, 
     (tmp_path / "tokenizer_config.json").write_text(json.dumps(settings))
     (tmp_path / "config.json").write_text(json.dumps({"model_type": "own"}))
     (tmp_path / "own.py").write_text(
-        "from transformers import PreTrainedTokenizerFast\nclass OwnTokenizer(PreTrainedTokenizerFast):\n    own = True\n"
+        "from transformers import PreTrainedTokenizerFast\n\nclass OwnTokenizer(PreTrainedTokenizerFast):\n"
+        "    own = True\n"
     )
     files = find_model(str(tmp_path))
     with pytest.raises(UserError, match="--engine-option trust_remote_code=true"):
