@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,14 +18,13 @@ from PIL import Image
 
 from lrs2m_builder.engines.base import ENDPOINT_FAILED, Engine
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.images import load_rgb
+from lrs2m_builder.images import IMAGE_WORKERS, load_rgb
 from lrs2m_builder.journal import Journal
 from lrs2m_builder.schema import Attempt, ImageRef, Record, Rejection, Request, Sample
 from lrs2m_builder.shards import ShardPaths, write_shard
 from lrs2m_builder.stages import Plan, next_move
 from lrs2m_builder.telemetry import Bound, Display, Meter, Telemetry
 
-IMAGE_WORKERS = min(8, os.cpu_count() or 1)
 TICK_S = 0.25
 MAX_WAITING_SHARDS = 2  # finished in memory but not yet written
 

@@ -245,7 +245,7 @@ def test_no_server_wrong_address_and_unserved_model_are_one_line(tmp_path: Path)
     with pytest.raises(UserError, match="needs the endpoint's address"):
         load("toy-model", "mllm", {})
     with pytest.raises(UserError, match="InvalidURL"):
-        load("toy-model", "mllm", {"base_url": "http://[bad/v1"})
+        load("toy-model", "mllm", {"base_url": "http://127.0.0.1:port/v1"})
     with pytest.raises(UserError, match="--engine-option dtype"):
         load("toy-model", "mllm", {"base_url": "http://127.0.0.1:9/v1", "dtype": "float16"})
     unserved = pytest.raises(UserError, match=r"not served by .* it serves toy-model")
