@@ -49,7 +49,7 @@ def merge_shards(
     try:
         _merge_in_workers(prepared, works, meter, display, stopping)
     except BrokenProcessPool as error:
-        if not stopping():  # a signal to all processes may meet one that is only starting
+        if not stopping():  # a batch system ends all processes of a job: what they had begun is made again
             raise UserError(
                 f"{prepared.options.out_dir}: a worker process was killed (does the memory do?); "
                 "what is written stands, the same command goes on"
@@ -90,8 +90,8 @@ def _count(meter: Meter, display: Display, ends: Counter[str]) -> None:
 
 def _start_worker(options: BuildOptions) -> None:
     global _plan, _options
-    for number in (signal.SIGINT, signal.SIGTERM):  # they may go to all processes; the first one decides
-        signal.signal(number, signal.SIG_IGN)
+    # Ctrl-C goes to all processes; the first one decides. (SIGTERM is how the pool ends what a broken one leaves.)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _plan, _options = make_plan(options), options
     warm_up()
