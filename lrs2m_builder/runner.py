@@ -163,9 +163,9 @@ class Runner:
         known = {(attempt.step, attempt.attempt) for attempt in prior}
         journaled = work.journal.attempts.pop(sample.sample_id, ())
         attempts = [*prior]
-        for attempt in journaled:
-            if (attempt.step, attempt.attempt) not in known and not self._may_pass(attempt):
-                attempts.append(attempt)
+        for kept in journaled:
+            if (kept.step, kept.attempt) not in known and not self._may_pass(kept):
+                attempts.append(kept)
         spent = len(prior)
         while True:
             move = next_move(self._plan, sample, attempts, spent)
