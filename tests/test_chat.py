@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -19,7 +20,7 @@ from transformers import (
 from lrs2m_builder.engines.base import DEFAULT_MAX_LENGTH
 from lrs2m_builder.engines.chat import Chat
 from lrs2m_builder.engines.model_files import find_model
-from lrs2m_builder.errors import UserError
+from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.sample.random_model import make_random_model
 from lrs2m_builder.schema import Request
 
@@ -71,6 +72,17 @@ def test_a_model_that_cuts_images_in_tiles_has_room_for_them(model: Path, tmp_pa
     chat = Chat(find_model(str(tmp_path)), "mllm", {})
     picture = Image.new("RGB", chat.image_size(1024, 1024))
     assert chat.default_length() >= chat.num_prompt_tokens(PICTURE, picture) + 1000 > 8000
+
+
+def test_a_caption_that_holds_a_mark_of_the_model_is_refused_alone(model: Path) -> None:
+    """An image's mark without an image is an error of the processor, which would end the build."""
+    chat = Chat(find_model(str(model)), "mllm", {})
+    marked = replace(PICTURE, parts=("Describe it.", "It is a <|image_pad|> field."))
+    with pytest.raises((IndexError, ValueError, StopIteration)):
+        chat.inputs([marked], [Image.new("RGB", (84, 84))])
+    with pytest.raises(SampleError, match="request_refused"):
+        chat.check(marked)
+    chat.check(PICTURE)
 
 
 def test_room_grows_with_the_pixels_that_are_asked_for(model: Path) -> None:

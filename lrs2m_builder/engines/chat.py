@@ -49,8 +49,20 @@ class Chat:
             )
         if not getattr(self.processor, "chat_template", None):
             raise UserError(f"--model {model.name}: has no chat template; choose an instruction-tuned model")
+        tokenizer = getattr(self.processor, "tokenizer", self.processor)
+        self._special_tokens = [str(token) for token in tokenizer.all_special_tokens]
         self._has_images = role == "mllm"
         self._factor, self._min_pixels, self._max_pixels = _bounds(image_processor, options.get("max_pixels"))
+
+    def check(self, request: Request) -> None:
+        """Refuse a request whose words hold a token of the model's own: one for an image would stop the engine.
+
+        Raises:
+            SampleError: request_refused.
+        """
+        for token in self._special_tokens:
+            if any(token in part for part in request.parts):
+                raise SampleError("request_refused", f"the prompt holds {token!r}, which this model reads as a mark")
 
     def prompt_text(self, request: Request) -> str:
         """The prompt with the chat template around it, ready for the answer."""

@@ -57,6 +57,7 @@ class TransformersEngine:
         self.max_in_flight = max_in_flight
         self.batch_size = batch_size
         self.image_size = chat.image_size
+        self._check = chat.check
         self._decoder = decoder
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="transformers")
         self._waiting: list[_Waiting] = []
@@ -66,6 +67,7 @@ class TransformersEngine:
 
     async def generate(self, request: Request, image: Image.Image | None) -> Completion:
         """Answer one request (see `Engine.generate`)."""
+        self._check(request)
         if self._serving is None:
             self._arrived, self._given_up = asyncio.Event(), threading.Event()
             self._serving = asyncio.create_task(self._serve())

@@ -70,6 +70,7 @@ class VLLMEngine:
 
     async def generate(self, request: Request, image: Image.Image | None) -> Completion:
         """Answer one request (see `Engine.generate`)."""
+        self._chat.check(request)
         prompt: dict[str, Any] = {"prompt": self._chat.prompt_text(request)}
         if image is not None:
             prompt["multi_modal_data"] = {"image": image}
