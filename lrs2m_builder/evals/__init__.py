@@ -1,0 +1,1 @@
+"""The paper's four zero-shot evaluations and its numbers."""
