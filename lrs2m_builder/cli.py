@@ -19,6 +19,7 @@ from lrs2m_builder.commands.build import build_command
 from lrs2m_builder.commands.convert import convert_command
 from lrs2m_builder.commands.demo import demo_command
 from lrs2m_builder.commands.eval import eval_app
+from lrs2m_builder.commands.eval_selo import selo_command
 from lrs2m_builder.commands.export import export_command
 from lrs2m_builder.commands.publish import publish_command
 from lrs2m_builder.commands.sample import sample_command
@@ -57,6 +58,7 @@ app.command("export")(export_command)
 app.command("publish")(publish_command)
 app.command("train")(train_command)
 app.command("convert")(convert_command)
+eval_app.command("selo")(selo_command)
 app.add_typer(eval_app, name="eval")
 app.command("demo")(demo_command)
 

@@ -71,6 +71,7 @@ HEAVY = {
     "psutil": {"engines/reaper.py"},
     "duckdb": {"auditing/against.py", "selection.py", "stats.py", "tables.py", "viewer/answers.py", "viewer/index.py"},
     "huggingface_hub": {"engines/model_files.py", "publishing/upload.py", "clip/locate.py"},
+    "cv2": {f"evals/selo/{name}.py" for name in ("text_map", "crops", "indicators", "overlay")},
     "matplotlib": {"histogram.py"},
     "torchvision": {"clip/preprocess.py"},
     "safetensors": {"clip/formats.py", "clip/save.py", "engines/decoding.py"},

@@ -19,8 +19,8 @@ def make_crops(image_HWC: np.ndarray, windows: Sequence[Window], *, compat: bool
 
     Args:
         image_HWC: RGB, uint8.
-        compat: resize to 256 x 256 (bicubic, without smoothing, as OpenCV does) and store as JPEG before the model's own
-            preprocessing, as the published code does; otherwise the model sees the pixels of the image.
+        compat: resize to 256 x 256 (bicubic, without smoothing, as OpenCV does) and store as JPEG before the
+            model's own preprocessing, as the published code does; otherwise the model sees the pixels of the image.
     """
     for window in windows:
         crop = np.ascontiguousarray(image_HWC[window.top : window.bottom, window.left : window.right])

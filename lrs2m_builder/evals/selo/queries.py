@@ -48,7 +48,9 @@ def _query(row: Any, image_dir: Path, where: str) -> Query:
         polygons = tuple(tuple((float(x), float(y)) for x, y in polygon) for polygon in row["points"])
         caption, name = row["caption"].strip(), str(row["jpg_name"])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise UserError(f"{where}: wants caption, jpg_name and points, a list of polygons of [x, y]: {error!r}") from error
+        raise UserError(
+            f"{where}: wants caption, jpg_name and points, a list of polygons of [x, y]: {error!r}"
+        ) from error
     if not caption or not polygons or any(len(set(polygon)) < 3 for polygon in polygons):
         raise UserError(f"{where}: wants a caption and polygons of three corners or more")
     return Query(caption, image_dir / name, polygons)
@@ -59,4 +61,6 @@ def _check_images(image_dir: Path, paths: Iterable[Path]) -> None:
     missing = [path.name for path in wanted if not path.is_file()]
     if missing:
         names = ", ".join(missing[:_SHOWN]) + (" ..." if len(missing) > _SHOWN else "")
-        raise UserError(f"--images {image_dir}: {len(missing)} of {len(wanted)} images are not there ({names}); {WHERE}")
+        raise UserError(
+            f"--images {image_dir}: {len(missing)} of {len(wanted)} images are not there ({names}); {WHERE}"
+        )

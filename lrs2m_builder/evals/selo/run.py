@@ -64,7 +64,12 @@ def evaluate(
                     raise UserError(f"query {number}, {path}: {error}") from error
                 if overlay_dir:
                     write_overlay(overlay_dir / f"{number:03d}.png", image_HWC, map_HW, query, found)
-                details[number] = {"caption": query.caption, "image": path.name, "windows": len(windows), **asdict(found)}
+                details[number] = {
+                    "caption": query.caption,
+                    "image": path.name,
+                    "windows": len(windows),
+                    **asdict(found),
+                }
                 bar.update()
     ordered = [details[number] for number in range(len(queries))]
     return Result(

@@ -1,8 +1,8 @@
 """The map of a text over an image: how like the text each pixel's windows are, 0 to 255.
 
 Between the edges of windows the mean over the windows is the same everywhere, so it is computed once a cell of that grid
-(some ten thousand cells) and not once a pixel (a hundred million): the same sums in the same order, and no pixel
-differs (benchmarks/selo_map.py).
+(ten thousand cells) and not once a pixel (a hundred million): the same sums in the same order, and no pixel differs
+ (benchmarks/selo_map.py).
 """
 
 from __future__ import annotations
@@ -68,7 +68,9 @@ def jpeg_round_trip(pixels: np.ndarray) -> np.ndarray:
     colour = pixels.ndim == 3
     try:
         _, stored = cv2.imencode(
-            ".jpg", cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if colour else pixels, [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY]
+            ".jpg",
+            cv2.cvtColor(pixels, cv2.COLOR_RGB2BGR) if colour else pixels,
+            [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY],
         )
     except cv2.error as error:
         raise UserError(f"{pixels.shape[1]} x {pixels.shape[0]} pixels do not fit a JPEG; use --no-compat") from error
