@@ -195,4 +195,4 @@ def test_the_command_writes_indicators_and_a_picture_of_each_query(tmp_path: Pat
     assert written.metrics["r_mi"] == pytest.approx(sum(values) / 2)
     assert all(0 <= value <= 1 for value in written.metrics.values())
     assert written.details["queries"][0]["caption"] == "a red square"
-    assert Image.open(tmp_path / "out" / "maps" / "001.png").width == 700
+    assert Image.open(tmp_path / "out" / "maps" / "001.png").width == 1100

@@ -71,7 +71,7 @@ def fill(polygons: Sequence[Polygon], shape: tuple[int, ...]) -> np.ndarray:
     cv2.fillPoly(mask, [np.array(polygon).astype(np.int32) for polygon in polygons], 1)
     if not mask.any():
         raise UserError(
-            f"the polygons cover no pixel of an image of {shape[1]} x {shape[0]} pixels; is it the size it was labelled at?"
+            f"the polygons cover no pixel of an image of {shape[1]} x {shape[0]} pixels; is it its full size?"
         )
     return mask
 
