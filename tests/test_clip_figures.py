@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -63,7 +61,7 @@ def test_looking_leaves_the_model_as_it_was_and_gives_its_cosine() -> None:
     with torch.no_grad():
         assert torch.equal(encode_image(loaded.model, pixels[None])[0], before)
     assert cosine == pytest.approx(float(before @ text_D), abs=1e-6)
-    assert 0 <= heat.min() and heat.max() <= 1
+    assert heat.min() >= 0 and heat.max() <= 1
     assert all(parameter.grad is None for parameter in loaded.model.parameters())
 
 

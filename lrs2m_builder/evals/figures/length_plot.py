@@ -1,4 +1,4 @@
-"""Figure 3: R@1 against the length of the text, one line a model, from results that were made with `--lengths`."""
+"""Figure 3: R@1 against the length of the text, one line a model, from results that were made with `--by-length`."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def draw_length_plot(results: Sequence[Result], path: Path) -> list[Path]:
     with_lengths = [result for result in results if result.details.get("lengths")]
     if not with_lengths:
         raise UserError(
-            f"none of the {len(results)} results has recalls by text length; run `lrs2m eval zcrl` with --lengths"
+            f"none of the {len(results)} results has recalls by text length; run `lrs2m eval zcrl` with --by-length"
         )
     labels = line_labels(with_lengths)
     figure = new_figure(9, 3.9)
