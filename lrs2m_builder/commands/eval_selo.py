@@ -23,7 +23,7 @@ from lrs2m_builder.commands.eval import (
 )
 from lrs2m_builder.errors import MissingExtraError
 from lrs2m_builder.evals.results import Result
-from lrs2m_builder.evals.selo.queries import fingerprint, read_queries
+from lrs2m_builder.evals.selo.queries import fingerprint, read_queries, set_name
 
 
 def selo_command(
@@ -54,7 +54,7 @@ def selo_command(
         loaded,
         queries,
         model=model,
-        dataset=name or "AIR-SLT",
+        dataset=name or set_name(queries, data.absolute().parent.name),
         compat=compat,
         overlay_dir=out / "maps" if out else None,
         settings={

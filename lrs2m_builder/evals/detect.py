@@ -17,7 +17,9 @@ from lrs2m_builder.evals.classification import class_sets
 from lrs2m_builder.evals.data import LABEL_COLUMNS
 from lrs2m_builder.evals.paper import load_paper
 from lrs2m_builder.evals.results import Evaluation
+from lrs2m_builder.evals.selo.queries import read_queries, set_name
 from lrs2m_builder.sources.image_folder import IMAGE_SUFFIXES
+from lrs2m_builder.tables import record_files
 
 LONG_TOKENS = 70  # mean tokens; the paper's short texts have up to 66, its long ones 77 and more
 SAMPLE = 200  # texts that are counted
@@ -55,15 +57,17 @@ def find_tests(given: str) -> list[Test]:
         return [Test("zic", given, class_sets()[given].title, classes=given)]
     if not path.exists():
         raise UserError(f"{given}: no such file or folder; give {WANTED}")
-    found = _tests(path)
+    found = _own(path)
     if not found and path.is_dir():
-        found = [test for folder in sorted(path.iterdir()) if folder.is_dir() for test in _tests(folder)]
+        folders = sorted(folder for folder in path.iterdir() if folder.is_dir())
+        found = [test for folder in folders for test in (_own(folder) or _classes(folder))] or _classes(path)
     if not found:
         raise UserError(f"{given}: nothing to evaluate on; give {WANTED}")
     return found
 
 
-def _tests(path: Path) -> list[Test]:
+def _own(path: Path) -> list[Test]:
+    """The tests of a list or table, of the lists that lie in a folder, or of the tables of a build."""
     if path.suffix == ".json":
         return _of_json(path, path.parent)
     if path.suffix == ".parquet":
@@ -73,16 +77,17 @@ def _tests(path: Path) -> list[Test]:
     lists = [*sorted(path.glob("*.json")), *sorted(path.glob("annotations/*.json"))]
     if tests := [test for file in lists for test in _of_json(file, path)]:
         return tests
-    if table := next(path.rglob("*.parquet"), None):
-        return _of_columns(table, path)
+    has_tables = next(path.glob("*.parquet"), None) or next((path / "data").rglob("*.parquet"), None)
+    return _of_columns(record_files(path)[0], path) if has_tables else []
+
+
+def _classes(path: Path) -> list[Test]:
+    """Classification, if there are images in two folders or more."""
     folders = [folder for folder in path.iterdir() if folder.is_dir()]
-    with_images = [
-        folder for folder in folders if any(file.suffix.lower() in IMAGE_SUFFIXES for file in folder.iterdir())
-    ]
-    if len(with_images) > 1:
-        known = next((name for name, each in class_sets().items() if _key(each.title) == _key(path.name)), None)
-        return [Test("zic", str(path), class_sets()[known].title if known else path.name, classes=known)]
-    return []
+    if sum(any(file.suffix.lower() in IMAGE_SUFFIXES for file in folder.iterdir()) for folder in folders) < 2:
+        return []
+    known = next((name for name, each in class_sets().items() if _key(each.title) == _key(path.name)), None)
+    return [Test("zic", str(path), class_sets()[known].title if known else path.name, classes=known)]
 
 
 def _of_json(file: Path, folder: Path) -> list[Test]:
@@ -93,7 +98,8 @@ def _of_json(file: Path, folder: Path) -> list[Test]:
         return []
     if isinstance(content, list) and content and isinstance(content[0], dict) and "points" in content[0]:
         places = [folder / name for name in ("imgs", "images") if (folder / name).is_dir()]
-        return [Test("selo", str(file), "AIR-SLT", images=next(iter(places), folder))]
+        images = next(iter(places), folder)
+        return [Test("selo", str(file), set_name(read_queries(file, images), folder.name), images=images)]
     if not isinstance(content, dict) or not isinstance(content.get("images"), list):
         return []
     texts = list(islice(_texts(content["images"]), SAMPLE))

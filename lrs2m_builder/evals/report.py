@@ -13,16 +13,17 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from lrs2m_builder import __version__
-from lrs2m_builder.evals.paper import TESTS, Paper, Row, Table, load_paper
+from lrs2m_builder.evals.paper import TESTS, Paper, Row, Table, Test, load_paper
 from lrs2m_builder.evals.results import METRICS, Result
 from lrs2m_builder.files import finished_file, write_json
 
-TITLES = {
+TITLES: dict[Test, str] = {
     "zcrl": "Retrieval with long texts (ZCRL)",
     "zcrs": "Retrieval with short texts (ZCRS)",
     "zic": "Classification (ZIC)",
     "selo": "Semantic localization (SeLo)",
 }
+ABBREVIATIONS = {"zcrl": "ZCRL", "zcrs": "ZCRS", "zic": "ZIC", "selo": "SeLo"}
 HEADS = {"zcrl": "mr", "zcrs": "mr", "zic": "accuracy", "selo": "r_mi"}
 NAMES = {"mr": "mR", "accuracy": "accuracy", "r_su": "R_su ↑", "r_as": "R_as ↓", "r_da": "R_da ↑", "r_mi": "R_mi ↑"}
 WIDEST = 1200  # pixels of a picture in the page
@@ -68,7 +69,7 @@ def write_report(
         model=results[0].model,
         revision=results[0].revision,
         version=__version__,
-        cards=[_card(result) for result in results],
+        cards=[_card(result) for of_test in by_test.values() for result in of_test],
         sections=sections,
         missing=[title for test, title in TITLES.items() if not by_test[test]],
         data_uri=_data_uri,
@@ -110,7 +111,8 @@ def _paper_facts(result: Result, paper: Paper) -> list[dict[str, Any]]:
 
 def _card(result: Result) -> tuple[str, str]:
     name = HEADS[result.evaluation]
-    return _shown(result.evaluation, result.metrics[name]), f"{NAMES[name]}, {result.dataset}"
+    head = f"{ABBREVIATIONS[result.evaluation]} {NAMES[name].removesuffix(' ↑')}"
+    return _shown(result.evaluation, result.metrics[name]), f"{head}, {result.dataset}"
 
 
 def _shown(test: str, value: float) -> str:
@@ -176,8 +178,8 @@ def _notes(result: Result, rows: Sequence[tuple[Table, Row]], paper: Paper) -> l
 
 def _data_uri(path: Path) -> str:
     """A picture inside the page, no wider than the page shows it."""
-    with Image.open(path) as image:
-        image = image.convert("RGB")
+    with Image.open(path) as file:
+        image = file.convert("RGB")
     image.thumbnail((WIDEST, 4 * WIDEST), Image.Resampling.LANCZOS)
     buffer = io.BytesIO()
     image.save(buffer, "WEBP", quality=88)

@@ -44,7 +44,7 @@ def draw_length_plot(results: Sequence[Result], path: Path) -> list[Path]:
         axes.set_axisbelow(True)
     handles, names = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, names, loc="outside upper center", ncols=min(4, len(names)), frameon=False, fontsize=8)
-    figure.text(0.995, 0.005, f"hollow: fewer than {FEW} queries", ha="right", fontsize=7, color="0.45")
+    figure.supxlabel(f"hollow points: fewer than {FEW} queries", x=0.99, ha="right", fontsize=7, color="0.45")
     return save_figure(figure, path)
 
 
@@ -71,4 +71,6 @@ def _draw_line(axes: Axes, bins: Sequence[dict[str, Any]], metric: str, count: s
     axes.plot(middles, values, color=colour, linewidth=1.6, label=label, marker="o", markersize=0)
     for middle, value, (_, _, _, number) in zip(middles, values, points, strict=True):
         face = colour if number >= FEW else "white"
-        axes.plot(middle, value, marker="o", markersize=5, color=colour, markerfacecolor=face, linestyle="none")
+        axes.plot(
+            middle, value, marker="o", markersize=5, color=colour, markerfacecolor=face, linestyle="none", clip_on=False
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -15,6 +16,9 @@ from lrs2m_builder.evals.data import EvalImage
 from lrs2m_builder.evals.encode import Features, encode_images, encode_texts
 from lrs2m_builder.evals.figures.canvas import QUIET, RIGHT, WRONG, new_figure, save_figure, show_picture, write_words
 from lrs2m_builder.images import load_rgb
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 SHOWN = 256  # pixels
 TEXT_COLUMNS = 2  # columns of pictures that a text takes
@@ -49,11 +53,12 @@ def draw_retrieval_sheet(
     text_features = encode_texts(loaded, texts, show_progress=show_progress)
     top_k = min(top_k, len(images))
     of_texts, of_images = spread(len(texts), num_queries), spread(len(images), num_queries)
+    columns = TEXT_COLUMNS + top_k
     rows = len(of_texts) + len(of_images)
-    figure = new_figure(1.75 * (top_k + TEXT_COLUMNS), 2.15 * rows)
-    grid = figure.add_gridspec(rows, TEXT_COLUMNS + top_k)
+    figure = new_figure(1.75 * columns, 2.15 * rows)
+    grid = figure.add_gridspec(rows, columns)
     for row, number in enumerate(of_texts):
-        write_words(figure.add_subplot(grid[row, :TEXT_COLUMNS]), texts[number], width=38, lines=LINES, fontsize=9)
+        write_words(figure.add_subplot(grid[row, :TEXT_COLUMNS]), texts[number], width=46, lines=LINES, fontsize=9)
         found, scores, rank = nearest(text_features[number], image_features, owners[number : number + 1], top_k)
         for place, (image, score) in enumerate(zip(found, scores, strict=True)):
             axes = figure.add_subplot(grid[row, TEXT_COLUMNS + place])
@@ -67,7 +72,9 @@ def draw_retrieval_sheet(
         right = np.flatnonzero(owners == number)
         found, scores, rank = nearest(image_features[number], text_features, right, top_k)
         axes = figure.add_subplot(grid[row, 1:])
-        _list_texts(axes, [(texts[text], score, text in right) for text, score in zip(found, scores, strict=True)])
+        _list_texts(
+            axes, [(texts[text], score, text in right) for text, score in zip(found, scores, strict=True)], columns
+        )
         if rank > top_k and len(right):
             axes.set_title(f"its first text: rank {rank:,}", fontsize=8, color=WRONG, loc="left")
     return save_figure(figure, path)
@@ -96,12 +103,12 @@ def _thumbnail(image: EvalImage) -> Image.Image:
     return whole.crop((left, top, left + side, top + side)).resize((SHOWN, SHOWN), Image.Resampling.LANCZOS)
 
 
-def _list_texts(axes, found: Sequence[tuple[str, float, bool]]) -> None:  # type: ignore[no-untyped-def]
-    """Texts under one another with their cosines; the right ones in green."""
+def _list_texts(axes: Axes, found: Sequence[tuple[str, float, bool]], columns: int) -> None:
+    """Texts under one another with their cosines, the right ones in green; `columns` is how wide the figure is."""
     axes.set_axis_off()
     for place, (text, score, is_right) in enumerate(found):
-        words = "\n".join(textwrap.wrap(" ".join(text.split()), 95, max_lines=2, placeholder=" ..."))
+        words = "\n".join(textwrap.wrap(" ".join(text.split()), 12 * columns, max_lines=2, placeholder=" ..."))
         height = 1 - (place + 0.5) / len(found)
         style = {"va": "center", "fontsize": 8, "color": RIGHT if is_right else "0.15", "transform": axes.transAxes}
         axes.text(0.02, height, f"{score:.3f}", **style)
-        axes.text(0.10, height, words, parse_math=False, fontweight="bold" if is_right else "normal", **style)
+        axes.text(0.08, height, words, parse_math=False, fontweight="bold" if is_right else "normal", **style)

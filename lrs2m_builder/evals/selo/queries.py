@@ -13,6 +13,7 @@ from lrs2m_builder.errors import UserError
 
 Polygon = tuple[tuple[float, float], ...]
 WHERE = "AIR-SLT: SLM_testimgs.zip, named in https://github.com/xiaoyuan1996/SemanticLocalizationMetrics"
+AIR_SLT, AIR_SLT_NUMBERS = "AIR-SLT", (59, 22)  # texts, images
 _SHOWN = 3
 
 
@@ -42,6 +43,12 @@ def read_queries(path: Path, image_dir: Path) -> list[Query]:
     queries = [_query(row, image_dir, f"{path}: query {number}") for number, row in enumerate(rows)]
     _check_images(image_dir, [query.image_path for query in queries])
     return queries
+
+
+def set_name(queries: Sequence[Query], other: str) -> str:
+    """AIR-SLT, if it has as many texts and images as that, or another name."""
+    numbers = len(queries), len({query.image_path for query in queries})
+    return AIR_SLT if numbers == AIR_SLT_NUMBERS else other
 
 
 def fingerprint(queries: Sequence[Query]) -> dict[str, Any]:

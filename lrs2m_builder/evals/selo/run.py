@@ -18,7 +18,7 @@ from lrs2m_builder.evals.results import METRICS, Result
 from lrs2m_builder.evals.selo.crops import make_crops
 from lrs2m_builder.evals.selo.indicators import measure
 from lrs2m_builder.evals.selo.overlay import write_overlay
-from lrs2m_builder.evals.selo.queries import Query
+from lrs2m_builder.evals.selo.queries import AIR_SLT, Query
 from lrs2m_builder.evals.selo.text_map import make_map
 from lrs2m_builder.evals.selo.windows import make_windows
 from lrs2m_builder.images import load_rgb
@@ -29,7 +29,7 @@ def evaluate(
     queries: Sequence[Query],
     *,
     model: str | None = None,
-    dataset: str = "AIR-SLT",
+    dataset: str = AIR_SLT,
     compat: bool = True,
     overlay_dir: Path | None = None,
     settings: Mapping[str, Any] | None = None,
