@@ -136,7 +136,7 @@ def _set_name(evaluation: Evaluation, path: Path) -> str:
             for name in dict.fromkeys(row.labels["set"] for row in table.rows):
                 if _key(name.removesuffix("-L")) in words:
                     return name
-    return path.stem
+    return path.parent.name if path.stem == "dataset" else path.stem
 
 
 def _key(name: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import textwrap
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -109,6 +109,11 @@ def _list_texts(axes: Axes, found: Sequence[tuple[str, float, bool]], columns: i
     for place, (text, score, is_right) in enumerate(found):
         words = "\n".join(textwrap.wrap(" ".join(text.split()), 12 * columns, max_lines=2, placeholder=" ..."))
         height = 1 - (place + 0.5) / len(found)
-        style = {"va": "center", "fontsize": 8, "color": RIGHT if is_right else "0.15", "transform": axes.transAxes}
+        style: dict[str, Any] = {
+            "va": "center",
+            "fontsize": 8,
+            "color": RIGHT if is_right else "0.15",
+            "transform": axes.transAxes,
+        }
         axes.text(0.02, height, f"{score:.3f}", **style)
         axes.text(0.08, height, words, parse_math=False, fontweight="bold" if is_right else "normal", **style)
