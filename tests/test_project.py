@@ -60,7 +60,8 @@ LAYERS = [
 ]
 # The builder counts tokens without torch; the rest of the folder is training.
 CLIP = {f"clip/{path.name}" for path in (PACKAGE / "clip").glob("*.py") if path.name != "tokenizer.py"}
-EVALS = {f"evals/{name}.py" for name in ("encode", "models", "ranks")}
+EVALS = {f"evals/{name}.py" for name in ("encode", "models", "ranks", "figures/text_heat")}
+FIGURES = {f"evals/figures/{path.name}" for path in (PACKAGE / "evals" / "figures").glob("*.py")}
 # May be imported only where they are needed: module of the package -> packages.
 HEAVY = {
     "vllm": {"engines/vllm.py"},
@@ -73,7 +74,8 @@ HEAVY = {
     "psutil": {"engines/reaper.py"},
     "duckdb": {"auditing/against.py", "selection.py", "stats.py", "tables.py", "viewer/answers.py", "viewer/index.py"},
     "huggingface_hub": {"engines/model_files.py", "publishing/upload.py", "clip/locate.py", "sources/hub.py"},
-    "matplotlib": {"histogram.py", "evals/confusion.py"},
+    "cv2": {f"evals/selo/{name}.py" for name in ("text_map", "crops", "indicators", "overlay")},
+    "matplotlib": {"histogram.py", "evals/confusion.py", *FIGURES},
     "torchvision": {"clip/preprocess.py"},
     "safetensors": {"clip/formats.py", "clip/save.py", "engines/decoding.py"},
     "httpx": {"engines/openai.py"},
