@@ -18,7 +18,7 @@ from contextlib import nullcontext
 
 import torch
 
-from lrs2m_builder.clip.data import Batch
+from lrs2m_builder.clip.loading import Batch
 from lrs2m_builder.clip.loss import LossSettings
 from lrs2m_builder.clip.model import random_model
 from lrs2m_builder.clip.step import Towers, accumulate_gradient
