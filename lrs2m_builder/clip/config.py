@@ -49,6 +49,8 @@ class TrainConfig:
         pool_rows: rows a worker holds in memory and shuffles.
         length_multiple: texts are padded to a multiple of so many tokens; 32 keeps compiled shapes few.
         image_dir: where images are that the rows only name.
+        augment_captions: how often a long text is read without its opening, its other sentences sampled and shuffled.
+        augment_images: views of the pictures: crop, flip, turn, color; flip and turn make "left" and "top" untrue.
         eval_every: steps between evaluations, where the run was given data for one; the last step has one too.
         tensorboard: also write what TensorBoard shows.
     """
@@ -96,6 +98,8 @@ class TrainConfig:
     pool_rows: int = Field(default=4096, ge=1)
     length_multiple: int = Field(default=1, ge=1)
     image_dir: str | None = None
+    augment_captions: float = Field(default=0.0, ge=0, le=1)
+    augment_images: tuple[Literal["crop", "flip", "turn", "color"], ...] = ()
     seed: int = Field(default=0, ge=0)
 
     checkpoint_every: int = Field(default=500, ge=1)
@@ -137,7 +141,7 @@ def tiny() -> TrainConfig:
 
 
 def small() -> TrainConfig:
-    """A model of 9M parameters from scratch, at 64 pixels: minutes on two CPU cores on some thousand drawn scenes."""
+    """A model of 8M parameters from scratch, at 64 pixels: minutes on two CPU cores on some thousand drawn scenes."""
     return TrainConfig(
         start="random_small",
         frozen_positions=0,  # no KPS: there is nothing to keep
@@ -147,7 +151,7 @@ def small() -> TrainConfig:
         weight_decay=0.1,
         warmup_steps=50,
         batch_size=64,
-        epochs=3,
+        epochs=2,
         workers=1,
         checkpoint_every=100,
         eval_every=100,

@@ -65,7 +65,8 @@ class Batches:
     def __iter__(self) -> Iterator[Batch]:
         while True:
             plan = self._planned(self.epoch)
-            rows = BatchRows(self._index, plan, self._reading, max(1, self._workers))
+            key = (self._order.seed, self.epoch, self._rank)
+            rows = BatchRows(self._index, plan, self._reading, max(1, self._workers), key)
             loader = DataLoader(
                 rows,
                 batch_size=None,

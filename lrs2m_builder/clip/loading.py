@@ -9,6 +9,7 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
@@ -17,10 +18,11 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from lrs2m_builder.checks.base import split_sentences
+from lrs2m_builder.clip.augment import Augmentation, augment_caption, augment_image
 from lrs2m_builder.clip.model import Tokenize
 from lrs2m_builder.clip.plan import Index, Plan
 from lrs2m_builder.clip.preprocess import Transform
-from lrs2m_builder.errors import UserError
+from lrs2m_builder.errors import UserError, one_line
 
 TrainOn = Literal["both", "short", "long", "first_sentence"]
 COLUMNS: dict[TrainOn, tuple[str, ...]] = {
@@ -73,6 +75,8 @@ class Reading:
     Attributes:
         length_multiple: texts are padded to a multiple of so many tokens; 1 pads to the longest of the batch.
         image_dir: where images are that the rows only name.
+        augment_captions: how often a long text is read without its opening, its other sentences sampled and shuffled.
+        augment_images: what is done to pictures.
     """
 
     train_on: TrainOn
@@ -81,6 +85,8 @@ class Reading:
     image_size: int
     length_multiple: int = 1
     image_dir: Path | None = None
+    augment_captions: float = 0.0
+    augment_images: tuple[Augmentation, ...] = ()
 
 
 class BatchRows(Dataset[Batch]):  # type: ignore[misc]
@@ -88,9 +94,11 @@ class BatchRows(Dataset[Batch]):  # type: ignore[misc]
 
     Args:
         streams: every so many batches come from the same pool.
+        key: what the augmentations follow from, beside a batch's number and a place in it.
     """
 
-    def __init__(self, index: Index, plan: Plan, reading: Reading, streams: int) -> None:
+    def __init__(self, index: Index, plan: Plan, reading: Reading, streams: int, key: tuple[int, ...] = (0,)) -> None:
+        self._key = key
         self._index, self._plan, self._reading, self._streams = index, plan, reading, streams
         self._columns = ["image", *COLUMNS[reading.train_on]]
         self._tables: dict[int, pa.Table] = {}
@@ -107,7 +115,17 @@ class BatchRows(Dataset[Batch]):  # type: ignore[misc]
             rows.append(row)
             images.append(image)
             problems += failed
-        return _make_batch(rows, images, problems, self._reading)
+        texts = {name: [row[name] for row in rows] for name in self._columns[1:]}
+        if self._reading.augment_captions and "caption_long" in texts:
+            texts["caption_long"] = [
+                self._other_text(text, (*self._key, number, place)) for place, text in enumerate(texts["caption_long"])
+            ]
+        return _make_batch(rows, texts, images, problems, self._reading)
+
+    def _other_text(self, text: str, key: tuple[int, ...]) -> str:
+        """The text or, as often as it is wanted, another view of it."""
+        random = np.random.default_rng(key)
+        return augment_caption(text, random) if random.random() < self._reading.augment_captions else text
 
     def _readable(self, number: int, place: int) -> tuple[dict[str, Any], Tensor, list[str]]:
         """The row of a place in a batch, or the first readable one at that place in the next batches of its pool."""
@@ -116,13 +134,19 @@ class BatchRows(Dataset[Batch]):  # type: ignore[misc]
             row_number = int(self._plan.rows[(number + tries * self._streams) % len(self._plan), place])
             row = self._row(row_number)
             try:
-                image = decode(row["image"], self._reading.image_size, self._reading.image_dir)
-                return row, self._reading.transform(image), problems
+                return row, self._pixels(row["image"], (*self._key, number, place)), problems
             except DAMAGED as error:
                 group = self._index.groups[self._index.group_of(row_number)]
                 where = f"{group.path} row {row_number - group.first_row} of group {group.number}"
-                problems.append(f"{where}: {' '.join(str(error).split()) or type(error).__name__}")
+                problems.append(f"{where}: {one_line(error)}")
         raise UserError(f"{MAX_TRIES} images in a row cannot be read, the first is {problems[0]}")
+
+    def _pixels(self, image: dict[str, Any] | bytes, key: tuple[int, ...]) -> Tensor:
+        reading = self._reading
+        if not reading.augment_images:
+            return reading.transform(decode(image, reading.image_size, reading.image_dir))
+        picture = decode(image, 2 * reading.image_size, reading.image_dir)  # a crop needs more pixels
+        return reading.transform(augment_image(picture, reading.augment_images, reading.image_size, key))
 
     def _row(self, row_number: int) -> dict[str, Any]:
         number = self._index.group_of(row_number)
@@ -132,7 +156,9 @@ class BatchRows(Dataset[Batch]):  # type: ignore[misc]
                 with pq.ParquetFile(group.path) as file:
                     self._tables[number] = file.read_row_group(group.number, columns=self._columns, use_threads=False)
             except (OSError, pa.ArrowException) as error:
-                raise UserError(f"{group.path}: not readable any more ({error}); mend it and run again") from error
+                raise UserError(
+                    f"{group.path}: not readable any more ({one_line(error)}); mend it and run again"
+                ) from error
         at = row_number - group.first_row
         return {name: self._tables[number].column(name)[at].as_py() for name in self._columns}
 
@@ -164,20 +190,23 @@ def decode(image: dict[str, Any] | bytes, size: int, image_dir: Path | None = No
         return upright.convert("RGB")
 
 
-def _make_batch(rows: list[dict[str, Any]], images: list[Tensor], problems: list[str], reading: Reading) -> Batch:
-    long = short = None
-    if reading.train_on in {"both", "long", "first_sentence"}:
-        long = [row["caption_long"] for row in rows]
-    if reading.train_on in {"both", "short"}:
-        short = [row["caption_short"] for row in rows]
-    elif reading.train_on == "first_sentence":
+def _make_batch(
+    rows: list[dict[str, Any]],
+    texts: dict[str, list[str]],
+    images: list[Tensor],
+    problems: list[str],
+    reading: Reading,
+) -> Batch:
+    """The rows as tensors; `texts` are what is read of them, `rows` what they are known by."""
+    long, short = texts.get("caption_long"), texts.get("caption_short")
+    if reading.train_on == "first_sentence":
         short = [first_sentence(row["caption_long"]) for row in rows]
     return Batch(
         pixels_BCHW=torch.stack(images),
         long_BT=_ids(long, reading),
         short_BT=_ids(short, reading),
         image_ids_B=_content_ids([image_key(row["image"]) for row in rows]),
-        long_ids_B=None if long is None else _content_ids([text.encode() for text in long]),
+        long_ids_B=None if long is None else _content_ids([row["caption_long"].encode() for row in rows]),
         short_ids_B=None if short is None else _content_ids([text.encode() for text in short]),
         num_unreadable=len(problems),
         problem=problems[0] if problems else "",

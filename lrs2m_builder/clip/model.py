@@ -25,7 +25,7 @@ LONG_CONTEXT = 248
 RANDOM: dict[str, dict[str, Any]] = {
     "random": {},
     "random_small": {
-        **{"text_width": 128, "vision_width": 128, "num_layers": 3},
+        **{"text_width": 128, "vision_width": 128, "num_layers": 2},
         **{"image_size": 64, "patch_size": 8, "embed_dim": 128},
     },
 }  # starts without a file: what `random_model` takes

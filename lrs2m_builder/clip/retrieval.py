@@ -20,7 +20,7 @@ from torch import Tensor
 from lrs2m_builder.clip.config import TrainConfig
 from lrs2m_builder.clip.loading import DAMAGED, decode, image_key
 from lrs2m_builder.clip.model import Loaded, encode_image, encode_text
-from lrs2m_builder.errors import UserError
+from lrs2m_builder.errors import UserError, one_line
 from lrs2m_builder.tables import record_files
 
 Text = Literal["long", "short"]
@@ -75,7 +75,7 @@ def read_held_out(paths: Sequence[Path], loaded: Loaded, *, image_dir: Path | No
             try:
                 image = decode(row["image"], loaded.preprocess.image_size, image_dir)
             except DAMAGED as error:
-                raise UserError(f"{where}: the image of a held-out pair cannot be read ({error})") from error
+                raise UserError(f"{where}: the image of a held-out pair cannot be read ({one_line(error)})") from error
             number_of[key] = len(pixels)
             pixels.append(loaded.transform(image).half())
         for kind in KINDS:
@@ -150,4 +150,6 @@ def _rows(paths: Sequence[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
                 for batch in file.iter_batches(64, columns=columns, use_threads=False):
                     yield from ((str(path), row) for row in batch.to_pylist())
         except (OSError, pa.ArrowException) as error:
-            raise UserError(f"{path}: not readable as Parquet ({error}); remove it or build it again") from error
+            raise UserError(
+                f"{path}: not readable as Parquet ({one_line(error)}); remove it or build it again"
+            ) from error

@@ -197,6 +197,8 @@ def make_batches(config: TrainConfig, data: Sequence[Path], loaded: Loaded, devi
         image_size=loaded.preprocess.image_size,
         length_multiple=max(config.length_multiple, BUCKET if config.compile else 1),
         image_dir=Path(config.image_dir) if config.image_dir else None,
+        augment_captions=config.augment_captions,
+        augment_images=config.augment_images,
     )
     return Batches(
         read_index(data, COLUMNS[config.train_on]),
