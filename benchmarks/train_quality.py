@@ -26,7 +26,7 @@ from lrs2m_builder.clip.retrieval import read_held_out
 SEEDS = {"train": 7, "test": 8}
 UNSEEN = 500
 EVAL_EVERY = "eval_every=40"
-REAL = ("train_on=short", "multi_positive=true", "epochs=4", EVAL_EVERY)  # an image has up to five texts
+REAL = ("train_on=short", "multi_positive=true", "max_steps=120", "eval_every=30")  # an image has up to five texts
 
 
 def lrs2m(*arguments: object) -> None:

@@ -71,7 +71,7 @@ HEAVY = {
     "duckdb": {"auditing/against.py", "selection.py", "stats.py", "tables.py", "viewer/answers.py", "viewer/index.py"},
     "huggingface_hub": {"engines/model_files.py", "publishing/upload.py", "clip/locate.py"},
     "matplotlib": {"histogram.py"},
-    "torchvision": {"clip/preprocess.py"},
+    "torchvision": {"clip/augment.py", "clip/preprocess.py"},
     "safetensors": {"clip/formats.py", "clip/save.py", "engines/decoding.py"},
     "httpx": {"engines/openai.py"},
     "tenacity": {"engines/openai.py", "publishing/upload.py"},
