@@ -80,11 +80,12 @@ def _rejected(out: Path) -> Iterator[dict[str, Any]]:
 def _long_score(rows: Sequence[dict[str, Any]], scenes: Sequence[Scene]) -> Score:
     score = Score()
     for row in rows:
-        score.add(row["caption_long"], scenes[_index(row["sample_id"])])
+        score.add(row["caption_long"], scenes[scene_index(row["sample_id"])])
     return score
 
 
-def _index(sample_id: str) -> int:
+def scene_index(sample_id: str) -> int:
+    """The scene of a sample, by the number in its file name."""
     return int(Path(sample_id.rsplit("/", 1)[1]).stem)
 
 

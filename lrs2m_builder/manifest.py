@@ -170,6 +170,18 @@ class Manifest(_Model):
         return self
 
 
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key stands once; PyYAML itself takes the last of several and says nothing."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(problem=f"key {key.value!r} twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
 def load_manifest(name: str) -> Manifest:
     """Load a shipped manifest by name or the user's own by path.
 
@@ -179,7 +191,7 @@ def load_manifest(name: str) -> Manifest:
     path = find("manifests", name)
     data = path.read_bytes()
     try:
-        raw = yaml.safe_load(data)
+        raw = yaml.load(data, _Loader)
     except yaml.YAMLError as error:
         raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
     if not isinstance(raw, dict):

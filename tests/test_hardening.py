@@ -242,6 +242,13 @@ def test_a_manifest_mistake_is_one_line(tmp_path: Path, changes: dict[str, Any])
     assert "\n" not in str(caught.value)
 
 
+def test_a_key_given_twice_in_a_manifest_is_refused_with_its_line(tmp_path: Path) -> None:
+    path = tmp_path / "twice.yaml"
+    path.write_text("name: a\ntitle: A\nname: b\n")
+    with pytest.raises(UserError, match=r"twice\.yaml: not YAML: key 'name' twice in .*line 3"):
+        load_manifest(str(path))
+
+
 def test_a_variable_used_only_when_asked_again_is_found_beforehand(tmp_path: Path) -> None:
     from lrs2m_builder.prepare import prepare
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +91,12 @@ def test_ids_equal_open_clip_on_every_real_caption(captions: list[str], open_cli
 @pytest.mark.parametrize("text", TRICKY, ids=ascii)
 def test_ids_equal_open_clip_on_tricky_text(text: str, open_clip_tokenizer: Any) -> None:
     assert encode(text) == open_clip_ids(open_clip_tokenizer, text)
+
+
+def test_ids_of_a_word_without_end_equal_open_clip_and_take_no_square_of_its_length(open_clip_tokenizer: Any) -> None:
+    letters = "".join(random.Random(0).choices("abcdefghijklmnopqrstuvwxyz", k=100_000))
+    assert encode(letters[:700]) == open_clip_ids(open_clip_tokenizer, letters[:700])
+    assert count_tokens(letters) > 20_000  # a second; the square of it would be twenty minutes
 
 
 def test_count_is_the_number_of_ids(texts: list[str]) -> None:

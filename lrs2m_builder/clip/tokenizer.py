@@ -9,7 +9,8 @@ from __future__ import annotations
 import gzip
 from collections.abc import Iterable
 from functools import cache, lru_cache
-from itertools import chain, pairwise
+from heapq import heappop, heappush
+from itertools import chain
 from pathlib import Path
 
 import regex
@@ -65,19 +66,31 @@ class _WordIds(dict[str, tuple[int, ...]]):
             return self._special[unit]
         symbols = [self._symbols[byte] for byte in unit.encode("utf-8")]
         symbols[-1] += "</w>"
-        unmergeable = len(self.rank)
-        while len(symbols) > 1:
-            pairs = list(pairwise(symbols))
-            best = min(pairs, key=lambda pair: self.rank.get(pair, unmergeable))
-            if best not in self.rank:
-                break
-            merged, i = [], 0
-            while i < len(symbols):
-                width = 2 if i < len(pairs) and pairs[i] == best else 1
-                merged.append("".join(symbols[i : i + width]))
-                i += width
-            symbols = merged
-        return tuple(self.unit_ids[symbol] for symbol in symbols)
+        after, before = list(range(1, len(symbols) + 1)), list(range(-1, len(symbols) - 1))
+        heap: list[tuple[int, int]] = []  # rank and place of every pair that can be merged
+
+        def rank_of(left: int) -> int | None:
+            right = after[left]
+            return self.rank.get((symbols[left], symbols[right])) if left >= 0 and right < len(symbols) else None
+
+        def offer(left: int) -> None:
+            if (rank := rank_of(left)) is not None:
+                heappush(heap, (rank, left))
+
+        for place in range(len(symbols)):
+            offer(place)
+        while heap:
+            rank, left = heappop(heap)
+            if rank_of(left) != rank:
+                continue  # one of the two was merged with its other neighbour
+            right = after[left]
+            symbols[left], symbols[right] = symbols[left] + symbols[right], ""
+            after[left] = after[right]
+            if after[left] < len(symbols):
+                before[after[left]] = left
+            offer(left)
+            offer(before[left])
+        return tuple(self.unit_ids[symbol] for symbol in symbols if symbol)
 
 
 @cache
