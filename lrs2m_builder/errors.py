@@ -37,3 +37,8 @@ class SampleError(Exception):
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
         self.detail = storable(detail)
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, in one line; libraries' messages may have several."""
+    return " ".join(str(error).split()) or type(error).__name__
