@@ -1,0 +1,166 @@
+"""The tiny scale: a world drawn and built here, a start trained on it, and trainings from there; minutes on a CPU.
+
+What CLIP is to the paper, the start is here: a model that has read short texts only, in a context of 77 tokens, of
+scenes that no other training sees. It is stretched to 248 tokens as the paper's is, and every training goes on from it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+
+from lrs2m_builder.build import build
+from lrs2m_builder.clip.config import CONFIGS, TrainConfig, changed, paper_b16, tiny
+from lrs2m_builder.clip.model import random_model
+from lrs2m_builder.clip.save import save
+from lrs2m_builder.clip.train import train
+from lrs2m_builder.engines import engine_module
+from lrs2m_builder.errors import Stopped
+from lrs2m_builder.experiments.registry import START, Variant
+from lrs2m_builder.files import finished_folder
+from lrs2m_builder.prepare import BuildOptions
+from lrs2m_builder.sample.formats import write_sample_source
+
+TRAIN_SEED, TEST_SEED = 1, 2  # scenes of other seeds are other scenes
+CONTEXT_OF_START = 77
+# Random models, shaped to each other as B/16, B/32 and L/14 are.
+SHAPES: dict[str, dict[str, int]] = {
+    START: {"vision_width": 128, "num_layers": 3, "image_size": 64, "patch_size": 16, "embed_dim": 64},
+    "start_coarse": {"vision_width": 128, "num_layers": 3, "image_size": 64, "patch_size": 32, "embed_dim": 64},
+    "start_wide": {"vision_width": 192, "num_layers": 5, "image_size": 64, "patch_size": 16, "embed_dim": 96},
+}
+LONG_START = "start_long"  # the start after a first training on long texts, as Long-CLIP is to CLIP
+
+
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much the tiny scale draws and trains.
+
+    Attributes:
+        pairs: that the trainings of an experiment see.
+        start_pairs: other ones, that the starts see.
+        epochs, start_epochs: passes over them.
+        max_steps: the most steps of any training.
+        test_scenes: that the models are evaluated on.
+    """
+
+    pairs: int = 2000
+    start_pairs: int = 1000
+    epochs: int = 2
+    start_epochs: int = 12
+    batch_size: int = 64
+    max_steps: int | None = None
+    test_scenes: int = 294
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Folders of what all experiments share.
+
+    Attributes:
+        pairs, start_pairs: Parquet files to train on.
+        long_texts: Parquet of unseen scenes; their long texts are for zcrl.
+        scenes: the same scenes with captions for zcrs (dataset.json), class folders for zic (images/), mosaics for selo.
+    """
+
+    pairs: Path
+    start_pairs: Path
+    long_texts: Path
+    scenes: Path
+
+
+def make_world(folder: Path, size: Size) -> World:
+    """Draw and build what is not there yet.
+
+    Raises:
+        UserError: the folder cannot be written.
+        Stopped: by a signal; the same call goes on.
+    """
+    built, test = folder / "train" / "built", folder / "test"
+    _draw(folder / "train" / "scenes", "world", size.pairs + size.start_pairs, TRAIN_SEED)
+    _build(folder / "train" / "scenes", built, shard_size=size.pairs)
+    _draw(test / "scenes", "evaluation", size.test_scenes, TEST_SEED)
+    _build(test / "scenes", test / "built", shard_size=size.test_scenes)
+    first, second = sorted((built / "data").rglob("*.parquet"))
+    return World(pairs=first, start_pairs=second, long_texts=test / "built", scenes=test / "scenes")
+
+
+def train_variant(variant: Variant, seed: int, world: World, runs_dir: Path, size: Size) -> Path:
+    """Train a variant, and before it the start that it goes on from; returns the folder of the model."""
+    if variant.tiny == START:
+        return _train_start(START, world, runs_dir, size)
+    config = tiny_config(variant, size)
+    start = _train_start(config.start, world, runs_dir, size)
+    run_dir = runs_dir / run_name(variant, seed)
+    return train(dataclasses.replace(config, start=str(start), seed=seed), [world.pairs], out_dir=run_dir)
+
+
+def run_name(variant: Variant, seed: int) -> str:
+    """Folder of a variant's training and results: variants of the same settings share it."""
+    name = START if variant.tiny == START else variant.name
+    return f"{name}-seed{seed}" if seed and variant.tiny != START else name
+
+
+def tiny_config(variant: Variant, size: Size) -> TrainConfig:
+    """What sets the variant apart from the paper's main training, over the settings of the tiny scale.
+
+    Its start is the name of one of the starts.
+    """
+    settings = variant.tiny
+    if not settings:
+        paper, own = dataclasses.asdict(paper_b16()), dataclasses.asdict(CONFIGS[variant.config]())
+        settings = {name: value for name, value in own.items() if value != paper[name]}
+    assert isinstance(settings, dict)
+    settings = dict(settings)
+    if "num_pairs" in settings:  # stands for so many thousands of 2M
+        settings["num_pairs"] = settings["num_pairs"] * size.pairs // 2000
+    return changed(_base(size), {"start": START, **settings})
+
+
+def _base(size: Size) -> TrainConfig:
+    """The settings that all trainings of the tiny scale share; the batch and the loss are those of one process."""
+    return dataclasses.replace(
+        tiny(),
+        optimizer="adamw",
+        lr=1e-3,
+        weight_decay=0.1,
+        warmup_steps=10,
+        batch_size=size.batch_size,
+        epochs=size.epochs,
+        max_steps=size.max_steps,
+        device="cpu",
+        checkpoint_every=100_000,  # a run of a minute begins anew
+    )
+
+
+def _train_start(name: str, world: World, runs_dir: Path, size: Size) -> Path:
+    base = _base(size)
+    if name == LONG_START:
+        start = _train_start(START, world, runs_dir, size)
+        config = dataclasses.replace(base, start=str(start), train_on="first_sentence")
+    else:
+        start = runs_dir / f"{name}-random"
+        if not start.exists():
+            save(random_model(context_length=CONTEXT_OF_START, **SHAPES[name]), start)
+        config = dataclasses.replace(
+            base,
+            start=str(start),
+            context_length=CONTEXT_OF_START,
+            frozen_positions=0,
+            train_on="short",
+            epochs=size.start_epochs,
+        )
+    return train(config, [world.start_pairs], out_dir=runs_dir / name)
+
+
+def _draw(folder: Path, format_name: str, num_scenes: int, seed: int) -> None:
+    if not folder.is_dir():
+        with finished_folder(folder) as part:
+            write_sample_source(format_name, part, num_scenes, seed)
+
+
+def _build(scenes: Path, out_dir: Path, *, shard_size: int) -> None:
+    options = BuildOptions(recipe="merge", source="sample", data_dir=scenes, out_dir=out_dir, shard_size=shard_size)
+    if build(options, engine_module("vllm")).stopped:
+        raise Stopped
