@@ -45,7 +45,6 @@ class Experiment:
     Attributes:
         varies: what the first column, or the axis, is.
         tests: the evaluations of each variant.
-        sets: the sets of each test; "" is the only one.
     """
 
     name: str
@@ -72,6 +71,7 @@ def find_experiment(name: str) -> Experiment:
 
 
 LRSCLIP = "LRSCLIP"
+_MAIN = f"ViT-B/16 {LRSCLIP}"
 
 
 def _published(size: str, model: str, short_name: str, start: bool = False) -> Variant:
@@ -112,7 +112,8 @@ def _ablation(label: str, config: str, paper: str = "", **tiny: object) -> Varia
 
 
 def _size(label: str, config: str) -> Variant:
-    return Variant(label, config=config, tiny=_TINY_SIZES.get(config, {}))
+    paper = () if config == "paper_b32" else (f"ViT-{label} {LRSCLIP}",)
+    return Variant(label, config=config, paper=paper, tiny=_TINY_SIZES.get(config, {}))
 
 
 EXPERIMENTS: dict[str, Experiment] = {
@@ -174,7 +175,7 @@ EXPERIMENTS: dict[str, Experiment] = {
             "pairs",
             (
                 *(_ablation(f"{n / 1000:g}M", f"pairs_{n}k", num_pairs=n) for n in (500, 1000, 1500)),
-                _ablation("2M", "paper_b16"),
+                _ablation("2M", "paper_b16", _MAIN),
             ),
         ),
         Experiment(
@@ -188,7 +189,9 @@ EXPERIMENTS: dict[str, Experiment] = {
             "Weight of the long and the short text in the loss",
             "long : short",
             tuple(
-                _ablation(f"{long}:{10 - long}", "paper_b16" if long == 8 else f"weight_{long}_{10 - long}")
+                _ablation("8:2", "paper_b16", _MAIN)
+                if long == 8
+                else _ablation(f"{long}:{10 - long}", f"weight_{long}_{10 - long}")
                 for long in range(9, 0, -1)
             ),
         ),

@@ -61,7 +61,7 @@ class World:
     Attributes:
         pairs, start_pairs: Parquet files to train on.
         long_texts: Parquet of unseen scenes; their long texts are for zcrl.
-        scenes: the same scenes with captions for zcrs (dataset.json), class folders for zic (images/), mosaics for selo.
+        scenes: the same scenes: dataset.json has captions for zcrs, images/ classes for zic, mosaics/ queries for selo.
     """
 
     pairs: Path
