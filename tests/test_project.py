@@ -24,11 +24,11 @@ PACKAGE = ROOT / "lrs2m_builder"
 LAYERS = [
     {"cli"},
     {"commands"},
-    {"demo", "publish"},
+    {"demo", "publish", "experiments"},
     {"publishing"},
     {"printing", "stats_text", "audit_text", "histogram", "demo_page", "export"},
     {"exports"},
-    {"stats", "audit", "view"},
+    {"stats", "audit", "view", "leakage"},
     {"auditing"},
     {"preview", "survey", "calibrate"},
     {"build"},
@@ -58,7 +58,7 @@ LAYERS = [
 ]
 # The builder counts tokens without torch; the rest of the folder is training.
 CLIP = {f"clip/{path.name}" for path in (PACKAGE / "clip").glob("*.py") if path.name != "tokenizer.py"}
-EVALS = {f"evals/{name}.py" for name in ("encode", "models")}
+EVALS = {f"evals/{name}.py" for name in ("encode", "models", "ranks")}
 # May be imported only where they are needed: module of the package -> packages.
 HEAVY = {
     "vllm": {"engines/vllm.py"},
@@ -70,9 +70,9 @@ HEAVY = {
     "torch": {"engines/decoding.py", "engines/sampling.py", "sample/random_model.py", *CLIP, *EVALS},
     "psutil": {"engines/reaper.py"},
     "duckdb": {"auditing/against.py", "selection.py", "stats.py", "tables.py", "viewer/answers.py", "viewer/index.py"},
-    "huggingface_hub": {"engines/model_files.py", "publishing/upload.py", "clip/locate.py"},
     "cv2": {f"evals/selo/{name}.py" for name in ("text_map", "crops", "indicators", "overlay")},
-    "matplotlib": {"histogram.py"},
+    "huggingface_hub": {"engines/model_files.py", "publishing/upload.py", "clip/locate.py", "sources/hub.py"},
+    "matplotlib": {"histogram.py", "evals/confusion.py", "experiments/plots.py"},
     "torchvision": {"clip/preprocess.py"},
     "safetensors": {"clip/formats.py", "clip/save.py", "engines/decoding.py"},
     "httpx": {"engines/openai.py"},

@@ -7,6 +7,7 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -77,7 +78,7 @@ def _no_features(loaded: Loaded, number: int = 0) -> Features:
     return np.zeros((number, loaded.model.config.projection_dim), np.float32)
 
 
-def _bar(what: str, total: int | None, show: bool) -> tqdm[None]:
+def _bar(what: str, total: int | None, show: bool) -> tqdm[NoReturn]:
     return tqdm(total=total, desc=what, unit=what.removesuffix("s"), file=sys.stderr, disable=not show, leave=False)
 
 

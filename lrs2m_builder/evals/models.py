@@ -2,49 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 
 import torch
-import yaml
 
 from lrs2m_builder.clip.model import Loaded, load
 from lrs2m_builder.errors import UserError
-
-MODELS_PATH = Path(__file__).with_name("models.yaml")
-
-
-@dataclass(frozen=True, slots=True)
-class Baseline:
-    """A published model.
-
-    Attributes:
-        id: its name for `clip.model.load`.
-        model, size: its name and its image tower, as the paper writes them.
-        context: tokens of text that it reads.
-    """
-
-    id: str
-    model: str
-    size: str
-    context: int
+from lrs2m_builder.evals.baselines import baselines
 
 
-@cache
-def baselines() -> Mapping[str, Baseline]:
-    """Every baseline by its short name."""
-    content = yaml.safe_load(MODELS_PATH.read_text(encoding="utf-8"))
-    return {name: Baseline(**facts) for name, facts in content.items()}
-
-
-def open_model(name: str, *, device: str | None = None, context_length: int | None = None) -> Loaded:
+def open_model(
+    name: str, *, device: str | None = None, context_length: int | None = None, revision: str | None = None
+) -> Loaded:
     """Load a model to evaluate it.
 
     Args:
         name: a short name of models.yaml, the folder of a training run, or what `clip.model.load` takes.
         device: default: the first GPU where there is one.
+        revision: of a model on the Hub.
         context_length: tokens; default: the baseline's, or the model's own. More than its own stretches it by KPS.
 
     Raises:
@@ -54,7 +29,9 @@ def open_model(name: str, *, device: str | None = None, context_length: int | No
     if known is None and "/" not in name and not Path(name).exists():
         raise UserError(f"no model {name!r}; give a folder, a Hub name, or one of {', '.join(baselines())}")
     context = context_length or (known.context if known else None)
-    return load(known.id if known else model_path(name), context_length=context, device=find_device(device))
+    return load(
+        known.id if known else model_path(name), context_length=context, device=find_device(device), revision=revision
+    )
 
 
 def model_path(name: str) -> str:

@@ -107,13 +107,8 @@ def run_commands(commands: Sequence[Command]) -> None:
             raise UserError(f"this command ended with {code}: {command.line}; mend it and run the experiment again")
 
 
-def run_name(variant: Variant, seed: int) -> str:
-    """Folder of a variant's training and results: variants of the same configuration share it."""
-    return f"{variant.name}-seed{seed}" if seed else variant.name
-
-
 def _of_variant(experiment: Experiment, variant: Variant, seed: int, inputs: Inputs) -> Iterator[Command]:
-    name = run_name(variant, seed)
+    name = variant.run_name("paper", seed)
     model = variant.model
     if variant.config:
         run_dir = inputs.out_dir / "runs" / name

@@ -32,10 +32,15 @@ class Variant:
     paper: tuple[str, ...] = ()
     tiny: Mapping[str, object] | str | None = field(default_factory=dict)
 
-    @property
-    def name(self) -> str:
-        """Folder of its training and results; variants of the same configuration share one."""
-        return self.config or self.model
+    def run_name(self, scale: Scale, seed: int = 0) -> str:
+        """Folder of its training and results; variants of the same settings share one."""
+        if scale == "tiny" and self.tiny == START:
+            return START
+        return f"{self.config}-seed{seed}" if self.config and seed else self.config or self.model
+
+    def is_at(self, scale: Scale) -> bool:
+        """Whether there is something to run for it at a scale."""
+        return scale == "paper" or self.tiny is not None
 
 
 @dataclass(frozen=True, slots=True)

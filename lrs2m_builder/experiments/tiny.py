@@ -7,21 +7,32 @@ scenes that no other training sees. It is stretched to 248 tokens as the paper's
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
 from lrs2m_builder.build import build
 from lrs2m_builder.clip.config import CONFIGS, TrainConfig, changed, paper_b16, tiny
-from lrs2m_builder.clip.model import random_model
+from lrs2m_builder.clip.model import Loaded, random_model
 from lrs2m_builder.clip.save import save
 from lrs2m_builder.clip.train import train
 from lrs2m_builder.engines import engine_module
 from lrs2m_builder.errors import Stopped
+from lrs2m_builder.evals import classification, retrieval
+from lrs2m_builder.evals.data import LABEL_COLUMNS, Columns, read_images
+from lrs2m_builder.evals.models import open_model
+from lrs2m_builder.evals.paper import TESTS, Test
+from lrs2m_builder.evals.results import Result, read_results, write_result
+from lrs2m_builder.evals.selo.queries import read_queries
+from lrs2m_builder.evals.selo.run import evaluate as evaluate_selo
 from lrs2m_builder.experiments.registry import START, Variant
 from lrs2m_builder.files import finished_folder
 from lrs2m_builder.prepare import BuildOptions
 from lrs2m_builder.sample.formats import write_sample_source
+from lrs2m_builder.telemetry import say
 
+SETS: dict[Test, tuple[str, ...]] = dict.fromkeys(TESTS, ("drawn scenes",))
 TRAIN_SEED, TEST_SEED = 1, 2  # scenes of other seeds are other scenes
 CONTEXT_OF_START = 77
 # Random models, shaped to each other as B/16, B/32 and L/14 are.
@@ -92,14 +103,24 @@ def train_variant(variant: Variant, seed: int, world: World, runs_dir: Path, siz
         return _train_start(START, world, runs_dir, size)
     config = tiny_config(variant, size)
     start = _train_start(config.start, world, runs_dir, size)
-    run_dir = runs_dir / run_name(variant, seed)
+    run_dir = runs_dir / variant.run_name("tiny", seed)
     return train(dataclasses.replace(config, start=str(start), seed=seed), [world.pairs], out_dir=run_dir)
 
 
-def run_name(variant: Variant, seed: int) -> str:
-    """Folder of a variant's training and results: variants of the same settings share it."""
-    name = START if variant.tiny == START else variant.name
-    return f"{name}-seed{seed}" if seed and variant.tiny != START else name
+def evaluate_model(model_dir: Path, world: World, results_dir: Path, tests: Sequence[Test]) -> None:
+    """Evaluate a model by the tests that it has no result of yet.
+
+    Raises:
+        UserError: the world's files are damaged.
+    """
+    there = {each.evaluation for each in read_results(results_dir)} if results_dir.is_dir() else set()
+    if not (missing := [test for test in tests if test not in there]):
+        return
+    loaded = open_model(str(model_dir), device="cpu")
+    for test in missing:
+        say(f"{results_dir.name}: {test}")
+        result = _EVALUATE[test](loaded, world)
+        write_result(result, results_dir / f"{test}.json")
 
 
 def tiny_config(variant: Variant, size: Size) -> TrainConfig:
@@ -116,6 +137,49 @@ def tiny_config(variant: Variant, size: Size) -> TrainConfig:
     if "num_pairs" in settings:  # stands for so many thousands of 2M
         settings["num_pairs"] = settings["num_pairs"] * size.pairs // 2000
     return changed(_base(size), {"start": START, **settings})
+
+
+def _retrieve(test: Literal["zcrl", "zcrs"], data: Path, column: str, loaded: Loaded) -> Result:
+    images = read_images(str(data), Columns(texts=(column,)))
+    found, details = retrieval.evaluate(loaded, images, show_progress=False)
+    num_texts = sum(len(each.texts) for each in images)
+    return _result(test, loaded, found.metrics, len(images), num_texts, details)
+
+
+def _classify(loaded: Loaded, world: World) -> Result:
+    images = read_images(str(world.scenes / "images"), Columns(label=LABEL_COLUMNS), all_splits=True)
+    found = classification.evaluate(loaded, images, None, classification.templates()["paper"], show_progress=False)
+    details = {"interval": found.interval, "classes": classification.class_table(found)}
+    return _result("zic", loaded, {"accuracy": found.accuracy}, len(images), len(found.classes), details)
+
+
+def _localize(loaded: Loaded, world: World) -> Result:
+    mosaics = world.scenes / "mosaics"
+    queries = read_queries(mosaics / "anno.json", mosaics)
+    return evaluate_selo(loaded, queries, dataset=SETS["selo"][0], show_progress=False)
+
+
+def _result(
+    test: Test, loaded: Loaded, metrics: Mapping[str, float], num_images: int, num_texts: int, details: dict[str, Any]
+) -> Result:
+    return Result(
+        evaluation=test,
+        dataset=SETS[test][0],
+        model=loaded.name,
+        revision=loaded.revision,
+        metrics=metrics,
+        num_images=num_images,
+        num_texts=num_texts,
+        details=details,
+    )
+
+
+_EVALUATE: dict[Test, Callable[[Loaded, World], Result]] = {
+    "zcrl": lambda loaded, world: _retrieve("zcrl", world.long_texts, "caption_long", loaded),
+    "zcrs": lambda loaded, world: _retrieve("zcrs", world.scenes / "dataset.json", "captions", loaded),
+    "zic": _classify,
+    "selo": _localize,
+}
 
 
 def _base(size: Size) -> TrainConfig:
