@@ -58,9 +58,9 @@ class Command:
     @property
     def line(self) -> str:
         """As one types it."""
-        start = ("lrs2m",)
+        start = ["lrs2m"]
         if self.processes > 1:
-            start = ("torchrun", f"--nproc-per-node={self.processes}", "-m", "lrs2m_builder.cli")
+            start = ["torchrun", f"--nproc-per-node={self.processes}", "-m", "lrs2m_builder.cli"]
         return shlex.join((*start, *self.words))
 
     @property

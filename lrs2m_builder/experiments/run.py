@@ -8,7 +8,7 @@ from pathlib import Path
 from lrs2m_builder.errors import MissingExtraError
 from lrs2m_builder.experiments.full import SETS, Command, Inputs, make_commands, run_commands, used_sets
 from lrs2m_builder.experiments.plots import draw_figure
-from lrs2m_builder.experiments.registry import Experiment
+from lrs2m_builder.experiments.registry import START, Experiment
 from lrs2m_builder.experiments.table import Table, make_table, write_table
 
 
@@ -64,7 +64,7 @@ def run_tiny(
         for variant in experiment.variants:
             if not variant.is_at("tiny"):
                 continue
-            for seed in range(1 if variant.tiny == tiny.START else seeds):
+            for seed in range(1 if variant.tiny == START else seeds):
                 model_dir = tiny.train_variant(variant, seed, world, out_dir / "runs", chosen)
                 results_dir = out_dir / "results" / variant.run_name("tiny", seed)
                 tiny.evaluate_model(model_dir, world, results_dir, experiment.tests)

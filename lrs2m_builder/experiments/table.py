@@ -10,7 +10,7 @@ from typing import Any
 from lrs2m_builder.evals.paper import MAIN_ROW, RECALLS, Paper, Test, load_paper, mean_accuracy
 from lrs2m_builder.evals.results import Result, read_results
 from lrs2m_builder.experiments.full import SETS
-from lrs2m_builder.experiments.registry import LRSCLIP, Experiment, Scale, Variant
+from lrs2m_builder.experiments.registry import LRSCLIP, START, Experiment, Scale, Variant
 from lrs2m_builder.files import finished_file, write_json
 
 TITLES = {
@@ -68,9 +68,10 @@ def make_table(
             names = dict.fromkeys(name for values in found for name in values)
             ours = {name: [values[name] for values in found if name in values] for name in names}
             intervals = _intervals(experiment, by_seed[0], dataset, sets) if by_seed else {}
-            lines.append(Line(variant.label, dataset if _per_set(experiment) else "", ours, intervals, stated))
+            lines.append(Line(_label(variant, scale), dataset if _per_set(experiment) else "", ours, intervals, stated))
             columns |= dict.fromkeys(stated) | dict.fromkeys(ours)
-    return Table(experiment, scale, tuple(columns), tuple(lines))
+    shown = columns if len(experiment.tests) == 1 else experiment.tests
+    return Table(experiment, scale, tuple(shown), tuple(lines))
 
 
 def write_table(table: Table, out_dir: Path) -> list[Path]:
@@ -109,6 +110,10 @@ def markdown(table: Table) -> str:
     if claims := load_paper().claims.get(table.experiment.name):
         text += ["", "The paper says:", "", *(f"- {claim}" for claim in claims)]
     return "\n".join([*text, ""])
+
+
+def _label(variant: Variant, scale: Scale) -> str:
+    return f"{variant.label} (here: the start)" if scale == "tiny" and variant.tiny == START else variant.label
 
 
 def _cells(line: Line, columns: Sequence[str]) -> list[str]:
@@ -151,14 +156,11 @@ def _values(
     if experiment.tests == ("zic",):
         return accuracies | ({} if mean is None else {"mean": mean})
     values: dict[str, float] = {}
-    for test in ("zcrl", "zcrs"):
-        if metrics := found.get((test, sets[test][0])):
-            values[test] = 100 * metrics["mr"]
-    if mean is not None:
-        values["zic"] = mean
-    if metrics := found.get(("selo", sets["selo"][0])):
-        values["selo"] = metrics["r_mi"]
-    return values
+    for test, column, scale in (("zcrl", "mr", 100.0), ("zcrs", "mr", 100.0), ("selo", "r_mi", 1.0)):
+        for (evaluation, name), metrics in found.items():
+            if evaluation == test and name == sets[evaluation][0]:
+                values[test] = scale * metrics[column]
+    return values if mean is None else values | {"zic": mean}
 
 
 def _intervals(
@@ -184,7 +186,7 @@ def _paper_values(paper: Paper, experiment: Experiment, variant: Variant, place:
     if not experiment.is_figure:
         row = f"{SETS[experiment.tests[0]][place]} {name}" if _per_set(experiment) else name
         return dict(paper.tables[experiment.name].row(row).values)
-    values = {}
+    values: dict[str, float] = {}
     for test in experiment.tests:
         table, main, column = MAIN_ROW[test]
         row = main.replace(f"ViT-B/16 {LRSCLIP}", name)

@@ -58,7 +58,7 @@ class Size:
 
     pairs: int = 2000
     start_pairs: int = 1000
-    epochs: int = 2
+    epochs: int = 1
     start_epochs: int = 12
     batch_size: int = 64
     max_steps: int | None = None
@@ -128,13 +128,11 @@ def tiny_config(variant: Variant, size: Size) -> TrainConfig:
 
     Its start is the name of one of the starts.
     """
-    settings = variant.tiny
-    if not settings:
-        paper, own = dataclasses.asdict(paper_b16()), dataclasses.asdict(CONFIGS[variant.config]())
-        settings = {name: value for name, value in own.items() if value != paper[name]}
-    assert isinstance(settings, dict)
-    settings = dict(settings)
-    if "num_pairs" in settings:  # stands for so many thousands of 2M
+    paper, own = dataclasses.asdict(paper_b16()), dataclasses.asdict(CONFIGS[variant.config]())
+    settings: dict[str, Any] = {name: value for name, value in own.items() if value != paper[name]}
+    if isinstance(variant.tiny, Mapping) and variant.tiny:
+        settings = dict(variant.tiny)
+    if "num_pairs" in settings:  # of 2000 that stand for the paper's two million
         settings["num_pairs"] = settings["num_pairs"] * size.pairs // 2000
     return changed(_base(size), {"start": START, **settings})
 
@@ -206,7 +204,7 @@ def _train_start(name: str, world: World, runs_dir: Path, size: Size) -> Path:
     else:
         start = runs_dir / f"{name}-random"
         if not start.exists():
-            save(random_model(context_length=CONTEXT_OF_START, **SHAPES[name]), start)
+            save(random_model(context_length=CONTEXT_OF_START, activation="quick_gelu", **SHAPES[name]), start)
         config = dataclasses.replace(
             base,
             start=str(start),

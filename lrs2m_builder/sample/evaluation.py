@@ -14,10 +14,12 @@ from lrs2m_builder.sample.scene import Scene
 from lrs2m_builder.sample.sketch import SIDE
 from lrs2m_builder.sample.words import ALSO_CALLED, article
 
-CELLS = 7  # scenes along the side of a mosaic: 1568 pixels, that is two of the largest windows of the protocol
+CELLS = 4  # scenes along the side of a mosaic
+CELL = 448  # pixels of a scene in it: the protocol's windows of 256, 512 and 768 see a part, one and a few of them
+MAX_MOSAICS = 6
 MAX_PLACES = 2  # a query asks for what is in so many scenes of a mosaic at most
 MAX_QUERIES = 4  # of a mosaic
-MIN_SIDE = 24  # pixels of a region; smaller ones are less than a tenth of the smallest window
+MIN_SIDE = 64  # pixels of a region; smaller ones are less than a quarter of the smallest window
 
 Region = tuple[tuple[float, float], ...]
 
@@ -31,7 +33,7 @@ def write_mosaics(folder: Path, scenes: Sequence[Scene]) -> list[dict[str, Any]]
     folder.mkdir()
     cells = min(CELLS, math.isqrt(len(scenes)))
     queries: list[dict[str, Any]] = []
-    for number in range(len(scenes) // cells**2):
+    for number in range(min(MAX_MOSAICS, len(scenes) // cells**2)):
         name = f"{number}.png"
         chosen = scenes[number * cells**2 : (number + 1) * cells**2]
         _paste(chosen, cells).save(folder / name, compress_level=1)
@@ -42,9 +44,9 @@ def write_mosaics(folder: Path, scenes: Sequence[Scene]) -> list[dict[str, Any]]
 
 
 def _paste(scenes: Sequence[Scene], cells: int) -> Image.Image:
-    mosaic = Image.new("RGB", (cells * SIDE, cells * SIDE))
+    mosaic = Image.new("RGB", (cells * CELL, cells * CELL))
     for place, scene in enumerate(scenes):
-        mosaic.paste(scene.image, (place % cells * SIDE, place // cells * SIDE))
+        mosaic.paste(scene.image.resize((CELL, CELL)), (place % cells * CELL, place // cells * CELL))
     return mosaic
 
 
@@ -52,21 +54,22 @@ def _wanted(scenes: Sequence[Scene], cells: int) -> list[tuple[str, list[Region]
     """The rarest classes of a mosaic with their regions, in pixels of the mosaic."""
     places: dict[str, list[Region]] = {}
     for place, scene in enumerate(scenes):
-        x, y = place % cells * SIDE, place // cells * SIDE
         for class_name in scene.counts:
-            places.setdefault(class_name, []).append(_region(scene, class_name, x, y))
+            places.setdefault(class_name, []).append(_region(scene, class_name, place % cells, place // cells))
     rare = {
         name: regions for name, regions in places.items() if len(regions) <= MAX_PLACES and all(map(_large, regions))
     }
     return sorted(rare.items(), key=lambda item: (len(item[1]), item[0]))[:MAX_QUERIES]
 
 
-def _region(scene: Scene, class_name: str, x: float, y: float) -> Region:
-    """The box around all objects of a class, moved to the scene's place."""
+def _region(scene: Scene, class_name: str, column: int, row: int) -> Region:
+    """The box around all objects of a class, in the pixels of a mosaic."""
     boxes = [thing.box for thing in scene.of(class_name)]
-    left, top = min(box[0] for box in boxes) + x, min(box[1] for box in boxes) + y
-    right, bottom = max(box[2] for box in boxes) + x, max(box[3] for box in boxes) + y
-    return (left, top), (right, top), (right, bottom), (left, bottom)
+    scale = CELL / SIDE
+    left, right = min(box[0] for box in boxes) * scale, max(box[2] for box in boxes) * scale
+    top, bottom = min(box[1] for box in boxes) * scale, max(box[3] for box in boxes) * scale
+    x, y = column * CELL, row * CELL
+    return (left + x, top + y), (right + x, top + y), (right + x, bottom + y), (left + x, bottom + y)
 
 
 def _large(region: Region) -> bool:
