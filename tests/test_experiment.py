@@ -107,7 +107,9 @@ def test_the_tiny_scale_trains_evaluates_and_does_nothing_twice(tmp_path: Path) 
     first, second = run_tiny(experiments, tmp_path, size=SMALL)
     assert [set(line.ours) for line in first.lines] == [set(TESTS)] * 2
     assert [bool(line.ours) for line in second.lines] == [True, True, False, False]
-    files = {path: path.stat().st_mtime_ns for folder in ("runs", "results") for path in (tmp_path / folder).rglob("*.*")}
+    files = {
+        path: path.stat().st_mtime_ns for folder in ("runs", "results") for path in (tmp_path / folder).rglob("*.*")
+    }
     run_tiny(experiments, tmp_path, size=SMALL)
     assert files == {path: path.stat().st_mtime_ns for path in files}
 
@@ -132,7 +134,9 @@ def test_a_figure_is_drawn_from_results_of_one_seed_and_of_several(tmp_path: Pat
     for place, variant in enumerate(experiment.variants[:-1]):  # the last is not there yet
         for seed in range(1 + place % 2):
             folder = tmp_path / "results" / f"{place}-{seed}"
-            result = Result("zic", SETS["zic"][0], "m", "", {"accuracy": place / 10}, 1, 1, details={"interval": [0, 1]})
+            result = Result(
+                "zic", SETS["zic"][0], "m", "", {"accuracy": place / 10}, 1, 1, details={"interval": [0, 1]}
+            )
             write_result(result, folder / "zic.json")
             runs.setdefault(variant.label, []).append(folder)
     table = make_table(experiment, "tiny", runs, {test: SETS[test][:1] for test in TESTS})
@@ -147,9 +151,11 @@ def test_the_list_names_every_experiment_with_what_it_varies() -> None:
 
 
 def test_a_dry_run_prints_the_real_commands() -> None:
-    printed = CliRunner().invoke(
-        app, ["experiment", "run", "table_ix", "--scale", "paper", "--out", "OUT", "--dry-run"]
-    ).stdout.splitlines()
+    printed = (
+        CliRunner()
+        .invoke(app, ["experiment", "run", "table_ix", "--scale", "paper", "--out", "OUT", "--dry-run"])
+        .stdout.splitlines()
+    )
     assert printed[0] == (
         "torchrun --nproc-per-node=8 -m lrs2m_builder.cli train LRS2M --config from_long_clip --out OUT/runs/from_long_clip"
     )

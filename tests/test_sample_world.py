@@ -311,10 +311,12 @@ def test_the_evaluation_format_has_queries_whose_regions_hold_the_objects_they_a
             boxes = [thing.box for thing in scene.of(name)]
             assert boxes
             scale = CELL / scene.image.width
-            assert [left, top] == pytest.approx([min(b[0] for b in boxes) * scale + column * CELL,
-                                                 min(b[1] for b in boxes) * scale + row * CELL])
-            assert [right, bottom] == pytest.approx([max(b[2] for b in boxes) * scale + column * CELL,
-                                                     max(b[3] for b in boxes) * scale + row * CELL])
+            assert [left, top] == pytest.approx(
+                [min(b[0] for b in boxes) * scale + column * CELL, min(b[1] for b in boxes) * scale + row * CELL]
+            )
+            assert [right, bottom] == pytest.approx(
+                [max(b[2] for b in boxes) * scale + column * CELL, max(b[3] for b in boxes) * scale + row * CELL]
+            )
 
 
 def test_the_images_of_the_evaluation_format_lie_in_a_folder_for_each_kind_of_scene(tmp_path: Path) -> None:

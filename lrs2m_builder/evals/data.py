@@ -71,7 +71,7 @@ def read_images(
 
     Args:
         data: a path, a shipped source's name, or a data set's name on the Hub.
-        split: default: "test" of a Karpathy list and on the Hub, all of anything else.
+        split: default: "test" of a Karpathy list (a source's too) and on the Hub, all of anything else.
         all_splits: on the Hub, take all splits where none is given.
         image_dir: where the images of a Karpathy list or a source are; default: the folder of the list.
         revision: of a data set on the Hub.
@@ -144,7 +144,10 @@ def _from_karpathy(path: Path, split: str, image_dir: Path) -> list[EvalImage]:
 def _from_source(name: str, split: str | None, data_dir: Path | None) -> list[EvalImage]:
     if data_dir is None:
         raise UserError(f"{name}: the folder of this source is not given; add --images DIR")
-    source = open_source(load_manifest(name), data_dir)
+    manifest = load_manifest(name)
+    if split is None and manifest.format == "karpathy_json":
+        split = "test"
+    source = open_source(manifest, data_dir)
     images = []
     for row in source.rows():
         if split and row.split != split:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from lrs2m_builder.errors import UserError
 
 Polygon = tuple[tuple[float, float], ...]
 WHERE = "AIR-SLT: SLM_testimgs.zip, named in https://github.com/xiaoyuan1996/SemanticLocalizationMetrics"
+AIR_SLT, AIR_SLT_NUMBERS = "AIR-SLT", (59, 22)  # texts, images
 _SHOWN = 3
 
 
@@ -35,12 +37,28 @@ def read_queries(path: Path, image_dir: Path) -> list[Query]:
     try:
         rows = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise UserError(f"--data {path}: cannot be read: {error}") from error
+        raise UserError(f"{path}: cannot be read: {error}") from error
     if not isinstance(rows, list) or not rows:
-        raise UserError(f"--data {path}: not a list of queries, as AIR-SLT's anno.json is")
-    queries = [_query(row, image_dir, f"--data {path}: query {number}") for number, row in enumerate(rows)]
+        raise UserError(f"{path}: not a list of queries, as AIR-SLT's anno.json is")
+    queries = [_query(row, image_dir, f"{path}: query {number}") for number, row in enumerate(rows)]
     _check_images(image_dir, [query.image_path for query in queries])
     return queries
+
+
+def set_name(queries: Sequence[Query], other: str) -> str:
+    """AIR-SLT, if it has as many texts and images as that, or another name."""
+    numbers = len(queries), len({query.image_path for query in queries})
+    return AIR_SLT if numbers == AIR_SLT_NUMBERS else other
+
+
+def fingerprint(queries: Sequence[Query]) -> dict[str, Any]:
+    """What tells these data from any other: their number, and a hash over texts, regions and image bytes."""
+    digest = hashlib.sha256()
+    for query in queries:
+        digest.update(json.dumps([query.caption, query.image_path.name, query.polygons]).encode())
+    for path in dict.fromkeys(query.image_path for query in queries):
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return {"texts": len(queries), "sha256": digest.hexdigest()}
 
 
 def _query(row: Any, image_dir: Path, where: str) -> Query:

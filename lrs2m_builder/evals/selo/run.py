@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from lrs2m_builder.evals.results import METRICS, Result
 from lrs2m_builder.evals.selo.crops import make_crops
 from lrs2m_builder.evals.selo.indicators import measure
 from lrs2m_builder.evals.selo.overlay import write_overlay
-from lrs2m_builder.evals.selo.queries import Query
+from lrs2m_builder.evals.selo.queries import AIR_SLT, Query
 from lrs2m_builder.evals.selo.text_map import make_map
 from lrs2m_builder.evals.selo.windows import make_windows
 from lrs2m_builder.images import load_rgb
@@ -28,10 +28,12 @@ def evaluate(
     loaded: Loaded,
     queries: Sequence[Query],
     *,
-    dataset: str = "AIR-SLT",
+    model: str | None = None,
+    dataset: str = AIR_SLT,
     compat: bool = True,
     overlay_dir: Path | None = None,
-    settings: dict[str, Any] | None = None,
+    settings: Mapping[str, Any] | None = None,
+    workers: int | None = None,
     show_progress: bool = True,
 ) -> Result:
     """Mean R_su, R_as, R_da and R_mi over the queries; `details["queries"]` has those of each.
@@ -39,6 +41,7 @@ def evaluate(
     The crops of an image are encoded once for all its texts.
 
     Args:
+        model: what the result calls the model; default: what it was loaded by.
         compat: store crops and maps as JPEG on the way, as the published code does; the paper's numbers are made so.
         overlay_dir: write a picture of each query there, `000.png` and so on in the order of the queries.
 
@@ -54,7 +57,9 @@ def evaluate(
         for path, of_image in numbers.items():
             image_HWC = _read(path)
             windows = make_windows(*image_HWC.shape[:2])
-            crops_WD = encode_images(loaded, make_crops(image_HWC, windows, compat=compat), show_progress=False)
+            crops_WD = encode_images(
+                loaded, make_crops(image_HWC, windows, compat=compat), workers=workers, show_progress=False
+            )
             for number in of_image:
                 query = queries[number]
                 map_HW = make_map(windows, crops_WD @ texts_QD[number], compat=compat)
@@ -75,7 +80,7 @@ def evaluate(
     return Result(
         evaluation="selo",
         dataset=dataset,
-        model=loaded.name,
+        model=model or loaded.name,
         revision=loaded.revision,
         metrics={name: float(np.mean([each[name] for each in ordered])) for name in METRICS["selo"]},
         num_images=len(numbers),
