@@ -19,13 +19,13 @@ from lrs2m_builder.evals.results import Result, write_result
 from lrs2m_builder.experiments import tiny
 from lrs2m_builder.experiments.full import SETS, Inputs, used_sets
 from lrs2m_builder.experiments.plots import draw_figure
-from lrs2m_builder.experiments.registry import EXPERIMENTS, find_experiment
+from lrs2m_builder.experiments.registry import EXPERIMENTS, START, Size, find_experiment
 from lrs2m_builder.experiments.run import paper_commands, run_paper, run_tiny
 from lrs2m_builder.experiments.table import make_table, markdown
 
 PAPER = load_paper()
 INPUTS = Inputs((Path("LRS2M"),), Path("BENCH"), Path("OUT"))
-SMALL = tiny.Size(pairs=8, start_pairs=8, epochs=1, start_epochs=1, batch_size=4, max_steps=2, test_scenes=16)
+SMALL = Size(pairs=8, start_pairs=8, epochs=1, start_epochs=1, batch_size=4, max_steps=2, test_scenes=16)
 
 
 def test_every_row_of_tables_ii_to_ix_is_a_line_of_its_experiment() -> None:
@@ -115,17 +115,17 @@ def test_the_tiny_scale_trains_evaluates_and_does_nothing_twice(tmp_path: Path) 
 
 
 def test_a_tiny_configuration_differs_from_the_main_one_as_the_papers_does() -> None:
-    main = tiny.tiny_config(find_experiment("table_vii").variants[2], tiny.Size())
+    main = tiny.tiny_config(find_experiment("table_vii").variants[2], Size())
     for experiment in EXPERIMENTS.values():
         configs = [
-            tiny.tiny_config(variant, tiny.Size())
+            tiny.tiny_config(variant, Size())
             for variant in experiment.variants
             if variant.config and variant.is_at("tiny")
         ]
         assert len(set(map(repr, configs))) == len(configs)
-    weights = [tiny.tiny_config(variant, tiny.Size()) for variant in find_experiment("figure_10").variants]
+    weights = [tiny.tiny_config(variant, Size()) for variant in find_experiment("figure_10").variants]
     assert [config.long_weight for config in weights] == pytest.approx([n / 10 for n in range(9, 0, -1)])
-    assert main.train_on == "both" and main.start == tiny.START
+    assert main.train_on == "both" and main.start == START
 
 
 def test_a_figure_is_drawn_from_results_of_one_seed_and_of_several(tmp_path: Path) -> None:
@@ -156,9 +156,8 @@ def test_a_dry_run_prints_the_real_commands() -> None:
         .invoke(app, ["experiment", "run", "table_ix", "--scale", "paper", "--out", "OUT", "--dry-run"])
         .stdout.splitlines()
     )
-    assert printed[0] == (
-        "torchrun --nproc-per-node=8 -m lrs2m_builder.cli train LRS2M --config from_long_clip --out OUT/runs/from_long_clip"
-    )
+    torchrun = "torchrun --nproc-per-node=8 -m lrs2m_builder.cli"
+    assert printed[0] == f"{torchrun} train LRS2M --config from_long_clip --out OUT/runs/from_long_clip"
     assert printed[1].startswith("lrs2m eval zcrl BENCHMARKS/rsitmd_l --model OUT/runs/from_long_clip --name RSITMD-L")
 
 

@@ -194,7 +194,13 @@ def test_the_wheel_installed_alone_builds_outside_the_checkout(tmp_path: Path) -
     names = zipfile.ZipFile(wheel).namelist()
     assert "lrs2m_builder/shipped/recipes/short_to_long.py" in names
     assert "lrs2m_builder/clip/bpe_merges.txt.gz" in names
-    for name in ("viewer/page.html", "demo_page.html.jinja", "publishing/card.md.jinja", "checks/vocabulary.yaml"):
+    for name in (
+        "viewer/page.html",
+        "demo_page.html.jinja",
+        "publishing/card.md.jinja",
+        "checks/vocabulary.yaml",
+        "evals/paper.yaml",
+    ):
         assert f"lrs2m_builder/{name}" in names
     assert "lrs2m_builder/sample/captioner/model.safetensors" in names
     uv = [sys.executable, "-m", "uv"]

@@ -64,6 +64,27 @@ class Experiment:
         return self.name.startswith("figure")
 
 
+@dataclass(frozen=True, slots=True)
+class Size:
+    """How much the tiny scale draws and trains.
+
+    Attributes:
+        pairs: that the trainings of an experiment see.
+        start_pairs: other ones, that the starts see.
+        epochs, start_epochs: passes over them.
+        max_steps: the most steps of any training.
+        test_scenes: that the models are evaluated on.
+    """
+
+    pairs: int = 2000
+    start_pairs: int = 1000
+    epochs: int = 1
+    start_epochs: int = 12
+    batch_size: int = 64
+    max_steps: int | None = None
+    test_scenes: int = 294
+
+
 def find_experiment(name: str) -> Experiment:
     """The experiment of that name.
 

@@ -8,8 +8,10 @@ from pathlib import Path
 from lrs2m_builder.errors import MissingExtraError
 from lrs2m_builder.experiments.full import SETS, Command, Inputs, make_commands, run_commands, used_sets
 from lrs2m_builder.experiments.plots import draw_figure
-from lrs2m_builder.experiments.registry import START, Experiment
+from lrs2m_builder.experiments.registry import START, Experiment, Size
 from lrs2m_builder.experiments.table import Table, make_table, write_table
+
+DEFAULT_SIZE = Size()
 
 
 def run_paper(experiments: Sequence[Experiment], inputs: Inputs, *, seeds: int = 1) -> list[Table]:
@@ -40,12 +42,12 @@ def paper_commands(experiments: Sequence[Experiment], inputs: Inputs, *, seeds: 
 
 
 def run_tiny(
-    experiments: Sequence[Experiment], out_dir: Path, *, seeds: int = 1, size: object | None = None
+    experiments: Sequence[Experiment], out_dir: Path, *, seeds: int = 1, size: Size = DEFAULT_SIZE
 ) -> list[Table]:
     """Train and evaluate on drawn scenes, and write the table, and of a figure the plot, of each experiment.
 
     Args:
-        size: a `tiny.Size`, for a smaller world than the usual one.
+        size: how much is drawn and trained; a folder keeps to one.
 
     Raises:
         UserError: the folder cannot be written, or was made with other settings.
@@ -56,8 +58,7 @@ def run_tiny(
     except ImportError as error:
         raise MissingExtraError("lrs2m experiment", "eval", error) from error
 
-    chosen = size if isinstance(size, tiny.Size) else tiny.Size()
-    world = tiny.make_world(out_dir / "world", chosen)
+    world = tiny.make_world(out_dir / "world", size)
     tables = []
     for experiment in experiments:
         folders: dict[str, list[Path]] = {}
@@ -65,7 +66,7 @@ def run_tiny(
             if not variant.is_at("tiny"):
                 continue
             for seed in range(1 if variant.tiny == START else seeds):
-                model_dir = tiny.train_variant(variant, seed, world, out_dir / "runs", chosen)
+                model_dir = tiny.train_variant(variant, seed, world, out_dir / "runs", size)
                 results_dir = out_dir / "results" / variant.run_name("tiny", seed)
                 tiny.evaluate_model(model_dir, world, results_dir, experiment.tests)
                 folders.setdefault(variant.label, []).append(results_dir)

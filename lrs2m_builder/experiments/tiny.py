@@ -26,7 +26,7 @@ from lrs2m_builder.evals.paper import TESTS, Test
 from lrs2m_builder.evals.results import Result, read_results, write_result
 from lrs2m_builder.evals.selo.queries import read_queries
 from lrs2m_builder.evals.selo.run import evaluate as evaluate_selo
-from lrs2m_builder.experiments.registry import START, Variant
+from lrs2m_builder.experiments.registry import START, Size, Variant
 from lrs2m_builder.files import finished_folder
 from lrs2m_builder.prepare import BuildOptions
 from lrs2m_builder.sample.formats import write_sample_source
@@ -42,27 +42,6 @@ SHAPES: dict[str, dict[str, int]] = {
     "start_wide": {"vision_width": 192, "num_layers": 5, "image_size": 64, "patch_size": 16, "embed_dim": 96},
 }
 LONG_START = "start_long"  # the start after a first training on long texts, as Long-CLIP is to CLIP
-
-
-@dataclass(frozen=True, slots=True)
-class Size:
-    """How much the tiny scale draws and trains.
-
-    Attributes:
-        pairs: that the trainings of an experiment see.
-        start_pairs: other ones, that the starts see.
-        epochs, start_epochs: passes over them.
-        max_steps: the most steps of any training.
-        test_scenes: that the models are evaluated on.
-    """
-
-    pairs: int = 2000
-    start_pairs: int = 1000
-    epochs: int = 1
-    start_epochs: int = 12
-    batch_size: int = 64
-    max_steps: int | None = None
-    test_scenes: int = 294
 
 
 @dataclass(frozen=True, slots=True)
