@@ -24,6 +24,7 @@ from lrs2m_builder.commands.eval_classes import models_command, zic_command
 from lrs2m_builder.commands.eval_figures import figure1_command, figure2_command, figure3_command
 from lrs2m_builder.commands.eval_retrieval import zcrl_command, zcrs_command
 from lrs2m_builder.commands.eval_selo import selo_command
+from lrs2m_builder.commands.experiment import experiment_app, list_command, run_command
 from lrs2m_builder.commands.export import export_command
 from lrs2m_builder.commands.publish import publish_command
 from lrs2m_builder.commands.sample import sample_command
@@ -72,6 +73,9 @@ eval_app.command("figure1")(figure1_command)
 eval_app.command("figure2")(figure2_command)
 eval_app.command("figure3")(figure3_command)
 eval_app.command("models")(models_command)
+app.add_typer(experiment_app, name="experiment")
+experiment_app.command("list")(list_command)
+experiment_app.command("run")(run_command)
 app.command("demo")(demo_command)
 
 

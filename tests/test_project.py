@@ -26,7 +26,7 @@ PACKAGE = ROOT / "lrs2m_builder"
 LAYERS = [
     {"cli"},
     {"commands"},
-    {"demo", "publish"},
+    {"demo", "publish", "experiments"},
     {"publishing"},
     {"printing", "stats_text", "audit_text", "histogram", "demo_page", "export"},
     {"exports"},
@@ -75,7 +75,7 @@ HEAVY = {
     "duckdb": {"auditing/against.py", "selection.py", "stats.py", "tables.py", "viewer/answers.py", "viewer/index.py"},
     "huggingface_hub": {"engines/model_files.py", "publishing/upload.py", "clip/locate.py", "sources/hub.py"},
     "cv2": {f"evals/selo/{name}.py" for name in ("text_map", "crops", "indicators", "overlay")},
-    "matplotlib": {"histogram.py", "evals/confusion.py", *FIGURES},
+    "matplotlib": {"histogram.py", "evals/confusion.py", "experiments/plots.py", *FIGURES},
     "torchvision": {"clip/augment.py", "clip/preprocess.py"},
     "safetensors": {"clip/formats.py", "clip/save.py", "engines/decoding.py"},
     "httpx": {"engines/openai.py"},
@@ -194,7 +194,13 @@ def test_the_wheel_installed_alone_builds_outside_the_checkout(tmp_path: Path) -
     names = zipfile.ZipFile(wheel).namelist()
     assert "lrs2m_builder/shipped/recipes/short_to_long.py" in names
     assert "lrs2m_builder/clip/bpe_merges.txt.gz" in names
-    for name in ("viewer/page.html", "demo_page.html.jinja", "publishing/card.md.jinja", "checks/vocabulary.yaml"):
+    for name in (
+        "viewer/page.html",
+        "demo_page.html.jinja",
+        "publishing/card.md.jinja",
+        "checks/vocabulary.yaml",
+        "evals/paper.yaml",
+    ):
         assert f"lrs2m_builder/{name}" in names
     assert "lrs2m_builder/sample/captioner/model.safetensors" in names
     uv = [sys.executable, "-m", "uv"]
