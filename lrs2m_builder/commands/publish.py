@@ -86,10 +86,11 @@ def publish_command(
     if as_json:
         print_json(asdict(report))
         return
+    width = max(len(split.subset) for split in report.splits)
     for split in report.splits:
         what = "with images" if split.with_images else "captions only"
         megabytes = f"{split.file_bytes / 1e6:,.1f} MB"
-        print(f"{split.subset:<12} {split.rows:>9,} pairs  {split.files:>4} shards  {megabytes:>12}  {what}")
+        print(f"{split.subset:<{width}} {split.rows:>9,} pairs  {split.files:>4} shards  {megabytes:>12}  {what}")
     _print_upload(report)
 
 

@@ -1,1 +1,1 @@
-"""The paper's four zero-shot evaluations: a file each, and what they share (encode, results)."""
+"""The paper's four zero-shot evaluations and its numbers: a file or folder each, and what they share."""

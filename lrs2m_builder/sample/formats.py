@@ -15,6 +15,7 @@ from tqdm import tqdm
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import disk_errors
 from lrs2m_builder.sample import labels
+from lrs2m_builder.sample.evaluation import write_mosaics
 from lrs2m_builder.sample.scene import Scene, draw_scene
 from lrs2m_builder.sample.texts import Texts, write_texts
 
@@ -68,6 +69,7 @@ def write_sample_source(
         for index in tqdm(range(num_scenes), "drawing", unit=" scenes", disable=not progress):
             scene = draw_scene(seed, index)
             name = layout.name.format(index=index, scene=scene.name.replace(" ", "_"))
+            (out_dir / layout.images / name).parent.mkdir(exist_ok=True)
             scene.image.save(out_dir / layout.images / name, compress_level=1)
             drawn.append(Drawn(name, scene, write_texts(scene)))
         layout.write(out_dir, drawn)
@@ -126,19 +128,29 @@ def truth(item: Drawn) -> dict[str, Any]:
     }
 
 
-def _karpathy(folder: Path, drawn: Sequence[Drawn]) -> None:
+SPLITS = ("train", "train", "train", "train", "val", "test")
+
+
+def _karpathy(folder: Path, drawn: Sequence[Drawn], splits: Sequence[str] = SPLITS) -> None:
     numbers, images = iter(range(len(drawn) * 5)), []
     for imgid, item in enumerate(drawn):
         sentences = [
             {"raw": text, "tokens": text.lower().strip(".").split(), "imgid": imgid, "sentid": next(numbers)}
             for text in item.texts.captions
         ]
-        split = ("train", "train", "train", "train", "val", "test")[imgid % 6]
+        split = splits[imgid % len(splits)]
         sentids = [sentence["sentid"] for sentence in sentences]
         images.append(
             {"filename": item.image, "imgid": imgid, "sentences": sentences, "split": split, "sentids": sentids}
         )
     _json(folder / "dataset.json", {"images": images, "dataset": "sample"})
+
+
+def _evaluation(folder: Path, drawn: Sequence[Drawn]) -> None:
+    """Of the same unseen scenes: long texts, five captions, kinds as class folders, and mosaics with regions."""
+    _world(folder, drawn)
+    _karpathy(folder, drawn, splits=("test",))
+    write_mosaics(folder / "mosaics", [item.scene for item in drawn])
 
 
 def _vhm(folder: Path, drawn: Sequence[Drawn]) -> None:
@@ -237,6 +249,7 @@ def _json(path: Path, content: Any) -> None:
 
 FORMATS: dict[str, Format] = {
     "world": Format(_world, "scenes_jsonl", "scenes.jsonl"),
+    "evaluation": Format(_evaluation, "scenes_jsonl", "scenes.jsonl", name="{scene}/{index:05d}.png"),
     "karpathy": Format(_karpathy, "karpathy_json", "dataset.json"),
     "vhm": Format(_vhm, "vhm_json", "list_pretrain.json", images="sample"),
     "rs5m": Format(_rs5m, "rs5m", "rs3_sample.csv", name="fmow_{scene}_{index}_0_msrgb.png"),

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lrs2m_builder.errors import MissingExtraError, UserError
-from lrs2m_builder.files import finished_file
+from lrs2m_builder.files import finished_file, write_json
 from lrs2m_builder.image_files import PARQUET_SUFFIX
 
 NUM_AT_ONCE = 100  # rows in a row group, images and all
@@ -46,20 +48,78 @@ def fetched(path: Path, columns: Sequence[str]) -> Path:
     return parquet
 
 
-def _stream(wanted: dict[str, Any], columns: Sequence[str], path: Path) -> None:
+def pinned(dataset: str, *, split: str, revision: str | None = None) -> list[Path]:
+    """Files that name a data set of the Hub as it is now, a file a split, in this user's cache: `fetched` reads them.
+
+    Args:
+        split: "" takes all splits.
+
+    Raises:
+        UserError: the Hub does not know it, or cannot be reached.
+    """
     try:
-        from datasets import Image, load_dataset
+        from huggingface_hub import HfApi
+        from huggingface_hub.errors import HfHubHTTPError, HFValidationError
+    except ImportError as error:
+        raise MissingExtraError("a data set of the Hub", "eval", error) from error
+    try:
+        commit = HfApi().dataset_info(dataset, revision=revision).sha
+    except (HfHubHTTPError, HFValidationError, OSError, RuntimeError) as error:  # the client's closed or offline
+        raise UserError(f"{dataset}: the Hub does not give it: {' '.join(str(error).split())[:200]}") from error
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lrs2m" / "hub"
+    paths = []
+    for each in [split] if split else _split_names(dataset, str(commit)):
+        paths.append(cache / f"{dataset.replace('/', '--')}.{each}.{str(commit)[:12]}.json")
+        write_json(paths[-1], {"id": dataset, "revision": commit, "split": each})
+    return paths
+
+
+def _split_names(dataset: str, revision: str) -> list[str]:
+    try:
+        from datasets import get_dataset_split_names
+    except ImportError as error:
+        raise MissingExtraError("a data set of the Hub", "eval", error) from error
+    with _hub_errors({"id": dataset, "revision": revision}):
+        return list(get_dataset_split_names(dataset, revision=revision))
+
+
+def column_names(path: Path) -> list[str]:
+    """The columns of the data set that a file names; raises as `fetched`."""
+    wanted = json.loads(path.read_bytes())
+    with _hub_errors(wanted):
+        rows = _open(wanted)
+        return list(rows.column_names or next(iter(rows)))
+
+
+@contextmanager
+def _hub_errors(wanted: dict[str, Any]) -> Iterator[None]:
+    try:
+        yield
+    except (OSError, ValueError, KeyError, RuntimeError) as error:
+        where = f"{wanted['id']} at {wanted['revision']}"
+        raise UserError(f"{where}: the Hub does not give it: {' '.join(str(error).split())}") from error
+
+
+def _open(wanted: dict[str, Any]) -> Any:
+    try:
+        from datasets import load_dataset
     except ImportError as error:
         raise MissingExtraError("a data set of the Hub", "vllm", error) from error
-    where = f"{wanted['id']} at {wanted['revision']}"
-    try:
-        rows = load_dataset(
-            wanted["id"],
-            wanted.get("config"),
-            split=wanted.get("split") or "train",
-            revision=wanted["revision"],
-            streaming=True,
-        )
+    return load_dataset(
+        wanted["id"],
+        wanted.get("config"),
+        split=wanted.get("split") or "train",
+        revision=wanted["revision"],
+        streaming=True,
+    )
+
+
+def _stream(wanted: dict[str, Any], columns: Sequence[str], path: Path) -> None:
+    with _hub_errors(wanted):
+        rows = _open(wanted)
+        from datasets import Image
+
+        where = f"{wanted['id']} at {wanted['revision']}"
         have = rows.column_names or list(next(iter(rows)))
         if missing := sorted(set(columns) - set(have)):
             raise UserError(f"{where}: no column {missing[0]!r}; it has {', '.join(have)}")
@@ -68,8 +128,6 @@ def _stream(wanted: dict[str, Any], columns: Sequence[str], path: Path) -> None:
             rows = rows.cast_column(name, Image(decode=False)) if isinstance(feature, Image) else rows
         rows = rows.take(wanted["limit"]) if wanted.get("limit") else rows
         _write(rows, path)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise UserError(f"{where}: the Hub does not give it: {' '.join(str(error).split())}") from error
 
 
 def _write(rows: Any, path: Path) -> None:

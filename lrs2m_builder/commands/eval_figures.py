@@ -1,0 +1,89 @@
+"""`lrs2m eval figure1`, `figure2` and `figure3`: the paper's figures of what a model finds, as PNG and SVG."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lrs2m_builder.commands.eval import (
+    ContextLength,
+    DataRevision,
+    Device,
+    Images,
+    Model,
+    Revision,
+    Split,
+    load_model,
+    shows_progress,
+)
+from lrs2m_builder.commands.eval_retrieval import TEXT_COLUMNS, Data, ImageColumn, TextColumn
+from lrs2m_builder.errors import UserError
+from lrs2m_builder.evals.data import IMAGE_COLUMNS, Columns, read_images
+from lrs2m_builder.evals.results import Result, read_result, read_results
+
+Figure = Annotated[Path, typer.Option("--out", help="File to write; PNG and SVG are made of its name.")]
+
+
+def figure1_command(
+    data: Data,
+    model: Model,
+    out: Figure,
+    images: Images = None,
+    split: Split = None,
+    text_column: TextColumn = None,
+    image_column: ImageColumn = None,
+    num_queries: Annotated[int, typer.Option(min=1, help="So many texts, and as many images, evenly spread.")] = 3,
+    top_k: Annotated[int, typer.Option(min=1, max=10, help="Answers shown of each.")] = 5,
+    context_length: ContextLength = None,
+    device: Device = None,
+    revision: Revision = None,
+    data_revision: DataRevision = None,
+) -> None:
+    """Figure 1: texts with the images nearest to them, images with their nearest texts, the right ones marked."""
+    columns = Columns(
+        image=(image_column,) if image_column else IMAGE_COLUMNS,
+        texts=(text_column,) if text_column else TEXT_COLUMNS["zcrl"] + TEXT_COLUMNS["zcrs"],
+    )
+    found = read_images(data, columns, split=split, image_dir=images, revision=data_revision)
+    loaded = load_model(model, device=device, context_length=context_length, revision=revision)
+    from lrs2m_builder.evals.figures.retrieval_sheet import draw_retrieval_sheet
+
+    progress = shows_progress()
+    _print(draw_retrieval_sheet(loaded, found, out, num_queries=num_queries, top_k=top_k, show_progress=progress))
+
+
+def figure2_command(
+    image: Annotated[Path, typer.Argument(help="An image.")],
+    model: Model,
+    text: Annotated[list[str], typer.Option(help="What to look for; repeatable, a panel each.")],
+    out: Figure,
+    context_length: ContextLength = None,
+    device: Device = None,
+    revision: Revision = None,
+) -> None:
+    """Figure 2: where each text looks in an image (Grad-ECLIP)."""
+    loaded = load_model(model, device=device, context_length=context_length, revision=revision)
+    from lrs2m_builder.evals.figures.text_heat_sheet import draw_text_heat
+
+    _print(draw_text_heat(loaded, image, text, out))
+
+
+def figure3_command(
+    results: Annotated[list[Path], typer.Argument(help="Results of `lrs2m eval zcrl --by-length`, or their folders.")],
+    out: Figure,
+) -> None:
+    """Figure 3: R@1 against the length of the text, a line a model."""
+    from lrs2m_builder.evals.figures.length_plot import draw_length_plot
+
+    found: list[Result] = []
+    for path in results:
+        found += read_results(path) if path.is_dir() else [read_result(path)]
+    if not found:
+        raise UserError(f"{', '.join(map(str, results))}: no results of lrs2m eval")
+    _print(draw_length_plot(found, out))
+
+
+def _print(paths: list[Path]) -> None:
+    print("\n".join(map(str, paths)))

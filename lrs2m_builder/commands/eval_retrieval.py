@@ -1,0 +1,198 @@
+"""`lrs2m eval zcrl` and `lrs2m eval zcrs`."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+
+from lrs2m_builder.commands import Json
+from lrs2m_builder.commands.eval import (
+    AllowLeak,
+    ContextLength,
+    DataRevision,
+    Device,
+    Images,
+    Model,
+    Name,
+    Out,
+    Revision,
+    Seed,
+    Split,
+    TrainedOn,
+    Workers,
+    check_leaks,
+    command_line,
+    finish,
+    load_model,
+    shows_progress,
+)
+from lrs2m_builder.evals.data import IMAGE_COLUMNS, Columns, fingerprint, read_images
+from lrs2m_builder.evals.results import Result
+
+# The first of these columns that is there.
+TEXT_COLUMNS = {
+    "zcrl": ("caption_long", "long_caption", "caption", "text"),
+    "zcrs": ("caption_short", "captions", "caption", "short_caption", "sentences", "raw", "text"),
+}
+Data = Annotated[
+    str,
+    typer.Argument(
+        help="The --out of a build, a Karpathy list in JSON, Parquet, a folder of `datasets`, a Hub data set, a source."
+    ),
+]
+TextColumn = Annotated[
+    str | None, typer.Option(help="Column of the texts in Parquet or Hub data; default: by its name.")
+]
+ImageColumn = Annotated[str | None, typer.Option(help="Column of the images in Parquet or Hub data; default: image.")]
+
+
+def zcrl_command(
+    data: Data,
+    model: Model,
+    images: Images = None,
+    split: Split = None,
+    text_column: TextColumn = None,
+    image_column: ImageColumn = None,
+    name: Name = None,
+    by_length: Annotated[
+        bool, typer.Option("--by-length", help="Also R@1 for texts of similar length (the data of Figure 3).")
+    ] = False,
+    robustness: Annotated[
+        bool,
+        typer.Option("--robustness", help="Also with the sentences in another order, and without the first sentence."),
+    ] = False,
+    trained_on: TrainedOn = None,
+    allow_leak: AllowLeak = False,
+    out: Out = None,
+    context_length: ContextLength = None,
+    device: Device = None,
+    revision: Revision = None,
+    data_revision: DataRevision = None,
+    workers: Workers = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Zero-shot retrieval with long texts: recalls at 1, 5 and 10 in both directions, and their mean."""
+    _retrieve("zcrl", **locals())
+
+
+def zcrs_command(
+    data: Data,
+    model: Model,
+    images: Images = None,
+    split: Split = None,
+    text_column: TextColumn = None,
+    image_column: ImageColumn = None,
+    name: Name = None,
+    trained_on: TrainedOn = None,
+    allow_leak: AllowLeak = False,
+    out: Out = None,
+    context_length: ContextLength = None,
+    device: Device = None,
+    revision: Revision = None,
+    data_revision: DataRevision = None,
+    workers: Workers = None,
+    seed: Seed = 0,
+    as_json: Json = False,
+) -> None:
+    """Zero-shot retrieval with short texts, as a rule five an image."""
+    _retrieve("zcrs", by_length=False, robustness=False, **locals())
+
+
+def _retrieve(
+    evaluation: Literal["zcrl", "zcrs"],
+    *,
+    data: str,
+    model: str,
+    images: Path | None,
+    split: str | None,
+    text_column: str | None,
+    image_column: str | None,
+    name: str | None,
+    by_length: bool,
+    robustness: bool,
+    trained_on: list[Path] | None,
+    allow_leak: bool,
+    out: Path | None,
+    context_length: int | None,
+    device: str | None,
+    revision: str | None,
+    data_revision: str | None,
+    workers: int | None,
+    seed: int,
+    as_json: bool,
+) -> None:
+    columns = Columns(
+        image=(image_column,) if image_column else IMAGE_COLUMNS,
+        texts=(text_column,) if text_column else TEXT_COLUMNS[evaluation],
+    )
+    found = read_images(data, columns, split=split, image_dir=images, revision=data_revision)
+    leakage = check_leaks(model, found, trained_on, allow_leak)
+    loaded = load_model(model, device=device, context_length=context_length, revision=revision)
+    from lrs2m_builder.evals.retrieval import evaluate
+
+    retrieval, details = evaluate(
+        loaded,
+        found,
+        lengths=by_length,
+        robustness=robustness,
+        seed=seed,
+        workers=workers,
+        show_progress=shows_progress(),
+    )
+    result = Result(
+        evaluation=evaluation,
+        dataset=name or Path(data).stem,
+        model=model,
+        revision=loaded.revision,
+        metrics=retrieval.metrics,
+        num_images=len(found),
+        num_texts=sum(len(each.texts) for each in found),
+        settings={
+            "command": command_line(),
+            "data": {"path": data, "split": split, "columns": columns.texts, **fingerprint(found)},
+            "context_length": loaded.context_length,
+            "device": device,
+            "by_length": by_length,
+            "robustness": robustness,
+            "seed": seed,
+            "leakage": leakage,
+        },
+        details=details,
+    )
+    finish(result, result_lines(result), out, as_json)
+
+
+def result_lines(result: Result) -> list[str]:
+    """The recalls in percent as a table for people."""
+    details = result.details
+    lines = [
+        f"{result.num_images} images, {result.num_texts} texts of {details['mean_tokens']:.1f} tokens, "
+        f"{details['num_cut']} longer than the {result.settings['context_length']} that are read",
+        "            text to image           image to text",
+        "             R@1    R@5   R@10       R@1    R@5   R@10       mR",
+        _row("", result.metrics),
+        _row("95% from", {key: low for key, (low, _) in details["intervals"].items()}),
+        _row("95% to", {key: high for key, (_, high) in details["intervals"].items()}),
+    ]
+    if "optimistic" in details:
+        lines.append(_row("ties won", details["optimistic"]))
+    for key, title in (("permuted", "permuted"), ("without_first", "no first")):
+        if key in details:
+            lines.append(_row(title, details[key]["metrics"]))
+    for each in details.get("lengths", ()):
+        i2t = "" if each["i2t_r1"] is None else f", I2T R@1 {100 * each['i2t_r1']:.2f} of {each['num_images']}"
+        lines.append(
+            f"  {each['low']:>3}-{each['high']} tokens: T2I R@1 {100 * each['t2i_r1']:.2f} of {each['num_texts']}{i2t}"
+        )
+    if result.settings["leakage"]["leaked"]:
+        lines.append(f"not zero-shot: {result.settings['leakage']['leaked']} evaluation images were trained on")
+    return lines
+
+
+def _row(title: str, metrics: Mapping[str, Any]) -> str:
+    cells = [f"{100 * metrics[f'{way}_r{k}']:7.2f}" for way in ("t2i", "i2t") for k in (1, 5, 10)]
+    return f"{title:<9}{''.join(cells[:3])}   {''.join(cells[3:])}  {100 * metrics['mr']:7.2f}"

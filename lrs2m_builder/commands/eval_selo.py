@@ -1,0 +1,75 @@
+"""`lrs2m eval selo`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from lrs2m_builder.commands import Json
+from lrs2m_builder.commands.eval import (
+    ContextLength,
+    Device,
+    Model,
+    Name,
+    Out,
+    Revision,
+    Workers,
+    command_line,
+    finish,
+    load_model,
+    shows_progress,
+)
+from lrs2m_builder.errors import MissingExtraError
+from lrs2m_builder.evals.results import Result
+from lrs2m_builder.evals.selo.queries import fingerprint, read_queries, set_name
+
+
+def selo_command(
+    data: Annotated[Path, typer.Argument(help="Texts and regions in AIR-SLT's form: its anno.json.")],
+    model: Model,
+    images: Annotated[Path | None, typer.Option(help="Folder of the images; default: the folder of the file.")] = None,
+    compat: Annotated[
+        bool, typer.Option(help="Store crops and maps as JPEG on the way, as the published code does; or not at all.")
+    ] = True,
+    name: Name = None,
+    out: Out = None,
+    context_length: ContextLength = None,
+    device: Device = None,
+    revision: Revision = None,
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    """Where in a large image is what a text says? R_su, R_as, R_da and R_mi, and with --out a picture of each map."""
+    image_dir = images or data.parent
+    queries = read_queries(data, image_dir)
+    loaded = load_model(model, device=device, context_length=context_length, revision=revision)
+    try:
+        from lrs2m_builder.evals.selo.run import evaluate
+    except ImportError as error:
+        raise MissingExtraError("lrs2m eval selo", "eval", error) from error
+
+    result = evaluate(
+        loaded,
+        queries,
+        model=model,
+        dataset=name or set_name(queries, data.absolute().parent.name),
+        compat=compat,
+        overlay_dir=out / "maps" if out else None,
+        settings={
+            "command": command_line(),
+            "data": {"path": str(data), "images": str(image_dir), **fingerprint(queries)},
+            "context_length": loaded.context_length,
+            "device": device,
+        },
+        workers=workers,
+        show_progress=shows_progress(),
+    )
+    finish(result, selo_lines(result), out, as_json)
+
+
+def selo_lines(result: Result) -> list[str]:
+    """The mean indicators, for people."""
+    values = "  ".join(f"{name} {result.metrics[name]:.4f}" for name in ("r_su", "r_as", "r_da", "r_mi"))
+    return [f"{result.num_texts} texts over {result.num_images} images", f"{values}  (of r_as, the lower is better)"]

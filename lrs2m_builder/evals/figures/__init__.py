@@ -1,0 +1,1 @@
+"""Figures of the paper made from a model or from results: a file each, drawn with matplotlib as PNG and SVG."""

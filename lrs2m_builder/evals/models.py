@@ -1,0 +1,56 @@
+"""Opens what is to be evaluated: a baseline by its short name, a training run, or whatever `clip.model.load` takes."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from lrs2m_builder.clip.model import Loaded, load
+from lrs2m_builder.errors import UserError
+from lrs2m_builder.evals.baselines import baselines
+
+
+def open_model(
+    name: str, *, device: str | None = None, context_length: int | None = None, revision: str | None = None
+) -> Loaded:
+    """Load a model to evaluate it.
+
+    Args:
+        name: a short name of models.yaml, the folder of a training run, or what `clip.model.load` takes.
+        device: default: the first GPU where there is one.
+        revision: of a model on the Hub.
+        context_length: tokens; default: the baseline's, or the model's own. More than its own stretches it by KPS.
+
+    Raises:
+        UserError: there is no such model, or no such device.
+    """
+    known = baselines().get(name)
+    if known is None and "/" not in name and not Path(name).exists():
+        raise UserError(f"no model {name!r}; give a folder, a Hub name, or one of {', '.join(baselines())}")
+    context = context_length or (known.context if known else None)
+    return load(
+        known.id if known else model_path(name), context_length=context, device=find_device(device), revision=revision
+    )
+
+
+def model_path(name: str) -> str:
+    """The name, or of the folder of a training run the model inside it."""
+    run = Path(name).expanduser()
+    is_run = (run / "config.json").is_file() and (run / "model" / "config.json").is_file()
+    return str(run / "model") if is_run else name
+
+
+def find_device(name: str | None) -> str:
+    """The device of that name, by default the first GPU or else the CPU.
+
+    Raises:
+        UserError: there is none of that name here.
+    """
+    if name is None:
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    try:
+        torch.empty(0, device=name)
+    except (RuntimeError, AssertionError) as error:
+        raise UserError(f"--device {name}: {str(error).splitlines()[0]}") from error
+    return name

@@ -1,0 +1,97 @@
+"""Runs the localization test: every text over its image, the indicators of each map, and their means."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from lrs2m_builder.clip.model import Loaded
+from lrs2m_builder.errors import SampleError, UserError
+from lrs2m_builder.evals.encode import encode_images, encode_texts
+from lrs2m_builder.evals.results import METRICS, Result
+from lrs2m_builder.evals.selo.crops import make_crops
+from lrs2m_builder.evals.selo.indicators import measure
+from lrs2m_builder.evals.selo.overlay import write_overlay
+from lrs2m_builder.evals.selo.queries import AIR_SLT, Query
+from lrs2m_builder.evals.selo.text_map import make_map
+from lrs2m_builder.evals.selo.windows import make_windows
+from lrs2m_builder.images import load_rgb
+
+
+def evaluate(
+    loaded: Loaded,
+    queries: Sequence[Query],
+    *,
+    model: str | None = None,
+    dataset: str = AIR_SLT,
+    compat: bool = True,
+    overlay_dir: Path | None = None,
+    settings: Mapping[str, Any] | None = None,
+    workers: int | None = None,
+    show_progress: bool = True,
+) -> Result:
+    """Mean R_su, R_as, R_da and R_mi over the queries; `details["queries"]` has those of each.
+
+    The crops of an image are encoded once for all its texts.
+
+    Args:
+        model: what the result calls the model; default: what it was loaded by.
+        compat: store crops and maps as JPEG on the way, as the published code does; the paper's numbers are made so.
+        overlay_dir: write a picture of each query there, `000.png` and so on in the order of the queries.
+
+    Raises:
+        UserError: an image cannot be read, or regions lie outside of it.
+    """
+    texts_QD = encode_texts(loaded, [query.caption for query in queries], show_progress=show_progress)
+    numbers: dict[Path, list[int]] = {}
+    for number, query in enumerate(queries):
+        numbers.setdefault(query.image_path, []).append(number)
+    details: dict[int, dict[str, Any]] = {}
+    with tqdm(total=len(queries), desc="maps", file=sys.stderr, disable=not show_progress, leave=False) as bar:
+        for path, of_image in numbers.items():
+            image_HWC = _read(path)
+            windows = make_windows(*image_HWC.shape[:2])
+            crops_WD = encode_images(
+                loaded, make_crops(image_HWC, windows, compat=compat), workers=workers, show_progress=False
+            )
+            for number in of_image:
+                query = queries[number]
+                map_HW = make_map(windows, crops_WD @ texts_QD[number], compat=compat)
+                try:
+                    found = measure(map_HW, query.polygons)
+                except UserError as error:
+                    raise UserError(f"query {number}, {path}: {error}") from error
+                if overlay_dir:
+                    write_overlay(overlay_dir / f"{number:03d}.png", image_HWC, map_HW, query, found)
+                details[number] = {
+                    "caption": query.caption,
+                    "image": path.name,
+                    "windows": len(windows),
+                    **asdict(found),
+                }
+                bar.update()
+    ordered = [details[number] for number in range(len(queries))]
+    return Result(
+        evaluation="selo",
+        dataset=dataset,
+        model=model or loaded.name,
+        revision=loaded.revision,
+        metrics={name: float(np.mean([each[name] for each in ordered])) for name in METRICS["selo"]},
+        num_images=len(numbers),
+        num_texts=len(queries),
+        settings={"compat": compat, **(settings or {})},
+        details={"queries": ordered},
+    )
+
+
+def _read(path: Path) -> np.ndarray:
+    try:
+        return np.asarray(load_rgb(path))
+    except SampleError as error:
+        raise UserError(f"{path}: the evaluation needs every image, and this one fails: {error}") from error

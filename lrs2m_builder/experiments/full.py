@@ -1,0 +1,137 @@
+"""The paper's scale: the commands that train on LRS2M and evaluate on the paper's sets, to read or to run."""
+
+from __future__ import annotations
+
+import shlex
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from lrs2m_builder.errors import UserError
+from lrs2m_builder.evals.paper import Test
+from lrs2m_builder.evals.results import read_results
+from lrs2m_builder.experiments.registry import Experiment, Variant
+from lrs2m_builder.telemetry import say
+
+# The sets of each test as the paper names them; ablations and figures use the first of zcrl and zcrs.
+SETS: dict[Test, tuple[str, ...]] = {
+    "zcrl": ("RSITMD-L", "RSICD-L"),
+    "zcrs": ("RSITMD", "RSICD"),
+    "zic": ("RESISC45", "EuroSAT", "PatternNet", "WHU-RS19", "OPTIMAL-31", "RS_C11"),
+    "selo": ("AIR-SLT",),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Inputs:
+    """Where the paper scale reads from and writes to.
+
+    Attributes:
+        data: builds of LRS2M.
+        benchmarks: a folder with rsitmd_l and rsicd_l (builds), rsitmd and rsicd (the sources' folders) and
+            selo_air_slt; the sets of zic come from the Hub where no folder of their name (resisc45 ...) is there.
+        processes: GPUs to train on.
+    """
+
+    data: tuple[Path, ...]
+    benchmarks: Path
+    out_dir: Path
+    processes: int = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A command line of `lrs2m`, and what it makes.
+
+    Attributes:
+        makes: the folder of a model, or of results.
+        result: evaluation and set of the result that it adds to the folder.
+    """
+
+    words: tuple[str, ...]
+    makes: Path
+    result: tuple[Test, str] | None = None
+    processes: int = 1
+
+    @property
+    def line(self) -> str:
+        """As one types it."""
+        start = ["lrs2m"]
+        if self.processes > 1:
+            start = ["torchrun", f"--nproc-per-node={self.processes}", "-m", "lrs2m_builder.cli"]
+        return shlex.join((*start, *self.words))
+
+    @property
+    def is_done(self) -> bool:
+        """Whether it was run to its end."""
+        if self.result is None or not self.makes.is_dir():
+            return self.makes.is_dir()
+        return any((each.evaluation, each.dataset) == self.result for each in read_results(self.makes))
+
+
+def used_sets(experiment: Experiment, test: Test) -> tuple[str, ...]:
+    """The sets of a test: all in the test's own table, in ablations one for each retrieval."""
+    sets = SETS[test]
+    return sets[:1] if len(experiment.tests) > 1 and test in {"zcrl", "zcrs"} else sets
+
+
+def make_commands(experiment: Experiment, inputs: Inputs, seeds: int = 1) -> list[Command]:
+    """The commands of an experiment in the order to run them."""
+    return [
+        command
+        for variant in experiment.variants
+        for seed in range(seeds if variant.config else 1)
+        for command in _of_variant(experiment, variant, seed, inputs)
+    ]
+
+
+def run_commands(commands: Sequence[Command]) -> None:
+    """Run what is not done yet, one after the other.
+
+    Raises:
+        UserError: a command failed; those before it are not repeated when the experiment is run again.
+    """
+    for number, command in enumerate(commands, start=1):
+        if command.is_done:
+            continue
+        say(f"[{number}/{len(commands)}] {command.line}")
+        launcher = ["-m", "torch.distributed.run", f"--nproc-per-node={command.processes}"] * (command.processes > 1)
+        code = subprocess.run(
+            [sys.executable, *launcher, "-m", "lrs2m_builder.cli", *command.words], check=False
+        ).returncode
+        if code in {130, -2}:
+            raise KeyboardInterrupt
+        if code:
+            raise UserError(f"this command ended with {code}: {command.line}; mend it and run the experiment again")
+
+
+def _of_variant(experiment: Experiment, variant: Variant, seed: int, inputs: Inputs) -> Iterator[Command]:
+    name = variant.run_name("paper", seed)
+    model = variant.model
+    if variant.config:
+        run_dir = inputs.out_dir / "runs" / name
+        model = str(run_dir)
+        data = map(str, inputs.data)
+        set_seed = ("--set", f"seed={seed}") if seed else ()
+        words = ("train", *data, "--config", variant.config, *set_seed, "--out", str(run_dir))
+        yield Command(words, run_dir / "model", processes=inputs.processes)
+    results_dir = inputs.out_dir / "results" / name
+    for test in experiment.tests:
+        for dataset in used_sets(experiment, test):
+            words = ("eval", test, *_data_words(test, dataset, inputs.benchmarks), "--model", model)
+            yield Command((*words, "--name", dataset, "--out", str(results_dir)), results_dir, (test, dataset))
+
+
+def _data_words(test: Test, dataset: str, benchmarks: Path) -> tuple[str, ...]:
+    """What names the data of a test on the command line."""
+    if test == "zcrl":
+        return (str(benchmarks / dataset.lower().replace("-", "_")),)
+    if test == "zcrs":
+        return (dataset.lower(), "--images", str(benchmarks / dataset.lower()))
+    if test == "zic":
+        name = dataset.lower().replace("_", "-")
+        return (str(benchmarks / name), "--classes", name) if (benchmarks / name).is_dir() else (name,)
+    folder = benchmarks / "selo_air_slt"
+    return (str(folder / "annotations" / "anno.json"), "--images", str(folder / "imgs"))

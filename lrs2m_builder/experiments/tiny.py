@@ -1,0 +1,207 @@
+"""The tiny scale: a world drawn and built here, a start trained on it, and trainings from there; minutes on a CPU.
+
+What CLIP is to the paper, the start is here: a model that has read short texts only, in a context of 77 tokens, of
+scenes that no other training sees. It is stretched to 248 tokens as the paper's is, and every training goes on from it.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from lrs2m_builder.build import build
+from lrs2m_builder.clip.config import CONFIGS, TrainConfig, changed, paper_b16, tiny
+from lrs2m_builder.clip.model import Loaded, random_model
+from lrs2m_builder.clip.save import save
+from lrs2m_builder.clip.train import train
+from lrs2m_builder.engines import engine_module
+from lrs2m_builder.errors import Stopped
+from lrs2m_builder.evals import classification, retrieval
+from lrs2m_builder.evals.data import LABEL_COLUMNS, Columns, read_images
+from lrs2m_builder.evals.models import open_model
+from lrs2m_builder.evals.paper import TESTS, Test
+from lrs2m_builder.evals.results import Result, read_results, write_result
+from lrs2m_builder.evals.selo.queries import read_queries
+from lrs2m_builder.evals.selo.run import evaluate as evaluate_selo
+from lrs2m_builder.experiments.registry import START, Size, Variant
+from lrs2m_builder.files import finished_folder
+from lrs2m_builder.prepare import BuildOptions
+from lrs2m_builder.sample.formats import write_sample_source
+from lrs2m_builder.telemetry import say
+
+SETS: dict[Test, tuple[str, ...]] = dict.fromkeys(TESTS, ("drawn scenes",))
+TRAIN_SEED, TEST_SEED = 1, 2  # scenes of other seeds are other scenes
+CONTEXT_OF_START = 77
+# Random models, shaped to each other as B/16, B/32 and L/14 are.
+SHAPES: dict[str, dict[str, int]] = {
+    START: {"vision_width": 128, "num_layers": 3, "image_size": 64, "patch_size": 16, "embed_dim": 64},
+    "start_coarse": {"vision_width": 128, "num_layers": 3, "image_size": 64, "patch_size": 32, "embed_dim": 64},
+    "start_wide": {"vision_width": 192, "num_layers": 5, "image_size": 64, "patch_size": 16, "embed_dim": 96},
+}
+LONG_START = "start_long"  # the start after a first training on long texts, as Long-CLIP is to CLIP
+
+
+@dataclass(frozen=True, slots=True)
+class World:
+    """Folders of what all experiments share.
+
+    Attributes:
+        pairs, start_pairs: Parquet files to train on.
+        long_texts: Parquet of unseen scenes; their long texts are for zcrl.
+        scenes: the same scenes: dataset.json has captions for zcrs, images/ classes for zic, mosaics/ queries for selo.
+    """
+
+    pairs: Path
+    start_pairs: Path
+    long_texts: Path
+    scenes: Path
+
+
+def make_world(folder: Path, size: Size) -> World:
+    """Draw and build what is not there yet.
+
+    Raises:
+        UserError: the folder cannot be written.
+        Stopped: by a signal; the same call goes on.
+    """
+    built, test = folder / "train" / "built", folder / "test"
+    _draw(folder / "train" / "scenes", "world", size.pairs + size.start_pairs, TRAIN_SEED)
+    _build(folder / "train" / "scenes", built, shard_size=size.pairs)
+    _draw(test / "scenes", "evaluation", size.test_scenes, TEST_SEED)
+    _build(test / "scenes", test / "built", shard_size=size.test_scenes)
+    first, second = sorted((built / "data").rglob("*.parquet"))
+    return World(pairs=first, start_pairs=second, long_texts=test / "built", scenes=test / "scenes")
+
+
+def train_variant(variant: Variant, seed: int, world: World, runs_dir: Path, size: Size) -> Path:
+    """Train a variant, and before it the start that it goes on from; returns the folder of the model."""
+    if variant.tiny == START:
+        return _train_start(START, world, runs_dir, size)
+    config = tiny_config(variant, size)
+    start = _train_start(config.start, world, runs_dir, size)
+    run_dir = runs_dir / variant.run_name("tiny", seed)
+    return train(dataclasses.replace(config, start=str(start), seed=seed), [world.pairs], out_dir=run_dir)
+
+
+def evaluate_model(model_dir: Path, world: World, results_dir: Path, tests: Sequence[Test]) -> None:
+    """Evaluate a model by the tests that it has no result of yet.
+
+    Raises:
+        UserError: the world's files are damaged.
+    """
+    there = {each.evaluation for each in read_results(results_dir)} if results_dir.is_dir() else set()
+    if not (missing := [test for test in tests if test not in there]):
+        return
+    loaded = open_model(str(model_dir), device="cpu")
+    for test in missing:
+        say(f"{results_dir.name}: {test}")
+        result = _EVALUATE[test](loaded, world)
+        write_result(result, results_dir / f"{test}.json")
+
+
+def tiny_config(variant: Variant, size: Size) -> TrainConfig:
+    """What sets the variant apart from the paper's main training, over the settings of the tiny scale.
+
+    Its start is the name of one of the starts.
+    """
+    paper, own = dataclasses.asdict(paper_b16()), dataclasses.asdict(CONFIGS[variant.config]())
+    settings: dict[str, Any] = {name: value for name, value in own.items() if value != paper[name]}
+    if isinstance(variant.tiny, Mapping) and variant.tiny:
+        settings = dict(variant.tiny)
+    if "num_pairs" in settings:  # of 2000 that stand for the paper's two million
+        settings["num_pairs"] = settings["num_pairs"] * size.pairs // 2000
+    return changed(_base(size), {"start": START, **settings})
+
+
+def _retrieve(test: Literal["zcrl", "zcrs"], data: Path, column: str, loaded: Loaded) -> Result:
+    images = read_images(str(data), Columns(texts=(column,)))
+    found, details = retrieval.evaluate(loaded, images, show_progress=False)
+    num_texts = sum(len(each.texts) for each in images)
+    return _result(test, loaded, found.metrics, len(images), num_texts, details)
+
+
+def _classify(loaded: Loaded, world: World) -> Result:
+    images = read_images(str(world.scenes / "images"), Columns(label=LABEL_COLUMNS), all_splits=True)
+    found = classification.evaluate(loaded, images, None, classification.templates()["paper"], show_progress=False)
+    details = {"interval": found.interval, "classes": classification.class_table(found)}
+    return _result("zic", loaded, {"accuracy": found.accuracy}, len(images), len(found.classes), details)
+
+
+def _localize(loaded: Loaded, world: World) -> Result:
+    mosaics = world.scenes / "mosaics"
+    queries = read_queries(mosaics / "anno.json", mosaics)
+    return evaluate_selo(loaded, queries, dataset=SETS["selo"][0], show_progress=False)
+
+
+def _result(
+    test: Test, loaded: Loaded, metrics: Mapping[str, float], num_images: int, num_texts: int, details: dict[str, Any]
+) -> Result:
+    return Result(
+        evaluation=test,
+        dataset=SETS[test][0],
+        model=loaded.name,
+        revision=loaded.revision,
+        metrics=metrics,
+        num_images=num_images,
+        num_texts=num_texts,
+        details=details,
+    )
+
+
+_EVALUATE: dict[Test, Callable[[Loaded, World], Result]] = {
+    "zcrl": lambda loaded, world: _retrieve("zcrl", world.long_texts, "caption_long", loaded),
+    "zcrs": lambda loaded, world: _retrieve("zcrs", world.scenes / "dataset.json", "captions", loaded),
+    "zic": _classify,
+    "selo": _localize,
+}
+
+
+def _base(size: Size) -> TrainConfig:
+    """The settings that all trainings of the tiny scale share; the batch and the loss are those of one process."""
+    return dataclasses.replace(
+        tiny(),
+        optimizer="adamw",
+        lr=1e-3,
+        weight_decay=0.1,
+        warmup_steps=10,
+        batch_size=size.batch_size,
+        epochs=size.epochs,
+        max_steps=size.max_steps,
+        device="cpu",
+        checkpoint_every=100_000,  # a run of a minute begins anew
+    )
+
+
+def _train_start(name: str, world: World, runs_dir: Path, size: Size) -> Path:
+    base = _base(size)
+    if name == LONG_START:
+        start = _train_start(START, world, runs_dir, size)
+        config = dataclasses.replace(base, start=str(start), train_on="first_sentence")
+    else:
+        start = runs_dir / f"{name}-random"
+        if not start.exists():
+            save(random_model(context_length=CONTEXT_OF_START, activation="quick_gelu", **SHAPES[name]), start)
+        config = dataclasses.replace(
+            base,
+            start=str(start),
+            context_length=CONTEXT_OF_START,
+            frozen_positions=0,
+            train_on="short",
+            epochs=size.start_epochs,
+        )
+    return train(config, [world.start_pairs], out_dir=runs_dir / name)
+
+
+def _draw(folder: Path, format_name: str, num_scenes: int, seed: int) -> None:
+    if not folder.is_dir():
+        with finished_folder(folder) as part:
+            write_sample_source(format_name, part, num_scenes, seed)
+
+
+def _build(scenes: Path, out_dir: Path, *, shard_size: int) -> None:
+    options = BuildOptions(recipe="merge", source="sample", data_dir=scenes, out_dir=out_dir, shard_size=shard_size)
+    if build(options, engine_module("vllm")).stopped:
+        raise Stopped
