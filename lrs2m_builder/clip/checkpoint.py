@@ -40,7 +40,7 @@ class RunFolder:
         self._metrics = out_dir / "metrics.jsonl"
         self._keep = config.keep_checkpoints
         self._path = out_dir / "config.json"
-        self._settings = {
+        self._settings: dict[str, Any] = {
             "config": _plain(config),
             "data": [str(path) for path in data],
         }
@@ -102,8 +102,8 @@ class RunFolder:
 
     def _compare(self, there: dict[str, Any]) -> None:
         # An earlier version did not know the newest settings: it trained with what is their default now.
-        earlier = {"data": there.get("data"), **_plain(TrainConfig()), **there.get("config", {})}
-        for key, value in (self._settings["config"] | {"data": self._settings["data"]}).items():
+        earlier: dict[str, Any] = {"data": there.get("data"), **_plain(TrainConfig()), **there.get("config", {})}
+        for key, value in {**self._settings["config"], "data": self._settings["data"]}.items():
             before = earlier[key]
             if key not in SPEED_ONLY and before != value:
                 raise UserError(
