@@ -85,9 +85,8 @@ def main() -> None:
         large = measured("--child", "ours", "--images", LARGE, "--queries", queries, "--device", options.device)
         of = "" if options.all else f", {queries} of the images and their texts as queries"
         print(f"{LARGE} images, {LARGE * TEXTS_EACH} texts{of}")
-        print(
-            f"  ours            {large[0]:8.2f} s  {large[1]:8.0f} MB   all scores: {LARGE**2 * TEXTS_EACH * 4 / 1e9:.0f} GB"
-        )
+        scores = f"all scores: {LARGE**2 * TEXTS_EACH * 4 / 1e9:.0f} GB"
+        print(f"  ours            {large[0]:8.2f} s  {large[1]:8.0f} MB   {scores}")
 
 
 if __name__ == "__main__":

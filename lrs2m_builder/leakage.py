@@ -17,7 +17,7 @@ import pyarrow as pa
 from lrs2m_builder.auditing.collect import Collection
 from lrs2m_builder.auditing.hashes import hash_thumbnails
 from lrs2m_builder.auditing.pairs import near_pairs
-from lrs2m_builder.errors import UserError
+from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.schema import ImageRef
 from lrs2m_builder.tables import record_files
 
@@ -87,7 +87,10 @@ def find_leaks(images: Sequence[ImageRef], trained_on: Sequence[Path], *, show_p
         return Leakage(tuple(map(str, trained_on)), missing)
     with tempfile.NamedTemporaryFile(prefix="lrs2m-thumbnails-") as file:
         collection = Collection(file)
-        collection.add_files(images, "the evaluation", show_progress=show_progress)
+        try:
+            collection.add_files(images, "the evaluation", show_progress=show_progress)
+        except SampleError as error:
+            raise UserError(f"the evaluation needs every image, and one fails: {error}") from error
         try:
             for path in there:
                 collection.add_records(record_files(path), show_progress=show_progress)

@@ -18,12 +18,13 @@ from PIL import Image
 from lrs2m_builder.clip.model import encode_image, encode_text, random_model
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.evals import ranks as ranks_module
-from lrs2m_builder.evals.data import Columns, EvalImage, read_images
+from lrs2m_builder.evals.data import Columns, EvalImage, fingerprint, read_images
 from lrs2m_builder.evals.encode import encode_images, encode_texts
 from lrs2m_builder.evals.ranks import image_to_text, text_to_image
 from lrs2m_builder.evals.results import METRICS, Result, read_results, write_result
 from lrs2m_builder.evals.retrieval import KS, evaluate, score
 from lrs2m_builder.evals.variants import length_bins, permuted, without_first
+from tests.clip_toy import write_table
 from tests.eval_models import evaluated, lrs2m_eval, refused, tiny_model
 from tests.toy import build_toy, make_source
 
@@ -316,13 +317,27 @@ def test_a_folder_of_the_datasets_library_is_evaluated(tmp_path: Path, real_data
     import datasets
 
     files = sorted((real_data / "ucmerced_jpg" / "forest").glob("*.jpg"))[:4]
-    rows = {"image": [str(file) for file in files], "captions": [[f"Tree {n}.", f"Wood {n}."] for n in range(4)]}
+    images = [{"bytes": file.read_bytes(), "path": file.name} for file in files]
+    rows = {"image": images, "captions": [[f"Tree {n}.", f"Wood {n}."] for n in range(4)]}
     data = datasets.Dataset.from_dict(rows).cast_column("image", datasets.Image())
-    data.map(lambda row: row).to_parquet(str(tmp_path / "hub" / "test-00000-of-00001.parquet"))
+    (tmp_path / "hub").mkdir()
+    data.to_parquet(str(tmp_path / "hub" / "test-00000-of-00001.parquet"))
+    data.save_to_disk(str(tmp_path / "saved"))
+    columns = Columns(texts=("captions",))
+    of_disk = read_images(str(tmp_path / "saved"), columns)
+    assert [each.texts for each in of_disk] == [each.texts for each in read_images(str(tmp_path / "hub"), columns)]
     found = evaluated("zcrs", tmp_path / "hub", "--split", "test", "--model", tiny_model(tmp_path))
     assert (found["num_images"], found["num_texts"]) == (4, 8)
     line = refused("zcrl", tmp_path / "hub", "--text-column", "long", "--model", tiny_model(tmp_path))
     assert "no column 'long'; it has image, captions" in line
+
+
+def test_rows_without_the_bytes_of_their_image_are_one_line(tmp_path: Path) -> None:
+    rows = [{"image": {"bytes": None, "path": "a.png"}, "caption_long": "A field."}]
+    write_table(tmp_path / "data" / "train-00000.parquet", rows)
+    images = read_images(str(tmp_path), Columns(texts=("caption_long",)))
+    with pytest.raises(UserError, match="needs every image, and this one fails"):
+        fingerprint(images)
 
 
 def test_a_result_is_read_back_as_it_was_written(tmp_path: Path) -> None:

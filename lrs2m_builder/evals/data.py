@@ -17,7 +17,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lrs2m_builder.errors import UserError
+from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.image_files import read_image
 from lrs2m_builder.manifest import load_manifest
 from lrs2m_builder.schema import ImageRef
@@ -103,10 +103,17 @@ def read_images(
 
 
 def fingerprint(images: Sequence[EvalImage]) -> dict[str, Any]:
-    """What tells these data from any other: their number, and a hash over names, texts, classes and image bytes."""
+    """What tells these data from any other: their number, and a hash over names, texts, classes and image bytes.
+
+    Raises:
+        UserError: an image cannot be read.
+    """
     digest = hashlib.sha256()
     for each in images:
-        content = read_image(each.image)
+        try:
+            content = read_image(each.image)
+        except SampleError as error:
+            raise UserError(f"{each.name}: the evaluation needs every image, and this one fails: {error}") from error
         words = [each.name, *each.texts, each.label, hashlib.sha256(content).hexdigest()]
         digest.update(json.dumps(words).encode())
     return {"images": len(images), "texts": sum(len(each.texts) for each in images), "sha256": digest.hexdigest()}
