@@ -42,7 +42,7 @@ def save_figure(figure: Figure, path: Path) -> list[Path]:
     paths = [stem.with_name(stem.name + suffix) for suffix in (".png", ".svg")]
     for file in paths:
         with finished_file(file) as part:
-            figure.savefig(part, format=file.suffix[1:], dpi=DPI)
+            figure.savefig(part, format=file.suffix[1:], dpi=DPI, bbox_inches="tight", pad_inches=0.1)
     return paths
 
 

@@ -107,7 +107,7 @@ def _list_texts(axes: Axes, found: Sequence[tuple[str, float, bool]], columns: i
     """Texts under one another with their cosines, the right ones in green; `columns` is how wide the figure is."""
     axes.set_axis_off()
     for place, (text, score, is_right) in enumerate(found):
-        words = "\n".join(textwrap.wrap(" ".join(text.split()), 12 * columns, max_lines=2, placeholder=" ..."))
+        words = "\n".join(textwrap.wrap(" ".join(text.split()), 17 * columns, max_lines=2, placeholder=" ..."))
         height = 1 - (place + 0.5) / len(found)
         style: dict[str, Any] = {
             "va": "center",
