@@ -1,10 +1,12 @@
-"""Training steps a second: both texts padded to 248 tokens, as the published code does, against trimmed batches.
+"""A training step of B/16: both texts padded to 248 tokens, as the published code does, against trimmed batches.
 
-One model of B/16's size, random weights, the same images; the long texts have the paper's mean of 110 tokens and the
-short ones of 32. (a) pads both to 248, (b) trims each batch to its texts. Features are the same in both: the text
-tower looks only back. From the arithmetic of the towers the ratio is 75.6 / 46.3 = 1.63.
+Random weights, the same images; the long texts have the paper's mean of 110 tokens and the short ones of 32.
+(a) ours, both texts padded to 248: the practice of the published code. (b) ours, each batch trimmed to its texts: the
+same features, since the text tower looks only back. (c) open_clip's model and ClipLoss on the same padded texts. From
+the arithmetic of the towers (a) takes 75.6 / 46.3 = 1.63 times as long as (b). On a CPU the time is that of the
+process, so that other work on the machine does not count; images/s are then those of one core.
 
-    python benchmarks/train_step.py [--batch-size 4] [--steps 3] [--turns 2]
+    python benchmarks/train_step.py [--batch-size 2] [--turns 3] [--model b16|small] [--device cpu|cuda]
 """
 
 from __future__ import annotations
@@ -14,20 +16,29 @@ import dataclasses
 import resource
 import statistics
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
+from typing import Any
 
+import open_clip
 import torch
 
-from lrs2m_builder.clip.data import Batch
+from lrs2m_builder.clip.loading import Batch
 from lrs2m_builder.clip.loss import LossSettings
 from lrs2m_builder.clip.model import random_model
 from lrs2m_builder.clip.step import Towers, accumulate_gradient
 
 CONTEXT, LONG, SHORT = 248, 110, 32
 START, END = 49406, 49407
+_B16 = {"vision_width": 768, "num_layers": 12, "patch_size": 16, "text_width": 512, "embed_dim": 512}
+MODELS = {
+    "b16": (224, _B16),
+    "small": (64, _B16 | {"vision_width": 128, "num_layers": 2, "patch_size": 8, "text_width": 128}),
+}  # side of the images, and shapes
+Step = Callable[[], float]
 
 
-def make_batch(batch_size: int) -> Batch:
+def make_batch(batch_size: int, image_size: int) -> Batch:
     """Random images and texts of exactly the mean lengths."""
     generator = torch.Generator().manual_seed(0)
 
@@ -37,7 +48,7 @@ def make_batch(batch_size: int) -> Batch:
         return words
 
     number = torch.arange(batch_size)
-    pixels = torch.randn(batch_size, 3, 224, 224, generator=generator)
+    pixels = torch.randn(batch_size, 3, image_size, image_size, generator=generator)
     return Batch(pixels, ids(LONG), ids(SHORT), number, number, number)
 
 
@@ -49,10 +60,10 @@ def padded(batch: Batch) -> Batch:
     return dataclasses.replace(batch, long_BT=pad(long, (0, CONTEXT - LONG)), short_BT=pad(short, (0, CONTEXT - SHORT)))
 
 
-def step_seconds(towers: Towers, batch: Batch, steps: int) -> tuple[float, float]:
-    """Seconds a step, forward and backward, and the loss."""
-    started = time.perf_counter()
-    for _ in range(steps):
+def our_step(towers: Towers, batch: Batch, autocast: Any) -> Step:
+    """Forward and backward of our model and loss; gives the loss."""
+
+    def step() -> float:
         towers.zero_grad(set_to_none=True)
         losses = accumulate_gradient(
             towers,
@@ -60,41 +71,96 @@ def step_seconds(towers: Towers, batch: Batch, steps: int) -> tuple[float, float
             LossSettings(),
             long_weight=0.8,
             micro_batch=None,
-            autocast=nullcontext,
+            autocast=autocast,
             loss_factor=lambda loss: loss,
         )
-    return (time.perf_counter() - started) / steps, losses.total.item()
+        return float(losses.total.item())
+
+    return step
 
 
-def peak_mb() -> float:
-    """Largest resident memory of the process so far."""
+def open_clip_step(model: Any, batch: Batch, autocast: Any) -> Step:
+    """The same with open_clip's model and loss, the image tower once for both texts."""
+    loss = open_clip.ClipLoss()
+
+    def step() -> float:
+        model.zero_grad(set_to_none=True)
+        with autocast():
+            images = model.encode_image(batch.pixels_BCHW, normalize=True)
+            scale = model.logit_scale.exp()
+            parts = [
+                loss(images, model.encode_text(ids, normalize=True), scale) for ids in (batch.long_BT, batch.short_BT)
+            ]
+        total = 0.8 * parts[0] + 0.2 * parts[1]
+        total.backward()
+        return float(total.item())
+
+    return step
+
+
+def make_open_clip(sizes: dict[str, int], image_size: int) -> Any:
+    """open_clip's CLIP of the same shape."""
+    vision = {"image_size": image_size, "patch_size": sizes["patch_size"], "layers": sizes["num_layers"]}
+    text = {"context_length": CONTEXT, "vocab_size": 49408, "width": sizes["text_width"], "layers": sizes["num_layers"]}
+    return open_clip.CLIP(
+        embed_dim=sizes["embed_dim"],
+        vision_cfg=open_clip.CLIPVisionCfg(**vision, width=sizes["vision_width"]),
+        text_cfg=open_clip.CLIPTextCfg(**text, heads=sizes["text_width"] // 64),
+        quick_gelu=True,
+    )
+
+
+def seconds_of(step: Step, device: torch.device) -> tuple[float, float]:
+    """Seconds of a step (of the process, on a CPU), and its loss."""
+    clock = time.process_time if device.type == "cpu" else time.perf_counter
+    started = clock()
+    loss = step()  # ends with a copy of the loss, which waits for the GPU
+    return clock() - started, loss
+
+
+def peak_mb(device: torch.device) -> float:
+    """Largest memory so far: of the GPU, or resident of the process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--batch-size", type=int, default=4)
-    parser.add_argument("--steps", type=int, default=3)
-    parser.add_argument("--turns", type=int, default=2)
+    parser.add_argument("--batch-size", type=int, default=2)
+    parser.add_argument("--turns", type=int, default=3)
+    parser.add_argument("--model", choices=sorted(MODELS), default="b16")
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     arguments = parser.parse_args()
-    sizes = {"text_width": 512, "vision_width": 768, "num_layers": 12, "image_size": 224, "embed_dim": 512}
-    towers = Towers(random_model(context_length=CONTEXT, **sizes).model, has_bias=False)
-    print(f"{sum(parameter.numel() for parameter in towers.parameters()) / 1e6:.1f}M parameters")
-    trimmed = make_batch(arguments.batch_size)
+    device = torch.device(arguments.device)
+    autocast = (lambda: torch.autocast("cuda", torch.bfloat16)) if device.type == "cuda" else nullcontext
+    image_size, sizes = MODELS[arguments.model]
+    model = random_model(context_length=CONTEXT, image_size=image_size, **sizes).model.train()
+    towers = Towers(model, has_bias=False).to(device)
+    count = sum(parameter.numel() for parameter in towers.parameters()) / 1e6
+    print(f"{arguments.model}: {count:.1f}M parameters, {arguments.batch_size} images, {device}")
+    trimmed = make_batch(arguments.batch_size, image_size).to(device)
     full = padded(trimmed)
-    step_seconds(towers, trimmed, 1)  # the first step pays for what is made once
-    memory = {"trimmed": peak_mb()}
-    step_seconds(towers, full, 1)
-    memory["padded"] = peak_mb()
-    ratios = []
+    theirs = make_open_clip(sizes, image_size).to(device)
+    steps = {
+        "b: ours, trimmed": our_step(towers, trimmed, autocast),
+        "a: ours, padded to 248": our_step(towers, full, autocast),
+        "c: open_clip, padded to 248": open_clip_step(theirs, full, autocast),
+    }
+    for name, step in steps.items():  # the first step pays for what is made once
+        step()
+        print(f"peak memory after {name}: {peak_mb(device):.0f} MB", flush=True)
+    ratios: dict[str, list[float]] = {name: [] for name in steps}
     for turn in range(arguments.turns):
-        (slow, loss_padded), (fast, loss_trimmed) = (step_seconds(towers, b, arguments.steps) for b in (full, trimmed))
-        ratios.append(slow / fast)
-        rates = [f"{arguments.batch_size / seconds:.2f}" for seconds in (slow, fast)]
-        print(f"turn {turn}: padded {rates[0]} images/s, trimmed {rates[1]} images/s, ratio {ratios[-1]:.2f}")
-        print(f"        losses {loss_padded:.6f} {loss_trimmed:.6f}")
-    print(f"median ratio {statistics.median(ratios):.2f} (arithmetic: 1.63)")
-    print(f"peak memory: trimmed {memory['trimmed']:.0f} MB, padded {memory['padded']:.0f} MB")
+        taken = {name: seconds_of(step, device) for name, step in steps.items()}
+        fast = taken["b: ours, trimmed"][0]
+        for name, (seconds, loss) in taken.items():
+            ratios[name].append(seconds / fast)
+            rate = arguments.batch_size / seconds
+            print(f"turn {turn}  {name:<28} {rate:7.3f} images/s  {seconds / fast:5.2f}  loss {loss:.6f}", flush=True)
+    for name, values in ratios.items():
+        print(f"median, times as long as trimmed: {statistics.median(values):.2f}  {name}")
+    print("from the arithmetic of B/16: 1.63")
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ OUT/audit/report.html          the pairs side by side
 
 from __future__ import annotations
 
+import errno
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
@@ -76,6 +77,7 @@ def audit(
             images=sum(not picture.is_evaluation for picture in collection.pictures),
             distinct_images=len({picture.content for picture in collection.pictures if not picture.is_evaluation}),
             evaluation_images=sum(picture.is_evaluation for picture in collection.pictures),
+            evaluation_names=len({_stem(name) for evaluation in evaluations for name in evaluation.names}),
             flat_images=hashes.num_flat - collection.problems.total(),
             without_image=collection.without_image,
             unreadable=dict(collection.problems),
@@ -86,6 +88,8 @@ def audit(
             removals=_removals(pairs, names if remove_same_names else ()),
         )
     except (OSError, pa.ArrowException) as error:
+        if getattr(error, "errno", None) == errno.ENOSPC:  # the thumbnails: about 1 KB an image
+            raise UserError(f"{out_dir}: no space left on the disk; make room or give --out elsewhere") from error
         raise UserError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
     write_json(out_dir / "audit.json", as_json(result))
     write_removals(files, result.removals, out_dir / "removals.parquet")

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 
-from lrs2m_builder.auditing.findings import KINDS, Audit
+from lrs2m_builder.auditing.findings import Audit
 
 NUM_SHOWN = 3
+_FOUND = {
+    "leak": "evaluation images, byte for byte",
+    "near_leak": "near copies of evaluation images",
+    "duplicate": "images again, byte for byte",
+    "near_duplicate": "near copies of other images",
+}
 
 
 def audit_lines(result: Audit) -> list[str]:
@@ -14,9 +20,11 @@ def audit_lines(result: Audit) -> list[str]:
     images = f"{result.images:,} images, {result.distinct_images:,} of different bytes"
     lines = [f"{result.path}: {result.records:,} records, {images}"]
     if result.against:
-        lines.append(f"  against    {result.evaluation_images:,} evaluation images")
+        images = f"{result.evaluation_images:,} evaluation images"
+        only = "" if result.evaluation_images else ", as no image file was found"
+        lines.append(f"  against {images} and {result.evaluation_names:,} file names{only}")
     kinds = Counter(pair.kind for pair in result.pairs)
-    for kind, words in KINDS.items():
+    for kind, words in _FOUND.items():
         if not result.against and "leak" in kind:
             continue
         shown = [f"{pair.image} = {pair.of}" for pair in result.pairs if pair.kind == kind][:NUM_SHOWN]
@@ -24,7 +32,8 @@ def audit_lines(result: Audit) -> list[str]:
     if result.against:
         shown = [f"{match.image} ({match.of})" for match in result.names[:NUM_SHOWN]]
         lines.append(
-            f"  {len(result.names):>8,}  file name of an evaluation image" + (f": {'; '.join(shown)}" if shown else "")
+            f"  {len(result.names):>8,}  images with the file name of an evaluation image"
+            + (f": {'; '.join(shown)}" if shown else "")
         )
     lines += [f"  {n:>8,}  {what}" for what, n in _left_out(result).items() if n]
     for column in result.captions:
@@ -33,14 +42,14 @@ def audit_lines(result: Audit) -> list[str]:
             f"repeat a text, {column.near_rows:,} nearly, in {column.near_groups:,} groups"
         )
     lines.append(
-        "  checks     " + (f"{len(result.findings)} find something" if result.findings else "they find nothing")
+        f"  checks: {len(result.findings)} of them find something" if result.findings else "  checks: nothing found"
     )
     lines += [
         f"  {finding.records:>8,}  {finding.records / result.records:>6.1%}  {finding.check} in {finding.column}, "
         f"such as {finding.examples[0][0]}"
         for finding in result.findings
     ]
-    return [*lines, f"  to remove  {len(result.removals):,} images"]
+    return [*lines, f"  to remove: {len(result.removals):,} images"]
 
 
 def _left_out(result: Audit) -> dict[str, int]:

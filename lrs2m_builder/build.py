@@ -181,7 +181,9 @@ async def _run_one(runner: Runner, prepared: Prepared) -> bool:
         runner.stop()
         say("stopping: keeping the answers in flight (once more to drop them)")
 
-    for number in (signal.SIGINT, signal.SIGTERM):
+    # Only the main thread can be told of signals.
+    numbers = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    for number in numbers:
         loop.add_signal_handler(number, on_signal)
     try:
         await runner.run(open_works(prepared), prepared.options.out_dir / "telemetry.jsonl")
@@ -189,7 +191,7 @@ async def _run_one(runner: Runner, prepared: Prepared) -> bool:
         if not runner.stopping:
             raise
     finally:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in numbers:
             loop.remove_signal_handler(number)
     return runner.stopping
 

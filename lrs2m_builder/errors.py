@@ -20,6 +20,11 @@ class Stopped(BaseException):
     """The user stopped the program while it could not drain: an engine was starting."""
 
 
+def storable(text: str) -> str:
+    """The text as UTF-8 can hold it; a path on a disk may hold other bytes."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
 class SampleError(Exception):
     """One sample cannot be used: it becomes a rejection and the build goes on.
 
@@ -31,4 +36,9 @@ class SampleError(Exception):
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")
         self.reason = reason
-        self.detail = detail
+        self.detail = storable(detail)
+
+
+def one_line(error: BaseException) -> str:
+    """What an error says, in one line; libraries' messages may have several."""
+    return " ".join(str(error).split()) or type(error).__name__

@@ -51,6 +51,8 @@ def export(
     format_ = load_format(to)
     if images is not None and images not in format_.IMAGES:
         raise UserError(f"--images {images}: {to} can {' or '.join(format_.IMAGES)}")
+    if options.lines and to != "json":
+        raise UserError(f"--lines: {to} has no lines; leave it out, or export --to json")
     options = replace(options, images=images or format_.IMAGES[0])
     with finished_folder(dest) as folder:
         selection = select(path, filters)

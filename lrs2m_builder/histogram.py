@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lrs2m_builder.checks import CLIP_LONG, CLIP_SHORT
 from lrs2m_builder.errors import MissingExtraError, UserError
+from lrs2m_builder.files import finished_file
 from lrs2m_builder.stats import Stats, SubsetStats, TextStats
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ def draw_histograms(stats: Stats, path: Path) -> list[Path]:
         path: its suffix is replaced.
 
     Raises:
-        UserError: the folder is not there.
+        UserError: the folder is not there, or the disk fails.
         MissingExtraError: matplotlib is not installed.
     """
     try:
@@ -32,6 +33,8 @@ def draw_histograms(stats: Stats, path: Path) -> list[Path]:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingExtraError("a plot", "plot", error) from error
+    if not path.name:
+        raise UserError(f"--plot {path}: give a name for the pictures, such as lengths.png")
     if not path.parent.is_dir():
         raise UserError(f"--plot {path}: no folder {path.parent}")
     panels = [*stats.subsets, *([stats.total] if len(stats.subsets) > 1 else [])]
@@ -43,10 +46,11 @@ def draw_histograms(stats: Stats, path: Path) -> list[Path]:
     for number, panel in enumerate(panels, start=1):
         _draw_panel(figure.add_subplot(lines, columns, number), panel, min(last, 2 * CLIP_LONG))
     handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=4, frameon=False, fontsize=8)
+    figure.legend(handles, labels, loc="outside upper center", ncols=4 if columns > 1 else 2, frameon=False, fontsize=8)
     paths = [path.with_suffix(suffix) for suffix in (".png", ".svg")]
     for file in paths:
-        figure.savefig(file, dpi=150)
+        with finished_file(file) as part:
+            figure.savefig(part, dpi=150, format=file.suffix[1:])
     return paths
 
 
@@ -55,7 +59,9 @@ def _draw_panel(axes: Axes, stats: SubsetStats, last: int) -> None:
         edges = range(0, last + 2 * BIN, BIN)
         shares = _shares(text, last)
         axes.hist(list(edges)[:-1], bins=list(edges), weights=shares, color=color, alpha=0.75, label=label)
-        axes.axvline(text.mean_tokens, color=color, linewidth=1, linestyle="--")
+        axes.axvline(
+            text.mean_tokens, color=color, linewidth=1, linestyle="--", label="mean" if text is stats.long else None
+        )
     contexts = axes.vlines((CLIP_SHORT, CLIP_LONG), 0, 1, transform=axes.get_xaxis_transform(), color="0.55")
     contexts.set(linewidth=0.8, linestyle=":", label="77 and 248 tokens")
     axes.set_title(f"{stats.name} ({stats.pairs:,} pairs)", fontsize=10)

@@ -20,6 +20,10 @@ import pyarrow.parquet as pq
 from lrs2m_builder.errors import SampleError
 from lrs2m_builder.schema import ImageRef, TableCell, TarMember
 
+IMAGE_SUFFIXES = {
+    *(".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".png", ".ppm", ".tga", ".tif", ".tiff", ".webp"),
+}
+RASTER_SUFFIXES = {".img", ".nitf", ".ntf"}  # read too, but such names have other meanings as well
 PARQUET_SUFFIX = ".parquet"
 ARROW_SUFFIX = ".arrow"
 NUM_GROUPS = 3  # row groups kept: the decoders stand in one or two, the writer of finished shards in another

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import io
 import logging
+import os
 import struct
 import warnings
 from collections.abc import Iterator
@@ -28,6 +29,7 @@ from lrs2m_builder.pixels import TargetSize, bounded, resized, stretch, upright,
 from lrs2m_builder.rasters import read_raster
 from lrs2m_builder.schema import ImageRef
 
+IMAGE_WORKERS = min(8, os.cpu_count() or 1)  # threads that decode
 # Formats every browser shows, and the Pillow modes in which they are plain 8-bit pictures.
 _STORED_AS_IS = {
     "JPEG": ({"L", "RGB"}, ".jpg"),

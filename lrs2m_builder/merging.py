@@ -13,7 +13,9 @@ import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 
+from lrs2m_builder.errors import UserError
 from lrs2m_builder.prepare import BuildOptions, Prepared, make_plan
 from lrs2m_builder.runner import ShardWork
 from lrs2m_builder.schema import Record, Rejection, Request, Sample
@@ -35,19 +37,34 @@ def merge_shards(
     """Take every shard to its end, or to where `stopping` says so; a shard that was begun is finished.
 
     Raises:
-        UserError: the disk is full or fails; the shards written so far stand.
+        UserError: the disk is full or fails, or a worker was killed; the shards written so far stand.
     """
     if prepared.num_shards < MIN_SHARDS:
         for work in works:
+            work.journal.remove()  # there are no answers to keep
             if stopping():
                 return
             _count(meter, display, _write(prepared.plan, prepared.options, work.paths, work.order, work.samples))
         return
+    try:
+        _merge_in_workers(prepared, works, meter, display, stopping)
+    except BrokenProcessPool as error:
+        if not stopping():  # a batch system ends all processes of a job: what they had begun is made again
+            raise UserError(
+                f"{prepared.options.out_dir}: a worker process was killed (does the memory do?); "
+                "what is written stands, the same command goes on"
+            ) from error
+
+
+def _merge_in_workers(
+    prepared: Prepared, works: Iterator[ShardWork], meter: Meter, display: Display, stopping: Callable[[], bool]
+) -> None:
     # Processes that begin anew: a fork would copy the locks of the threads that run here.
     pool = ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn"), _start_worker, (prepared.options,))
     with pool:
         pending: set[Future[Counter[str]]] = set()
         for work in works:
+            work.journal.remove()
             pending = _drain(pending, 2 * WORKERS, meter, display)
             if stopping():
                 break
@@ -73,7 +90,8 @@ def _count(meter: Meter, display: Display, ends: Counter[str]) -> None:
 
 def _start_worker(options: BuildOptions) -> None:
     global _plan, _options
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all processes; the first one decides
+    # Ctrl-C goes to all processes; the first one decides. (SIGTERM is how the pool ends what a broken one leaves.)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     threading.Thread(target=_end_with_parent, daemon=True).start()
     _plan, _options = make_plan(options), options
     warm_up()

@@ -47,7 +47,13 @@ class Prompt:
         except Exception as error:
             # A template may fail in any way that Python can; it is the user's file, not a bug of ours.
             raise UserError(f"prompt {self.name}: {error}") from error
-        return tuple(part.strip("\n") for part in text.split(_IMAGE_MARK))
+        parts = tuple(part.strip("\n") for part in text.split(_IMAGE_MARK))
+        if len(parts) != 1 + self.has_image:
+            raise UserError(
+                f"prompt {self.name}: {{{{ image }}}} came out {len(parts) - 1} times; "
+                "let it stand once, in no branch or loop"
+            )
+        return parts
 
 
 def load_prompt(name: str, beside: Path | None = None) -> Prompt:

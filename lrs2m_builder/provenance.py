@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import hashlib
 import os
@@ -58,9 +59,8 @@ def check_settings(out_dir: Path, settings: Mapping[str, Any]) -> bool:
     if not out_dir.exists():
         return False
     if not path.exists():
-        strangers = (
-            sorted(entry.name for entry in out_dir.iterdir() if entry.name != ".lock") if out_dir.is_dir() else []
-        )
+        ours = {".lock", f".{BUILD_JSON}.part"}  # of a build that was killed before it began
+        strangers = sorted({entry.name for entry in out_dir.iterdir()} - ours) if out_dir.is_dir() else []
         if strangers:
             raise UserError(f"--out {out_dir}: holds {strangers[0]!r} but no {BUILD_JSON}; give a new or empty folder")
         return False
@@ -126,12 +126,16 @@ def locked(out_dir: Path) -> Iterator[None]:
         UserError: the folder cannot be made or written, or another process holds it.
     """
     with disk_errors(out_dir):
-        out_dir.mkdir(parents=True, exist_ok=True)
+        out_dir.resolve().mkdir(parents=True, exist_ok=True)  # a link may lead to a folder that was set aside
         file = (out_dir / ".lock").open("a+")
     with file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
+            if error.errno not in {errno.EACCES, errno.EAGAIN}:
+                raise UserError(
+                    f"--out {out_dir}: cannot be locked ({error.strerror}); give a folder on a local disk"
+                ) from error
             file.seek(0)
             holder = file.read().strip() or "unknown"
             raise UserError(

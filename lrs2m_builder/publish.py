@@ -20,13 +20,12 @@ from lrs2m_builder.histogram import draw_histograms
 from lrs2m_builder.publishing.card import HISTOGRAM, make_card, make_license_file
 from lrs2m_builder.publishing.facts import read_facts, shipped_manifest
 from lrs2m_builder.publishing.tree import MAX_SHARD_BYTES, Split, holds_images, tree_schema, write_subset
-from lrs2m_builder.publishing.upload import Uploaded, find_token, upload_tree
+from lrs2m_builder.publishing.upload import Uploaded, check_repo_id, find_token, upload_tree
 from lrs2m_builder.selection import NEEDS, Filters, select
 from lrs2m_builder.stats import NEEDS as COUNTED
 from lrs2m_builder.tables import open_tables, record_files
 
 STATE = ".lrs2m.json"  # of the tree: what it was made from; never uploaded
-_REPO_ID = re.compile(r"(?:\w[\w.-]{,95}/)?\w[\w.-]{,95}", re.ASCII)
 _SUBSET = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
 
 
@@ -67,8 +66,7 @@ def publish(
     Raises:
         UserError: bad data or names, a subset twice, nothing may be published, no token, the Hub or the disk fails.
     """
-    if not _REPO_ID.fullmatch(repo_id):
-        raise UserError(f"--repo-id {repo_id}: write NAMESPACE/NAME, of letters, digits and . _ -")
+    check_repo_id(repo_id)
     token = "" if dry_run else find_token()
     dest = dest or paths[0].resolve().with_name(f"{paths[0].resolve().name}.hub")
     splits = make_tree(paths, dest, repo_id, images=images, filters=filters or Filters(), max_bytes=max_shard_bytes)

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import os
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,16 +16,15 @@ from pathlib import Path
 
 from PIL import Image
 
-from lrs2m_builder.engines.base import Engine
+from lrs2m_builder.engines.base import ENDPOINT_FAILED, Engine
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.images import load_rgb
+from lrs2m_builder.images import IMAGE_WORKERS, load_rgb
 from lrs2m_builder.journal import Journal
 from lrs2m_builder.schema import Attempt, ImageRef, Record, Rejection, Request, Sample
 from lrs2m_builder.shards import ShardPaths, write_shard
 from lrs2m_builder.stages import Plan, next_move
 from lrs2m_builder.telemetry import Bound, Display, Meter, Telemetry
 
-IMAGE_WORKERS = min(8, os.cpu_count() or 1)
 TICK_S = 0.25
 MAX_WAITING_SHARDS = 2  # finished in memory but not yet written
 
@@ -164,7 +162,10 @@ class Runner:
         # A journal that outlived the writing of its shard holds what the shard's rejections hold already.
         known = {(attempt.step, attempt.attempt) for attempt in prior}
         journaled = work.journal.attempts.pop(sample.sample_id, ())
-        attempts = [*prior, *(attempt for attempt in journaled if (attempt.step, attempt.attempt) not in known)]
+        attempts = [*prior]
+        for kept in journaled:
+            if (kept.step, kept.attempt) not in known and not self._may_pass(kept):
+                attempts.append(kept)
         spent = len(prior)
         while True:
             move = next_move(self._plan, sample, attempts, spent)
@@ -183,6 +184,10 @@ class Runner:
             self._count(move)
         if len(work.outcomes) == len(work.samples):
             await self._finish(work)
+
+    def _may_pass(self, attempt: Attempt) -> bool:
+        """Whether an earlier run of this pass could not put the request for a reason of the moment."""
+        return attempt.problem == ENDPOINT_FAILED and attempt.step in self._steps
 
     async def _ask(self, sample: Sample, request: Request) -> Attempt | None:
         """Put one request to the engine; None where the build is stopping and it was not asked any more."""

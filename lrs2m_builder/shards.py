@@ -18,8 +18,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lrs2m_builder.errors import SampleError, UserError
+from lrs2m_builder.errors import SampleError, UserError, storable
 from lrs2m_builder.files import finished_file
+from lrs2m_builder.image_files import IMAGE_SUFFIXES, RASTER_SUFFIXES
 from lrs2m_builder.image_part import ALL, Part
 from lrs2m_builder.images import StoredImage, load_stored
 from lrs2m_builder.schema import Attempt, ImageRef, Record, Rejection
@@ -186,7 +187,7 @@ def write_shard(
 
 def record_row(record: Record, image: StoredImage | None) -> dict[str, Any]:
     """A record and its image as one row of RECORD_SCHEMA; without an image, its name alone."""
-    name = splitext(record.image_name)[0] + image.suffix if image else record.image_name
+    name = _with_suffix(record.image_name, image.suffix) if image else record.image_name
     return {
         **{name: getattr(record, name) for name in _RECORD_FIELDS},
         "image": {"bytes": image.data if image else None, "path": name},
@@ -199,10 +200,17 @@ def record_row(record: Record, image: StoredImage | None) -> dict[str, Any]:
     }
 
 
+def _with_suffix(name: str, suffix: str) -> str:
+    """The name with the extension that fits the bytes; of "tile_0.5" no part is one."""
+    stem, old = splitext(name)
+    return (stem if old.lower() in IMAGE_SUFFIXES | RASTER_SUFFIXES else name) + suffix
+
+
 def rejection_row(rejection: Rejection) -> dict[str, Any]:
     """A rejection as one row of REJECTION_SCHEMA."""
     attempts = [{name: getattr(attempt, name) for name in _ATTEMPT_NAMES} for attempt in rejection.attempts]
-    return {**{name: getattr(rejection, name) for name in ("sample_id", "reason", "detail")}, "attempts": attempts}
+    detail = storable(rejection.detail)
+    return {"sample_id": rejection.sample_id, "reason": rejection.reason, "detail": detail, "attempts": attempts}
 
 
 def iter_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:

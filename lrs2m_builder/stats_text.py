@@ -37,9 +37,14 @@ def stats_lines(stats: Stats, paper: Mapping[str, Paper]) -> list[str]:
             _lengths(everyone),
         ),
     ]
-    for title, kind in (("warnings", "warnings"), ("rejected", "rejections")):
+    pairs = stats.total.pairs
+    asked = pairs + sum(stats.total.rejections.values())
+    for title, kind, of, whole in (
+        ("warnings", "warnings", "of the pairs", pairs),
+        ("rejected", "rejections", "of all samples", asked),
+    ):
         counts = {subset.name: getattr(subset, kind) for subset in everyone}
-        lines += ["", f"{title}:", *_counts(stats, counts)] if counts["total"] else ["", f"{title}: none"]
+        lines += ["", f"{title}, {of}:", *_counts(counts, whole)] if counts["total"] else ["", f"{title}: none"]
     if stats.total.mean_attempts is not None:
         lines += ["", f"answers asked for a record: {stats.total.mean_attempts:.2f}"]
     return lines
@@ -89,13 +94,14 @@ def _length_cells(text: TextStats) -> tuple[str, ...]:
     )
 
 
-def _counts(stats: Stats, counts: Mapping[str, Mapping[str, int]]) -> list[str]:
-    """A line for each kind: how often in all, and in which subsets."""
+def _counts(counts: Mapping[str, Mapping[str, int]], whole: int) -> list[str]:
+    """A line for each kind: how often in all, as a share of `whole`, and in which subsets."""
     lines = []
     for kind, times in counts["total"].items():
         where = [f"{name} {mine[kind]:,}" for name, mine in counts.items() if name != "total" and kind in mine]
-        share = times / (stats.total.pairs + sum(stats.total.rejections.values()))
-        lines.append(f"  {times:>8,}  {share:>6.1%}  {kind}" + (f"  ({', '.join(where)})" if len(where) > 1 else ""))
+        lines.append(
+            f"  {times:>8,}  {times / whole:>6.1%}  {kind}" + (f"  ({', '.join(where)})" if len(where) > 1 else "")
+        )
     return lines
 
 

@@ -6,6 +6,8 @@ more than their texts.
 
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -30,8 +32,8 @@ def record_files(path: Path) -> list[Path]:
     inside = path / "data" if (path / "data").is_dir() else path
     files = sorted(
         file
-        for file in inside.rglob("*.parquet")
-        if not {"rejected", "journal", "audit"} & set(file.relative_to(path).parts) and not file.name.startswith(".")
+        for file in _parquet_below(inside)
+        if not {"rejected", "journal", "audit"} & set(file.relative_to(path).parts)
     )
     if not files:
         raise UserError(f"{path}: no Parquet files; give the --out of a build or any folder of its Parquet files")
@@ -42,8 +44,19 @@ def rejected_files(path: Path) -> list[Path]:
     """The Parquet files that hold the rejections of a build, or of all builds in a folder; there may be none."""
     if not path.is_dir():
         return []
-    files = (file for file in path.rglob("*.parquet") if not file.name.startswith("."))
-    return sorted(file for file in files if "rejected" in file.relative_to(path).parts)
+    return sorted(file for file in _parquet_below(path) if "rejected" in file.relative_to(path).parts)
+
+
+def _parquet_below(path: Path) -> Iterator[Path]:
+    """Parquet files in a folder and below; a folder that may not be read is an error, its rows would be missing."""
+
+    def refuse(error: OSError) -> None:
+        raise UserError(f"{error.filename}: {error.strerror}") from error
+
+    for folder, _, names in os.walk(path, onerror=refuse):
+        for name in names:
+            if name.endswith(".parquet") and not name.startswith("."):
+                yield Path(folder, name)
 
 
 def open_tables(path: Path, needs: tuple[str, ...] = ()) -> duckdb.DuckDBPyConnection:

@@ -63,9 +63,9 @@ class FakeHub:
                     return fault
         return None
 
-    def content(self, repo_id: str, path: str) -> bytes:
-        """The bytes of a file of a data set."""
-        return self.blobs[self.repos["dataset", repo_id].files[path][0]]
+    def content(self, repo_id: str, path: str, repo_type: str = "dataset") -> bytes:
+        """The bytes of a file."""
+        return self.blobs[self.repos[repo_type, repo_id].files[path][0]]
 
 
 def git_hash(data: bytes) -> str:

@@ -42,6 +42,7 @@ def test_a_class_is_named_by_synonyms_plurals_and_hyphens(anchor: str, text: str
         ("harbor", "An airport with a runway."),
         ("bridge", "Cambridge Road passes by."),
         ("storage tank", "A pond beside a field."),
+        ("building", "Two planes are seen, one in the center and one at the centre of the apron."),
     ],
 )
 def test_another_word_is_no_name(anchor: str, text: str) -> None:

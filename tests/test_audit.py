@@ -16,6 +16,7 @@ import pytest
 from PIL import Image, ImageDraw
 
 from lrs2m_builder.audit import audit
+from lrs2m_builder.audit_text import audit_lines
 from lrs2m_builder.auditing.captions import caption_repeats
 from lrs2m_builder.auditing.consistency import caption_checks
 from lrs2m_builder.auditing.findings import Audit
@@ -25,6 +26,7 @@ from lrs2m_builder.auditing.thumbnails import thumbnail
 from lrs2m_builder.cli import main
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.shards import RECORD_SCHEMA
+from tests.test_resume import small_disk
 
 Turn = Image.Transpose
 COPIES: dict[str, Callable[[Image.Image], bytes]] = {
@@ -282,3 +284,29 @@ def test_the_names_that_aid_shares_with_rsicd_are_found(real_data: Path, tmp_pat
     listed = {entry["file_name"] for entry in json.loads(names.read_text())["images"]}
     result = audit(data, [names])
     assert {match.name for match in result.names} == {file.name for file in files} & listed != set()
+
+
+def test_a_full_disk_is_said_of_where_it_is_full(tmp_path: Path) -> None:
+    data = write(tmp_path / "in", [record(f"a/{n}.jpg", encode(draw(n))) for n in range(40)])
+    with small_disk(tmp_path / "disk", "16k") as disk, pytest.raises(UserError, match="disk/audit: no space left"):
+        audit(data, out_dir=disk / "audit")
+
+
+def test_against_a_folder_without_images_is_one_line_that_names_the_option(tmp_path: Path) -> None:
+    data = write(tmp_path / "in", [record("a/1.jpg", encode(draw(1)))])
+    (tmp_path / "none").mkdir()
+    with pytest.raises(UserError, match=r"--against .*none: holds no image and no Parquet file"):
+        audit(data, [tmp_path / "none"])
+
+
+def test_a_list_without_image_files_is_not_reported_as_clean(tmp_path: Path) -> None:
+    """Nothing was looked at but names: a green zero would say that no evaluation image is in the data."""
+    data = write(tmp_path / "in", [record("a/park_1.jpg", encode(draw(1)))])
+    names = tmp_path / "list.json"
+    names.write_text(json.dumps({"images": [{"filename": "park_1.tif"}, {"filename": "park_2.tif"}]}))
+    result = audit(data, [names], out_dir=tmp_path / "audit")
+    assert "against 0 evaluation images and 2 file names, as no image file was found" in "\n".join(audit_lines(result))
+    page = (tmp_path / "audit" / "report.html").read_text()
+    assert "only its 2 file names could be compared" in page
+    assert '<div class="card "><b>0</b><span>evaluation images inside' in page
+    assert '<div class="card bad"><b>1</b><span>file names of evaluation images' in page

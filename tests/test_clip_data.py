@@ -13,7 +13,8 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from lrs2m_builder.clip.data import Batch, Batches, Reading, TrainOn, decode, first_sentence
+from lrs2m_builder.clip.data import Batches
+from lrs2m_builder.clip.loading import Batch, Reading, TrainOn, decode, first_sentence
 from lrs2m_builder.clip.model import Tokenize
 from lrs2m_builder.clip.plan import Index, Order, make_plan, read_index
 from lrs2m_builder.clip.preprocess import Preprocess, make_transform

@@ -323,6 +323,11 @@ def test_images_are_not_read_where_they_are_only_named(tmp_path: Path) -> None:
     assert exported_ids(tmp_path / "in", tmp_path / "dest") == ["a/1"]
 
 
+def test_lines_are_refused_where_a_format_has_none(built: Path, tmp_path: Path) -> None:
+    with pytest.raises(UserError, match="--lines: mgrs has no lines"):
+        export(built, "mgrs", tmp_path / "dest", Filters(), Options(lines=True))
+
+
 def test_a_full_disk_is_one_line(built: Path, tmp_path: Path) -> None:
     limited = "import resource, signal, sys; resource.setrlimit(resource.RLIMIT_FSIZE, (20000, 20000)); "
     limited += "from lrs2m_builder.cli import main; main()"

@@ -267,6 +267,19 @@ def test_a_recipe_of_ones_own_that_misbehaves_is_one_line(tmp_path: Path, line: 
         load_recipe(str(path))
 
 
+@pytest.mark.parametrize(
+    "text", ["{% if hints | length > 9 %}{{ image }}{% endif %}", "{% for hint in 'ab' %}{{ image }}{% endfor %}"]
+)
+def test_an_image_that_stands_in_a_branch_or_loop_is_found_beforehand(tmp_path: Path, text: str) -> None:
+    from lrs2m_builder.prepare import prepare
+
+    recipe = (ROOT / "recipes" / "short_to_long.py").read_text().replace('"short_to_long.v1"', '"mine.jinja"')
+    (tmp_path / "mine.py").write_text(recipe)
+    (tmp_path / "mine.jinja").write_text("Describe it. " + text)
+    with pytest.raises(UserError, match=r"\{\{ image \}\} came out [02] times"):
+        prepare(toy_options(make_source(tmp_path, 2), tmp_path / "out", recipe=str(tmp_path / "mine.py")), FakeModule())
+
+
 def test_a_recipe_of_ones_own_may_define_dataclasses(tmp_path: Path) -> None:
     recipe = (
         (ROOT / "recipes" / "merge.py").read_text().replace('"""\n\n', '"""\n\nfrom __future__ import annotations\n', 1)

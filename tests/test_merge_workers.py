@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -86,3 +87,42 @@ def test_a_killed_build_leaves_no_worker_and_the_next_run_ends_it(tmp_path: Path
     assert not alive
     assert merge(folder, out, images="reference", shard_size=20).records == 2000
     assert len(set(ids(out))) == 2000
+
+
+def started(folder: Path, out: Path) -> psutil.Popen:
+    """A merge in a process group of its own, its first shard written."""
+    command = [sys.executable, "-m", "lrs2m_builder.cli", "build", "--recipe", "merge", "--source", "millionaid"]
+    command += ["--data-dir", str(folder), "--out", str(out), "--images", "reference", "--shard-size", "20"]
+    process = psutil.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while not list(out.rglob("data/*/train-*.parquet")):
+        assert process.poll() is None
+        time.sleep(0.02)
+    return process
+
+
+def test_a_signal_to_all_processes_at_once_stops_as_one_to_the_first(tmp_path: Path) -> None:
+    """As a batch system ends a job."""
+    folder, out = millionaid(tmp_path, 2000), tmp_path / "out"
+    process = started(folder, out)
+    os.killpg(process.pid, signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert (process.returncode, "Traceback" in said) == (130, False), said
+    assert 0 < len(ids(out)) < 2000
+
+
+def test_a_worker_that_is_killed_is_said_in_one_line(tmp_path: Path) -> None:
+    folder, out = millionaid(tmp_path, 2000), tmp_path / "out"
+    process = started(folder, out)
+    workers = [child for child in process.children() if "resource_tracker" not in " ".join(child.cmdline())]
+    workers[0].kill()
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 2 and "a worker process was killed" in said.splitlines()[-1]
+    assert "Traceback" not in said
+
+
+def test_no_journal_is_left_where_no_model_was_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = millionaid(tmp_path, 10)
+    for name, min_shards in (("one", 1000), ("many", 1)):
+        monkeypatch.setattr("lrs2m_builder.merging.MIN_SHARDS", min_shards)
+        merge(folder, tmp_path / name, shard_size=5)
+        assert list((tmp_path / name / "journal").rglob("*.jsonl")) == []

@@ -172,7 +172,7 @@ def test_retry_after_is_waited_for(tmp_path: Path) -> None:
     assert times[1] - times[0] >= 1
 
 
-@pytest.mark.parametrize("status", [401, 403, 404])
+@pytest.mark.parametrize("status", [401, 402, 403, 404])
 def test_a_refused_key_or_model_stops_the_build_and_keeps_what_was_answered(tmp_path: Path, status: int) -> None:
     def behave(handler: Handler, body: dict[str, Any], number: int) -> None:
         handler.answer(body) if number <= 2 else handler.reply(status, {"error": "no"})
@@ -205,12 +205,47 @@ def test_a_dead_endpoint_stops_the_build_without_a_storm(tmp_path: Path) -> None
     assert len(server.seen) <= (8 + 4) * 4  # type: ignore[attr-defined]
 
 
+def test_what_a_dead_endpoint_left_unanswered_is_asked_when_the_build_goes_on(tmp_path: Path) -> None:
+    dead = endpoint(lambda handler, body, number: handler.reply(500, {"error": "dead"}))
+    with dead as server, pytest.raises(EngineStoppedError):
+        run(server, tmp_path, 12, max_in_flight=1)
+    with endpoint(lambda handler, body, number: handler.answer(body)) as server:
+        report = run(server, tmp_path, 12)
+    assert (report.records, len(server.seen)) == (12, 12)  # type: ignore[attr-defined]
+
+
+def test_an_endpoint_that_refuses_everything_stops_the_build(tmp_path: Path) -> None:
+    def behave(handler: Handler, body: dict[str, Any], number: int) -> None:
+        handler.reply(400, {"error": "max_tokens is not supported"})
+
+    stops = pytest.raises(EngineStoppedError, match=r"refused the first 8 requests.*max_tokens is not supported")
+    with endpoint(behave) as server, stops:
+        run(server, tmp_path, 200, max_in_flight=4)
+    assert len(server.seen) <= 12  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("fault", ["parts", "gzip"])
+def test_an_answer_in_another_form_is_tried_again(tmp_path: Path, fault: str) -> None:
+    def behave(handler: Handler, body: dict[str, Any], number: int) -> None:
+        if number > 1:
+            handler.answer(body)
+        elif fault == "parts":
+            handler.reply(200, {"choices": [{"message": {"content": [{"text": "A road."}]}}]})
+        else:
+            handler.reply(200, b"not gzip", Content_Encoding="gzip")
+
+    with endpoint(behave) as server:
+        assert run(server, tmp_path, 1).records == 1
+
+
 def test_no_server_wrong_address_and_unserved_model_are_one_line(tmp_path: Path) -> None:
     load = engine_module.load
     with pytest.raises(UserError, match="is the server up"):
         load("toy-model", "mllm", {"base_url": "http://127.0.0.1:9/v1"})
     with pytest.raises(UserError, match="needs the endpoint's address"):
         load("toy-model", "mllm", {})
+    with pytest.raises(UserError, match="InvalidURL"):
+        load("toy-model", "mllm", {"base_url": "http://127.0.0.1:port/v1"})
     with pytest.raises(UserError, match="--engine-option dtype"):
         load("toy-model", "mllm", {"base_url": "http://127.0.0.1:9/v1", "dtype": "float16"})
     unserved = pytest.raises(UserError, match=r"not served by .* it serves toy-model")
@@ -231,6 +266,18 @@ def test_a_key_is_sent_and_never_shown(tmp_path: Path, monkeypatch: pytest.Monke
     assert keys == {"Bearer sk-secret"}
     written = b"".join(path.read_bytes() for path in (tmp_path / "out").rglob("*") if path.is_file())
     assert b"sk-secret" not in written
+
+
+def test_a_key_read_from_a_file_loses_its_line_break_and_an_odd_one_is_not_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret\n")
+    with endpoint(lambda handler, body, number: handler.answer(body)) as server:
+        assert run(server, tmp_path, 1).records == 1
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-\nsecret")
+        with pytest.raises(UserError, match="OPENAI_API_KEY") as caught:
+            engine_module.load("toy-model", "mllm", {"base_url": server.url})  # type: ignore[attr-defined]
+    assert "secret" not in str(caught.value)
 
 
 @pytest.mark.vllm

@@ -76,7 +76,7 @@ HEAVY = {
     "huggingface_hub": {"engines/model_files.py", "publishing/upload.py", "clip/locate.py", "sources/hub.py"},
     "cv2": {f"evals/selo/{name}.py" for name in ("text_map", "crops", "indicators", "overlay")},
     "matplotlib": {"histogram.py", "evals/confusion.py", "experiments/plots.py", *FIGURES},
-    "torchvision": {"clip/preprocess.py"},
+    "torchvision": {"clip/augment.py", "clip/preprocess.py"},
     "safetensors": {"clip/formats.py", "clip/save.py", "engines/decoding.py"},
     "httpx": {"engines/openai.py"},
     "tenacity": {"engines/openai.py", "publishing/upload.py"},

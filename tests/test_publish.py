@@ -164,6 +164,17 @@ def test_the_card_cites_the_sources_and_counts_what_was_left_out(free: Path, tmp
     assert front(dest)["license"] == "other" and (dest / front(dest)["license_link"]).is_file()
 
 
+def test_no_folder_of_this_machine_is_published(tmp_path: Path) -> None:
+    model = "/home/ann/models/qwen/"
+    some = {"model": model, "long_source": model, "short_source": "Qwen/Qwen2-VL", "license": "CC0-1.0"}
+    write_rows(tmp_path / "in" / "a.parquet", [row(1, **some), row(2)])
+    dest = tree([tmp_path / "in"], tmp_path / "dest")
+    assert "/home/ann" not in (dest / "README.md").read_text()
+    found = pq.read_table(dest / "data").to_pylist()
+    assert [one["model"] for one in found] == ["qwen", None]
+    assert (found[0]["long_source"], found[0]["short_source"]) == ("qwen", "Qwen/Qwen2-VL")
+
+
 def test_text_of_the_data_breaks_no_table(tmp_path: Path) -> None:
     write_rows(tmp_path / "in" / "a.parquet", [row(1, license="a | b\nc", long_source="{{ x }}", model="| --- |")])
     card = (tree([tmp_path / "in"], tmp_path / "dest") / "README.md").read_text()

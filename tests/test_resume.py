@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import errno
+import fcntl
 import json
 import os
 import random
@@ -11,6 +13,7 @@ import subprocess
 import time
 from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from pathlib import Path
 
@@ -213,3 +216,34 @@ def test_a_full_disk_stops_with_one_line_and_resumes_when_there_is_room(tmp_path
         assert again.returncode == 0, err
         assert len(set(ids(out) + ids(out, "rejected"))) == 150
         assert not answered & set(log.read_text().splitlines()[asked_before:])
+
+
+def test_restart_of_a_build_behind_a_link_goes_on_behind_it(tmp_path: Path) -> None:
+    source, disk, out = make_source(tmp_path / "source", 3), tmp_path / "disk" / "build", tmp_path / "out"
+    disk.mkdir(parents=True)
+    out.symlink_to(disk)
+    build_toy(source, out)
+    assert build_toy(source, out, seed=1, restart=True).samples == 3
+    assert out.is_symlink() and {path.name for path in disk.parent.iterdir()} == {"build", "build.1"}
+
+
+def test_a_build_killed_while_it_wrote_its_settings_begins_again(tmp_path: Path) -> None:
+    source, out = make_source(tmp_path / "source", 3), tmp_path / "out"
+    out.mkdir()
+    (out / ".build.json.part").write_text('{"settings')
+    assert build_toy(source, out).samples == 3
+
+
+def test_a_folder_whose_disk_knows_no_locks_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lockf(file: object, how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "lockf", lockf)
+    with pytest.raises(UserError, match="No locks available"):
+        build_toy(make_source(tmp_path / "source", 3), tmp_path / "out")
+
+
+def test_a_build_may_run_beside_the_main_thread(tmp_path: Path) -> None:
+    source = make_source(tmp_path / "source", 3)
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(build_toy, source, tmp_path / "out").result().samples == 3

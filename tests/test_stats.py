@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,6 +18,7 @@ from lrs2m_builder.histogram import draw_histograms
 from lrs2m_builder.stats import read_stats
 from lrs2m_builder.stats_text import paper_figures, stats_lines
 from tests.test_cli import lrs2m
+from tests.test_resume import small_disk
 from tests.toy import build_toy, make_source, rows
 
 TEXTS = [
@@ -79,6 +82,46 @@ def test_paper_figures_stand_beside_the_subsets_that_it_has(tmp_path: Path) -> N
     lines = stats_lines(stats, paper)
     below = lines[next(i for i, line in enumerate(lines) if line.startswith("ucmerced")) + 1]
     assert re.match(r"  in the paper +9,430 .*207\.17.*13\.11", below)
+
+
+def test_warnings_are_a_share_of_the_pairs_and_rejections_of_all_samples(tmp_path: Path) -> None:
+    build_toy(make_source(tmp_path, 30, missing=[3, 4, 5]), tmp_path / "out")
+    stats = read_stats(tmp_path / "out")
+    total = replace(stats.total, warnings={"hedge": 9})
+    lines = "\n".join(stats_lines(replace(stats, subsets=(), total=total), {}))
+    assert "warnings, of the pairs:\n         9   34.6%  hedge" in lines
+    assert "rejected, of all samples:\n         3   10.0%  image_missing" in lines
+
+
+@pytest.mark.parametrize("name", ["", "/"])
+def test_a_plot_without_a_name_is_one_line(tmp_path: Path, name: str) -> None:
+    result = lrs2m("stats", write_rows(tmp_path / "a.parquet"), "--plot", name)
+    assert (result.returncode, result.stderr.count("\n")) == (2, 1) and "--plot" in result.stderr
+
+
+def test_a_plot_on_a_full_disk_is_one_line_and_leaves_nothing(tmp_path: Path) -> None:
+    data = write_rows(tmp_path / "a.parquet")
+    with small_disk(tmp_path / "disk", "16k") as disk:
+        result = lrs2m("stats", data, "--plot", disk / "a.png")
+        assert list(disk.iterdir()) == []
+    assert result.returncode == 2 and "no space left" in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_a_folder_that_may_not_be_read_is_named_and_not_left_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_rows(tmp_path / "data" / "a" / "1.parquet", "a")
+    write_rows(tmp_path / "data" / "b" / "1.parquet", "b")
+    real = os.scandir
+
+    def refusing(path: object) -> object:  # root reads everything
+        if str(path).endswith("/b"):
+            raise PermissionError(13, "Permission denied", str(path))
+        return real(path)  # type: ignore[call-overload]
+
+    monkeypatch.setattr(os, "scandir", refusing)
+    with pytest.raises(UserError, match="/b: Permission denied"):
+        read_stats(tmp_path)
 
 
 def test_plot_is_a_picture_of_every_subset(tmp_path: Path) -> None:

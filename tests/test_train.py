@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lrs2m_builder.clip import train as train_module
 from lrs2m_builder.clip.config import CONFIGS, TrainConfig, changed, make_config, tiny
-from lrs2m_builder.clip.data import Batch
+from lrs2m_builder.clip.loading import Batch
 from lrs2m_builder.clip.loss import LossSettings
 from lrs2m_builder.clip.model import load, random_model
 from lrs2m_builder.clip.optim import Average, learning_rate, long_weight

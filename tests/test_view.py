@@ -26,7 +26,9 @@ from PIL import Image
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.reviews import Reviews
 from lrs2m_builder.shards import RECORD_SCHEMA
+from lrs2m_builder.viewer import rows as view_rows
 from lrs2m_builder.viewer.answers import DataSet
+from lrs2m_builder.viewer.index import open_indexes
 from lrs2m_builder.viewer.marks import find_class, mark
 from lrs2m_builder.viewer.rows import picture
 from lrs2m_builder.viewer.server import Server
@@ -186,6 +188,7 @@ def test_a_rejection_comes_with_every_answer(server: Server) -> None:
     row = next(row for row in rows(server, kind="rejected") if row["sample_id"] == "tiles/61.png")
     assert row["reason"] == "anchor_missing" and "does not name: road" in row["detail"]
     assert [attempt["text"][:9] for attempt in row["attempts"]] == ["I am sorr", "There are", "Answer 3 "]
+    assert [attempt["attempt"] for attempt in row["attempts"]] == [1, 2, 3]  # as a build counts them, and the page
 
 
 def test_the_places_where_a_text_names_a_class_are_marked() -> None:
@@ -194,6 +197,19 @@ def test_the_places_where_a_text_names_a_class_are_marked() -> None:
     pieces = mark(text, ["plane", "small vehicle", "ship"])
     assert [piece for piece in pieces if piece[1] is not None] == [("airplanes", 0), ("cars", 1)]
     assert "".join(piece for piece, _ in pieces) == text
+
+
+def test_a_word_is_marked_by_what_it_means_in_its_sentence() -> None:
+    text = "A building stands on the left and a plane in the center. Another building has no plane beside it."
+    assert mark(text, ["building"]) == [
+        ("A ", None),
+        ("building", 0),
+        (" stands on the left and a plane in the center. Another ", None),
+        ("building", 0),
+        (" has no plane beside it.", None),
+    ]
+    assert [piece for piece, which in mark(text, ["plane"]) if which is not None] == ["plane"]
+    assert "".join(piece for piece, _ in mark("İzmir’s İ planes, Straße", ["plane"])) == "İzmir’s İ planes, Straße"
 
 
 def test_an_anchor_says_which_text_names_it(server: Server) -> None:
@@ -340,6 +356,46 @@ def test_rows_of_other_origin_in_large_row_groups_are_found(tmp_path: Path) -> N
     json.dumps(data.rows(selection, 0, 1), allow_nan=False)
 
 
+def test_a_page_costs_the_same_however_many_were_looked_at_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """To keep the cache small, no batch in it is weighed again: with 1,300 of them that took seconds a page."""
+    build = make_data(tmp_path / "build", 60, 0)
+    files = next((build / "data").rglob("*.parquet"))
+    pq.write_table(pq.read_table(files), files, row_group_size=2)
+    weighed = 0
+
+    class Weighed:
+        def __init__(self, batch: pa.RecordBatch) -> None:
+            self.batch, self.schema, self.column = batch, batch.schema, batch.column
+
+        @property
+        def nbytes(self) -> int:
+            nonlocal weighed
+            weighed += 1
+            return int(self.batch.nbytes)
+
+    real = view_rows._read_batch
+    monkeypatch.setattr(view_rows, "_read_batch", lambda *given: Weighed(real(*given)))
+    data = DataSet(build)
+    selection = data.select("records", {})["selection"]
+    for start in range(0, 60, 2):
+        data.rows(selection, start, 2)
+    assert 30 <= weighed <= 2 * 30
+
+
+def test_the_cache_of_rows_stays_as_small_as_it_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build = make_data(tmp_path / "build", 60, 0)
+    file = next((build / "data").rglob("*.parquet"))
+    pq.write_table(pq.read_table(file), file, row_group_size=2)
+    monkeypatch.setattr(view_rows, "CACHE_BYTES", 5000)
+    reader = view_rows.RowReader(open_indexes(build)["records"])
+    for number in [*range(60), *range(30)]:
+        reader.row(number)
+    held = sum(batch.nbytes for batch, _ in reader._cache.values())
+    assert held == reader._cached_bytes <= 5000 and len(reader._cache) > 1
+
+
 def test_a_file_that_changed_is_not_shown_as_what_it_was(tmp_path: Path) -> None:
     build = make_data(tmp_path / "build", 12, 0)
     data = DataSet(build)
@@ -420,6 +476,11 @@ def test_a_person_can_read_move_search_and_accept_in_chromium(build: Path, serve
         for _ in range(23):
             tab.press("j")
         tab.wait_for(f"{chosen} == '{order[24]}'")  # on the second page
+        tab.evaluate("document.querySelectorAll('#kinds button')[1].click()")
+        tab.wait_for("document.querySelector('#detail').innerText.toLowerCase().includes('attempt 1')")
+        assert "attempt 4" not in tab.evaluate("document.querySelector('#detail').innerText.toLowerCase()")
+        tab.evaluate("document.querySelectorAll('#kinds button')[0].click()")
+        tab.wait_for(f"document.querySelector('#status').textContent.includes('of 60') && {chosen} == '{order[0]}'")
         tab.press("/")
         tab.type("pond")
         tab.press("Enter")

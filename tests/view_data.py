@@ -79,7 +79,7 @@ def make_rejection(number: int) -> Rejection:
     """A sample of which three answers were refused."""
     sample_id = f"tiles/{number}.png"
     texts = (f"I am sorry, I cannot see picture {number}.", "There are\nthree boats.", f"Answer 3 {SCRIPT}")
-    attempts = [Attempt(sample_id, 0, i, 99 + i, text, "stop", 410, 12 + i) for i, text in enumerate(texts)]
+    attempts = [Attempt(sample_id, 0, i, 99 + i, text, "stop", 410, 12 + i) for i, text in enumerate(texts, 1)]
     reason = ("refusal", "anchor_missing")[number % 2]
     return Rejection(sample_id, reason, f"The answer {number} does not name: road", tuple(attempts))
 

@@ -1,7 +1,8 @@
 """Trains the demo captioner on drawn scenes: `make demo-model`, or `python -m training --out DIR`.
 
-First the vision tower learns to count (--vision-steps), then the whole model to answer. Everything is kept in the work
-folder; a run that was stopped goes on where it saved last.
+First the vision tower learns to count, then the whole model to answer, then the vision tower to count better, and at
+last the language model to read what it tells now (ROUNDS). Everything is kept in the work folder; a run that was
+stopped goes on where it saved last.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ import argparse
 import json
 import os
 import time
+from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -26,9 +28,26 @@ from training.texts import plain_groups, plain_long, plain_short
 from training.tokens import train_tokenizer
 
 WARM_UP = 100
-COOL_DOWN = 0.3  # of the steps, at the end, in which the learning rate falls to nothing
+COOL_DOWN = 0.3  # of a round's steps, at the end, in which the learning rate falls to nothing
 EMA = 0.995
 SAVE_EVERY = 100
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """A stretch of training in which the learning rate rises and falls once.
+
+    Attributes:
+        vision_steps: of its steps, at the beginning, in which the vision tower alone learns.
+        freeze_step: from which of its steps on the vision tower rests: a step costs half as much then.
+    """
+
+    steps: int
+    vision_steps: int
+    freeze_step: int
+
+
+ROUNDS = (Round(6000, 500, 3000), Round(6000, 6000, 6000), Round(2500, 0, 0))
 
 
 def main() -> None:
@@ -37,9 +56,6 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder of the finished model")
     parser.add_argument("--work", type=Path, default=Path("build/captioner"), help="folder of scenes and checkpoints")
     parser.add_argument("--scenes", type=int, default=8000)
-    parser.add_argument("--vision-steps", type=int, default=500)
-    parser.add_argument("--freeze-step", type=int, default=3000, help="from which on the vision tower rests")
-    parser.add_argument("--steps", type=int, default=6000, help="in all, the vision steps among them")
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--learning-rate", type=float, default=1.5e-3)
     options = parser.parse_args()
@@ -80,25 +96,39 @@ def train(trainee: Trainee, scenes: Scenes, tokenizer: PreTrainedTokenizerFast, 
         step = state["step"]
     batches = iter(DataLoader(Questions(scenes, tokenizer, options.batch_size, step), None, num_workers=1))
     start, log = time.monotonic(), (options.work / "log.jsonl").open("a")
-    for batch in islice(batches, max(0, options.steps - step)):
+    last = sum(each.steps for each in ROUNDS)
+    for batch in islice(batches, max(0, last - step)):
+        current, here = find_round(step)
         for group in optimizer.param_groups:
-            group["lr"] = options.learning_rate * rate(step, options.steps)
-        if step >= options.freeze_step and trainee.vision_learns:
+            group["lr"] = options.learning_rate * rate(here, current.steps)
+        learns = here < current.freeze_step
+        if learns and not trainee.vision_learns:
+            trainee.unfreeze_vision()
+        elif not learns and trainee.vision_learns:
             trainee.freeze_vision(averaged.module)
-        losses = one_step(trainee, optimizer, batch, vision_only=step < options.vision_steps)
+        losses = one_step(trainee, optimizer, batch, vision_only=here < current.vision_steps)
         step += 1
         averaged.update_parameters(trainee)
         if step % 20 == 0:
             log.write(json.dumps({"step": step, "s": round(time.monotonic() - start), **losses}) + "\n")
             log.flush()
-        if step % SAVE_EVERY == 0 or step == options.steps:
+        if step % SAVE_EVERY == 0 or step == last:
             state = {"model": trainee.state_dict(), "averaged": averaged.state_dict()}
             torch.save({**state, "optimizer": optimizer.state_dict(), "step": step}, path.with_suffix(".part"))
             path.with_suffix(".part").replace(path)
 
 
+def find_round(step: int) -> tuple[Round, int]:
+    """The round of a step, and which of its steps it is."""
+    for current in ROUNDS:
+        if step < current.steps:
+            return current, step
+        step -= current.steps
+    raise AssertionError("training is over")
+
+
 def rate(step: int, steps: int) -> float:
-    """The learning rate's share: a warm-up, a plateau, and a fall in a line to nothing."""
+    """The learning rate's share in a round: a warm-up, a plateau, and a fall in a line to nothing."""
     return min(1.0, (step + 1) / WARM_UP, (steps - step) / (COOL_DOWN * steps))
 
 

@@ -84,6 +84,10 @@ class Trainee(nn.Module):
         visual.load_state_dict(averaged.captioner.model.visual.state_dict())
         visual.requires_grad_(False)
 
+    def unfreeze_vision(self) -> None:
+        """Let the vision tower learn on."""
+        self.captioner.model.visual.requires_grad_(True)
+
     def image_tokens(self, pixels: Tensor) -> Tensor:
         """Tokens (B, TOKENS**2, WIDTH) of images (B, IMAGE_SIDE, IMAGE_SIDE, 3), uint8; as the processor and the vision
         tower make them, but for all images of a batch at once."""

@@ -50,8 +50,10 @@ def open_evaluation(path: Path) -> Evaluation:
         images = tuple(sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file()))
         if images:
             return Evaluation(path, tuple(image.name for image in images), images)
-    if path.is_dir() or path.suffix == ".parquet":
+    if (path.is_dir() and next(path.rglob("*.parquet"), None)) or (path.is_file() and path.suffix == ".parquet"):
         return _from_parquet(path)
+    if path.is_dir():
+        raise UserError(f"--against {path}: holds no image and no Parquet file")
     raise UserError(f"--against {path}: give a folder of images, a JSON list as Karpathy's or COCO's, or Parquet")
 
 

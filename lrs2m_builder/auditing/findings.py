@@ -52,6 +52,7 @@ class Audit:
 
     Attributes:
         images, distinct_images: images, the rows of one image counted once; and those of different bytes.
+        evaluation_names: file names of evaluation images, those without a file too.
         flat_images: without structure; compared by their bytes alone.
         removals: sample key -> (reason, detail).
     """
@@ -62,6 +63,7 @@ class Audit:
     images: int
     distinct_images: int
     evaluation_images: int
+    evaluation_names: int
     flat_images: int
     without_image: int
     unreadable: dict[str, int]

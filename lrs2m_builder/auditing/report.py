@@ -31,6 +31,7 @@ _TITLES = {
 
 @dataclass(frozen=True, slots=True)
 class _Section:
+    kind: str
     title: str
     total: int
     pairs: tuple[tuple[ImagePair, str, str], ...]
@@ -57,7 +58,7 @@ def write_report(path: Path, result: Audit, places: Sequence[Place]) -> None:
 def _section(kind: str, result: Audit, total: int, places: Sequence[Place]) -> _Section:
     shown = [pair for pair in result.pairs if pair.kind == kind][:MAX_PAIRS]
     pictures = [(pair, _data_uri(places[pair.contents[0]]), _data_uri(places[pair.contents[1]])) for pair in shown]
-    return _Section(_TITLES[kind], total, tuple(pictures))
+    return _Section(kind, _TITLES[kind], total, tuple(pictures))
 
 
 def _data_uri(place: Place) -> str:

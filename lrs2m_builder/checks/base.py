@@ -15,7 +15,7 @@ Level = Literal["error", "warn", "off"]
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 _WORD = re.compile(r"[^\W_]+(?:(?:['’.-]|(?<=\d),(?=\d{3}))[^\W_]+)*")
 _WRITING = re.compile(
-    r"""\b(?:says?|saying|reads?|reading|words?|letters?|lettering|painted|spell\w*|signs?|inscription|writ\w+|marked|named|label\w*|characters?|symbols?|ideographs?|glyphs?|slogan|text)
+    r"""\b(?:says?|saying|reads?|reading|words?|letters?|lettering|painted|spell\w*|signs?|inscription|writ\w+|marked|named|characters?|symbols?|ideographs?|glyphs?|slogan|text)
     \W{1,3}(?:\w+\W+){0,2}?["“][^"“”]{1,50}["”]""".replace("\n    ", "")
 )
 

@@ -16,6 +16,11 @@ _COMMA = frozenset([",", "and", "while", "but", "which", "where", "whereas"])
 _SAME_AGAIN = frozenset(["the", "this", "that", "same", "it"])
 _ANOTHER = frozenset(["another", "other", "others", "second", "third"])
 _MORE = _ANOTHER | frozenset(["two", "both", "pair", "either", "each"])
+_PARTS = word_set(
+    "edge edges end ends part parts side rest corner bank banks tip fringe border outskirts piece bit half"
+)
+_ORDER = word_set("further farther also then now again finally lastly next meanwhile likewise similarly")
+_ITS_SIDE = word_set("left right west east north south")
 _ADVERBS = word_set(
     "also just partly mainly mostly clearly directly located situated visible prominently up down over off"
 )
@@ -29,18 +34,40 @@ class Fact:
     axes: Axes
     beside: Thing | None
     adjacent: bool
+    whole: bool = False  # said of all things of the kind: "the tanks are all on the left"
 
 
 def _facts(tokens: Sequence[str], things: Sequence[Thing]) -> list[Fact]:
     found = list[Fact]()
     for place in places_of(tokens):
+        if fact := _at_its_side(tokens, things, place):
+            found.append(fact)
+            continue
         beside = next((t for t in things if place.end <= t.start <= place.end + 1), None) if place.of else None
         if place.of and beside is None:
             continue
         for thing in _subjects(tokens, things, place, beside):
-            if thing != beside:
-                found.append(Fact(thing, place.axes, beside, thing.end == place.start))
+            if thing != beside and not _is_part(tokens, thing):
+                all_of_them = "all" in tokens[max(0, thing.start - 2) : thing.end + 2]
+                found.append(Fact(thing, place.axes, beside, thing.end == place.start, all_of_them))
     return found
+
+
+def _at_its_side(tokens: Sequence[str], things: Sequence[Thing], place: Place) -> Fact | None:
+    """What "its" place says: "the church has a school to its right", "the course is bounded by a lake on its left"."""
+    words = tokens[place.start : place.end]
+    if "its" not in words or words[-1] not in _ITS_SIDE or place.of:
+        return None
+    begin = _last(tokens, SENTENCE_ENDS, place.start)
+    before = [t for t in things if begin <= t.start < place.start]
+    if len(before) < 2 or before[-1].end != place.start:
+        return None
+    return Fact(before[-1], place.axes, _resolved(things, before[0]), adjacent=True)
+
+
+def _is_part(tokens: Sequence[str], thing: Thing) -> bool:
+    """Whether only a part of the thing is spoken of: "the edge of that forest"."""
+    return tokens[max(0, thing.start - 1)] == "of" and tokens[max(0, thing.start - 2)] in _PARTS
 
 
 def _last(tokens: Sequence[str], marks: frozenset[str], end: int, begin: int = 0) -> int:
@@ -61,10 +88,17 @@ def _subjects(tokens: Sequence[str], things: Sequence[Thing], place: Place, besi
         return [_resolved(things, before[-1])]
     if not inside and before and tokens[clause] in VERBS and tokens[clause - 1] in {",", "and", "but"}:
         return [_resolved(things, before[0])]  # "the yard, full of boxes, is above the basin"
+    if {"its", "their", "whose"} & set(tokens[max(begin, place.start - 3) : place.start]):
+        return []  # "the lake with its outlet at the lower end"
+    if tokens[begin] in _ORDER and PUNCTUATION.isdisjoint(tokens[begin : place.start]):
+        begin += 1
     fronted = tokens[begin] in PREPOSITIONS | WHERE.keys() and VERBS.isdisjoint(tokens[begin : place.start])
     if fronted or (not inside and not (before and _is_apposition(tokens, clause, place, after))):
         stop = next((i for i in range(after, len(tokens)) if tokens[i] in SENTENCE_ENDS), len(tokens))
-        return [t for t in things if after <= t.start < stop][:1]
+        following = [t for t in things if after <= t.start < stop]
+        if following and following[0].determiner == "it":  # "the right part, it is taken up by the harbor"
+            return [t for t in following if "by" in tokens[following[0].end : t.start]][:1] or following[:1]
+        return following[:1]
     if not inside:
         return [_resolved(things, before[0])]
     last = place.start - 1
@@ -75,10 +109,18 @@ def _subjects(tokens: Sequence[str], things: Sequence[Thing], place: Place, besi
     # "A dam closes the valley at the left": both are there.
     between = set(tokens[inside[0].end : inside[-1].start])
     if inside[0] == inside[-1] or PREPOSITIONS & between:
-        return [_resolved(things, inside[-1])]
+        return [_resolved(things, _owner(tokens, inside))]
     # The place where a bridge spans a river is not the river's.
     both = [inside[0]] if MOVING & between else [inside[0], inside[-1]]
     return [_resolved(things, thing) for thing in both]
+
+
+def _owner(tokens: Sequence[str], things: Sequence[Thing]) -> Thing:
+    """The last thing, or what it is said to be of: the playground in "the playground of the school"."""
+    last = len(things) - 1
+    while last and tokens[things[last].start - 1] == "of" and things[last - 1].end == things[last].start - 1:
+        last -= 1
+    return things[last]
 
 
 def _is_apposition(tokens: Sequence[str], clause: int, place: Place, after: int) -> bool:
@@ -103,23 +145,29 @@ def _contradict(one: Fact, other: Fact, introduced: frozenset[frozenset[str]]) -
     turned = (
         one.beside is not None
         and other.beside is not None
-        and (
-            one.thing.key == other.beside.key and one.beside.key == other.thing.key and one.thing.key != one.beside.key
-        )
+        and (_alike(one.thing, other.beside) and _alike(one.beside, other.thing) and not _alike(one.thing, one.beside))
     )
-    same = one.thing.key == other.thing.key and (one.beside is None or one.beside.key == other.beside.key)  # type: ignore[union-attr]
+    same = _alike(one.thing, other.thing) and (
+        one.beside is None or (other.beside is not None and _alike(one.beside, other.beside))
+    )
     if not (same or turned):
         return False
     opposite = any(a * b < 0 for a, b in zip(one.axes, other.axes, strict=True))
     alike = any(a * b > 0 for a, b in zip(one.axes, other.axes, strict=True))
     if turned:
         return alike and not opposite
-    if not opposite or not _is_same(one.thing, other.thing):
+    if not opposite or one.whole != other.whole or not (one.whole or _is_same(one.thing, other.thing)):
         return False
     distinguished = (
         one.adjacent and other.adjacent and one.thing.key not in introduced and "same" not in other.thing.adjectives
     )
     return not distinguished or one.beside is not None
+
+
+def _alike(one: Thing, other: Thing) -> bool:
+    """Whether two phrases name one kind of thing; a later one may be shorter: "the water tank", then "the tank"."""
+    shortened = bool(other.head) and one.head == other.head and other.end - other.start <= 2 and one.start < other.start
+    return one.key == other.key or shortened
 
 
 def _is_same(one: Thing, other: Thing) -> bool:
@@ -135,11 +183,18 @@ def _direction(answer: Answer) -> str | None:
     if sum(token in WHERE or token in BESIDE for token in text.tokens) < 2:
         return None
     things = things_of(text)
-    several = {word for t in things if t.plural or t.determiner in _MORE or t.adjectives & _MORE for word in t.key}
+    several = {
+        word
+        for t in things
+        if (t.plural and "all" not in text.tokens[max(0, t.start - 2) : t.end + 2])
+        or t.determiner in _MORE
+        or t.adjectives & _MORE
+        for word in t.key
+    }
     facts = [
         fact
         for fact in _facts(text.tokens, things)
-        if all(_is_single(thing, several) for thing in (fact.thing, fact.beside) if thing is not None)
+        if fact.whole or all(_is_single(thing, several) for thing in (fact.thing, fact.beside) if thing is not None)
     ]
     introduced = frozenset(t.key for t in things if t.determiner in {"a", "an", "one", "single"})
     for one, other in combinations(facts, 2):
@@ -168,7 +223,7 @@ def _introduced_there(facts: Sequence[Fact], later: Fact) -> bool:
 def _another(tokens: Sequence[str], things: Sequence[Thing], one: Thing, other: Thing) -> bool:
     """Whether a second thing of the kind is spoken of from one mention to a little after the other."""
     for i in range(one.start, min(len(tokens), other.end + 12)):
-        if tokens[i] in _ANOTHER:
+        if tokens[i] in _ANOTHER and not (tokens[i] == "third" and tokens[i - 1] in WHERE):
             following = tokens[i + 1] if i + 1 < len(tokens) else "."
             if following in {"one", "ones"} or (following in STOPS and tokens[i] not in {"second", "third"}):
                 return True

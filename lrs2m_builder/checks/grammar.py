@@ -15,7 +15,8 @@ SENTENCE_ENDS = frozenset(".!?;")
 PUNCTUATION = SENTENCE_ENDS | frozenset(",:()—–")
 PREPOSITIONS = word_set(
     "in on at near along around beside besides by next between within across from to over under behind above below "
-    "beneath inside outside with through into onto towards toward against amid among amidst alongside for of beyond "
+    "beneath underneath inside outside with through into onto towards toward against amid among amidst "
+    "alongside for of beyond "
     "past off throughout opposite upon about as during"
 )
 VERBS = word_set(

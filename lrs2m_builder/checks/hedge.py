@@ -46,7 +46,8 @@ _HEDGE = re.compile(
     | \b(?:unclear|uncertain)\s+(?:whether|if|what)\b | \b(?:an?|the|some|two|three|several|and|or|with
           |of)\s+(?:possible|probable|potential|presumed|suspected|apparent|supposed|likely)\s+(?!only\b|to\b
           |by\b)[a-z]+
-    | \b(?:some\s+(?:sort|kind|type)\s+of|or\s+(?:something|some)\s+(?:similar|like))\b | \bof\s+some\s+(?:sort|kind)\b
+    | \b(?:some\s+(?:sort|kind|type)\s+of|or\s+(?:something|some)\s+(?:similar|like))\b | \bof\s+some\s+(?:sort
+          |kind)\b
     | \bi\s+(?:think|guess|believe|assume|suppose)\b | \bcan\s+be\s+(?:assumed|inferred|presumed|interpreted)\b
           | \b(?:inferred|infer|speculat\w+)\b
     """,
@@ -55,12 +56,14 @@ _HEDGE = re.compile(
 # Further guesses by their grammar: what must be so, who might think so, what cannot be decided.
 _GUESS = re.compile(
     rf"""
-      \b(?:must|ought\s+to|should)\s+(?:surely\s+|therefore\s+|thus\s+)?(?:be|have\s+been)\s+(?:an?\s+(?!few)|the\s+\w+
+      \b(?:must|ought\s+to|should)\s+(?:surely\s+|therefore\s+|thus\s+)?(?:be|have\s+been)\s+(?:an?\s+(?!few)
+          |the\s+\w+
           |part\s+of|used\s+(?:for|as)|meant|for\s+\w+ing|where)\b
     | \bmust\s+have\s+\w+(?:ed|en|nt|t|un|own|ade)\b
     | \bmight\s+(?:\w+ly\s+|also\s+|even\s+|still\s+|just\s+)*(?!be\b|pass\b|enter\b|cross\b|turn\b|stop\b|rest\b
           |walk\b|fit\b|meet\b|of\b|in\b|is\b|\w+ly\b|also\b|even\b|and\b)[a-z]+
-    | \b(?:one|you|we|an?\s+(?:viewer|observer|reader))\s+(?:may|might|could|would)\s+(?:\w+ly\s+)?(?:take|mistake|guess
+    | \b(?:one|you|we|an?\s+(?:viewer|observer|reader))\s+(?:may|might|could|would)\s+(?:\w+ly\s+)?(?:take|mistake
+          |guess
           |assume|think|suppose|infer|conclude|say|read|interpret|imagine|speculate|suspect|believe|expect)\b
     | \b(?:doubtful|questionable|debatable|unclear|uncertain|ambiguous|undetermined|unconfirmed|tentative\w*
           |ostensibl[ey]
@@ -73,6 +76,22 @@ _GUESS = re.compile(
     | \bjudging\s+(?:by|from)\b | \b(?:by|from)\s+the\s+looks?\s+of\b | \b(?:is|are)\s+anything\s+to\s+go\s+by\b
     | \bas\s+far\s+as\s+(?:one|can|i|we|it)\b | \bif\s+(?:not\s+mistaken|i|at\s+all)\b | \bto\s+all\s+appearances?\b
     | \b(?:presum|assum|estimat|believ|rumou?r)\w*\s+(?:to\s+(?:be|have)|that)\b | \bassum(?:e|es|ing|ption)\b
+    | \bwould\s+(?:not\s+|hardly\s+)?(?:be|come\s+as)\s+(?:an?\s+|no\s+)?surpris\w+ | \b(?:feeling|impression|idea
+          |hunch|suspicion|notion|sense)\s+that\b | \b(?:is|are|was|were|be)\s+either\s+\w+\s+or\b
+    | \bor\s+(?:at\s+least|else)\s+(?:something|objects?|things?|an?|what|so)\b
+    # "seem stationary", "looks like it holds oil", "makes one believe", "points to recent rain"
+    | \bseem(?:s|ed|ing)?\s+(?:(?:almost|mostly|largely|partly|not|no\s+longer|newly|recently)\s+)?
+          (?!to\b|not\b|a\b|an\b|in\b|on\b|at\b|so\b|very\b|quite\b|rather\b|more\b|less\b|too\b|like\b
+          |(?:simple|beautiful|desolate|dark|bright|oppressive|calm|quiet|peaceful|lively|small|large|tiny|huge|lonely
+          |endless|bleak|plain|dull|cold|warm|vivid|monotonous|barren|lost|pale|gloomy|magnificent|solemn|messy
+          |chaotic)\b)
+          [a-z]+ | \b(?:look|appear)(?:s|ed|ing)?\s+like\s+(?:it|they|there|someone|somebody|the\s+\w+
+          \s+(?:is|are|was|were|has|have))\b
+    | \b(?:mak|lead|lett?|caus|tempt|invit|allow)\w*\s+(?:one|you|me|us|the\s+(?:viewer|observer|reader))\s+(?:to\s+)?
+          (?:think|believe|assume|suspect|suppose|guess|conclude|infer|imagine|expect|speculate)\b
+    | (?<!arrow\s)(?<!arrows\s)(?<!sign\s)(?<!signs\s)\b(?:point|testif|attest|speak|allud)(?:s|y|ies|ing)?\s+
+          (?:to|of|for)\s+(?:recent|past|former|earlier|frequent|ongoing|heavy|regular|human|previous|intensive
+          |active)\b
     | \b(?:look|appear|seem)(?:s|ed|ing)?\s+(?:very\s+|quite\s+|rather\s+|most\s+)?(?:possible
           |likely|as\s+(?:if|though))\b | \b(?:would|could|may|might)\s+(?:well\s+|also\s+|then\s+)*(?:be|explain
           |account
@@ -110,7 +129,7 @@ _CUES = listed(
     "undetermined|unconfirmed|tentativ|ostensib|putativ|purport|alleged|reported|conjectur|hypothet|"
     "imagin|inconclus|reminiscent|either|whether|judging|the look|go by|as far as|if not|if i|if at all|"
     "appearance|estimat|rumo|mean|chance|i'd|i’d|i'm|i’m|impression|taken|confiden|guarantee|known|told|"
-    "?"
+    "?|surpris|feeling|hunch|suspicion|notion|sense|at least"
 )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 from lrs2m_builder.checks.base import Answer, Check, cued, listed, without_writing
+from lrs2m_builder.checks.speech import ACCORDING, HANDED, HANDED_OVER, IMAGE, MAYBE_TEXT, SAY, SPEAKER, TEXT
 
 # A label or a list may also be one that hangs in the scene.
 _NOT_WRITTEN = (
@@ -119,9 +120,11 @@ _TALK = re.compile(
           |(?:object|class|instance|label)\s+(?:counts?|names?|tags?|labels?|list|tally|numbers?)|ground[\s-]truth
           |label\s?sets?|tag\s?lists?|captioners?|labell?ers)\b(?!\s+(?:on|painted|board|reads|under|below|beside)\b)
     | (?:^|[.!?;,]\s+)(?:annotations?|annotators?|metadata|key\s?words|bounding\s+boxes|captions|hints|labels|tags)\s+
-          (?:[\w-]+\s+){0,2}?(?:say|state|mention|describe|list|name|count|mark|give|speak|call|suggest|indicate|contain
+          (?:[\w-]+\s+){0,2}?(?:say|state|mention|describe|list|name|count|mark|give|speak|call|suggest|indicate
+          |contain
           |include|refer|confirm|agree|note|report|tell|show|specify|identify|put|imply|point)s?\b
-    | \b(?:your|another|one|no|any|most|the\s+other|the\s+(?:first|second|third|fourth|fifth|last|longest|shortest))\s+
+    | \b(?:your|another|one|no|any|most|the\s+other|the\s+(?:first|second|third|fourth|fifth|last|longest
+          |shortest))\s+
           (?:captions?|descriptions?|sentences?|hints?|labels?|annotations?)\s+(?:\w+ly\s+)?
           (?:say|state|mention|describe|list|name|count|mark|give|speak|call|suggest|indicate|contain|include|refer
           |confirm|agree|note|report|tell|show|specif|identif|put|impl|point|has|have|also|that|of\s+the\s+image)\w*\b
@@ -134,7 +137,8 @@ _TALK = re.compile(
           (?:[\w-]+\s+){0,2}?(?:labels?|tags?|text|list|notes?|words?|counts?|names?|input)\b
     | (?:^|[.!?]\s+)(?:anchors?|hints?|labels?|tags?|category|class|scene\s+(?:category|class|type|label)|annotations?
           |objects?|key\s?words?|metadata|input|given|classes|categories|object\s+counts?)\s*:
-    | (?:^|[.!?;,]\s+)(?:metadata|annotations?|annotators?|captions|hints|labels|tags|key\s?words)\s+[a-z]+\s+(?:the
+    | (?:^|[.!?;,]\s+)(?:metadata|annotations?|annotators?|captions|hints|labels|tags|key\s?words)\s+(?!on\b|in\b
+          |of\b|along\b|at\b)[a-z]+\s+(?:the
           |an?|this
           |that|it|here|of|only|only|\d+|two|three|four|five|six|no)\b(?!\s+(?:of|on)\b)
     | \b(?:data\s?set|data\s?base|benchmark|catalogue|annotations?|annotators?|records?|register)\s+(?:\w+ly\s+)?
@@ -143,14 +147,16 @@ _TALK = re.compile(
     | \b(?:image|picture|photo\w*|scene|view|tile)\s*,?\s+(?:which\s+is\s+|which\s+was\s+|that\s+is\s+
           |is\s+)?(?:captioned
           |annotated|labell?ed|tagged|entitled|titled|catalogued|classed)\b(?!\s+with)
-    | \b(?:annotated|captioned|pre-?labell?ed|hinted)\s+(?!(?:with|by|in|on|and)\b)[a-z]+s?\b
+    | \b(?:annotated|captioned|pre-?labell?ed|hinted)\s+(?!(?:with|by|in|on|and|photograph|panel|board|display
+          |picture|plaque)s?\b)[a-z]+s?\b
     | \b(?:as|like|just\s+as)\s+in\s+the\s+(?:reference|caption|hint|label|description|text|input|list|annotation
           |prompt)s?\b
     | (?:^|[.!?]\s+)(?:tagged|captioned|annotated|labell?ed|titled)\s+(?:as\b|by\b|["“])
     | \bcounts?\s+(?:of\s+[\w-]+\s+)?(?:given|provided|supplied|stated)\b | \b(?:captioners?|labell?ers|annotators?
           |describers)\b
     # "mentioned in the input", "named in your message", "the notes provided with the picture"
-    | \b(?:mentioned|given|listed|supplied|provided|named|stated|specified|described|counted|written|reported|indicated
+    | \b(?:mentioned|given|listed|supplied|provided|named|stated|specified|described|counted|written|reported
+          |indicated
           |noted|referred\s+to|called\s+\w+|said|recorded|included|announced|claimed|cited|quoted)\s+(?:\w+ly\s+)?
           (?:in|by|from|within|among)\s+(?:(?:the|your|this|these|those|its|their|any|one\s+of\s+the|all)\s+)
           (?:[\w-]+\s+){0,2}?
@@ -158,12 +164,15 @@ _TALK = re.compile(
           |key\s?words?|captions?|descriptions?|sentences?|hints?|annotations?|metadata|details|materials?|context
           |brief|summary|user|prompt|instructions?|inventory|statements?|accounts?|reference)\b
           (?!\s+(?:center|centre|point|board))
-    | \b(?:notes?|texts?|lists?|data|information|words?|sentences?|phrases?|details|numbers?|figures?|counts?|captions?
-          |names?|descriptions?|material|context|inputs?|reference|remarks?|facts?)\s+(?:that\s+(?:was|were|is|are)\s+)?
+    | \b(?:notes?|texts?|lists?|data|information|words?|sentences?|phrases?|details|numbers?|figures?|counts?
+          |captions?
+          |names?|descriptions?|material|context|inputs?|reference|remarks?|facts?)\s+(?:that\s+(?:was|were|is
+          |are)\s+)?
           (?:provided|supplied|given|attached|handed|delivered|received|submitted)\b(?!\s+(?:to|the|an?|way)\b)
     | \bas\s+(?:the|your|one|another|its|this|these)\s+(?:[\w-]+\s+){0,3}?(?:sentences?|captions?|texts?|labels?|tags?
           |descriptions?|hints?|lists?|notes?|input|words?|counts?)\s+
-          (?:(?:say|state|mention|describe|list|name|count|give|speak|call|suggest|indicate|note|report|tell|show|specif
+          (?:(?:say|state|mention|describe|list|name|count|give|speak|call|suggest|indicate|note|report|tell|show
+          |specif
           |identif|put|impl|point|has|have|would|ha[ds])\w*|that)\b
     # "this scene, labelled as", "belongs to the category"
     | \b(?:scene|image|picture|area|place|site|photo\w*|view|tile)\s*,\s*(?:which\s+(?:is|was)\s+)?(?:labell?ed|tagged
@@ -174,7 +183,8 @@ _TALK = re.compile(
           \s+(?:who|that)\s+(?:had\s+|have\s+|has\s+)?(?:described?|captioned|labell?ed|annotated|wrote|tagged|named
           |said
           |describes|writes|labels)\b
-    | \b(?:consistent|agree\w*|line|accord\w*|conform\w*|keeping|match\w*|fit\w*|correspond\w*|conflict\w*|contradict\w*
+    | \b(?:consistent|agree\w*|line|accord\w*|conform\w*|keeping|match\w*|fit\w*|correspond\w*|conflict\w*
+          |contradict\w*
           |confirm\w*|compar\w+|disagree\w*|differ\w*|contrast\w*|tall(?:y|ies)|square[sd]?)\s+
           (?:(?:with|to|from|by)\s+)?(?:the|its|this|your|their|all|both|what)\s+(?:[\w-]+\s+){0,2}?
           (?:labels?|tags?|captions?|descriptions?|hints?|annotations?|class|category|supplied|provided|given|stated
@@ -190,25 +200,108 @@ _TALK = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
+# The ways of speaking of a text, composed of the words for it: who said it, what rests on it, whether it is right.
+_THE = r"(?:the|this|that|these|those|your|its|their|an?|one|each|every|both|all|any|no|some)"
+_QUOTED = r"""["“'‘][^"“”]{2,90}["”'’]"""
+_ON_A_SIGN = r"(?!\s+(?:on|painted|carved|above\s+the\s+(?:door|portal|entrance)|board|boards|reads?|mown)\b|-)"
+_SPOKEN_OF = re.compile(
+    rf"""
+      # "going by the tag", "in agreement with the user's caption", "according to what people wrote"
+      \b{ACCORDING}\s+{_THE}\s+(?:[\w'’-]+\s+){{0,2}}?(?:{TEXT}|(?:{HANDED}|scene|class|image|short|object)\s+
+          (?:[\w-]+\s+)?{MAYBE_TEXT}|(?:text|label|tag|note|title|description|sentence|list|information|wording
+          |statement|phrase|file\s?name|summary|remark|clue|brief|input)s?)\b{_ON_A_SIGN}
+          (?!\s+of\s+(?!(?:the|this)\s+{IMAGE})|\s+(?:center|centre|point))
+    | \b{ACCORDING}\s+(?:what|whatever|all\s+that|everything)\s+(?:[\w'’]+\s+){{0,3}}?{SAY}\b
+    | \b(?:what|whatever)\s+(?:{SPEAKER})\s+(?:ha(?:s|ve|d)\s+)?(?:{SAY}|wrote|written)\b
+    # "the short text states", "the wording ... fits", "the class given is right"
+    | \b(?:the|this|that|your|these|those|as)\s+(?:{HANDED}|short|brief|scene|image|single|object)\s+(?:[\w-]+\s+)?
+          {MAYBE_TEXT}\s+(?:(?:\w+ly|also|only|just|even|merely|already|itself|alone)\s+)*(?:{SAY}|is|are|was|were|has
+          |have|does|do|that|of\s+(?:the|this)\s+{IMAGE})\b{_ON_A_SIGN}
+    | \b(?:the|this|that|your|these|those|as)\s+(?:text|description|wording|statement|remark|phrase|note|list|sentence
+          |tag|label|title|file\s?name|input|brief|account|information|clue|inventory|tally|summary)s?\s+(?:(?:\w+ly
+          |also|only|just|even|itself|alone|did|does|do|did\s+not|does\s+not)\s+)*(?:{SAY}|{_QUOTED})
+          (?!\s+(?:on|in\s+(?:white|big|large)|painted)\b)(?<!put)(?<!point)(?<!number)(?<!summary)
+    | \b(?:the|this|that|your)\s+(?:wording|statement|remark|claim|assertion|phrase|assumption|information|mention
+          |words|label|tag|category|class)\s+(?:that\s+(?:there|the|an?|this|some|many|several|it|two|three|four
+          |five)\b
+          |{_QUOTED})
+    # "your note", "you've told me", "I was informed"
+    | \byour\s+(?:[\w-]+\s+)?(?:{TEXT}|{MAYBE_TEXT})\b
+    | \b(?:you|the\s+user|users)\s*(?:['’]ve|['’]d|have|had|has)?\s+(?:\w+ly\s+|already\s+|also\s+)?(?:{SAY})\b
+    | \b(?:i|me|we|us)\s+(?:(?:was|were|am|are|have|had|been|already|also)\s+){{0,3}}
+          (?:told|informed|given|handed|advised|asked|instructed)\b
+    | \b(?:told|informed|advised)\s+(?:me|us)\b
+    # "someone summed it up as", "just like you wrote", "nothing was said about it", "it was pointed out that"
+    | \b(?:someone|somebody|people|whoever|others|observers|another\s+person)\s+(?:(?:has|have|had|also|already
+          |once)\s+)*
+          (?:{SAY}|summed\s+(?:it\s+|this\s+\w+\s+|the\s+\w+\s+)?up|wrote|written|pointed\s+out)\b
+    | \b(?:like|as|what|that|which)\s+you\s+(?:have\s+|had\s+)?(?:{SAY}|wrote|written|pointed\s+out)\b
+    | \b(?:nothing|little|no\s+word|not\s+a\s+word|much)\s+(?:was|is|has\s+been|were)\s+(?:said|mentioned|written|told
+          |stated|noted)\b
+    | \bit\s+(?:is|was|has\s+been|had\s+been)\s+(?:\w+ly\s+|also\s+)?(?:pointed\s+out|said|stated|mentioned|noted
+          |suggested|hinted|reported|indicated|claimed|remarked)\s+(?:that|to\s+be)\b
+    | \b(?:its|the)\s+(?:given|stated|assigned|official|supplied|provided|annotated)\s+(?:scene\s+|object\s+)?
+          (?:class|label|category|name|title|tag|type)\b(?!\s+(?:on|painted|board))
+    | \b(?:note|text|label|tag|sentence|description|line|words?|list|remark|comment)s?\s+(?:that\s+|which\s+)?
+          (?:c[ao]m(?:es?|ing)|go(?:es|ing)|went|accompan\w+|belong\w*|attached|added|paired|given|supplied)\s+
+          (?:with|to|along\s+with|beside|alongside)?\s*(?:the|this)\s+{IMAGE}\b
+    # "it was stated beforehand that"
+    | \b(?:it|this|that|as|which)\s+(?:(?:is|was|were|has\s+been|had\s+been)\s+)?(?:already\s+)?(?:stated|mentioned
+          |noted|said|told|announced|described|specified|indicated|hinted|remarked|written|reported)\s+(?:already
+          |before|beforehand|earlier|above|previously|in\s+advance|elsewhere|at\s+the\s+(?:start|outset|beginning))\b
+    # "see caption 3", "hint no. 2"
+    | \b(?:captions?|hints?|descriptions?|sentences?|annotations?|labels?)\s+(?:no\.?\s*|number\s+|nr\.?\s*|\#)?
+          (?:\d|one|two|three|four|five)\b{_ON_A_SIGN}
+    # "the image, labelled as", 'with the label "harbor" in mind', "the objects listed"
+    | \b{IMAGE}\s*,?\s+(?:(?:is|was|been|had|has|which|that|being|also)\s+)*(?:labell?ed|tagged|captioned|annotated
+          |categori[sz]ed|catalogued|filed|listed)\s+(?:as|under|in|by)?\b
+    | \bwith\s+(?:the|this|that|your)\s+(?:\w+\s+)?(?:{TEXT}|label|tag|description|class|category|list|text|note)s?
+          \s+(?:{_QUOTED}\s+)?in\s+mind\b
+    | \b(?:objects|classes|items|categories|things|elements|features|counts?|numbers?)\s+(?:(?:that|which)\s+)?
+          (?:(?:are|were|is|was)\s+)?(?:listed|annotated|labell?ed|specified|enumerated)(?=\s*(?:[,.:;)]|$|are\b|is\b
+          |here\b|above\b|were\b|can\b|include\b|for\b))
+    # "the note supplied", "the details furnished with the image"
+    | \b{MAYBE_TEXT}\s+(?:(?:that|which)\s+)?(?:(?:i|we)\s+(?:was|were|have\s+been|am)\s+|(?:is|was|are|were)\s+)?
+          {HANDED_OVER}\b(?!\s+(?:the|an?|to|way|by\s+(?:the\s+)?(?!user)|on|all|its|their)\b)
+    # "confirms the tag", "the number that the list gives"
+    | \b(?:confirm|match|fit|support|contradict|corroborate|verif|reflect|echo|bear|meet|satisf|agree|justif|repeat
+          |mirror|correspond|square|coincid|tall|align|compl|conform|go|deserv|back|explain)\w*\s+
+          (?:up\s+|out\s+|along\s+|well\s+|exactly\s+|fully\s+|perfectly\s+)?(?:with\s+|to\s+|against\s+)?
+          (?:the|its|this|your|their|all|both)\s+(?:[\w'’-]+\s+){{0,2}}?(?:{TEXT}|label|tag|description|wording|text
+          |class|category|statement|list|note|sentence|count)s?\b{_ON_A_SIGN}(?!\s+of\s+(?!(?:the|this)\s+{IMAGE}))
+    | \b(?:number|count|total|class|name|word|object|item|one|figure)s?\s+(?:that\s+|which\s+)?(?:the|your|this)\s+
+          (?:{TEXT}|list|label|text|description|input|record|tag|note|sentence)s?\s+{SAY}\b
+    # "was not part of the original caption", "left out by the text"
+    | \b(?:part|absent|missing|left\s+out|omitted|missed|overlooked|unmentioned|unlisted|taken|known|quoted|clear
+          |evident|learn\w*|mention\w*|note)\s+(?:of|from|by|in|to)\s+(?:the|your|any|this|all|these)\s+
+          (?:[\w'’-]+\s+){{0,2}}?(?:{TEXT}|label|tag|description|text|list|note|sentence)s?\b{_ON_A_SIGN}
+    | \b(?:the|this|your)\s+(?:[\w'’-]+\s+){{0,2}}?(?:{TEXT}|label|description|text|tag|note|statement|sentence)s?\s+
+          (?:(?:is|are|was|were|proves?|holds?|rings?|seems?|turns?\s+out)\s+)(?:\w+ly\s+|to\s+be\s+|also\s+|quite
+          \s+)*(?:true|right|correct|accurate|wrong|false|apt|fitting|confirmed|borne\s+out|justified|good|valid
+          |incomplete|vague|misleading|imprecise|inaccurate|incorrect|mistaken)\b
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
 _LIKENESS = re.compile(
     r"\b(?:like|as\s+if|resembling)\s+an?\s+(?:[\w-]+\s+)?(?:caption|label|tag|hint)s?\b", re.IGNORECASE
 )
 
 # What the patterns find holds one of these.
 _CUES = listed(
-    "caption|hint|label|annotat|descri|metadata|prompt| list|tagged|tags|given|provided|supplied|stated|"
+    "caption|hint|label|annotat|descri|metadata|prompt| list|tagged|tags| tag|given|provided|supplied|stated|"
     "mentioned|noted|indicated|specified|told| said|reported|reference|input|source|keyword|key word|"
     "bounding|ground truth|ground-truth|categor|class| counts|sentence|text|information|data|record|"
     " notes|statement|user|you|people who|person|they |human|someone|observers|writers|whoever|author|"
     "volunteers|anchor|objects|details|wording|inventory|named|asked|informed|numbers|figures|request|"
     "query|called|recorded|written|material|brief|scene type|catalogue|register|titled|according|"
-    "fits the|matches the"
+    "wrote|nothing|little|pointed out|summed|someone|fits the|matches the|what was|before|in mind|file name|"
+    "filename|title|advised|clue| remark|tally|summary|account"
 )
 
 
 def _hint_leak(answer: Answer) -> str | None:
     text = _LIKENESS.sub(" ", without_writing(cued(answer.text, _CUES)))
-    if found := _HINT_LEAK.search(text) or _TALK.search(text):
+    if found := _HINT_LEAK.search(text) or _TALK.search(text) or _SPOKEN_OF.search(text):
         return f'The answer spoke of the given text ("{found.group().strip()}"). Speak of the image only.'
     return None
 

@@ -6,6 +6,7 @@ import re
 
 from lrs2m_builder.checks.base import Answer, Check, cued, listed, split_sentences, without_writing
 from lrs2m_builder.checks.nouns import read
+from lrs2m_builder.checks.speech import IMAGE, TOLD, WORDED, WRITTEN_TEXT
 
 _TEXT = r"(?:description|caption|paragraph|summary|response|answer|text|sentence|passage|narrative|write-?up|rewrite)"
 _META = re.compile(
@@ -80,7 +81,8 @@ _META = re.compile(
     | \b(?:generated|written|created|produced)\s+by\s+(?:an?\s+)?(?:ai|model|assistant|language|chat\w*|gpt|llm|me)\b
           | \bthe\s+user\b(?!\s+interface|-) | [.!?]\s*(?:assistant|user|system|human|model)\s*$
     | (?:^|[.!?]\s+)(?:remember\s+(?:to|that)|make\s+sure|keep\s+in\s+mind|do\s*n['’]t\s+forget|be\s+sure\s+to
-          |note\s+that|describe\s+(?:the|this)|write\s+(?:a|one|the|in)|do\s+not\s+(?:use|add|write|mention|include))\b
+          |note\s+that|describe\s+(?:the|this)|write\s+(?:a|one|the|in)|do\s+not\s+(?:use|add|write|mention
+          |include))\b
     | \b(?:for|in)\s+(?:training|fine-?tuning|evaluating|benchmarking|testing)\s+(?:an?\s+|the\s+
           |of\s+)?(?:[\w-]+\s+){{0,2}}?(?:models?|networks?|clip|ai|algorithms?|systems?)\b
     | \b(?:we|i)\s+(?:need|have|want|must|should|will|shall)\s+to?\s*(?:keep|write|describe|mention|avoid|stay|make
@@ -127,7 +129,11 @@ _CUES = listed(
     "can be summ|summed|is best|shall i|should i|may i|n.b|nb:|edit|short:|long:|or:|q:|a:|disclaimer|"
     "captured in words|evaluator|generated|produced|created|as agreed|as desired|as required|as instructed|"
     " here is|the above|all above|above is|above was|above sum|text above| hey|end of cap|end of desc|"
-    "end of the cap|end of the desc|end of text|end of out|end of para|start of|beginning of|characters"
+    "described|portray|depict|account|overview|brevity|condensed|shortened|revised|worded|this line|in this|"
+    "this line|single line|short line|brevity|interest|sake of|not mentioned|not listed|not named|```|end.|done|"
+    "finished|enjoy|cheers|variant|draft|covered|"
+    "listed|recap|synopsis|breakdown|all in all|exercise|end of the cap|end of the desc|end of text|end of out|"
+    "end of para|start of|beginning of|characters"
 )
 # Talk of the answer by its grammar: its length and making, offers and orders to the reader.
 _TALK = re.compile(
@@ -135,7 +141,8 @@ _TALK = re.compile(
       \b(?:one|two|three|four|five|ten|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|fewer|few|many)
           (?:[\s-](?:one|two|three|four|five|six|seven|eight|nine|hundred))?\s+(?:words|tokens|characters|sentences
           |paragraphs)\b(?!\s+(?:is|are|painted|on|cut|carved|in\s+(?:white|black|red|large|big)))
-    | (?:[.!?]["”)]*\s+|\()\**(?:confidence|length|style|tone|language|format|rating|score|quality|categor(?:y|ies)|type
+    | (?:[.!?]["”)]*\s+|\()\**(?:confidence|length|style|tone|language|format|rating|score|quality|categor(?:y|ies)
+          |type
           |theme|mood|subject|key\s?words?|hash\s?tags?|words|topic|audience|purpose|reasons?|basis|viewpoint|caveats?
           |resolution|comments?|remarks?|result|check|constraints?|details|summary|overall\s+score|context|label|hint
           |warning|reminder|p\.?s|update|correction|anchors?|counts?)\**\s*[:=]
@@ -181,21 +188,27 @@ _TALK = re.compile(
           (?:can|could|may|might|would|will|is|are)\s+(?:be\s+)?(?:added|given|provided|supplied|included|available
           |needed|welcome|requested|generated|written|follow)\b
     | \b(?:on|upon|at)\s+(?:your\s+)?request\b(?!\s+stop)
-    | \byou\s+(?:may|can|could|might|should|will|must|are\s+free\s+to|have\s+to|need\s+to)\s+(?:\w+ly\s+|now\s+|then\s+
-          |still\s+|always\s+)?(?:adapt|edit|use|change|adjust|modify|copy|ask|request|add|shorten|expand|remove|replace
+    | \byou\s+(?:may|can|could|might|should|will|must|are\s+free\s+to|have\s+to|need\s+to)\s+(?:\w+ly\s+|now\s+
+          |then\s+
+          |still\s+|always\s+)?(?:adapt|edit|use|change|adjust|modify|copy|ask|request|add|shorten|expand|remove
+          |replace
           |want|specify|tell\s+me|provide|refer|ignore|trim|reuse|publish|need|wish|prefer|choose|decide|verify|check
           |fill
           |insert|contact|customi[sz]e|tweak|extend|drop|rephrase|rewrite|cut|delete|paste|proceed|submit|rely)\b
     | \byour\s+(?:own\s+|specific\s+|particular\s+)?(?:captions?|needs?|data\w*|models?|use|project|images?|pictures?
-          |photos?|convenience|purposes?|taste|liking|wish\w*|feedback|review|approval|consideration|tasks?|instruct\w+
-          |questions?|requirements?|requests?|prompts?|input|hints?|labels?|description|texts?|application|work|pipeline
+          |photos?|convenience|purposes?|taste|liking|wish\w*|feedback|review|approval|consideration|tasks?
+          |instruct\w+
+          |questions?|requirements?|requests?|prompts?|input|hints?|labels?|description|texts?|application|work
+          |pipeline
           |preferences?|guidelines?|message|order|time|interest|help|patience|attachment|reference|website|report)\b
     | \b(?:the|all|everything|what\s+is\s+said)\s+above\s+(?:\w+ly\s+)?(?:sums?|gives?|provides?|describes?|covers?
-          |captures?|should|can|could|may|might|will|would|meets?|fulfil\w*|follows?|summari[sz]es?|reflects?|shows?|was
+          |captures?|should|can|could|may|might|will|would|meets?|fulfil\w*|follows?|summari[sz]es?|reflects?
+          |shows?|was
           |is\s+(?:a|an|the|my|what|all|based))\b
     | \b(?:the|this|my|that|above)\s+(?:description|caption|paragraph|summary|text|answer|response|wording|passage
           |write-?up|account|rewrite)\s+(?:above\s+)?(?:[\w-]+\s+)?
-          (?:avoids?|sticks?|stays?|keeps?|remains?|follows?|respects?|covers?|mentions?|names?|omits?|leaves?|contains?
+          (?:avoids?|sticks?|stays?|keeps?|remains?|follows?|respects?|covers?|mentions?|names?|omits?|leaves?
+          |contains?
           |includes?|focuses|adheres?|meets?|complies|fits?|satisf\w+|reads?|summari[sz]es|lists?|refrains?|ends?
           |closes?
           |begins?|opens?|has|holds|gives|tries|attempts|aims|was|is|should|uses|limits|does|draws|relies|presents
@@ -210,9 +223,12 @@ _TALK = re.compile(
           |paraphras|rephras|rewr|follow(?:ed)?\s+the\s+(?:instr|guide|prompt|format)|shorten|invent|refer
           |need\s+to\b)\w*
     | \b(?:reader|readers|annotator|captioner|evaluator)s?\s+(?:can|may|might|should|will|is|are|who|wants?|needs?)\b
-    | \b(?:shall|should|may|can|could)\s+i\b | \bas\s+(?:an?\s+)?(?:requested|instructed|agreed|desired|you\s+wish\w*)\b
-    | \b(?:end|stop|eos|eot|im_end|endoftext)\s+of\s+(?:caption|description|text|output|message|turn|answer|response)\b
-    | \b(?:no|nothing)\s+(?:\w+\s+){0,3}(?:was|were|has\s+been|have\s+been|is|are)\s+(?:invented|made\s+up|hallucinated
+    | \b(?:shall|should|may|can|could)\s+i\b | \bas\s+(?:an?\s+)?(?:requested|instructed|agreed|desired
+          |you\s+wish\w*)\b
+    | \b(?:end|stop|eos|eot|im_end|endoftext)\s+of\s+(?:caption|description|text|output|message|turn|answer
+          |response)\b
+    | \b(?:no|nothing)\s+(?:\w+\s+){0,3}(?:was|were|has\s+been|have\s+been|is|are)\s+(?:invented|made\s+up
+          |hallucinated
           |assumed|fabricated|speculated)\b
     | </?\w+>\s*$ | \bbased\s+(?:solely\s+|only\s+|purely\s+|entirely\s+)?on\s+(?:what\s+is\s+visible|the\s+(?:visible
           |available|given|provided)\b|visual\s+(?:evidence|cues|information))
@@ -227,6 +243,78 @@ _ABOUT = re.compile(
           |trained
     |write|writes|wrote|written|returned|prompt|answers?|questions?|requested|tokens?|ai|summary|wording
     |reply|draft|revised|edited|rephrased|user|assistant)\b""",
+    re.IGNORECASE | re.VERBOSE,
+)
+# The answer's own kind of text, what was done to it, and what it does, composed of the words for them.
+_SELF = re.compile(
+    rf"""
+      \b(?:this|the\s+(?:above|following|preceding|present|foregoing)|my|the\s+(?:resulting|finished|final
+          |requested))\s+
+          (?:[\w-]+\s+)?{WRITTEN_TEXT}s?\s+(?:(?:\w+ly|also|only|just|thus|therefore|now|both)\s+)*
+          (?:[a-z]+s|was|were|has|have|will|should|can|could|may|might|must|{TOLD})\b
+    | \b(?:{IMAGE}|everything|all\s+(?:the\s+)?(?:main\s+)?objects|objects|elements|features)\s+(?:(?:has
+          |have)\s+(?:now\s+
+          |thus\s+)?been|(?:is|are|was|were)(?:\s+being)?)\s+(?:\w+ly\s+|first\s+|here\s+|now\s+)*(?:{TOLD})\b
+          (?!\s+as\s+(?:an?|the)\b)
+    | (?:^|[.!?;(—–-]\s*)(?:re|well[\s-])?(?:{WORDED})\s+(?:\w+ly\s+)?(?:for|to|in|by|from|with|as|according
+          |without|so
+          |here|above|below)\b(?=[^.!?]{{0,60}}(?:[.!?)]|$))(?!\s+(?:the\s+)?(?:stone|concrete|white|sand|large|big
+          |snow))
+    | (?:^|[.!?"”]\s+)\**(?:[\w-]+\s+){{0,2}}(?:version|variant|form|variation|rendition|edition|draft|option|rewrite)
+          \**\s*(?:\w|\([^)]*\))?\s*[:=–—]
+    | \b(?:an?|this|the|my)\s+(?:[\w-]+\s+){{0,2}}?(?:description|caption|portrayal|depiction|account|summary|overview
+          |rendering|rendition|write-?up|recap|synopsis|breakdown|characteri[sz]ation)\s+of\s+(?:the|this|an?|what)\s+
+          (?:[\w-]+\s+)?(?:{IMAGE}|is\s+(?:seen|visible|shown)|i\s+see)\b
+    | \b(?:in|with|by|through|throughout|from)\s+(?:this|my|the\s+(?:above|present|following))\s+(?:[\w-]+\s+)?
+          {WRITTEN_TEXT}\b
+    # "the houses are not described", "no further objects mentioned", "should more be required"
+    | \b(?:not|never|no\s+(?:further|other|more)\s+[\w-]+|nothing\s+(?:else|more|further)|only\s+the\s+main\s+\w+)\s+
+          (?:\w+\s+)?(?:been\s+|be\s+|is\s+|are\s+|was\s+|were\s+)?(?:{TOLD}|detailed|specified|stated|elaborated)\b
+          (?!\s+as\b)
+    | (?:^|[.!?]\s+)(?:should|if|where|in\s+case)\b[^.!?]{{0,50}}\b(?:required|needed|wanted|desired|wished
+          |requested|preferred
+          |of\s+help|helpful|necessary)\b[^.!?]*,[^.!?]*\b(?:say|ask|add|tell|let|just|simply|can|could|please|will
+          |be)\b
+    | \b(?:in\s+the\s+interests?|for\s+the\s+sake)\s+of\s+(?:brevity|clarity|simplicity|concision|conciseness
+          |completeness
+          |space|length|readability|neutrality|accuracy)\b
+    | \b(?:to|let['’]s|in)\s+(?:recap|summari[sz]e|sum\s+up|condense|paraphrase|reiterate|restate)\s+(?:the|this|it
+          |all|what)\b
+    | \b(?:{TOLD}|put|phrased|stated|said)\s+\w+ly\s*[:,]
+    | [.!?]["”)]*\s+[\W_]*(?:the\s+)?(?:end|fin|done|finished|complete|stop|over|thanks|thank\s+you|cheers
+          |enjoy)[\W_]*$
+    | \[\s*(?:note|nb|remark|comment|sic|edit|source|caption|answer)\b | ```
+    | \bthis\s+(?:single\s+|short\s+|one\s+)?line\s+(?:is\s+(?:all|the|my|a|meant|enough)|says|tells|describes
+          |keeps|suffices
+          |sums|was|should|covers|conveys|captures)\b
+    | \b(?:exercise|lesson|study|attempt)\s+(?:in|at)\s+(?:brevity|concision|description|describing|captioning|clarity
+          |style|precision)\b
+    """,
+    re.IGNORECASE | re.VERBOSE,
+)
+_SELF_CUES = listed(
+    "descri|caption|paragraph|summ|response|answer|text|sentence|passage|narrative|write|rewrit|written|account|"
+    "output|"
+    "repl|wording|worded|draft|composi|overview|portray|depict|statement|rendi|liner|synopsis|recap|words|mentioned|"
+    "listed|named|phrased|version|variant| form|variation|edition|option|covered|outlined|detailed|discussed|"
+    "addressed|"
+    "transcribed|verbali|condensed|shortened|expanded|edited|revised|translated|generated|formulated|composed|"
+    "corrected|"
+    "not mentioned|not listed|not described|not detailed|not specified|nothing|no further|no other|no more|"
+    "should |if |in case|brevity|interest|sake|recap|reiterat|restat|"
+    "condens|paraphras|ly:|ly,|. end|the end| fin|done|finished|enjoy|cheers|[note|[ note|[remark|```|this line|"
+    "line is|"
+    "proofread|polished|formatted|checked|breakdown|characteri|brevity|concision|clarity|precision|taken from"
+)
+# Words that stand in the scene: "the text on the banner", "the last sentence of a mural".
+_IN_THE_SCENE = re.compile(
+    r"""\b(?:the|a|an|some|any|short|long|last|first|large|white|black|red)\s+(?:words?|texts?|sentences?|"
+    r"lines?|captions?
+    |paragraphs?|messages?|writing)\s+(?:on|of|across|along|over|above|beneath|painted|carved|mown)\s+
+    (?:the|an?|its|their|one|each|some)\s+(?:[\w-]+\s+)?(?:banner|mural|billboard|wall|sign|board|roof|facade|façade
+    |poster|monument|plaque|hoarding|door|gate|hull|side|stern|field|lawn|slope|hill|ground|asphalt|stone|tank
+          |truck|tomb
+    |gable|entrance|portal|memorial|tower|bow|deck|runway|pitch|grass)s?\b""",
     re.IGNORECASE | re.VERBOSE,
 )
 _LETTERS = re.compile(
@@ -246,10 +334,12 @@ def _talk(text: str) -> re.Match[str] | None:
 def _meta_text(answer: Answer) -> str | None:
     """Nothing of the text itself, the task or the reader, and no marks of a template or a chat."""
     text = without_writing(cued(answer.text, _CUES))
+    if any(cue in text for cue in (" on ", " of ", " across ", " along ", " over ")):
+        text = _IN_THE_SCENE.sub(" ", text)
     raw = text if answer.raw == answer.text else without_writing(answer.raw)
-    found = (text and (_META.search(text) or _TALK.search(text) or _talk(text))) or (
-        raw is not text and _META.search(raw)
-    )
+    found = (
+        text and (_META.search(text) or _TALK.search(text) or _SELF.search(cued(text, _SELF_CUES)) or _talk(text))
+    ) or (raw is not text and _META.search(raw))
     if found:
         return f'The answer spoke of itself or to the reader ("{found.group().strip()}"). Write the description alone.'
     return None

@@ -13,19 +13,24 @@ from lrs2m_builder.checks.words import word_set
 Axes = tuple[int, int]  # of the image: -1 left, 1 right; -1 bottom, 1 top; 0 where nothing is said
 _LEFT, _RIGHT, _TOP, _BOTTOM = (-1, 0), (1, 0), (0, 1), (0, -1)
 WHERE: dict[str, Axes] = {
-    **dict.fromkeys(["left", "west", "western", "leftmost", "lefthand"], _LEFT),
-    **dict.fromkeys(["right", "east", "eastern", "rightmost", "righthand"], _RIGHT),
-    **dict.fromkeys(["top", "upper", "north", "northern", "uppermost", "topmost"], _TOP),
-    **dict.fromkeys(["bottom", "lower", "south", "southern", "bottommost", "lowermost"], _BOTTOM),
+    **dict.fromkeys(["left", "west", "western", "leftmost", "lefthand", "leftward", "westward", "westerly"], _LEFT),
+    **dict.fromkeys(
+        ["right", "east", "eastern", "rightmost", "righthand", "rightward", "eastward", "easterly"], _RIGHT
+    ),
+    **dict.fromkeys(["top", "upper", "north", "northern", "uppermost", "topmost", "northward", "northerly"], _TOP),
+    **dict.fromkeys(
+        ["bottom", "lower", "south", "southern", "bottommost", "lowermost", "southward", "southerly"], _BOTTOM
+    ),
     **dict.fromkeys(["northwest", "northwestern"], (-1, 1)),
     **dict.fromkeys(["northeast", "northeastern"], (1, 1)),
     **dict.fromkeys(["southwest", "southwestern"], (-1, -1)),
     **dict.fromkeys(["southeast", "southeastern"], (1, -1)),
 }
-BESIDE = {"above": _TOP, "below": _BOTTOM, "beneath": _BOTTOM}  # of another thing
+BESIDE = {"above": _TOP, "below": _BOTTOM, "beneath": _BOTTOM, "underneath": _BOTTOM}  # of another thing
 _SIDES = word_set(
     "side sides corner corners edge edges part parts half portion section area third quarter quadrant region end hand "
-    "center centre middle margin most far very extreme boundary border"
+    "center centre middle margin most far very extreme boundary border block blocks cell tile rim fringe zone sector "
+    "end ends flank periphery"
 )
 _IMAGE = word_set("image picture scene frame photo photograph view imagery shot")
 _LEADING = frozenset(
@@ -47,6 +52,7 @@ PASSING = word_set(
 _JUTTING = word_set("jutting juts reaching reaches projecting projects protruding protrudes sticking sticks")
 _AFTER_PLACE = word_set("there hand too again instead also alone only as where")
 ONE = frozenset(["a", "an", "one", "single", "the", "this", "that", "same", "it"])
+_ONE_SEES = word_set("finds sees can could may might notices observes spots will would recognises recognizes")
 _NOT_ADJECTIVES = (ONE - {"same"}) | {"another", "only"}
 
 
@@ -60,6 +66,7 @@ class Thing:
     determiner: str
     adjectives: frozenset[str]
     plural: bool
+    head: str = ""  # the last word of its name
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,7 +85,9 @@ def things_of(text: Text) -> list[Thing]:
     at = {mention.start: mention for mention in text.mentions}
     while position < len(tokens):
         token = tokens[position]
-        if token in {"it", "another"} or token in ONE:
+        if token == "one" and tokens[position + 1 : position + 2] and tokens[position + 1] in _ONE_SEES:
+            thing = None  # "on the right one finds the stadium"
+        elif token in {"it", "another"} or token in ONE:
             thing = _phrase(tokens, at, text.owners, position)
         elif position in at:
             thing = _thing(tokens, at[position], position, "")
@@ -102,6 +111,7 @@ def _thing(tokens: Sequence[str], mention: Mention, start: int, determiner: str)
         determiner or before,
         adjectives,
         mention.plural and not determiner_is_one(determiner),
+        singular_of(tokens[mention.end - 1]),
     )
 
 
@@ -133,7 +143,15 @@ def _phrase(tokens: Sequence[str], at: dict[int, Mention], owners: frozenset[int
     if position == start + 1 or head in WHERE or head in ONE or head in STOPS:
         return None
     adjectives = frozenset(tokens[start + 1 : position - 1]) - _NOT_ADJECTIVES
-    return Thing(start, position, frozenset([singular_of(head)]), tokens[start], adjectives, head != singular_of(head))
+    return Thing(
+        start,
+        position,
+        frozenset([singular_of(head)]),
+        tokens[start],
+        adjectives,
+        head != singular_of(head),
+        singular_of(head),
+    )
 
 
 def places_of(tokens: Sequence[str]) -> Iterator[Place]:
@@ -155,7 +173,7 @@ def _place(tokens: Sequence[str], first: int) -> Place | None:
         opposite |= x * new_x < 0 or y * new_y < 0 or tokens[end] in {"sides", "corners", "edges", "and"}
         x, y, end = new_x or x, new_y or y, end + 1
     start = first
-    while start and tokens[start - 1] in _SIDES | {"the", "its", "image"}:
+    while start and tokens[start - 1] in _SIDES | {"the", "its"} | _IMAGE:
         start -= 1
     article = not {"the", "its"}.isdisjoint(tokens[start:first])
     leading = start > 0 and tokens[start - 1] in _LEADING
@@ -163,7 +181,7 @@ def _place(tokens: Sequence[str], first: int) -> Place | None:
     compound = end - first > 1
     starts_clause = start == 0 or tokens[start - 1] in PUNCTUATION
     of = following == "of" and not _of_image(tokens, end)
-    bare_of = of and end == first + 1
+    bare_of = of and end == first + 1 and tokens[first] not in {"top", "bottom", "upper", "lower"}
     verb = compound and following.endswith("s") and following not in vocabulary().names.after
     plain = tokens[end - 1] in _SIDES or following in STOPS | _AFTER_PLACE or following.endswith("ly") or verb
     of_image = following == "of" and not of

@@ -8,7 +8,7 @@ from lrs2m_builder.checks.base import Answer, Check
 
 _PREAMBLE = re.compile(
     r"""
-    ^[^\w<]*(?:
+    ^[^\w<]*(?:\d+\s*[.)]\s*)?[^\w<]*(?:
         (?:sure(?:\s+thing)?|certainly|of\s+course|absolutely|definitely|gladly|yes|no\s+problem|okay|ok|alright
           |all\s+right|got\s+it|understood|noted
           |with\s+pleasure|my\s+pleasure|great\s+question|good\s+question|thanks?(?:\s+you)?|hello|hi(?:\s+there)?
@@ -16,7 +16,8 @@ _PREAMBLE = re.compile(
       | (?:sure|certainly|absolutely|okay|ok|alright),?\s+(?:here|i|let|this\s+is|so|the\s+following)\b
       | great\s*(?:[.!:;–—]|,\s*(?:here|i|let|this\s+is)\b)
       | (?:here(?:'s|’s|\s+is|\s+are)|below\s+is|the\s+following\s+is|this\s+is)\s+(?:the|a|an|my|your)\s+
-            (?:[\w-]+[\s,-]+){0,7}?(?:descriptions?|captions?|paragraphs?|summary|answer|response|rewrite|text|sentence
+            (?:[\w-]+[\s,-]+){0,7}?(?:descriptions?|captions?|paragraphs?|summary|answer|response|rewrite|text
+          |sentence
             |version|output|result)\b(?!\s+(?:court|house|road|palace|camp))
       | (?:here(?:'s|’s|\s+is|\s+are)|below\s+(?:is|are)|the\s+following\s+(?:is
           |are))\s+(?:(?:\w+[\s-]+){0,3}?(?:descriptions?|captions?|summary)\b|what\b|how\b)
@@ -28,7 +29,7 @@ _PREAMBLE = re.compile(
       | here\s+(?:you\s+go|we\s+go|we\s+are|you\s+are|it\s+is|goes)\s*[:.,!]
       | here(?:'s|’s|\s+is|\s+are)\s+[^.!?:]{0,60}\b(?:my|your|you|i|attempt|take|what|how|image|picture|photo|scene
           |text|sentence)\b[^.!?:]{0,60}:
-      | please\b | i\s+(?:would|(?:can\s+)?see\s+(?:an?|the)\s+(?:image|picture|photo|scene))\b | in\s+(?:one
+      | please\b(?!-) | i\s+(?:would|(?:can\s+)?see\s+(?:an?|the)\s+(?:image|picture|photo|scene))\b | in\s+(?:one
           |a\s+single|a\s+few|\d+|twenty|short|brief|other)(?:\s+(?:sentences?|words?))?\s*[:,]
       | here(?:'s|’s|\s+is|\s+are)\s+(?:(?:the|some|a\s+few|my|your)\s+)?(?:[\w-]+\s+){0,2}?(?:details|points|facts
           |features|results?|observations|rewrite|answers?|suggestions?|options?)\b[^.]{0,40}:
@@ -64,7 +65,8 @@ _LEAD = re.compile(
     ^[^\w<]*(?:
         # an exclamation, an interjection
         (?!what\b|how\b)[^.!?:"]{1,60}!(?=\s+\S) |
-        (?:very\s+well|perfect|no\s+worries|right|right\s+away|well|so|alright|all\s+right|excellent|fine|wonderful|nice
+        (?:very\s+well|perfect|no\s+worries|right(?!:\s*(?:an?|the|some|many|two|three|dense|open)\b)|right\s+away
+          |well(?!:\s*an?\b)|so|alright|all\s+right|excellent|fine|wonderful|nice
           |sounds\s+good|good|fair\s+enough|roger(?:\s+that)?|indeed|cool|awesome|(?:glad|happy|pleased|delighted
           |eager)\s+to
           \s+[^.!?]{1,25}|my\s+(?:pleasure|apologies)|not\s+a\s+problem|with\s+pleasure|good\s+(?:day|morning|evening)
@@ -78,20 +80,35 @@ _LEAD = re.compile(
       | (?=[^.!?:]{0,110}:)[^.!?:]*?\b(?:my|me|i|you|your|captions?|descriptions?|summary|paragraphs?|answer|version
           |responses?|sentences?|words?|english|put\s+it|nutshell|described?|describing|captioned|summari[sz]\w+
           |rewrit\w+
-          |rephras\w+|as\s+follows|request\w*|prompt|instructions?|wish|attempt|draft|task|text|here\s+it\s+(?:is|comes
+          |rephras\w+|as\s+follows|request\w*|prompt|instructions?|wish|attempt|draft|task|text|here\s+it\s+(?:is
+          |comes
           |goes)|in\s+(?:short|brief|one\s+go|full|detail|prose|summary)|below|translation|output|result|reply
           |tl\s*;?\s*dr
           |long\s+form|short\s+form)\b[^.!?:]*:(?!\d)
       | (?:how\s+about|what\s+about|here\s+it|begin|start|go|go\s+ahead|below|above|ready|done|listen|read|see|behold
           |ta-?da)
           (?:\s+(?:this|that|with\s+this|one))?\s*:
-      | (?:an?|the|one|another)\s+(?:\w+ly\s+)?(?:[\w-]+\s+){0,2}?(?:one|try|go|attempt|option|alternative|version|take)
+      | (?:an?|the|one|another)\s+(?:\w+ly\s+)?(?:[\w-]+\s+){0,2}?(?:one|try|go|attempt|option|alternative|version
+          |take)
           \s*(?:\([^)]*\))?\s*:
       | (?:the|this|your|that)\s+(?:image|picture|photo\w*|scene|file|attachment)\s+(?:that\s+|which\s+)?(?:you|i|we
           |was|has)\s+
           (?:just\s+|have\s+|kindly\s+|been\s+)*(?:sent|gave|given|provided|uploaded|attached|shared|posted|supplied
           |show|showed
           |received|got|see|have|want|asked|submitted)\b
+      # a question first; talk of a text to a person: "I see you want a caption."
+      | (?:so|what|how|do|did|can|could|would|shall|is|are|where|which|who|why|ready|need|want|may|should|have|ever)\b
+          [^.!?:"]{0,90}\?(?=\s+\S)
+      | (?=[^.!?:"]{0,100}\b(?:you|your|me|my|i(?!-)|us)\b)[^.!?:"]{0,100}\b(?:captions?|descriptions?|summary
+          |request|prompt
+          |instructions?|assignment|paragraph|answer)\b(?!-)
+      | sure\s+(?:can|will|enough|thing|does|do|is)\b | here\s+(?:you|we)\s+(?:have|see|go|are)\s+(?:it|one|your
+          |the\s+caption)\b
+      # "In the following, I describe", "With this in view, let me"
+      | (?:in|with|for|before|without|first|now|next|as|by|to|from|at|on|since|if)\b[^.!?:;]{0,60},\s*
+          (?:i(?:['’]\w+)?|let\s+me|let['’]?s|let\s+us|we|here\s+is|here['’]s|allow\s+me)\s+(?!(?:\w+ed\b|see|find
+          |can\s+see
+          |observe|notice|have\s+a)\b)[a-z]
       | given\s+your\b | [^.!?:"]{0,50}\b(?:image|picture|photo\w*|scene|file)\s+(?:that\s+|which\s+)?(?:you
           |i)\s+(?:have\s+|just\s+
           |\w+ve\s+)?(?:sent|gave|given|provided|uploaded|attached|shared|posted|supplied|submitted|received)\b
@@ -103,9 +120,11 @@ _LEAD = re.compile(
           |view
           |consider|read|check|observ|a\s+(?:close|careful|quick|first|thorough))\w*[^.!?]{0,80}?
           \b(?:i|we|my|it\s+can\s+be\s+(?:said|described|seen)|one\s+(?:can|could|might)\s+(?:say|describe))\b
-      | (?:for|as\s+for|regarding|concerning)\s+(?:the|this|your|my)\s+(?:caption|description|image|picture|request|task
+      | (?:for|as\s+for|regarding|concerning)\s+(?:the|this|your|my)\s+(?:caption|description|image|picture|request
+          |task
           |summary|photo\w*)\s*[,:]
-      | (?:as|per|following|based\s+on|according\s+to|in\s+(?:line|accordance|response|reply|answer)(?:\s+(?:with|to))?)
+      | (?:as|per|following|based\s+on|according\s+to|in\s+(?:line|accordance|response|reply|answer)(?:\s+(?:with
+          |to))?)
           \s+(?:per\s+|you\s+)?(?:your|the)?\s*(?:(?:new|last|given|user['’]s)\s+)?(?:wish\w*|request\w*|instruct\w*
           |ask\w*|requirements?|guidelines?|prompt|task|order(?:s|ed)?|question|specifications?|agreed|promised
           |desired)\b
@@ -114,12 +133,14 @@ _LEAD = re.compile(
           |begin|assistant|text|image\s+description|scene\s+description|long\s+caption|short\s+caption)\s*
           (?:\]|[-–—]\s|[-–—](?=[A-Z]))
       | (?:descriptions?|captions?|summary|paragraph|overview)\s+of\s+(?:the|this|an?)\s+[^.!?:]{0,60}[:.—–]
-      | (?:a|an|the|this|my|your|one)\s+(?:[\w-]+\s+){0,3}?(?:captions?|descriptions?|summary|paragraph|answer|rewrite)
+      | (?:a|an|the|this|my|your|one)\s+(?:[\w-]+\s+){0,3}?(?:captions?|descriptions?|summary|paragraph|answer
+          |rewrite)
           \s+(?:of\s+[^.:]{1,40}\s+|for\s+[^.:]{1,40}\s+|below\s+)?(?:reads?|follows?|goes|is\s+(?:as\s+follows|this
           |given|provided|below)|would\s+(?:be|read|go)|could\s+(?:be|read|go)|might\s+(?:be|read|go)|comes|runs)\b
       | (?:i|we)(?:['’](?:ve|ll|d|m|re))?\s+(?:(?:have|will|would|can|could|shall|am|are|was|just|now|also|tried
           |first)\s+)*
-          (?:describ|caption|summari[sz]|writ|wrote|rewr|giv|gave|provid|try|tried|creat|prepar|com[ep]|draft|analy[sz]
+          (?:describ|caption|summari[sz]|writ|wrote|rewr|giv|gave|provid|try|tried|creat|prepar|com[ep]|draft
+          |analy[sz]
           |examin|stud|look|made|make|put|keep|kept|produc|generat|start|begin|offer|propos|suggest|say|read|review
           |happy
           |glad|take|took|work|go)\w*

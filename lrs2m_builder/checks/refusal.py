@@ -18,7 +18,8 @@ _REFUSAL = re.compile(
     | ^\W*(?:the\s+)?(?:image|picture|photo|description|caption|summary|content)\s+(?:is\s+)?(?:not\s+(?:available
           |provided|found)|unavailable|missing)\b
     | \b(?:i|we)(?:\s+am|{_APOSTROPHE}m|\s+are|{_APOSTROPHE}re)?\s+(?:very\s+|so\s+|truly\s+)?sorry\b
-    | ^\W*(?:sorry|apologies|my\s+apologies|unfortunately|regrettably|regretfully)\b | [.!?]\s+(?:sorry|apologies)\b
+    | ^\W*(?:sorry|apologies|my\s+apologies
+          |(?:unfortunately|regrettably|regretfully)(?!\s+\w+(?:ed|n)\b))\b | [.!?]\s+(?:sorry|apologies)\b
     | \b(?:i|we)\s+(?:apologi[sz]e|regret)\b
     | \b(?:i|we)\s+(?:(?:can\s?not|can{_APOSTROPHE}t|could\s?not|could\s?n{_APOSTROPHE}t)(?!\s+(?:see|find|count
           |make\s+out|recogni[sz]e)\b)|am\s+unable|are\s+unable
@@ -87,8 +88,9 @@ _REFUSAL = re.compile(
     | \bthis\s+(?:request|question|task|prompt|content)\s+(?:can\s?not|cannot|violates|is\s+(?:against|not)
           |goes\s+against)\b
     | \b(?:against|violat\w+)\s+(?:my|the|our)\s+(?:\w+\s+)?(?:guidelines?|polic(?:y|ies)|rules)\b
-    | \b(?:the|this|your|an?)\s+(?:image|picture|photo|file)(?:\s+(?:you|that)\s+\w+(?:\s+to)?)?\s+
-        (?:is|was|appears\s+to\s+be|seems\s+to\s+be|appears|seems)\s+(?:missing|blank|corrupt(?:ed)?
+    | (?<!of\s)(?<!in\s)\b(?:the|this|your|an?)\s+(?:image|picture|photo|file)(?:\s+(?:you|that)\s+\w+(?:\s+to)?)?\s+
+        (?:is|was|appears\s+to\s+be|seems\s+to\s+be|appears|seems)\s+(?:missing|blank(?!\s+(?!and\b|or\b|so\b|for\b
+          |on\b|here\b)\w)|corrupt(?:ed)?
           |not\s+(?:available|visible|provided|attached|included|accessible
         |loading|displayed|there)|unavailable|inaccessible|broken|unreadable)\b
     | \b(?:is|was|are)\s+not\s+(?:provided|attached|included|available|accessible)\s+(?:here|with|in|to)\s+(?:the|this
@@ -109,9 +111,11 @@ _FAILS = re.compile(
           |description)
           \s+(?:itself\s+|file\s+|data\s+|you\s+\w+\s+|that\s+\w+\s+|seems\s+to\s+|appears\s+to\s+){0,2}
           (?:has|have|had|was|were|is|are|could|can|did|does|would|will|may|must|\w+n['’]t|cannot|never|failed)\s*
-          (?:not\s+|never\s+|n['’]t\s+|failed\s+|to\s+|be\s+|been\s+|yet\s+|able\s+|actually\s+|currently\s+|properly\s+
+          (?:not\s+|never\s+|n['’]t\s+|failed\s+|to\s+|be\s+|been\s+|yet\s+|able\s+|actually\s+|currently\s+
+          |properly\s+
           |successfully\s+|correctly\s+){1,5}
-          (?:attach|load|open|come\s+through|came\s+through|arriv|reach|decod|display|receiv|provid|suppl|upload|access
+          (?:attach|load|open|come\s+through|came\s+through|arriv|reach|decod|display|receiv|provid|suppl|upload
+          |access
           |viewed|viewable|available|process|render|sent|shared|readable|retriev|transmitt|transfer|found|analy[sz]ed
           |describ|caption|given|produced|generated|written|something|present|possible|parsed|interpret)\w*
     | \b(?:could\s?n['’]t|cannot|can['’]t|could\s+not|can\s+not|did\s?n['’]t|did\s+not|was\s?n['’]t|is\s?n['’]t
@@ -119,7 +123,8 @@ _FAILS = re.compile(
           (?:load|open|decode|receive|access|retrieve|process|render|download|fetch|parse)\w*\s+
           (?:(?:the|an?|any|this|your|that)\s+)?(?:\w+\s+)?(?:images?|pictures?|photos?|files?|attachments?|links?)\b
     # what one does not do, what did not arrive, where the image is
-    | \b(?:beyond|outside(?:\s+of)?)\s+(?:what|the\s+scope\s+of\s+what|my|the\s+capabilit\w+)\s+(?:(?:i|we|this)\s+)?\w+
+    | \b(?:beyond|outside(?:\s+of)?)\s+(?:what|the\s+scope\s+of\s+what|my|the\s+capabilit\w+)\s+(?:(?:i|we
+          |this)\s+)?\w+
     | \bnothing\s+(?:was|has\s+been|is|got)\s+(?:\w+ly\s+)?(?:loaded|attached|uploaded|provided|received|sent|shared
           |supplied|shown\s+to\s+me|delivered)\b
     | (?:^|[.!?]\s+)where\s+(?:is|are|did|was)\s+(?:the|your|this)\s+(?:image|picture|photo\w*|file|attachment)
@@ -135,13 +140,15 @@ _FAILS = re.compile(
     | \btoo\s+\w+\s+(?:for|to)\s+(?:\w+\s+){0,4}?(?:descri\w+|caption\w*|summar\w+|analys\w+|interpretation
           |identification)\b
     # "no caption available", "there is nothing to describe", "not enough to go on"
-    | (?:^|[.!?,;]\s+|\bthere\s+(?:is|was|were|are)\s+|\bgot\s+|\breceived\s+|\bwith\s+)no\s+(?:\w+\s+)?(?:image|picture
+    | (?:^|[.!?,;]\s+|\bthere\s+(?:is|was|were|are)\s+|\bgot\s+|\breceived\s+|\bwith\s+)no\s+(?:\w+\s+)?(?:image
+          |picture
           |photo\w*|file|attachment|caption|description|summary|answer|input|visual\s+\w+)s?\s*
           (?:[.!,;]|$|(?:is\s+|was\s+|were\s+|has\s+been\s+|have\s+been\s+|can\s+be\s+|could\s+be\s+)?(?:available
           |attached
           |provided|given|uploaded|possible|supplied|with\s+(?:the|your|this)|in\s+(?:the|your|this)\s+(?:message
           |request
-          |prompt|chat|conversation|input)|to\s+(?:describe|caption|work|look|go|see|summari[sz]e|analy[sz]e|speak)|here
+          |prompt|chat|conversation|input)|to\s+(?:describe|caption|work|look|go|see|summari[sz]e|analy[sz]e|speak)
+          |here
           |for|reached|arrived|came|generated|produced|received|found|visible\s*[.!]))
     | \bnothing\s+(?:\w+\s+)?(?:to|that\s+(?:can|could)\s+be)\s+(?:describe|caption|summari[sz]e|report|say|go\s+on
           |work\s+with|analy[sz]e)d?\b
@@ -152,15 +159,18 @@ _FAILS = re.compile(
     # a denial and the caption that is not made of it, in one sentence
     | \b(?:not\s+(?:be\s+)?(?:possible|able|feasible|allowed|permitted|appropriate|advisable)|impossible|unable|cannot
           |can['’]t|could\s?n['’]t|could\s+not|can\s+not|refus\w+|declin(?:e|es|ed|ing)\s+to|hesitat\w+|won['’]t
-          |will\s+not|hard|difficult|no\s+way)\b[^.!?]{0,40}?\b(?:describ(?:e|ing)|caption(?:ing)?|summari[sz](?:e|ing)
-          |write|writing|produc(?:e|ing)|generat(?:e|ing)|creat(?:e|ing)|provid(?:e|ing)|giv(?:e|ing)|offer(?:ing)?|make
+          |will\s+not|hard|difficult|no\s+way)\b[^.!?]{0,40}?\b(?:describ(?:e|ing)|caption(?:ing)?|summari[sz](?:e
+          |ing)
+          |write|writing|produc(?:e|ing)|generat(?:e|ing)|creat(?:e|ing)|provid(?:e|ing)|giv(?:e|ing)|offer(?:ing)?
+          |make
           |making|compos(?:e|ing)|complet(?:e|ing)|fulfil\w*|deliver\w*|be\s+(?:given|written|produced|provided
           |generated
           |made))\b[^.!?]{0,30}?\b(?:description|caption|summary|image|picture|photo\w*|request|text|answer|response
           |sentence|paragraph|task)s?\b
     | \b(?:caption|description|summary|answer|request|task|question|response|paragraph)s?\s+(?:of\s+\w+\s+\w+\s+)?
           (?:cannot|can['’]t|could\s+not|can\s+not|has\s+to|have\s+to|had\s+to|must|will|would|is|was|may\s+not)\s+
-          (?:not\s+)?(?:be\s+|have\s+to\s+be\s+)?(?:\w+ly\s+)?(?:declined|refused|denied|rejected|given|written|produced
+          (?:not\s+)?(?:be\s+|have\s+to\s+be\s+)?(?:\w+ly\s+)?(?:declined|refused|denied|rejected|given|written
+          |produced
           |made|provided|generated|fulfilled|completed|answered|processed|impossible|not\s+possible|unavailable
           |withheld|invented|pure\s+\w+|a\s+guess|guesswork|offered|attempted|honou?red|granted)\b
     | \b(?:this|that|such\s+an?|your|the)\s+(?:request|task|question|prompt)\b[^.!?]{0,30}\b(?:declin|refus|denied
@@ -168,23 +178,46 @@ _FAILS = re.compile(
           |against|violat|not|cannot|can['’]t|n['’]t|outside|beyond)\w*
     | \b(?:against|violat\w+|breach\w*|contrary\s+to|conflict\w*\s+with)\s+(?:the\s+|my\s+|our\s+|any\s+|safety\s+
           |content\s+|usage\s+)*(?:\w+\s+)?(?:polic(?:y|ies)|guidelines?|terms|rules\s+of\s+use)\b
-    | \b(?:this|an?|the)\s+(?:[\w-]+\s+)?(?:language\s+|text\s+|ai\s+)?(?:model|assistant|system|ai|chatbot)\s+(?:is|was
+    | \b(?:this|an?|the)\s+(?:[\w-]+\s+)?(?:language\s+|text\s+|ai\s+)?(?:model|assistant|system|ai
+          |chatbot)\s+(?:is|was
           |has|have|can|could|does|did|will|may|lacks?|cannot|only)\b[^.!?]{0,30}?(?:not|no|n['’]t|cannot|only|unable
           |text|ability|access|without)\b
     | \b(?:text[\s-](?:only|based)|language|ai)\s+(?:model|assistant|system|tool)\b | \bi['’]d\s+rather\b
-    | \bthe\s+answer\s+is\s+no\b | (?:^|[.!?]\s+)(?:sorry|apologies)\b | \b(?:sorry|apologi[sz]es?|apologies)\s+(?:about
+    | \bthe\s+answer\s+is\s+no\b | (?:^|[.!?]\s+)(?:sorry|apologies)\b | \b(?:sorry|apologi[sz]es?
+          |apologies)\s+(?:about
           |for\s+(?:the|this|any|that)|but|,)
     | ^\W*(?:n\s?/\s?a|none|null|nil|unknown|undefined|nan|not\s+applicable|not\s+available|error|tbd|no\s+(?:comment
           |answer|output|data|content|result|response|text)|empty|blank)\W*$ | ^\W*error\s*[:—–-]
-    | \b(?:blank|empty|black|white|corrupt\w*|broken)\s+(?:canvas|image|picture|photo|file|frame|screen)\b[^.!?]{0,40}?
+    | \b(?:blank|empty|black|white|corrupt\w*|broken)\s+(?:canvas|image|picture|photo|file|frame
+          |screen)\b[^.!?]{0,40}?
           \b(?:so|thus|therefore|hence|cannot|can['’]t|not|nothing)\b
     | \b(?:what|which)\s+(?:image|picture|photo|file)\s+(?:do|did|are|should|would|is\s+(?:it|meant|this))\b
-    | \b(?:please|kindly|could\s+you|can\s+you|would\s+you|try)\s+(?:\w+ly\s+|try\s+|and\s+|to\s+)*(?:attach|upload|send
+    | \b(?:please|kindly|could\s+you|can\s+you|would\s+you|try)\s+(?:\w+ly\s+|try\s+|and\s+|to\s+)*(?:attach|upload
+          |send
           |sending|share|re-?send|re-?upload|supply|provide|paste|submit|include|sending|give\s+me|post)\w*
-    | \b(?:once|when|if|until|as\s+soon\s+as|after)\s+(?:the|an?|you|your)\s+(?:\w+\s+){0,3}(?:image|picture|photo\w*)?
-          \s*(?:is|has\s+been|have)?\s*(?:attached?|uploaded?|provided?|sent|send|shared?|supplied|re-?sent|available)\b
+    | \b(?:once|when|if|until|as\s+soon\s+as|after)\s+(?:the|an?|you|your)\s+(?:\w+\s+){0,3}(?:image|picture
+          |photo\w*)?
+          \s*(?:is|has\s+been|have)?\s*(?:attached?|uploaded?|provided?|sent|send|shared?|supplied|re-?sent
+          |available)\b
     | \bonly\s+(?:the\s+|a\s+|an\s+|some\s+)(?:[\w-]+\s+){0,2}(?:text|labels?|hints?|captions?|prompt|name|words)\b
           [^.!?]{0,25}\b(?:reached|arrived|received|given|provided|available|sent|came|attached|here)\b
+    # a person, a lack and the task in one sentence: "captioning this is out of my reach", "it stays invisible to me"
+    | \b(?:images?|pictures?|photo\w*|files?|caption\w*|describ\w+|content|this|it)\b[^.!?]{0,40}\b(?:not|no|n['’]t
+          |out\s+of
+          |beyond|outside|invisible|inaccessible|hidden|unknown|closed|unreadable|impossible|exceeds?|above)\s+
+          (?:\w+\s+){0,2}?(?:(?:to|for|from|by)\s+me|my)\b
+    | \bi(?:['’]m|\s+am|\s+was)\s+(?:only|merely|just|purely)\s+(?:able|meant|built|made|designed|trained|allowed
+          |capable)\b
+    | \b(?:the|this|a)\s+(?:model|assistant|system|ai)\s+(?:\w+ly\s+|has\s+)?(?:declin|refus|fail|abstain)\w*
+    | \b(?:would|do)\s+you\s+mind\b | ^\W*no\s+(?:image|picture|photo\w*|file|caption|input)s?\s+\w+\W*$
+    | \b(?:not|no|nothing|empty|blank|broken)\b[^.!?]{0,40}\byou\s+(?:have\s+)?(?:sent|gave|given|shared|attached
+          |uploaded
+          |provided|supplied)\b
+    # "an image is needed to write this", "the photo is required before I can"
+    | (?<!of\s)(?<!in\s)\b(?:image|picture|photo\w*|caption|description|attachment|text|file)s?\s+(?:itself\s+)?
+          (?:is|are|would\s+be|will\s+be|would\s+have\s+to\s+be|must\s+be)\s+(?:\w+ly\s+|first\s+)?
+          (?:needed|required|necessary|uploaded|attached|supplied|missing|provided)\s*
+          (?:[.!,;]|$|(?:in\s+order\s+)?(?:to|for|before|first|so|here)\b)
     | \b(?:any|a)\s+(?:description|caption|summary|answer)\s+(?:\w+\s+){0,3}?would\s+be\b
     """,
     re.IGNORECASE | re.VERBOSE,
@@ -199,7 +232,7 @@ _CUES = listed(
     "imposs|language model|text-based|text-only|forgive|pardon|excuse|where is|where are|would be|only the|"
     "but only|which image|what image|once the|once a|need|clarify|this model|a model|hard to|black| ai | ai,|"
     " ai-| ai.| try |beyond my|beyond what|beyond the|too blurr|too dark|too small|too low|too poor|too unclear|"
-    "too noisy|is too "
+    "too noisy|is too | me.| me | my | mind |abstain"
 )
 
 

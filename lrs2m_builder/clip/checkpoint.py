@@ -2,6 +2,7 @@
 
 RUN/config.json                  all settings, the data, the start
 RUN/metrics.jsonl                a line a step
+RUN/tensorboard/                 the same for TensorBoard, where wanted
 RUN/checkpoints/step-000500.pt   weights, optimizer, random numbers, data position
 RUN/model/                       the trained model, once the run is finished
 """
@@ -34,6 +35,7 @@ class RunFolder:
 
     def __init__(self, out_dir: Path, config: TrainConfig, data: list[Path]) -> None:
         self.model_dir = out_dir / "model"
+        self.tensorboard_dir = out_dir / "tensorboard"
         self._checkpoints = out_dir / "checkpoints"
         self._metrics = out_dir / "metrics.jsonl"
         self._keep = config.keep_checkpoints

@@ -17,7 +17,10 @@ from pydantic.dataclasses import dataclass
 from lrs2m_builder.errors import UserError
 
 # May change when a run goes on: none of them changes what is trained, but for rounding.
-SPEED_ONLY = {"checkpoint_every", "keep_checkpoints", "micro_batch", "gradient_checkpointing", "compile", "device"}
+SPEED_ONLY = {
+    *("checkpoint_every", "keep_checkpoints", "eval_every", "tensorboard"),
+    *("micro_batch", "gradient_checkpointing", "compile", "device"),
+}
 
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
@@ -25,7 +28,7 @@ class TrainConfig:
     """Everything that a run follows from, but for the data's folder. The paper leaves several open: see docs/train.md.
 
     Attributes:
-        start: model to start from: what `clip.model.load` takes, or "random" for a tiny random one.
+        start: model to start from: what `clip.model.load` takes, or random weights: "random" or "random_small".
         context_length: longest text in tokens; a start of 77 is stretched (KPS).
         train_on: both texts, one of them, or the long one and its first sentence as the short one.
         long_weight: w of the long text; the short text has 1 - w.
@@ -46,6 +49,10 @@ class TrainConfig:
         pool_rows: rows a worker holds in memory and shuffles.
         length_multiple: texts are padded to a multiple of so many tokens; 32 keeps compiled shapes few.
         image_dir: where images are that the rows only name.
+        augment_captions: how often a long text is read without its opening, its other sentences sampled and shuffled.
+        augment_images: views of the pictures: crop, flip, turn, color; flip and turn make "left" and "top" untrue.
+        eval_every: steps between evaluations, where the run was given data for one; the last step has one too.
+        tensorboard: also write what TensorBoard shows.
     """
 
     start: str = "openai/clip-vit-base-patch16"
@@ -91,10 +98,14 @@ class TrainConfig:
     pool_rows: int = Field(default=4096, ge=1)
     length_multiple: int = Field(default=1, ge=1)
     image_dir: str | None = None
+    augment_captions: float = Field(default=0.0, ge=0, le=1)
+    augment_images: tuple[Literal["crop", "flip", "turn", "color"], ...] = ()
     seed: int = Field(default=0, ge=0)
 
     checkpoint_every: int = Field(default=500, ge=1)
     keep_checkpoints: int = Field(default=2, ge=1)
+    eval_every: int = Field(default=500, ge=1)
+    tensorboard: bool = False
 
     @model_validator(mode="after")
     def _fit_together(self) -> TrainConfig:
@@ -127,6 +138,24 @@ def paper_b32() -> TrainConfig:
 def tiny() -> TrainConfig:
     """A random model of 4M parameters: a run of seconds on a CPU, over the same code."""
     return TrainConfig(start="random", precision="fp32", batch_size=8, workers=0, warmup_steps=2, lr=0.01, max_steps=20)
+
+
+def small() -> TrainConfig:
+    """A model of 8M parameters from scratch, at 64 pixels: minutes on two CPU cores on some thousand drawn scenes."""
+    return TrainConfig(
+        start="random_small",
+        frozen_positions=0,  # no KPS: there is nothing to keep
+        precision="fp32",
+        optimizer="adamw",
+        lr=1e-3,
+        weight_decay=0.1,
+        warmup_steps=50,
+        batch_size=64,
+        epochs=2,
+        workers=1,
+        checkpoint_every=100,
+        eval_every=100,
+    )
 
 
 def from_long_clip() -> TrainConfig:
@@ -169,7 +198,7 @@ def weight(long: int) -> TrainConfig:
     return dataclasses.replace(paper_b16(), long_weight=long / 10)
 
 
-_PLAIN = (paper_b16, paper_l14, paper_b32, tiny, from_long_clip, pcm_on, short_only, long_only, first_sentence)
+_PLAIN = (paper_b16, paper_l14, paper_b32, tiny, small, from_long_clip, pcm_on, short_only, long_only, first_sentence)
 CONFIGS: dict[str, Callable[[], TrainConfig]] = {
     **{function.__name__: function for function in _PLAIN},
     **{f"batch_{total}": partial(batch, total) for total in (64, 128, 256, 512)},

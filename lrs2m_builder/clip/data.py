@@ -1,87 +1,18 @@
-"""What a training step reads: images and token ids of the rows that the plan names, made in worker processes."""
+"""The batches of a process in the order of the plan, made in worker processes; a position is taken up exactly."""
 
 from __future__ import annotations
 
-import hashlib
-import io
 import signal
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
-from typing import Any, Literal
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
 import torch
-from PIL import Image, ImageOps
-from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import DataLoader
 
-from lrs2m_builder.checks.base import split_sentences
-from lrs2m_builder.clip.model import Tokenize
+from lrs2m_builder.clip.loading import Batch, BatchRows, Reading
 from lrs2m_builder.clip.plan import Index, Order, Plan, make_plan
-from lrs2m_builder.clip.preprocess import Transform
 from lrs2m_builder.errors import UserError
-
-TrainOn = Literal["both", "short", "long", "first_sentence"]
-COLUMNS: dict[TrainOn, tuple[str, ...]] = {
-    "both": ("caption_long", "caption_short"),
-    "short": ("caption_short",),
-    "long": ("caption_long",),
-    "first_sentence": ("caption_long",),
-}
-MAX_TRIES = 16  # rows looked at for one place in a batch before the data counts as broken
-_DAMAGED = (OSError, ValueError, SyntaxError, TypeError, EOFError, KeyError, IndexError, RuntimeError, MemoryError)
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """One batch of one process; a text that is not trained on is None, T its longest text's length.
-
-    Attributes:
-        image_ids_B, long_ids_B, short_ids_B: equal numbers mean equal content.
-        num_unreadable: images that could not be read; a row of a later batch took the place of each.
-        problem: what was wrong with the first of them.
-    """
-
-    pixels_BCHW: Tensor
-    long_BT: Tensor | None
-    short_BT: Tensor | None
-    image_ids_B: Tensor
-    long_ids_B: Tensor | None
-    short_ids_B: Tensor | None
-    num_unreadable: int = 0
-    problem: str = ""
-
-    def pin_memory(self) -> Batch:
-        """The batch where a GPU can fetch it by itself; the DataLoader calls this."""
-        return self.each(lambda tensor: tensor.pin_memory())
-
-    def to(self, device: torch.device) -> Batch:
-        """The batch on a device."""
-        return self.each(lambda tensor: tensor.to(device, non_blocking=True))
-
-    def each(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        """The batch with each of its tensors changed."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        return replace(self, **{name: change(value) for name, value in values.items() if isinstance(value, Tensor)})
-
-
-@dataclass(frozen=True, slots=True)
-class Reading:
-    """How rows become tensors.
-
-    Attributes:
-        length_multiple: texts are padded to a multiple of so many tokens; 1 pads to the longest of the batch.
-        image_dir: where images are that the rows only name.
-    """
-
-    train_on: TrainOn
-    tokenize: Tokenize
-    transform: Transform
-    image_size: int
-    length_multiple: int = 1
-    image_dir: Path | None = None
 
 
 class Batches:
@@ -134,7 +65,8 @@ class Batches:
     def __iter__(self) -> Iterator[Batch]:
         while True:
             plan = self._planned(self.epoch)
-            rows = BatchRows(self._index, plan, self._reading, max(1, self._workers))
+            key = (self._order.seed, self.epoch, self._rank)
+            rows = BatchRows(self._index, plan, self._reading, max(1, self._workers), key)
             loader = DataLoader(
                 rows,
                 batch_size=None,
@@ -160,133 +92,6 @@ class Batches:
         order = {field.name: getattr(self._order, field.name) for field in fields(self._order)}
         order["weights"] = dict(sorted(self._order.weights.items()))
         return {"data": self._index.fingerprint, "world_size": self._world_size, **order}
-
-
-class BatchRows(Dataset[Batch]):  # type: ignore[misc]
-    """Batch by its number in the plan; keeps the row groups of the pool that it last read from.
-
-    Args:
-        streams: every so many batches come from the same pool.
-    """
-
-    def __init__(self, index: Index, plan: Plan, reading: Reading, streams: int) -> None:
-        self._index, self._plan, self._reading, self._streams = index, plan, reading, streams
-        self._columns = ["image", *COLUMNS[reading.train_on]]
-        self._tables: dict[int, pa.Table] = {}
-        self._pool = -1
-
-    def __len__(self) -> int:
-        return len(self._plan)
-
-    def __getitem__(self, number: int) -> Batch:
-        self._enter_pool(int(self._plan.pools[number]))
-        rows, images, problems = [], [], []
-        for place in range(self._plan.rows.shape[1]):
-            row, image, failed = self._readable(number, place)
-            rows.append(row)
-            images.append(image)
-            problems += failed
-        return _make_batch(rows, images, problems, self._reading)
-
-    def _readable(self, number: int, place: int) -> tuple[dict[str, Any], Tensor, list[str]]:
-        """The row of a place in a batch, or the first readable one at that place in the next batches of its pool."""
-        problems: list[str] = []
-        for tries in range(MAX_TRIES):
-            row_number = int(self._plan.rows[(number + tries * self._streams) % len(self._plan), place])
-            row = self._row(row_number)
-            try:
-                image = decode(row["image"], self._reading.image_size, self._reading.image_dir)
-                return row, self._reading.transform(image), problems
-            except _DAMAGED as error:
-                group = self._index.groups[self._index.group_of(row_number)]
-                where = f"{group.path} row {row_number - group.first_row} of group {group.number}"
-                problems.append(f"{where}: {' '.join(str(error).split()) or type(error).__name__}")
-        raise UserError(f"{MAX_TRIES} images in a row cannot be read, the first is {problems[0]}")
-
-    def _row(self, row_number: int) -> dict[str, Any]:
-        number = self._index.group_of(row_number)
-        group = self._index.groups[number]
-        if number not in self._tables:
-            try:
-                with pq.ParquetFile(group.path) as file:
-                    self._tables[number] = file.read_row_group(group.number, columns=self._columns, use_threads=False)
-            except (OSError, pa.ArrowException) as error:
-                raise UserError(f"{group.path}: not readable any more ({error}); mend it and run again") from error
-        at = row_number - group.first_row
-        return {name: self._tables[number].column(name)[at].as_py() for name in self._columns}
-
-    def _enter_pool(self, pool: int) -> None:
-        """Drop the row groups that the pool does not need."""
-        if pool != self._pool:
-            rows = self._plan.rows[self._plan.pools == pool].ravel()
-            needed = {self._index.group_of(row) for row in rows}
-            self._tables = {group: table for group, table in self._tables.items() if group in needed}
-            self._pool = pool
-
-
-def decode(image: dict[str, Any] | bytes, size: int, image_dir: Path | None = None) -> Image.Image:
-    """The picture of a row's image cell, upright; a JPEG is shrunk while it is decoded, never below `size`.
-
-    Raises:
-        OSError, ValueError and what else Pillow raises: it cannot be read.
-    """
-    data, name = (image, "") if isinstance(image, bytes) else (image["bytes"], image["path"])
-    if data is None and image_dir is None:
-        raise ValueError(f"the row only names its image, {name}; give the folder of the images as image_dir")
-    with Image.open(io.BytesIO(data) if data is not None else image_dir / name) as picture:  # type: ignore[operator]
-        picture.draft("RGB", (size, size))
-        picture.load()
-        upright = ImageOps.exif_transpose(picture)
-        if upright.mode in {"RGBA", "LA", "PA"} or "transparency" in upright.info:
-            rgba = upright.convert("RGBA")  # transparent is no-data, and no-data is black
-            return Image.alpha_composite(Image.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba).convert("RGB")
-        return upright.convert("RGB")
-
-
-def _make_batch(rows: list[dict[str, Any]], images: list[Tensor], problems: list[str], reading: Reading) -> Batch:
-    long = short = None
-    if reading.train_on in {"both", "long", "first_sentence"}:
-        long = [row["caption_long"] for row in rows]
-    if reading.train_on in {"both", "short"}:
-        short = [row["caption_short"] for row in rows]
-    elif reading.train_on == "first_sentence":
-        short = [first_sentence(row["caption_long"]) for row in rows]
-    return Batch(
-        pixels_BCHW=torch.stack(images),
-        long_BT=_ids(long, reading),
-        short_BT=_ids(short, reading),
-        image_ids_B=_content_ids([_image_key(row["image"]) for row in rows]),
-        long_ids_B=None if long is None else _content_ids([text.encode() for text in long]),
-        short_ids_B=None if short is None else _content_ids([text.encode() for text in short]),
-        num_unreadable=len(problems),
-        problem=problems[0] if problems else "",
-    )
-
-
-def first_sentence(text: str) -> str:
-    """The first sentence of a text, as one of the paper's ablations takes it for the short text."""
-    return next(iter(split_sentences(text)), text)
-
-
-def _ids(texts: Sequence[str] | None, reading: Reading) -> Tensor | None:
-    if texts is None:
-        return None
-    ids_BT = reading.tokenize(texts, trim=True)
-    multiple = reading.length_multiple
-    longer = min(-(-ids_BT.shape[1] // multiple) * multiple, reading.tokenize.context_length)
-    return torch.nn.functional.pad(ids_BT, (0, longer - ids_BT.shape[1]))
-
-
-def _image_key(image: dict[str, Any] | bytes) -> bytes:
-    if isinstance(image, bytes):
-        return image
-    return image["bytes"] if image["bytes"] is not None else str(image["path"]).encode()
-
-
-def _content_ids(contents: Sequence[bytes]) -> Tensor:
-    """A number for each content, int64: [B]."""
-    digests = [hashlib.blake2b(content, digest_size=8).digest() for content in contents]
-    return torch.tensor([int.from_bytes(digest, "little", signed=True) for digest in digests])
 
 
 def _with_plain_errors(loader: Iterable[Batch]) -> Iterator[Batch]:

@@ -45,6 +45,33 @@ def locate(name: str, revision: str | None = None) -> Located:
     return _from_hub(name, revision)
 
 
+def locate_data(name: str) -> Path:
+    """Parquet by its path, or that of a data set by its Hub name, `owner/name[@revision]`.
+
+    Raises:
+        UserError: it is neither there nor on the Hub (or in its local cache).
+    """
+    path = Path(name).expanduser()
+    if path.exists():
+        return path
+    if name.startswith((".", "/", "~")) or name.count("/") != 1:
+        raise UserError(f"{name}: no such file or folder, and not a data set's Hub name (owner/name)")
+    try:
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
+    except ImportError as error:
+        raise MissingExtraError("a data set from the Hub", "train", error) from error
+    repository, _, revision = name.partition("@")
+    try:
+        folder = snapshot_download(
+            repository, repo_type="dataset", revision=revision or None, allow_patterns="*.parquet"
+        )
+    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
+        raise UserError(f"{name}: no such file or folder, and the Hub did not give it ({first_line})") from error
+    return Path(folder)
+
+
 def hash_files(paths: Iterable[Path]) -> str:
     """A hash of the files' names and content: two checkpoints that differ in one weight differ in it."""
     digest = hashlib.sha256()

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch.nn import functional
@@ -21,6 +22,13 @@ from lrs2m_builder.clip.tokenizer import END_OF_TEXT, START_OF_TEXT, encode_batc
 from lrs2m_builder.errors import UserError
 
 LONG_CONTEXT = 248
+RANDOM: dict[str, dict[str, Any]] = {
+    "random": {},
+    "random_small": {
+        **{"text_width": 128, "vision_width": 128, "num_layers": 2},
+        **{"image_size": 64, "patch_size": 8, "embed_dim": 128},
+    },
+}  # starts without a file: what `random_model` takes
 PAD = 0  # open_clip's; it stands after the end token only, where nothing looks
 
 

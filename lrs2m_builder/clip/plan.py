@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lrs2m_builder.clip.tokenizer import count_tokens
-from lrs2m_builder.errors import UserError
+from lrs2m_builder.errors import UserError, one_line
 from lrs2m_builder.tables import record_files
 
 BUCKET = 32  # tokens; the mean long text has 111, and a compiled tower is compiled once a bucket
@@ -127,7 +127,9 @@ def read_index(paths: Sequence[Path], texts: Sequence[str]) -> Index:
                 num_tokens.append(_lengths(file, texts))
                 subsets += _subsets(file, path)
         except (OSError, pa.ArrowException) as error:
-            raise UserError(f"{path}: not readable as Parquet ({error}); remove it or build it again") from error
+            raise UserError(
+                f"{path}: not readable as Parquet ({one_line(error)}); remove it or build it again"
+            ) from error
     names = sorted(set(subsets))
     code = {name: number for number, name in enumerate(names)}
     subset_r = np.array([code[name] for name in subsets], dtype=np.int32)

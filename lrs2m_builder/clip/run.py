@@ -16,12 +16,14 @@ from torch.nn.parallel import DistributedDataParallel
 
 from lrs2m_builder.clip.checkpoint import RunFolder
 from lrs2m_builder.clip.config import TrainConfig
-from lrs2m_builder.clip.data import COLUMNS, Batches, Reading
+from lrs2m_builder.clip.data import Batches
+from lrs2m_builder.clip.loading import COLUMNS, Reading
 from lrs2m_builder.clip.loss import rank, world_size
-from lrs2m_builder.clip.model import Loaded, load, random_model
+from lrs2m_builder.clip.model import RANDOM, Loaded, load, random_model
 from lrs2m_builder.clip.optim import Average, freeze_positions, make_optimizer, move_between
 from lrs2m_builder.clip.pcm import check_k
 from lrs2m_builder.clip.plan import BUCKET, Order, read_index
+from lrs2m_builder.clip.progress import Progress
 from lrs2m_builder.clip.save import save
 from lrs2m_builder.clip.step import Towers
 from lrs2m_builder.errors import UserError
@@ -42,6 +44,7 @@ class Run:
     total_steps: int
     folder: RunFolder
     device: torch.device
+    progress: Progress | None = None  # of the first process
     step: int = 0
     unreadable: int = 0
 
@@ -72,6 +75,10 @@ class Run:
             run.restore(state)
         elif rank() == 0:
             folder.write_settings(loaded.revision)
+        if rank() == 0:
+            run.progress = Progress(
+                folder, total_steps=run.total_steps, last_step=run.step, tensorboard=config.tensorboard
+            )
         if world_size() > 1:
             run.towers = DistributedDataParallel(towers, device_ids=[device] if device.type == "cuda" else None)
         return run
@@ -112,12 +119,17 @@ class Run:
         self.step, self.unreadable = state["step"], state["unreadable"]
         say(f"going on after step {self.step}")
 
-    def log(self, told: dict[str, float], lr: float, weight: float, *, seconds: float, problem: str) -> None:
-        """One line on the screen and one in metrics.jsonl; the first process writes them."""
-        if told["unreadable"] and problem:
-            say(f"an image was replaced: {problem}")
+    def log(
+        self, told: dict[str, float], lr: float, weight: float, *, seconds: float, measured: dict[str, float]
+    ) -> None:
+        """Tell of the step that is done.
+
+        Args:
+            told: what all processes agreed on: losses, unreadable images.
+            measured: on held-out data, if it was measured after this step.
+        """
         self.unreadable += int(told["unreadable"])
-        if rank() != 0:
+        if self.progress is None:
             return
         line: dict[str, Any] = {
             "step": self.step,
@@ -129,12 +141,14 @@ class Run:
             "epoch": self.batches.epoch,
             "batch": self.batches.number,
             "unreadable": self.unreadable,
+            **{f"eval_{name}": value for name, value in measured.items()},
         }
-        self.folder.write_metrics(line)
-        parts = [f"step {self.step}/{self.total_steps}", f"loss {line['loss']:.4f}"]
-        parts += [f"{name} {line[f'loss_{name}']:.4f}" for name in ("long", "short") if f"loss_{name}" in line]
-        parts += [f"lr {lr:.2e}", f"scale {line['logit_scale']:.2f}", f"{line['images_per_s']:.1f} images/s"]
-        say("  ".join([*parts, f"at {self.batches.epoch}:{self.batches.number}"]))
+        self.progress.tell(line, seconds=seconds)
+
+    def close(self) -> None:
+        """Finish what is told of the run."""
+        if self.progress is not None:
+            self.progress.close()
 
     def save_model(self) -> None:
         """Write the trained model, averaged where that was asked for; the first process does."""
@@ -153,8 +167,8 @@ class Run:
 
 def load_start(config: TrainConfig, device: torch.device) -> Loaded:
     """The model that training starts from, stretched to the context of the configuration."""
-    if config.start == "random":
-        loaded = random_model(context_length=config.context_length, seed=config.seed)
+    if config.start in RANDOM:
+        loaded = random_model(context_length=config.context_length, seed=config.seed, **RANDOM[config.start])
         loaded.model.to(device)
     else:
         loaded = load(config.start, context_length=config.context_length, device=device)
@@ -183,6 +197,8 @@ def make_batches(config: TrainConfig, data: Sequence[Path], loaded: Loaded, devi
         image_size=loaded.preprocess.image_size,
         length_multiple=max(config.length_multiple, BUCKET if config.compile else 1),
         image_dir=Path(config.image_dir) if config.image_dir else None,
+        augment_captions=config.augment_captions,
+        augment_images=config.augment_images,
     )
     return Batches(
         read_index(data, COLUMNS[config.train_on]),

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 from transformers import CLIPModel
 
-from lrs2m_builder.clip.data import Batch
+from lrs2m_builder.clip.loading import Batch
 from lrs2m_builder.clip.loss import Features, Losses, LossSettings, dual_text_loss
 from lrs2m_builder.clip.model import encode_image, encode_text
 

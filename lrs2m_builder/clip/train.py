@@ -9,7 +9,7 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from functools import partial
 from pathlib import Path
@@ -20,8 +20,9 @@ from torch import nn
 
 from lrs2m_builder.clip.checkpoint import RunFolder
 from lrs2m_builder.clip.config import TrainConfig
-from lrs2m_builder.clip.data import Batch
-from lrs2m_builder.clip.loss import Losses, LossSettings, world_size
+from lrs2m_builder.clip.loading import Batch
+from lrs2m_builder.clip.loss import Losses, LossSettings, rank, world_size
+from lrs2m_builder.clip.model import Loaded
 from lrs2m_builder.clip.optim import learning_rate, long_weight
 from lrs2m_builder.clip.processes import Stop, join_processes, stop_flag
 from lrs2m_builder.clip.run import Run
@@ -29,11 +30,19 @@ from lrs2m_builder.clip.step import accumulate_gradient
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.telemetry import say
 
+Evaluate = Callable[[Loaded], dict[str, float]]
+MakeEvaluate = Callable[[Loaded], Evaluate]
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
-def train(config: TrainConfig, data: Sequence[Path], *, out_dir: Path) -> Path:
+def train(
+    config: TrainConfig, data: Sequence[Path], *, out_dir: Path, make_evaluate: MakeEvaluate | None = None
+) -> Path:
     """Train on the Parquet files of folders and files; returns the folder of the trained model.
+
+    Args:
+        make_evaluate: given the start, returns what measures the model every `eval_every` steps and after the last, in
+            the first process; its figures go into the metrics as "eval_NAME".
 
     Raises:
         UserError: settings or data that cannot be used, a loss that is not finite, too little memory.
@@ -45,19 +54,22 @@ def train(config: TrainConfig, data: Sequence[Path], *, out_dir: Path) -> Path:
             say(f"{folder.model_dir} is trained already")
             return folder.model_dir
         run = Run.begin(config, data, device, folder)
+        evaluate = make_evaluate(run.loaded) if make_evaluate and rank() == 0 else None
         try:
-            _loop(run, stop)
+            _loop(run, stop, evaluate)
         except (torch.OutOfMemoryError, MemoryError) as error:
             raise UserError(_memory_message(run)) from error
         except RuntimeError as error:
             if "allocate memory" not in str(error):
                 raise
             raise UserError(_memory_message(run)) from error
+        finally:
+            run.close()
         run.save_model()
         return folder.model_dir
 
 
-def _loop(run: Run, stop: Stop) -> None:
+def _loop(run: Run, stop: Stop, evaluate: Evaluate | None) -> None:
     """Train to the last step."""
     config = run.config
     settings = _loss_settings(config)
@@ -83,6 +95,8 @@ def _loop(run: Run, stop: Stop) -> None:
             loss_factor=run.scaler.scale,
         )
         told = _agreed(losses, batch, stop)
+        if batch.problem:
+            say(f"an image was replaced: {batch.problem}")
         if not math.isfinite(told["loss"]):
             raise UserError(
                 f"the loss of step {run.step} is {told['loss']} at lr {lr:.2e}; nothing after the last checkpoint was "
@@ -99,9 +113,10 @@ def _loop(run: Run, stop: Stop) -> None:
         if run.average:
             run.average.update(run.loaded.model)
 
-        now = time.perf_counter()
-        run.log(told, lr, weight, seconds=now - started, problem=batch.problem)
-        started = now
+        seconds = time.perf_counter() - started
+        is_due = run.step % config.eval_every == 0 or run.step == run.total_steps
+        run.log(told, lr, weight, seconds=seconds, measured=evaluate(run.loaded) if evaluate and is_due else {})
+        started = time.perf_counter()
         if stop_now := told["stop"] > 0:
             say(f"stopping after step {run.step}")
         if stop_now or run.step % config.checkpoint_every == 0 or run.step == run.total_steps:

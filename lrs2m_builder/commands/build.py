@@ -60,7 +60,7 @@ def build_command(
     max_reject_rate: Annotated[
         float, typer.Option(min=0, max=1, help="Exit with 3 if a larger share was rejected.")
     ] = 0.5,
-    seed: Annotated[int, typer.Option(help="Every request's seed follows from it.")] = 0,
+    seed: Annotated[int, typer.Option(min=-(2**63), max=2**63 - 1, help="Every request's seed follows from it.")] = 0,
     dry_run_: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, print the plan, ask no model.")
     ] = False,

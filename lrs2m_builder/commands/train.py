@@ -11,10 +11,17 @@ from lrs2m_builder.errors import MissingExtraError
 
 
 def train_command(
-    data: Annotated[list[Path], typer.Argument(help="Builds, folders of Parquet files, or single files.")],
+    data: Annotated[
+        list[str],
+        typer.Argument(help="Builds, folders of Parquet files, single files, or OWNER/NAME[@REVISION] on the Hub."),
+    ],
     out: Annotated[Path, typer.Option(help="Folder of the run: new, or an earlier run of the same settings to go on.")],
     config: Annotated[str, typer.Option(help="A named configuration (docs/train.md lists them).")] = "paper_b16",
     start: Annotated[str | None, typer.Option(help="Model to start from, over the configuration's.")] = None,
+    eval_data: Annotated[
+        list[str] | None,
+        typer.Option(help="Held-out pairs, as DATA: recall on them every eval_every steps; repeatable."),
+    ] = None,
     settings: Annotated[
         list[str] | None, typer.Option("--set", help="KEY=VALUE over a field of the configuration; repeatable.")
     ] = None,
@@ -24,7 +31,10 @@ def train_command(
 
     made = make_config(config, settings or (), start)
     try:
+        from lrs2m_builder.clip.locate import locate_data
+        from lrs2m_builder.clip.retrieval import make_recall
         from lrs2m_builder.clip.train import train
     except ImportError as error:
         raise MissingExtraError("training", "train", error) from error
-    print(train(made, data, out_dir=out))
+    evaluate = make_recall([locate_data(name) for name in eval_data], made) if eval_data else None
+    print(train(made, [locate_data(name) for name in data], out_dir=out, make_evaluate=evaluate))

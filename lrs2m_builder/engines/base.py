@@ -16,6 +16,10 @@ from lrs2m_builder.schema import Completion, Request, Role
 # 1280 image tokens of Qwen2-VL: enough for what a caption says, and a bound on cost. Its own limit is 16384 tokens.
 DEFAULT_MAX_PIXELS = 1280 * 28 * 28
 DEFAULT_MAX_LENGTH = 4096  # prompt, 1280 image tokens and an answer of 400 fit well; more only costs memory
+TEXT_LENGTH = 1024  # of it, what the words of a prompt and its answer may take
+
+# The problem of a request that might be answered another time: a build that goes on asks it again.
+ENDPOINT_FAILED = "endpoint_failed"
 
 
 def fit_pixels(width: int, height: int, max_pixels: int) -> tuple[int, int]:

@@ -15,7 +15,7 @@ from PIL import Image
 from safetensors import SafetensorError
 from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
-from lrs2m_builder.engines.chat import Chat
+from lrs2m_builder.engines.chat import Chat, reason
 from lrs2m_builder.engines.model_files import ModelFiles
 from lrs2m_builder.engines.sampling import RowEnds, RowSampler, Sampling
 from lrs2m_builder.errors import SampleError, UserError
@@ -98,10 +98,8 @@ class Decoder:
         ]
 
     def _inputs(self, asked: Sequence[tuple[Request, Image.Image | None]]) -> dict[str, Any]:
-        texts = [self._chat.prompt_text(request) for request, _ in asked]
         images = [image for _, image in asked if image is not None]
-        arguments = {"images": images} if images else {}
-        inputs = self._chat.processor(text=texts, padding=True, return_tensors="pt", **arguments)
+        inputs = self._chat.inputs([request for request, _ in asked], images, padding=True, return_tensors="pt")
         dtype = self._model.dtype
         return {
             name: value.to(self._model.device, dtype if value.is_floating_point() else value.dtype)
@@ -141,14 +139,14 @@ def load_network(files: ModelFiles, role: Role, options: Mapping[str, Any]) -> A
         raise UserError(f"--engine-option dtype={dtype}: one of {', '.join(_DTYPES)}")
     arguments: dict[str, Any] = {
         "dtype": dtype or ("float32" if device.type == "cpu" else "bfloat16"),
-        "trust_remote_code": False,  # said, or transformers would ask at the terminal
+        "trust_remote_code": bool(options.get("trust_remote_code")),  # said, or it would ask at the terminal
         "revision": None if files.is_local else files.revision,
     }
     if options.get("attn_implementation"):
         arguments["attn_implementation"] = options["attn_implementation"]
     try:
         config = transformers.AutoConfig.from_pretrained(
-            files.path, revision=arguments["revision"], trust_remote_code=False
+            files.path, revision=arguments["revision"], trust_remote_code=arguments["trust_remote_code"]
         )
         takes_images = type(config) in transformers.MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING
         if role == "mllm" and not takes_images:
@@ -162,8 +160,7 @@ def load_network(files: ModelFiles, role: Role, options: Mapping[str, Any]) -> A
             raise UserError(f"--model {files.name}: its files lack {len(missing)} weights, such as {missing[0]}")
         return network.to(device)
     except (OSError, ValueError, KeyError, RuntimeError, ImportError, SafetensorError) as error:
-        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"--model {files.name}: transformers could not load it on {device}: {first_line}") from error
+        raise UserError(f"--model {files.name}: transformers could not load it on {device}: {reason(error)}") from error
 
 
 def _device(name: str | None) -> Any:

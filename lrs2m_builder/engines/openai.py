@@ -1,8 +1,9 @@
 """Any OpenAI-compatible endpoint: a vLLM server, a hosted model, a local one.
 
 Many requests are in flight at once. What may pass is tried again with growing, jittered waits (429 and its
-Retry-After, 5xx, timeouts, dropped connections, bodies that are no answer); a wrong key or an unknown model stops the
-build at once; a request that the endpoint refuses rejects its sample alone.
+Retry-After, 5xx, timeouts, dropped connections, bodies that are no answer); a wrong key, an empty account or an unknown
+model stops the build at once, and so does an endpoint that refuses whatever it is asked; a request that it refuses
+beside others that it answers rejects its sample alone.
 """
 
 from __future__ import annotations
@@ -19,7 +20,13 @@ from typing import Any
 
 from PIL import Image
 
-from lrs2m_builder.engines.base import DEFAULT_MAX_PIXELS, EngineStoppedError, fit_pixels, positive_options
+from lrs2m_builder.engines.base import (
+    DEFAULT_MAX_PIXELS,
+    ENDPOINT_FAILED,
+    EngineStoppedError,
+    fit_pixels,
+    positive_options,
+)
 from lrs2m_builder.errors import MissingExtraError, SampleError, UserError
 from lrs2m_builder.schema import Completion, Request, Role
 
@@ -27,7 +34,8 @@ DEFAULT_MAX_IN_FLIGHT = 64
 DEFAULT_MAX_TRIES = 6
 DEFAULT_TIMEOUT_S = 300.0
 MAX_WAIT_S = 60.0
-MAX_GIVEN_UP = 8  # requests given up in a row after which the endpoint, not the request, is at fault
+MAX_GIVEN_UP = 8  # requests given up in a row, or refused before any answer: not they are at fault
+_STOPS = {401, 402, 403, 404}  # no key, no money, no right, no such model
 PERFORMANCE_OPTIONS = {"base_url", "max_in_flight", "max_tries", "timeout_s"}
 _OPTIONS = {*PERFORMANCE_OPTIONS, "max_pixels"}
 
@@ -73,7 +81,8 @@ class OpenAIEngine:
         self._max_tries: int = options.get("max_tries") or DEFAULT_MAX_TRIES
         self._timeout_s: float = options.get("timeout_s") or DEFAULT_TIMEOUT_S
         self._client: Any = None
-        self._given_up = 0
+        self._given_up = self._refused = 0
+        self._has_answered = False
 
     async def generate(self, request: Request, image: Image.Image | None) -> Completion:
         """Answer one request (see `Engine.generate`)."""
@@ -110,8 +119,16 @@ class OpenAIEngine:
                     f"{self._url}: {self._given_up} requests in a row failed {self._max_tries} times, the last with: "
                     f"{error}; what was answered is kept, the same command goes on"
                 ) from error
-            raise SampleError("endpoint_failed", f"{self._max_tries} tries, the last: {error}") from error
-        self._given_up = 0
+            raise SampleError(ENDPOINT_FAILED, f"{self._max_tries} tries, the last: {error}") from error
+        except SampleError as error:
+            self._refused += 1
+            if self._refused >= MAX_GIVEN_UP and not self._has_answered:
+                raise EngineStoppedError(
+                    f"{self._url}: refused the first {self._refused} requests, the last with: {error.detail}; look at "
+                    "--model, --sampling and --engine-option"
+                ) from error
+            raise
+        self._given_up, self._has_answered = 0, True
         return completion
 
     async def _ask(self, body: bytes) -> Completion:
@@ -119,19 +136,22 @@ class OpenAIEngine:
 
         try:
             response = await self._connected().post(f"{self._url}/chat/completions", content=body)
-        except httpx.TransportError as error:
+        except httpx.RequestError as error:
             raise _PassingError(f"{type(error).__name__}: {error}") from error
         if response.status_code in {408, 409, 425, 429} or response.status_code >= 500:
             raise _PassingError(f"HTTP {response.status_code}: {_reason(response)}", _retry_after(response))
-        if response.status_code in {401, 403, 404}:
+        if response.status_code in _STOPS:
             raise EngineStoppedError(f"{self._url}: HTTP {response.status_code}: {_reason(response)}")
         if response.status_code != 200:
             raise SampleError("request_refused", f"HTTP {response.status_code}: {_reason(response)}")
         try:
             answer = response.json()
             choice, usage = answer["choices"][0], answer.get("usage") or {}
+            text = choice["message"]["content"] or ""
+            if not isinstance(text, str):
+                raise TypeError
             return Completion(
-                text=choice["message"]["content"] or "",
+                text=text,
                 finish_reason=choice.get("finish_reason") or "stop",
                 num_prompt_tokens=int(usage.get("prompt_tokens") or 0),
                 num_tokens=int(usage.get("completion_tokens") or 0),
@@ -195,7 +215,7 @@ def load(
         raise UserError("--base-url: the openai engine needs the endpoint's address, such as http://127.0.0.1:8000/v1")
     try:
         response = httpx.get(f"{base_url.rstrip('/')}/models", headers=_headers(), timeout=30)
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise UserError(
             f"--base-url {base_url}: no answer ({type(error).__name__}: {error}); is the server up?"
         ) from error
@@ -209,7 +229,9 @@ def load(
 
 
 def _headers() -> dict[str, str]:
-    key = os.environ.get("OPENAI_API_KEY")
+    key = os.environ.get("OPENAI_API_KEY", "").strip()  # a file's line break would be shown in the client's error
+    if not (key.isascii() and key.isprintable()):
+        raise UserError("OPENAI_API_KEY: holds characters that no key has; set it again")
     headers = {"Content-Type": "application/json"}
     return headers | ({"Authorization": f"Bearer {key}"} if key else {})
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from lrs2m_builder.engines.base import DEFAULT_MAX_LENGTH, EngineStoppedError, positive_options
+from lrs2m_builder.engines.base import EngineStoppedError, positive_options
 from lrs2m_builder.engines.chat import Chat
 from lrs2m_builder.engines.model_files import ModelFiles, find_model
 from lrs2m_builder.errors import MissingExtraError, UserError
@@ -29,7 +29,7 @@ DEFAULT_BATCH_SIZE = 32  # halved when the memory does not do
 PAUSE_S = 0.05  # a batch that is not full starts when no request came for so long
 # Options that change the speed but not what is asked: a build may be resumed with others.
 PERFORMANCE_OPTIONS = {"batch_size", "max_in_flight", "device", "attn_implementation"}
-_OPTIONS = {*PERFORMANCE_OPTIONS, "dtype", "max_model_len", "max_pixels", "revision"}
+_OPTIONS = {*PERFORMANCE_OPTIONS, "dtype", "max_model_len", "max_pixels", "revision", "trust_remote_code"}
 
 
 @dataclass(slots=True, eq=False)
@@ -57,6 +57,7 @@ class TransformersEngine:
         self.max_in_flight = max_in_flight
         self.batch_size = batch_size
         self.image_size = chat.image_size
+        self._check = chat.check
         self._decoder = decoder
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="transformers")
         self._waiting: list[_Waiting] = []
@@ -66,6 +67,7 @@ class TransformersEngine:
 
     async def generate(self, request: Request, image: Image.Image | None) -> Completion:
         """Answer one request (see `Engine.generate`)."""
+        self._check(request)
         if self._serving is None:
             self._arrived, self._given_up = asyncio.Event(), threading.Event()
             self._serving = asyncio.create_task(self._serve())
@@ -148,7 +150,7 @@ def find(model: str, options: Mapping[str, Any]) -> tuple[str, str]:
 
 def preview(model: str, role: Role, options: Mapping[str, Any]) -> Chat:
     """The model's chat template and image size, without loading the model."""
-    return Chat(find_model(model, options.get("revision"), EXTRA), role, options.get("max_pixels"), EXTRA)
+    return Chat(find_model(model, options.get("revision"), EXTRA), role, options, EXTRA)
 
 
 def load(
@@ -157,7 +159,8 @@ def load(
     """Load a model.
 
     Args:
-        options: batch_size, max_in_flight, device, dtype, attn_implementation, max_model_len, max_pixels, revision.
+        options: batch_size, max_in_flight, device, dtype, attn_implementation, max_model_len, max_pixels, revision,
+            trust_remote_code.
         samplings: sampling parameters that requests will have, checked before the model is loaded.
 
     Raises:
@@ -179,9 +182,9 @@ def load(
     for sampling in samplings:
         check_sampling(sampling)
     files = find_model(model, options.get("revision"), EXTRA)
-    chat = Chat(files, role, options.get("max_pixels"), EXTRA)
+    chat = Chat(files, role, options, EXTRA)
     network = load_network(files, role, options)
-    longest = options.get("max_model_len") or DEFAULT_MAX_LENGTH
+    longest = options.get("max_model_len") or chat.default_length()
     longest = min(math.ceil(longest), files.max_length or math.ceil(longest))
     batch_size = math.ceil(options.get("batch_size") or DEFAULT_BATCH_SIZE)
     # One batch gathers while another is answered.

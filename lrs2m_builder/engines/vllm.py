@@ -16,7 +16,7 @@ from typing import Any
 
 from PIL import Image
 
-from lrs2m_builder.engines.base import DEFAULT_MAX_LENGTH, EngineStoppedError, positive_options
+from lrs2m_builder.engines.base import EngineStoppedError, positive_options
 from lrs2m_builder.engines.chat import Chat
 from lrs2m_builder.engines.model_files import ModelFiles, find_model
 from lrs2m_builder.engines.reaper import Reaper
@@ -60,6 +60,8 @@ class VLLMEngine:
         self._core: Any = core
         self._reaper = reaper
         self._max_length = core.model_config.max_model_len
+        # The chat template has set the special tokens; a tokenizer that sets them too would double the first.
+        self._tokenizing = core.renderer.default_chat_tok_params.with_kwargs(add_special_tokens=False)
         self._sampling_params = SamplingParams
         self._final_only = RequestOutputKind.FINAL_ONLY
         self._decode = core.get_tokenizer().decode
@@ -68,11 +70,12 @@ class VLLMEngine:
 
     async def generate(self, request: Request, image: Image.Image | None) -> Completion:
         """Answer one request (see `Engine.generate`)."""
+        self._chat.check(request)
         prompt: dict[str, Any] = {"prompt": self._chat.prompt_text(request)}
         if image is not None:
             prompt["multi_modal_data"] = {"image": image}
         try:
-            (inputs,) = await self._core.renderer.render_cmpl_async([prompt])
+            (inputs,) = await self._core.renderer.render_cmpl_async([prompt], self._tokenizing)
             num_prompt_tokens = len(inputs["prompt_token_ids"])
             if num_prompt_tokens >= self._max_length:
                 raise SampleError("prompt_too_long", f"{num_prompt_tokens} tokens of at most {self._max_length - 1}")
@@ -94,7 +97,7 @@ class VLLMEngine:
                 "what it answered is kept, the same command goes on"
             ) from error
         return Completion(
-            text=output.text or self._decode(output.token_ids, skip_special_tokens=True),
+            text=output.text if params.detokenize else self._decode(output.token_ids, skip_special_tokens=True),
             finish_reason=output.finish_reason or "stop",
             num_prompt_tokens=num_prompt_tokens,
             num_tokens=len(output.token_ids),
@@ -120,7 +123,7 @@ def find(model: str, options: Mapping[str, Any]) -> tuple[str, str]:
 
 def preview(model: str, role: Role, options: Mapping[str, Any]) -> Chat:
     """The model's chat template and image size, without starting the engine."""
-    return Chat(find_model(model, options.get("revision")), role, options.get("max_pixels"))
+    return Chat(find_model(model, options.get("revision")), role, options)
 
 
 def load(model: str, role: Role, options: Mapping[str, Any], samplings: Sequence[Mapping[str, Any]] = ()) -> VLLMEngine:
@@ -136,7 +139,7 @@ def load(model: str, role: Role, options: Mapping[str, Any], samplings: Sequence
     """
     positive_options(options, ("max_pixels", "max_in_flight"))
     files = find_model(model, options.get("revision"))
-    chat = Chat(files, role, options.get("max_pixels"))
+    chat = Chat(files, role, options)
     # Quiet unless asked otherwise: the build has its own progress, and vLLM's errors still come.
     os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
     os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
@@ -150,7 +153,7 @@ def load(model: str, role: Role, options: Mapping[str, Any], samplings: Sequence
         from vllm.v1.engine.async_llm import AsyncLLM
     except ImportError as error:
         raise MissingExtraError("the vllm engine", "vllm", error) from error
-    arguments = _engine_arguments(files, role, options, on_cpu=current_platform.is_cpu())
+    arguments = _engine_arguments(files, role, options, chat.default_length(), on_cpu=current_platform.is_cpu())
     known = {field.name for field in dataclasses.fields(AsyncEngineArgs)}
     if unknown := sorted(arguments.keys() - known):
         raise UserError(
@@ -191,9 +194,11 @@ def _no_reserved(sampling: Mapping[str, Any]) -> Mapping[str, Any]:
     return sampling
 
 
-def _engine_arguments(files: ModelFiles, role: Role, options: Mapping[str, Any], *, on_cpu: bool) -> dict[str, Any]:
+def _engine_arguments(
+    files: ModelFiles, role: Role, options: Mapping[str, Any], default_length: int, *, on_cpu: bool
+) -> dict[str, Any]:
     arguments: dict[str, Any] = {
-        "max_model_len": min(DEFAULT_MAX_LENGTH, files.max_length or DEFAULT_MAX_LENGTH),
+        "max_model_len": min(default_length, files.max_length or default_length),
         "enable_log_requests": False,
         "disable_log_stats": True,
         "use_tqdm_on_load": False,

@@ -20,6 +20,9 @@ from lrs2m_builder.selection import Selection, read_batches
 from lrs2m_builder.shards import BYTES_PER_GROUP, RECORD_SCHEMA, ROWS_PER_GROUP, with_features
 
 MAX_SHARD_BYTES = 500 * 10**6
+# A model in a folder of this machine is published by the folder's name: where it lies is nobody's business.
+_NAMES_A_MODEL = {"model", "short_source", "long_source"}
+_FOLDER = r"^(?:/|~|[A-Za-z]:[/\\]).*?([^/\\]+)[/\\]*$"
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +97,8 @@ def _converted(batch: pa.RecordBatch, schema: pa.Schema, *, with_images: bool) -
             return _whole(batch.column("image").cast(field.type))
         if field.name == "image_path" and "image" in have:
             return pc.struct_field(batch.column("image"), "path").cast(pa.string())
+        if field.name in _NAMES_A_MODEL and field.name in have:
+            return pc.replace_substring_regex(batch.column(field.name).cast(field.type), _FOLDER, r"\1")
         return batch.column(field.name).cast(field.type) if field.name in have else pa.nulls(len(batch), field.type)
 
     return pa.RecordBatch.from_arrays([column(field) for field in schema], schema=schema)

@@ -6,6 +6,7 @@ most of its requests itself. What it gives up is tried again here as a whole: wh
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from lrs2m_builder.errors import MissingExtraError, UserError
 RepoType = Literal["dataset", "model"]
 MAX_TRIES = 4
 MAX_WAIT_S = 120.0
+_REPO_ID = re.compile(r"(?:\w[\w.-]{,95}/)?\w[\w.-]{,95}", re.ASCII)
 _TYPES = ("model", "dataset", "space")
 
 
@@ -31,6 +33,14 @@ class Uploaded:
     url: str
     commit: str
     changed: bool
+
+
+def check_repo_id(repo_id: str, flag: str = "--repo-id") -> None:
+    """Raises:
+    UserError: it is no name of a repository.
+    """
+    if not _REPO_ID.fullmatch(repo_id):
+        raise UserError(f"{flag} {repo_id}: write NAMESPACE/NAME, of letters, digits and . _ -")
 
 
 def find_token() -> str:

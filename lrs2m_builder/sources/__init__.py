@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
@@ -19,6 +20,8 @@ from lrs2m_builder.sources.base import SourceRow
 from lrs2m_builder.sources.resolve import ImageFinder, choose_layout, find_annotations, image_stem
 from lrs2m_builder.text import normalise_caption
 
+# Bytes that are no UTF-8, as Python reads them from a disk, and what would break a line.
+_NO_NAME = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 _NOT_FORMATS = {"base", "hub", "json_list", "land_cover", "resolve", "tars"}
 
 
@@ -78,6 +81,7 @@ def open_source(manifest: Manifest, data_dir: Path) -> Source:
     """
     read = _reader(manifest, manifest.format, manifest.options)
     annotations = find_annotations(manifest, data_dir, manifest.files.annotations)
+    _check_names(manifest, annotations)
     joined = _open_join(manifest, data_dir) if manifest.join else None
 
     def read_all() -> Iterator[SourceRow]:
@@ -87,9 +91,9 @@ def open_source(manifest: Manifest, data_dir: Path) -> Source:
         for row in read_all():
             if manifest.split and row.split != manifest.split:
                 continue
-            if not row.image_name.isprintable():
+            if _NO_NAME.search(row.image_name):
                 raise UserError(
-                    f"{named(annotations)}: image name {row.image_name!r} holds characters no file name has"
+                    f"{named(annotations)}: image name {row.image_name!r} holds characters that are no text; rename it"
                 )
             yield row if joined is None else joined.complete(row)
 
@@ -107,7 +111,29 @@ def _reader(manifest: Manifest, name: str, options: Mapping[str, Any]) -> Callab
         raise UserError(
             f"manifest {manifest.name}: format {name} has no option {unknown[0]!r}; known: {', '.join(known) or 'none'}"
         )
-    return partial(read, **options)
+    return partial(_read_file, partial(read, **options))
+
+
+def _read_file(read: Callable[[Path], Iterator[SourceRow]], path: Path) -> Iterator[SourceRow]:
+    """The rows of a file, its troubles in one line."""
+    try:
+        yield from read(path)
+    except OSError as error:
+        raise UserError(f"{error.filename or path}: cannot be read: {error.strerror or error}") from error
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: byte {error.start}: not UTF-8 text") from error
+
+
+def _check_names(manifest: Manifest, annotations: Sequence[Path]) -> None:
+    """Rows without a name are named after their file: files of one name in two folders would share their names."""
+    if manifest.format == "hf_dataset" and not manifest.options.get("name_column"):
+        by_stem: dict[str, Path] = {}
+        for path in annotations:
+            if (other := by_stem.setdefault(path.stem, path)) != path:
+                raise UserError(
+                    f"{other} and {path}: the rows of both would be called {path.stem}/...; rename a file, give "
+                    f"manifest {manifest.name} a glob that matches one of them, or its options a name_column"
+                )
 
 
 def _open_join(manifest: Manifest, data_dir: Path) -> Joined:
@@ -131,7 +157,10 @@ def read_samples(source: Source) -> Iterator[Sample]:
     seen: dict[str, int] = {}
     for row in source.rows():
         captions = tuple(dict.fromkeys(text for raw in row.captions if (text := normalise_caption(raw))))
-        times = seen[row.image_name] = seen.get(row.image_name, 0) + 1
+        times = seen.get(row.image_name, 0) + 1
+        while times > 1 and f"{row.image_name}~{times}" in seen:
+            times += 1  # an image may be called as a repeat of another would be
+        seen[row.image_name] = times
         groups = [(caption,) for caption in captions] if source.manifest.rows == "caption" else [captions]
         for number, group in enumerate(groups or [()]):
             yield _sample(source, row, group, number, times)

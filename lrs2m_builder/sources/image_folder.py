@@ -13,13 +13,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.image_files import IMAGE_SUFFIXES
 from lrs2m_builder.schema import Anchor
 from lrs2m_builder.sources.base import SourceRow
 from lrs2m_builder.text import plain_words
-
-IMAGE_SUFFIXES = {
-    *(".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".png", ".ppm", ".tga", ".tif", ".tiff", ".webp"),
-}
 
 
 def read(path: Path, subfolders: Literal["label", "anchor", "ignore"] = "label") -> Iterator[SourceRow]:
@@ -37,7 +34,7 @@ def read(path: Path, subfolders: Literal["label", "anchor", "ignore"] = "label")
     if not path.is_dir():
         raise UserError(f"{path}: not a folder of images")
     seen = {path.resolve()}
-    for folder, folders, files in os.walk(path, followlinks=True):
+    for folder, folders, files in os.walk(path, onerror=_raise, followlinks=True):
         where = Path(folder)
         folders[:] = [name for name in sorted(folders) if not name.startswith(".") and _is_new(where / name, seen)]
         label = "" if where == path or subfolders == "ignore" else plain_words(where.name)
@@ -48,13 +45,23 @@ def read(path: Path, subfolders: Literal["label", "anchor", "ignore"] = "label")
             if image.suffix.lower() in IMAGE_SUFFIXES and not name.startswith("."):
                 texts = _texts(image, have)
                 yield SourceRow(
-                    image.relative_to(path).as_posix(),
+                    _name(image.relative_to(path)),
                     captions=tuple(texts["captions"]),
                     caption_long=texts.get("caption_long", ""),
                     label=texts.get("label") or label,
                     anchors=anchors,
                     image=image,
                 )
+
+
+def _raise(error: OSError) -> None:
+    """A subfolder that cannot be listed: `os.walk` would leave it out and say nothing."""
+    raise error
+
+
+def _name(path: Path) -> str:
+    """A path as text; bytes that are no UTF-8 are written as \\xfc and the like."""
+    return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
 
 
 def _is_new(folder: Path, seen: set[Path]) -> bool:

@@ -34,8 +34,13 @@ def read(path: Path, text_column: str = "title", image_column: str = "filename")
                 raise UserError(f"{path}: line 1: no column {missing[0]!r}; found: {found}")
             for line in lines:
                 text, image = line[text_column], line[image_column]
-                if not text or not image:
+                if text is None or not image:
                     raise UserError(f"{path}: line {lines.line_num}: no {text_column} or no {image_column}")
+                if delimiter == "\t" and "\t" in text:
+                    raise UserError(
+                        f"{path}: line {lines.line_num}: the {text_column} that ends here begins with a quotation "
+                        "mark and holds other lines; double that mark and put the text in marks, or leave it out"
+                    )
                 captions.setdefault(image, []).append(text)
         except (csv.Error, UnicodeDecodeError) as error:
             raise UserError(f"{path}: after line {lines.line_num}: not readable as CSV: {error}") from error

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path, PurePosixPath
 from posixpath import splitext
 
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.image_files import IMAGE_SUFFIXES, RASTER_SUFFIXES
 from lrs2m_builder.manifest import Manifest, Numbering
 from lrs2m_builder.sources.base import SourceRow
 
@@ -66,6 +68,9 @@ class ImageFinder:
         if fields is None:
             return None
         parent, _, wanted = self.layout.format(**fields).rpartition("/")
+        if self._is_glob:  # what a name itself holds of "[" or "*" is meant as it stands
+            escaped = {key: glob.escape(value) if isinstance(value, str) else value for key, value in fields.items()}
+            parent = self.layout.format(**escaped).rpartition("/")[0]
         folders = self._listed(parent)
         for by in (_Folder.exactly, _Folder.any_suffix, _Folder.any_case):
             matches = [path for folder in folders if (path := by(folder, wanted))]
@@ -107,9 +112,10 @@ class _Folder:
         return self._path / name if name in self._names else None
 
     def any_suffix(self, name: str) -> Path | None:
-        """The same picture re-encoded (.jpg for .tif); None where two could be meant."""
+        """The same picture re-encoded (.jpg for .tif); None where two could be meant. A .txt or .tfw is none."""
         if self._by_stem is None:
-            self._by_stem = _unique((image_stem(name), name) for name in self._names)
+            pictures = (name for name in self._names if splitext(name)[1].lower() in IMAGE_SUFFIXES | RASTER_SUFFIXES)
+            self._by_stem = _unique((image_stem(name), name) for name in pictures)
         found = self._by_stem.get(image_stem(name))
         return self._path / found if found else None
 

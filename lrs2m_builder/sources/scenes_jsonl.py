@@ -21,7 +21,7 @@ def read(path: Path) -> Iterator[SourceRow]:
     Raises:
         UserError: a line is not of this form (the line is named).
     """
-    with path.open(encoding="utf-8") as file:
+    with path.open(encoding="utf-8-sig") as file:
         for number, line in enumerate(file, start=1):
             try:
                 scene = json.loads(line)

@@ -64,12 +64,15 @@ export function drawCard(row, { kind, version, words, chosen, choose }) {
       el("p", {}, withHits(text, words))));
 }
 
+/** A model's folder by its last part, as `lrs2m stats` names it. */
+const lastPart = (name) => (name.startsWith("/") ? name.replace(/\/+$/, "").split("/").pop() : name);
+
 function drawText(title, pieces, tokens, limit, source, row, words) {
   const over = tokens > limit;
   return el("section", { class: "text" },
     el("div", { class: "label" }, el("b", { text: title }),
       tokens ? el("span", { class: over ? "over" : null, text: `${tokens} tokens${over ? `, more than ${limit}` : ""}` }) : null,
-      source ? el("span", { text: `from ${source}` }) : null),
+      source ? el("span", { text: `from ${lastPart(source)}`, title: source }) : null),
     pieces.length ? el("p", {}, drawPieces(pieces, row.anchors, words)) : el("p", { class: "empty", text: "no text" }));
 }
 
@@ -139,7 +142,7 @@ export function drawRejection(row, { words }) {
     el("section", { class: "text" }, el("div", { class: "label" }, el("b", { text: "Why" })), el("p", {}, withHits(row.detail || "", words))),
     el("div", { class: "label" }, el("b", { text: "Answers" }), el("span", { text: row.attempts?.length ? `${row.attempts.length} tried` : "no model was asked" })),
     ...(row.attempts || []).map((attempt) => el("section", { class: "attempt" },
-      el("div", { class: "label" }, el("b", { text: `Step ${attempt.step + 1}, attempt ${attempt.attempt + 1}` }),
+      el("div", { class: "label" }, el("b", { text: `Step ${attempt.step + 1}, attempt ${attempt.attempt}` }),
         el("span", { text: `${attempt.num_tokens} tokens` }), el("span", { text: `finish reason ${attempt.finish_reason || "none"}` }), el("span", { text: `seed ${attempt.seed}` })),
       el("p", {}, withHits(attempt.text || "", words)))),
     el("section", { class: "facts" }, el("dl", {}, el("dt", { text: "stored in" }), el("dd", { class: "mono", text: row.place }))),

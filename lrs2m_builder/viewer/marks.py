@@ -2,33 +2,39 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
-from lrs2m_builder.checks.nouns import is_named
-
-_WORD = re.compile(r"[^\W_]+")
-_MAX_WORDS = 4  # of a class's name: "ground track field"
+from lrs2m_builder.checks.nouns import find_label, is_named, read
+from lrs2m_builder.checks.vocabulary import resolve
 
 Piece = tuple[str, int | None]
 
 
 def find_class(name: str, text: str) -> list[tuple[int, int]]:
-    """Begin and end of every place where the text names a class, as the checks understand naming.
+    """Begin and end of every place where the text says that a class is there, as the checks read it.
 
-    The shortest runs of words that name it: this asks `is_named` alone, and follows it in whatever it learns.
+    A word is judged in its sentence: the "center" of the image is no building, and what is denied is not there.
     """
-    if not is_named(name, text):
-        return []
-    words = [word.span() for word in _WORD.finditer(text)]
+    tokens = read(text)
+    places = _places(tokens.tokens, text)
     found: list[tuple[int, int]] = []
-    for length in range(1, _MAX_WORDS + 1):
-        for first, last in zip(words, words[length - 1 :], strict=False):
-            start, end = first[0], last[1]
-            free = all(end <= taken[0] or taken[1] <= start for taken in found)
-            if free and is_named(name, text[start:end]):
-                found.append((start, end))
-    return sorted(found)
+    for mention in sorted(find_label(tokens, resolve(name)), key=lambda mention: mention.start):
+        start, end = places[mention.start][0], places[mention.end - 1][1]
+        if start >= (found[-1][1] if found else 0):
+            found.append((start, end))
+    return found
+
+
+def _places(tokens: Sequence[str], text: str) -> list[tuple[int, int]]:
+    """Begin and end of each token in the text."""
+    # A letter whose lower case is two stays as it is, so that all places are those of the text.
+    lower = "".join(c.lower() if len(c.lower()) == 1 else c for c in text).replace("’", "'")
+    places, at = [], 0
+    for token in tokens:
+        start = lower.find(token, at)
+        places.append((start, start + len(token)) if start >= 0 else (at, at))
+        at = places[-1][1]
+    return places
 
 
 def mark(text: str, classes: Sequence[str]) -> list[Piece]:

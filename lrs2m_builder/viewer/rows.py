@@ -33,7 +33,8 @@ class RowReader:
     def __init__(self, index: Index) -> None:
         self._index = index
         self._lock = threading.Lock()
-        self._cache: OrderedDict[tuple[str, int, int, bool], pa.RecordBatch] = OrderedDict()
+        self._cache: OrderedDict[tuple[str, int, int, bool], tuple[pa.RecordBatch, int]] = OrderedDict()
+        self._cached_bytes = 0  # counted as they come and go: to ask every batch anew costs more than to read one
         self._stamps = {file: _stamp(file) for file in index.files}
 
     def row(self, number: int) -> dict[str, Any]:
@@ -75,11 +76,13 @@ class RowReader:
             group += 1
         key = (file, group, row // BATCH, images)
         if key not in self._cache:
-            self._cache[key] = _read_batch(file, metadata, group, row // BATCH, images)
-            while len(self._cache) > 1 and sum(batch.nbytes for batch in self._cache.values()) > CACHE_BYTES:
-                self._cache.popitem(last=False)
+            batch = _read_batch(file, metadata, group, row // BATCH, images)
+            self._cache[key] = batch, batch.nbytes
+            self._cached_bytes += batch.nbytes
+            while len(self._cache) > 1 and self._cached_bytes > CACHE_BYTES:
+                self._cached_bytes -= self._cache.popitem(last=False)[1][1]
         self._cache.move_to_end(key)
-        return self._cache[key], row % BATCH
+        return self._cache[key][0], row % BATCH
 
 
 def _stamp(file: str) -> tuple[int, int]:

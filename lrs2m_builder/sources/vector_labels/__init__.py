@@ -75,7 +75,7 @@ def _label_files(
     folder: Path, one_image: Mapping[str, _OneImage], find_in_mask: _OneImage
 ) -> list[tuple[Path, _OneImage]]:
     """The label files with what reads them; pictures are masks only where no other label file is."""
-    files = sorted(folder.iterdir())
+    files = sorted(file for file in folder.iterdir() if not file.name.startswith("."))  # macOS leaves ._1.txt
     if found := [(file, one_image[file.suffix]) for file in files if file.suffix in one_image]:
         return found
     if found := [(file, find_in_mask) for file in files if file.suffix.lower() in mask.SUFFIXES]:

@@ -21,5 +21,7 @@ def load_json(path: Path) -> Any:
     """The content of a JSON file."""
     try:
         return json.loads(load_text(path))
+    except RecursionError as error:
+        raise UserError(f"{path}: nested too deeply") from error
     except json.JSONDecodeError as error:
         raise UserError(f"{path}: line {error.lineno}, column {error.colno}: not JSON: {error.msg}") from error

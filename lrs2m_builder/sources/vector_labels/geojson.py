@@ -33,8 +33,10 @@ def find(path: Path, properties: Sequence[str], default: str, classes: Mapping[s
     for number, feature in enumerate(features):
         if not isinstance(feature, dict):
             raise UserError(f"{path}: features[{number}]: not a feature: {feature!r}")
-        geometry = feature.get("geometry") or {}
-        stated = _stated(feature.get("properties") or {}, properties, classes) or default
+        geometry, values = feature.get("geometry") or {}, feature.get("properties") or {}
+        if not isinstance(geometry, dict) or not isinstance(values, dict):
+            raise UserError(f"{path}: features[{number}]: geometry and properties must be objects")
+        stated = _stated(values, properties, classes) or default
         if stated and (geometry.get("coordinates") or geometry.get("geometries")):
             yield stated, None if "LineString" in str(geometry.get("type")) else 1
 

@@ -11,10 +11,12 @@ from lrs2m_builder.errors import UserError
 from lrs2m_builder.sources.vector_labels.classes import Found
 from lrs2m_builder.sources.vector_labels.files import load_text
 
+MAX_COUNT = 2**31 - 1  # a record's column holds 32 bits
+
 
 def read(path: Path) -> Iterator[tuple[str, list[Found]]]:
     """Yield the name of each image and its classes; a class without a count is there, in no known number."""
-    for number, line in enumerate(load_text(path).splitlines(), start=1):
+    for number, line in enumerate(load_text(path).split("\n"), start=1):
         if not line.strip():
             continue
         try:
@@ -28,6 +30,6 @@ def read(path: Path) -> Iterator[tuple[str, list[Found]]]:
 
 def _count(anchor: dict[str, Any]) -> int | None:
     count = anchor.get("count")
-    if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
-        raise ValueError(f"count {count!r} is no whole number from 1 on")
+    if count is not None and (not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MAX_COUNT):
+        raise ValueError(f"count {count!r} is no whole number from 1 to {MAX_COUNT}")
     return count

@@ -16,6 +16,8 @@ def find(path: Path, skip_difficult: bool) -> Iterator[Found]:
         root = ElementTree.parse(path).getroot()
     except ElementTree.ParseError as error:
         raise UserError(f"{path}: line {error.position[0]}: not XML: {error}") from error
+    except (ValueError, LookupError) as error:  # the declared encoding; expat knows few
+        raise UserError(f"{path}: {error}; save it as UTF-8 and declare that") from error
     for item in root.iter("object"):
         name = (item.findtext("name") or "").strip()
         difficult = (item.findtext("difficult") or "0").strip() != "0"

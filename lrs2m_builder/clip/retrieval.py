@@ -1,0 +1,155 @@
+"""Recall at k on held-out pairs, to see while a model trains whether it learns more than its data.
+
+Rows that hold the same image are one image with several texts, as in UCM-Captions; a text finds its image, an image
+any of its texts. N images, T texts, D width of the features.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+
+from lrs2m_builder.clip.config import TrainConfig
+from lrs2m_builder.clip.loading import DAMAGED, decode, image_key
+from lrs2m_builder.clip.model import Loaded, encode_image, encode_text
+from lrs2m_builder.errors import UserError, one_line
+from lrs2m_builder.tables import record_files
+
+Text = Literal["long", "short"]
+KINDS: tuple[Text, ...] = ("long", "short")
+COLUMNS = ("image", *(f"caption_{kind}" for kind in KINDS))
+KS = (1, 5, 10)
+
+
+@dataclass(frozen=True, slots=True)
+class Texts:
+    """The texts of one kind, and the number of the image that each belongs to."""
+
+    texts: tuple[str, ...]
+    image_T: Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class HeldOut:
+    """Pairs that are not trained on, each image once and scaled for the model.
+
+    Attributes:
+        pixels_NCHW: float16, half of what they would take otherwise.
+    """
+
+    pixels_NCHW: Tensor
+    texts: dict[Text, Texts]
+
+
+def make_recall(paths: Sequence[Path], config: TrainConfig) -> Callable[[Loaded], Callable[[Loaded], dict[str, float]]]:
+    """What `train` takes to measure recall on held-out pairs."""
+
+    def read(start: Loaded) -> Callable[[Loaded], dict[str, float]]:
+        image_dir = Path(config.image_dir) if config.image_dir else None
+        held_out = read_held_out(paths, start, image_dir=image_dir)
+        return lambda loaded: measure_recall(loaded, held_out)
+
+    return read
+
+
+def read_held_out(paths: Sequence[Path], loaded: Loaded, *, image_dir: Path | None = None) -> HeldOut:
+    """Read pairs of Parquet files, each image once, with those of the two texts that they have.
+
+    Raises:
+        UserError: fewer than two images or no text, or a file or an image that cannot be read.
+    """
+    number_of: dict[bytes, int] = {}
+    pixels: list[Tensor] = []
+    texts: dict[Text, list[tuple[str, int]]] = {kind: [] for kind in KINDS}
+    for where, row in _rows(paths):
+        key = hashlib.sha256(image_key(row["image"])).digest()
+        if key not in number_of:
+            try:
+                image = decode(row["image"], loaded.preprocess.image_size, image_dir)
+            except DAMAGED as error:
+                raise UserError(f"{where}: the image of a held-out pair cannot be read ({one_line(error)})") from error
+            number_of[key] = len(pixels)
+            pixels.append(loaded.transform(image).half())
+        for kind in KINDS:
+            if text := row.get(f"caption_{kind}"):
+                texts[kind].append((text, number_of[key]))
+    if len(pixels) < 2 or not any(texts.values()):
+        raise UserError(f"{', '.join(map(str, paths))}: fewer than two held-out pairs; give others")
+    made = {
+        kind: Texts(tuple(text for text, _ in pairs), torch.tensor([number for _, number in pairs]))
+        for kind, pairs in texts.items()
+        if pairs
+    }
+    return HeldOut(torch.stack(pixels), made)
+
+
+def measure_recall(loaded: Loaded, held_out: HeldOut, *, batch_size: int = 64) -> dict[str, float]:
+    """Recall in 0 .. 1 for each kind of text: "long_t2i_r1" (text to image, the first answer) and its like."""
+    device = next(loaded.model.parameters()).device
+    was_training = loaded.model.training
+    loaded.model.eval()
+    with torch.inference_mode():
+        image_ND = _encoded(held_out.pixels_NCHW.split(batch_size), loaded, device)
+        measured: dict[str, float] = {}
+        for kind, texts in held_out.texts.items():
+            # Alike lengths together, so that little is padded; then back in their order.
+            order = sorted(range(len(texts.texts)), key=lambda number: len(texts.texts[number]))
+            parts = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
+            ids = (loaded.tokenize([texts.texts[number] for number in part], trim=True) for part in parts)
+            text_TD = _encoded(ids, loaded, device)[torch.tensor(order).argsort()]
+            found = recall(image_ND, text_TD, texts.image_T)
+            measured |= {f"{kind}_{name}": value for name, value in found.items()}
+    loaded.model.train(was_training)
+    return measured
+
+
+def recall(image_ND: Tensor, text_TD: Tensor, image_T: Tensor, ks: Sequence[int] = KS) -> dict[str, float]:
+    """Share of texts whose image, and of images one of whose texts, is among the k most similar.
+
+    Args:
+        image_ND, text_TD: of unit length, on the CPU.
+        image_T: the number of each text's image.
+    """
+    similarity_TN = text_TD @ image_ND.T
+    own_T = similarity_TN.gather(1, image_T[:, None])
+    # An equal similarity counts as better: a model that gives all the same features finds nothing.
+    rank_T = (similarity_TN >= own_T).sum(1)
+    owns_TN = image_T[:, None] == torch.arange(len(image_ND))
+    best_N = similarity_TN.masked_fill(~owns_TN, -torch.inf).amax(0)
+    rank_N = ((similarity_TN >= best_N) & ~owns_TN).sum(0) + 1
+    rank_N = rank_N[owns_TN.any(0)]
+    measured = {f"t2i_r{k}": (rank_T <= k).double().mean().item() for k in ks}
+    return measured | {f"i2t_r{k}": (rank_N <= k).double().mean().item() for k in ks}
+
+
+def _encoded(batches: Any, loaded: Loaded, device: torch.device) -> Tensor:
+    """Features of all batches on the CPU: of images where they are floats, else of texts."""
+    features = []
+    for batch in batches:
+        encode = encode_image if batch.is_floating_point() else encode_text
+        features.append(encode(loaded.model, batch.to(device, torch.float32 if batch.is_floating_point() else None)))
+    return torch.cat(features).float().cpu()
+
+
+def _rows(paths: Sequence[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Where each row is, and its image and texts."""
+    for path in [file for given in paths for file in record_files(given)]:
+        try:
+            with pq.ParquetFile(path) as file:
+                columns = [name for name in COLUMNS if name in file.schema_arrow.names]
+                if "image" not in columns or len(columns) == 1:
+                    raise UserError(f"{path}: held-out pairs need the column image and one of {', '.join(COLUMNS[1:])}")
+                for batch in file.iter_batches(64, columns=columns, use_threads=False):
+                    yield from ((str(path), row) for row in batch.to_pylist())
+        except (OSError, pa.ArrowException) as error:
+            raise UserError(
+                f"{path}: not readable as Parquet ({one_line(error)}); remove it or build it again"
+            ) from error
