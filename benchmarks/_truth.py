@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from lrs2m_builder.sample.placing import CLASSES
 from lrs2m_builder.sample.scene import Scene, SceneObject
 from lrs2m_builder.sample.sketch import SIDE
+from lrs2m_builder.sample.texts import said_by_name
 from lrs2m_builder.sample.words import ALSO_CALLED, IN_CELL, NUMBERS, SCENES
 
 _CLASS_OF = {noun: name for name in CLASSES for noun in (name, *ALSO_CALLED.get(name, ()))}
@@ -69,6 +70,13 @@ def share(counter: Counter[bool]) -> float:
 def named(text: str) -> set[str]:
     """Classes that a text names; the name of the scene, as in "storage tank farm", is not counted."""
     return {_CLASS_OF[found[2]] for found in _MENTION.finditer(_SCENE.sub("", text.lower()))}
+
+
+def kept(text: str) -> set[str]:
+    """Classes that a summary names, those in its words for the scene too: "at the roundabout"."""
+    lower = text.lower()
+    by_name = (said_by_name(name) for name, words in SCENES.items() if any(phrase in lower for phrase in words))
+    return named(text).union(*by_name)
 
 
 def numbers(text: str) -> dict[str, str]:

@@ -16,7 +16,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from _truth import Score, named, numbers, share
+from _truth import Score, kept, named, numbers, share
 
 from lrs2m_builder.build import build
 from lrs2m_builder.checks import split_words
@@ -91,18 +91,18 @@ def scene_index(sample_id: str) -> int:
 
 def _summary_score(rows: Sequence[dict[str, Any]]) -> str:
     """Length, the share of the long text's classes that are kept, and of its numbers that stayed as they were."""
-    fits, kept, same = Counter[bool](), Counter[bool](), Counter[bool]()
+    fits, classes, same = Counter[bool](), Counter[bool](), Counter[bool]()
     for row in rows:
         long, short = row["caption_long"], row["caption_short"]
         if not short:
             continue
         fits[len(split_words(short)) <= MAX_WORDS] += 1
-        said, counted = named(short), numbers(long)
-        kept.update(name in said for name in named(long))
+        said, counted = kept(short), numbers(long)
+        classes.update(name in said for name in named(long))
         same.update(number == counted.get(name) for name, number in numbers(short).items() if name in counted)
     return (
         f"{MAX_WORDS} words or less {share(fits):.3f} of {fits.total()}; classes of the long text kept "
-        f"{share(kept):.3f} of {kept.total()}; counts kept {share(same):.3f} of {same.total()}"
+        f"{share(classes):.3f} of {classes.total()}; counts kept {share(same):.3f} of {same.total()}"
     )
 
 

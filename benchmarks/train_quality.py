@@ -81,7 +81,7 @@ def draw_curves(panels: dict[str, dict[str, Any]], path: Path) -> None:
         ):
             points = [(line["step"], 100 * line[name]) for line in lines if name in line]
             axes.plot(
-                *zip((0, 100 * panel["k"] / panel["images"]), *points, strict=True),
+                *zip(*points, strict=True),
                 "o-",
                 ms=3,
                 color=color,
@@ -89,7 +89,7 @@ def draw_curves(panels: dict[str, dict[str, Any]], path: Path) -> None:
             )
         chance = 100 * panel["k"] / panel["images"]
         axes.axhline(chance, color="#888888", linestyle="--", linewidth=1, label=f"chance {chance:.1f} %")
-        axes.set(title=title, xlabel="training step", ylabel=f"{panel['what']}, %", ylim=(0, None))
+        axes.set(title=title, xlabel="training step", ylabel=f"{panel['what']}, %", xlim=(0, None), ylim=(0, None))
         axes.spines[["top", "right"]].set_visible(False)
         axes.legend(frameon=False, fontsize=8)
     FigureCanvasAgg(figure)

@@ -110,6 +110,17 @@ def test_other_settings_are_refused_with_the_difference_and_a_finished_run_stays
     assert load(str(again)).context_length == 248 and len(losses(tmp_path / "out")) == 2
 
 
+def test_a_run_of_a_version_that_knew_fewer_settings_goes_on(data: Path, tmp_path: Path) -> None:
+    train(settings(max_steps=2), [data], out_dir=tmp_path / "out")
+    path = tmp_path / "out" / "config.json"
+    content = json.loads(path.read_text())
+    del content["config"]["augment_captions"]
+    path.write_text(json.dumps(content))
+    train(settings(max_steps=2), [data], out_dir=tmp_path / "out")
+    with pytest.raises(UserError, match=r"was trained with augment_captions=0.0, now augment_captions=0.5"):
+        train(settings(max_steps=2, augment_captions=0.5), [data], out_dir=tmp_path / "out")
+
+
 def test_broken_checkpoint_is_one_line_that_says_what_next(data: Path, tmp_path: Path) -> None:
     train(settings(), [data], out_dir=tmp_path / "out")
     (tmp_path / "out" / "model").rename(tmp_path / "model")

@@ -40,8 +40,8 @@ class RunFolder:
         self._metrics = out_dir / "metrics.jsonl"
         self._keep = config.keep_checkpoints
         self._path = out_dir / "config.json"
-        self._settings = {
-            "config": json.loads(json.dumps(dataclasses.asdict(config))),
+        self._settings: dict[str, Any] = {
+            "config": _plain(config),
             "data": [str(path) for path in data],
         }
         if self._path.exists():
@@ -101,13 +101,21 @@ class RunFolder:
         return sorted(self._checkpoints.glob("step-*.pt"))
 
     def _compare(self, there: dict[str, Any]) -> None:
-        for key, value in (self._settings["config"] | {"data": self._settings["data"]}).items():
-            before = there.get("data") if key == "data" else there.get("config", {}).get(key)
+        # An earlier version did not know the newest settings: it trained with what is their default now.
+        earlier: dict[str, Any] = {"data": there.get("data"), **_plain(TrainConfig()), **there.get("config", {})}
+        for key, value in {**self._settings["config"], "data": self._settings["data"]}.items():
+            before = earlier[key]
             if key not in SPEED_ONLY and before != value:
                 raise UserError(
                     f"{self._path.parent}: was trained with {key}={before}, now {key}={value}; give the same settings "
                     f"to go on, or a new folder"
                 )
+
+
+def _plain(config: TrainConfig) -> dict[str, Any]:
+    """The settings as JSON gives them back."""
+    plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
+    return plain
 
 
 def _random_state() -> dict[str, Any]:

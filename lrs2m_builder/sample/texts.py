@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from lrs2m_builder.checks import split_words
+from lrs2m_builder.sample.placing import CLASSES
 from lrs2m_builder.sample.relations import BANDS, Relation, relations
 from lrs2m_builder.sample.scene import Scene, SceneObject
 from lrs2m_builder.sample.sketch import SIDE
@@ -198,8 +199,13 @@ def _short(scene: Scene, known: list[Group]) -> str:
 
 def _inside(scene: Scene, known: list[Group]) -> list[Group]:
     """The classes that the name of the scene does not say already."""
-    said = {"river": {"river", "bridge"}}.get(scene.name, {scene.name})
+    said = said_by_name(scene.name)
     return [group for group in known if group.name not in said or group.count > 1]
+
+
+def said_by_name(scene_name: str) -> set[str]:
+    """The classes that the words for a scene (SCENES) name."""
+    return {"river", "bridge"} if scene_name == "river" else {scene_name} & set(CLASSES)
 
 
 def _captions(scene: Scene, known: list[Group], random: np.random.Generator) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ SCENES = {
     "farmland": ("farmland", "in farmland"),
     "solar farm": ("a solar farm", "on a solar farm"),
     "wind farm": ("a wind farm", "on a wind farm"),
-    "river": ("a river crossed by a bridge", "at the river"),
+    "river": ("a river crossed by a bridge", "at a river with a bridge"),
     "forest": ("a forest", "in a forest"),
     "desert": ("a desert", "in the desert"),
 }
