@@ -114,6 +114,13 @@ def test_the_tiny_scale_trains_evaluates_and_does_nothing_twice(tmp_path: Path) 
     assert files == {path: path.stat().st_mtime_ns for path in files}
 
 
+@pytest.mark.parametrize("name", ["table_ix", "figure_9"])
+def test_experiments_with_starts_of_their_own_run_at_the_tiny_scale(name: str, tmp_path: Path) -> None:
+    (table,) = run_tiny([find_experiment(name)], tmp_path, size=SMALL)
+    assert all(set(line.ours) == set(TESTS) for line in table.lines)
+    assert (tmp_path / f"{name}.png").is_file() is table.experiment.is_figure
+
+
 def test_a_tiny_configuration_differs_from_the_main_one_as_the_papers_does() -> None:
     main = tiny.tiny_config(find_experiment("table_vii").variants[2], Size())
     for experiment in EXPERIMENTS.values():
