@@ -58,6 +58,11 @@ def test_the_weights_of_figure_10_are_those_of_its_labels() -> None:
         assert long + short == 10 and CONFIGS[variant.config]().long_weight == pytest.approx(long / 10)
 
 
+def test_no_two_configurations_of_the_registry_are_the_same_training() -> None:
+    names = {variant.config for each in EXPERIMENTS.values() for variant in each.variants if variant.config}
+    assert len({repr(CONFIGS[name]()) for name in names}) == len(names)
+
+
 def test_every_command_of_the_papers_scale_is_understood_by_the_command_line() -> None:
     commands = paper_commands(list(EXPERIMENTS.values()), INPUTS)
     root = typer.main.get_command(app)
