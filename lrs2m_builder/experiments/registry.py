@@ -193,7 +193,10 @@ EXPERIMENTS: dict[str, Experiment] = {
             "figure_7",
             "Batch size",
             "pairs a step",
-            tuple(_ablation(str(total), f"batch_{total}", batch_size=total // 8) for total in (64, 128, 256, 512)),
+            (
+                *(_ablation(str(total), f"batch_{total}", batch_size=total // 8) for total in (64, 128, 256)),
+                _ablation("512", "paper_b16"),
+            ),
         ),
         Experiment(
             "figure_8",
