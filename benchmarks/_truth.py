@@ -111,7 +111,7 @@ def _is_count(number: str, count: int) -> bool:
 
 
 def _may_be_place(number: str, place: str, things: Sequence[SceneObject]) -> bool:
-    """Whether a reader may agree: an object on the border of two cells, a quarter of it in each at least, is in both."""
+    """Whether a reader may agree: an object over the border of two cells, a quarter of it in each, is in both."""
     shares = [_share_in(place, thing) for thing in things]
     most, least = sum(each >= BORDER for each in shares), sum(each > 1 - BORDER for each in shares)
     if not number:
