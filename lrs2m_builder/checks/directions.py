@@ -26,6 +26,10 @@ _ADVERBS = word_set(
 )
 
 
+_STANDS = word_set("is stands lies sits rests")
+_LINES = word_set("road river street highway railway path runway canal coast beach stream track motorway wall line row")
+
+
 @dataclass(frozen=True, slots=True)
 class Fact:
     """That a thing is at a place, of the image or beside another thing."""
@@ -109,10 +113,19 @@ def _subjects(tokens: Sequence[str], things: Sequence[Thing], place: Place, besi
     # "A dam closes the valley at the left": both are there.
     between = set(tokens[inside[0].end : inside[-1].start])
     if inside[0] == inside[-1] or PREPOSITIONS & between:
-        return [_resolved(things, _owner(tokens, inside))]
+        owner = _resolved(things, _owner(tokens, inside))
+        subject = _resolved(things, inside[0])
+        return [subject, owner] if _stands_there(tokens, inside, place, after) else [owner]
     # The place where a bridge spans a river is not the river's.
     both = [inside[0]] if MOVING & between else [inside[0], inside[-1]]
     return [_resolved(things, thing) for thing in both]
+
+
+def _stands_there(tokens: Sequence[str], things: Sequence[Thing], place: Place, after: int) -> bool:
+    """Whether the subject is where its landmark is: "the pool is behind the hotel at the bottom"; not what is long."""
+    verbs = tokens[things[0].end : things[0].end + 2]
+    ends = after >= len(tokens) or tokens[after] in PUNCTUATION
+    return ends and not place.of and not _STANDS.isdisjoint(verbs) and things[0].head not in _LINES
 
 
 def _owner(tokens: Sequence[str], things: Sequence[Thing]) -> Thing:
@@ -156,7 +169,11 @@ def _contradict(one: Fact, other: Fact, introduced: frozenset[frozenset[str]]) -
     alike = any(a * b > 0 for a, b in zip(one.axes, other.axes, strict=True))
     if turned:
         return alike and not opposite
+    if one.whole and not one.adjacent and opposite and other.thing.determiner in _SAME_AGAIN:
+        return True
     if not opposite or one.whole != other.whole or not (one.whole or _is_same(one.thing, other.thing)):
+        return False
+    if one.thing.plural and not one.whole:
         return False
     distinguished = (
         one.adjacent and other.adjacent and one.thing.key not in introduced and "same" not in other.thing.adjectives
@@ -189,12 +206,14 @@ def _direction(answer: Answer) -> str | None:
         if (t.plural and "all" not in text.tokens[max(0, t.start - 2) : t.end + 2])
         or t.determiner in _MORE
         or t.adjectives & _MORE
+        if t.determiner not in {"its", "their"}
         for word in t.key
     }
     facts = [
         fact
         for fact in _facts(text.tokens, things)
-        if fact.whole or all(_is_single(thing, several) for thing in (fact.thing, fact.beside) if thing is not None)
+        if fact.whole or (_is_single(fact.thing, several) and _is_landmark(fact.beside, several))
+        or (fact.thing.plural and fact.thing.determiner == "the" and fact.beside is not None)
     ]
     introduced = frozenset(t.key for t in things if t.determiner in {"a", "an", "one", "single"})
     for one, other in combinations(facts, 2):
@@ -230,6 +249,11 @@ def _another(tokens: Sequence[str], things: Sequence[Thing], one: Thing, other: 
             if any(i <= t.start <= i + 3 and not t.key.isdisjoint(one.key) for t in things):
                 return True
     return False
+
+
+def _is_landmark(thing: Thing | None, several: set[str]) -> bool:
+    """Whether a thing that another one is beside is a certain one: "the tower", "the courts"."""
+    return thing is None or _is_single(thing, several) or (thing.plural and thing.determiner in _SAME_AGAIN)
 
 
 def _is_single(thing: Thing, several: set[str]) -> bool:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 from lrs2m_builder.checks.base import Answer, Check, cued, listed, without_writing
-from lrs2m_builder.checks.speech import ACCORDING, HANDED, HANDED_OVER, IMAGE, MAYBE_TEXT, SAY, SPEAKER, TEXT
+from lrs2m_builder.checks.speech import ACCORDING, HANDED, HANDED_OVER, IMAGE, MAYBE_TEXT, SAY, SPEAKER, TEXT, inflections
+from lrs2m_builder.checks.talk import LETTERS, YOU, Sentence, sentences
+from lrs2m_builder.checks.words import word_set
 
 # A label or a list may also be one that hangs in the scene.
 _NOT_WRITTEN = (
@@ -152,6 +154,9 @@ _TALK = re.compile(
     | \b(?:as|like|just\s+as)\s+in\s+the\s+(?:reference|caption|hint|label|description|text|input|list|annotation
           |prompt)s?\b
     | (?:^|[.!?]\s+)(?:tagged|captioned|annotated|labell?ed|titled)\s+(?:as\b|by\b|["“])
+    | \b(?:given|listed|provided|specified|supplied|named)\s+as\s+(?:an?\s+|the\s+)?(?:anchor|hint|label|tag|input)s?\b
+    | ["”]\s+(?:is|was|seems|proves)\s+(?:\w+\s+){0,3}?(?:statement|phrase|claim|description|remark|wording|accurate
+          |correct|right|true|apt)\b
     | \bcounts?\s+(?:of\s+[\w-]+\s+)?(?:given|provided|supplied|stated)\b | \b(?:captioners?|labell?ers|annotators?
           |describers)\b
     # "mentioned in the input", "named in your message", "the notes provided with the picture"
@@ -299,10 +304,74 @@ _CUES = listed(
 )
 
 
+# Texts that are given to a model and stand in no scene; those that are so where something is said of them.
+_GIVEN_TEXTS = word_set(
+    "caption captions captioned captioner captioners annotation annotations annotator annotators metadata dataset "
+    "datasets keyword keywords wording hint hints labeller labellers labeler labelers prompt prompts groundtruth"
+)
+_TEXTS = word_set(
+    "text texts description descriptions sentence sentences statement statements question request input inputs query "
+    "label labels tag tags list note notes title category class categories classes data information reference "
+    "references user source sources remark remarks phrase phrases comment comments instruction instructions summary "
+    "account record records accompanying answer answers brief claim writer author authors writers observer observers"
+)
+_SAYS = inflections(
+    "say state mention describe suggest imply tell claim refer note specify speak assert declare maintain insist "
+    "allude hint point report call identify confirm indicate omit"
+)
+_SAID = _SAYS | inflections("list name count quote cite label tag supply provide give classify term ask write")
+_IN = word_set("in by from within among through as per with to under on of")
+_THE = word_set("the your this that these those its their an a one any each every some all both another")
+_ADVERBS = word_set("also only just even already itself explicitly does did do has have had merely simply further not")
+_AFTER_HINT = frozenset(["of", "at"])
+_SKIPPED = word_set("short brief long original given provided first second third other same scene image object user's")
+
+
+def _leaks(said: Sentence) -> bool:
+    """Whether a sentence speaks of a text that was given: by a word for it alone, or by what it says."""
+    if said.words.isdisjoint(_GIVEN_TEXTS) and not said.has(_TEXTS, _SAID):
+        return False
+    if said.has(LETTERS):
+        return False
+    return any(_is_given(said, i) for i in range(len(said.tokens)))
+
+
+def _is_given(said: Sentence, at: int) -> bool:
+    word, before, after = said.tokens[at], said.phrase_at(max(0, at - 4), min(at, 4)), said.phrase_at(at + 1, 3)
+    if word in _GIVEN_TEXTS:
+        if word.startswith("hint"):
+            return after[:1] == () or after[0] not in _AFTER_HINT | _THE
+        return not word.startswith("prompt") or _has(before[-1:], _IN | _THE) and not _has(after[:1], _NOUN_LIKE)
+    if word not in _TEXTS:
+        return False
+    verb = next((token for token in after if token not in _ADVERBS), "")
+    if verb in _SAYS and _has(before, _THE):
+        return True
+    return _has(before, _THE) and _has(before, _IN) and _participle_before(said, at)
+
+
+_NOUN_LIKE = word_set("repair loading sign departure service delivery")
+
+
+def _has(tokens: tuple[str, ...], kinds: frozenset[str]) -> bool:
+    return not kinds.isdisjoint(tokens)
+
+
+def _participle_before(said: Sentence, at: int) -> bool:
+    """Whether "mentioned in the", "as described by your" stands before a word: up to three words, then a preposition."""
+    for start in range(at - 2, max(0, at - 5), -1):
+        if said.tokens[start] in _IN:
+            return _has(said.phrase_at(max(0, start - 2), min(2, start)), _SAID) and said.tokens[start] != "of"
+    return False
+
+
 def _hint_leak(answer: Answer) -> str | None:
     text = _LIKENESS.sub(" ", without_writing(cued(answer.text, _CUES)))
     if found := _HINT_LEAK.search(text) or _TALK.search(text) or _SPOKEN_OF.search(text):
         return f'The answer spoke of the given text ("{found.group().strip()}"). Speak of the image only.'
+    for said in sentences(_LIKENESS.sub(" ", without_writing(answer.text))):
+        if _leaks(said):
+            return f'The answer spoke of the given text ("{" ".join(said.tokens)}"). Speak of the image only.'
     return None
 
 

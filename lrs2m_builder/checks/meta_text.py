@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 
-from lrs2m_builder.checks.base import Answer, Check, cued, listed, split_sentences, without_writing
-from lrs2m_builder.checks.nouns import read
-from lrs2m_builder.checks.speech import IMAGE, TOLD, WORDED, WRITTEN_TEXT
+from lrs2m_builder.checks.base import Answer, Check, cued, listed, without_writing
+from lrs2m_builder.checks.speech import IMAGE, TOLD, WORDED, WRITTEN_TEXT, inflections
+from lrs2m_builder.checks.talk import LETTERS, ME, YOU, Sentence, sentences
+from lrs2m_builder.checks.words import word_set
 
 _TEXT = r"(?:description|caption|paragraph|summary|response|answer|text|sentence|passage|narrative|write-?up|rewrite)"
 _META = re.compile(
@@ -98,6 +99,7 @@ _META = re.compile(
     | \[(?:insert|your|add|name|number|image|location|city|object|describe|caption|description|end|start|placeholder
           |todo|tbd|inst|/inst|color|xx+|\.\.\.|…)[^\]]*\]
     | \[/?[A-Z]{{2,}}[A-Z_ ]*\] | \{{\{{|\}}\}}|\{{%|%\}} | \{{\w+\}}
+    | ["'](?:caption|description|summary|text|answer|response|output)["']\s*:
     | <\|[^|>]*\|?> | <｜[^>]*> | </?(?:caption|description|summary|text|response|paragraph|s|unk|pad|bos|eos|think
           |thinking|answer|start_of_turn|end_of_turn|im_start|im_end|image|img|assistant|user)\b\|?>?
     | \#{{2,}}\s*(?:response|instruction|answer|input|output|human|assistant|user|caption|system|end)\b
@@ -238,13 +240,20 @@ _TALK = re.compile(
 
 
 # Words of talk: a sentence that holds one and names nothing that can be seen is no part of a caption.
-_ABOUT = re.compile(
-    r"""\b(?:words?|texts?|captions?|descri(?:be|bes|bed|ption|ptions|bing)|markup|output|version|models?|training
-          |trained
-    |write|writes|wrote|written|returned|prompt|answers?|questions?|requested|tokens?|ai|summary|wording
-    |reply|draft|revised|edited|rephrased|user|assistant)\b""",
-    re.IGNORECASE | re.VERBOSE,
+_ABOUT = inflections(
+    "describe train return request draft revise edit rephrase reword shorten summarise summarize translate say "
+    "phrase clarify caption mention avoid omit add invent guess speculate assume"
+) | word_set(
+    "wrote word words text texts caption captions description descriptions markup output version model models prompt answer "
+    "answers question questions token tokens ai summary wording reply user assistant brevity conciseness clarity "
+    "concise sentence sentences paragraph instruction instructions reader readers feedback hello thanks please sure "
+    "json english requirements guidelines task"
 )
+_SPEAKERS = ME | YOU
+# What a viewer does: "we can see", "if you look closely".
+_VIEWS = inflections("see look find follow enter reach notice watch view") | word_set("eye eyes")
+
+
 # The answer's own kind of text, what was done to it, and what it does, composed of the words for them.
 _SELF = re.compile(
     rf"""
@@ -322,13 +331,9 @@ _LETTERS = re.compile(
 )
 
 
-def _talk(text: str) -> re.Match[str] | None:
-    """A word of talk in a sentence that names no object."""
-    for sentence in split_sentences(text):
-        found = _ABOUT.search(sentence)
-        if found and not _LETTERS.search(sentence) and not read(sentence).mentions:
-            return found
-    return None
+def _speaks(said: Sentence) -> bool:
+    """Whether a sentence that names nothing of the scene speaks of words, or somebody speaks in it."""
+    return not said.seen and (said.has(_ABOUT) or (said.has(_SPEAKERS) and not said.has(_VIEWS))) and not said.has(LETTERS)
 
 
 def _meta_text(answer: Answer) -> str | None:
@@ -338,10 +343,13 @@ def _meta_text(answer: Answer) -> str | None:
         text = _IN_THE_SCENE.sub(" ", text)
     raw = text if answer.raw == answer.text else without_writing(answer.raw)
     found = (
-        text and (_META.search(text) or _TALK.search(text) or _SELF.search(cued(text, _SELF_CUES)) or _talk(text))
+        text and (_META.search(text) or _TALK.search(text) or _SELF.search(cued(text, _SELF_CUES)))
     ) or (raw is not text and _META.search(raw))
     if found:
         return f'The answer spoke of itself or to the reader ("{found.group().strip()}"). Write the description alone.'
+    for said in sentences(without_writing(answer.text)):
+        if _speaks(said):
+            return f'The answer spoke of itself or to the reader ("{" ".join(said.tokens)}"). Write the description alone.'
     return None
 
 

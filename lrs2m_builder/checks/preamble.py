@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 
 from lrs2m_builder.checks.base import Answer, Check
+from lrs2m_builder.checks.speech import inflections
+from lrs2m_builder.checks.talk import LETTERS, ME, TASK, YOU, Sentence, sentences
+from lrs2m_builder.checks.words import word_set
 
 _PREAMBLE = re.compile(
     r"""
@@ -155,9 +158,26 @@ _LEAD = re.compile(
 )
 
 
+_GREETS = word_set(
+    "hello hi thanks thank sure certainly okay ok yes absolutely perfect gladly pleasure understood noted alright "
+    "sentence paragraph text wording attempt version task prompt glad happy please apologies sorry"
+)
+_VIEWS = inflections("see look find notice")
+_PICTURES = word_set("image picture photo photograph")
+
+
+def _announces(said: Sentence) -> bool:
+    """Whether a first sentence names nothing of the scene, and greets, or speaks of somebody or of the task."""
+    speaker = said.has(ME | YOU) and (not said.has(_VIEWS) or said.has(_PICTURES))
+    return not said.seen and (speaker or said.has(_GREETS) or said.has(TASK)) and not said.has(LETTERS)
+
+
 def _preamble(answer: Answer) -> str | None:
     if found := _PREAMBLE.search(answer.text) or _LEAD.search(answer.text):
         return f'The answer began with "{found.group().strip()}". Begin with the description itself.'
+    said = sentences(answer.text)
+    if len(said) > 1 and _announces(said[0]):
+        return f'The answer began with "{" ".join(said[0].tokens)}". Begin with the description itself.'
     return None
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 
 from lrs2m_builder.checks.base import Answer, Check, cued, listed, without_writing
+from lrs2m_builder.checks.speech import inflections
+from lrs2m_builder.checks.talk import BOT, IMAGE, ME, NOT, TASK, YOU, Sentence, sentences
+from lrs2m_builder.checks.words import word_set
 
 _APOSTROPHE = r"(?:'|’)?"
 _REFUSAL = re.compile(
@@ -236,10 +239,52 @@ _CUES = listed(
 )
 
 
+# What somebody who declines does, and what is wrong with an image, a request.
+_DECLINES = inflections("decline refuse refrain abstain apologise apologize hesitate withhold regret wait await") | (
+    word_set("sorry apologies guesswork")
+)
+_LIMITS = word_set("only beyond outside trained designed built limited restricted lack lacks unable decline declines")
+_BROKEN = word_set(
+    "problem error issue trouble corrupt corrupted unsupported supported invalid expired unreadable broken decoded "
+    "loaded opened rendered glitch failed retrieved fetched displayed transmitted damaged inaccessible"
+)
+_FORBIDDEN = word_set(
+    "policy policies guideline guidelines restricted sensitive prohibited confidential restrictions safety privacy "
+    "security ethical forbidden disallowed inappropriate harmful"
+)
+_SENT = inflections("send upload attach share paste resend provide submit post supply re-upload")
+_CANNOT = word_set("can't cannot unable won't impossible couldn't sorry apologies cant")
+_SHOWS = inflections("show contain depict capture feature reveal")
+_TALK = ME | YOU | BOT | NOT | _BROKEN | _FORBIDDEN
+
+
+def _declines(said: Sentence) -> bool:
+    """Whether a sentence declines: a speaker who does not, a task not done, an image that did not come."""
+    if said.words.isdisjoint(_TALK):
+        return False
+    speaker = said.has(ME) or said.has(BOT)
+    if speaker and (said.has(_DECLINES) or said.has(NOT, TASK) or said.has(_SENT, IMAGE, NOT)):
+        return True
+    if said.has(BOT) and (said.has(NOT) or said.has(_LIMITS)):
+        return True
+    if said.has(ME, IMAGE, {"if", "once", "when", "until", "without"}):
+        return True
+    if said.seen:
+        return False
+    if said.tokens[0] in _CANNOT or said.has(YOU, _SENT):
+        return True
+    if said.has(NOT, TASK) and not said.has(_SHOWS):
+        return True
+    return said.has(IMAGE, _BROKEN) or said.has(_FORBIDDEN, TASK | {"content", "material"})
+
+
 def _refusal(answer: Answer) -> str | None:
     text = without_writing(cued(answer.text, _CUES))
     if found := _REFUSAL.search(text) or _FAILS.search(text):
         return f'The answer refused ("{found.group().strip()}"). Describe what can be seen, nothing else.'
+    for said in sentences(without_writing(answer.text)):
+        if _declines(said):
+            return f'The answer refused ("{" ".join(said.tokens)}"). Describe what can be seen, nothing else.'
     return None
 
 
