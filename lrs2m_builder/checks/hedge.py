@@ -28,7 +28,7 @@ _HEDGE = re.compile(
           |denote|imply|reflect|point\s+to|mark|house)\b
     | \b(?:appears?|appeared|appearing|looks?|looking|seems?|seemed|seeming|thought|believed|assumed|presumed
           |supposed)\s+(?:\w+ly\s+)?to\s+(?!(?:the|a|an|its|their|both|either|one|left|right)\b)\w+\b
-    | \bseem(?:s|ed|ing)?\s+(?:like|as\s+(?:if|though)|that)\b | \bit\s+seems?\b | \bwhat\s+(?:looks?|appears?
+    | \bseem(?:s|ed|ing)?\s+(?:like|as\s+(?:if|though)|that)\b | \bit\s+seems?\b(?!\s+endless) | \bwhat\s+(?:looks?|appears?
           |resembles?|may|might|could|seems?)\b
     | \bwould\s+(?:appear|seem)\b | \b(?:might|may|could|would)\s+(?:guess|think|assume|suppose|mistake|take\s+it
           |speculate)\b
@@ -114,7 +114,7 @@ _GUESS = re.compile(
           (?:tell|telling|say|said|decide|decided|judge|determine|determined|establish\w*|know|known|identif\w+
           |guess)\s+
           (?:what|if|which|whether|for|with|exactly|how)\b
-    | \b(?:or|and)\s+(?:possibly|perhaps|maybe)\b | \bsort\s+of\b | \bkind\s+of\s+(?:an?|like)\b
+    | \b(?:or|and)\s+(?:possibly|perhaps|maybe)\b | \bruled?\s+out\b | \bsort\s+of\b | \bkind\s+of\s+(?:an?|like)\b
           | \bsuch\s+as\s+perhaps\b
     """,
     re.IGNORECASE | re.VERBOSE,
@@ -129,7 +129,7 @@ _CUES = listed(
     "undetermined|unconfirmed|tentativ|ostensib|putativ|purport|alleged|reported|conjectur|hypothet|"
     "imagin|inconclus|reminiscent|either|whether|judging|the look|go by|as far as|if not|if i|if at all|"
     "appearance|estimat|rumo|mean|chance|i'd|i’d|i'm|i’m|impression|taken|confiden|guarantee|known|told|"
-    "?|surpris|feeling|hunch|suspicion|notion|sense|at least"
+    "?|ruled out|rule out|surpris|feeling|hunch|suspicion|notion|sense|at least"
 )
 
 

@@ -243,7 +243,7 @@ _SPOKEN_OF = re.compile(
     | \b(?:like|as|what|that|which)\s+you\s+(?:have\s+|had\s+)?(?:{SAY}|wrote|written|pointed\s+out)\b
     | \b(?:nothing|little|no\s+word|not\s+a\s+word|much)\s+(?:was|is|has\s+been|were)\s+(?:said|mentioned|written|told
           |stated|noted)\b
-    | \bit\s+(?:is|was|has\s+been|had\s+been)\s+(?:\w+ly\s+|also\s+)?(?:pointed\s+out|said|stated|mentioned|noted
+    | \bit\s+(?:is|was|has|had)\s+(?:already\s+)?(?:been\s+)?(?:\w+ly\s+|also\s+|already\s+)?(?:pointed\s+out|said|stated|mentioned|noted
           |suggested|hinted|reported|indicated|claimed|remarked)\s+(?:that|to\s+be)\b
     | \b(?:its|the)\s+(?:given|stated|assigned|official|supplied|provided|annotated)\s+(?:scene\s+|object\s+)?
           (?:class|label|category|name|title|tag|type)\b(?!\s+(?:on|painted|board))
@@ -273,7 +273,7 @@ _SPOKEN_OF = re.compile(
           |mirror|correspond|square|coincid|tall|align|compl|conform|go|deserv|back|explain)\w*\s+
           (?:up\s+|out\s+|along\s+|well\s+|exactly\s+|fully\s+|perfectly\s+)?(?:with\s+|to\s+|against\s+)?
           (?:the|its|this|your|their|all|both)\s+(?:[\w'’-]+\s+){{0,2}}?(?:{TEXT}|label|tag|description|wording|text
-          |class|category|statement|list|note|sentence|count)s?\b{_ON_A_SIGN}(?!\s+of\s+(?!(?:the|this)\s+{IMAGE}))
+          |class|category|claim|assertion|remark|statement|list|note|sentence|count)s?\b{_ON_A_SIGN}(?!\s+of\s+(?!(?:the|this)\s+{IMAGE}))
     | \b(?:number|count|total|class|name|word|object|item|one|figure)s?\s+(?:that\s+|which\s+)?(?:the|your|this)\s+
           (?:{TEXT}|list|label|text|description|input|record|tag|note|sentence)s?\s+{SAY}\b
     # "was not part of the original caption", "left out by the text"
@@ -320,16 +320,19 @@ _SAYS = inflections(
     "allude hint point report call identify confirm indicate omit"
 )
 _SAID = _SAYS | inflections("list name count quote cite label tag supply provide give classify term ask write")
+_CLAIMS = word_set("claim statement description descriptions sentence category")
+_SUPPORTS = inflections(
+    "confirm match fit support contradict back justify verify prove refute corroborate agree disagree correspond align"
+)
 _IN = word_set("in by from within among through as per with to under on of")
 _THE = word_set("the your this that these those its their an a one any each every some all both another")
 _ADVERBS = word_set("also only just even already itself explicitly does did do has have had merely simply further not")
 _AFTER_HINT = frozenset(["of", "at"])
-_SKIPPED = word_set("short brief long original given provided first second third other same scene image object user's")
 
 
 def _leaks(said: Sentence) -> bool:
     """Whether a sentence speaks of a text that was given: by a word for it alone, or by what it says."""
-    if said.words.isdisjoint(_GIVEN_TEXTS) and not said.has(_TEXTS, _SAID):
+    if said.words.isdisjoint(_GIVEN_TEXTS) and not said.has(_TEXTS, _SAID | _SUPPORTS):
         return False
     if said.has(LETTERS):
         return False
@@ -345,7 +348,7 @@ def _is_given(said: Sentence, at: int) -> bool:
     if word not in _TEXTS:
         return False
     verb = next((token for token in after if token not in _ADVERBS), "")
-    if verb in _SAYS and _has(before, _THE):
+    if _has(before, _THE) and (verb in _SAYS or (word in _CLAIMS and said.has(_SUPPORTS))):
         return True
     return _has(before, _THE) and _has(before, _IN) and _participle_before(said, at)
 
@@ -360,8 +363,9 @@ def _has(tokens: tuple[str, ...], kinds: frozenset[str]) -> bool:
 def _participle_before(said: Sentence, at: int) -> bool:
     """Whether "mentioned in the", "as described by your" stands before a word: up to three words, then a preposition."""
     for start in range(at - 2, max(0, at - 5), -1):
-        if said.tokens[start] in _IN:
-            return _has(said.phrase_at(max(0, start - 2), min(2, start)), _SAID) and said.tokens[start] != "of"
+        words = said.phrase_at(max(0, start - 4), min(4, start))
+        if said.tokens[start] in _IN - {"of"} and _has(words, _SAID):
+            return True
     return False
 
 

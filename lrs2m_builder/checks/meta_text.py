@@ -189,6 +189,7 @@ _TALK = re.compile(
           |versions?|captions?)\s+
           (?:can|could|may|might|would|will|is|are)\s+(?:be\s+)?(?:added|given|provided|supplied|included|available
           |needed|welcome|requested|generated|written|follow)\b
+    | \b(?:no|without|avoid\w*)\s+(?:any\s+)?(?:speculati\w+|assumptions?|guess\w*|interpretation|inferences?)\b
     | \b(?:on|upon|at)\s+(?:your\s+)?request\b(?!\s+stop)
     | \byou\s+(?:may|can|could|might|should|will|must|are\s+free\s+to|have\s+to|need\s+to)\s+(?:\w+ly\s+|now\s+
           |then\s+
@@ -242,12 +243,14 @@ _TALK = re.compile(
 # Words of talk: a sentence that holds one and names nothing that can be seen is no part of a caption.
 _ABOUT = inflections(
     "describe train return request draft revise edit rephrase reword shorten summarise summarize translate say "
-    "phrase clarify caption mention avoid omit add invent guess speculate assume"
+    "phrase clarify caption mention avoid omit add invent guess speculate assume name adjust choose comment mislead exaggerate interpret elaborate quote "
+    "hope prefer wish reply respond inform"
 ) | word_set(
     "wrote word words text texts caption captions description descriptions markup output version model models prompt answer "
     "answers question questions token tokens ai summary wording reply user assistant brevity conciseness clarity "
     "concise sentence sentences paragraph instruction instructions reader readers feedback hello thanks please sure "
-    "json english requirements guidelines task"
+    "json english requirements guidelines task needed required unmentioned rated purpose purposely rating score scale glad happy welcome "
+    "adjectives grammar spelling accuracy reading read objectivity speculation assumption assumptions guesswork"
 )
 _SPEAKERS = ME | YOU
 # What a viewer does: "we can see", "if you look closely".

@@ -24,11 +24,11 @@ _PREAMBLE = re.compile(
             |version|output|result)\b(?!\s+(?:court|house|road|palace|camp))
       | (?:here(?:'s|’s|\s+is|\s+are)|below\s+(?:is|are)|the\s+following\s+(?:is
           |are))\s+(?:(?:\w+[\s-]+){0,3}?(?:descriptions?|captions?|summary)\b|what\b|how\b)
-      | thank(?:s|\s+you)\s+for\b | (?:my|an?|one|the)\s+(?:[\w-]+\s+){0,2}(?:caption|description|summary)\s+(?:(?:for
+      | [^.!?:]{0,40}\bthank(?:s(?!\s+to)|\s+you)\b(?!-) | (?:my|an?|one|the)\s+(?:[\w-]+\s+){0,2}(?:caption|description|summary)\s+(?:(?:for
           |of)\s+(?:[\w-]+\s+){1,4}?)?(?:is|would\s+be|could\s+be|might\s+be|reads|follows)\b(?!\s+(?:painted|too))
       | (?:[\w-]+\s+){0,4}(?:captions?|descriptions?|summary|paragraph|answer|response)(?:\s+[\w-]+){0,4}\s*:
       | [^.!?:]{0,80}\bI\s+(?:came|wrote|made|have|found|describe|suggest|propose|got|can\s+offer)\b[^.!?:]{0,40}:
-      | (?:[\w-]+\s+){0,4}(?:caption|description|summary)\s*[-–—]+\s
+      | (?:[\w-]+\s+){0,4}(?:caption|description|summary|answer|response|output|version)\s*[-–—]+\s
       | here\s+(?:you\s+go|we\s+go|we\s+are|you\s+are|it\s+is|goes)\s*[:.,!]
       | here(?:'s|’s|\s+is|\s+are)\s+[^.!?:]{0,60}\b(?:my|your|you|i|attempt|take|what|how|image|picture|photo|scene
           |text|sentence)\b[^.!?:]{0,60}:

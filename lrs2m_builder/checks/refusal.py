@@ -255,7 +255,18 @@ _FORBIDDEN = word_set(
 _SENT = inflections("send upload attach share paste resend provide submit post supply re-upload")
 _CANNOT = word_set("can't cannot unable won't impossible couldn't sorry apologies cant")
 _SHOWS = inflections("show contain depict capture feature reveal")
-_TALK = ME | YOU | BOT | NOT | _BROKEN | _FORBIDDEN
+_NEEDS = inflections("need require")
+_WISHES = word_set("wish if")
+_KNOWS = inflections("say tell know judge answer decide")
+_GONE = word_set("unavailable missing nowhere instead absent dead reasons later elsewhere undefined")
+_HIDDEN = word_set("sight smoke fog mist haze cloud clouds shadow shadows snow edge corner")
+_ASKS = word_set("which what know clarify specify whether")
+_ARRIVES = word_set("input valid result results return returned received arrived attached provided supplied uploaded data")
+_POOR = word_set(
+    "blurry blurred dark small pixelated unclear low poor noisy grainy coarse overexposed bright hazy faint fuzzy cloudy"
+)
+_OOPS = word_set("oops wrong uh-oh whoops")
+_TALK = _POOR | _OOPS | _GONE | ME | YOU | BOT | NOT | _BROKEN | _FORBIDDEN
 
 
 def _declines(said: Sentence) -> bool:
@@ -269,8 +280,16 @@ def _declines(said: Sentence) -> bool:
         return True
     if said.has(ME, IMAGE, {"if", "once", "when", "until", "without"}):
         return True
+    if speaker and (said.has(_NEEDS, IMAGE | TASK) or said.has(_WISHES, {"could", "can"})):
+        return True
+    if said.has(_FORBIDDEN, TASK | {"given", "details", "information"}, NOT) or said.has(YOU, TASK, _ASKS):
+        return True
     if said.seen:
         return False
+    if said.has(IMAGE, NOT, _ARRIVES) or said.has(IMAGE, _POOR, {"too"}) or said.has(_OOPS):
+        return True
+    if (said.has(_GONE, IMAGE | TASK | ME | YOU) and not said.has(_HIDDEN)) or (speaker and said.has(_KNOWS)):
+        return True
     if said.tokens[0] in _CANNOT or said.has(YOU, _SENT):
         return True
     if said.has(NOT, TASK) and not said.has(_SHOWS):
