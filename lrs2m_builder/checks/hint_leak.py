@@ -154,6 +154,8 @@ _TALK = re.compile(
     | \b(?:as|like|just\s+as)\s+in\s+the\s+(?:reference|caption|hint|label|description|text|input|list|annotation
           |prompt)s?\b
     | (?:^|[.!?]\s+)(?:tagged|captioned|annotated|labell?ed|titled)\s+(?:as\b|by\b|["“])
+    | \bin\s+(?:their|your|his|her)\s+(?:own\s+)?words\b
+    | \bas\s+(?:its|the|a)\s+(?:given\s+)?(?:title|label|tag|class|category)\b(?!\s+(?:of|on)\b)
     | \b(?:given|listed|provided|specified|supplied|named)\s+as\s+(?:an?\s+|the\s+)?(?:anchor|hint|label|tag|input)s?\b
     | ["”]\s+(?:is|was|seems|proves)\s+(?:\w+\s+){0,3}?(?:statement|phrase|claim|description|remark|wording|accurate
           |correct|right|true|apt)\b
@@ -299,7 +301,7 @@ _CUES = listed(
     " notes|statement|user|you|people who|person|they |human|someone|observers|writers|whoever|author|"
     "volunteers|anchor|objects|details|wording|inventory|named|asked|informed|numbers|figures|request|"
     "query|called|recorded|written|material|brief|scene type|catalogue|register|titled|according|"
-    "wrote|nothing|little|pointed out|summed|someone|fits the|matches the|what was|before|in mind|file name|"
+    "wrote|claim|their words|your words|nothing|little|pointed out|summed|someone|fits the|matches the|what was|before|in mind|file name|"
     "filename|title|advised|clue| remark|tally|summary|account"
 )
 
@@ -317,7 +319,7 @@ _TEXTS = word_set(
 )
 _SAYS = inflections(
     "say state mention describe suggest imply tell claim refer note specify speak assert declare maintain insist "
-    "allude hint point report call identify confirm indicate omit"
+    "allude hint point report call identify confirm indicate omit agree disagree differ contradict"
 )
 _SAID = _SAYS | inflections("list name count quote cite label tag supply provide give classify term ask write")
 _CLAIMS = word_set("claim statement description descriptions sentence category")

@@ -116,7 +116,7 @@ _META = re.compile(
 )
 # What the patterns find holds one of these.
 _CUES = listed(
-    "output|returned|draft|reply|alternatively|optionally|train model|train a|one could|one may|one might|models|"
+    "way to|way of|takeaway|output|returned|draft|reply|alternatively|optionally|train model|train a|one could|one may|one might|models|"
     "caption|description|paragraph|summar|response|answer|sentence|passage|narrative| text |the text|write|"
     "rewrit|written|word|token|hope|feel free|just ask|if anything|goal|aim|objective|purpose|job|p.s|p. s|"
     "let us|let's|let’s|happy|glad |let me|you|please|anything else|thank|data|request|instruct|requir|asked|"
@@ -184,6 +184,7 @@ _TALK = re.compile(
     | (?:^|[.!?]\s+)(?:alternatively|optionally)\s*, | \btrain(?:s|ing)?\s+(?:an?\s+|the\s+)?(?:[\w-]+\s+)?(?:models?
           |networks?)\b
     | \b(?:plain|raw)\s+(?:text|prose)\b | \bmark(?:up|down)\b | \b(?:for|to|with)\s+you\s*[?!]
+    | \bkey\s+(?:takeaway|message)s?\b | \bway\s+(?:to|of)\s+(?:say|put|phras|describ|word|writ|caption|express)\w*
     | \bin\s+other\s+words\b | \b(?:put|said)\s+(?:differently|another\s+way|simply)\b | \bto\s+put\s+it\b
     | \b(?:more|further|additional|extra|other)\s+(?:details?|information|sentences?|objects|description|context
           |versions?|captions?)\s+
@@ -249,7 +250,7 @@ _ABOUT = inflections(
     "wrote word words text texts caption captions description descriptions markup output version model models prompt answer "
     "answers question questions token tokens ai summary wording reply user assistant brevity conciseness clarity "
     "concise sentence sentences paragraph instruction instructions reader readers feedback hello thanks please sure "
-    "json english requirements guidelines task needed required unmentioned rated purpose purposely rating score scale glad happy welcome "
+    "json english requirements guidelines task needed required gist unmentioned rated purpose purposely rating score scale glad happy welcome "
     "adjectives grammar spelling accuracy reading read objectivity speculation assumption assumptions guesswork"
 )
 _SPEAKERS = ME | YOU

@@ -65,7 +65,7 @@ _PREAMBLE = re.compile(
 # Speech before a text by its grammar: an interjection, a lead with a colon that speaks of persons or of texts.
 _LEAD = re.compile(
     r"""
-    ^[^\w<]*(?:
+    ^[^\w<(]*(?:
         # an exclamation, an interjection
         (?!what\b|how\b)[^.!?:"]{1,60}!(?=\s+\S) |
         (?:very\s+well|perfect|no\s+worries|right(?!:\s*(?:an?|the|some|many|two|three|dense|open)\b)|right\s+away
@@ -88,6 +88,8 @@ _LEAD = re.compile(
           |goes)|in\s+(?:short|brief|one\s+go|full|detail|prose|summary)|below|translation|output|result|reply
           |tl\s*;?\s*dr
           |long\s+form|short\s+form)\b[^.!?:]*:(?!\d)
+      | notes?\s*: | [^.!?:]{0,60}\bas\s+follows\s*[.:;]
+      | \([^()]*\b(?:version|caption|description|summary|draft|answer|sentence|words|text)\b[^()]*\)
       | (?:how\s+about|what\s+about|here\s+it|begin|start|go|go\s+ahead|below|above|ready|done|listen|read|see|behold
           |ta-?da)
           (?:\s+(?:this|that|with\s+this|one))?\s*:

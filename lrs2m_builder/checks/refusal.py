@@ -260,6 +260,9 @@ _WISHES = word_set("wish if")
 _KNOWS = inflections("say tell know judge answer decide")
 _GONE = word_set("unavailable missing nowhere instead absent dead reasons later elsewhere undefined")
 _HIDDEN = word_set("sight smoke fog mist haze cloud clouds shadow shadows snow edge corner")
+_FACTS = word_set("information context said told stated inferred established ascertained concluded")
+_ABLE = word_set("can do help way possible able")
+_QUESTION = word_set("do have can could would is are which what where")
 _ASKS = word_set("which what know clarify specify whether")
 _ARRIVES = word_set("input valid result results return returned received arrived attached provided supplied uploaded data")
 _POOR = word_set(
@@ -289,6 +292,10 @@ def _declines(said: Sentence) -> bool:
     if said.has(IMAGE, NOT, _ARRIVES) or said.has(IMAGE, _POOR, {"too"}) or said.has(_OOPS):
         return True
     if (said.has(_GONE, IMAGE | TASK | ME | YOU) and not said.has(_HIDDEN)) or (speaker and said.has(_KNOWS)):
+        return True
+    if said.has(NOT) and (said.has(_FACTS) or said.has(IMAGE, _POOR) or (len(said.tokens) < 5 and said.has(_ABLE))):
+        return True
+    if said.has(YOU, IMAGE) and said.tokens[0] in _QUESTION:
         return True
     if said.tokens[0] in _CANNOT or said.has(YOU, _SENT):
         return True

@@ -35,6 +35,12 @@ LETTERS = inflections("paint carve mow spell inscribe engrave print letter bear 
     "sign signs board boards billboard billboards mural banner banners graffiti lettering poster plaque panel roof "
     "signpost hoarding writing written hull asphalt monument facade gravel memorial tombstone gravestone inscription logo container"
 )
+# Parts and stuffs of a scene that are no classes of the vocabulary.
+SEEN = word_set(
+    "roof roofs rooftop rooftops wall walls facade facades tile tiles surface surfaces ground floor stripe stripes "
+    "shadow shadows hull hulls deck decks mast masts dome domes chimney window windows people person animal animals "
+    "crop crops texture gravel concrete clay granite plot plots bank shore slope slopes district quarter ring arc"
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,5 +73,7 @@ def _sentences(text: str) -> Iterator[Sentence]:
     for end in range(len(known.tokens) + 1):
         if end == len(known.tokens) or known.tokens[end] in SENTENCE_ENDS:
             if tokens := known.tokens[begin:end]:
-                yield Sentence(tokens, frozenset(tokens), any(begin <= start < end for start in starts))
+                words = frozenset(tokens)
+                seen = any(begin <= start < end for start in starts) or not words.isdisjoint(SEEN)
+                yield Sentence(tokens, words, seen)
             begin = end + 1
