@@ -319,13 +319,15 @@ _TEXTS = word_set(
 )
 _SAYS = inflections(
     "say state mention describe suggest imply tell claim refer note specify speak assert declare maintain insist "
-    "allude hint point report call identify confirm indicate omit agree disagree differ contradict"
+    "allude hint point report call identify confirm indicate omit agree disagree differ contradict ask request want require"
 )
 _SAID = _SAYS | inflections("list name count quote cite label tag supply provide give classify term ask write")
 _CLAIMS = word_set("claim statement description descriptions sentence category")
 _SUPPORTS = inflections(
     "confirm match fit support contradict back justify verify prove refute corroborate agree disagree correspond align"
 )
+_PASSED_ON = word_set("given provided supplied furnished original reference input accompanying attached")
+_PLACES = word_set("class classes source sources account record records brief")
 _IN = word_set("in by from within among through as per with to under on of")
 _THE = word_set("the your this that these those its their an a one any each every some all both another")
 _ADVERBS = word_set("also only just even already itself explicitly does did do has have had merely simply further not")
@@ -334,7 +336,7 @@ _AFTER_HINT = frozenset(["of", "at"])
 
 def _leaks(said: Sentence) -> bool:
     """Whether a sentence speaks of a text that was given: by a word for it alone, or by what it says."""
-    if said.words.isdisjoint(_GIVEN_TEXTS) and not said.has(_TEXTS, _SAID | _SUPPORTS):
+    if said.words.isdisjoint(_GIVEN_TEXTS) and not said.has(_TEXTS, _SAID | _SUPPORTS | _PASSED_ON):
         return False
     if said.has(LETTERS):
         return False
@@ -350,6 +352,8 @@ def _is_given(said: Sentence, at: int) -> bool:
     if word not in _TEXTS:
         return False
     verb = next((token for token in after if token not in _ADVERBS), "")
+    if _has(before[-2:], _PASSED_ON) and _has(before, _THE) and word not in _PLACES:
+        return True
     if _has(before, _THE) and (verb in _SAYS or (word in _CLAIMS and said.has(_SUPPORTS))):
         return True
     return _has(before, _THE) and _has(before, _IN) and _participle_before(said, at)

@@ -18,9 +18,9 @@ _META = re.compile(
           |us)\b | \blet['’]s\b
     | \bas\s+an?\s+(?:[\w-]+\s+){{0,2}}?(?:assistant|model|ai|chatbot)\b | \bjust\s+ask\b | \bif\s+anything\s+(?:is
           |needs|seems)\b
-    | \b(?:goal|aim|objective|task|purpose|job)\s+(?:here\s+|of\s+this\s+\w+\s+|of\s+the\s+(?:caption|description
-          |text)\s+)?is\s+to\s+
-          (?:write|describe|give|provide|summari[sz]e|caption|keep|be|produce|create)\b
+    | \b(?:goal|aim|objective|intention|task|purpose|job)\s+(?:here\s+|of\s+this\s+\w+\s+|of\s+the\s+(?:caption|description
+          |text)\s+)?(?:is|was)\s+to\s+
+          (?:write|describe|give|provide|summari[sz]e|caption|cover|convey|capture|keep|be|produce|create)\b
     | \b(?:write|use|at|approximately)\s+(?:\w+\s+)?\d+\s+words\b | \bp\.\s?s\.\s
     | </?(?!(?:b|i|br|p|strong|em|ul|ol|li|div|span|u|h\d|sub|sup|a|code|table|tr|td|img)\b)[A-Za-z_][\w -]{{1,20}}/?>
     | \b(?:i\s+hope|hope\s+(?:this|that|it)\s+helps|hopefully\s+this|feel\s+free|happy\s+to\s+help|glad\s+to\s+help)\b
@@ -185,6 +185,8 @@ _TALK = re.compile(
           |networks?)\b
     | \b(?:plain|raw)\s+(?:text|prose)\b | \bmark(?:up|down)\b | \b(?:for|to|with)\s+you\s*[?!]
     | \bkey\s+(?:takeaway|message)s?\b | \bway\s+(?:to|of)\s+(?:say|put|phras|describ|word|writ|caption|express)\w*
+    | \balternatives?\s+(?:would|could|might|may|is|reads?)\b
+    | \b(?:the|this|my|your)\s+(?:captions?|wording)\b(?!-|\s+(?:of|on|in|board|painted|is\s+(?:painted|carved)))
     | \bin\s+other\s+words\b | \b(?:put|said)\s+(?:differently|another\s+way|simply)\b | \bto\s+put\s+it\b
     | \b(?:more|further|additional|extra|other)\s+(?:details?|information|sentences?|objects|description|context
           |versions?|captions?)\s+
@@ -234,7 +236,7 @@ _TALK = re.compile(
     | \b(?:no|nothing)\s+(?:\w+\s+){0,3}(?:was|were|has\s+been|have\s+been|is|are)\s+(?:invented|made\s+up
           |hallucinated
           |assumed|fabricated|speculated)\b
-    | </?\w+>\s*$ | \bbased\s+(?:solely\s+|only\s+|purely\s+|entirely\s+)?on\s+(?:what\s+is\s+visible|the\s+(?:visible
+    | </?\w+>\s*$ | \bbased\s+(?:solely\s+|only\s+|purely\s+|entirely\s+)?on\s+(?:what\s+(?:is|was|can|could|i|we)\b|the\s+(?:visible
           |available|given|provided)\b|visual\s+(?:evidence|cues|information))
     """,
     re.IGNORECASE | re.VERBOSE,
@@ -254,6 +256,7 @@ _ABOUT = inflections(
     "adjectives grammar spelling accuracy reading read objectivity speculation assumption assumptions guesswork"
 )
 _SPEAKERS = ME | YOU
+_COUNTS = word_set("two three four a an")  # "two words describe it: green and quiet", "in a word: empty"
 # What a viewer does: "we can see", "if you look closely".
 _VIEWS = inflections("see look find follow enter reach notice watch view") | word_set("eye eyes")
 
@@ -336,7 +339,10 @@ _LETTERS = re.compile(
 
 
 def _speaks(said: Sentence) -> bool:
-    """Whether a sentence that names nothing of the scene speaks of words, or somebody speaks in it."""
+    """Whether a sentence that names nothing of the scene speaks of words, or somebody speaks in it; or its lead does."""
+    lead = said.lead()
+    if lead is not None and lead.tokens and said.seen and not lead.has(_COUNTS):
+        return _speaks(lead)
     return not said.seen and (said.has(_ABOUT) or (said.has(_SPEAKERS) and not said.has(_VIEWS))) and not said.has(LETTERS)
 
 

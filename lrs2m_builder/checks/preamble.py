@@ -162,14 +162,19 @@ _LEAD = re.compile(
 
 _GREETS = word_set(
     "hello hi thanks thank sure certainly okay ok yes absolutely perfect gladly pleasure understood noted alright "
-    "sentence paragraph text wording attempt version task prompt glad happy please apologies sorry"
+    "voilà voila ans output json sentence paragraph text wording attempt version task prompt glad happy please apologies sorry"
 )
 _VIEWS = inflections("see look find notice")
+_SHOWS = inflections("show depict capture contain include feature present")
 _PICTURES = word_set("image picture photo photograph")
 
 
 def _announces(said: Sentence) -> bool:
     """Whether a first sentence names nothing of the scene, and greets, or speaks of somebody or of the task."""
+    lead = said.lead()
+    if lead is not None and lead.tokens and said.seen:
+        shows = lead.has(_SHOWS) and lead.tokens[0] != "what"
+        return not lead.seen and not shows and (lead.has(_GREETS | _PICTURES) or lead.has(TASK))
     speaker = said.has(ME | YOU) and (not said.has(_VIEWS) or said.has(_PICTURES))
     return not said.seen and (speaker or said.has(_GREETS) or said.has(TASK)) and not said.has(LETTERS)
 
@@ -178,7 +183,7 @@ def _preamble(answer: Answer) -> str | None:
     if found := _PREAMBLE.search(answer.text) or _LEAD.search(answer.text):
         return f'The answer began with "{found.group().strip()}". Begin with the description itself.'
     said = sentences(answer.text)
-    if len(said) > 1 and _announces(said[0]):
+    if said and (len(said) > 1 or ":" in said[0].tokens) and _announces(said[0]):
         return f'The answer began with "{" ".join(said[0].tokens)}". Begin with the description itself.'
     return None
 

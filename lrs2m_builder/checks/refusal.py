@@ -246,21 +246,22 @@ _DECLINES = inflections("decline refuse refrain abstain apologise apologize hesi
 _LIMITS = word_set("only beyond outside trained designed built limited restricted lack lacks unable decline declines")
 _BROKEN = word_set(
     "problem error issue trouble corrupt corrupted unsupported supported invalid expired unreadable broken decoded "
-    "loaded opened rendered glitch failed retrieved fetched displayed transmitted damaged inaccessible"
+    "loaded opened rendered glitch failed retrieved fetched displayed transmitted damaged inaccessible denied blocked refused wait waiting await awaiting"
 )
 _FORBIDDEN = word_set(
     "policy policies guideline guidelines restricted sensitive prohibited confidential restrictions safety privacy "
-    "security ethical forbidden disallowed inappropriate harmful"
+    "security ethical forbidden disallowed inappropriate harmful unethical illegal"
 )
 _SENT = inflections("send upload attach share paste resend provide submit post supply re-upload")
 _CANNOT = word_set("can't cannot unable won't impossible couldn't sorry apologies cant")
 _SHOWS = inflections("show contain depict capture feature reveal")
+_IMPROPER = word_set("unethical inappropriate irresponsible")
 _NEEDS = inflections("need require")
 _WISHES = word_set("wish if")
-_KNOWS = inflections("say tell know judge answer decide")
+_KNOWS = inflections("say tell know judge answer decide speculate identify disclose reveal work")
 _GONE = word_set("unavailable missing nowhere instead absent dead reasons later elsewhere undefined")
 _HIDDEN = word_set("sight smoke fog mist haze cloud clouds shadow shadows snow edge corner")
-_FACTS = word_set("information context said told stated inferred established ascertained concluded")
+_FACTS = word_set("visual information context said told stated inferred established ascertained concluded")
 _ABLE = word_set("can do help way possible able")
 _QUESTION = word_set("do have can could would is are which what where")
 _ASKS = word_set("which what know clarify specify whether")
@@ -285,6 +286,8 @@ def _declines(said: Sentence) -> bool:
         return True
     if speaker and (said.has(_NEEDS, IMAGE | TASK) or said.has(_WISHES, {"could", "can"})):
         return True
+    if said.has(_IMPROPER, TASK | _KNOWS):
+        return True
     if said.has(_FORBIDDEN, TASK | {"given", "details", "information"}, NOT) or said.has(YOU, TASK, _ASKS):
         return True
     if said.seen:
@@ -301,7 +304,7 @@ def _declines(said: Sentence) -> bool:
         return True
     if said.has(NOT, TASK) and not said.has(_SHOWS):
         return True
-    return said.has(IMAGE, _BROKEN) or said.has(_FORBIDDEN, TASK | {"content", "material"})
+    return said.has(IMAGE, _BROKEN) or said.has(_FORBIDDEN, TASK | _KNOWS | {"content", "material"})
 
 
 def _refusal(answer: Answer) -> str | None:

@@ -50,10 +50,22 @@ class Sentence:
     tokens: tuple[str, ...]
     words: frozenset[str]
     seen: bool
+    names: tuple[int, ...] = ()  # where the words stand that make it seen
 
     def has(self, *kinds: Set[str]) -> bool:
         """Whether it holds a word of each kind."""
         return not any(self.words.isdisjoint(kind) for kind in kinds)
+
+    def lead(self) -> Sentence | None:
+        """What stands before its first colon, as far as it names nothing of the scene; None without a colon."""
+        if ":" not in self.tokens:
+            return None
+        tokens = self.tokens[: self.tokens.index(":")]
+        return Sentence(tokens, frozenset(tokens), self.names_before(len(tokens)))
+
+    def names_before(self, end: int) -> bool:
+        """Whether one of its first words names a class of the scene or a part of one."""
+        return any(place < end for place in self.names)
 
     def phrase_at(self, start: int, length: int) -> tuple[str, ...]:
         """Its words from a position on, as many as there are."""
@@ -73,7 +85,7 @@ def _sentences(text: str) -> Iterator[Sentence]:
     for end in range(len(known.tokens) + 1):
         if end == len(known.tokens) or known.tokens[end] in SENTENCE_ENDS:
             if tokens := known.tokens[begin:end]:
-                words = frozenset(tokens)
-                seen = any(begin <= start < end for start in starts) or not words.isdisjoint(SEEN)
-                yield Sentence(tokens, words, seen)
+                names = [start - begin for start in starts if begin <= start < end]
+                names += [i for i, token in enumerate(tokens) if token in SEEN]
+                yield Sentence(tokens, frozenset(tokens), bool(names), tuple(names))
             begin = end + 1
