@@ -125,7 +125,8 @@ def _stands_there(tokens: Sequence[str], things: Sequence[Thing], place: Place, 
     """Whether the subject is where its landmark is: "the pool is behind the hotel at the bottom"; not what is long."""
     verbs = tokens[things[0].end : things[0].end + 2]
     ends = after >= len(tokens) or tokens[after] in PUNCTUATION
-    return ends and not place.of and not _STANDS.isdisjoint(verbs) and things[0].head not in _LINES
+    led = things[0].start > 0 and tokens[things[0].start - 1] in PREPOSITIONS | BESIDE.keys()
+    return ends and not led and not place.of and not _STANDS.isdisjoint(verbs) and things[0].head not in _LINES
 
 
 def _owner(tokens: Sequence[str], things: Sequence[Thing]) -> Thing:

@@ -322,9 +322,10 @@ _SAYS = inflections(
     "allude hint point report call identify confirm indicate omit agree disagree differ contradict ask request want require"
 )
 _SAID = _SAYS | inflections("list name count quote cite label tag supply provide give classify term ask write")
-_CLAIMS = word_set("claim statement description descriptions sentence category")
+_TELLS = word_set("says states mentions claims")
+_CLAIMS = word_set("text texts sentences claim statement description descriptions sentence category")
 _SUPPORTS = inflections(
-    "confirm match fit support contradict back justify verify prove refute corroborate agree disagree correspond align"
+    "validate affirm substantiate echo confirm match fit support contradict back justify verify prove refute corroborate agree disagree correspond align"
 )
 _PASSED_ON = word_set("given provided supplied furnished original reference input accompanying attached")
 _PLACES = word_set("class classes source sources account record records brief")
@@ -336,7 +337,9 @@ _AFTER_HINT = frozenset(["of", "at"])
 
 def _leaks(said: Sentence) -> bool:
     """Whether a sentence speaks of a text that was given: by a word for it alone, or by what it says."""
-    if said.words.isdisjoint(_GIVEN_TEXTS) and not said.has(_TEXTS, _SAID | _SUPPORTS | _PASSED_ON):
+    if said.tokens[0] == "it" and _has(said.phrase_at(1, 2), _TELLS):
+        return True
+    if said.words.isdisjoint(_GIVEN_TEXTS) and not said.has(_TEXTS, _SAID | _SUPPORTS | _PASSED_ON | {"in"}):
         return False
     if said.has(LETTERS):
         return False
@@ -352,6 +355,8 @@ def _is_given(said: Sentence, at: int) -> bool:
     if word not in _TEXTS:
         return False
     verb = next((token for token in after if token not in _ADVERBS), "")
+    if word in _CLAIMS and ("in", "the") in {before[-2:], before[-3:-1]}:
+        return True
     if _has(before[-2:], _PASSED_ON) and _has(before, _THE) and word not in _PLACES:
         return True
     if _has(before, _THE) and (verb in _SAYS or (word in _CLAIMS and said.has(_SUPPORTS))):

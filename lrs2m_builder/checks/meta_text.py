@@ -81,7 +81,7 @@ _META = re.compile(
           |simplified|version\s+\w+)\**\s*:
     | \b(?:generated|written|created|produced)\s+by\s+(?:an?\s+)?(?:ai|model|assistant|language|chat\w*|gpt|llm|me)\b
           | \bthe\s+user\b(?!\s+interface|-) | [.!?]\s*(?:assistant|user|system|human|model)\s*$
-    | (?:^|[.!?]\s+)(?:remember\s+(?:to|that)|make\s+sure|keep\s+in\s+mind|do\s*n['’]t\s+forget|be\s+sure\s+to
+    | (?:^|[.!?(]\s*)(?:remember\s+(?:to|that)|make\s+sure|keep\s+in\s+mind|do\s*n['’]t\s+forget|be\s+sure\s+to
           |note\s+that|describe\s+(?:the|this)|write\s+(?:a|one|the|in)|do\s+not\s+(?:use|add|write|mention
           |include))\b
     | \b(?:for|in)\s+(?:training|fine-?tuning|evaluating|benchmarking|testing)\s+(?:an?\s+|the\s+
@@ -185,8 +185,9 @@ _TALK = re.compile(
           |networks?)\b
     | \b(?:plain|raw)\s+(?:text|prose)\b | \bmark(?:up|down)\b | \b(?:for|to|with)\s+you\s*[?!]
     | \bkey\s+(?:takeaway|message)s?\b | \bway\s+(?:to|of)\s+(?:say|put|phras|describ|word|writ|caption|express)\w*
+    | \bthis\s+information\b(?!\s+(?:board|center|centre|sign)) | \bmore\s+(?:can|could|might|may)\s+be\s+(?:said|added|written|told)\b
     | \balternatives?\s+(?:would|could|might|may|is|reads?)\b
-    | \b(?:the|this|my|your)\s+(?:captions?|wording)\b(?!-|\s+(?:of|on|in|board|painted|is\s+(?:painted|carved)))
+    | (?<!with\s)\b(?:the|this|my|your)\s+(?:captions?|wording)\b(?!-|\s+(?:of|on|in|board|painted|is\s+(?:painted|carved)))
     | \bin\s+other\s+words\b | \b(?:put|said)\s+(?:differently|another\s+way|simply)\b | \bto\s+put\s+it\b
     | \b(?:more|further|additional|extra|other)\s+(?:details?|information|sentences?|objects|description|context
           |versions?|captions?)\s+
@@ -252,10 +253,13 @@ _ABOUT = inflections(
     "wrote word words text texts caption captions description descriptions markup output version model models prompt answer "
     "answers question questions token tokens ai summary wording reply user assistant brevity conciseness clarity "
     "concise sentence sentences paragraph instruction instructions reader readers feedback hello thanks please sure "
-    "json english requirements guidelines task needed required gist unmentioned rated purpose purposely rating score scale glad happy welcome "
+    "json english requirements guidelines task needed required gist conclusions correction unmentioned rated purpose purposely rating score scale glad happy welcome "
     "adjectives grammar spelling accuracy reading read objectivity speculation assumption assumptions guesswork"
 )
 _SPEAKERS = ME | YOU
+_WILL = word_set("will shall would must should did had have")
+_I_WILL = word_set("i'll i've i'd i'm")
+_CONSULT = word_set("see refer consult check compare")
 _COUNTS = word_set("two three four a an")  # "two words describe it: green and quiet", "in a word: empty"
 # What a viewer does: "we can see", "if you look closely".
 _VIEWS = inflections("see look find follow enter reach notice watch view") | word_set("eye eyes")
@@ -340,6 +344,10 @@ _LETTERS = re.compile(
 
 def _speaks(said: Sentence) -> bool:
     """Whether a sentence that names nothing of the scene speaks of words, or somebody speaks in it; or its lead does."""
+    if said.has({"i"}, _WILL) and not said.has(_VIEWS) or said.words & _I_WILL:
+        return True
+    if said.tokens[0] in _CONSULT and said.has({"image", "picture", "photo", "caption", "text"}):
+        return not said.seen
     lead = said.lead()
     if lead is not None and lead.tokens and said.seen and not lead.has(_COUNTS):
         return _speaks(lead)

@@ -166,15 +166,22 @@ _GREETS = word_set(
 )
 _VIEWS = inflections("see look find notice")
 _SHOWS = inflections("show depict capture contain include feature present")
+_TO = word_set("to in by as from for with after given using")
+_TEXTS = word_set("caption captions description descriptions request task prompt text sentences paragraph answer question")
 _PICTURES = word_set("image picture photo photograph")
 
 
-def _announces(said: Sentence) -> bool:
+def _announces(said: Sentence, only: bool) -> bool:
     """Whether a first sentence names nothing of the scene, and greets, or speaks of somebody or of the task."""
     lead = said.lead()
     if lead is not None and lead.tokens and said.seen:
         shows = lead.has(_SHOWS) and lead.tokens[0] != "what"
         return not lead.seen and not shows and (lead.has(_GREETS | _PICTURES) or lead.has(TASK))
+    if said.tokens[0] in _TO and "," in said.tokens:
+        tokens = said.tokens[: said.tokens.index(",")]
+        return not said.names_before(len(tokens)) and not _TEXTS.isdisjoint(tokens)
+    if only and ":" not in said.tokens:
+        return False
     speaker = said.has(ME | YOU) and (not said.has(_VIEWS) or said.has(_PICTURES))
     return not said.seen and (speaker or said.has(_GREETS) or said.has(TASK)) and not said.has(LETTERS)
 
@@ -183,7 +190,7 @@ def _preamble(answer: Answer) -> str | None:
     if found := _PREAMBLE.search(answer.text) or _LEAD.search(answer.text):
         return f'The answer began with "{found.group().strip()}". Begin with the description itself.'
     said = sentences(answer.text)
-    if said and (len(said) > 1 or ":" in said[0].tokens) and _announces(said[0]):
+    if said and (len(said) > 1 or {":", ","} & said[0].words) and _announces(said[0], len(said) == 1):
         return f'The answer began with "{" ".join(said[0].tokens)}". Begin with the description itself.'
     return None
 

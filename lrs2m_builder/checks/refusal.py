@@ -267,7 +267,7 @@ _QUESTION = word_set("do have can could would is are which what where")
 _ASKS = word_set("which what know clarify specify whether")
 _ARRIVES = word_set("input valid result results return returned received arrived attached provided supplied uploaded data")
 _POOR = word_set(
-    "blurry blurred dark small pixelated unclear low poor noisy grainy coarse overexposed bright hazy faint fuzzy cloudy"
+    "blurry blurred dark small pixelated unclear low poor noisy grainy coarse vague ambiguous incomplete empty overexposed bright hazy faint fuzzy cloudy"
 )
 _OOPS = word_set("oops wrong uh-oh whoops")
 _TALK = _POOR | _OOPS | _GONE | ME | YOU | BOT | NOT | _BROKEN | _FORBIDDEN
@@ -297,6 +297,8 @@ def _declines(said: Sentence) -> bool:
     if (said.has(_GONE, IMAGE | TASK | ME | YOU) and not said.has(_HIDDEN)) or (speaker and said.has(_KNOWS)):
         return True
     if said.has(NOT) and (said.has(_FACTS) or said.has(IMAGE, _POOR) or (len(said.tokens) < 5 and said.has(_ABLE))):
+        return True
+    if said.has({"please", "kindly"}, IMAGE | TASK) or said.has(YOU, TASK, _POOR):
         return True
     if said.has(YOU, IMAGE) and said.tokens[0] in _QUESTION:
         return True
