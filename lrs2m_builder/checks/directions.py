@@ -90,6 +90,9 @@ def _subjects(tokens: Sequence[str], things: Sequence[Thing], place: Place, besi
     inside = [t for t in before if t.start >= clause]
     if not inside and before and tokens[clause - 1] == "which":
         return [_resolved(things, before[-1])]
+    if not inside and before and tokens[clause - 1] == "and" and place.start == clause and place.of:
+        if tokens[after : after + 1] == () or tokens[after] in SENTENCE_ENDS:
+            return [_resolved(things, before[0])]  # "is on the left of the road and on the right of the road"
     if not inside and before and tokens[clause] in VERBS and tokens[clause - 1] in {",", "and", "but"}:
         return [_resolved(things, before[0])]  # "the yard, full of boxes, is above the basin"
     if {"its", "their", "whose"} & set(tokens[max(begin, place.start - 3) : place.start]):
@@ -117,6 +120,8 @@ def _subjects(tokens: Sequence[str], things: Sequence[Thing], place: Place, besi
         subject = _resolved(things, inside[0])
         return [subject, owner] if _stands_there(tokens, inside, place, after) else [owner]
     # The place where a bridge spans a river is not the river's.
+    if _is_led(tokens, inside[0]):
+        return [_resolved(things, inside[-1])]  # "below it is a school at the bottom"
     both = [inside[0]] if MOVING & between else [inside[0], inside[-1]]
     return [_resolved(things, thing) for thing in both]
 
@@ -125,8 +130,12 @@ def _stands_there(tokens: Sequence[str], things: Sequence[Thing], place: Place, 
     """Whether the subject is where its landmark is: "the pool is behind the hotel at the bottom"; not what is long."""
     verbs = tokens[things[0].end : things[0].end + 2]
     ends = after >= len(tokens) or tokens[after] in PUNCTUATION
-    led = things[0].start > 0 and tokens[things[0].start - 1] in PREPOSITIONS | BESIDE.keys()
-    return ends and not led and not place.of and not _STANDS.isdisjoint(verbs) and things[0].head not in _LINES
+    return ends and not _is_led(tokens, things[0]) and not place.of and not _STANDS.isdisjoint(verbs) and things[0].head not in _LINES
+
+
+def _is_led(tokens: Sequence[str], thing: Thing) -> bool:
+    """Whether a preposition stands before a thing, which then is no subject."""
+    return thing.start > 0 and tokens[thing.start - 1] in PREPOSITIONS | BESIDE.keys()
 
 
 def _owner(tokens: Sequence[str], things: Sequence[Thing]) -> Thing:

@@ -93,6 +93,7 @@ _HINT_LEAK = re.compile(
     | \bas\s+(?:\w+ly\s+)?(?:hinted|listed|labell?ed|specified|stated|mentioned|described|indicated|noted|given
           |provided|reported|annotated|captioned|told|said|suggested)\s*
         (?=[,.;:!)]|$|(?:that|there|above|before|earlier|previously|the\s+(?:scene|image|area))\b)
+    | \bwhat\s+is\s+(?:described|stated|mentioned|listed|labell?ed)\b
     | \b(?:what|that|which|than|as)\s+(?:was|were|has\s+been|had\s+been)\s+(?:described|specified|stated|mentioned
           |provided|given|listed|said|told|reported|supplied|indicated)\b
     | \b(?:both|two|all|these|each|those|this|that|first|second|other)\s+(?:of\s+the\s+)?hints?\b(?!\s+(?:of|at)\b)
@@ -154,6 +155,8 @@ _TALK = re.compile(
     | \b(?:as|like|just\s+as)\s+in\s+the\s+(?:reference|caption|hint|label|description|text|input|list|annotation
           |prompt)s?\b
     | (?:^|[.!?]\s+)(?:tagged|captioned|annotated|labell?ed|titled)\s+(?:as\b|by\b|["“])
+    | \bconsistent\s+with\s+["“] | \byou\s+(?:are|were)\s+(?:\w+ly\s+|quite\s+)?(?:right|correct|wrong|mistaken)\b
+    | \b(?:phrase|expression|statement|sentence|quote|remark)\s+["“]
     | \bin\s+(?:their|your|his|her)\s+(?:own\s+)?words\b
     | \bas\s+(?:its|the|a)\s+(?:given\s+)?(?:title|label|tag|class|category)\b(?!\s+(?:of|on)\b)
     | \b(?:given|listed|provided|specified|supplied|named)\s+as\s+(?:an?\s+|the\s+)?(?:anchor|hint|label|tag|input)s?\b
@@ -301,7 +304,7 @@ _CUES = listed(
     " notes|statement|user|you|people who|person|they |human|someone|observers|writers|whoever|author|"
     "volunteers|anchor|objects|details|wording|inventory|named|asked|informed|numbers|figures|request|"
     "query|called|recorded|written|material|brief|scene type|catalogue|register|titled|according|"
-    "wrote|claim|their words|your words|nothing|little|pointed out|summed|someone|fits the|matches the|what was|before|in mind|file name|"
+    "wrote|claim|consistent with|phrase|expression|quote| remark|their words|your words|nothing|little|pointed out|summed|someone|fits the|matches the|what was|before|in mind|file name|"
     "filename|title|advised|clue| remark|tally|summary|account"
 )
 

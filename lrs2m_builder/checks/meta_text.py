@@ -143,7 +143,7 @@ _TALK = re.compile(
       \b(?:one|two|three|four|five|ten|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|fewer|few|many)
           (?:[\s-](?:one|two|three|four|five|six|seven|eight|nine|hundred))?\s+(?:words|tokens|characters|sentences
           |paragraphs)\b(?!\s+(?:is|are|painted|on|cut|carved|in\s+(?:white|black|red|large|big)))
-    | (?:[.!?]["”)]*\s+|\()\**(?:confidence|length|style|tone|language|format|rating|score|quality|categor(?:y|ies)
+    | (?:^|[.!?]["”)]*\s+|\()\**(?:confidence|length|style|tone|language|format|rating|score|quality|categor(?:y|ies)
           |type
           |theme|mood|subject|key\s?words?|hash\s?tags?|words|topic|audience|purpose|reasons?|basis|viewpoint|caveats?
           |resolution|comments?|remarks?|result|check|constraints?|details|summary|overall\s+score|context|label|hint
@@ -253,7 +253,7 @@ _ABOUT = inflections(
     "wrote word words text texts caption captions description descriptions markup output version model models prompt answer "
     "answers question questions token tokens ai summary wording reply user assistant brevity conciseness clarity "
     "concise sentence sentences paragraph instruction instructions reader readers feedback hello thanks please sure "
-    "json english requirements guidelines task needed required gist conclusions correction unmentioned rated purpose purposely rating score scale glad happy welcome "
+    "json english requirements guidelines task needed required gist website brief conclusions correction unmentioned rated purpose purposely rating score scale glad happy welcome "
     "adjectives grammar spelling accuracy reading read objectivity speculation assumption assumptions guesswork"
 )
 _SPEAKERS = ME | YOU

@@ -176,7 +176,7 @@ def _announces(said: Sentence, only: bool) -> bool:
     lead = said.lead()
     if lead is not None and lead.tokens and said.seen:
         shows = lead.has(_SHOWS) and lead.tokens[0] != "what"
-        return not lead.seen and not shows and (lead.has(_GREETS | _PICTURES) or lead.has(TASK))
+        return not lead.seen and not shows and (lead.has(_GREETS) or lead.has(TASK) or lead.has({"what"}, _PICTURES))
     if said.tokens[0] in _TO and "," in said.tokens:
         tokens = said.tokens[: said.tokens.index(",")]
         return not said.names_before(len(tokens)) and not _TEXTS.isdisjoint(tokens)

@@ -246,7 +246,7 @@ _DECLINES = inflections("decline refuse refrain abstain apologise apologize hesi
 _LIMITS = word_set("only beyond outside trained designed built limited restricted lack lacks unable decline declines")
 _BROKEN = word_set(
     "problem error issue trouble corrupt corrupted unsupported supported invalid expired unreadable broken decoded "
-    "loaded opened rendered glitch failed retrieved fetched displayed transmitted damaged inaccessible denied blocked refused wait waiting await awaiting"
+    "loaded opened rendered glitch failed retrieved fetched displayed transmitted damaged inaccessible disabled denied blocked refused wait waiting await awaiting"
 )
 _FORBIDDEN = word_set(
     "policy policies guideline guidelines restricted sensitive prohibited confidential restrictions safety privacy "
@@ -256,6 +256,8 @@ _SENT = inflections("send upload attach share paste resend provide submit post s
 _CANNOT = word_set("can't cannot unable won't impossible couldn't sorry apologies cant")
 _SHOWS = inflections("show contain depict capture feature reveal")
 _IMPROPER = word_set("unethical inappropriate irresponsible")
+_HIDES = word_set("illegible unknown invisible unreadable inaccessible unfamiliar")
+_MUST = word_set("first must should have need you'll")
 _NEEDS = inflections("need require")
 _WISHES = word_set("wish if")
 _KNOWS = inflections("say tell know judge answer decide speculate identify disclose reveal work")
@@ -270,7 +272,7 @@ _POOR = word_set(
     "blurry blurred dark small pixelated unclear low poor noisy grainy coarse vague ambiguous incomplete empty overexposed bright hazy faint fuzzy cloudy"
 )
 _OOPS = word_set("oops wrong uh-oh whoops")
-_TALK = _POOR | _OOPS | _GONE | ME | YOU | BOT | NOT | _BROKEN | _FORBIDDEN
+_TALK = _POOR | _NEEDS | _OOPS | _GONE | ME | YOU | BOT | NOT | _BROKEN | _FORBIDDEN
 
 
 def _declines(said: Sentence) -> bool:
@@ -284,6 +286,8 @@ def _declines(said: Sentence) -> bool:
         return True
     if said.has(ME, IMAGE, {"if", "once", "when", "until", "without"}):
         return True
+    if speaker and (said.has(_HIDES) or said.has({"only", "merely"}, TASK)):
+        return True
     if speaker and (said.has(_NEEDS, IMAGE | TASK) or said.has(_WISHES, {"could", "can"})):
         return True
     if said.has(_IMPROPER, TASK | _KNOWS):
@@ -292,6 +296,8 @@ def _declines(said: Sentence) -> bool:
         return True
     if said.seen:
         return False
+    if said.has(_NEEDS, IMAGE, TASK) or said.has(YOU, TASK, _MUST):
+        return True
     if said.has(IMAGE, NOT, _ARRIVES) or said.has(IMAGE, _POOR, {"too"}) or said.has(_OOPS):
         return True
     if (said.has(_GONE, IMAGE | TASK | ME | YOU) and not said.has(_HIDDEN)) or (speaker and said.has(_KNOWS)):
@@ -306,7 +312,7 @@ def _declines(said: Sentence) -> bool:
         return True
     if said.has(NOT, TASK) and not said.has(_SHOWS):
         return True
-    return said.has(IMAGE, _BROKEN) or said.has(_FORBIDDEN, TASK | _KNOWS | {"content", "material"})
+    return said.has(IMAGE | TASK, _BROKEN) or said.has(_FORBIDDEN, TASK | _KNOWS | {"content", "material"})
 
 
 def _refusal(answer: Answer) -> str | None:
