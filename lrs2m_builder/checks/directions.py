@@ -120,7 +120,7 @@ def _subjects(tokens: Sequence[str], things: Sequence[Thing], place: Place, besi
         subject = _resolved(things, inside[0])
         return [subject, owner] if _stands_there(tokens, inside, place, after) else [owner]
     # The place where a bridge spans a river is not the river's.
-    if _is_led(tokens, inside[0]):
+    if inside[0].start and tokens[inside[0].start - 1] in BESIDE:
         return [_resolved(things, inside[-1])]  # "below it is a school at the bottom"
     both = [inside[0]] if MOVING & between else [inside[0], inside[-1]]
     return [_resolved(things, thing) for thing in both]
