@@ -31,14 +31,7 @@ _GIVEN = (
     r"|description|labels?))"
 )
 _HINT_LEAK = re.compile(
-    rf"""
-      \b(?:the|this|that|your|these|a)\s+{_GIVEN}\s+(?:\w+ly\s+)?
-        (?:says?|said|states?|stated|mentions?|mentioned|describes?|described|suggests?|suggested|indicates?|indicated
-        |notes?|noted|implies|implied|reads?|tells?|claims?|refers?|calls?|tells?|speaks?|provides?|provided|given
-          |asks?|requests?
-        |is|are|was|were|does|do|did|lists?|listed|identif(?:y|ies)|confirms?|specif(?:y|ies|ied)|gives?|shows?
-          |counts?|names?|includes?|contains?|has|have)\b
-    | \b(?:according\s+to|based\s+on|as\s+per|in\s+keeping\s+with|in\s+agreement\s+with|in\s+accord\s+with
+    rf""" \b(?:according\s+to|based\s+on|as\s+per|in\s+keeping\s+with|in\s+agreement\s+with|in\s+accord\s+with
           |consistently\s+with|thanks\s+to|supported\s+by|guided\s+by|consistent\s+with|in\s+line\s+with|matches
           |matching|per|confirms|confirming
         |contrary\s+to|in\s+accordance\s+with|aligns\s+with|mentioned\s+in|stated\s+in|described\s+in|given\s+in)
@@ -66,10 +59,6 @@ _HINT_LEAK = re.compile(
         (?:captions?|descriptions?|annotations?|annotators?|metadata|ground[\s-]truth)\b{_NOT_WRITTEN}
     | \b(?:per|given|from|by|as|with|under|to|class|scene|image)\s+(?:(?:the|its|this|these|image|class|scene
           |object)\s+)+(?:labels?|tags?|class|category|categories|list)\b{_NOT_WRITTEN}
-    | \b(?:class|scene|object|image|category)\s+(?:labels?|tags?)\b{_NOT_WRITTEN} | \bthe\s+(?:labels?|tags?)\s+(?:is
-          |are)\s+(?:right|correct|accurate|wrong|true)\b
-    | \b(?:image|scene|area|picture|photo\w*|it|this|place|site)\s+(?:is|was|has\s+been|had\s+been|being)\s+(?:also\s+
-          |officially\s+)?(?:tagged|labell?ed|captioned|annotated|categori[sz]ed|described|referred\s+to)\b(?!\s+with)
     | \bthe\s+(?:mentioned|stated|specified|hinted|annotated|labell?ed)\s+\w+ | \b(?:i|we)\s+(?:was
           |were|am|are)\s+(?:told|given|informed|asked)\b
     | \bthe\s+(?:given|provided|stated|specified|supplied|expected|required)\s+(?:\w+\s+)?(?:numbers?|counts?|totals?
@@ -87,43 +76,19 @@ _HINT_LEAK = re.compile(
         (?:says?|states?|mentions?|tells?|lists?|claims?|describes?|calls?|speaks?|names?|asks?|notes?|suggests?
           |indicates?|gives?|that|wants?)\b
     | \bits\s+(?:class|label|category|tag|description|caption)\b{_NOT_WRITTEN} | \b(?:from|on|in|by
-          |per)\s+the\s+list\b{_NOT_WRITTEN} | \binformation\s+(?:given|provided|supplied)\b | \b(?:as\s+)?(?:you|the\s+user)\s+(?:mentioned|said|described|provided|asked|requested|stated|gave|noted)\b
+          |per)\s+the\s+list\b{_NOT_WRITTEN} | \b(?:as\s+)?(?:you|the\s+user)\s+(?:mentioned|said|described|provided|asked|requested|stated|gave|noted)\b
     """,
     re.IGNORECASE | re.VERBOSE,
 )
 # Any talk of a given text, by its grammar: a word for such a text that is owned, says, or is where something stands.
 _TALK = re.compile(
-    r"""
-      # "your description", "one annotation", "another caption", "the keywords", "the object counts"
-      \b(?:the|this|that|your|their|its|one|another|any|most|no|every|each|all|both|some|these|those|other|old
-          |published)
-          \s+(?:(?!of\b|on\b|in\b|with\b|and\b)[\w-]+\s+){0,3}?
-          (?:annotations?|annotators?|metadata|key\s?words?|bounding\s+box(?:es)?|prompts?(?=\s*(?:[,.;:!?)'’]|$
-          |(?:say|mention|ask|state|give|name|list|want|speak|call|is|was|that|describ|contain|tell|suggest|refer
-          |request|requir)))
-          |(?:object|class|instance|label)\s+(?:counts?|names?|tags?|labels?|list|tally|numbers?)|ground[\s-]truth
-          |label\s?sets?|tag\s?lists?|captioners?|labell?ers)\b(?!\s+(?:on|painted|board|reads|under|below|beside)\b)
-    | (?:^|[.!?;,]\s+)(?:annotations?|annotators?|metadata|key\s?words|bounding\s+boxes|captions|hints|labels|tags)\s+
-          (?:[\w-]+\s+){0,2}?(?:say|state|mention|describe|list|name|count|mark|give|speak|call|suggest|indicate
-          |contain
-          |include|refer|confirm|agree|note|report|tell|show|specify|identify|put|imply|point)s?\b
-    | \b(?:your|another|one|no|any|most|the\s+other|the\s+(?:first|second|third|fourth|fifth|last|longest
-          |shortest))\s+
-          (?:captions?|descriptions?|sentences?|hints?|labels?|annotations?)\s+(?:\w+ly\s+)?
-          (?:say|state|mention|describe|list|name|count|mark|give|speak|call|suggest|indicate|contain|include|refer
-          |confirm|agree|note|report|tell|show|specif|identif|put|impl|point|has|have|also|that|of\s+the\s+image)\w*\b
-    | \b(?:the|this|these|those)\s+(?:[\w-]+\s+)?(?:texts?|lists?|notes?|tags|labels|inputs?|sentences?|records?|data
+    r""" \b(?:the|this|these|those)\s+(?:[\w-]+\s+)?(?:texts?|lists?|notes?|tags|labels|inputs?|sentences?|records?|data
           |information|wording|statements?|listing|inventory)\s+(?:\w+ly\s+|also\s+|only\s+)?
           (?:say|state|mention|describe|name|count|speak|suggest|indicate|confirm|agree|report|tell|specif|identif
           |impl|omit
           |claim|refer|add)(?:s|ed|ies|ied)?\b(?!\s+(?:on|in\s+white|painted))
-    | \b(?:based|relying|depending|building|drawing)\s+(?:\w+ly\s+)?(?:up)?on\s+(?:the|its|this|these|your)\s+
-          (?:[\w-]+\s+){0,2}?(?:labels?|tags?|text|list|notes?|words?|counts?|names?|input)\b
     | (?:^|[.!?]\s+)(?:anchors?|hints?|labels?|tags?|category|class|scene\s+(?:category|class|type|label)|annotations?
           |objects?|key\s?words?|metadata|input|given|classes|categories|object\s+counts?)\s*:
-    | \b(?:image|picture|photo\w*|scene|view|tile)\s*,?\s+(?:which\s+is\s+|which\s+was\s+|that\s+is\s+
-          |is\s+)?(?:captioned
-          |annotated|labell?ed|tagged|entitled|titled|catalogued|classed)\b(?!\s+with)
     | \b(?:annotated|captioned|pre-?labell?ed|hinted)\s+(?!(?:with|by|in|on|and|photograph|panel|board|display
           |picture|plaque)s?\b)[a-z]+s?\b
     | \b(?:as|like|just\s+as)\s+in\s+the\s+(?:reference|caption|hint|label|description|text|input|list|annotation
@@ -158,9 +123,6 @@ _TALK = re.compile(
           (?:(?:with|to|from|by)\s+)?(?:the|its|this|your|their|all|both|what)\s+(?:[\w-]+\s+){0,2}?
           (?:labels?|tags?|captions?|descriptions?|hints?|annotations?|class|category|supplied|provided|given|stated
           |input|wording|sentences?|was\s+\w+ed|is\s+\w+ed|said|counts?)\b(?!\s+(?:on|of\s+stone|painted)\b)
-    | \b(?:judging|going|starting|taken?|drawn|inferred|known|learned|deduced|concluded|told|clear|evident)\s+
-          (?:by|from|on)\s+(?:the|its|these|your|all)\s+(?:[\w-]+\s+){0,2}?(?:labels?|tags?|captions?|descriptions?
-          |hints?|annotations?|class|text|list|input|key\s?words?|metadata|counts?|sentences?)\b
     """,
     re.IGNORECASE | re.VERBOSE,
 )
@@ -169,15 +131,7 @@ _THE = r"(?:the|this|that|these|those|your|its|their|an?|one|each|every|both|all
 _QUOTED = r"""["“'‘][^"“”]{2,90}["”'’]"""
 _ON_A_SIGN = r"(?!\s+(?:on|painted|carved|above\s+the\s+(?:door|portal|entrance)|board|boards|reads?|mown)\b|-)"
 _SPOKEN_OF = re.compile(
-    rf"""
-      # "going by the tag", "in agreement with the user's caption", "according to what people wrote"
-      \b{ACCORDING}\s+{_THE}\s+(?:[\w'’-]+\s+){{0,2}}?(?:{TEXT}|(?:{HANDED}|scene|class|image|short|object)\s+
-          (?:[\w-]+\s+)?{MAYBE_TEXT}|(?:text|label|tag|note|title|description|sentence|list|information|wording
-          |statement|phrase|file\s?name|summary|remark|clue|brief|input)s?)\b{_ON_A_SIGN}
-          (?!\s+of\s+(?!(?:the|this)\s+{IMAGE})|\s+(?:center|centre|point))
-    | \b{ACCORDING}\s+(?:what|whatever|all\s+that|everything)\s+(?:[\w'’]+\s+){{0,3}}?{SAY}\b
-    | \b(?:what|whatever)\s+(?:{SPEAKER})\s+(?:ha(?:s|ve|d)\s+)?(?:{SAY}|wrote|written)\b
-    # "the short text states", "the wording ... fits", "the class given is right"
+    rf""" \b{ACCORDING}\s+(?:what|whatever|all\s+that|everything)\s+(?:[\w'’]+\s+){{0,3}}?{SAY}\b
     | \b(?:the|this|that|your|these|those|as)\s+(?:{HANDED}|short|brief|scene|image|single|object)\s+(?:[\w-]+\s+)?
           {MAYBE_TEXT}\s+(?:(?:\w+ly|also|only|just|even|merely|already|itself|alone)\s+)*(?:{SAY}|is|are|was|were|has
           |have|does|do|that|of\s+(?:the|this)\s+{IMAGE})\b{_ON_A_SIGN}
@@ -190,7 +144,6 @@ _SPOKEN_OF = re.compile(
           |five)\b
           |{_QUOTED})
     # "your note", "you've told me", "I was informed"
-    | \byour\s+(?:[\w-]+\s+)?(?:{TEXT}|{MAYBE_TEXT})\b
     | \b(?:you|the\s+user|users)\s*(?:['’]ve|['’]d|have|had|has)?\s+(?:\w+ly\s+|already\s+|also\s+)?(?:{SAY})\b
     | \b(?:i|me|we|us)\s+(?:(?:was|were|am|are|have|had|been|already|also)\s+){{0,3}}
           (?:told|informed|given|handed|advised|asked|instructed)\b
@@ -213,8 +166,6 @@ _SPOKEN_OF = re.compile(
     | \b(?:captions?|hints?|descriptions?|sentences?|annotations?|labels?)\s+(?:no\.?\s*|number\s+|nr\.?\s*|\#)?
           (?:\d|one|two|three|four|five)\b{_ON_A_SIGN}
     # "the image, labelled as", 'with the label "harbor" in mind', "the objects listed"
-    | \b{IMAGE}\s*,?\s+(?:(?:is|was|been|had|has|which|that|being|also)\s+)*(?:labell?ed|tagged|captioned|annotated
-          |categori[sz]ed|catalogued|filed|listed)\s+(?:as|under|in|by)?\b
     | \bwith\s+(?:the|this|that|your)\s+(?:\w+\s+)?(?:{TEXT}|label|tag|description|class|category|list|text|note)s?
           \s+(?:{_QUOTED}\s+)?in\s+mind\b
     | \b(?:objects|classes|items|categories|things|elements|features|counts?|numbers?)\s+(?:(?:that|which)\s+)?
@@ -232,10 +183,6 @@ _SPOKEN_OF = re.compile(
     | \b(?:number|count|total|class|name|word|object|item|one|figure)s?\s+(?:that\s+|which\s+)?(?:the|your|this)\s+
           (?:{TEXT}|list|label|text|description|input|record|tag|note|sentence)s?\s+{SAY}\b
     # "was not part of the original caption", "left out by the text"
-    | \b(?:the|this|your)\s+(?:[\w'’-]+\s+){{0,2}}?(?:{TEXT}|label|description|text|tag|note|statement|sentence)s?\s+
-          (?:(?:is|are|was|were|proves?|holds?|rings?|seems?|turns?\s+out)\s+)(?:\w+ly\s+|to\s+be\s+|also\s+|quite
-          \s+)*(?:true|right|correct|accurate|wrong|false|apt|fitting|confirmed|borne\s+out|justified|good|valid
-          |incomplete|vague|misleading|imprecise|inaccurate|incorrect|mistaken)\b
     """,
     re.IGNORECASE | re.VERBOSE,
 )
@@ -265,7 +212,7 @@ _TEXTS = word_set(
     "text texts description descriptions sentence sentences statement statements question request input inputs query "
     "label labels tag tags list note notes title category class categories classes data information reference "
     "references user source sources remark remarks phrase phrases comment comments instruction instructions summary "
-    "account record records accompanying answer answers brief claim writer author authors writers observer observers"
+    "account record records accompanying answer answers brief claim counts context coordinates numbers details name writer author authors writers observer observers"
 )
 _SAYS = inflections(
     "say state mention describe suggest imply tell claim refer note specify speak assert declare maintain insist "
@@ -278,40 +225,76 @@ _SUPPORTS = inflections(
     "validate affirm substantiate echo confirm match fit support contradict back justify verify prove refute corroborate agree disagree correspond align"
 )
 _PASSED_ON = word_set("given provided supplied furnished original reference input accompanying attached")
-_PLACES = word_set("class classes source sources account record records brief")
+_PLACES = word_set("details numbers name class classes source sources account record records brief")
 _IN = word_set("in by from within among through as per with to under on of")
-_THE = word_set("the your this that these those its their an a one any each every some all both another")
+_DET = word_set("the your this that these those its their an a one any each every some all both another")
+_WRITERS = word_set("people someone somebody humans others they persons volunteers")
+_WROTE = inflections("describe say write call label tag caption note state mention claim point report") | {"wrote"}
+_LABELLED = word_set(
+    "labelled labeled tagged captioned categorised categorized classified titled entitled described annotated"
+)
+_PICTURES = word_set("image scene picture photo photograph")
+_BEST = word_set("can could may best might")
+_GROUNDS = word_set(
+    "according based judging going per matching matches consistent contrary taking assuming belonging expected fits "
+    "suits agrees agreement line unlike despite labels reflected supports"
+)
+_TO = word_set("to the a an way by for")
+_ALONE = word_set("object class image scene context information")
+_PAIRS = {
+    ("ground",): frozenset(["truth"]),
+    ("bounding",): frozenset(["box", "boxes"]),
+    ("object",): word_set("counts list tally labels"),
+    ("class",): word_set("name names list label labels"),
+    ("scene",): word_set("class category label"),
+    ("label",): frozenset(["list", "set"]),
+}
 _ADVERBS = word_set("also only just even already itself explicitly does did do has have had merely simply further not")
 _AFTER_HINT = frozenset(["of", "at"])
+
+_NAMED = _GIVEN_TEXTS | _TEXTS | _WRITERS | _LABELLED | frozenset().union(*_PAIRS.values())
 
 
 def _leaks(said: Sentence) -> bool:
     """Whether a sentence speaks of a text that was given: by a word for it alone, or by what it says."""
     if said.tokens[0] == "it" and _has(said.phrase_at(1, 2), _TELLS):
         return True
-    if said.words.isdisjoint(_GIVEN_TEXTS) and not said.has(_TEXTS, _SAID | _SUPPORTS | _PASSED_ON | {"in"}):
+    if said.words.isdisjoint(_NAMED) or said.has(LETTERS):
         return False
-    if said.has(LETTERS):
-        return False
-    return any(_is_given(said, i) for i in range(len(said.tokens)))
+    if said.has(YOU, _TEXTS | _SAYS | _WROTE):
+        return True
+    return any(token in _NAMED and _is_given(said, i) for i, token in enumerate(said.tokens))
 
 
 def _is_given(said: Sentence, at: int) -> bool:
+    """Whether the word at a position is a text that was given, its writer, or an image that it was written about."""
     word, before, after = said.tokens[at], said.phrase_at(max(0, at - 4), min(at, 4)), said.phrase_at(at + 1, 3)
     if word in _GIVEN_TEXTS:
         if word.startswith("hint"):
-            return after[:1] == () or after[0] not in _AFTER_HINT | _THE
-        return not word.startswith("prompt") or _has(before[-1:], _IN | _THE) and not _has(after[:1], _NOUN_LIKE)
-    if word not in _TEXTS:
+            return after[:1] == () or after[0] not in _AFTER_HINT | _DET
+        return not word.startswith("prompt") or (_has(before[-1:], _IN | _DET) and not _has(after[:1], _NOUN_LIKE))
+    if word in _WRITERS:
+        return _has(after[:2], _WROTE if word != "they" else _TELLS | {"say"})
+    if word in _LABELLED:
+        return _has(before, _PICTURES) and not _has(before, _BEST)
+    if before[-1:] in _PAIRS and word in _PAIRS[before[-1:]]:
+        return True
+    return word in _TEXTS and _is_said_of(said, at, before, after)
+
+
+def _is_said_of(said: Sentence, at: int, before: tuple[str, ...], after: tuple[str, ...]) -> bool:
+    """Whether a word for a text is one that was given: handed over, saying something, or a ground for what is said."""
+    word = said.tokens[at]
+    if _has(after[:1], _PASSED_ON) and not _has(after[1:2], _TO) and _has(before, _DET | _ALONE):
+        return True
+    if not _has(before, _DET):
         return False
+    if word in _CLAIMS and (("in", "the") in {before[-2:], before[-3:-1]} or said.has(_SUPPORTS)):
+        return True
+    if word not in _PLACES and (_has(before[-2:], _PASSED_ON) or _has(said.phrase_at(max(0, at - 5), min(at, 5)), _GROUNDS)):
+        return not _has(after[:1], _IN)
     verb = next((token for token in after if token not in _ADVERBS), "")
-    if word in _CLAIMS and ("in", "the") in {before[-2:], before[-3:-1]}:
-        return True
-    if _has(before[-2:], _PASSED_ON) and _has(before, _THE) and word not in _PLACES:
-        return True
-    if _has(before, _THE) and (verb in _SAYS or (word in _CLAIMS and said.has(_SUPPORTS))):
-        return True
-    return _has(before, _THE) and _has(before, _IN) and _participle_before(said, at)
+    return verb in _SAYS or (_has(before, _IN) and _participle_before(said, at))
 
 
 _NOUN_LIKE = word_set("repair loading sign departure service delivery")

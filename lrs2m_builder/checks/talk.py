@@ -14,7 +14,7 @@ from lrs2m_builder.checks.nouns import read
 from lrs2m_builder.checks.speech import inflections
 from lrs2m_builder.checks.words import word_set
 
-ME = word_set("i i'm i've i'll i'd me my mine myself we're we've we'll our ours us")
+ME = word_set("i i'm i've i'll i'd me my mine myself we're we've we'll our ours")
 YOU = word_set("you your yours yourself you're you've you'll you'd")
 BOT = word_set("assistant ai chatbot llm vlm gpt chatgpt")
 IMAGE = word_set(
