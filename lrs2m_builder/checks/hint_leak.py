@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from lrs2m_builder.checks.base import Answer, Check, cued, listed, without_writing
-from lrs2m_builder.checks.speech import ACCORDING, HANDED, HANDED_OVER, IMAGE, MAYBE_TEXT, SAY, SPEAKER, TEXT, inflections
-from lrs2m_builder.checks.talk import LETTERS, YOU, Sentence, sentences
-from lrs2m_builder.checks.words import word_set
+from lrs2m_builder.checks.given_text import speaks_of_given_text
+from lrs2m_builder.checks.speech import ACCORDING, HANDED, HANDED_OVER, IMAGE, MAYBE_TEXT, SAY, TEXT
+from lrs2m_builder.checks.talk import sentences
 
 # A label or a list may also be one that hangs in the scene.
 _NOT_WRITTEN = (
@@ -76,13 +76,15 @@ _HINT_LEAK = re.compile(
         (?:says?|states?|mentions?|tells?|lists?|claims?|describes?|calls?|speaks?|names?|asks?|notes?|suggests?
           |indicates?|gives?|that|wants?)\b
     | \bits\s+(?:class|label|category|tag|description|caption)\b{_NOT_WRITTEN} | \b(?:from|on|in|by
-          |per)\s+the\s+list\b{_NOT_WRITTEN} | \b(?:as\s+)?(?:you|the\s+user)\s+(?:mentioned|said|described|provided|asked|requested|stated|gave|noted)\b
+          |per)\s+the\s+list\b{_NOT_WRITTEN} | \b(?:as\s+)?(?:you|the\s+user)\s+(?:mentioned|said|described
+          |provided|asked|requested|stated|gave|noted)\b
     """,
     re.IGNORECASE | re.VERBOSE,
 )
 # Any talk of a given text, by its grammar: a word for such a text that is owned, says, or is where something stands.
 _TALK = re.compile(
-    r""" \b(?:the|this|these|those)\s+(?:[\w-]+\s+)?(?:texts?|lists?|notes?|tags|labels|inputs?|sentences?|records?|data
+    r""" \b(?:the|this|these|those)\s+(?:[\w-]+\s+)?(?:texts?|lists?|notes?|tags|labels|inputs?|sentences?
+          |records?|data
           |information|wording|statements?|listing|inventory)\s+(?:\w+ly\s+|also\s+|only\s+)?
           (?:say|state|mention|describe|name|count|speak|suggest|indicate|confirm|agree|report|tell|specif|identif
           |impl|omit
@@ -97,10 +99,12 @@ _TALK = re.compile(
     | \bconsistent\s+with\s+["“] | \byou\s+(?:are|were)\s+(?:\w+ly\s+|quite\s+)?(?:right|correct|wrong|mistaken)\b
     | \b(?:phrase|expression|statement|sentence|quote|remark)\s+["“]
     | \bas\s+(?:its|the|a)\s+(?:given\s+)?(?:title|label|tag|class|category)\b(?!\s+(?:of|on)\b)
-    | \b(?:given|listed|provided|specified|supplied|named)\s+as\s+(?:an?\s+|the\s+)?(?:anchor|hint|label|tag|input)s?\b
+    | \b(?:given|listed|provided|specified|supplied|named)\s+as\s+(?:an?\s+|the\s+)?(?:anchor|hint|label|tag
+          |input)s?\b
     | ["”]\s+(?:is|was|seems|proves)\s+(?:\w+\s+){0,3}?(?:statement|phrase|claim|description|remark|wording|accurate
           |correct|right|true|apt)\b
-    | \bcounts?\s+(?:of\s+[\w-]+\s+)?(?:given|provided|supplied|stated)\b | \b(?:notes?|texts?|lists?|data|information|words?|sentences?|phrases?|details|numbers?|figures?|counts?
+    | \bcounts?\s+(?:of\s+[\w-]+\s+)?(?:given|provided|supplied|stated)\b | \b(?:notes?|texts?|lists?|data
+          |information|words?|sentences?|phrases?|details|numbers?|figures?|counts?
           |captions?
           |names?|descriptions?|material|context|inputs?|reference|remarks?|facts?)\s+(?:that\s+(?:was|were|is
           |are)\s+)?
@@ -155,7 +159,8 @@ _SPOKEN_OF = re.compile(
     | \b(?:like|as|what|that|which)\s+you\s+(?:have\s+|had\s+)?(?:{SAY}|wrote|written|pointed\s+out)\b
     | \b(?:nothing|little|no\s+word|not\s+a\s+word|much)\s+(?:was|is|has\s+been|were)\s+(?:said|mentioned|written|told
           |stated|noted)\b
-    | \bit\s+(?:is|was|has|had)\s+(?:already\s+)?(?:been\s+)?(?:\w+ly\s+|also\s+|already\s+)?(?:pointed\s+out|said|stated|mentioned|noted
+    | \bit\s+(?:is|was|has|had)\s+(?:already\s+)?(?:been\s+)?(?:\w+ly\s+|also\s+|already\s+)?(?:pointed\s+out
+          |said|stated|mentioned|noted
           |suggested|hinted|reported|indicated|claimed|remarked)\s+(?:that|to\s+be)\b
     | \b(?:its|the)\s+(?:given|stated|assigned|official|supplied|provided|annotated)\s+(?:scene\s+|object\s+)?
           (?:class|label|category|name|title|tag|type)\b(?!\s+(?:on|painted|board))
@@ -179,10 +184,12 @@ _SPOKEN_OF = re.compile(
           |mirror|correspond|square|coincid|tall|align|compl|conform|go|deserv|back|explain)\w*\s+
           (?:up\s+|out\s+|along\s+|well\s+|exactly\s+|fully\s+|perfectly\s+)?(?:with\s+|to\s+|against\s+)?
           (?:the|its|this|your|their|all|both)\s+(?:[\w'’-]+\s+){{0,2}}?(?:{TEXT}|label|tag|description|wording|text
-          |class|category|claim|assertion|remark|statement|list|note|sentence|count)s?\b{_ON_A_SIGN}(?!\s+of\s+(?!(?:the|this)\s+{IMAGE}))
+          |class|category|claim|assertion|remark|statement|list|note|sentence
+          |count)s?\b{_ON_A_SIGN}(?!\s+of\s+(?!(?:the|this)\s+{IMAGE}))
     | \b(?:number|count|total|class|name|word|object|item|one|figure)s?\s+(?:that\s+|which\s+)?(?:the|your|this)\s+
           (?:{TEXT}|list|label|text|description|input|record|tag|note|sentence)s?\s+{SAY}\b
     # "was not part of the original caption", "left out by the text"
+    | \b(?:label|class|category|tag)\s+(?:is|was)\s+["“]
     """,
     re.IGNORECASE | re.VERBOSE,
 )
@@ -198,119 +205,10 @@ _CUES = listed(
     " notes|statement|user|you|people who|person|they |human|someone|observers|writers|whoever|author|"
     "volunteers|anchor|objects|details|wording|inventory|named|asked|informed|numbers|figures|request|"
     "query|called|recorded|written|material|brief|scene type|catalogue|register|titled|according|"
-    "wrote|claim|consistent with|phrase|expression|quote| remark|their words|your words|nothing|little|pointed out|summed|someone|fits the|matches the|what was|before|in mind|file name|"
+    "wrote|claim|consistent with|phrase|expression|quote| remark|their words|your words|nothing|little|pointed "
+    "out|summed|someone|fits the|matches the|what was|before|in mind|file name|"
     "filename|title|advised|clue| remark|tally|summary|account"
 )
-
-
-# Texts that are given to a model and stand in no scene; those that are so where something is said of them.
-_GIVEN_TEXTS = word_set(
-    "caption captions captioned captioner captioners annotation annotations annotator annotators metadata dataset "
-    "datasets keyword keywords wording hint hints labeller labellers labeler labelers prompt prompts groundtruth"
-)
-_TEXTS = word_set(
-    "text texts description descriptions sentence sentences statement statements question request input inputs query "
-    "label labels tag tags list note notes title category class categories classes data information reference "
-    "references user source sources remark remarks phrase phrases comment comments instruction instructions summary "
-    "account record records accompanying answer answers brief claim counts context coordinates numbers details name writer author authors writers observer observers"
-)
-_SAYS = inflections(
-    "say state mention describe suggest imply tell claim refer note specify speak assert declare maintain insist "
-    "allude hint point report call identify confirm indicate omit agree disagree differ contradict ask request want require"
-)
-_SAID = _SAYS | inflections("list name count quote cite label tag supply provide give classify term ask write")
-_TELLS = word_set("says states mentions claims")
-_CLAIMS = word_set("text texts sentences claim statement description descriptions sentence category")
-_SUPPORTS = inflections(
-    "validate affirm substantiate echo confirm match fit support contradict back justify verify prove refute corroborate agree disagree correspond align"
-)
-_PASSED_ON = word_set("given provided supplied furnished original reference input accompanying attached")
-_PLACES = word_set("details numbers name class classes source sources account record records brief")
-_IN = word_set("in by from within among through as per with to under on of")
-_DET = word_set("the your this that these those its their an a one any each every some all both another")
-_WRITERS = word_set("people someone somebody humans others they persons volunteers")
-_WROTE = inflections("describe say write call label tag caption note state mention claim point report") | {"wrote"}
-_LABELLED = word_set(
-    "labelled labeled tagged captioned categorised categorized classified titled entitled described annotated"
-)
-_PICTURES = word_set("image scene picture photo photograph")
-_BEST = word_set("can could may best might")
-_GROUNDS = word_set(
-    "according based judging going per matching matches consistent contrary taking assuming belonging expected fits "
-    "suits agrees agreement line unlike despite labels reflected supports"
-)
-_TO = word_set("to the a an way by for")
-_ALONE = word_set("object class image scene context information")
-_PAIRS = {
-    ("ground",): frozenset(["truth"]),
-    ("bounding",): frozenset(["box", "boxes"]),
-    ("object",): word_set("counts list tally labels"),
-    ("class",): word_set("name names list label labels"),
-    ("scene",): word_set("class category label"),
-    ("label",): frozenset(["list", "set"]),
-}
-_ADVERBS = word_set("also only just even already itself explicitly does did do has have had merely simply further not")
-_AFTER_HINT = frozenset(["of", "at"])
-
-_NAMED = _GIVEN_TEXTS | _TEXTS | _WRITERS | _LABELLED | frozenset().union(*_PAIRS.values())
-
-
-def _leaks(said: Sentence) -> bool:
-    """Whether a sentence speaks of a text that was given: by a word for it alone, or by what it says."""
-    if said.tokens[0] == "it" and _has(said.phrase_at(1, 2), _TELLS):
-        return True
-    if said.words.isdisjoint(_NAMED) or said.has(LETTERS):
-        return False
-    if said.has(YOU, _TEXTS | _SAYS | _WROTE):
-        return True
-    return any(token in _NAMED and _is_given(said, i) for i, token in enumerate(said.tokens))
-
-
-def _is_given(said: Sentence, at: int) -> bool:
-    """Whether the word at a position is a text that was given, its writer, or an image that it was written about."""
-    word, before, after = said.tokens[at], said.phrase_at(max(0, at - 4), min(at, 4)), said.phrase_at(at + 1, 3)
-    if word in _GIVEN_TEXTS:
-        if word.startswith("hint"):
-            return after[:1] == () or after[0] not in _AFTER_HINT | _DET
-        return not word.startswith("prompt") or (_has(before[-1:], _IN | _DET) and not _has(after[:1], _NOUN_LIKE))
-    if word in _WRITERS:
-        return _has(after[:2], _WROTE if word != "they" else _TELLS | {"say"})
-    if word in _LABELLED:
-        return _has(before, _PICTURES) and not _has(before, _BEST)
-    if before[-1:] in _PAIRS and word in _PAIRS[before[-1:]]:
-        return True
-    return word in _TEXTS and _is_said_of(said, at, before, after)
-
-
-def _is_said_of(said: Sentence, at: int, before: tuple[str, ...], after: tuple[str, ...]) -> bool:
-    """Whether a word for a text is one that was given: handed over, saying something, or a ground for what is said."""
-    word = said.tokens[at]
-    if _has(after[:1], _PASSED_ON) and not _has(after[1:2], _TO) and _has(before, _DET | _ALONE):
-        return True
-    if not _has(before, _DET):
-        return False
-    if word in _CLAIMS and (("in", "the") in {before[-2:], before[-3:-1]} or said.has(_SUPPORTS)):
-        return True
-    if word not in _PLACES and (_has(before[-2:], _PASSED_ON) or _has(said.phrase_at(max(0, at - 5), min(at, 5)), _GROUNDS)):
-        return not _has(after[:1], _IN)
-    verb = next((token for token in after if token not in _ADVERBS), "")
-    return verb in _SAYS or (_has(before, _IN) and _participle_before(said, at))
-
-
-_NOUN_LIKE = word_set("repair loading sign departure service delivery")
-
-
-def _has(tokens: tuple[str, ...], kinds: frozenset[str]) -> bool:
-    return not kinds.isdisjoint(tokens)
-
-
-def _participle_before(said: Sentence, at: int) -> bool:
-    """Whether "mentioned in the", "as described by your" stands before a word: up to three words, then a preposition."""
-    for start in range(at - 2, max(0, at - 5), -1):
-        words = said.phrase_at(max(0, start - 4), min(4, start))
-        if said.tokens[start] in _IN - {"of"} and _has(words, _SAID):
-            return True
-    return False
 
 
 def _hint_leak(answer: Answer) -> str | None:
@@ -318,7 +216,7 @@ def _hint_leak(answer: Answer) -> str | None:
     if found := _HINT_LEAK.search(text) or _TALK.search(text) or _SPOKEN_OF.search(text):
         return f'The answer spoke of the given text ("{found.group().strip()}"). Speak of the image only.'
     for said in sentences(_LIKENESS.sub(" ", without_writing(answer.text))):
-        if _leaks(said):
+        if speaks_of_given_text(said):
             return f'The answer spoke of the given text ("{" ".join(said.tokens)}"). Speak of the image only.'
     return None
 

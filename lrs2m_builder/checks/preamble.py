@@ -24,7 +24,8 @@ _PREAMBLE = re.compile(
             |version|output|result)\b(?!\s+(?:court|house|road|palace|camp))
       | (?:here(?:'s|’s|\s+is|\s+are)|below\s+(?:is|are)|the\s+following\s+(?:is
           |are))\s+(?:(?:\w+[\s-]+){0,3}?(?:descriptions?|captions?|summary)\b|what\b|how\b)
-      | [^.!?:]{0,40}\bthank(?:s(?!\s+to)|\s+you)\b(?!-) | (?:my|an?|one|the)\s+(?:[\w-]+\s+){0,2}(?:caption|description|summary)\s+(?:(?:for
+      | [^.!?:]{0,40}\bthank(?:s(?!\s+to)|\s+you)\b(?!-) | (?:my|an?|one|the)\s+(?:[\w-]+\s+){0,2}(?:caption
+          |description|summary)\s+(?:(?:for
           |of)\s+(?:[\w-]+\s+){1,4}?)?(?:is|would\s+be|could\s+be|might\s+be|reads|follows)\b(?!\s+(?:painted|too))
       | (?:[\w-]+\s+){0,4}(?:captions?|descriptions?|summary|paragraph|answer|response)(?:\s+[\w-]+){0,4}\s*:
       | [^.!?:]{0,80}\bI\s+(?:came|wrote|made|have|found|describe|suggest|propose|got|can\s+offer)\b[^.!?:]{0,40}:
@@ -162,12 +163,15 @@ _LEAD = re.compile(
 
 _GREETS = word_set(
     "hello hi thanks thank sure certainly okay ok yes absolutely perfect gladly pleasure understood noted alright "
-    "voilà voila ans output json sentence paragraph text wording attempt version task prompt glad happy please apologies sorry"
+    "voilà voila ans output json sentence paragraph text wording attempt version task prompt glad happy please "
+    "apologies sorry"
 )
 _VIEWS = inflections("see look find notice")
 _SHOWS = inflections("show depict capture contain include feature present")
 _TO = word_set("to in by as from for with after given using")
-_TEXTS = word_set("caption captions description descriptions request task prompt text sentences paragraph answer question")
+_TEXTS = word_set(
+    "caption captions description descriptions request task prompt text sentences paragraph answer question"
+)
 _PICTURES = word_set("image picture photo photograph")
 
 

@@ -15,7 +15,8 @@ _REFUSAL = re.compile(
       \bi(?:{_APOSTROPHE}(?:m|ve|d|ll))?\s+(?:(?!see\b|would\b)\w+\s+){{0,2}}?(?:not|\w+n{_APOSTROPHE}t|unable
           |never)\s+(?!(?:mention|include|add|use|name|list|see|count|wish)\w*\b)
     | \bi\s+(?:do|have|did|was|could)n{_APOSTROPHE}t\s+(?!(?:mention|include|add|use|name|list|see|count)\w*\b)
-          | ^\W*(?:the\s+)?(?:image|picture|photo|description|caption|summary|content)\s+(?:is\s+)?(?:not\s+(?:available
+          | ^\W*(?:the\s+)?(?:image|picture|photo|description|caption|summary
+          |content)\s+(?:is\s+)?(?:not\s+(?:available
           |provided|found)|unavailable|missing)\b
     | ^\W*(?:sorry|apologies|my\s+apologies
           |(?:unfortunately|regrettably|regretfully)(?!\s+\w+(?:ed|n)\b))\b | [.!?]\s+(?:sorry|apologies)\b
@@ -38,7 +39,8 @@ _REFUSAL = re.compile(
     | \b(?:please|kindly|could\s+you|can\s+you)\s+(?:please\s+)?(?:provide|upload|share|attach|send|supply|give\s+me
           |try|check|clarify|resend|specify)\b
     | \bthere\s+(?:is|was)\s+no\s+(?:image|picture|photo)\w*\b(?!\s+of)
-    | \b(?:i|we)\s+(?:was|were)\s+(?:unable|not\s+able)\b | \b(?:i|we)\s+(?:(?:do|did)\s+not|(?:do|did)n{_APOSTROPHE}t)\s+(?:see|receive|get|feel\s+comfortable)\b
+    | \b(?:i|we)\s+(?:was|were)\s+(?:unable|not\s+able)\b | \b(?:i|we)\s+(?:(?:do|did)\s+not|(?:do
+          |did)n{_APOSTROPHE}t)\s+(?:see|receive|get|feel\s+comfortable)\b
     | \b(?:i|we)(?:\s+am|{_APOSTROPHE}m|\s+are|{_APOSTROPHE}re)\s+not\s+(?:comfortable|permitted|allowed|authori[sz]ed
           |sure|certain)\b
     | \b(?:i|we)\s+(?:will\s+not|wo\s?n{_APOSTROPHE}t|would\s+rather\s+not|{_APOSTROPHE}d\s+rather\s+not|lack\s+the)\b
@@ -117,7 +119,8 @@ _FAILS = re.compile(
           |apologies)\s+(?:about
           |for\s+(?:the|this|any|that)|but|,)
     | ^\W*(?:n\s?/\s?a|none|null|nil|unknown|undefined|nan|not\s+applicable|not\s+available|error|tbd|no\s+(?:comment
-          |answer|output|data|content|result|response|text)|empty|blank)\W*$ | \b(?:blank|empty|black|white|corrupt\w*|broken)\s+(?:canvas|image|picture|photo|file|frame
+          |answer|output|data|content|result|response|text)|empty|blank)\W*$ | \b(?:blank|empty|black|white
+          |corrupt\w*|broken)\s+(?:canvas|image|picture|photo|file|frame
           |screen)\b[^.!?]{0,40}?
           \b(?:so|thus|therefore|hence|cannot|can['’]t|not|nothing)\b
     | \b(?:please|kindly|could\s+you|can\s+you|would\s+you|try)\s+(?:\w+ly\s+|try\s+|and\s+|to\s+)*(?:attach|upload
@@ -155,7 +158,8 @@ _DECLINES = inflections("decline refuse refrain abstain apologise apologize hesi
 _LIMITS = word_set("only beyond outside trained designed built limited restricted lack lacks unable decline declines")
 _BROKEN = word_set(
     "problem error issue trouble corrupt corrupted unsupported supported invalid expired unreadable broken decoded "
-    "loaded opened rendered glitch failed retrieved fetched displayed transmitted damaged inaccessible disabled denied blocked refused wait waiting await awaiting"
+    "loaded opened rendered glitch failed retrieved fetched displayed transmitted damaged inaccessible "
+    "disabled denied blocked refused wait waiting await awaiting"
 )
 _FORBIDDEN = word_set(
     "policy policies guideline guidelines restricted sensitive prohibited confidential restrictions safety privacy "
@@ -167,6 +171,8 @@ _SHOWS = inflections("show contain depict capture feature reveal")
 _IMPROPER = word_set("unethical inappropriate irresponsible")
 _HIDES = word_set("illegible unknown invisible unreadable inaccessible unfamiliar")
 _MUST = word_set("first must should have need you'll")
+_DETAILS = word_set("resolution quality clarity sharpness detail details context data")
+_INFEASIBLE = word_set("feasible possible impossible insufficient inadequate difficult hard")
 _NEEDS = inflections("need require")
 _WISHES = word_set("wish if")
 _KNOWS = inflections("say tell know judge answer decide speculate identify disclose reveal work")
@@ -176,9 +182,12 @@ _FACTS = word_set("visual information context said told stated inferred establis
 _ABLE = word_set("can do help way possible able")
 _QUESTION = word_set("do have can could would is are which what where")
 _ASKS = word_set("which what know clarify specify whether")
-_ARRIVES = word_set("input valid result results return returned received arrived attached provided supplied uploaded data")
+_ARRIVES = word_set(
+    "input valid result results return returned received arrived attached provided supplied uploaded data"
+)
 _POOR = word_set(
-    "blurry blurred dark small pixelated unclear low poor noisy grainy coarse vague ambiguous incomplete empty overexposed bright hazy faint fuzzy cloudy"
+    "blurry blurred dark small pixelated unclear low poor noisy grainy coarse vague ambiguous incomplete empty "
+    "overexposed bright hazy faint fuzzy cloudy"
 )
 _OOPS = word_set("oops wrong uh-oh whoops")
 _TALK = _POOR | _NEEDS | _OOPS | _GONE | ME | YOU | BOT | NOT | _BROKEN | _FORBIDDEN
@@ -198,6 +207,8 @@ def _declines(said: Sentence) -> bool:
     if speaker and (said.has(_HIDES) or said.has({"only", "merely"}, TASK)):
         return True
     if speaker and (said.has(_NEEDS, IMAGE | TASK) or said.has(_WISHES, {"could", "can"})):
+        return True
+    if said.has(NOT, {"enough", "insufficient"}, _FACTS | _DETAILS) or said.has(_DETAILS, _INFEASIBLE, TASK | _KNOWS):
         return True
     if said.has(_IMPROPER, TASK | _KNOWS):
         return True

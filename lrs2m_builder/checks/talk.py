@@ -22,7 +22,8 @@ IMAGE = word_set(
     "url imagery scene content material"
 )
 NOT = word_set(
-    "not cannot can't couldn't don't didn't doesn't isn't wasn't aren't won't wouldn't haven't hasn't unable impossible "
+    "not cannot can't couldn't don't didn't doesn't isn't wasn't aren't won't wouldn't haven't hasn't unable "
+    "impossible "
     "no never nothing none without nor neither lack lacks lacking insufficient hardly cant"
 )
 # What a model is asked to do, and says that it does or does not.
@@ -33,7 +34,8 @@ TASK = inflections(
 # Words for writing of a scene that name no text in it: paint, boards, stone.
 LETTERS = inflections("paint carve mow spell inscribe engrave print letter bear hang spray chisel") | word_set(
     "sign signs board boards billboard billboards mural banner banners graffiti lettering poster plaque panel roof "
-    "signpost hoarding writing written hull asphalt monument facade gravel memorial tombstone gravestone inscription logo container"
+    "signpost hoarding writing written hull asphalt monument facade gravel memorial tombstone gravestone "
+    "inscription logo container"
 )
 # Parts and stuffs of a scene that are no classes of the vocabulary.
 SEEN = word_set(
