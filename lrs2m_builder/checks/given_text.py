@@ -20,10 +20,10 @@ _TEXTS = word_set(
 )
 _SAYS = inflections(
     "say state mention describe suggest imply tell claim refer note specify speak assert declare maintain insist "
-    "allude hint point report call identify confirm indicate omit agree disagree differ contradict ask request "
+    "allude hint report call identify confirm indicate omit agree disagree differ contradict ask request "
     "want require"
 )
-_SAID = _SAYS | inflections("list name count quote cite label tag supply provide give classify term ask write")
+_SAID = _SAYS | inflections("point list name count quote cite label tag supply provide give classify term ask write")
 _TELLS = word_set("says states mentions claims")
 _CLAIMS = word_set("text texts sentences claim statement description descriptions sentence category")
 _SUPPORTS = inflections(
@@ -68,6 +68,8 @@ def speaks_of_given_text(said: Sentence) -> bool:
         return True
     if said.words.isdisjoint(_NAMED) or said.has(LETTERS):
         return False
+    if said.tokens[0] in {"see", "refer", "consult"} and said.has(_TEXTS):
+        return True
     if said.has(YOU, _TEXTS | _SAYS | _WROTE):
         return True
     return any(token in _NAMED and _is_given(said, i) for i, token in enumerate(said.tokens))
@@ -79,7 +81,9 @@ def _is_given(said: Sentence, at: int) -> bool:
     if word in _GIVEN_TEXTS:
         if word.startswith("hint"):
             return after[:1] == () or after[0] not in _AFTER_HINT | _DET
-        return not word.startswith("prompt") or (_has(before[-1:], _IN | _DET) and not _has(after[:1], _NOUN_LIKE))
+        return not word.startswith("prompt") or (
+            _has(before[-1:], _IN | _DET - {"a"}) and not _has(after[:1], _NOUN_LIKE)
+        )
     if word in _WRITERS:
         return _has(after[:2], _WROTE if word != "they" else _TELLS | {"say"})
     if word in _LABELLED:

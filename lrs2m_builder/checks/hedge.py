@@ -43,7 +43,8 @@ _HEDGE = re.compile(
           (?<!lights\s)(?<!letter\s)(?<!label\s)\bindicat(?:es?|ing)\s+an?\b
     | \bindicat(?:es?|ing|ed|ive)\s+(?:of\b|that\b|the\s+(?:presence|existence|use|possibility)|some\b|recent\b|it\b
           |they\b|possible|human|ongoing|either|active|there)
-    | \b(?:impl(?:ies|y|ying)|hint(?:s|ing|ed)?\s+at|point(?:s|ing)\s+to\s+(?:an?|the\s+(?:presence|existence|use))\b)
+    | \b(?:impl(?:ies|y|ying)|hint(?:s|ing|ed)?\s+(?:at|that)\b|point(?:s|ing)\s+to\s+(?:an?|the\s+(?:presence
+          |existence|use))\b)
     | \b(?:it\s+is|it's|it’s)\s+(?:\w+\s+)?(?:unclear|uncertain|possible|hard\s+to|difficult\s+to|not\s+clear
           |conceivable|plausible)\b
     | \b(?:unclear|uncertain)\s+(?:whether|if|what)\b | \b(?:an?|the|some|two|three|several|and|or|with

@@ -189,7 +189,7 @@ _SPOKEN_OF = re.compile(
     | \b(?:number|count|total|class|name|word|object|item|one|figure)s?\s+(?:that\s+|which\s+)?(?:the|your|this)\s+
           (?:{TEXT}|list|label|text|description|input|record|tag|note|sentence)s?\s+{SAY}\b
     # "was not part of the original caption", "left out by the text"
-    | \b(?:label|class|category|tag)\s+(?:is|was)\s+["“]
+    | \b(?:label|class|category|tag)\s+(?:is|was)\s+["“] | \bof\s+(?:the\s+)?(?:class|category)\s+["“]
     """,
     re.IGNORECASE | re.VERBOSE,
 )

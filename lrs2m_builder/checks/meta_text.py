@@ -5,47 +5,73 @@ from __future__ import annotations
 import re
 
 from lrs2m_builder.checks.base import Answer, Check, cued, listed, without_writing
-from lrs2m_builder.checks.speech import IMAGE, TOLD, WORDED, WRITTEN_TEXT, inflections
-from lrs2m_builder.checks.talk import LETTERS, ME, YOU, Sentence, sentences
-from lrs2m_builder.checks.words import word_set
+from lrs2m_builder.checks.self_talk import self_talk
+from lrs2m_builder.checks.speech import IMAGE, TOLD, WORDED, WRITTEN_TEXT
 
 _TEXT = r"(?:description|caption|paragraph|summary|response|answer|text|sentence|passage|narrative|write-?up|rewrite)"
 _META = re.compile(
-    r"""
+    rf"""
       (?:^|[.!?;:,(—–-]\s*|\b(?:that|as|which|and|but|so|because|if|where|what|how|while
           |something)\s+)(?-i:I)(?:['’]\w+)?\s+
-          (?!(?:can\s+(?:see|be)|see|and|or|in|of|on|at|is|are|stands?|lies?)\b)[a-z]+ | \blet['’]s\b
+          (?!(?:can\s+(?:see|be)|see|and|or|in|of|on|at|is|are|stands?|lies?)\b)[a-z]+ | \bmy\s+\w+ | \blet['’]s\b
     | \b(?:goal|aim|objective|intention|task|purpose|job)\s+(?:here\s+|of\s+this\s+\w+\s+|of\s+the\s+(?:caption
           |description
           |text)\s+)?(?:is|was)\s+to\s+
           (?:write|describe|give|provide|summari[sz]e|caption|cover|convey|capture|keep|be|produce|create)\b
-    | </?(?!(?:b|i|br|p|strong|em|ul|ol|li|div|span|u|h\d|sub|sup|a|code|table|tr|td|img)\b)[A-Za-z_][\w -]{1,20}/?>
+    | </?(?!(?:b|i|br|p|strong|em|ul|ol|li|div|span|u|h\d|sub|sup|a|code|table|tr|td|img)\b)[A-Za-z_][\w -]{{1,20}}/?>
     | \b(?:i\s+hope|hope\s+(?:this|that|it)\s+helps|hopefully\s+this|feel\s+free|happy\s+to\s+help|glad\s+to\s+help)\b
-    | \byou(?:'d|’d|\s+would|\s+might
+    | \bwould\s+you\s+like\b | \byou(?:'d|’d|\s+would|\s+might
           |\s+may)?\s+(?:asked|prefer|wanted|want|need|require[ds]?|requested|wish|provided|specified|like)\b
     | (?:^|[.!?"”)*\n]\s*|\()\**(?:note|disclaimer|explanation|reasoning|rationale|edit|p\.?s\.?|remark|tip|source
           |keywords
           |tags|title|objects|step\s+\d|scene|location|image\s+type|translation|analysis|final\s+(?:answer|caption
           |version))
-          \**\s*(?:\([^)]*\))?\s*: | \b(?:the|this|my|your)\s+(?:(?:[\w-]+ed|short|long|final|brief|concise
-          |above|entire|whole
+          \**\s*(?:\([^)]*\))?\s*: | \b(?:this|the|my|above|following|preceding|that|our|your
+          |a)\s+(?:\w+\s+){{0,2}}?{_TEXT}\s+
+          (?:(?:above|below|here)\s+)?(?:\w+ly\s+|also\s+)?(?:is|was|has|captures?|provides?|highlights?|includes?
+          |focus\w*
+          |avoids?|adheres?|follows?|meets?|contains?|covers?|conveys?|uses?|gives?|aims?|offers?|summari[sz]es?
+          |reflects?
+          |describes?|mentions?|emphasi[sz]es?|details?|presents?|paints?|should|can|could|may|would|will|does|did
+          |stays?
+          |fits?|matches|remains?|keeps?|begins?|concludes?|serves?|incorporates?|consists?|ensures?|details|omits?
+          |respects?|satisfies|complies|sticks?|encapsulates?|depicts?|outlines?|underscores?)\b
+    | \b(?:the|this|my|your)\s+(?:(?:[\w-]+ed|short|long|final|brief|concise|above|entire|whole
           |full)\s+)?(?:description|paragraph|summary|answer)\b(?!-|\s+to\b)
-    | \b(?:i|i've|i’ve|i'll|i’ll)\s+(?:have\s+|will\s+|can\s+|would\s+|'d\s+|must\s+|am\s+|was\s+|tried\s+to\s+)*
+    | \b(?:in|throughout|of|for|with)\s+(?:this|my|the\s+above|the\s+following)\s+{_TEXT}\b
+    | \bas\s+(?:you\s+)?(?:requested|instructed|asked|required|specified|per\s+(?:your|the)\s+(?:request|instruct\w+
+          |prompt
+          |requirements?|guidelines?|format))\b | \b(?:i|i've|i’ve|i'll|i’ll)\s+(?:have\s+|will\s+|can\s+
+          |would\s+|'d\s+|must\s+|am\s+|was\s+|tried\s+to\s+)*
           (?:described?|tried|kept?|avoid(?:ed)?|included?|focus(?:ed|ing)?|writ(?:e|ten)|wrote|ma[dk]e|summari[sz]ed?
           |used?
           |mentioned|added?|note|assumed|revis(?:ed?|ing)|correct(?:ed)?
           |provid(?:e|ed|ing)|generat(?:e|ed)|rewrote|rewritten|going|able|describing|analyz(?:e|ed|ing)|start|begin
           |follow(?:ed)?)\b
+    | \b(?:in|to)\s+(?:summary|summari[sz]e|conclude|conclusion|sum\s+up|recap)\s*,\s*(?:this|the|our|my)\s+{_TEXT}\b
+    | \b(?:here\s+is|here's|here’s|below\s+is)\s+(?:(?:the|a|an|my|your|another)\s+)?(?:[\w-]+\s+){{0,4}}?(?:{_TEXT}
+          |version|alternative)s?\b
     | \b(?:alternative|revised|shorter|longer
           |corrected)\s+versions?\b(?!\s+of\s+(?!(?:the|this)\s+(?:caption|description|text|sentence)))
     | \b(?:generated|written|created|produced)\s+by\s+(?:an?\s+)?(?:ai|model|assistant|language|chat\w*|gpt|llm|me)\b
-          | (?:^|[.!?(]\s*)(?:remember\s+(?:to|that)|make\s+sure|keep\s+in\s+mind|do\s*n['’]t\s+forget|be\s+sure\s+to
+          | \bthe\s+user\b(?!\s+interface|-) | (?:^|[.!?(]\s*)(?:remember\s+(?:to|that)|make\s+sure
+          |keep\s+in\s+mind|do\s*n['’]t\s+forget|be\s+sure\s+to
           |note\s+that|describe\s+(?:the|this)|write\s+(?:a|one|the|in)|do\s+not\s+(?:use|add|write|mention
           |include))\b
-    | \[/?[A-Z]{2,}[A-Z_ ]*\] |\}\}| \{\w+\}
-    | <\|[^|>]*\|?> | \#{2,}\s*(?:response|instruction|answer|input|output|human|assistant|user|caption
-          |system|end)\b
-          | \btodo\s*: | \bthe\s+above\s+(?:is|was|text|description|provides|has)\b
+    | \b(?:option|version|caption|description|paragraph|answer|attempt|draft|example)\s+\#?\d\b | \b(?:the
+          |this)\s+(?:prompt|task|instructions?|assignment|question)\b\s+(?:\w+\s+)?(?:is|was|asks?|says?
+          |requires?|states?|to)\b
+    | \bmy\s+(?:description|analysis
+          |caption|knowledge|training|observation|task)\b
+    | \[(?:insert|your|add|name|number|image|location|city|object|describe|caption|description|end|start|placeholder
+          |todo|tbd|inst|/inst|color|xx+|\.\.\.|…)[^\]]*\]
+    | \[/?[A-Z]{{2,}}[A-Z_ ]*\] | \{{\{{|\}}\}}| \{{\w+\}}
+    | <\|[^|>]*\|?> | </?(?:caption|description|summary|text|response|paragraph|s|unk|pad|bos|eos|think
+          |thinking|answer|start_of_turn|end_of_turn|im_start|im_end|image|img|assistant|user)\b\|?>?
+    | \#{{2,}}\s*(?:response|instruction|answer|input|output|human|assistant|user|caption|system|end)\b
+          | \[/?INST\]
+    | (?:^|[.!?"”]\s+|\n)\**(?:human|user|assistant|system|q|a|response|output|answer|input|instruction)\**\s*:
+    | \btodo\s*: | \bthe\s+above\s+(?:is|was|text|description|provides|has)\b
     | \b(?:long|short)[\s-](?:caption|description)\b """,
     re.IGNORECASE | re.VERBOSE,
 )
@@ -88,6 +114,8 @@ _TALK = re.compile(
           |excluded|paraphrased|summari[sz]ed|rephrased|reworded|rewritten|kept\s+(?:\w+\s+)?(?:short|brief|simple
           |neutral
           |general|concise|plain|vague|factual)|phrased|worded|proof-?read)\b
+    | \b(?:the|this|my|your|our)\s+(?:task|assignment|prompt|instructions?)\b(?!\s+(?:force|boards?|signs?|centers?
+          |centres?))
     | \b(?:image|picture|photo\w*|scene|view)\s+(?:is|can\s+be|may\s+be|could\s+be)\s+(?:best\s+|thus\s+)?(?:summ(?:ed
           |ari[sz]ed)
           |captioned|put|worded|phrased|rendered\s+in\s+words)\b
@@ -96,6 +124,10 @@ _TALK = re.compile(
           |on|of\s+(?:trees|houses|stones)|above\s+(?:its|the)|written\s+(?:on|in)|over\s+the))
     | (?:^|\s)\#[a-z]\w{2,}
     | \b(?:title|heading|headline|caption)\s+(?:\w+\s+)?(?:would|could|might|may|should)\b
+    | \b(?:translat(?:ed|ion)\s+(?:from|by|into)|hallucinat\w+|proof-?read\w*|fine-?tun\w+|chatgpt|gpt-?\d|llm|vlm
+          |clip\s+
+          (?:model|training|encoder|score|text)|data\s?sets?|benchmarks?|embeddings?|image[\s-]text
+          |vision[\s-]language)\b
     | \b(?:rules?|requirements?|constraints?|limits?|guidelines?|instructions?|conditions|criteria|wish\w*|format)\s+
           (?:\w+\s+){0,3}?(?:followed|met|respected|observed\s*[.!]|satisfied|fulfilled|obeyed|complied|adhered
           |you\s+\w+)\b
@@ -104,6 +136,9 @@ _TALK = re.compile(
           |see\s+(?:above|below|hint|image|caption)|edited|sic|continued|end|optional|approx\w*|about|exactly
           |total\w*)\b
           [^()]*\b(?:is|short|sorry|words?|caption|text|description|hint|from|by|image|version|long|guess|list)\b
+    | \b(?:hope|hoping)\s+(?:this|that|it|you|the)\b | \b(?:one|we|you|i)\s+(?:could|can|might
+          |may)\s+(?:also\s+|just\s+as\s+well\s+)?(?:write|say|phrase|call\s+it
+          |put\s+it)\b
     | (?:^|[.!?]\s+)(?:alternatively|optionally)\s*, | \btrain(?:s|ing)?\s+(?:an?\s+|the\s+)?(?:[\w-]+\s+)?(?:models?
           |networks?)\b
     | \bkey\s+(?:takeaway|message)s?\b | \bthis\s+information\b(?!\s+(?:board|center|centre|sign))
@@ -139,33 +174,20 @@ _TALK = re.compile(
     | </?\w+>\s*$ | \bbased\s+(?:solely\s+|only\s+|purely\s+|entirely\s+)?on\s+(?:what\s+(?:is|was|can|could|i
           |we)\b|the\s+(?:visible
           |available|given|provided)\b|visual\s+(?:evidence|cues|information))
+    # counts of words, marks of a template, what is said twice
+    | \b\d+\s+(?:words|tokens|characters)\b(?!\s+(?:is|are|painted|on|cut|carved|in\s+(?:white|black|red|large|big)))
+    | \b(?:word|character|token)s?[\s-]*(?:count|limit)\b | \btotal\s+words\b | \bn\.?b\.?\s*: | \bp\.\s?s\.\s
+    | \{% | %\} | <｜[^>]*> | <<\s*/?\s*SYS | \b(?:lorem\s+ipsum|tbd)\b | \bmark(?:up|down)\b | \b(?:plain
+          |raw)\s+(?:text|prose)\b
+    | \bin\s+other\s+words\s*, | \b(?:put|said)\s+(?:differently|another\s+way|simply)\b | \bto\s+put\s+it\b
+    | \b(?:in|for|this|your|training|image)\s+(?:[\w-]+\s+)?data\s?sets?\b | \b(?:captioning|clip
+          |retrieval)\s+(?:models?|training|tasks?)\b
+    | \b(?:here\s+is|here's|here’s|below\s+is)\s+(?:[\w-]+\s+){0,4}?(?:version|alternative)\b | \btell\s+me\b
+    | \bbased\s+(?:solely\s+|only\s+|purely\s+|entirely\s+)?on\s+(?:what\s+(?:is|was|can|could|i|we)\b
+          |the\s+(?:visible|available)\b)
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-
-
-# Words of talk: a sentence that holds one and names nothing that can be seen is no part of a caption.
-_ABOUT = inflections(
-    "describe train return request draft revise edit rephrase reword shorten summarise summarize translate say "
-    "phrase clarify caption mention avoid omit add invent guess speculate assume name adjust choose comment "
-    "mislead exaggerate interpret elaborate quote "
-    "hope prefer wish reply respond inform"
-) | word_set(
-    "wrote word words text texts caption captions description descriptions markup output version model models "
-    "prompt answer "
-    "answers question questions token tokens ai summary wording reply user assistant brevity conciseness clarity "
-    "concise sentence sentences paragraph instruction instructions reader readers feedback hello thanks please sure "
-    "json english requirements guidelines task needed required gist website brief conclusions correction "
-    "unmentioned rated purpose purposely rating score scale glad happy welcome "
-    "adjectives grammar spelling accuracy reading read objectivity speculation assumption assumptions guesswork"
-)
-_SPEAKERS = ME | YOU
-_WILL = word_set("will shall would must should did had have")
-_I_WILL = word_set("i'll i've i'd i'm")
-_CONSULT = word_set("see refer consult check compare")
-_COUNTS = word_set("two three four a an")  # "two words describe it: green and quiet", "in a word: empty"
-# What a viewer does: "we can see", "if you look closely".
-_VIEWS = inflections("see look find follow enter reach notice watch view") | word_set("eye eyes")
 
 
 # The answer's own kind of text, what was done to it, and what it does, composed of the words for them.
@@ -188,6 +210,9 @@ _SELF = re.compile(
     | \b(?:an?|this|the|my)\s+(?:[\w-]+\s+){{0,2}}?(?:description|caption|portrayal|depiction|account|summary|overview
           |rendering|rendition|write-?up|recap|synopsis|breakdown|characteri[sz]ation)\s+of\s+(?:the|this|an?|what)\s+
           (?:[\w-]+\s+)?(?:{IMAGE}|is\s+(?:seen|visible|shown)|i\s+see)\b
+    | \b(?:in|with|by|through|throughout|from)\s+(?:this|my|the\s+(?:above|present|following))\s+(?:[\w-]+\s+)?
+          {WRITTEN_TEXT}\b
+    # "the houses are not described", "no further objects mentioned", "should more be required"
     | \b(?:not|never|no\s+(?:further|other|more)\s+[\w-]+|nothing\s+(?:else|more|further)|only\s+the\s+main\s+\w+)\s+
           (?:\w+\s+)?(?:been\s+|be\s+|is\s+|are\s+|was\s+|were\s+)?(?:{TOLD}|detailed|specified|stated|elaborated)\b
           (?!\s+as\b)
@@ -195,8 +220,13 @@ _SELF = re.compile(
           |requested|preferred
           |of\s+help|helpful|necessary)\b[^.!?]*,[^.!?]*\b(?:say|ask|add|tell|let|just|simply|can|could|please|will
           |be)\b
+    | \b(?:in\s+the\s+interests?|for\s+the\s+sake)\s+of\s+(?:brevity|clarity|simplicity|concision|conciseness
+          |completeness
+          |space|length|readability|neutrality|accuracy)\b
     | \b(?:to|let['’]s|in)\s+(?:recap|summari[sz]e|sum\s+up|condense|paraphrase|reiterate|restate)\s+(?:the|this|it
           |all|what)\b
+    | [.!?]["”)]*\s+[\W_]*(?:the\s+)?(?:end|fin|done|finished|complete|stop|over|thanks|thank\s+you|cheers
+          |enjoy)[\W_]*$
     | \[\s*(?:note|nb|remark|comment|sic|edit|source|caption|answer)\b | ```
     | \b(?:exercise|lesson|study|attempt)\s+(?:in|at)\s+(?:brevity|concision|description|describing|captioning|clarity
           |style|precision)\b
@@ -233,21 +263,6 @@ _LETTERS = re.compile(
 )
 
 
-def _speaks(said: Sentence) -> bool:
-    """Whether a sentence that names nothing of the scene speaks of words, or somebody speaks in it; or its "
-    "lead does."""
-    if (said.has({"i"}, _WILL) and not said.has(_VIEWS)) or said.words & _I_WILL:
-        return True
-    if said.tokens[0] in _CONSULT and said.has({"image", "picture", "photo", "caption", "text"}):
-        return not said.seen
-    lead = said.lead()
-    if lead is not None and lead.tokens and said.seen and not lead.has(_COUNTS):
-        return _speaks(lead)
-    return (
-        not said.seen and (said.has(_ABOUT) or (said.has(_SPEAKERS) and not said.has(_VIEWS))) and not said.has(LETTERS)
-    )
-
-
 def _meta_text(answer: Answer) -> str | None:
     """Nothing of the text itself, the task or the reader, and no marks of a template or a chat."""
     text = without_writing(cued(answer.text, _CUES))
@@ -259,11 +274,8 @@ def _meta_text(answer: Answer) -> str | None:
     )
     if found:
         return f'The answer spoke of itself or to the reader ("{found.group().strip()}"). Write the description alone.'
-    for said in sentences(without_writing(answer.text)):
-        if _speaks(said):
-            return (
-                f'The answer spoke of itself or to the reader ("{" ".join(said.tokens)}"). Write the description alone.'
-            )
+    if said := self_talk(without_writing(answer.text)):
+        return f'The answer spoke of itself or to the reader ("{said}"). Write the description alone.'
     return None
 
 

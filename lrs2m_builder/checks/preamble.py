@@ -89,6 +89,7 @@ _LEAD = re.compile(
           |goes)|in\s+(?:short|brief|one\s+go|full|detail|prose|summary)|below|translation|output|result|reply
           |tl\s*;?\s*dr
           |long\s+form|short\s+form)\b[^.!?:]*:(?!\d)
+      | (?:ok|okay|sure|yes|certainly)\b[^.!?:,]{0,12},
       | notes?\s*: | [^.!?:]{0,60}\bas\s+follows\s*[.:;]
       | \([^()]*\b(?:version|caption|description|summary|draft|answer|sentence|words|text)\b[^()]*\)
       | (?:how\s+about|what\s+about|here\s+it|begin|start|go|go\s+ahead|below|above|ready|done|listen|read|see|behold

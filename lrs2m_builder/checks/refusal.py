@@ -159,7 +159,7 @@ _LIMITS = word_set("only beyond outside trained designed built limited restricte
 _BROKEN = word_set(
     "problem error issue trouble corrupt corrupted unsupported supported invalid expired unreadable broken decoded "
     "loaded opened rendered glitch failed retrieved fetched displayed transmitted damaged inaccessible "
-    "disabled denied blocked refused wait waiting await awaiting"
+    "withheld rejected disabled denied blocked refused wait waiting await awaiting"
 )
 _FORBIDDEN = word_set(
     "policy policies guideline guidelines restricted sensitive prohibited confidential restrictions safety privacy "
@@ -169,6 +169,7 @@ _SENT = inflections("send upload attach share paste resend provide submit post s
 _CANNOT = word_set("can't cannot unable won't impossible couldn't sorry apologies cant")
 _SHOWS = inflections("show contain depict capture feature reveal")
 _IMPROPER = word_set("unethical inappropriate irresponsible")
+_EXCEEDS = word_set("exceeds exceed")
 _HIDES = word_set("illegible unknown invisible unreadable inaccessible unfamiliar")
 _MUST = word_set("first must should have need you'll")
 _DETAILS = word_set("resolution quality clarity sharpness detail details context data")
@@ -183,7 +184,7 @@ _ABLE = word_set("can do help way possible able")
 _QUESTION = word_set("do have can could would is are which what where")
 _ASKS = word_set("which what know clarify specify whether")
 _ARRIVES = word_set(
-    "input valid result results return returned received arrived attached provided supplied uploaded data"
+    "included input valid result results return returned received arrived attached provided supplied uploaded data"
 )
 _POOR = word_set(
     "blurry blurred dark small pixelated unclear low poor noisy grainy coarse vague ambiguous incomplete empty "
@@ -204,7 +205,7 @@ def _declines(said: Sentence) -> bool:
         return True
     if said.has(ME, IMAGE, {"if", "once", "when", "until", "without"}):
         return True
-    if speaker and (said.has(_HIDES) or said.has({"only", "merely"}, TASK)):
+    if speaker and (said.has(_HIDES, {"me"}) or said.has(_EXCEEDS) or said.has({"only", "merely"}, TASK)):
         return True
     if speaker and (said.has(_NEEDS, IMAGE | TASK) or said.has(_WISHES, {"could", "can"})):
         return True
