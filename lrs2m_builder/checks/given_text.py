@@ -48,13 +48,15 @@ _GROUNDS = word_set(
 _TO = word_set("to the a an way by for")
 _ALONE = word_set("object class image scene context information")
 _PAIRS = {
-    ("ground",): frozenset(["truth"]),
-    ("bounding",): frozenset(["box", "boxes"]),
-    ("object",): word_set("counts list tally labels"),
-    ("class",): word_set("name names list label labels"),
-    ("scene",): word_set("class category label"),
-    ("label",): frozenset(["list", "set"]),
+    "ground": frozenset(["truth"]),
+    "bounding": frozenset(["box", "boxes"]),
+    "object": word_set("counts list tally labels"),
+    "class": word_set("name names list label labels"),
+    "scene": word_set("class category label"),
+    "label": frozenset(["list", "set"]),
 }
+_SEVERAL = word_set("labels tags sentences descriptions texts")
+_SOME = word_set("one two three four some all most none each any several")  # "one of the labels"
 _ADVERBS = word_set("also only just even already itself explicitly does did do has have had merely simply further not")
 _AFTER_HINT = frozenset(["of", "at"])
 
@@ -88,7 +90,9 @@ def _is_given(said: Sentence, at: int) -> bool:
         return _has(after[:2], _WROTE if word != "they" else _TELLS | {"say"})
     if word in _LABELLED:
         return _has(before, _PICTURES) and not _has(before, _BEST)
-    if before[-1:] in _PAIRS and word in _PAIRS[before[-1:]]:
+    if before and word in _PAIRS.get(before[-1], ()):
+        return True
+    if before[-2:] == ("of", "the") and word in _SEVERAL and _has(before[-3:-2], _SOME):
         return True
     return word in _TEXTS and _is_said_of(said, at, before, after)
 
