@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 LOCK ?= requirements/cpu.txt
+# More of them would each start engines of their own: a gigabyte or two a process.
+TEST_PROCESSES ?= 2
 export LRS2M_REAL_DATA ?= $(abspath ../shared/data)
 # Small models need little cache, and the engine reserves it at once.
 export VLLM_CPU_KVCACHE_SPACE ?= 1
@@ -28,7 +30,7 @@ demo-model: setup  ## train the demo captioner anew on drawn scenes (an hour on 
 	TOKENIZERS_PARALLELISM=false $(BIN)/python -m training --out lrs2m_builder/sample/captioner
 
 test: setup  ## all tests, the real engine on a tiny model among them
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile
 
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .

@@ -21,7 +21,7 @@ from _common import real_data
 from _real_pairs import write_rsicd, write_ucm
 
 from lrs2m_builder.clip.model import load
-from lrs2m_builder.clip.retrieval import read_held_out
+from lrs2m_builder.evals.held_out import read_held_out
 
 SEEDS = {"train": 7, "test": 8}
 UNSEEN = 500

@@ -20,6 +20,7 @@ from lrs2m_builder.evals.classification import (
     class_table,
     encode_classes,
     evaluate,
+    find_list,
     templates,
     words,
 )
@@ -71,6 +72,13 @@ def test_every_real_folder_has_its_class_in_the_list(real_data: Path, folder: st
     images = read_images(str(real_data / folder), Columns(label=("label",)))
     classes, numbers = class_numbers(images, class_sets()[name])
     assert len(classes) == num_classes and set(numbers.tolist()) == set(range(num_classes))
+    assert find_list(image.label for image in images) == name
+
+
+def test_a_part_of_a_list_is_another_set_of_classes() -> None:
+    eurosat = ["AnnualCrop", "Forest", "HerbaceousVegetation", "Highway", "Industrial", "Pasture", "PermanentCrop"]
+    assert find_list([*eurosat, "Residential", "River", "SeaLake"]) == "eurosat"
+    assert find_list([*eurosat, "Residential", "River"]) is None
 
 
 def test_a_label_that_is_no_class_is_named() -> None:

@@ -58,6 +58,11 @@ def test_the_weights_of_figure_10_are_those_of_its_labels() -> None:
         assert long + short == 10 and CONFIGS[variant.config]().long_weight == pytest.approx(long / 10)
 
 
+def test_no_two_configurations_of_the_registry_are_the_same_training() -> None:
+    names = {variant.config for each in EXPERIMENTS.values() for variant in each.variants if variant.config}
+    assert len({repr(CONFIGS[name]()) for name in names}) == len(names)
+
+
 def test_every_command_of_the_papers_scale_is_understood_by_the_command_line() -> None:
     commands = paper_commands(list(EXPERIMENTS.values()), INPUTS)
     root = typer.main.get_command(app)
@@ -112,6 +117,13 @@ def test_the_tiny_scale_trains_evaluates_and_does_nothing_twice(tmp_path: Path) 
     }
     run_tiny(experiments, tmp_path, size=SMALL)
     assert files == {path: path.stat().st_mtime_ns for path in files}
+
+
+@pytest.mark.parametrize("name", ["table_ix", "figure_9"])
+def test_experiments_with_starts_of_their_own_run_at_the_tiny_scale(name: str, tmp_path: Path) -> None:
+    (table,) = run_tiny([find_experiment(name)], tmp_path, size=SMALL)
+    assert all(set(line.ours) == set(TESTS) for line in table.lines)
+    assert (tmp_path / f"{name}.png").is_file() is table.experiment.is_figure
 
 
 def test_a_tiny_configuration_differs_from_the_main_one_as_the_papers_does() -> None:

@@ -11,6 +11,7 @@ from lrs2m_builder.errors import UserError
 from lrs2m_builder.evals.paper import MAIN_ROW, TESTS, find_disagreements, load_paper, r_mi, row_weighted_totals
 from lrs2m_builder.manifest import load_manifest
 from lrs2m_builder.shipped import shipped_names
+from tests.toy import ROOT
 
 PAPER = load_paper()
 # Rows of each table, counted in the paper's pages.
@@ -99,3 +100,11 @@ def test_r_mi_of_a_perfect_map_is_one() -> None:
 def test_an_unknown_row_is_answered_with_those_that_are_there() -> None:
     with pytest.raises(UserError, match=r"no row 'SigLIP'; it has: SeLo-v1"):
         PAPER.tables["table_v"].row("SigLIP")
+
+
+def test_the_docs_show_every_disagreement() -> None:
+    page = (ROOT / "docs" / "experiments.md").read_text()
+    for one in PAPER.disagreements:
+        digits = 4 if one.column == "r_mi" else 2
+        numbers = [f"{x:,.0f}" if x > 1000 else f"{x:.{digits}f}" for x in (one.stated, one.computed)]
+        assert f"| {numbers[0]} | {numbers[1]} | {one.note} |" in page, one

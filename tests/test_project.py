@@ -60,7 +60,7 @@ LAYERS = [
 ]
 # The builder counts tokens without torch; the rest of the folder is training.
 CLIP = {f"clip/{path.name}" for path in (PACKAGE / "clip").glob("*.py") if path.name != "tokenizer.py"}
-EVALS = {f"evals/{name}.py" for name in ("encode", "models", "ranks", "figures/text_heat")}
+EVALS = {f"evals/{name}.py" for name in ("encode", "held_out", "models", "ranks", "figures/text_heat")}
 FIGURES = {f"evals/figures/{path.name}" for path in (PACKAGE / "evals" / "figures").glob("*.py")}
 # May be imported only where they are needed: module of the package -> packages.
 HEAVY = {

@@ -42,7 +42,7 @@ def zic_command(
     model: Model,
     classes: Annotated[
         str | None,
-        typer.Option(help="List of classes (docs/eval.md); default: the set's, or the folders' names as words."),
+        typer.Option(help="List of classes (docs/eval.md); default: the one with just these classes, or none."),
     ] = None,
     templates: Annotated[
         str, typer.Option(help="paper (one sentence), rs (several, averaged), or a sentence with {class_name}.")
@@ -68,7 +68,7 @@ def zic_command(
 ) -> None:
     """Zero-shot classification of scenes: accuracy, a table of the classes, and a picture of what was confused."""
     try:
-        from lrs2m_builder.evals.classification import class_sets, class_table, evaluate
+        from lrs2m_builder.evals.classification import class_sets, class_table, evaluate, find_list
         from lrs2m_builder.evals.classification import templates as known_templates
         from lrs2m_builder.evals.confusion import draw_confusion
     except ImportError as error:
@@ -77,20 +77,23 @@ def zic_command(
     chosen = classes or (data if data in class_sets() else None)
     if chosen is not None and chosen not in class_sets():
         raise UserError(f"--classes {chosen}: no such list; known: {', '.join(class_sets())}")
-    known = class_sets()[chosen] if chosen else None
     lines = known_templates().get(templates) or ((templates,) if "{class_name}" in templates else ())
     if not lines:
         raise UserError(
             f"--templates {templates}: give {' or '.join(known_templates())}, or a sentence with {{class_name}} in it"
         )
-    where = known.hub if known and known.hub and data in class_sets() and not Path(data).exists() else data
-    if where in class_sets() and not Path(where).exists():
+    is_name = data in class_sets() and not Path(data).exists()
+    where = class_sets()[data].hub if is_name else data
+    if not where:
         raise UserError(f"{data}: a list of classes whose images are not on the Hub; give their folder")
     columns = Columns(
         image=(image_column,) if image_column else IMAGE_COLUMNS,
         label=(label_column,) if label_column else LABEL_COLUMNS,
     )
     images = read_images(where, columns, split=split, all_splits=True, revision=data_revision)
+    if chosen is None and (chosen := find_list({each.label for each in images})):
+        say(f"{data} has the classes of {class_sets()[chosen].title}: its names for them are used")
+    known = class_sets()[chosen] if chosen else None
     leakage = check_leaks(model, images, trained_on, allow_leak)
     loaded = load_model(model, device=device, context_length=context_length, revision=revision)
     found = evaluate(loaded, images, known, lines, seed=seed, workers=workers, show_progress=shows_progress())

@@ -32,8 +32,8 @@ def train_command(
     made = make_config(config, settings or (), start)
     try:
         from lrs2m_builder.clip.locate import locate_data
-        from lrs2m_builder.clip.retrieval import make_recall
         from lrs2m_builder.clip.train import train
+        from lrs2m_builder.evals.held_out import make_recall
     except ImportError as error:
         raise MissingExtraError("training", "train", error) from error
     evaluate = make_recall([locate_data(name) for name in eval_data], made) if eval_data else None

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -76,6 +76,16 @@ def _content() -> dict[str, Any]:
 def words(label: str) -> str:
     """A class as a text says it: underscores and slashes to blanks, lower case, CamelCase in words."""
     return plain_words(label.replace("/", " "))
+
+
+def find_list(labels: Iterable[str]) -> str | None:
+    """The name of the list that has exactly these classes, however they are written; None where there is none."""
+    wanted = {_key(words(label)) for label in labels}
+    for name, known in class_sets().items():
+        other = {_key(alias): _key(meant) for alias, meant in (known.aliases or {}).items()}
+        if {other.get(label, label) for label in wanted} == set(map(_key, known.classes)):
+            return name
+    return None
 
 
 def class_numbers(images: Sequence[EvalImage], known: ClassSet | None) -> tuple[tuple[str, ...], NDArray[np.int64]]:

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 
 from lrs2m_builder.clip.tokenizer import count_tokens
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.evals.classification import class_sets
+from lrs2m_builder.evals.classification import class_sets, find_list
 from lrs2m_builder.evals.data import LABEL_COLUMNS
 from lrs2m_builder.evals.paper import load_paper
 from lrs2m_builder.evals.results import Evaluation
@@ -86,7 +86,7 @@ def _classes(path: Path) -> list[Test]:
     folders = [folder for folder in path.iterdir() if folder.is_dir()]
     if sum(any(file.suffix.lower() in IMAGE_SUFFIXES for file in folder.iterdir()) for folder in folders) < 2:
         return []
-    known = next((name for name, each in class_sets().items() if _key(each.title) == _key(path.name)), None)
+    known = find_list(folder.name for folder in folders)
     return [Test("zic", str(path), class_sets()[known].title if known else path.name, classes=known)]
 
 

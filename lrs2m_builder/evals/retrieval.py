@@ -110,8 +110,8 @@ def score(images: Features, texts: Features, owners: Numbers, *, seed: int = 0, 
         image_to_text(images, texts, owners, device=device),
     )
     return Retrieval(
-        metrics=_recalls(ranks[0].first, ranks[1].first),
-        optimistic=_recalls(ranks[0].optimistic, ranks[1].optimistic),
+        metrics=recalls(ranks[0].first, ranks[1].first),
+        optimistic=recalls(ranks[0].optimistic, ranks[1].optimistic),
         intervals=_intervals(ranks[0].first, ranks[1].first, owners, seed),
         ranks=ranks,
     )
@@ -133,7 +133,7 @@ def _encode_distinct(loaded: Loaded, texts: Sequence[str], show_progress: bool) 
     return features[[distinct[text] for text in texts]]
 
 
-def _recalls(t2i: Numbers, i2t: Numbers) -> dict[str, float]:
+def recalls(t2i: Numbers, i2t: Numbers) -> dict[str, float]:
     found = {f"t2i_r{k}": float((t2i <= k).mean()) for k in KS} | {f"i2t_r{k}": float((i2t <= k).mean()) for k in KS}
     return found | {"mr": sum(found.values()) / len(found)}
 

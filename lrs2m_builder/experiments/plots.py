@@ -40,7 +40,8 @@ def draw_figure(table: Table, out_dir: Path) -> list[Path]:
     for number, test in enumerate(table.experiment.tests, start=1):
         _draw_panel(figure.add_subplot(2, 2, number), table.lines, test, table.experiment.varies)
     scale = "the paper's scale" if table.scale == "paper" else "tiny scale: drawn scenes, small models"
-    figure.suptitle(f"{table.experiment.title} ({scale})", fontsize=11)
+    bars = f"lowest and highest of {table.num_seeds} seeds" if table.num_seeds > 1 else "95 % interval over the queries"
+    figure.suptitle(f"{table.experiment.title} ({scale})\nbars: {bars}", fontsize=10)
     paths = [out_dir / f"{table.experiment.name}{suffix}" for suffix in (".png", ".svg")]
     for path in paths:
         figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)

@@ -192,13 +192,16 @@ EXPERIMENTS: dict[str, Experiment] = {
         Experiment(
             "figure_7",
             "Batch size",
-            "pairs a step",
-            tuple(_ablation(str(total), f"batch_{total}", batch_size=total // 8) for total in (64, 128, 256, 512)),
+            "pairs a step in the paper",
+            (
+                *(_ablation(str(total), f"batch_{total}", batch_size=total // 8) for total in (64, 128, 256)),
+                _ablation("512", "paper_b16"),
+            ),
         ),
         Experiment(
             "figure_8",
             "Number of pairs",
-            "pairs",
+            "pairs in the paper",
             (
                 *(_ablation(f"{n / 1000:g}M", f"pairs_{n}k", num_pairs=n) for n in (500, 1000, 1500)),
                 _ablation("2M", "paper_b16", _MAIN),
@@ -207,7 +210,7 @@ EXPERIMENTS: dict[str, Experiment] = {
         Experiment(
             "figure_9",
             "Size of the model",
-            "model",
+            "model of the paper",
             (_size("B/32", "paper_b32"), _size("B/16", "paper_b16"), _size("L/14", "paper_l14")),
         ),
         Experiment(

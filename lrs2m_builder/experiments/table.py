@@ -48,6 +48,11 @@ class Table:
     columns: tuple[str, ...]
     lines: tuple[Line, ...]
 
+    @property
+    def num_seeds(self) -> int:
+        """Trainings of a line, at most."""
+        return max((len(values) for line in self.lines for values in line.ours.values()), default=0)
+
 
 def make_table(
     experiment: Experiment, scale: Scale, runs: Mapping[str, Sequence[Path]], sets: Mapping[Test, Sequence[str]]
@@ -89,6 +94,7 @@ def as_json(table: Table) -> dict[str, Any]:
         "experiment": table.experiment.name,
         "title": table.experiment.title,
         "scale": table.scale,
+        "seeds": table.num_seeds,
         "columns": list(table.columns),
         "lines": [asdict(line) for line in table.lines],
         "paper_says": list(load_paper().claims.get(table.experiment.name, ())),
@@ -107,6 +113,8 @@ def markdown(table: Table) -> str:
     ]
     text = [f"# {table.experiment.name}: {table.experiment.title}", "", _row(head)]
     text += [_row(["---"] * len(head)), *map(_row, rows)]
+    if table.num_seeds > 1:
+        text += ["", f"Means of {table.num_seeds} seeds, with the lowest and the highest."]
     if claims := load_paper().claims.get(table.experiment.name):
         text += ["", "The paper says:", "", *(f"- {claim}" for claim in claims)]
     return "\n".join([*text, ""])

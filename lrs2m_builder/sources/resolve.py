@@ -114,7 +114,8 @@ class _Folder:
     def any_suffix(self, name: str) -> Path | None:
         """The same picture re-encoded (.jpg for .tif); None where two could be meant. A .txt or .tfw is none."""
         if self._by_stem is None:
-            pictures = (name for name in self._names if splitext(name)[1].lower() in IMAGE_SUFFIXES | RASTER_SUFFIXES)
+            known = IMAGE_SUFFIXES | RASTER_SUFFIXES | {""}  # without one: a folder that holds the bands of an image
+            pictures = (name for name in self._names if splitext(name)[1].lower() in known)
             self._by_stem = _unique((image_stem(name), name) for name in pictures)
         found = self._by_stem.get(image_stem(name))
         return self._path / found if found else None

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
@@ -21,12 +22,13 @@ from lrs2m_builder.clip.config import TrainConfig
 from lrs2m_builder.clip.loading import DAMAGED, decode, image_key
 from lrs2m_builder.clip.model import Loaded, encode_image, encode_text
 from lrs2m_builder.errors import UserError, one_line
+from lrs2m_builder.evals.ranks import Features, Numbers, image_to_text, text_to_image
+from lrs2m_builder.evals.retrieval import recalls
 from lrs2m_builder.tables import record_files
 
 Text = Literal["long", "short"]
 KINDS: tuple[Text, ...] = ("long", "short")
 COLUMNS = ("image", *(f"caption_{kind}" for kind in KINDS))
-KS = (1, 5, 10)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Texts:
     """The texts of one kind, and the number of the image that each belongs to."""
 
     texts: tuple[str, ...]
-    image_T: Tensor
+    image_T: Numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ def read_held_out(paths: Sequence[Path], loaded: Loaded, *, image_dir: Path | No
     if len(pixels) < 2 or not any(texts.values()):
         raise UserError(f"{', '.join(map(str, paths))}: fewer than two held-out pairs; give others")
     made = {
-        kind: Texts(tuple(text for text, _ in pairs), torch.tensor([number for _, number in pairs]))
+        kind: Texts(tuple(text for text, _ in pairs), np.array([number for _, number in pairs]))
         for kind, pairs in texts.items()
         if pairs
     }
@@ -97,7 +99,7 @@ def measure_recall(loaded: Loaded, held_out: HeldOut, *, batch_size: int = 64) -
     was_training = loaded.model.training
     loaded.model.eval()
     with torch.inference_mode():
-        image_ND = _encoded(held_out.pixels_NCHW.split(batch_size), loaded, device)
+        image_ND = _encoded(held_out.pixels_NCHW.split(batch_size), loaded, device).numpy()
         measured: dict[str, float] = {}
         for kind, texts in held_out.texts.items():
             # Alike lengths together, so that little is padded; then back in their order.
@@ -105,29 +107,18 @@ def measure_recall(loaded: Loaded, held_out: HeldOut, *, batch_size: int = 64) -
             parts = [order[start : start + batch_size] for start in range(0, len(order), batch_size)]
             ids = (loaded.tokenize([texts.texts[number] for number in part], trim=True) for part in parts)
             text_TD = _encoded(ids, loaded, device)[torch.tensor(order).argsort()]
-            found = recall(image_ND, text_TD, texts.image_T)
+            found = _recalls(image_ND, text_TD.numpy(), texts.image_T)
             measured |= {f"{kind}_{name}": value for name, value in found.items()}
     loaded.model.train(was_training)
     return measured
 
 
-def recall(image_ND: Tensor, text_TD: Tensor, image_T: Tensor, ks: Sequence[int] = KS) -> dict[str, float]:
-    """Share of texts whose image, and of images one of whose texts, is among the k most similar.
-
-    Args:
-        image_ND, text_TD: of unit length, on the CPU.
-        image_T: the number of each text's image.
-    """
-    similarity_TN = text_TD @ image_ND.T
-    own_T = similarity_TN.gather(1, image_T[:, None])
-    # An equal similarity counts as better: a model that gives all the same features finds nothing.
-    rank_T = (similarity_TN >= own_T).sum(1)
-    owns_TN = image_T[:, None] == torch.arange(len(image_ND))
-    best_N = similarity_TN.masked_fill(~owns_TN, -torch.inf).amax(0)
-    rank_N = ((similarity_TN >= best_N) & ~owns_TN).sum(0) + 1
-    rank_N = rank_N[owns_TN.any(0)]
-    measured = {f"t2i_r{k}": (rank_T <= k).double().mean().item() for k in ks}
-    return measured | {f"i2t_r{k}": (rank_N <= k).double().mean().item() for k in ks}
+def _recalls(image_ND: Features, text_TD: Features, image_T: Numbers) -> dict[str, float]:
+    """Recalls among all images; an image that has no text of the kind is an answer and no question."""
+    owners, image_of_T = np.unique(image_T, return_inverse=True)
+    t2i = text_to_image(text_TD, image_ND, image_T)
+    i2t = image_to_text(image_ND[owners], text_TD, image_of_T)
+    return recalls(t2i.first, i2t.first)
 
 
 def _encoded(batches: Any, loaded: Loaded, device: torch.device) -> Tensor:
