@@ -33,7 +33,10 @@ _SUPPORTS = inflections(
 _PASSED_ON = word_set("given provided supplied furnished original reference input accompanying attached")
 _PLACES = word_set("details numbers name class classes source sources account record records brief")
 _IN = word_set("in by from within among through as per with to under on of")
-_DET = word_set("the your this that these those its their an a one any each every some all both another")
+_DET = word_set(
+    "the your this that these those its their an a one any each every some all both another two three "
+    "four five most several many"
+)
 _WRITERS = word_set("people someone somebody humans others they persons volunteers")
 _WROTE = inflections("describe say write call label tag caption note state mention claim point report") | {"wrote"}
 _LABELLED = word_set(
@@ -55,6 +58,7 @@ _PAIRS = {
     "scene": word_set("class category label"),
     "label": frozenset(["list", "set"]),
 }
+_CLASSED = word_set("label labels tag tags category class classes")
 _SEVERAL = word_set("labels tags sentences descriptions texts")
 _SOME = word_set("one two three four some all most none each any several")  # "one of the labels"
 _ADVERBS = word_set("also only just even already itself explicitly does did do has have had merely simply further not")
@@ -81,6 +85,8 @@ def _is_given(said: Sentence, at: int) -> bool:
     """Whether the word at a position is a text that was given, its writer, or an image that it was written about."""
     word, before, after = said.tokens[at], said.phrase_at(max(0, at - 4), min(at, 4)), said.phrase_at(at + 1, 3)
     if word in _GIVEN_TEXTS:
+        if word.startswith("caption") and after[:1] == ("of",):
+            return _has(after, _PICTURES)
         if word.startswith("hint"):
             return after[:1] == () or after[0] not in _AFTER_HINT | _DET
         return not word.startswith("prompt") or (
@@ -102,6 +108,8 @@ def _is_said_of(said: Sentence, at: int, before: tuple[str, ...], after: tuple[s
     "said."""
     word = said.tokens[at]
     if _has(after[:1], _PASSED_ON) and not _has(after[1:2], _TO) and _has(before, _DET | _ALONE):
+        return True
+    if word in _CLASSED and after[-1:] != () and after[0] in {"for", "of"} and after[-1] in _PICTURES:
         return True
     if not _has(before, _DET):
         return False

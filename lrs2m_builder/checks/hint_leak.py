@@ -131,7 +131,6 @@ _TALK = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 # The ways of speaking of a text, composed of the words for it: who said it, what rests on it, whether it is right.
-_THE = r"(?:the|this|that|these|those|your|its|their|an?|one|each|every|both|all|any|no|some)"
 _QUOTED = r"""["“'‘][^"“”]{2,90}["”'’]"""
 _ON_A_SIGN = r"(?!\s+(?:on|painted|carved|above\s+the\s+(?:door|portal|entrance)|board|boards|reads?|mown)\b|-)"
 _SPOKEN_OF = re.compile(

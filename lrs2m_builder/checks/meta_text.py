@@ -77,7 +77,8 @@ _META = re.compile(
 )
 # What the patterns find holds one of these.
 _CUES = listed(
-    "way to|way of|takeaway|output|returned|draft|reply|alternatively|optionally|train model|train a|one could|"
+    " means|refers|stands for|is used|way to|way of|takeaway|output|returned|draft|reply|alternatively|"
+    "optionally|train model|train a|one could|"
     "one may|one might|models|"
     "caption|description|paragraph|summar|response|answer|sentence|passage|narrative| text |the text|write|"
     "rewrit|written|word|token|hope|feel free|just ask|if anything|goal|aim|objective|purpose|job|p.s|p. s|"
@@ -174,6 +175,7 @@ _TALK = re.compile(
     | </?\w+>\s*$ | \bbased\s+(?:solely\s+|only\s+|purely\s+|entirely\s+)?on\s+(?:what\s+(?:is|was|can|could|i
           |we)\b|the\s+(?:visible
           |available|given|provided)\b|visual\s+(?:evidence|cues|information))
+    | ["”]\s+(?:here\s+)?(?:means|refers\s+to|stands\s+for|is\s+used\s+(?:here|for))\b
     # counts of words, marks of a template, what is said twice
     | \b\d+\s+(?:words|tokens|characters)\b(?!\s+(?:is|are|painted|on|cut|carved|in\s+(?:white|black|red|large|big)))
     | \b(?:word|character|token)s?[\s-]*(?:count|limit)\b | \btotal\s+words\b | \bn\.?b\.?\s*: | \bp\.\s?s\.\s
@@ -249,17 +251,14 @@ _SELF_CUES = listed(
 )
 # Words that stand in the scene: "the text on the banner", "the last sentence of a mural".
 _IN_THE_SCENE = re.compile(
-    r"""\b(?:the|a|an|some|any|short|long|last|first|large|white|black|red)\s+(?:words?|texts?|sentences?|"
-    r"lines?|captions?
+    r"""\b(?:the|a|an|some|any|short|long|last|first|large|white|black|red)\s+(?:words?|texts?|sentences?|lines?
+          |captions?
     |paragraphs?|messages?|writing)\s+(?:on|of|across|along|over|above|beneath|painted|carved|mown)\s+
     (?:the|an?|its|their|one|each|some)\s+(?:[\w-]+\s+)?(?:banner|mural|billboard|wall|sign|board|roof|facade|façade
     |poster|monument|plaque|hoarding|door|gate|hull|side|stern|field|lawn|slope|hill|ground|asphalt|stone|tank
           |truck|tomb
     |gable|entrance|portal|memorial|tower|bow|deck|runway|pitch|grass)s?\b""",
     re.IGNORECASE | re.VERBOSE,
-)
-_LETTERS = re.compile(
-    r"\b(?:paint|mown|carv|letter|sign|spell|board|inscri|cut|mark|written\s+(?:on|in|over|across))", re.IGNORECASE
 )
 
 

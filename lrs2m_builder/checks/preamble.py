@@ -138,7 +138,7 @@ _LEAD = re.compile(
       | \[?\s*(?:output|answer|captions?|descriptions?|responses?|result|summary|final|title|long|short|reply|draft
           |start
           |begin|assistant|text|image\s+description|scene\s+description|long\s+caption|short\s+caption)\s*
-          (?:\]|[-–—]\s|[-–—](?=[A-Z]))
+          (?:\]|[-–—]\s|[-–—](?=(?-i:[A-Z])))
       | (?:descriptions?|captions?|summary|paragraph|overview)\s+of\s+(?:the|this|an?)\s+[^.!?:]{0,60}[:.—–]
       | (?:a|an|the|this|my|your|one)\s+(?:[\w-]+\s+){0,3}?(?:captions?|descriptions?|summary|paragraph|answer
           |rewrite)

@@ -205,11 +205,15 @@ def _declines(said: Sentence) -> bool:
         return True
     if said.has(ME, IMAGE, {"if", "once", "when", "until", "without"}):
         return True
+    if speaker and said.has({"none"}):
+        return True
     if speaker and (said.has(_HIDES, {"me"}) or said.has(_EXCEEDS) or said.has({"only", "merely"}, TASK)):
         return True
     if speaker and (said.has(_NEEDS, IMAGE | TASK) or said.has(_WISHES, {"could", "can"})):
         return True
     if said.has(NOT, {"enough", "insufficient"}, _FACTS | _DETAILS) or said.has(_DETAILS, _INFEASIBLE, TASK | _KNOWS):
+        return True
+    if said.has(NOT, YOU, _SENT) or said.has(NOT, {"possible", "feasible"}, {"image", "picture", "photo"}):
         return True
     if said.has(_IMPROPER, TASK | _KNOWS):
         return True
@@ -227,7 +231,7 @@ def _declines(said: Sentence) -> bool:
         return True
     if said.has({"please", "kindly"}, IMAGE | TASK) or said.has(YOU, TASK, _POOR):
         return True
-    if said.has(YOU, IMAGE) and said.tokens[0] in _QUESTION:
+    if said.has(IMAGE) and (len(said.tokens) < 4 or said.has(YOU)) and said.tokens[0] in _QUESTION:
         return True
     if said.tokens[0] in _CANNOT or said.has(YOU, _SENT):
         return True

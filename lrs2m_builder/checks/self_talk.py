@@ -50,7 +50,9 @@ def self_talk(text: str) -> str:
 
 def _speaks(said: Sentence) -> bool:
     """Whether a sentence that names nothing of the scene, or its lead, speaks of words, or somebody speaks in it."""
-    if (said.has({"i"}, _WILL) and not said.has(_VIEWS)) or said.words & _I_WILL:
+    if (said.has({"i"}, _WILL) and not said.has(_VIEWS)) or not said.words.isdisjoint(_I_WILL):
+        return True
+    if said.has({"let"}, {"me", "us"}) or said.tokens[0] == "let's":
         return True
     if said.tokens[0] in _CONSULT and said.has({"image", "picture", "photo", "caption", "text"}):
         return not said.seen

@@ -122,11 +122,6 @@ ACCORDING = group(
     "|as opposed to|compared (?:with|to)|in addition to|apart from|beyond|besides|with the help of|guided by"
     "|relying on|informed by|taking (?:up )?|drawing on|as suggested by|by way of|with reference to"
 )
-# Somebody who spoke of the image.
-SPEAKER = group(
-    r"you|the user|users|people|someone|somebody|whoever|the person|a person|the people|the writers?|the authors?"
-    r"|the observers?|the humans?|humans|the viewers?|the annotators?|annotators|volunteers|experts|others"
-)
 # The answer itself, what is done in it with the scene, and what is done to it.
 WRITTEN_TEXT = group(
     "descriptions?|captions?|paragraphs?|summar(?:y|ies)|responses?|answers?|texts?|sentences?|passages?|narratives?"
