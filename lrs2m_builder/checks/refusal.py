@@ -173,7 +173,8 @@ _EXCEEDS = word_set("exceeds exceed")
 _HIDES = word_set("illegible unknown invisible unreadable inaccessible unfamiliar")
 _MUST = word_set("first must should have need you'll")
 _DETAILS = word_set("resolution quality clarity sharpness detail details context data")
-_INFEASIBLE = word_set("feasible possible impossible insufficient inadequate difficult hard")
+_INSUFFICIENT = word_set("insufficient inadequate impossible infeasible")
+_FEASIBLE = word_set("possible feasible")
 _NEEDS = inflections("need require")
 _WISHES = word_set("wish if")
 _KNOWS = inflections("say tell know judge answer decide speculate identify disclose reveal work")
@@ -191,53 +192,65 @@ _POOR = word_set(
     "overexposed bright hazy faint fuzzy cloudy"
 )
 _OOPS = word_set("oops wrong uh-oh whoops")
-_TALK = _POOR | _NEEDS | _OOPS | _GONE | ME | YOU | BOT | NOT | _BROKEN | _FORBIDDEN
+_SPEAKER = ME | BOT
+_THEY = word_set("they it this these that none nothing which")
+# A sentence that holds a word of each kind declines, whatever else it says: a speaker and what is not done.
+_DECLINING = (
+    (_SPEAKER, _DECLINES | _EXCEEDS | {"none"}),
+    (_SPEAKER, NOT, TASK),
+    (_SPEAKER, NOT, _SENT, IMAGE),
+    (_SPEAKER, {"only", "merely"}, TASK),
+    (_SPEAKER, _NEEDS, IMAGE | TASK),
+    (_SPEAKER, _WISHES, {"could", "can"}),
+    (_SPEAKER, _HIDES, {"me"}),
+    (BOT, NOT | _LIMITS),
+    (ME, IMAGE, {"if", "once", "when", "until", "without"}),
+    (YOU, TASK, _ASKS),
+    (YOU, NOT, _SENT),
+    (NOT, {"enough"}, _FACTS | {"detail", "details", "data"}),
+    (NOT, _FEASIBLE, {"from"}, {"image", "picture", "photo"}),
+    (NOT, _FEASIBLE, _DETAILS, TASK | _KNOWS),
+    (NOT, _FORBIDDEN, TASK | {"given", "details", "information"}),
+    (_INSUFFICIENT, _DETAILS, TASK | _KNOWS),
+    (_IMPROPER, TASK | _KNOWS),
+)
+# And one that names nothing of the scene: the image that did not come, the request that is not met.
+_DECLINING_UNSEEN = (
+    (_OOPS,),
+    (_SPEAKER, _KNOWS),
+    (YOU, _SENT),
+    (YOU, TASK, _MUST | _POOR),
+    ({"please", "kindly"}, IMAGE | TASK),
+    (IMAGE, NOT, _ARRIVES | _POOR),
+    (IMAGE, _POOR, {"too"}),
+    (IMAGE, TASK, _NEEDS),
+    (IMAGE | TASK, _BROKEN),
+    (NOT, _FACTS),
+    (_INSUFFICIENT, _FACTS | {"data", "details"}),
+    (_FORBIDDEN, TASK | _KNOWS | {"content", "material"}),
+)
+_TALK = ME | YOU | BOT | NOT | _POOR | _NEEDS | _OOPS | _GONE | _BROKEN | _FORBIDDEN | _INSUFFICIENT
 
 
 def _declines(said: Sentence) -> bool:
     """Whether a sentence declines: a speaker who does not, a task not done, an image that did not come."""
     if said.words.isdisjoint(_TALK):
         return False
-    speaker = said.has(ME) or said.has(BOT)
-    if speaker and (said.has(_DECLINES) or said.has(NOT, TASK) or said.has(_SENT, IMAGE, NOT)):
+    if any(said.has(*kinds) for kinds in _DECLINING):
         return True
-    if said.has(BOT) and (said.has(NOT) or said.has(_LIMITS)):
+    return not said.seen and (any(said.has(*kinds) for kinds in _DECLINING_UNSEEN) or _declines_unseen(said))
+
+
+def _declines_unseen(said: Sentence) -> bool:
+    """Whether a sentence that names nothing of the scene declines by its first word, its length or what it lacks."""
+    first, short = said.tokens[0], len(said.tokens) < 5
+    if first in _CANNOT or (first in _THEY and said.has(NOT, _ARRIVES)) or (short and said.has(NOT, _ABLE)):
         return True
-    if said.has(ME, IMAGE, {"if", "once", "when", "until", "without"}):
+    if first in _QUESTION and said.has(IMAGE) and (len(said.tokens) < 4 or said.has(YOU)):
         return True
-    if speaker and said.has({"none"}):
+    if said.has(_GONE, IMAGE | TASK | ME | YOU) and not said.has(_HIDDEN):
         return True
-    if speaker and (said.has(_HIDES, {"me"}) or said.has(_EXCEEDS) or said.has({"only", "merely"}, TASK)):
-        return True
-    if speaker and (said.has(_NEEDS, IMAGE | TASK) or said.has(_WISHES, {"could", "can"})):
-        return True
-    if said.has(NOT, {"enough", "insufficient"}, _FACTS | _DETAILS) or said.has(_DETAILS, _INFEASIBLE, TASK | _KNOWS):
-        return True
-    if said.has(NOT, YOU, _SENT) or said.has(NOT, {"possible", "feasible"}, {"image", "picture", "photo"}):
-        return True
-    if said.has(_IMPROPER, TASK | _KNOWS):
-        return True
-    if said.has(_FORBIDDEN, TASK | {"given", "details", "information"}, NOT) or said.has(YOU, TASK, _ASKS):
-        return True
-    if said.seen:
-        return False
-    if said.has(_NEEDS, IMAGE, TASK) or said.has(YOU, TASK, _MUST):
-        return True
-    if said.has(IMAGE, NOT, _ARRIVES) or said.has(IMAGE, _POOR, {"too"}) or said.has(_OOPS):
-        return True
-    if (said.has(_GONE, IMAGE | TASK | ME | YOU) and not said.has(_HIDDEN)) or (speaker and said.has(_KNOWS)):
-        return True
-    if said.has(NOT) and (said.has(_FACTS) or said.has(IMAGE, _POOR) or (len(said.tokens) < 5 and said.has(_ABLE))):
-        return True
-    if said.has({"please", "kindly"}, IMAGE | TASK) or said.has(YOU, TASK, _POOR):
-        return True
-    if said.has(IMAGE) and (len(said.tokens) < 4 or said.has(YOU)) and said.tokens[0] in _QUESTION:
-        return True
-    if said.tokens[0] in _CANNOT or said.has(YOU, _SENT):
-        return True
-    if said.has(NOT, TASK) and not said.has(_SHOWS):
-        return True
-    return said.has(IMAGE | TASK, _BROKEN) or said.has(_FORBIDDEN, TASK | _KNOWS | {"content", "material"})
+    return said.has(NOT, TASK) and not said.has(_SHOWS)
 
 
 def _refusal(answer: Answer) -> str | None:
