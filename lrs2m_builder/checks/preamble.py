@@ -173,11 +173,14 @@ _TO = word_set("to in by as from for with after given using")
 _TEXTS = word_set(
     "caption captions description descriptions request task prompt text sentences paragraph answer question"
 )
+_HERE = word_set("here here's below voilà")
 _PICTURES = word_set("image picture photo photograph")
 
 
 def _announces(said: Sentence, only: bool) -> bool:
     """Whether a first sentence names nothing of the scene, and greets, or speaks of somebody or of the task."""
+    if not only and not said.seen and said.tokens[0] in _HERE:
+        return True
     lead = said.lead()
     if lead is not None and lead.tokens and said.seen:
         shows = lead.has(_SHOWS) and lead.tokens[0] != "what"

@@ -134,6 +134,8 @@ _FAILS = re.compile(
           |beyond|outside|invisible|inaccessible|hidden|unknown|closed|unreadable|impossible|exceeds?|above)\s+
           (?:\w+\s+){0,2}?(?:(?:to|for|from|by)\s+me|my)\b
     | \b(?:the|this|a)\s+(?:model|assistant|system|ai)\s+(?:\w+ly\s+|has\s+)?(?:declin|refus|fail|abstain)\w*
+    | \bnot\s+(?:be\s+)?(?:possible|feasible)\b[^.!?]*\bfrom\s+(?:this|the)\s+(?:image|picture|photo\w*)\b
+    | \b(?:resolution|quality|clarity)\b[^.!?]*\bnot\s+(?:be\s+)?(?:possible|feasible)\b
     """,
     re.IGNORECASE | re.VERBOSE,
 )
@@ -174,7 +176,6 @@ _HIDES = word_set("illegible unknown invisible unreadable inaccessible unfamilia
 _MUST = word_set("first must should have need you'll")
 _DETAILS = word_set("resolution quality clarity sharpness detail details context data")
 _INSUFFICIENT = word_set("insufficient inadequate impossible infeasible")
-_FEASIBLE = word_set("possible feasible")
 _NEEDS = inflections("need require")
 _WISHES = word_set("wish if")
 _KNOWS = inflections("say tell know judge answer decide speculate identify disclose reveal work")
@@ -208,8 +209,6 @@ _DECLINING = (
     (YOU, TASK, _ASKS),
     (YOU, NOT, _SENT),
     (NOT, {"enough"}, _FACTS | {"detail", "details", "data"}),
-    (NOT, _FEASIBLE, {"from"}, {"image", "picture", "photo"}),
-    (NOT, _FEASIBLE, _DETAILS, TASK | _KNOWS),
     (NOT, _FORBIDDEN, TASK | {"given", "details", "information"}),
     (_INSUFFICIENT, _DETAILS, TASK | _KNOWS),
     (_IMPROPER, TASK | _KNOWS),
@@ -224,6 +223,7 @@ _DECLINING_UNSEEN = (
     (IMAGE, NOT, _ARRIVES | _POOR),
     (IMAGE, _POOR, {"too"}),
     (IMAGE, TASK, _NEEDS),
+    (IMAGE, {"description", "caption", "summary"}, _POOR),
     (IMAGE | TASK, _BROKEN),
     (NOT, _FACTS),
     (_INSUFFICIENT, _FACTS | {"data", "details"}),
