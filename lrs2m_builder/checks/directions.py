@@ -3,139 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from itertools import combinations
 
 from lrs2m_builder.checks.base import Answer, Check
-from lrs2m_builder.checks.grammar import PREPOSITIONS, PUNCTUATION, SENTENCE_ENDS, STOPS, VERBS
+from lrs2m_builder.checks.grammar import STOPS
 from lrs2m_builder.checks.nouns import read
-from lrs2m_builder.checks.positions import BESIDE, MOVING, ONE, WHERE, Axes, Place, Thing, places_of, things_of
-from lrs2m_builder.checks.words import word_set
+from lrs2m_builder.checks.placements import Fact, facts_of
+from lrs2m_builder.checks.positions import BESIDE, ONE, WHERE, Thing, things_of
 
-_COMMA = frozenset([",", "and", "while", "but", "which", "where", "whereas"])
 _SAME_AGAIN = frozenset(["the", "this", "that", "same", "it"])
 _ANOTHER = frozenset(["another", "other", "others", "second", "third"])
 _MORE = _ANOTHER | frozenset(["two", "both", "pair", "either", "each"])
-_PARTS = word_set(
-    "edge edges end ends part parts side rest corner bank banks tip fringe border outskirts piece bit half"
-)
-_ORDER = word_set("further farther also then now again finally lastly next meanwhile likewise similarly")
-_ITS_SIDE = word_set("left right west east north south")
-_ADVERBS = word_set(
-    "also just partly mainly mostly clearly directly located situated visible prominently up down over off"
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Fact:
-    """That a thing is at a place, of the image or beside another thing."""
-
-    thing: Thing
-    axes: Axes
-    beside: Thing | None
-    adjacent: bool
-    whole: bool = False  # said of all things of the kind: "the tanks are all on the left"
-
-
-def _facts(tokens: Sequence[str], things: Sequence[Thing]) -> list[Fact]:
-    found = list[Fact]()
-    for place in places_of(tokens):
-        if fact := _at_its_side(tokens, things, place):
-            found.append(fact)
-            continue
-        beside = next((t for t in things if place.end <= t.start <= place.end + 1), None) if place.of else None
-        if place.of and beside is None:
-            continue
-        for thing in _subjects(tokens, things, place, beside):
-            if thing != beside and not _is_part(tokens, thing):
-                all_of_them = "all" in tokens[max(0, thing.start - 2) : thing.end + 2]
-                found.append(Fact(thing, place.axes, beside, thing.end == place.start, all_of_them))
-    return found
-
-
-def _at_its_side(tokens: Sequence[str], things: Sequence[Thing], place: Place) -> Fact | None:
-    """What "its" place says: "the church has a school to its right", "the course is bounded by a lake on its left"."""
-    words = tokens[place.start : place.end]
-    if "its" not in words or words[-1] not in _ITS_SIDE or place.of:
-        return None
-    begin = _last(tokens, SENTENCE_ENDS, place.start)
-    before = [t for t in things if begin <= t.start < place.start]
-    if len(before) < 2 or before[-1].end != place.start:
-        return None
-    return Fact(before[-1], place.axes, _resolved(things, before[0]), adjacent=True)
-
-
-def _is_part(tokens: Sequence[str], thing: Thing) -> bool:
-    """Whether only a part of the thing is spoken of: "the edge of that forest"."""
-    return tokens[max(0, thing.start - 1)] == "of" and tokens[max(0, thing.start - 2)] in _PARTS
-
-
-def _last(tokens: Sequence[str], marks: frozenset[str], end: int, begin: int = 0) -> int:
-    """Position after the last of the marks before `end`."""
-    return next((i + 1 for i in range(end - 1, begin - 1, -1) if tokens[i] in marks), begin)
-
-
-def _subjects(tokens: Sequence[str], things: Sequence[Thing], place: Place, beside: Thing | None) -> list[Thing]:
-    """What is at the place: the phrase before it, the subject of its clause, or what follows a place said first."""
-    if place.start and tokens[place.start - 1] == "one":
-        return []  # "one mill is in the north, one in the south"
-    begin = _last(tokens, SENTENCE_ENDS, place.start)
-    clause = _last(tokens, _COMMA, place.start, begin)
-    after = beside.end if beside is not None else place.end
-    before = [t for t in things if begin <= t.start < place.start]
-    inside = [t for t in before if t.start >= clause]
-    if not inside and before and tokens[clause - 1] == "which":
-        return [_resolved(things, before[-1])]
-    if not inside and before and tokens[clause] in VERBS and tokens[clause - 1] in {",", "and", "but"}:
-        return [_resolved(things, before[0])]  # "the yard, full of boxes, is above the basin"
-    if {"its", "their", "whose"} & set(tokens[max(begin, place.start - 3) : place.start]):
-        return []  # "the lake with its outlet at the lower end"
-    if tokens[begin] in _ORDER and PUNCTUATION.isdisjoint(tokens[begin : place.start]):
-        begin += 1
-    fronted = tokens[begin] in PREPOSITIONS | WHERE.keys() and VERBS.isdisjoint(tokens[begin : place.start])
-    if fronted or (not inside and not (before and _is_apposition(tokens, clause, place, after))):
-        stop = next((i for i in range(after, len(tokens)) if tokens[i] in SENTENCE_ENDS), len(tokens))
-        following = [t for t in things if after <= t.start < stop]
-        if following and following[0].determiner == "it":  # "the right part, it is taken up by the harbor"
-            return [t for t in following if "by" in tokens[following[0].end : t.start]][:1] or following[:1]
-        return following[:1]
-    if not inside:
-        return [_resolved(things, before[0])]
-    last = place.start - 1
-    while last > clause and (tokens[last] in _ADVERBS or tokens[last].endswith(("ed", "ing", "ly"))):
-        last -= 1
-    if tokens[last] in VERBS:
-        return [_resolved(things, inside[0])]
-    # "A dam closes the valley at the left": both are there.
-    between = set(tokens[inside[0].end : inside[-1].start])
-    if inside[0] == inside[-1] or PREPOSITIONS & between:
-        return [_resolved(things, _owner(tokens, inside))]
-    # The place where a bridge spans a river is not the river's.
-    both = [inside[0]] if MOVING & between else [inside[0], inside[-1]]
-    return [_resolved(things, thing) for thing in both]
-
-
-def _owner(tokens: Sequence[str], things: Sequence[Thing]) -> Thing:
-    """The last thing, or what it is said to be of: the playground in "the playground of the school"."""
-    last = len(things) - 1
-    while last and tokens[things[last].start - 1] == "of" and things[last - 1].end == things[last].start - 1:
-        last -= 1
-    return things[last]
-
-
-def _is_apposition(tokens: Sequence[str], clause: int, place: Place, after: int) -> bool:
-    """Whether a place between commas belongs to what is before them: "the court, in the right half, is blue"."""
-    return clause > 0 and tokens[clause - 1] == "," and (after >= len(tokens) or tokens[after] in PUNCTUATION)
-
-
-def _resolved(things: Sequence[Thing], thing: Thing) -> Thing:
-    """What "it" stands for: the thing that the sentence before spoke of first."""
-    if thing.determiner != "it":
-        return thing
-    earlier = [t for t in things if t.end <= thing.start and t.determiner != "it"]
-    if not earlier:
-        return thing
-    return Thing(thing.start, thing.end, earlier[0].key, "it", frozenset(), earlier[0].plural)
 
 
 def _contradict(one: Fact, other: Fact, introduced: frozenset[frozenset[str]]) -> bool:
@@ -156,7 +34,11 @@ def _contradict(one: Fact, other: Fact, introduced: frozenset[frozenset[str]]) -
     alike = any(a * b > 0 for a, b in zip(one.axes, other.axes, strict=True))
     if turned:
         return alike and not opposite
+    if one.whole and not one.adjacent and opposite and other.thing.determiner in _SAME_AGAIN:
+        return True
     if not opposite or one.whole != other.whole or not (one.whole or _is_same(one.thing, other.thing)):
+        return False
+    if one.thing.plural and not one.whole:
         return False
     distinguished = (
         one.adjacent and other.adjacent and one.thing.key not in introduced and "same" not in other.thing.adjectives
@@ -189,12 +71,15 @@ def _direction(answer: Answer) -> str | None:
         if (t.plural and "all" not in text.tokens[max(0, t.start - 2) : t.end + 2])
         or t.determiner in _MORE
         or t.adjectives & _MORE
+        if t.determiner not in {"its", "their"}
         for word in t.key
     }
     facts = [
         fact
-        for fact in _facts(text.tokens, things)
-        if fact.whole or all(_is_single(thing, several) for thing in (fact.thing, fact.beside) if thing is not None)
+        for fact in facts_of(text.tokens, things)
+        if fact.whole
+        or (_is_single(fact.thing, several) and _is_landmark(fact.beside, several))
+        or (fact.thing.plural and fact.thing.determiner == "the" and fact.beside is not None)
     ]
     introduced = frozenset(t.key for t in things if t.determiner in {"a", "an", "one", "single"})
     for one, other in combinations(facts, 2):
@@ -230,6 +115,11 @@ def _another(tokens: Sequence[str], things: Sequence[Thing], one: Thing, other: 
             if any(i <= t.start <= i + 3 and not t.key.isdisjoint(one.key) for t in things):
                 return True
     return False
+
+
+def _is_landmark(thing: Thing | None, several: set[str]) -> bool:
+    """Whether a thing that another one is beside is a certain one: "the tower", "the courts"."""
+    return thing is None or _is_single(thing, several) or (thing.plural and thing.determiner in _SAME_AGAIN)
 
 
 def _is_single(thing: Thing, several: set[str]) -> bool:

@@ -17,7 +17,8 @@ _SEEN = (
 _HEDGE = re.compile(
     rf"""
       \b(?:in\s+all\s+(?:probability|likelihood)|chances\s+are|possibly|probably|presumably|perhaps|maybe|potentially
-          |supposedly|conceivably|seemingly|apparently|arguably|likely|unlikely\s+(?:to|that))\b
+          |supposedly|conceivably|seemingly(?!\s+(?:endless|infinite|boundless))|apparently|arguably|likely
+          |unlikely\s+(?:to|that))\b
     | \b(?:might|could|may)\s+(?:well\s+|also\s+|even\s+|either\s+)*(?:be
           |have\s+been)\b(?!\s+{_SEEN}\b)(?!\s+[\w\s]{{2,25}},\s+(?:but|yet)\b)
     | \b(?:might|may)\s+(?:well\s+|also\s+|even\s+)*(?:have|indicate|represent|suggest|serve|belong|contain|include
@@ -28,11 +29,13 @@ _HEDGE = re.compile(
           |denote|imply|reflect|point\s+to|mark|house)\b
     | \b(?:appears?|appeared|appearing|looks?|looking|seems?|seemed|seeming|thought|believed|assumed|presumed
           |supposed)\s+(?:\w+ly\s+)?to\s+(?!(?:the|a|an|its|their|both|either|one|left|right)\b)\w+\b
-    | \bseem(?:s|ed|ing)?\s+(?:like|as\s+(?:if|though)|that)\b | \bit\s+seems?\b | \bwhat\s+(?:looks?|appears?
+    | \bseem(?:s|ed|ing)?\s+(?:like|as\s+(?:if|though)|that)\b | \bit\s+seems?\b(?!\s+endless)
+          | \bwhat\s+(?:looks?|appears?
           |resembles?|may|might|could|seems?)\b
     | \bwould\s+(?:appear|seem)\b | \b(?:might|may|could|would)\s+(?:guess|think|assume|suppose|mistake|take\s+it
           |speculate)\b
-    | \b(?:not\s+(?:certain|sure|clear)|unsure|uncertain)\b | \b(?:looks?|appears?|seems?)-(?:like|to)\b
+    | \b(?:not\s+(?:\w+ly\s+|quite\s+)?(?:certain|sure|clear\s+(?:what|if|whether|how|which|where))|unsure
+          |uncertain)\b | \b(?:looks?|appears?|seems?)-(?:like|to)\b
     | (?:^|[.!?]\s)(?:it|there)\s+(?:looks|appears)\s+(?:like|as\s+(?:if|though)|that)\b | \b(?:looks?
           |appears?)\s+as\s+(?:if|though)\b
     | \b(?:suggest(?:s|ed|ing|ive)?)\b(?!\s+by\s+(?:its|their)\s+name)
@@ -40,11 +43,13 @@ _HEDGE = re.compile(
           (?<!lights\s)(?<!letter\s)(?<!label\s)\bindicat(?:es?|ing)\s+an?\b
     | \bindicat(?:es?|ing|ed|ive)\s+(?:of\b|that\b|the\s+(?:presence|existence|use|possibility)|some\b|recent\b|it\b
           |they\b|possible|human|ongoing|either|active|there)
-    | \b(?:impl(?:ies|y|ying)|hint(?:s|ing|ed)?\s+at|point(?:s|ing)\s+to\s+(?:an?|the\s+(?:presence|existence|use))\b)
+    | \b(?:impl(?:ies|y|ying)|hint(?:s|ing|ed)?\s+(?:at|that)\b|point(?:s|ing)\s+to\s+(?:an?|the\s+(?:presence
+          |existence|use))\b)
     | \b(?:it\s+is|it's|it’s)\s+(?:\w+\s+)?(?:unclear|uncertain|possible|hard\s+to|difficult\s+to|not\s+clear
           |conceivable|plausible)\b
     | \b(?:unclear|uncertain)\s+(?:whether|if|what)\b | \b(?:an?|the|some|two|three|several|and|or|with
           |of)\s+(?:possible|probable|potential|presumed|suspected|apparent|supposed|likely)\s+(?!only\b|to\b
+          |of\b|for\b
           |by\b)[a-z]+
     | \b(?:some\s+(?:sort|kind|type)\s+of|or\s+(?:something|some)\s+(?:similar|like))\b | \bof\s+some\s+(?:sort
           |kind)\b
@@ -114,7 +119,7 @@ _GUESS = re.compile(
           (?:tell|telling|say|said|decide|decided|judge|determine|determined|establish\w*|know|known|identif\w+
           |guess)\s+
           (?:what|if|which|whether|for|with|exactly|how)\b
-    | \b(?:or|and)\s+(?:possibly|perhaps|maybe)\b | \bsort\s+of\b | \bkind\s+of\s+(?:an?|like)\b
+    | \b(?:or|and)\s+(?:possibly|perhaps|maybe)\b | \bruled?\s+out\b | \bsort\s+of\b | \bkind\s+of\s+(?:an?|like)\b
           | \bsuch\s+as\s+perhaps\b
     """,
     re.IGNORECASE | re.VERBOSE,
@@ -129,7 +134,7 @@ _CUES = listed(
     "undetermined|unconfirmed|tentativ|ostensib|putativ|purport|alleged|reported|conjectur|hypothet|"
     "imagin|inconclus|reminiscent|either|whether|judging|the look|go by|as far as|if not|if i|if at all|"
     "appearance|estimat|rumo|mean|chance|i'd|i’d|i'm|i’m|impression|taken|confiden|guarantee|known|told|"
-    "?|surpris|feeling|hunch|suspicion|notion|sense|at least"
+    "?|ruled out|rule out|surpris|feeling|hunch|suspicion|notion|sense|at least"
 )
 
 

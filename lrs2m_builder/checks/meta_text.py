@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 
-from lrs2m_builder.checks.base import Answer, Check, cued, listed, split_sentences, without_writing
-from lrs2m_builder.checks.nouns import read
+from lrs2m_builder.checks.base import Answer, Check, cued, listed, without_writing
+from lrs2m_builder.checks.self_talk import self_talk
 from lrs2m_builder.checks.speech import IMAGE, TOLD, WORDED, WRITTEN_TEXT
 
 _TEXT = r"(?:description|caption|paragraph|summary|response|answer|text|sentence|passage|narrative|write-?up|rewrite)"
@@ -13,33 +13,21 @@ _META = re.compile(
     rf"""
       (?:^|[.!?;:,(—–-]\s*|\b(?:that|as|which|and|but|so|because|if|where|what|how|while
           |something)\s+)(?-i:I)(?:['’]\w+)?\s+
-          (?!(?:can\s+(?:see|be)|see|and|or|in|of|on|at|is|are|stands?|lies?)\b)[a-z]+ | \bmy\s+\w+ | \blet\s+(?:me
-          |us)\b | \blet['’]s\b
-    | \bas\s+an?\s+(?:[\w-]+\s+){{0,2}}?(?:assistant|model|ai|chatbot)\b | \bjust\s+ask\b | \bif\s+anything\s+(?:is
-          |needs|seems)\b
-    | \b(?:goal|aim|objective|task|purpose|job)\s+(?:here\s+|of\s+this\s+\w+\s+|of\s+the\s+(?:caption|description
-          |text)\s+)?is\s+to\s+
-          (?:write|describe|give|provide|summari[sz]e|caption|keep|be|produce|create)\b
-    | \b(?:write|use|at|approximately)\s+(?:\w+\s+)?\d+\s+words\b | \bp\.\s?s\.\s
+          (?!(?:can\s+(?:see|be)|see|and|or|in|of|on|at|is|are|stands?|lies?)\b)[a-z]+ | \bmy\s+\w+ | \blet['’]s\b
+    | \b(?:goal|aim|objective|intention|task|purpose|job)\s+(?:here\s+|of\s+this\s+\w+\s+|of\s+the\s+(?:caption
+          |description
+          |text)\s+)?(?:is|was)\s+to\s+
+          (?:write|describe|give|provide|summari[sz]e|caption|cover|convey|capture|keep|be|produce|create)\b
     | </?(?!(?:b|i|br|p|strong|em|ul|ol|li|div|span|u|h\d|sub|sup|a|code|table|tr|td|img)\b)[A-Za-z_][\w -]{{1,20}}/?>
     | \b(?:i\s+hope|hope\s+(?:this|that|it)\s+helps|hopefully\s+this|feel\s+free|happy\s+to\s+help|glad\s+to\s+help)\b
-    | \blet\s+me\s+know\b | \b(?:if|should)\s+you\s+(?:need|want|have|would|wish|require|prefer|'d)\b
-    | \bwould\s+you\s+like\b | \bdo\s+you\s+(?:want|need)\b | \bplease\s+(?:note|let|find|see|feel|keep|be|tell|check
-          |provide|ignore|use|adjust|confirm|verify|ask|share|specify|give|make|write|describe|remember|review
-          |consider|refer)\b | \byou\s+(?:were|are|'re)\s+looking\s+for\b | \byou(?:'d|’d|\s+would|\s+might
+    | \bwould\s+you\s+like\b | \byou(?:'d|’d|\s+would|\s+might
           |\s+may)?\s+(?:asked|prefer|wanted|want|need|require[ds]?|requested|wish|provided|specified|like)\b
-    | \b(?:is\s+there\s+)?anything\s+else\b.{{0,30}}\? | \bthank\s+you\b | \bthanks\s+for\b | \byou(?:'re
-          |\s+are)\s+welcome\b
-    | (?:[(\[]|(?:^|[.!?"”—–-])\s*)(?:~|approx(?:imately|\.)?\s+|about\s+|exactly\s+
-          |total(?:\s+of)?:?\s+)?\d+\s*(?:words?|tokens|characters)\b
-    | \b(?:in|under|within|below|exactly|than|total\w*|limit\s+of|maximum\s+of)\s+\d+\s+(?:words|tokens|characters)\b
-    | \b(?:word|character|token)s?[\s-]*count\b | \btotal\s+words\b | \bwords?\s*:\s*\d+ | \b(?:word|token)\s+limit\b
     | (?:^|[.!?"”)*\n]\s*|\()\**(?:note|disclaimer|explanation|reasoning|rationale|edit|p\.?s\.?|remark|tip|source
           |keywords
           |tags|title|objects|step\s+\d|scene|location|image\s+type|translation|analysis|final\s+(?:answer|caption
           |version))
-          \**\s*(?:\([^)]*\))?\s*: | \bn\.?b\.?\s*:
-    | \b(?:this|the|my|above|following|preceding|that|our|your|a)\s+(?:\w+\s+){{0,2}}?{_TEXT}\s+
+          \**\s*(?:\([^)]*\))?\s*: | \b(?:this|the|my|above|following|preceding|that|our|your
+          |a)\s+(?:\w+\s+){{0,2}}?{_TEXT}\s+
           (?:(?:above|below|here)\s+)?(?:\w+ly\s+|also\s+)?(?:is|was|has|captures?|provides?|highlights?|includes?
           |focus\w*
           |avoids?|adheres?|follows?|meets?|contains?|covers?|conveys?|uses?|gives?|aims?|offers?|summari[sz]es?
@@ -51,70 +39,47 @@ _META = re.compile(
     | \b(?:the|this|my|your)\s+(?:(?:[\w-]+ed|short|long|final|brief|concise|above|entire|whole
           |full)\s+)?(?:description|paragraph|summary|answer)\b(?!-|\s+to\b)
     | \b(?:in|throughout|of|for|with)\s+(?:this|my|the\s+above|the\s+following)\s+{_TEXT}\b
-    | \b(?:suitable|intended|designed|meant|appropriate|useful|ideal|optimi[sz]ed|fit|perfect|tailored|written)\s+
-          (?:for|as)\s+(?:use\s+in\s+|training\s+|a\s+|an\s+|the\s+|your\s+)*(?:[\w-]+\s+){{0,3}}?
-          (?:data\s?sets?|captions?|captioning|training|models?|clip|retrieval|vision-language)\b
-    | \bremote[\s-]sensing\s+(?:image[\s-])?(?:captions?|data\s?sets?|captioning)\b | \b(?:training|image|this
-          |your)\s+data\s?set\b
     | \bas\s+(?:you\s+)?(?:requested|instructed|asked|required|specified|per\s+(?:your|the)\s+(?:request|instruct\w+
           |prompt
-          |requirements?|guidelines?|format))\b | \b(?:per|following|based\s+on|according\s+to
-          |in\s+response\s+to)\s+(?:your|the)\s+
-          (?:\w+\s+)?(?:request|instructions?|requirements?|guidelines?|question|prompt|task|query|feedback)\b
-    | \b(?:your|the\s+user(?:'s|’s)?)\s+(?:request|instructions?|prompt|question|query|feedback|image|requirements?)\b
-    | \b(?:i|i've|i’ve|i'll|i’ll)\s+(?:have\s+|will\s+|can\s+|would\s+|'d\s+|must\s+|am\s+|was\s+|tried\s+to\s+)*
+          |requirements?|guidelines?|format))\b | \b(?:i|i've|i’ve|i'll|i’ll)\s+(?:have\s+|will\s+|can\s+
+          |would\s+|'d\s+|must\s+|am\s+|was\s+|tried\s+to\s+)*
           (?:described?|tried|kept?|avoid(?:ed)?|included?|focus(?:ed|ing)?|writ(?:e|ten)|wrote|ma[dk]e|summari[sz]ed?
           |used?
           |mentioned|added?|note|assumed|revis(?:ed?|ing)|correct(?:ed)?
           |provid(?:e|ed|ing)|generat(?:e|ed)|rewrote|rewritten|going|able|describing|analyz(?:e|ed|ing)|start|begin
           |follow(?:ed)?)\b
-    | \b(?:we|you)\s+(?:can|could|may|might|will)\s+(?:also\s+|clearly\s+|even\s+)?(?:use|edit|modify|adjust|add|ask
-          |see\s+that\s+the\s+(?:caption|description))\b
     | \b(?:in|to)\s+(?:summary|summari[sz]e|conclude|conclusion|sum\s+up|recap)\s*,\s*(?:this|the|our|my)\s+{_TEXT}\b
     | \b(?:here\s+is|here's|here’s|below\s+is)\s+(?:(?:the|a|an|my|your|another)\s+)?(?:[\w-]+\s+){{0,4}}?(?:{_TEXT}
           |version|alternative)s?\b
-    | \b(?:alternative|revised|improved|shorter|longer|another|updated|corrected|final|new)\s+(?:captions?
-          |descriptions?|sentence|wording|phrasing)\b | \b(?:alternative|revised|shorter|longer
+    | \b(?:alternative|revised|shorter|longer
           |corrected)\s+versions?\b(?!\s+of\s+(?!(?:the|this)\s+(?:caption|description|text|sentence)))
-    | (?:[.!?"”]\s+|\()\**(?:revised|rewritten|shorter|alternatively?|corrected|improved|final|short|long|edited|or
-          |simplified|version\s+\w+)\**\s*:
     | \b(?:generated|written|created|produced)\s+by\s+(?:an?\s+)?(?:ai|model|assistant|language|chat\w*|gpt|llm|me)\b
-          | \bthe\s+user\b(?!\s+interface|-) | [.!?]\s*(?:assistant|user|system|human|model)\s*$
-    | (?:^|[.!?]\s+)(?:remember\s+(?:to|that)|make\s+sure|keep\s+in\s+mind|do\s*n['’]t\s+forget|be\s+sure\s+to
+          | \bthe\s+user\b(?!\s+interface|-) | (?:^|[.!?(]\s*)(?:remember\s+(?:to|that)|make\s+sure
+          |keep\s+in\s+mind|do\s*n['’]t\s+forget|be\s+sure\s+to
           |note\s+that|describe\s+(?:the|this)|write\s+(?:a|one|the|in)|do\s+not\s+(?:use|add|write|mention
           |include))\b
-    | \b(?:for|in)\s+(?:training|fine-?tuning|evaluating|benchmarking|testing)\s+(?:an?\s+|the\s+
-          |of\s+)?(?:[\w-]+\s+){{0,2}}?(?:models?|networks?|clip|ai|algorithms?|systems?)\b
-    | \b(?:we|i)\s+(?:need|have|want|must|should|will|shall)\s+to?\s*(?:keep|write|describe|mention|avoid|stay|make
-          |include|summari[sz]e)\b
-    | \b(?:option|version|caption|description|paragraph|answer|attempt|draft|example)\s+\#?\d\b | \b(?:end|start
-          |beginning)\s+of\s+(?:the\s+)?{_TEXT}\b
-    | \b(?:the|this)\s+(?:prompt|task|instructions?|assignment|question)\b\s+(?:\w+\s+)?(?:is|was|asks?|says?
+    | \b(?:option|version|caption|description|paragraph|answer|attempt|draft|example)\s+\#?\d\b | \b(?:the
+          |this)\s+(?:prompt|task|instructions?|assignment|question)\b\s+(?:\w+\s+)?(?:is|was|asks?|says?
           |requires?|states?|to)\b
-    | \b(?:no|without)\s+(?:mention\s+of\s+)?(?:place\s+names?|introductions?|lists?|titles?
-          |dates)\b.{{0,40}}\b(?:included|used|added|mentioned|invented|given)\b
-    | \b(?:as\s+an?|i\s+am|i'm|i’m)\s+(?:ai|artificial|(?:large\s+)?language)\b | \bmy\s+(?:description|analysis
+    | \bmy\s+(?:description|analysis
           |caption|knowledge|training|observation|task)\b
     | \[(?:insert|your|add|name|number|image|location|city|object|describe|caption|description|end|start|placeholder
           |todo|tbd|inst|/inst|color|xx+|\.\.\.|…)[^\]]*\]
-    | \[/?[A-Z]{{2,}}[A-Z_ ]*\] | \{{\{{|\}}\}}|\{{%|%\}} | \{{\w+\}}
-    | <\|[^|>]*\|?> | <｜[^>]*> | </?(?:caption|description|summary|text|response|paragraph|s|unk|pad|bos|eos|think
+    | \[/?[A-Z]{{2,}}[A-Z_ ]*\] | \{{\{{|\}}\}}| \{{\w+\}}
+    | <\|[^|>]*\|?> | </?(?:caption|description|summary|text|response|paragraph|s|unk|pad|bos|eos|think
           |thinking|answer|start_of_turn|end_of_turn|im_start|im_end|image|img|assistant|user)\b\|?>?
     | \#{{2,}}\s*(?:response|instruction|answer|input|output|human|assistant|user|caption|system|end)\b
-          | <<\s*/?\s*SYS | \[/?INST\]
+          | \[/?INST\]
     | (?:^|[.!?"”]\s+|\n)\**(?:human|user|assistant|system|q|a|response|output|answer|input|instruction)\**\s*:
-    | (?:[.!?"”]\s+)\**(?:[Cc]aption|[Dd]escription|[Ss]ummary|[Pp]aragraph)\**\s*: | \b(?:lorem\s+ipsum|tbd)\b
-          | \btodo\s*: | \bthe\s+above\s+(?:is|was|text|description|provides|has)\b
-    | \b(?:dear|hello|hi)\s+(?:reader|user|there)\b | ^\W*(?:hello|hi|hey)\b\s*[,!.]
-    | \b(?:long|short)[\s-](?:caption|description)\b | \b(?:this|it)\s+(?:fulfil?ls|meets|satisfies|adheres\s+to
-          |complies\s+with|follows)\s+(?:the|your|all)\s+
-          (?:\w+\s+)?(?:request|requirements?|instructions?|guidelines?|criteria|format|constraints?|word)\b
-    """,
+    | \btodo\s*: | \bthe\s+above\s+(?:is|was|text|description|provides|has)\b
+    | \b(?:long|short)[\s-](?:caption|description)\b """,
     re.IGNORECASE | re.VERBOSE,
 )
 # What the patterns find holds one of these.
 _CUES = listed(
-    "output|returned|draft|reply|alternatively|optionally|train model|train a|one could|one may|one might|models|"
+    " means|refers|stands for|is used|way to|way of|takeaway|output|returned|draft|reply|alternatively|"
+    "optionally|train model|train a|one could|"
+    "one may|one might|models|"
     "caption|description|paragraph|summar|response|answer|sentence|passage|narrative| text |the text|write|"
     "rewrit|written|word|token|hope|feel free|just ask|if anything|goal|aim|objective|purpose|job|p.s|p. s|"
     "let us|let's|let’s|happy|glad |let me|you|please|anything else|thank|data|request|instruct|requir|asked|"
@@ -141,7 +106,7 @@ _TALK = re.compile(
       \b(?:one|two|three|four|five|ten|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|fewer|few|many)
           (?:[\s-](?:one|two|three|four|five|six|seven|eight|nine|hundred))?\s+(?:words|tokens|characters|sentences
           |paragraphs)\b(?!\s+(?:is|are|painted|on|cut|carved|in\s+(?:white|black|red|large|big)))
-    | (?:[.!?]["”)]*\s+|\()\**(?:confidence|length|style|tone|language|format|rating|score|quality|categor(?:y|ies)
+    | (?:^|[.!?]["”)]*\s+|\()\**(?:confidence|length|style|tone|language|format|rating|score|quality|categor(?:y|ies)
           |type
           |theme|mood|subject|key\s?words?|hash\s?tags?|words|topic|audience|purpose|reasons?|basis|viewpoint|caveats?
           |resolution|comments?|remarks?|result|check|constraints?|details|summary|overall\s+score|context|label|hint
@@ -167,40 +132,22 @@ _TALK = re.compile(
     | \b(?:rules?|requirements?|constraints?|limits?|guidelines?|instructions?|conditions|criteria|wish\w*|format)\s+
           (?:\w+\s+){0,3}?(?:followed|met|respected|observed\s*[.!]|satisfied|fulfilled|obeyed|complied|adhered
           |you\s+\w+)\b
-    | \b(?:nothing|no\s+\w+|none)\s+(?:\w+\s+)?(?:was|were|has\s+been|have\s+been|is)\s+(?:added|invented|made\s+up
-          |guessed
-          |assumed|imagined|omitted|left\s+out|mentioned|changed)\b
     | \((?:this|i|sorry|please|note|translated|based|as\s+(?:per|requested)|generated|written|revised|draft
           |no\s+\w+\s+given
           |see\s+(?:above|below|hint|image|caption)|edited|sic|continued|end|optional|approx\w*|about|exactly
           |total\w*)\b
           [^()]*\b(?:is|short|sorry|words?|caption|text|description|hint|from|by|image|version|long|guess|list)\b
-    | \b(?:hope|hoping)\s+(?:this|that|it|you|the)\b | \btell\s+me\b | \bwhichever\s+(?:you|word\w*|version)\b
-    | \b\d+\s+words\b(?!\s+(?:is|are|painted|on|cut|carved|in\s+(?:white|black|red|large|big)))
-    | \b(?:one|we|you|i)\s+(?:could|can|might|may)\s+(?:also\s+|just\s+as\s+well\s+)?(?:write|say|phrase|call\s+it
+    | \b(?:hope|hoping)\s+(?:this|that|it|you|the)\b | \b(?:one|we|you|i)\s+(?:could|can|might
+          |may)\s+(?:also\s+|just\s+as\s+well\s+)?(?:write|say|phrase|call\s+it
           |put\s+it)\b
     | (?:^|[.!?]\s+)(?:alternatively|optionally)\s*, | \btrain(?:s|ing)?\s+(?:an?\s+|the\s+)?(?:[\w-]+\s+)?(?:models?
           |networks?)\b
-    | \b(?:plain|raw)\s+(?:text|prose)\b | \bmark(?:up|down)\b | \b(?:for|to|with)\s+you\s*[?!]
-    | \bin\s+other\s+words\b | \b(?:put|said)\s+(?:differently|another\s+way|simply)\b | \bto\s+put\s+it\b
-    | \b(?:more|further|additional|extra|other)\s+(?:details?|information|sentences?|objects|description|context
-          |versions?|captions?)\s+
-          (?:can|could|may|might|would|will|is|are)\s+(?:be\s+)?(?:added|given|provided|supplied|included|available
-          |needed|welcome|requested|generated|written|follow)\b
-    | \b(?:on|upon|at)\s+(?:your\s+)?request\b(?!\s+stop)
-    | \byou\s+(?:may|can|could|might|should|will|must|are\s+free\s+to|have\s+to|need\s+to)\s+(?:\w+ly\s+|now\s+
-          |then\s+
-          |still\s+|always\s+)?(?:adapt|edit|use|change|adjust|modify|copy|ask|request|add|shorten|expand|remove
-          |replace
-          |want|specify|tell\s+me|provide|refer|ignore|trim|reuse|publish|need|wish|prefer|choose|decide|verify|check
-          |fill
-          |insert|contact|customi[sz]e|tweak|extend|drop|rephrase|rewrite|cut|delete|paste|proceed|submit|rely)\b
-    | \byour\s+(?:own\s+|specific\s+|particular\s+)?(?:captions?|needs?|data\w*|models?|use|project|images?|pictures?
-          |photos?|convenience|purposes?|taste|liking|wish\w*|feedback|review|approval|consideration|tasks?
-          |instruct\w+
-          |questions?|requirements?|requests?|prompts?|input|hints?|labels?|description|texts?|application|work
-          |pipeline
-          |preferences?|guidelines?|message|order|time|interest|help|patience|attachment|reference|website|report)\b
+    | \bkey\s+(?:takeaway|message)s?\b | \bthis\s+information\b(?!\s+(?:board|center|centre|sign))
+          | \bmore\s+(?:can|could|might|may)\s+be\s+(?:said|added|written|told)\b
+    | \balternatives?\s+(?:would|could|might|may|is|reads?)\b
+    | (?<!with\s)\b(?:the|this|my|your)\s+(?:captions?|wording)\b(?!-|\s+(?:of|on|in|board|painted
+          |is\s+(?:painted|carved)))
+    | \b(?:no|without|avoid\w*)\s+(?:any\s+)?(?:speculati\w+|assumptions?|guess\w*|interpretation|inferences?)\b
     | \b(?:the|all|everything|what\s+is\s+said)\s+above\s+(?:\w+ly\s+)?(?:sums?|gives?|provides?|describes?|covers?
           |captures?|should|can|could|may|might|will|would|meets?|fulfil\w*|follows?|summari[sz]es?|reflects?
           |shows?|was
@@ -223,28 +170,28 @@ _TALK = re.compile(
           |paraphras|rephras|rewr|follow(?:ed)?\s+the\s+(?:instr|guide|prompt|format)|shorten|invent|refer
           |need\s+to\b)\w*
     | \b(?:reader|readers|annotator|captioner|evaluator)s?\s+(?:can|may|might|should|will|is|are|who|wants?|needs?)\b
-    | \b(?:shall|should|may|can|could)\s+i\b | \bas\s+(?:an?\s+)?(?:requested|instructed|agreed|desired
+    | \bas\s+(?:an?\s+)?(?:requested|instructed|agreed|desired
           |you\s+wish\w*)\b
-    | \b(?:end|stop|eos|eot|im_end|endoftext)\s+of\s+(?:caption|description|text|output|message|turn|answer
-          |response)\b
-    | \b(?:no|nothing)\s+(?:\w+\s+){0,3}(?:was|were|has\s+been|have\s+been|is|are)\s+(?:invented|made\s+up
-          |hallucinated
-          |assumed|fabricated|speculated)\b
-    | </?\w+>\s*$ | \bbased\s+(?:solely\s+|only\s+|purely\s+|entirely\s+)?on\s+(?:what\s+is\s+visible|the\s+(?:visible
+    | </?\w+>\s*$ | \bbased\s+(?:solely\s+|only\s+|purely\s+|entirely\s+)?on\s+(?:what\s+(?:is|was|can|could|i
+          |we)\b|the\s+(?:visible
           |available|given|provided)\b|visual\s+(?:evidence|cues|information))
+    | ["”]\s+(?:here\s+)?(?:means|refers\s+to|stands\s+for|is\s+used\s+(?:here|for))\b
+    # counts of words, marks of a template, what is said twice
+    | \b\d+\s+(?:words|tokens|characters)\b(?!\s+(?:is|are|painted|on|cut|carved|in\s+(?:white|black|red|large|big)))
+    | \b(?:word|character|token)s?[\s-]*(?:count|limit)\b | \btotal\s+words\b | \bn\.?b\.?\s*: | \bp\.\s?s\.\s
+    | \{% | %\} | <｜[^>]*> | <<\s*/?\s*SYS | \b(?:lorem\s+ipsum|tbd)\b | \bmark(?:up|down)\b | \b(?:plain
+          |raw)\s+(?:text|prose)\b
+    | \bin\s+other\s+words\s*, | \b(?:put|said)\s+(?:differently|another\s+way|simply)\b | \bto\s+put\s+it\b
+    | \b(?:in|for|this|your|training|image)\s+(?:[\w-]+\s+)?data\s?sets?\b | \b(?:captioning|clip
+          |retrieval)\s+(?:models?|training|tasks?)\b
+    | \b(?:here\s+is|here's|here’s|below\s+is)\s+(?:[\w-]+\s+){0,4}?(?:version|alternative)\b | \btell\s+me\b
+    | \bbased\s+(?:solely\s+|only\s+|purely\s+|entirely\s+)?on\s+(?:what\s+(?:is|was|can|could|i|we)\b
+          |the\s+(?:visible|available)\b)
     """,
     re.IGNORECASE | re.VERBOSE,
 )
 
 
-# Words of talk: a sentence that holds one and names nothing that can be seen is no part of a caption.
-_ABOUT = re.compile(
-    r"""\b(?:words?|texts?|captions?|descri(?:be|bes|bed|ption|ptions|bing)|markup|output|version|models?|training
-          |trained
-    |write|writes|wrote|written|returned|prompt|answers?|questions?|requested|tokens?|ai|summary|wording
-    |reply|draft|revised|edited|rephrased|user|assistant)\b""",
-    re.IGNORECASE | re.VERBOSE,
-)
 # The answer's own kind of text, what was done to it, and what it does, composed of the words for them.
 _SELF = re.compile(
     rf"""
@@ -280,13 +227,9 @@ _SELF = re.compile(
           |space|length|readability|neutrality|accuracy)\b
     | \b(?:to|let['’]s|in)\s+(?:recap|summari[sz]e|sum\s+up|condense|paraphrase|reiterate|restate)\s+(?:the|this|it
           |all|what)\b
-    | \b(?:{TOLD}|put|phrased|stated|said)\s+\w+ly\s*[:,]
     | [.!?]["”)]*\s+[\W_]*(?:the\s+)?(?:end|fin|done|finished|complete|stop|over|thanks|thank\s+you|cheers
           |enjoy)[\W_]*$
     | \[\s*(?:note|nb|remark|comment|sic|edit|source|caption|answer)\b | ```
-    | \bthis\s+(?:single\s+|short\s+|one\s+)?line\s+(?:is\s+(?:all|the|my|a|meant|enough)|says|tells|describes
-          |keeps|suffices
-          |sums|was|should|covers|conveys|captures)\b
     | \b(?:exercise|lesson|study|attempt)\s+(?:in|at)\s+(?:brevity|concision|description|describing|captioning|clarity
           |style|precision)\b
     """,
@@ -308,8 +251,8 @@ _SELF_CUES = listed(
 )
 # Words that stand in the scene: "the text on the banner", "the last sentence of a mural".
 _IN_THE_SCENE = re.compile(
-    r"""\b(?:the|a|an|some|any|short|long|last|first|large|white|black|red)\s+(?:words?|texts?|sentences?|"
-    r"lines?|captions?
+    r"""\b(?:the|a|an|some|any|short|long|last|first|large|white|black|red)\s+(?:words?|texts?|sentences?|lines?
+          |captions?
     |paragraphs?|messages?|writing)\s+(?:on|of|across|along|over|above|beneath|painted|carved|mown)\s+
     (?:the|an?|its|their|one|each|some)\s+(?:[\w-]+\s+)?(?:banner|mural|billboard|wall|sign|board|roof|facade|façade
     |poster|monument|plaque|hoarding|door|gate|hull|side|stern|field|lawn|slope|hill|ground|asphalt|stone|tank
@@ -317,18 +260,6 @@ _IN_THE_SCENE = re.compile(
     |gable|entrance|portal|memorial|tower|bow|deck|runway|pitch|grass)s?\b""",
     re.IGNORECASE | re.VERBOSE,
 )
-_LETTERS = re.compile(
-    r"\b(?:paint|mown|carv|letter|sign|spell|board|inscri|cut|mark|written\s+(?:on|in|over|across))", re.IGNORECASE
-)
-
-
-def _talk(text: str) -> re.Match[str] | None:
-    """A word of talk in a sentence that names no object."""
-    for sentence in split_sentences(text):
-        found = _ABOUT.search(sentence)
-        if found and not _LETTERS.search(sentence) and not read(sentence).mentions:
-            return found
-    return None
 
 
 def _meta_text(answer: Answer) -> str | None:
@@ -337,11 +268,13 @@ def _meta_text(answer: Answer) -> str | None:
     if any(cue in text for cue in (" on ", " of ", " across ", " along ", " over ")):
         text = _IN_THE_SCENE.sub(" ", text)
     raw = text if answer.raw == answer.text else without_writing(answer.raw)
-    found = (
-        text and (_META.search(text) or _TALK.search(text) or _SELF.search(cued(text, _SELF_CUES)) or _talk(text))
-    ) or (raw is not text and _META.search(raw))
+    found = (text and (_META.search(text) or _TALK.search(text) or _SELF.search(cued(text, _SELF_CUES)))) or (
+        raw is not text and _META.search(raw)
+    )
     if found:
         return f'The answer spoke of itself or to the reader ("{found.group().strip()}"). Write the description alone.'
+    if said := self_talk(without_writing(answer.text)):
+        return f'The answer spoke of itself or to the reader ("{said}"). Write the description alone.'
     return None
 
 

@@ -28,8 +28,10 @@ WHERE: dict[str, Axes] = {
 }
 BESIDE = {"above": _TOP, "below": _BOTTOM, "beneath": _BOTTOM, "underneath": _BOTTOM}  # of another thing
 _SIDES = word_set(
-    "side sides corner corners edge edges part parts half portion section area third quarter quadrant region end hand "
-    "center centre middle margin most far very extreme boundary border block blocks cell tile rim fringe zone sector "
+    "side sides corner corners edge edges part parts half portion section area third quarter quadrant region "
+    "end hand "
+    "center centre middle margin most far very extreme boundary border tip block blocks cell tile rim fringe "
+    "zone sector "
     "end ends flank periphery"
 )
 _IMAGE = word_set("image picture scene frame photo photograph view imagery shot")
@@ -46,10 +48,12 @@ MOVING = word_set(
 )
 # What a line does at the edge of an image, and a jetty at a shore: it comes from there and is there.
 PASSING = word_set(
-    "enter enters entering leave leaves leaving exit exits exiting begins starts ends starting ending emerges emerging "
+    "enter enters entering leave leaves leaving exit exits exiting begins starts ends starting ending emerges "
+    "emerging "
     "disappears disappearing vanishes"
 )
 _JUTTING = word_set("jutting juts reaching reaches projecting projects protruding protrudes sticking sticks")
+_NOT_THERE = frozenset(["not", "never", "nor"])
 _AFTER_PLACE = word_set("there hand too again instead also alone only as where")
 ONE = frozenset(["a", "an", "one", "single", "the", "this", "that", "same", "it"])
 _ONE_SEES = word_set("finds sees can could may might notices observes spots will would recognises recognizes")
@@ -200,6 +204,11 @@ def _place(tokens: Sequence[str], first: int) -> Place | None:
     if not (leading or starts_clause or bare_of or of_image or article):
         return None
     start -= leading
+    if (start and tokens[start - 1] in _NOT_THERE) or tokens[max(0, start - 2) : start] in {
+        ("rather", "than"),
+        ("instead", "of"),
+    }:
+        return None
     if ("from" in tokens[max(0, start - 2) : start + 1] and not _juts(tokens, start, end)) or _moves(tokens, start):
         return None
     if of and not (bare_of or tokens[end - 1] == "side"):

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 
 from lrs2m_builder.checks.base import Answer, Check
+from lrs2m_builder.checks.speech import inflections
+from lrs2m_builder.checks.talk import LETTERS, ME, TASK, YOU, Sentence, sentences
+from lrs2m_builder.checks.words import word_set
 
 _PREAMBLE = re.compile(
     r"""
@@ -21,11 +24,12 @@ _PREAMBLE = re.compile(
             |version|output|result)\b(?!\s+(?:court|house|road|palace|camp))
       | (?:here(?:'s|’s|\s+is|\s+are)|below\s+(?:is|are)|the\s+following\s+(?:is
           |are))\s+(?:(?:\w+[\s-]+){0,3}?(?:descriptions?|captions?|summary)\b|what\b|how\b)
-      | thank(?:s|\s+you)\s+for\b | (?:my|an?|one|the)\s+(?:[\w-]+\s+){0,2}(?:caption|description|summary)\s+(?:(?:for
+      | [^.!?:]{0,40}\bthank(?:s(?!\s+to)|\s+you)\b(?!-) | (?:my|an?|one|the)\s+(?:[\w-]+\s+){0,2}(?:caption
+          |description|summary)\s+(?:(?:for
           |of)\s+(?:[\w-]+\s+){1,4}?)?(?:is|would\s+be|could\s+be|might\s+be|reads|follows)\b(?!\s+(?:painted|too))
       | (?:[\w-]+\s+){0,4}(?:captions?|descriptions?|summary|paragraph|answer|response)(?:\s+[\w-]+){0,4}\s*:
       | [^.!?:]{0,80}\bI\s+(?:came|wrote|made|have|found|describe|suggest|propose|got|can\s+offer)\b[^.!?:]{0,40}:
-      | (?:[\w-]+\s+){0,4}(?:caption|description|summary)\s*[-–—]+\s
+      | (?:[\w-]+\s+){0,4}(?:caption|description|summary|answer|response|output|version)\s*[-–—]+\s
       | here\s+(?:you\s+go|we\s+go|we\s+are|you\s+are|it\s+is|goes)\s*[:.,!]
       | here(?:'s|’s|\s+is|\s+are)\s+[^.!?:]{0,60}\b(?:my|your|you|i|attempt|take|what|how|image|picture|photo|scene
           |text|sentence)\b[^.!?:]{0,60}:
@@ -62,7 +66,7 @@ _PREAMBLE = re.compile(
 # Speech before a text by its grammar: an interjection, a lead with a colon that speaks of persons or of texts.
 _LEAD = re.compile(
     r"""
-    ^[^\w<]*(?:
+    ^[^\w<(]*(?:
         # an exclamation, an interjection
         (?!what\b|how\b)[^.!?:"]{1,60}!(?=\s+\S) |
         (?:very\s+well|perfect|no\s+worries|right(?!:\s*(?:an?|the|some|many|two|three|dense|open)\b)|right\s+away
@@ -85,6 +89,9 @@ _LEAD = re.compile(
           |goes)|in\s+(?:short|brief|one\s+go|full|detail|prose|summary)|below|translation|output|result|reply
           |tl\s*;?\s*dr
           |long\s+form|short\s+form)\b[^.!?:]*:(?!\d)
+      | (?:ok|okay|sure|yes|certainly)\b[^.!?:,]{0,12},
+      | notes?\s*: | [^.!?:]{0,60}\bas\s+follows\s*[.:;]
+      | \([^()]*\b(?:version|caption|description|summary|draft|answer|sentence|words|text)\b[^()]*\)
       | (?:how\s+about|what\s+about|here\s+it|begin|start|go|go\s+ahead|below|above|ready|done|listen|read|see|behold
           |ta-?da)
           (?:\s+(?:this|that|with\s+this|one))?\s*:
@@ -131,7 +138,7 @@ _LEAD = re.compile(
       | \[?\s*(?:output|answer|captions?|descriptions?|responses?|result|summary|final|title|long|short|reply|draft
           |start
           |begin|assistant|text|image\s+description|scene\s+description|long\s+caption|short\s+caption)\s*
-          (?:\]|[-–—]\s|[-–—](?=[A-Z]))
+          (?:\]|[-–—]\s|[-–—](?=(?-i:[A-Z])))
       | (?:descriptions?|captions?|summary|paragraph|overview)\s+of\s+(?:the|this|an?)\s+[^.!?:]{0,60}[:.—–]
       | (?:a|an|the|this|my|your|one)\s+(?:[\w-]+\s+){0,3}?(?:captions?|descriptions?|summary|paragraph|answer
           |rewrite)
@@ -155,9 +162,44 @@ _LEAD = re.compile(
 )
 
 
+_GREETS = word_set(
+    "hello hi thanks thank sure certainly okay ok yes absolutely perfect gladly pleasure understood noted alright "
+    "voilà voila ans output json sentence paragraph text wording attempt version task prompt glad happy please "
+    "apologies sorry"
+)
+_VIEWS = inflections("see look find notice")
+_SHOWS = inflections("show depict capture contain include feature present")
+_TO = word_set("to in by as from for with after given using")
+_TEXTS = word_set(
+    "caption captions description descriptions request task prompt text sentences paragraph answer question"
+)
+_HERE = word_set("here here's below voilà")
+_PICTURES = word_set("image picture photo photograph")
+
+
+def _announces(said: Sentence, only: bool) -> bool:
+    """Whether a first sentence names nothing of the scene, and greets, or speaks of somebody or of the task."""
+    if not only and not said.seen and said.tokens[0] in _HERE:
+        return True
+    lead = said.lead()
+    if lead is not None and lead.tokens and said.seen:
+        shows = lead.has(_SHOWS) and lead.tokens[0] != "what"
+        return not lead.seen and not shows and (lead.has(_GREETS) or lead.has(TASK) or lead.has({"what"}, _PICTURES))
+    if said.tokens[0] in _TO and "," in said.tokens:
+        tokens = said.tokens[: said.tokens.index(",")]
+        return not said.names_before(len(tokens)) and not _TEXTS.isdisjoint(tokens)
+    if only and ":" not in said.tokens:
+        return False
+    speaker = said.has(ME | YOU) and (not said.has(_VIEWS) or said.has(_PICTURES))
+    return not said.seen and (speaker or said.has(_GREETS) or said.has(TASK)) and not said.has(LETTERS)
+
+
 def _preamble(answer: Answer) -> str | None:
     if found := _PREAMBLE.search(answer.text) or _LEAD.search(answer.text):
         return f'The answer began with "{found.group().strip()}". Begin with the description itself.'
+    said = sentences(answer.text)
+    if said and (len(said) > 1 or {":", ","} & said[0].words) and _announces(said[0], len(said) == 1):
+        return f'The answer began with "{" ".join(said[0].tokens)}". Begin with the description itself.'
     return None
 
 

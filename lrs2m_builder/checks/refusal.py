@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 
 from lrs2m_builder.checks.base import Answer, Check, cued, listed, without_writing
+from lrs2m_builder.checks.speech import inflections
+from lrs2m_builder.checks.talk import BOT, IMAGE, ME, NOT, TASK, YOU, Sentence, sentences
+from lrs2m_builder.checks.words import word_set
 
 _APOSTROPHE = r"(?:'|’)?"
 _REFUSAL = re.compile(
@@ -12,89 +15,40 @@ _REFUSAL = re.compile(
       \bi(?:{_APOSTROPHE}(?:m|ve|d|ll))?\s+(?:(?!see\b|would\b)\w+\s+){{0,2}}?(?:not|\w+n{_APOSTROPHE}t|unable
           |never)\s+(?!(?:mention|include|add|use|name|list|see|count|wish)\w*\b)
     | \bi\s+(?:do|have|did|was|could)n{_APOSTROPHE}t\s+(?!(?:mention|include|add|use|name|list|see|count)\w*\b)
-          | \bnot\s+something\s+(?:that\s+)?i\b
-    | \bi(?:{_APOSTROPHE}m|\s+am)\s+(?:just\s+|only\s+|merely\s+)?an?\s+(?:[\w-]+\s+){{0,2}}?(?:model|ai|assistant
-          |chatbot)\b
-    | ^\W*(?:the\s+)?(?:image|picture|photo|description|caption|summary|content)\s+(?:is\s+)?(?:not\s+(?:available
+          | ^\W*(?:the\s+)?(?:image|picture|photo|description|caption|summary
+          |content)\s+(?:is\s+)?(?:not\s+(?:available
           |provided|found)|unavailable|missing)\b
-    | \b(?:i|we)(?:\s+am|{_APOSTROPHE}m|\s+are|{_APOSTROPHE}re)?\s+(?:very\s+|so\s+|truly\s+)?sorry\b
     | ^\W*(?:sorry|apologies|my\s+apologies
           |(?:unfortunately|regrettably|regretfully)(?!\s+\w+(?:ed|n)\b))\b | [.!?]\s+(?:sorry|apologies)\b
-    | \b(?:i|we)\s+(?:apologi[sz]e|regret)\b
     | \b(?:i|we)\s+(?:(?:can\s?not|can{_APOSTROPHE}t|could\s?not|could\s?n{_APOSTROPHE}t)(?!\s+(?:see|find|count
           |make\s+out|recogni[sz]e)\b)|am\s+unable|are\s+unable
         |am\s+not\s+able|are\s+not\s+able|do\s+not\s+have|do\s?n{_APOSTROPHE}t\s+have
         |(?:do\s+not|do\s?n{_APOSTROPHE}t)\s+see\s+an(?:y)?\s+image|will\s+not\s+be\s+able
           |wo\s?n{_APOSTROPHE}t\s+be\s+able)\b
     | \bi\s+(?:can\s?not|can{_APOSTROPHE}t)\s+(?:see|find)\b
-    | \bwe\s+(?:can\s?not|can{_APOSTROPHE}t)\s+(?:see|find)\s+(?:(?:the|any|an?|this|your|actual)\s+)+(?:image|picture
-          |photo\w*|attachment|file|content)s?\b
-    | \byou\s+(?:forgot|did\s+not|did\s*n{_APOSTROPHE}t|have\s+not|haven{_APOSTROPHE}t|need\s+to|must|should|could|can
-          |would|may|might)\b[^.!?]{{0,40}}\b
-        (?:attach|upload|send|share|provide|includ|re-?send|suppl)\w*
     | \bas\s+an?\s+(?:[\w-]+\s+){{0,3}}?(?:model|assistant|ai|chatbot)\b | \bfor\s+me\s+to\s+\w+ | \bi\s+(?:have|see
           |find)\s+(?:no|nothing)\b
-    | \bno\s+(?:description|caption|summary|answer|paragraph)\s+(?:is|can|could|was|will|has)\b
     | \bno\s+(?:actual\s+)?(?:image|picture|photo\w*|file|attachment)\s+(?:(?:was|is|has\s+been|seems\s+to\s+be
           |appears\s+to\s+be)\s+)?(?:included|attached|shared|sent|found|received|here|visible|present|available)\b
-    | \b(?:not|n{_APOSTROPHE}t)\s+(?:seem|appear)\s+to\s+(?:be|have)\s+(?:an?|any)\s+(?:image|picture|photo\w*
-          |attachment)\b
-    | \b(?:image|picture|photo\w*|content|scene|text|caption)\s+(?:itself\s+)?(?:(?:can\s?not|can{_APOSTROPHE}t
-          |could\s+not|cannot)\s+be|(?:is|was|seems|appears)\s+(?:\w+\s+)?(?:too|not
-          |im)\s?[\w\s,]{{0,30}}?\s+to(?:\s+be)?)
-        \s+(?:\w+ly\s+)?(?:describe|caption|summari[sz]e|analy[sz]e|process|load|open|access|interpret|display|identif
-          |provide|determin)\w*
-    | \b(?:provided|given|attached|uploaded|supplied)\s+(?:image|picture|photo\w*|file)\s+(?:is|was|appears|seems|does
-          |did|could|can)\s*(?:to\s+be\s+|not\s+|n{_APOSTROPHE}t\s+)*(?:blank|empty|black|missing|broken|corrupt\w*
-          |load|open|show|display\w*|visible)\b
-    | \bnothing\s+(?:can|could)\s+be\s+(?:described|said|determined|summari[sz]ed|identified)\b
     | \bwithout\s+(?:access\s+to\s+(?:\w+\s+){{0,2}}(?:image|picture|photo\w*|file|content|data|text|caption)
           |seeing\s+(?:it|the)|being\s+able|viewing|the\s+ability|having\s+(?:access|seen)|(?:an?|the
           |any)\s+(?:actual\s+)?(?:image|picture|photo\w*))\b
     | \bmy\s+(?:capabilit|abilit|limitation|programming|knowledge|training)\w*
-    | \b(?:images|pictures|photos)\s+(?:can\s?not|can{_APOSTROPHE}t)\s+be\s+(?:analy|process|view|access|open|read)\w*
     | \bi{_APOSTROPHE}m\s+(?:unable|not\s+able|not\s+allowed|just\s+an?\s+ai)\b
     | \b(?:as|i\s+am|i{_APOSTROPHE}m)\s+an?\s+(?:ai|artificial\s+intelligence|(?:large\s+)?language\s+model)\b
-    | \b(?:no|without\s+an?)\s+image\s+(?:(?:was|is|has\s+been)\s+)?(?:provided|attached|given|shared|uploaded)\b
     | \b(?:please|kindly|could\s+you|can\s+you)\s+(?:please\s+)?(?:provide|upload|share|attach|send|supply|give\s+me
           |try|check|clarify|resend|specify)\b
     | \bthere\s+(?:is|was)\s+no\s+(?:image|picture|photo)\w*\b(?!\s+of)
-    | \b(?:i|we)\s+(?:must|have\s+to|need\s+to|would\s+have\s+to)\s+(?:decline|refuse|see)\b | \b(?:i|we)\s+(?:decline
-          |refuse)\b
-    | \b(?:i|we)(?:\s+would|{_APOSTROPHE}d)?\s+need\s+(?:to\s+see\s+)?(?:the|an?|more|access|additional|further)\b
-    | \b(?:i|we)\s+(?:was|were)\s+(?:unable|not\s+able)\b | \bi\s+only\s+(?:see|have|receive)\b
-    | \b(?:i|we)\s+(?:(?:do|did)\s+not|(?:do|did)n{_APOSTROPHE}t)\s+(?:see|receive|get|feel\s+comfortable)\b
+    | \b(?:i|we)\s+(?:was|were)\s+(?:unable|not\s+able)\b | \b(?:i|we)\s+(?:(?:do|did)\s+not|(?:do
+          |did)n{_APOSTROPHE}t)\s+(?:see|receive|get|feel\s+comfortable)\b
     | \b(?:i|we)(?:\s+am|{_APOSTROPHE}m|\s+are|{_APOSTROPHE}re)\s+not\s+(?:comfortable|permitted|allowed|authori[sz]ed
           |sure|certain)\b
     | \b(?:i|we)\s+(?:will\s+not|wo\s?n{_APOSTROPHE}t|would\s+rather\s+not|{_APOSTROPHE}d\s+rather\s+not|lack\s+the)\b
-    | \b(?:unable|impossible|not\s+possible|not\s+able|can\s?not|can{_APOSTROPHE}t|difficult|hard
-          |insufficient(?:\s+\w+)?|inadequate)
-        \s+(?:be\s+)?(?:to\s+)?(?:accurately\s+|reliably\s+|confidently\s+|really\s+)?
-        (?:determined?|identify|identified|describe[d]?|tell|provided?|generated?|answer(?:ed)?|assess(?:ed)?|say
-          |summari[sz]ed?|make)\b
-        [^.!?]{{0,60}}?\b(?:provided|given|supplied|attached|without|based\s+on|from\s+(?:the|this|an?)\s+(?:image
-          |text|input|prompt|description)
-        |with\s+the\s+information|due\s+to\s+(?:the\s+)?(?:\w+\s+)?(?:quality|resolution|lack)
-        |(?:the|this)\s+(?:image|picture|photo\w*)(?:{_APOSTROPHE}s)?\s*(?:[.!?]|$|content|scene))
-    | (?:^|[.!?]\s+)(?:unable|cannot|can{_APOSTROPHE}t|not\s+able|impossible)\s+(?:to\s+)?
-        (?:determine|identify|describe|tell|provide|generate|answer|comply|assist|help|fulfil\w*|process|access|view
-          |see|summari[sz]e|create|write|produce)\b
-    | \b(?:can\s?not|can{_APOSTROPHE}t|unable\s+to|not\s+able\s+to|wo\s?n{_APOSTROPHE}t)\s+(?:assist|comply
-          |fulfil\w*)\b
-    | \b(?:no|not\s+enough|insufficient|lack\s+of)\s+(?:visual\s+)?(?:image|information|context|details?|content
-          |data)\s+
-        (?:(?:is|was|are|were|has\s+been|have\s+been)\s+)?(?:available|provided|given|to\s+(?:describe|determine|write
-          |provide|summari[sz]e|answer))\b
-    | \bthis\s+(?:request|question|task|prompt|content)\s+(?:can\s?not|cannot|violates|is\s+(?:against|not)
-          |goes\s+against)\b
-    | \b(?:against|violat\w+)\s+(?:my|the|our)\s+(?:\w+\s+)?(?:guidelines?|polic(?:y|ies)|rules)\b
     | (?<!of\s)(?<!in\s)\b(?:the|this|your|an?)\s+(?:image|picture|photo|file)(?:\s+(?:you|that)\s+\w+(?:\s+to)?)?\s+
         (?:is|was|appears\s+to\s+be|seems\s+to\s+be|appears|seems)\s+(?:missing|blank(?!\s+(?!and\b|or\b|so\b|for\b
           |on\b|here\b)\w)|corrupt(?:ed)?
           |not\s+(?:available|visible|provided|attached|included|accessible
         |loading|displayed|there)|unavailable|inaccessible|broken|unreadable)\b
-    | \b(?:is|was|are)\s+not\s+(?:provided|attached|included|available|accessible)\s+(?:here|with|in|to)\s+(?:the|this
-          |your|me|us)\b
     | \b(?:re-?upload|try\s+(?:uploading|sending|again)|upload\s+(?:the|an?|another|it|your))\b
     | \b(?:beyond|outside)\s+my\s+(?:capabilit|abilit|scope)
     | \b(?:image|picture|photo)\s+
@@ -118,16 +72,10 @@ _FAILS = re.compile(
           |access
           |viewed|viewable|available|process|render|sent|shared|readable|retriev|transmitt|transfer|found|analy[sz]ed
           |describ|caption|given|produced|generated|written|something|present|possible|parsed|interpret)\w*
-    | \b(?:could\s?n['’]t|cannot|can['’]t|could\s+not|can\s+not|did\s?n['’]t|did\s+not|was\s?n['’]t|is\s?n['’]t
-          |has\s?n['’]t|does\s?n['’]t|would\s+not|wo\s?n['’]t|failed\s+to|unable\s+to)\s+(?:be\s+)?(?:\w+ly\s+)?
-          (?:load|open|decode|receive|access|retrieve|process|render|download|fetch|parse)\w*\s+
-          (?:(?:the|an?|any|this|your|that)\s+)?(?:\w+\s+)?(?:images?|pictures?|photos?|files?|attachments?|links?)\b
-    # what one does not do, what did not arrive, where the image is
     | \b(?:beyond|outside(?:\s+of)?)\s+(?:what|the\s+scope\s+of\s+what|my|the\s+capabilit\w+)\s+(?:(?:i|we
           |this)\s+)?\w+
     | \bnothing\s+(?:was|has\s+been|is|got)\s+(?:\w+ly\s+)?(?:loaded|attached|uploaded|provided|received|sent|shared
           |supplied|shown\s+to\s+me|delivered)\b
-    | (?:^|[.!?]\s+)where\s+(?:is|are|did|was)\s+(?:the|your|this)\s+(?:image|picture|photo\w*|file|attachment)
     | \b(?:your|the|this)\s+(?:message|request|prompt|question|post|e-?mail|input|conversation|chat|upload|link
           |attachment)\s+
           (?:did|does|do|was|is|has|came|contains?|seems|appears|holds?|included|lacks?)\b[^.!?]{0,25}?
@@ -157,16 +105,6 @@ _FAILS = re.compile(
           |caption\w*
           |work\s+with|write\s+\w+|say\s+(?:what|anything)|answer|give|provide|produce|generate|analy[sz]e)\b
     # a denial and the caption that is not made of it, in one sentence
-    | \b(?:not\s+(?:be\s+)?(?:possible|able|feasible|allowed|permitted|appropriate|advisable)|impossible|unable|cannot
-          |can['’]t|could\s?n['’]t|could\s+not|can\s+not|refus\w+|declin(?:e|es|ed|ing)\s+to|hesitat\w+|won['’]t
-          |will\s+not|hard|difficult|no\s+way)\b[^.!?]{0,40}?\b(?:describ(?:e|ing)|caption(?:ing)?|summari[sz](?:e
-          |ing)
-          |write|writing|produc(?:e|ing)|generat(?:e|ing)|creat(?:e|ing)|provid(?:e|ing)|giv(?:e|ing)|offer(?:ing)?
-          |make
-          |making|compos(?:e|ing)|complet(?:e|ing)|fulfil\w*|deliver\w*|be\s+(?:given|written|produced|provided
-          |generated
-          |made))\b[^.!?]{0,30}?\b(?:description|caption|summary|image|picture|photo\w*|request|text|answer|response
-          |sentence|paragraph|task)s?\b
     | \b(?:caption|description|summary|answer|request|task|question|response|paragraph)s?\s+(?:of\s+\w+\s+\w+\s+)?
           (?:cannot|can['’]t|could\s+not|can\s+not|has\s+to|have\s+to|had\s+to|must|will|would|is|was|may\s+not)\s+
           (?:not\s+)?(?:be\s+|have\s+to\s+be\s+)?(?:\w+ly\s+)?(?:declined|refused|denied|rejected|given|written
@@ -176,29 +114,18 @@ _FAILS = re.compile(
     | \b(?:this|that|such\s+an?|your|the)\s+(?:request|task|question|prompt)\b[^.!?]{0,30}\b(?:declin|refus|denied
           |reject
           |against|violat|not|cannot|can['’]t|n['’]t|outside|beyond)\w*
-    | \b(?:against|violat\w+|breach\w*|contrary\s+to|conflict\w*\s+with)\s+(?:the\s+|my\s+|our\s+|any\s+|safety\s+
-          |content\s+|usage\s+)*(?:\w+\s+)?(?:polic(?:y|ies)|guidelines?|terms|rules\s+of\s+use)\b
-    | \b(?:this|an?|the)\s+(?:[\w-]+\s+)?(?:language\s+|text\s+|ai\s+)?(?:model|assistant|system|ai
-          |chatbot)\s+(?:is|was
-          |has|have|can|could|does|did|will|may|lacks?|cannot|only)\b[^.!?]{0,30}?(?:not|no|n['’]t|cannot|only|unable
-          |text|ability|access|without)\b
     | \b(?:text[\s-](?:only|based)|language|ai)\s+(?:model|assistant|system|tool)\b | \bi['’]d\s+rather\b
-    | \bthe\s+answer\s+is\s+no\b | (?:^|[.!?]\s+)(?:sorry|apologies)\b | \b(?:sorry|apologi[sz]es?
+    | (?:^|[.!?]\s+)(?:sorry|apologies)\b | \b(?:sorry|apologi[sz]es?
           |apologies)\s+(?:about
           |for\s+(?:the|this|any|that)|but|,)
     | ^\W*(?:n\s?/\s?a|none|null|nil|unknown|undefined|nan|not\s+applicable|not\s+available|error|tbd|no\s+(?:comment
-          |answer|output|data|content|result|response|text)|empty|blank)\W*$ | ^\W*error\s*[:—–-]
-    | \b(?:blank|empty|black|white|corrupt\w*|broken)\s+(?:canvas|image|picture|photo|file|frame
+          |answer|output|data|content|result|response|text)|empty|blank)\W*$ | \b(?:blank|empty|black|white
+          |corrupt\w*|broken)\s+(?:canvas|image|picture|photo|file|frame
           |screen)\b[^.!?]{0,40}?
           \b(?:so|thus|therefore|hence|cannot|can['’]t|not|nothing)\b
-    | \b(?:what|which)\s+(?:image|picture|photo|file)\s+(?:do|did|are|should|would|is\s+(?:it|meant|this))\b
     | \b(?:please|kindly|could\s+you|can\s+you|would\s+you|try)\s+(?:\w+ly\s+|try\s+|and\s+|to\s+)*(?:attach|upload
           |send
           |sending|share|re-?send|re-?upload|supply|provide|paste|submit|include|sending|give\s+me|post)\w*
-    | \b(?:once|when|if|until|as\s+soon\s+as|after)\s+(?:the|an?|you|your)\s+(?:\w+\s+){0,3}(?:image|picture
-          |photo\w*)?
-          \s*(?:is|has\s+been|have)?\s*(?:attached?|uploaded?|provided?|sent|send|shared?|supplied|re-?sent
-          |available)\b
     | \bonly\s+(?:the\s+|a\s+|an\s+|some\s+)(?:[\w-]+\s+){0,2}(?:text|labels?|hints?|captions?|prompt|name|words)\b
           [^.!?]{0,25}\b(?:reached|arrived|received|given|provided|available|sent|came|attached|here)\b
     # a person, a lack and the task in one sentence: "captioning this is out of my reach", "it stays invisible to me"
@@ -206,19 +133,9 @@ _FAILS = re.compile(
           |out\s+of
           |beyond|outside|invisible|inaccessible|hidden|unknown|closed|unreadable|impossible|exceeds?|above)\s+
           (?:\w+\s+){0,2}?(?:(?:to|for|from|by)\s+me|my)\b
-    | \bi(?:['’]m|\s+am|\s+was)\s+(?:only|merely|just|purely)\s+(?:able|meant|built|made|designed|trained|allowed
-          |capable)\b
     | \b(?:the|this|a)\s+(?:model|assistant|system|ai)\s+(?:\w+ly\s+|has\s+)?(?:declin|refus|fail|abstain)\w*
-    | \b(?:would|do)\s+you\s+mind\b | ^\W*no\s+(?:image|picture|photo\w*|file|caption|input)s?\s+\w+\W*$
-    | \b(?:not|no|nothing|empty|blank|broken)\b[^.!?]{0,40}\byou\s+(?:have\s+)?(?:sent|gave|given|shared|attached
-          |uploaded
-          |provided|supplied)\b
-    # "an image is needed to write this", "the photo is required before I can"
-    | (?<!of\s)(?<!in\s)\b(?:image|picture|photo\w*|caption|description|attachment|text|file)s?\s+(?:itself\s+)?
-          (?:is|are|would\s+be|will\s+be|would\s+have\s+to\s+be|must\s+be)\s+(?:\w+ly\s+|first\s+)?
-          (?:needed|required|necessary|uploaded|attached|supplied|missing|provided)\s*
-          (?:[.!,;]|$|(?:in\s+order\s+)?(?:to|for|before|first|so|here)\b)
-    | \b(?:any|a)\s+(?:description|caption|summary|answer)\s+(?:\w+\s+){0,3}?would\s+be\b
+    | \bnot\s+(?:be\s+)?(?:possible|feasible)\b[^.!?]*\bfrom\s+(?:this|the)\s+(?:image|picture|photo\w*)\b
+    | \b(?:resolution|quality|clarity)\b[^.!?]*\bnot\s+(?:be\s+)?(?:possible|feasible)\b
     """,
     re.IGNORECASE | re.VERBOSE,
 )
@@ -236,10 +153,113 @@ _CUES = listed(
 )
 
 
+# What somebody who declines does, and what is wrong with an image, a request.
+_DECLINES = inflections("decline refuse refrain abstain apologise apologize hesitate withhold regret wait await") | (
+    word_set("sorry apologies guesswork")
+)
+_LIMITS = word_set("only beyond outside trained designed built limited restricted lack lacks unable decline declines")
+_BROKEN = word_set(
+    "problem error issue trouble corrupt corrupted unsupported supported invalid expired unreadable broken decoded "
+    "loaded opened rendered glitch failed retrieved fetched displayed transmitted damaged inaccessible "
+    "withheld rejected disabled denied blocked refused wait waiting await awaiting"
+)
+_FORBIDDEN = word_set(
+    "policy policies guideline guidelines restricted sensitive prohibited confidential restrictions safety privacy "
+    "security ethical forbidden disallowed inappropriate harmful unethical illegal"
+)
+_SENT = inflections("send upload attach share paste resend provide submit post supply re-upload")
+_CANNOT = word_set("can't cannot unable won't impossible couldn't sorry apologies cant")
+_SHOWS = inflections("show contain depict capture feature reveal")
+_IMPROPER = word_set("unethical inappropriate irresponsible")
+_EXCEEDS = word_set("exceeds exceed")
+_HIDES = word_set("illegible unknown invisible unreadable inaccessible unfamiliar")
+_MUST = word_set("first must should have need you'll")
+_DETAILS = word_set("resolution quality clarity sharpness detail details context data")
+_INSUFFICIENT = word_set("insufficient inadequate impossible infeasible")
+_NEEDS = inflections("need require")
+_WISHES = word_set("wish if")
+_KNOWS = inflections("say tell know judge answer decide speculate identify disclose reveal work")
+_GONE = word_set("unavailable missing nowhere instead absent dead reasons later elsewhere undefined")
+_HIDDEN = word_set("sight smoke fog mist haze cloud clouds shadow shadows snow edge corner")
+_FACTS = word_set("visual information context said told stated inferred established ascertained concluded")
+_ABLE = word_set("can do help way possible able")
+_QUESTION = word_set("do have can could would is are which what where")
+_ASKS = word_set("which what know clarify specify whether")
+_ARRIVES = word_set(
+    "included input valid result results return returned received arrived attached provided supplied uploaded data"
+)
+_POOR = word_set(
+    "blurry blurred dark small pixelated unclear low poor noisy grainy coarse vague ambiguous incomplete empty "
+    "overexposed bright hazy faint fuzzy cloudy"
+)
+_OOPS = word_set("oops wrong uh-oh whoops")
+_SPEAKER = ME | BOT
+_THEY = word_set("they it this these that none nothing which")
+# A sentence that holds a word of each kind declines, whatever else it says: a speaker and what is not done.
+_DECLINING = (
+    (_SPEAKER, _DECLINES | _EXCEEDS | {"none"}),
+    (_SPEAKER, NOT, TASK),
+    (_SPEAKER, NOT, _SENT, IMAGE),
+    (_SPEAKER, {"only", "merely"}, TASK),
+    (_SPEAKER, _NEEDS, IMAGE | TASK),
+    (_SPEAKER, _WISHES, {"could", "can"}),
+    (_SPEAKER, _HIDES, {"me"}),
+    (BOT, NOT | _LIMITS),
+    (ME, IMAGE, {"if", "once", "when", "until", "without"}),
+    (YOU, TASK, _ASKS),
+    (YOU, NOT, _SENT),
+    (NOT, {"enough"}, _FACTS | {"detail", "details", "data"}),
+    (NOT, _FORBIDDEN, TASK | {"given", "details", "information"}),
+    (_INSUFFICIENT, _DETAILS, TASK | _KNOWS),
+    (_IMPROPER, TASK | _KNOWS),
+)
+# And one that names nothing of the scene: the image that did not come, the request that is not met.
+_DECLINING_UNSEEN = (
+    (_OOPS,),
+    (_SPEAKER, _KNOWS),
+    (YOU, _SENT),
+    (YOU, TASK, _MUST | _POOR),
+    ({"please", "kindly"}, IMAGE | TASK),
+    (IMAGE, NOT, _ARRIVES | _POOR),
+    (IMAGE, _POOR, {"too"}),
+    (IMAGE, TASK, _NEEDS),
+    (IMAGE, {"description", "caption", "summary"}, _POOR),
+    (IMAGE | TASK, _BROKEN),
+    (NOT, _FACTS),
+    (_INSUFFICIENT, _FACTS | {"data", "details"}),
+    (_FORBIDDEN, TASK | _KNOWS | {"content", "material"}),
+)
+_TALK = ME | YOU | BOT | NOT | _POOR | _NEEDS | _OOPS | _GONE | _BROKEN | _FORBIDDEN | _INSUFFICIENT
+
+
+def _declines(said: Sentence) -> bool:
+    """Whether a sentence declines: a speaker who does not, a task not done, an image that did not come."""
+    if said.words.isdisjoint(_TALK):
+        return False
+    if any(said.has(*kinds) for kinds in _DECLINING):
+        return True
+    return not said.seen and (any(said.has(*kinds) for kinds in _DECLINING_UNSEEN) or _declines_unseen(said))
+
+
+def _declines_unseen(said: Sentence) -> bool:
+    """Whether a sentence that names nothing of the scene declines by its first word, its length or what it lacks."""
+    first, short = said.tokens[0], len(said.tokens) < 5
+    if first in _CANNOT or (first in _THEY and said.has(NOT, _ARRIVES)) or (short and said.has(NOT, _ABLE)):
+        return True
+    if first in _QUESTION and said.has(IMAGE) and (len(said.tokens) < 4 or said.has(YOU)):
+        return True
+    if said.has(_GONE, IMAGE | TASK | ME | YOU) and not said.has(_HIDDEN):
+        return True
+    return said.has(NOT, TASK) and not said.has(_SHOWS)
+
+
 def _refusal(answer: Answer) -> str | None:
     text = without_writing(cued(answer.text, _CUES))
     if found := _REFUSAL.search(text) or _FAILS.search(text):
         return f'The answer refused ("{found.group().strip()}"). Describe what can be seen, nothing else.'
+    for said in sentences(without_writing(answer.text)):
+        if _declines(said):
+            return f'The answer refused ("{" ".join(said.tokens)}"). Describe what can be seen, nothing else.'
     return None
 
 

@@ -42,6 +42,23 @@ def forms(lemmas: str) -> str:
     return group("|".join(_forms(lemma) for lemma in lemmas.split()))
 
 
+def inflections(lemmas: str) -> frozenset[str]:
+    """All forms of the verbs listed, as a set of words."""
+    return frozenset(form for lemma in lemmas.split() for form in _spelt(lemma))
+
+
+def _spelt(lemma: str) -> set[str]:
+    if lemma in _IRREGULAR:
+        return {lemma, *_IRREGULAR[lemma].split("|")}
+    if lemma.endswith("e"):
+        return {lemma, f"{lemma}s", f"{lemma}d", f"{lemma[:-1]}ing"}
+    if lemma.endswith("y") and lemma[-2] not in "aeou":
+        return {lemma, f"{lemma[:-1]}ies", f"{lemma[:-1]}ied", f"{lemma}ing"}
+    stem = lemma + lemma[-1] if lemma in _DOUBLED else lemma
+    plural = "es" if lemma.endswith(("s", "sh", "ch", "x", "z")) else "s"
+    return {lemma, f"{lemma}{plural}", f"{stem}ed", f"{stem}ing", f"{lemma}ed", f"{lemma}ing"}
+
+
 def group(alternatives: str) -> str:
     """A group that captures nothing, of alternatives with bars between them; a blank stands for any space."""
     return "(?:" + alternatives.replace(" ", r"\s+") + ")"
@@ -104,11 +121,6 @@ ACCORDING = group(
     "|true to|faithful to|thanks to|unlike|notwithstanding|following|on the (?:basis|strength|evidence) of"
     "|as opposed to|compared (?:with|to)|in addition to|apart from|beyond|besides|with the help of|guided by"
     "|relying on|informed by|taking (?:up )?|drawing on|as suggested by|by way of|with reference to"
-)
-# Somebody who spoke of the image.
-SPEAKER = group(
-    r"you|the user|users|people|someone|somebody|whoever|the person|a person|the people|the writers?|the authors?"
-    r"|the observers?|the humans?|humans|the viewers?|the annotators?|annotators|volunteers|experts|others"
 )
 # The answer itself, what is done in it with the scene, and what is done to it.
 WRITTEN_TEXT = group(
