@@ -23,6 +23,12 @@ def _note_open(event: str, arguments: tuple[Any, ...]) -> None:
 sys.addaudithook(_note_open)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files with the real engine first: with two processes, one is not left alone with them at the end."""
+    slow = {item.path for item in items if item.get_closest_marker("vllm")}
+    items.sort(key=lambda item: item.path not in slow)
+
+
 @pytest.fixture(scope="session")
 def real_data() -> Path:
     """The folder of real remote-sensing data; a test that asks for it is skipped where it is absent."""
