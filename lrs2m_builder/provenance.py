@@ -7,7 +7,7 @@ import fcntl
 import hashlib
 import os
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
@@ -28,10 +28,10 @@ def file_fingerprint(path: Path) -> dict[str, Any]:
     return {"name": path.name, "bytes": path.stat().st_size, "sha256": digest.hexdigest()}
 
 
-def versions() -> dict[str, str]:
-    """Versions of this program and of what shapes its output; recorded, not compared."""
+def versions(packages: Sequence[str] = _RECORDED_PACKAGES) -> dict[str, str]:
+    """Versions of this program and of those packages that are installed; recorded, not compared."""
     found = {"lrs2m-builder": __version__, "python": platform.python_version()}
-    for package in _RECORDED_PACKAGES:
+    for package in packages:
         try:
             found[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import platform
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from importlib import metadata
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
-from lrs2m_builder import __version__
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import read_json, write_json
+from lrs2m_builder.provenance import versions
 
 Evaluation = Literal["zcrs", "zcrl", "zic", "selo"]
 METRICS: dict[Evaluation, tuple[str, ...]] = {
@@ -22,17 +21,6 @@ METRICS: dict[Evaluation, tuple[str, ...]] = {
     "selo": ("r_su", "r_as", "r_da", "r_mi"),
 }
 _PACKAGES = ("torch", "torchvision", "transformers", "numpy", "pillow", "pyarrow", "datasets", "scipy")
-
-
-def versions() -> dict[str, str]:
-    """Versions of this program and of the packages that a number may depend on."""
-    found = {"lrs2m-builder": __version__, "python": platform.python_version()}
-    for package in _PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +46,7 @@ class Result:
     num_texts: int
     settings: Mapping[str, Any] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(default_factory=versions)
+    versions: Mapping[str, str] = field(default_factory=partial(versions, _PACKAGES))
 
 
 def write_result(result: Result, path: Path) -> None:
