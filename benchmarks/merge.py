@@ -4,7 +4,9 @@ Ours joins, repairs and checks the texts, counts their CLIP tokens and writes th
 provenance; the alternatives do only the join and the write of three columns. The sources are made on the spot, of about
 the true size; rows refer to their images by name.
 
-    python benchmarks/merge.py [--rows 920057] [--data FOLDER]
+    python benchmarks/merge.py [--rows 920057] [--data FOLDER] [--runs 5]
+
+Each run measures everybody once, one after the other; medians are printed, and the ratio in every run.
 """
 
 from __future__ import annotations
@@ -15,6 +17,7 @@ import shutil
 import sys
 import tempfile
 from pathlib import Path
+from statistics import median
 
 import yaml
 from _common import measure
@@ -63,20 +66,26 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=920_057)
     parser.add_argument("--data", type=Path, help="folder that keeps the sources for the next run")
+    parser.add_argument("--runs", type=int, default=1)
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
         folder = (arguments.data or Path(temporary)).absolute()
         source = make_source(folder, arguments.rows)
-        shutil.rmtree(folder / "out", ignore_errors=True)
         build = [sys.executable, "-m", "lrs2m_builder.cli", "build", "--recipe", "merge", "--source", str(source)]
         build += ["--data-dir", str(folder), "--out", str(folder / "out"), "--images", "reference"]
-        found = {"ours": measure([*build, "--shard-size", "20000"], folder)}
-        for name, script in (("duckdb", DUCKDB), ("polars", POLARS), ("pandas", PANDAS)):
-            found[name] = measure([sys.executable, "-c", script], folder)
-    fastest = min(seconds for name, (seconds, _) in found.items() if name != "ours")
-    for name, (seconds, peak) in found.items():
+        commands = {"ours": [*build, "--shard-size", "20000"]}
+        peers = {"duckdb": DUCKDB, "polars": POLARS, "pandas": PANDAS}
+        commands |= {name: [sys.executable, "-c", script] for name, script in peers.items()}
+        runs = []
+        for _ in range(arguments.runs):
+            shutil.rmtree(folder / "out", ignore_errors=True)
+            runs.append({name: measure(command, folder) for name, command in commands.items()})
+    for name in commands:
+        seconds, peak = median(run[name][0] for run in runs), max(run[name][1] for run in runs)
         print(f"{name:<8}{seconds:8.1f} s {arguments.rows / seconds:10,.0f} rows/s {peak:7,} MB")
-    print(json.dumps({"ratio_to_fastest": round(found["ours"][0] / fastest, 2), "peak_mb": found["ours"][1]}))
+    ratios = [run["ours"][0] / min(run[name][0] for name in peers) for run in runs]
+    result = {"ratio_to_fastest": round(median(ratios), 2), "ratios": [round(ratio, 2) for ratio in ratios]}
+    print(json.dumps({**result, "peak_mb": max(run["ours"][1] for run in runs)}))
 
 
 if __name__ == "__main__":

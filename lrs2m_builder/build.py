@@ -99,9 +99,9 @@ def run_passes(prepared: Prepared, module: EngineModule, meter: Meter, loop: asy
     num_left = sum(_count_left(prepared, paths, length) for paths, length in prepared.shards())
     if not num_left:
         return False
-    warm_up()
     if not prepared.passes:
         return _merge(prepared, meter, num_left)
+    warm_up()
     for steps, model, role in prepared.passes:
         say(f"starting {prepared.options.engine} on {model} ...")
         samplings = [prepared.plan.recipe.recipe.steps[number].sampling for number in steps]

@@ -1,7 +1,8 @@
 """A build whose recipe asks no model: whole shards, on all cores.
 
-Reading the source stays in this process, because the order of its rows decides the shards; judging the texts, counting
-their tokens and writing is done by workers, a shard at a time.
+A source that was read by the column is written by threads of this process. Of any other, reading stays in this process,
+because the order of its rows decides the shards; judging the texts, counting their tokens and writing is done by worker
+processes, a shard at a time.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 
+from lrs2m_builder.columns.shards import write_columns
+from lrs2m_builder.columns.table import WORKERS, ColumnTable, threads
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.prepare import BuildOptions, Prepared, make_plan
 from lrs2m_builder.runner import ShardWork
@@ -23,7 +26,6 @@ from lrs2m_builder.shards import ShardPaths, warm_up, write_shard
 from lrs2m_builder.stages import Plan, next_move
 from lrs2m_builder.telemetry import Display, Meter
 
-WORKERS = os.cpu_count() or 1
 MIN_SHARDS = 4  # fewer are written here: workers take a second to start
 POLL_S = 0.25
 
@@ -39,7 +41,11 @@ def merge_shards(
     Raises:
         UserError: the disk is full or fails, or a worker was killed; the shards written so far stand.
     """
+    if prepared.table is not None:
+        _write_columns(prepared, prepared.table, meter, display, stopping)
+        return
     if prepared.num_shards < MIN_SHARDS:
+        warm_up()
         for work in works:
             work.journal.remove()  # there are no answers to keep
             if stopping():
@@ -54,6 +60,24 @@ def merge_shards(
                 f"{prepared.options.out_dir}: a worker process was killed (does the memory do?); "
                 "what is written stands, the same command goes on"
             ) from error
+
+
+def _write_columns(
+    prepared: Prepared, table: ColumnTable, meter: Meter, display: Display, stopping: Callable[[], bool]
+) -> None:
+    start = 0
+    with threads() as pool:
+        pending: set[Future[Counter[str]]] = set()
+        for paths, length in prepared.shards():
+            here, start = start, start + length
+            if paths.finished:
+                continue
+            pending = _drain(pending, 2 * WORKERS, meter, display)
+            if stopping():
+                break
+            paths.journal.unlink(missing_ok=True)
+            pending.add(pool.submit(write_columns, prepared.plan, prepared.source, table, paths, here, here + length))
+        _drain(pending, 1, meter, display)
 
 
 def _merge_in_workers(

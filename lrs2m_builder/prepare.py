@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, Literal
 
 from lrs2m_builder.checks import Level
+from lrs2m_builder.columns.table import ColumnTable, fits, read_table
 from lrs2m_builder.engines.base import EngineModule
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.lint import lint_prompts
@@ -71,6 +73,7 @@ class Prepared:
         passes: runs of steps that share a model, with the role their engine must have.
         settings: what build.json holds.
         lint: what should be changed in the prompts.
+        table: the source by the column, where the recipe asks no model and it could be read so.
         every: take only every so many-th sample.
     """
 
@@ -81,6 +84,7 @@ class Prepared:
     passes: tuple[tuple[range, str, Role], ...]
     settings: dict[str, Any]
     lint: tuple[str, ...] = ()
+    table: ColumnTable | None = None
     every: int = 1
 
     @property
@@ -140,12 +144,17 @@ def prepare(options: BuildOptions, module: EngineModule) -> Prepared:
     ]
     models = {name: module.find(name, options.engine_options) for name in dict.fromkeys(names)}
     plan = replace(plan, models=tuple(models[name] for name in names))
-    num_samples, digest, usable = _read_through(islice(read_samples(source), options.limit))
+    by_column, table = fits(source, recipe.recipe), None
+    with ThreadPoolExecutor(1) as pool:
+        fingerprints = pool.submit(_fingerprints, source)  # files are hashed while they are read
+        if by_column and options.images == "reference" and not options.retry_rejected:
+            table = read_table(source, recipe.recipe, options.limit)
+        known, usable = _known(source, options.limit, with_hash=not by_column) if table is None else (table.known, None)
     lint: list[str] = []
     if usable is not None:
         try_prompts(plan, usable)
         lint = lint_prompts(plan, usable)
-    if not num_samples:
+    if not known["number"]:
         split = f" in split {manifest.split!r}" if manifest.split else ""
         raise UserError(f"{named(source.annotations)}: no samples{split}")
     passes = []
@@ -154,27 +163,38 @@ def prepare(options: BuildOptions, module: EngineModule) -> Prepared:
         roles = {recipe.recipe.steps[i].role for i in steps}
         role: Role = "mllm" if "mllm" in roles else "llm"
         passes.append((range(steps[0], steps[-1] + 1), name, role))
-    settings = {**_settings(options, plan, source, module), "samples": {"number": num_samples, "sha256": digest}}
-    return Prepared(options, plan, source, num_samples, tuple(passes), settings, tuple(lint))
+    settings = {**_settings(options, plan, module), **fingerprints.result(), "samples": known}
+    return Prepared(options, plan, source, known["number"], tuple(passes), settings, tuple(lint), table)
 
 
-def _read_through(samples: Iterable[Sample]) -> tuple[int, str, Sample | None]:
-    """The number of samples, the hash of all that is known of them but their images, and the first that can be used."""
+def _known(source: Source, limit: int | None, *, with_hash: bool) -> tuple[dict[str, Any], Sample | None]:
+    """What build.json says of the samples, and the first that can be used, by which prompts are tried.
+
+    Args:
+        with_hash: say the hash of all that is known of them but their images, beside their number; it is not needed
+            where the hashes of text files say it all.
+    """
     number, digest, usable = 0, hashlib.sha256(), None
-    for sample in samples:
+    for sample in islice(read_samples(source), limit):
         number += 1
         usable = usable or (None if sample.problem else sample)
-        known = (sample.sample_id, *sample.captions, sample.caption_long, repr(sample.anchors), sample.label)
-        digest.update("\x00".join(known).encode("utf-8", "surrogatepass"))
-    return number, digest.hexdigest(), usable
+        if with_hash:
+            known = (sample.sample_id, *sample.captions, sample.caption_long, repr(sample.anchors), sample.label)
+            digest.update("\x00".join(known).encode("utf-8", "surrogatepass"))
+    return {"number": number, **({"sha256": digest.hexdigest()} if with_hash else {})}, usable
 
 
-def _fingerprints(paths: Sequence[Path]) -> list[dict[str, Any]]:
+def _fingerprints(source: Source) -> dict[str, Any]:
     """Of a text file name, size and hash; of folders and of files that hold images the name.
 
     The texts of these are hashed with the samples, and their images may be hundreds of gigabytes.
     """
-    return [{"name": path.name} if path.is_dir() or path.suffix in PARTS else file_fingerprint(path) for path in paths]
+
+    def of(path: Path) -> dict[str, Any]:
+        return {"name": path.name} if path.is_dir() or path.suffix in PARTS else file_fingerprint(path)
+
+    joined = source.joined and [of(path) for path in source.joined.annotations]
+    return {"annotations": [of(path) for path in source.annotations], "joined": joined}
 
 
 def _model_name(options: BuildOptions, of_paper: str | None, role: Role) -> str:
@@ -189,13 +209,11 @@ def _model_setting(name: str, revision: str) -> dict[str, str]:
     return {"name": "(folder)" if revision.startswith("sha256:") else name, "revision": revision}
 
 
-def _settings(options: BuildOptions, plan: Plan, source: Source, module: EngineModule) -> dict[str, Any]:
+def _settings(options: BuildOptions, plan: Plan, module: EngineModule) -> dict[str, Any]:
     recipe, steps = plan.recipe, plan.recipe.recipe.steps
     return {
         "subset": plan.manifest.name,
         "manifest": plan.manifest.sha256,
-        "annotations": _fingerprints(source.annotations),
-        "joined": _fingerprints(source.joined.annotations) if source.joined else None,
         "recipe": {"name": f"{recipe.recipe.name}.v{recipe.recipe.version}", "sha256": recipe.sha256},
         "prompts": {prompt.name: prompt.sha256 for prompt in recipe.prompts},
         "checks": [{check.name: check.level for check in step.checks} for step in steps],

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
 from posixpath import splitext
 from typing import Any
@@ -29,6 +29,8 @@ BYTES_PER_GROUP = 256 * 2**20
 ROWS_PER_GROUP = 100  # the Hub's viewer and random access read one group at a time
 ROWS_PER_GROUP_OF_TEXT = 5000  # where rows hold no image
 
+# Columns that get no dictionary, nor do image bytes: zstd already finds the same image in neighbouring rows.
+_DIFFERENT = {"sample_id", "image_sha256", "caption_short", "caption_long", "detail"}
 _ANCHORS = pa.list_(pa.struct([("class", pa.string()), ("count", pa.int32())]))
 _PROMPTS = pa.list_(pa.struct([("name", pa.string()), ("sha256", pa.string())]))
 _ATTEMPT = pa.struct(
@@ -175,14 +177,38 @@ def write_shard(
         if upcoming is not None:
             raise UserError(f"{paths.data}: row {upcoming['sample_id']} is not in the source any more")
 
-    with finished_file(paths.data) as data_part:
-        _write_rows(data_part, RECORD_SCHEMA, rows())
-        refused = [rejections[sample_id] for sample_id in order if sample_id in rejections]
-        if len(written) + len(refused) != len(order):
-            raise AssertionError(f"{paths.data}: {len(order)} samples, {len(written)} + {len(refused)} rows")
-        with finished_file(paths.rejected) as rejected_part:
-            _write_rows(rejected_part, REJECTION_SCHEMA, map(rejection_row, refused))
+    def refused() -> list[Rejection]:
+        return [rejections[sample_id] for sample_id in order if sample_id in rejections]
+
+    _write_both(paths, _row_batches(RECORD_SCHEMA, rows()), refused, len(order))
     return Counter(rejections[sample_id].reason if sample_id in rejections else "" for sample_id in outcomes)
+
+
+def write_table(paths: ShardPaths, records: pa.Table, rejections: Sequence[Rejection], num_samples: int) -> None:
+    """Write a new shard of records (of RECORD_SCHEMA, without images) and rejections that are finished.
+
+    Raises:
+        UserError: the disk is full or fails; there is no shard then.
+    """
+    batches = records.combine_chunks().to_batches(ROWS_PER_GROUP_OF_TEXT)
+    _write_both(paths, batches, lambda: rejections, num_samples)
+
+
+def _write_both(
+    paths: ShardPaths,
+    records: Iterable[pa.RecordBatch],
+    rejections: Callable[[], Sequence[Rejection]],
+    num_samples: int,
+) -> None:
+    """Write both files of a shard; the rejections are known when the records are written."""
+    with finished_file(paths.data) as data_part:
+        num_records = _write_batches(data_part, RECORD_SCHEMA, records)
+        refused = rejections()
+        if num_records + len(refused) != num_samples:
+            raise AssertionError(f"{paths.data}: {num_samples} samples, {num_records} + {len(refused)} rows")
+        with finished_file(paths.rejected) as rejected_part:
+            rows = _row_batches(REJECTION_SCHEMA, map(rejection_row, refused))
+            _write_batches(rejected_part, REJECTION_SCHEMA, rows)
 
 
 def record_row(record: Record, image: StoredImage | None) -> dict[str, Any]:
@@ -249,12 +275,19 @@ def count_rows(paths: ShardPaths) -> tuple[int, Counter[str]]:
     return records, Counter(row["reason"] for row in iter_rows(paths.rejected, ["reason"]))
 
 
-def _write_rows(path: Path, schema: pa.Schema, rows: Iterable[dict[str, Any]]) -> None:
-    strings = [field.name for field in schema if pa.types.is_string(field.type)]
-    # Image bytes get no dictionary: zstd already finds the same image in neighbouring rows.
-    with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=strings, write_page_index=True) as writer:
-        for group in _groups(rows):
-            writer.write_batch(pa.RecordBatch.from_pylist(group, schema=schema), row_group_size=ROWS_PER_GROUP_OF_TEXT)
+def _write_batches(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> int:
+    """Write a Parquet file; its number of rows."""
+    num_rows = 0
+    repeated = [field.name for field in schema if pa.types.is_string(field.type) and field.name not in _DIFFERENT]
+    with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=repeated, write_page_index=True) as writer:
+        for batch in batches:
+            writer.write_batch(batch, row_group_size=ROWS_PER_GROUP_OF_TEXT)
+            num_rows += len(batch)
+    return num_rows
+
+
+def _row_batches(schema: pa.Schema, rows: Iterable[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
+    return (pa.RecordBatch.from_pylist(group, schema=schema) for group in _groups(rows))
 
 
 def _groups(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:

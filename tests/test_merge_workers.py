@@ -55,49 +55,40 @@ def test_a_published_text_over_the_context_is_kept_with_a_warning(tmp_path: Path
     assert [row["warnings"] for row in rows(tmp_path / "out")] == [["clip_budget"], []]
 
 
-def test_a_signal_finishes_the_shards_that_were_begun_and_the_next_run_the_rest(tmp_path: Path) -> None:
-    folder, out = millionaid(tmp_path, 2000), tmp_path / "out"
+def started(folder: Path, out: Path, images: str = "embed") -> psutil.Popen:
+    """A merge in a process group of its own, its first shard written."""
     command = [sys.executable, "-m", "lrs2m_builder.cli", "build", "--recipe", "merge", "--source", "millionaid"]
-    command += ["--data-dir", str(folder), "--out", str(out), "--images", "reference", "--shard-size", "20"]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True) as process:
-        while not list(out.rglob("data/*/train-*.parquet")):
-            assert process.poll() is None, process.stderr
-            time.sleep(0.02)
-        process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=60)
+    command += ["--data-dir", str(folder), "--out", str(out), "--images", images, "--shard-size", "20"]
+    process = psutil.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    while not list(out.rglob("data/*/train-*.parquet")):
+        assert process.poll() is None
+        time.sleep(0.005)
+    return process
+
+
+@pytest.mark.parametrize("images", ["embed", "reference"])
+def test_a_signal_finishes_the_shards_that_were_begun_and_the_next_run_the_rest(tmp_path: Path, images: str) -> None:
+    folder, out = millionaid(tmp_path, 2000), tmp_path / "out"
+    process = started(folder, out, images)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
     assert process.returncode == 130 and "finishing the shards that were begun" in said
     assert 0 < len(ids(out)) < 2000
-    assert merge(folder, out, images="reference", shard_size=20).records == 2000
+    assert merge(folder, out, images=images, shard_size=20).records == 2000
     assert len(set(ids(out))) == 2000
 
 
 def test_a_killed_build_leaves_no_worker_and_the_next_run_ends_it(tmp_path: Path) -> None:
     folder, out = millionaid(tmp_path, 2000), tmp_path / "out"
-    command = [sys.executable, "-m", "lrs2m_builder.cli", "build", "--recipe", "merge", "--source", "millionaid"]
-    command += ["--data-dir", str(folder), "--out", str(out), "--images", "reference", "--shard-size", "20"]
-    process = psutil.Popen(command, cwd=ROOT, stderr=subprocess.DEVNULL)
-    while not list(out.rglob("data/*/train-*.parquet")):
-        assert process.poll() is None
-        time.sleep(0.02)
+    process = started(folder, out)
     workers = process.children(recursive=True)
     assert workers
     process.kill()
-    process.wait()
+    process.communicate()
     _, alive = psutil.wait_procs(workers, timeout=20)
     assert not alive
-    assert merge(folder, out, images="reference", shard_size=20).records == 2000
+    assert merge(folder, out, shard_size=20).records == 2000
     assert len(set(ids(out))) == 2000
-
-
-def started(folder: Path, out: Path) -> psutil.Popen:
-    """A merge in a process group of its own, its first shard written."""
-    command = [sys.executable, "-m", "lrs2m_builder.cli", "build", "--recipe", "merge", "--source", "millionaid"]
-    command += ["--data-dir", str(folder), "--out", str(out), "--images", "reference", "--shard-size", "20"]
-    process = psutil.Popen(command, cwd=ROOT, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    while not list(out.rglob("data/*/train-*.parquet")):
-        assert process.poll() is None
-        time.sleep(0.02)
-    return process
 
 
 def test_a_signal_to_all_processes_at_once_stops_as_one_to_the_first(tmp_path: Path) -> None:

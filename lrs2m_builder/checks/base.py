@@ -5,11 +5,17 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal, cast, get_args
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
 
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.schema import Sample, Viewpoint
 
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+T = TypeVar("T")
 Level = Literal["error", "warn", "off"]
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
@@ -18,6 +24,27 @@ _WRITING = re.compile(
     r"""\b(?:says?|saying|reads?|reading|words?|letters?|lettering|painted|spell\w*|signs?|inscription|writ\w+|marked|named|characters?|symbols?|ideographs?|glyphs?|slogan|text)
     \W{1,3}(?:\w+\W+){0,2}?["“][^"“”]{1,50}["”]""".replace("\n    ", "")
 )
+
+
+class _Late:
+    """Stands for what a function makes, and has it made when it is first asked for anything."""
+
+    def __init__(self, make: Callable[..., Any], *args: Any) -> None:
+        self._make, self._args = make, args
+
+    @cached_property
+    def _made(self) -> Any:
+        return self._make(*self._args)
+
+    def __getattr__(self, name: str) -> Any:
+        value = getattr(self._made, name)
+        setattr(self, name, value)
+        return value
+
+
+def late(make: Callable[..., T], *args: Any) -> T:
+    """`make(*args)`, but when it is first used: large patterns take tenths of a second that few commands need."""
+    return cast("T", _Late(make, *args))
 
 
 def split_sentences(text: str) -> list[str]:
@@ -77,6 +104,28 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
+class TextColumn:
+    """What is told of many texts at once (`columns.texts`); of a text that is not plain only that.
+
+    Attributes:
+        plain: (N,) which are ASCII words with a blank between two, in which nothing is repaired or looks broken.
+        num_tokens: (N,) CLIP tokens, with the two special ones.
+        num_repeats: (N,) runs of three words that have occurred before in their text; two more at times, never fewer.
+    """
+
+    plain: NDArray[np.bool_]
+    num_tokens: NDArray[np.int32]
+    num_repeats: NDArray[np.int32]
+
+    def replaced(self, others: TextColumn) -> TextColumn:
+        """With what is told of others in the place of the texts that are not plain."""
+        fields = {name: getattr(self, name).copy() for name in self.__dataclass_fields__}
+        for name, values in fields.items():
+            values[~self.plain] = getattr(others, name)
+        return TextColumn(**fields)
+
+
+@dataclass(frozen=True, slots=True)
 class Check:
     """One property an answer must have.
 
@@ -84,11 +133,13 @@ class Check:
         name: the reason of a rejection or the name of a warning, in snake_case.
         find: what is wrong, worded as an instruction the model can follow when it is asked again; None if nothing is.
         level: "error" asks again and in the end rejects, "warn" keeps the row and names the check in `warnings`.
+        screen: which of many plain texts it has to look at (N,), as it finds nothing in the others; None: at all.
     """
 
     name: str
     find: Callable[[Answer], str | None]
     level: Level = "error"
+    screen: Callable[[TextColumn], NDArray[np.bool_]] | None = None
 
 
 def override_levels(checks: Iterable[Check], levels: Mapping[str, Level]) -> tuple[Check, ...]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import regex
 
-from lrs2m_builder.checks.base import Answer, Check, cued, listed
+from lrs2m_builder.checks.base import Answer, Check, cued, late, listed
 
 _MONTH = "january|february|april|june|july|(?-i:August)|september|october|november|december"
 _SHORT_MONTH = "jan|feb|mar|apr|jun|jul|aug|sept|sep|oct|nov|dec"
@@ -25,7 +25,8 @@ _NO_MEASURE = (
     r"|square|sq|cubic|by|tons?|tonnes?|kilomet\w+|people|persons?|seats?|cars?|trees?|houses?|buildings?|vehicles?|degrees?|inhabitants?"
     r"|or\s+more|units?|boats?|ships?|panels?|homes?|individual|small|large|parked|parking|spaces|spectators|containers|planes?|animals)\b)"
 )
-_DATE = regex.compile(
+_DATE = late(
+    regex.compile,
     rf"""
       {_BEFORE_YEAR}(?!\d\d(?:00|50)\b){_YEAR}s?\b{_NO_MEASURE}
     | {_BEFORE_YEAR}{_YEAR}s?\b{_NO_MEASURE}(?!\s+to\s+\d)
@@ -79,9 +80,10 @@ _DATE_CUES = (
     *listed("jan.|feb.|mar.|apr.|jun.|jul.|aug.|sept.|sep.|oct.|nov.|dec."),
     *listed("new year|easter|thanksgiving|halloween|ramadan|may|march|0|1|2|3|4|5|6|7|8|9"),
 )
-_BATHING = regex.compile(r"\b(?:hot|thermal|mineral|natural|water|mountain)\s+spring", regex.IGNORECASE)
+_BATHING = late(regex.compile, r"\b(?:hot|thermal|mineral|natural|water|mountain)\s+spring", regex.IGNORECASE)
 _SAT = r"s[ae]t+[ae]l+[iae]t+e?"  # people misspell it
-_SATELLITE = regex.compile(
+_SATELLITE = late(
+    regex.compile,
     rf"""
       \b{_SAT}(?:['’]s|[\s-](?:based|borne|captured|derived|acquired|taken))?[\s-]+(?:[\w-]+\s+){{0,2}}?{_VIEW_NOUN}\b
     | \b(?:from|by|via|using|on\s+board|aboard|with)\s+(?:an?\s+|the\s+|this\s+)?
@@ -102,7 +104,8 @@ _SATELLITE = regex.compile(
     regex.IGNORECASE | regex.VERBOSE,
 )
 _DRONE_NAME = r"(?:drones?|uavs?|uas|unmanned\s+aerial\s+(?:vehicles?|systems?)|quadcopters?|multicopters?|quadrotors?)"
-_DRONE = regex.compile(
+_DRONE = late(
+    regex.compile,
     rf"""
       \b{_DRONE_NAME}(?:['’]s?)?(?:[\s-](?:based|borne|captured|derived|acquired|taken|shot|mounted|level|eye))?
           (?:['’]s)?[\s-]+(?:[\w-]+\s+){{0,2}}?{_VIEW_NOUN}\b
@@ -115,7 +118,8 @@ _DRONE = regex.compile(
     """,
     regex.IGNORECASE | regex.VERBOSE,
 )
-_GROUND = regex.compile(
+_GROUND = late(
+    regex.compile,
     rf"""
       \bstreet[\s-]?view\b | \beye[\s-]?level\b | \bpedestrian['’]?s?[\s-](?:eye|level|perspective|view|viewpoint)\b
     | \b(?:ground|street|human|road)[\s-]level[\s-]+(?:[\w-]+\s+){{0,2}}?{_VIEW_NOUN}\b
@@ -142,8 +146,8 @@ _VIEW_CUES = listed(
     "|front view|"
     "front perspective|front footage|front image"
 )
-_TELLING = regex.compile(
-    rf"\d|{_MONTH}|august|{_SHORT_MONTH}|may|march|day$|summer|winter|autumn|spring|fall|season|centur"
+_TELLING = late(
+    regex.compile, rf"\d|{_MONTH}|august|{_SHORT_MONTH}|may|march|day$|summer|winter|autumn|spring|fall|season|centur"
 )
 
 

@@ -11,6 +11,7 @@ from lrs2m_builder.checks.words import word_set
 
 CLIP_LONG = 248  # context length after knowledge-preserved stretching (paper, section IV-A)
 CLIP_SHORT = 77
+MIN_REPEATS = 2  # runs of three words that every loop repeats
 
 
 # No sentence ends with one of these; "around", "below" and the like can stand as adverbs and end one.
@@ -72,8 +73,8 @@ def _goes_round(tokens: Sequence[str]) -> bool:
 
 def _repetition(answer: Answer) -> str | None:
     tokens = [word.lower() for word in answer.words]
-    # Every loop below repeats two runs of three words at least; nearly all texts end here.
-    if len(tokens) - 2 - len(set(zip(tokens, tokens[1:], tokens[2:], strict=False))) < 2:
+    # Nearly all texts end here.
+    if len(tokens) - 2 - len(set(zip(tokens, tokens[1:], tokens[2:], strict=False))) < MIN_REPEATS:
         return None
     sentences = Counter(tuple(split_words(s.casefold())) for s in split_sentences(answer.text) if s.count(" ") >= 2)
     if (
@@ -105,9 +106,9 @@ def clip_budget(max_tokens: int, level: Level = "error") -> Check:
             return None
         return f"The answer was too long ({answer.num_tokens} tokens of at most {max_tokens}). Write a shorter text."
 
-    return Check("clip_budget", find, level)
+    return Check("clip_budget", find, level, lambda texts: texts.num_tokens > max_tokens)
 
 
 EMPTY = Check("empty", _empty)
 CUT_OFF = Check("cut_off", _cut_off)
-REPETITION = Check("repetition", _repetition)
+REPETITION = Check("repetition", _repetition, screen=lambda texts: texts.num_repeats >= MIN_REPEATS)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import regex as re
 
-from lrs2m_builder.checks.base import Answer, Check, cued, listed
+from lrs2m_builder.checks.base import Answer, Check, cued, late, listed
 
 _SEEN = (
     r"(?:(?:clearly|easily|also|only|just|readily|hardly|barely|partly|partially|faintly)\s+)*"
@@ -14,7 +14,8 @@ _SEEN = (
     r"|approached"
     r"|driven|walked|followed|compared|read|divided|grouped|told|picked\s+out|used\s+by|taken\s+by|said)"
 )
-_HEDGE = re.compile(
+_HEDGE = late(
+    re.compile,
     rf"""
       \b(?:in\s+all\s+(?:probability|likelihood)|chances\s+are|possibly|probably|presumably|perhaps|maybe|potentially
           |supposedly|conceivably|seemingly(?!\s+(?:endless|infinite|boundless))|apparently|arguably|likely
@@ -59,7 +60,8 @@ _HEDGE = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 # Further guesses by their grammar: what must be so, who might think so, what cannot be decided.
-_GUESS = re.compile(
+_GUESS = late(
+    re.compile,
     rf"""
       \b(?:must|ought\s+to|should)\s+(?:surely\s+|therefore\s+|thus\s+)?(?:be|have\s+been)\s+(?:an?\s+(?!few)
           |the\s+\w+

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from lrs2m_builder.checks.base import Answer, Check, cued, listed, without_writing
+from lrs2m_builder.checks.base import Answer, Check, cued, late, listed, without_writing
 from lrs2m_builder.checks.given_text import speaks_of_given_text
 from lrs2m_builder.checks.speech import ACCORDING, HANDED, HANDED_OVER, IMAGE, MAYBE_TEXT, SAY, TEXT
 from lrs2m_builder.checks.talk import sentences
@@ -30,7 +30,8 @@ _GIVEN = (
     r"|input\s+(?:text|caption|description)|source\s+(?:text|caption|description)|accompanying\s+(?:text"
     r"|description|labels?))"
 )
-_HINT_LEAK = re.compile(
+_HINT_LEAK = late(
+    re.compile,
     rf""" \b(?:according\s+to|based\s+on|as\s+per|in\s+keeping\s+with|in\s+agreement\s+with|in\s+accord\s+with
           |consistently\s+with|thanks\s+to|supported\s+by|guided\s+by|consistent\s+with|in\s+line\s+with|matches
           |matching|per|confirms|confirming
@@ -82,7 +83,8 @@ _HINT_LEAK = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 # Any talk of a given text, by its grammar: a word for such a text that is owned, says, or is where something stands.
-_TALK = re.compile(
+_TALK = late(
+    re.compile,
     r""" \b(?:the|this|these|those)\s+(?:[\w-]+\s+)?(?:texts?|lists?|notes?|tags|labels|inputs?|sentences?
           |records?|data
           |information|wording|statements?|listing|inventory)\s+(?:\w+ly\s+|also\s+|only\s+)?
@@ -133,7 +135,8 @@ _TALK = re.compile(
 # The ways of speaking of a text, composed of the words for it: who said it, what rests on it, whether it is right.
 _QUOTED = r"""["“'‘][^"“”]{2,90}["”'’]"""
 _ON_A_SIGN = r"(?!\s+(?:on|painted|carved|above\s+the\s+(?:door|portal|entrance)|board|boards|reads?|mown)\b|-)"
-_SPOKEN_OF = re.compile(
+_SPOKEN_OF = late(
+    re.compile,
     rf""" \b{ACCORDING}\s+(?:what|whatever|all\s+that|everything)\s+(?:[\w'’]+\s+){{0,3}}?{SAY}\b
     | \b(?:the|this|that|your|these|those|as)\s+(?:{HANDED}|short|brief|scene|image|single|object)\s+(?:[\w-]+\s+)?
           {MAYBE_TEXT}\s+(?:(?:\w+ly|also|only|just|even|merely|already|itself|alone)\s+)*(?:{SAY}|is|are|was|were|has
@@ -192,8 +195,8 @@ _SPOKEN_OF = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-_LIKENESS = re.compile(
-    r"\b(?:like|as\s+if|resembling)\s+an?\s+(?:[\w-]+\s+)?(?:caption|label|tag|hint)s?\b", re.IGNORECASE
+_LIKENESS = late(
+    re.compile, r"\b(?:like|as\s+if|resembling)\s+an?\s+(?:[\w-]+\s+)?(?:caption|label|tag|hint)s?\b", re.IGNORECASE
 )
 
 # What the patterns find holds one of these.

@@ -77,4 +77,4 @@ def _mojibake(answer: Answer) -> str | None:
 
 
 MARKDOWN = Check("markdown", _markdown)
-MOJIBAKE = Check("mojibake", _mojibake)
+MOJIBAKE = Check("mojibake", _mojibake, screen=lambda texts: ~texts.plain)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 
-from lrs2m_builder.checks.base import Answer, Check, cued, listed, without_writing
+from lrs2m_builder.checks.base import Answer, Check, cued, late, listed, without_writing
 from lrs2m_builder.checks.self_talk import self_talk
 from lrs2m_builder.checks.speech import IMAGE, TOLD, WORDED, WRITTEN_TEXT
 
 _TEXT = r"(?:description|caption|paragraph|summary|response|answer|text|sentence|passage|narrative|write-?up|rewrite)"
-_META = re.compile(
+_META = late(
+    re.compile,
     rf"""
       (?:^|[.!?;:,(—–-]\s*|\b(?:that|as|which|and|but|so|because|if|where|what|how|while
           |something)\s+)(?-i:I)(?:['’]\w+)?\s+
@@ -101,7 +102,8 @@ _CUES = listed(
     "end of para|start of|beginning of|characters"
 )
 # Talk of the answer by its grammar: its length and making, offers and orders to the reader.
-_TALK = re.compile(
+_TALK = late(
+    re.compile,
     r"""
       \b(?:one|two|three|four|five|ten|twenty|thirty|forty|fifty|sixty|seventy|eighty|ninety|hundred|fewer|few|many)
           (?:[\s-](?:one|two|three|four|five|six|seven|eight|nine|hundred))?\s+(?:words|tokens|characters|sentences
@@ -193,7 +195,8 @@ _TALK = re.compile(
 
 
 # The answer's own kind of text, what was done to it, and what it does, composed of the words for them.
-_SELF = re.compile(
+_SELF = late(
+    re.compile,
     rf"""
       \b(?:this|the\s+(?:above|following|preceding|present|foregoing)|my|the\s+(?:resulting|finished|final
           |requested))\s+
@@ -250,7 +253,8 @@ _SELF_CUES = listed(
     "proofread|polished|formatted|checked|breakdown|characteri|brevity|concision|clarity|precision|taken from"
 )
 # Words that stand in the scene: "the text on the banner", "the last sentence of a mural".
-_IN_THE_SCENE = re.compile(
+_IN_THE_SCENE = late(
+    re.compile,
     r"""\b(?:the|a|an|some|any|short|long|last|first|large|white|black|red)\s+(?:words?|texts?|sentences?|lines?
           |captions?
     |paragraphs?|messages?|writing)\s+(?:on|of|across|along|over|above|beneath|painted|carved|mown)\s+

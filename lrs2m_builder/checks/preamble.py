@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import re
 
-from lrs2m_builder.checks.base import Answer, Check
+from lrs2m_builder.checks.base import Answer, Check, late
 from lrs2m_builder.checks.speech import inflections
 from lrs2m_builder.checks.talk import LETTERS, ME, TASK, YOU, Sentence, sentences
 from lrs2m_builder.checks.words import word_set
 
-_PREAMBLE = re.compile(
+_PREAMBLE = late(
+    re.compile,
     r"""
     ^[^\w<]*(?:\d+\s*[.)]\s*)?[^\w<]*(?:
         (?:sure(?:\s+thing)?|certainly|of\s+course|absolutely|definitely|gladly|yes|no\s+problem|okay|ok|alright
@@ -64,7 +65,8 @@ _PREAMBLE = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 # Speech before a text by its grammar: an interjection, a lead with a colon that speaks of persons or of texts.
-_LEAD = re.compile(
+_LEAD = late(
+    re.compile,
     r"""
     ^[^\w<(]*(?:
         # an exclamation, an interjection

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import re
 
-from lrs2m_builder.checks.base import Answer, Check, cued, listed, without_writing
+from lrs2m_builder.checks.base import Answer, Check, cued, late, listed, without_writing
 from lrs2m_builder.checks.speech import inflections
 from lrs2m_builder.checks.talk import BOT, IMAGE, ME, NOT, TASK, YOU, Sentence, sentences
 from lrs2m_builder.checks.words import word_set
 
 _APOSTROPHE = r"(?:'|’)?"
-_REFUSAL = re.compile(
+_REFUSAL = late(
+    re.compile,
     rf"""
       \bi(?:{_APOSTROPHE}(?:m|ve|d|ll))?\s+(?:(?!see\b|would\b)\w+\s+){{0,2}}?(?:not|\w+n{_APOSTROPHE}t|unable
           |never)\s+(?!(?:mention|include|add|use|name|list|see|count|wish)\w*\b)
@@ -58,7 +59,8 @@ _REFUSAL = re.compile(
     re.IGNORECASE | re.VERBOSE,
 )
 # What keeps a model from answering, by its grammar: the image that did not come, the caption that cannot be made.
-_FAILS = re.compile(
+_FAILS = late(
+    re.compile,
     r"""
       # "the picture did not come through", "images are not something this model can view"
       \b(?:images?|pictures?|photos?|photographs?|attachments?|files?|uploads?|links?|picture\s+data|caption

@@ -8,20 +8,21 @@ import pkgutil
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.manifest import Manifest
 from lrs2m_builder.schema import ImageRef, Sample
-from lrs2m_builder.sources.base import SourceRow
+from lrs2m_builder.sources.base import NotColumnarError, SourceColumns, SourceRow
 from lrs2m_builder.sources.resolve import ImageFinder, choose_layout, find_annotations, image_stem
 from lrs2m_builder.text import normalise_caption
 
 # Bytes that are no UTF-8, as Python reads them from a disk, and what would break a line.
 _NO_NAME = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
+T = TypeVar("T")
 _NOT_FORMATS = {"base", "hub", "json_list", "land_cover", "resolve", "tars"}
 
 
@@ -30,12 +31,26 @@ def join_key(image_name: str) -> str:
     return image_stem(image_name).lower()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Joined:
-    """The short texts of a second annotation file, by the key of their image."""
+    """The short texts of a second annotation file.
+
+    Attributes:
+        rows, columns: as those of a `Source`.
+    """
 
     annotations: tuple[Path, ...]
-    captions: dict[str, tuple[str, ...]]
+    rows: Callable[[], Iterator[SourceRow]]
+    columns: Callable[[], Iterator[SourceColumns]]
+
+    @cached_property
+    def captions(self) -> dict[str, tuple[str, ...]]:
+        """The texts by the key of their image."""
+        captions: dict[str, tuple[str, ...]] = {}
+        for row in self.rows():
+            key = join_key(row.image_name)
+            captions[key] = (*captions.get(key, ()), *row.captions)
+        return captions
 
     def complete(self, row: SourceRow) -> SourceRow:
         """The row with the short texts of its image; without any where the other file does not have it."""
@@ -49,12 +64,14 @@ class Source:
     Attributes:
         annotations: one file, or the parts of one (the tars or Parquet files that one glob matches).
         rows: reads the annotations from the beginning; what it yields is not kept.
+        columns: reads names and texts of many rows at once; raises NotColumnarError where the format cannot.
         images: finds the image of a name, for rows that do not hold it themselves.
     """
 
     manifest: Manifest
     annotations: tuple[Path, ...]
     rows: Callable[[], Iterator[SourceRow]]
+    columns: Callable[[], Iterator[SourceColumns]]
     images: ImageFinder
     joined: Joined | None = None
 
@@ -79,7 +96,7 @@ def open_source(manifest: Manifest, data_dir: Path) -> Source:
     Raises:
         UserError: the format is unknown, a file is missing or broken, or not one image was found.
     """
-    read = _reader(manifest, manifest.format, manifest.options)
+    read, columns = _readers(manifest, manifest.format, manifest.options)
     annotations = find_annotations(manifest, data_dir, manifest.files.annotations)
     _check_names(manifest, annotations)
     joined = _open_join(manifest, data_dir) if manifest.join else None
@@ -98,23 +115,30 @@ def open_source(manifest: Manifest, data_dir: Path) -> Source:
             yield row if joined is None else joined.complete(row)
 
     images = choose_layout(manifest, data_dir, read_all())
-    return Source(manifest, annotations, rows, images, joined)
+    return Source(manifest, annotations, rows, lambda: chain.from_iterable(map(columns, annotations)), images, joined)
 
 
-def _reader(manifest: Manifest, name: str, options: Mapping[str, Any]) -> Callable[[Path], Iterator[SourceRow]]:
-    """The `read` of a format with its options bound."""
+def _readers(
+    manifest: Manifest, name: str, options: Mapping[str, Any]
+) -> tuple[Callable[[Path], Iterator[SourceRow]], Callable[[Path], Iterator[SourceColumns]]]:
+    """The `read` of a format and its `read_columns` with the options bound."""
     if name not in formats():
         raise UserError(f"manifest {manifest.name}: no format {name!r}; known: {', '.join(formats())}")
-    read = importlib.import_module(f"{__name__}.{name}").read
+    module = importlib.import_module(f"{__name__}.{name}")
+    read, read_columns = module.read, getattr(module, "read_columns", _no_columns)
     known = list(inspect.signature(read).parameters)[1:]
     if unknown := sorted(options.keys() - set(known)):
         raise UserError(
             f"manifest {manifest.name}: format {name} has no option {unknown[0]!r}; known: {', '.join(known) or 'none'}"
         )
-    return partial(_read_file, partial(read, **options))
+    return partial(_read_file, partial(read, **options)), partial(_read_file, partial(read_columns, **options))
 
 
-def _read_file(read: Callable[[Path], Iterator[SourceRow]], path: Path) -> Iterator[SourceRow]:
+def _no_columns(path: Path, **options: Any) -> Iterator[SourceColumns]:
+    raise NotColumnarError
+
+
+def _read_file(read: Callable[[Path], Iterator[T]], path: Path) -> Iterator[T]:
     """The rows of a file, its troubles in one line."""
     try:
         yield from read(path)
@@ -139,12 +163,33 @@ def _check_names(manifest: Manifest, annotations: Sequence[Path]) -> None:
 def _open_join(manifest: Manifest, data_dir: Path) -> Joined:
     assert manifest.join is not None
     paths = find_annotations(manifest, data_dir, manifest.join.annotations)
-    read = _reader(manifest, manifest.join.format, manifest.join.options)
-    captions: dict[str, tuple[str, ...]] = {}
-    for row in chain.from_iterable(map(read, paths)):
-        key = join_key(row.image_name)
-        captions[key] = (*captions.get(key, ()), *row.captions)
-    return Joined(paths, captions)
+    read, columns = _readers(manifest, manifest.join.format, manifest.join.options)
+    return Joined(
+        paths, lambda: chain.from_iterable(map(read, paths)), lambda: chain.from_iterable(map(columns, paths))
+    )
+
+
+class Mentions:
+    """How often each image has been named so far."""
+
+    def __init__(self) -> None:
+        self._times: dict[str, int] = {}
+
+    def count(self, image_name: str) -> int:
+        """How often, this time included; a number of which no other image is called a repeat."""
+        times = self._times.get(image_name, 0) + 1
+        while times > 1 and f"{image_name}~{times}" in self._times:
+            times += 1
+        self._times[image_name] = times
+        return times
+
+    def count_each(self, image_names: list[str]) -> list[int]:
+        """Each in turn."""
+        new = dict.fromkeys(image_names, 1)
+        if len(new) == len(image_names) and self._times.keys().isdisjoint(new):
+            self._times |= new
+            return [1] * len(image_names)
+        return list(map(self.count, image_names))
 
 
 def read_samples(source: Source) -> Iterator[Sample]:
@@ -154,19 +199,23 @@ def read_samples(source: Source) -> Iterator[Sample]:
     Table I), `rows: image` one sample an image with all its captions. What cannot be used is yielded too, with
     its problem: a row is never lost silently.
     """
-    seen: dict[str, int] = {}
+    mentions = Mentions()
     for row in source.rows():
         captions = tuple(dict.fromkeys(text for raw in row.captions if (text := normalise_caption(raw))))
-        times = seen.get(row.image_name, 0) + 1
-        while times > 1 and f"{row.image_name}~{times}" in seen:
-            times += 1  # an image may be called as a repeat of another would be
-        seen[row.image_name] = times
+        times = mentions.count(row.image_name)
         groups = [(caption,) for caption in captions] if source.manifest.rows == "caption" else [captions]
         for number, group in enumerate(groups or [()]):
-            yield _sample(source, row, group, number, times)
+            yield make_sample(source, row, group, number, times)
 
 
-def _sample(source: Source, row: SourceRow, captions: tuple[str, ...], number: int, times: int) -> Sample:
+def make_sample(source: Source, row: SourceRow, captions: tuple[str, ...], number: int, times: int) -> Sample:
+    """The sample of a row.
+
+    Args:
+        captions: its short texts, normalised.
+        number: of the sample among those of its row.
+        times: how often the image has been named.
+    """
     manifest = source.manifest
     path = source.find_image(row)
     caption_long = normalise_caption(row.caption_long)

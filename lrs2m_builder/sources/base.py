@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from lrs2m_builder.schema import Anchor, ImageRef
+
+if TYPE_CHECKING:
+    import pyarrow as pa
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,3 +29,20 @@ class SourceRow:
     anchors: tuple[Anchor, ...] = ()
     image: ImageRef | None = None
     problem: tuple[str, str] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SourceColumns:
+    """Many rows at once, of which a file gives a name and one text each (N rows).
+
+    Attributes:
+        image_names: (N,) as a `SourceRow` has them.
+        texts: (N,) as they stand there, the long or the short text of a row by the format.
+    """
+
+    image_names: pa.StringArray
+    texts: pa.StringArray
+
+
+class NotColumnarError(Exception):
+    """A file that cannot be read by the column. By the row it can, or its reader says what is wrong with it."""

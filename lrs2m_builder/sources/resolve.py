@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import glob
+import os
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from pathlib import Path, PurePosixPath
@@ -64,19 +65,40 @@ class ImageFinder:
 
     def find(self, name: str) -> Path | None:
         """The one file of that name: as it is written, with another extension, or in other letter case."""
-        fields = self._fields(name)
-        if fields is None:
-            return None
-        parent, _, wanted = self.layout.format(**fields).rpartition("/")
-        if self._is_glob:  # what a name itself holds of "[" or "*" is meant as it stands
-            escaped = {key: glob.escape(value) if isinstance(value, str) else value for key, value in fields.items()}
-            parent = self.layout.format(**escaped).rpartition("/")[0]
-        folders = self._listed(parent)
+        folders, wanted = self._look_in(name)
         for by in (_Folder.exactly, _Folder.any_suffix, _Folder.any_case):
             matches = [path for folder in folders if (path := by(folder, wanted))]
             if matches:
                 return matches[0] if len(matches) == 1 else None
         return None
+
+    def find_each(self, names: Sequence[str]) -> list[bool]:
+        """Whether the image of each name is found; fast where images are called as their files are."""
+        if "{" not in self.layout:  # one image for all
+            is_there = self.find("any") is not None
+            return [is_there and not _leads_out(name) for name in names]
+        if self._numbering is not None or not self.layout.endswith(("{filename}", "{basename}")):
+            return [self.find(name) is not None for name in names]
+        only: dict[str, set[str]] = {}  # by a name's own folder: the files that one folder alone has
+        found = []
+        for name in names:
+            own, _, basename = name.rpartition("/")
+            if own not in only:
+                folders, _ = self._look_in(name)
+                only[own] = folders[0].names if len(folders) == 1 else set()
+            found.append(basename in only[own] or self.find(name) is not None)
+        return found
+
+    def _look_in(self, name: str) -> tuple[list[_Folder], str]:
+        """The folders in which an image may be, and what it is called there."""
+        fields = self._fields(name)
+        if fields is None:
+            return [], ""
+        parent, _, wanted = self.layout.format(**fields).rpartition("/")
+        if self._is_glob:  # what a name itself holds of "[" or "*" is meant as it stands
+            escaped = {key: glob.escape(value) if isinstance(value, str) else value for key, value in fields.items()}
+            parent = self.layout.format(**escaped).rpartition("/")[0]
+        return self._listed(parent), wanted
 
     def _listed(self, name: str) -> list[_Folder]:
         if name not in self._folders:
@@ -85,8 +107,8 @@ class ImageFinder:
         return self._folders[name]
 
     def _fields(self, name: str) -> dict[str, str | int] | None:
-        if not self._usable or name.startswith("/") or ".." in name.split("/"):
-            return None  # a name may not lead out of the data folder
+        if not self._usable or _leads_out(name):
+            return None
         basename = name.rpartition("/")[2]
         stem = image_stem(name)
         fields: dict[str, str | int] = {"filename": name, "basename": basename, "stem": stem}
@@ -99,30 +121,36 @@ class ImageFinder:
         return fields
 
 
+def _leads_out(name: str) -> bool:
+    """Whether a name would lead out of the data folder."""
+    return name.startswith("/") or (".." in name and ".." in name.split("/"))
+
+
 class _Folder:
     """The names in a folder; the looser ways to find one are prepared when they are first needed."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._names = {entry.name for entry in path.iterdir()}
+        with os.scandir(path) as entries:
+            self.names = {entry.name for entry in entries}
         self._by_stem: dict[str, str | None] | None = None
         self._by_lower: dict[str, str | None] | None = None
 
     def exactly(self, name: str) -> Path | None:
-        return self._path / name if name in self._names else None
+        return self._path / name if name in self.names else None
 
     def any_suffix(self, name: str) -> Path | None:
         """The same picture re-encoded (.jpg for .tif); None where two could be meant. A .txt or .tfw is none."""
         if self._by_stem is None:
             known = IMAGE_SUFFIXES | RASTER_SUFFIXES | {""}  # without one: a folder that holds the bands of an image
-            pictures = (name for name in self._names if splitext(name)[1].lower() in known)
+            pictures = (name for name in self.names if splitext(name)[1].lower() in known)
             self._by_stem = _unique((image_stem(name), name) for name in pictures)
         found = self._by_stem.get(image_stem(name))
         return self._path / found if found else None
 
     def any_case(self, name: str) -> Path | None:
         if self._by_lower is None:
-            self._by_lower = _unique((name.lower(), name) for name in self._names)
+            self._by_lower = _unique((name.lower(), name) for name in self.names)
         found = self._by_lower.get(name.lower())
         return self._path / found if found else None
 

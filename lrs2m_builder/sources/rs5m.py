@@ -22,7 +22,7 @@ from typing import Literal
 from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.image_files import read_image
 from lrs2m_builder.schema import Anchor, TarMember
-from lrs2m_builder.sources.base import SourceRow
+from lrs2m_builder.sources.base import NotColumnarError, SourceColumns, SourceRow
 from lrs2m_builder.sources.land_cover import split_classes
 from lrs2m_builder.sources.tars import read_groups
 from lrs2m_builder.text import plain_words
@@ -33,6 +33,7 @@ _METADATA = re.compile(
 )
 _SENTENCE_END = re.compile(r"[.!?]\s+")
 _PLACEHOLDER = re.compile(r"\{\w+\}")
+BYTES_AT_ONCE = 2**24
 _FMOW_CLASS = re.compile(r"fmow_(.+?)_\d+_\d+_")
 _BEN_CLASSES = re.compile(r"(?<!\w)'(.+?)'(?!\w)")  # the land-cover list in quotes, no genitive
 
@@ -61,11 +62,9 @@ def read(
         UserError: not a CSV with the columns name and caption (the line is named), or no name with the prefix; or not
             a tar.
     """
-    if metadata not in {"strip", "keep"}:
-        raise UserError(f"{path}: metadata is strip or keep, not {metadata!r}")
-    strip = _stripper(Path(templates) if templates else None) if metadata == "strip" else str
+    strip = _strip_function(path, metadata, templates) or str
     found = False
-    for entry in _read_tar(path) if path.suffix == ".tar" else _read_csv(path):
+    for entry in _read_tar(path) if path.suffix == ".tar" else (_Entry(*line) for line in _read_csv(path)):
         if not entry.name.startswith(prefix) and entry.problem is None:
             continue
         found = True
@@ -82,17 +81,57 @@ def read(
         raise UserError(f"{path}: no name begins with {prefix!r}")
 
 
-def _read_csv(path: Path) -> Iterator[_Entry]:
+def read_columns(
+    path: Path, prefix: str = "", metadata: Literal["strip", "keep"] = "strip", templates: str = ""
+) -> Iterator[SourceColumns]:
+    """What `read` yields of a CSV, without anchors and labels, many rows at once.
+
+    Raises:
+        NotColumnarError: a tar; or no CSV with the columns name and caption.
+        UserError: the templates cannot be read.
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+    from pyarrow import csv as arrow_csv
+
+    if path.suffix == ".tar":
+        raise NotColumnarError
+    strip = _strip_function(path, metadata, templates)
+    wanted = {"name": pa.string(), "caption": pa.string()}
+    try:
+        batches = arrow_csv.open_csv(
+            path,
+            arrow_csv.ReadOptions(block_size=BYTES_AT_ONCE),
+            arrow_csv.ParseOptions(newlines_in_values=True),
+            arrow_csv.ConvertOptions(column_types=wanted, include_columns=list(wanted), strings_can_be_null=False),
+        )
+        for batch in batches:
+            batch = batch.filter(pc.starts_with(batch["name"], prefix))
+            captions = batch["caption"]
+            if strip:
+                has_metadata = pc.match_substring_regex(captions, _METADATA.pattern, ignore_case=True)
+                stripped = [strip(caption) for caption in captions.filter(has_metadata).to_pylist()]
+                captions = pc.replace_with_mask(captions, has_metadata, pa.array(stripped, pa.string()))
+            yield SourceColumns(pc.utf8_slice_codeunits(batch["name"], len(prefix)), captions)
+    except (pa.ArrowException, KeyError) as error:
+        raise NotColumnarError from error
+
+
+def _read_csv(path: Path) -> Iterator[tuple[str, str]]:
+    """Name and caption of each line."""
     with path.open(encoding="utf-8-sig", newline="") as file:
-        lines = csv.DictReader(file)
+        lines = csv.reader(file)
         try:
-            if not {"name", "caption"} <= set(lines.fieldnames or ()):
+            columns = next(lines, [])
+            if not {"name", "caption"} <= set(columns):
                 raise UserError(f"{path}: line 1: no columns name and caption; is this RS5M's list?")
+            name, caption = columns.index("name"), columns.index("caption")
+            needed = max(name, caption)
             for line in lines:
-                name, caption = line["name"], line["caption"]
-                if name is None or caption is None:
+                if len(line) > needed:
+                    yield line[name], line[caption]
+                elif line:
                     raise UserError(f"{path}: line {lines.line_num}: no name or no caption")
-                yield _Entry(name, caption)
         except (csv.Error, UnicodeDecodeError) as error:
             raise UserError(f"{path}: after line {lines.line_num}: not readable as CSV: {error}") from error
 
@@ -128,8 +167,13 @@ def _land_cover(entry: _Entry) -> tuple[str, ...]:
     return split_classes(found.group(1)) if found else ()
 
 
-def _stripper(templates: Path | None) -> Callable[[str], str]:
-    patterns = _compile(templates) if templates else []
+def _strip_function(path: Path, metadata: str, templates: str) -> Callable[[str], str] | None:
+    """What cuts the metadata sentences off a caption; None where they are kept."""
+    if metadata not in {"strip", "keep"}:
+        raise UserError(f"{path}: metadata is strip or keep, not {metadata!r}")
+    if metadata == "keep":
+        return None
+    patterns = _compile(Path(templates)) if templates else []
 
     def strip(caption: str) -> str:
         if not _METADATA.search(caption):
