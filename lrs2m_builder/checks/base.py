@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 T = TypeVar("T")
+MAX_DISTANCE = 12  # words, in which `num_returns` looks back
 Level = Literal["error", "warn", "off"]
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
@@ -107,15 +108,25 @@ class Answer:
 class TextColumn:
     """What is told of many texts at once (`columns.texts`); of a text that is not plain only that.
 
+    Runs are three words (`split_words`) in a row, letter case ignored; hashes of theirs are compared, so that they are
+    counted a few too many at times, never too few.
+
     Attributes:
         plain: (N,) which are ASCII words with a blank between two, in which nothing is repaired or looks broken.
         num_tokens: (N,) CLIP tokens, with the two special ones.
-        num_repeats: (N,) runs of three words that have occurred before in their text; two more at times, never fewer.
+        num_words: (N,) see `split_words`.
+        num_repeats: (N,) runs that have occurred before in their text.
+        num_returns: (N, MAX_DISTANCE) runs that occurred 1, 2, ... words before, if there are two repeats.
+        opens_thrice: (N,) in which three sentences begin with the same run, if there are two repeats; or with something
+            between blanks that is no word.
     """
 
     plain: NDArray[np.bool_]
     num_tokens: NDArray[np.int32]
+    num_words: NDArray[np.int32]
     num_repeats: NDArray[np.int32]
+    num_returns: NDArray[np.int32]
+    opens_thrice: NDArray[np.bool_]
 
     def replaced(self, others: TextColumn) -> TextColumn:
         """With what is told of others in the place of the texts that are not plain."""

@@ -5,9 +5,14 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
-from lrs2m_builder.checks.base import Answer, Check, Level, split_sentences, split_words
+from lrs2m_builder.checks.base import MAX_DISTANCE, Answer, Check, Level, TextColumn, split_sentences, split_words
 from lrs2m_builder.checks.words import word_set
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 CLIP_LONG = 248  # context length after knowledge-preserved stretching (paper, section IV-A)
 CLIP_SHORT = 77
@@ -61,14 +66,23 @@ def repeated_share(tokens: Sequence[str], size: int = 4) -> float:
 
 def _goes_round(tokens: Sequence[str]) -> bool:
     """One word six times in a row, two to four words four times over, or a longer phrase three times over."""
-    for size in range(1, min(12, len(tokens) // 3) + 1):
-        enough = 5 if size == 1 else 3 * size if size < 5 else 2 * size
+    for size in range(1, min(MAX_DISTANCE, len(tokens) // 3) + 1):
         in_a_row = 0
         for ahead, behind in zip(tokens[size:], tokens, strict=False):
             in_a_row = in_a_row + 1 if ahead == behind else 0
-            if in_a_row >= enough:
+            if in_a_row >= _enough(size):
                 return True
     return False
+
+
+def _enough(size: int) -> int:
+    """In a loop of so many words, how many in a row are those of the turn before."""
+    return 5 if size == 1 else 3 * size if size < 5 else 2 * size
+
+
+def _is_much(num_words: int) -> float:
+    """The share of repeated runs of four words that is too much."""
+    return 0.4 if num_words < 60 else 0.3
 
 
 def _repetition(answer: Answer) -> str | None:
@@ -80,10 +94,18 @@ def _repetition(answer: Answer) -> str | None:
     if (
         any(count >= 3 for count in sentences.values())
         or _goes_round(tokens)
-        or (len(tokens) >= 20 and repeated_share(tokens) > (0.4 if len(tokens) < 60 else 0.3))
+        or (len(tokens) >= 20 and repeated_share(tokens) > _is_much(len(tokens)))
     ):
         return "The answer repeated itself. Say each thing once."
     return None
+
+
+def _may_repeat(texts: TextColumn) -> NDArray[np.bool_]:
+    """Where `_repetition` may find something: runs of three words are repeated at least as often as those of four."""
+    enough = [_enough(size) - 2 for size in range(1, MAX_DISTANCE + 1)]
+    goes_round = (texts.num_returns >= enough).any(1)
+    much = texts.num_repeats > _is_much(60) * (texts.num_words - 3)
+    return (texts.num_repeats >= MIN_REPEATS) & (goes_round | texts.opens_thrice | (much & (texts.num_words >= 20)))
 
 
 def word_range(low: int, high: int) -> Check:
@@ -111,4 +133,4 @@ def clip_budget(max_tokens: int, level: Level = "error") -> Check:
 
 EMPTY = Check("empty", _empty)
 CUT_OFF = Check("cut_off", _cut_off)
-REPETITION = Check("repetition", _repetition, screen=lambda texts: texts.num_repeats >= MIN_REPEATS)
+REPETITION = Check("repetition", _repetition, screen=_may_repeat)

@@ -19,7 +19,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lrs2m_builder.columns.texts import Vocabulary, measure_texts
+from lrs2m_builder.columns.texts import measure_texts
+from lrs2m_builder.columns.vocabulary import Vocabulary
 from lrs2m_builder.recipe import Recipe
 from lrs2m_builder.schema import CaptionColumn, Sample
 from lrs2m_builder.sources import Joined, Mentions, Source, make_sample

@@ -6,69 +6,20 @@ blanks, the tokenizer and the checks are asked once about every distinct word, a
 
 from __future__ import annotations
 
-import re
-from array import array
-from threading import Lock
-from typing import Any
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from lrs2m_builder.checks.base import TextColumn, split_words
-from lrs2m_builder.clip.tokenizer import MAX_CACHED_WORDS, count_tokens
+from lrs2m_builder.checks.base import MAX_DISTANCE, TextColumn
+from lrs2m_builder.columns.vocabulary import Vocabulary, Words
 
-_LETTERS = 1 << 22
 _HASH_BITS = 19
-_BLOCK = 1 << (32 - _HASH_BITS)  # texts: the number of one and a hash share 32 bits; what is at hand stays in the cache
+_BLOCK = 1 << (32 - _HASH_BITS)  # texts: the number of one and a hash share 32 bits; a block stays in the cache
+_LETTERS = 1 << 22
 _BLANK = ord(" ")
 _NOTHING = pa.array([""])
 _MIX = (np.uint32(0x9E3779B1), np.uint32(0x85EBCA77), np.uint32(0xC2B2AE3D))
-# A word of printable ASCII and the blank behind it. Without & and < there is nothing to repair or to remove in a text
-# (`text`), without \ and ? nothing that looks like a wrong decoding (check `mojibake`).
-_PLAIN_WORD = re.compile(rb"[!-%'-;=>@-\[\]-~]+ ")
-_NOT_PLAIN = -(2**20)  # tokens of a word that is not plain: more than any text has, but the other way
-
-
-class Vocabulary:
-    """Every word that was met, understood once: its CLIP tokens, and the words checks see in it ("up/down," has two).
-
-    Threads may share one.
-    """
-
-    def __init__(self) -> None:
-        self._lock = Lock()
-        self._forget()
-
-    def _forget(self) -> None:
-        self._words = pa.array([], pa.binary())
-        self._tokens, self._begins, self._parts = array("i"), array("i", [0]), array("I")
-        self._part_numbers: dict[str, int] = {}
-
-    def look_up(self, words: pa.BinaryArray) -> tuple[NDArray[Any], ...]:
-        """Of words (W,) their CLIP tokens, where their parts begin and how many they are, (W,) each, and all parts."""
-        with self._lock:
-            if len(self._words) > MAX_CACHED_WORDS:
-                self._forget()
-            new = words.filter(pc.invert(pc.is_in(words, value_set=self._words)))
-            for word in new.to_pylist():
-                self._add(word)
-            self._words = pa.concat_arrays([self._words, new])
-            numbers = pc.index_in(words, value_set=self._words).to_numpy()
-            tokens, begins = np.array(self._tokens, np.int32), np.array(self._begins, np.int32)
-            parts = np.append(np.array(self._parts, np.uint32), np.uint32(0))
-        return tokens[numbers], begins[numbers], begins[numbers + 1] - begins[numbers], parts
-
-    def _add(self, word: bytes) -> None:
-        if _PLAIN_WORD.fullmatch(word):
-            text = word.decode("ascii").rstrip()
-            for part in split_words(text):
-                self._parts.append(self._part_numbers.setdefault(part.lower(), len(self._part_numbers)))
-            self._tokens.append(count_tokens(text) - 2)
-        else:
-            self._tokens.append(_NOT_PLAIN)
-        self._begins.append(len(self._parts))
 
 
 def measure_texts(texts: pa.StringArray, vocabulary: Vocabulary) -> TextColumn:
@@ -76,19 +27,13 @@ def measure_texts(texts: pa.StringArray, vocabulary: Vocabulary) -> TextColumn:
     words, first = _cut(texts)
     found = words.dictionary_encode()
     codes = found.indices.to_numpy()
-    tokens, begins, lengths, parts = vocabulary.look_up(found.dictionary)
-    parts_of_word = parts[begins] if (lengths == 1).all() else None
-    num_tokens, num_repeats = np.zeros(len(texts), np.int64), np.zeros(len(texts), np.int32)
+    known = vocabulary.look_up(found.dictionary)
+    blocks = [_measure(known, codes[:0], first[:1])]
     for start in range(0, len(texts), _BLOCK):
-        block = slice(start, start + _BLOCK)
         of_block = first[start : start + _BLOCK + 1]
-        here, of_block = codes[of_block[0] : of_block[-1]], of_block - of_block[0]
-        num_tokens[block] = np.add.reduceat(tokens[here], of_block[:-1], dtype=np.int64)
-        if parts_of_word is not None:
-            num_repeats[block] = _repeats(parts_of_word[here], of_block)
-        else:
-            num_repeats[block] = _repeats(*_parted(parts, begins[here], lengths[here], of_block))
-    return TextColumn(num_tokens > 0, (2 + num_tokens).astype(np.int32), num_repeats)
+        blocks.append(_measure(known, codes[of_block[0] : of_block[-1]], of_block - of_block[0]))
+    fields = TextColumn.__dataclass_fields__
+    return TextColumn(**{name: np.concatenate([getattr(block, name) for block in blocks]) for name in fields})
 
 
 def _cut(texts: pa.StringArray) -> tuple[pa.BinaryArray, NDArray[np.int32]]:
@@ -107,30 +52,62 @@ def _cut(texts: pa.StringArray) -> tuple[pa.BinaryArray, NDArray[np.int32]]:
     return words, first
 
 
-def _parted(
-    parts: NDArray[np.uint32], begins: NDArray[np.int32], lengths: NDArray[np.int32], first: NDArray[np.int32]
-) -> tuple[NDArray[np.uint32], NDArray[np.int32]]:
-    """The parts of words in turn, and the number of each text's first one, (N + 1,)."""
-    before = _running(lengths)
-    inside = np.arange(before[-1], dtype=np.int32) - np.repeat(before[:-1], lengths)
-    return parts[np.repeat(begins, lengths) + inside], before[first]
+def _measure(known: Words, codes: NDArray[np.int32], first: NDArray[np.int32]) -> TextColumn:
+    """Measure texts (N,).
+
+    Args:
+        codes: their words, as numbers in what is known.
+        first: the number of each text's first word and of the one after the last, (N + 1,).
+    """
+    size = len(first) - 1
+    num_tokens = np.add.reduceat(known.tokens[codes], first[:-1], dtype=np.int64) if size else np.zeros(0, np.int64)
+    openings = np.concatenate((first[:-1], np.flatnonzero(known.ends_sentence[codes]) + 1))
+    opens_thrice = np.zeros(size, bool)
+    if (known.lengths == 1).all():
+        words = known.parts[known.begins][codes]
+    else:
+        begins, lengths = known.begins[codes], known.lengths[codes]
+        opens_thrice[np.repeat(np.arange(size), np.diff(first))[lengths == 0]] = True
+        before = np.zeros(len(codes) + 1, np.int32)
+        np.cumsum(lengths, out=before[1:])
+        inside = np.arange(before[-1], dtype=np.int32) - np.repeat(before[:-1], lengths)
+        words = known.parts[np.repeat(begins, lengths) + inside]
+        first, openings = before[first], before[openings]
+    runs = _runs(words, first)
+    in_order = np.sort(runs)
+    num_repeats = _count(in_order[1:][in_order[1:] == in_order[:-1]], size)
+    has_repeats = num_repeats > 1
+    is_opening = np.zeros(len(words) + 1, bool)
+    is_opening[openings] = True
+    opened = _of(has_repeats, runs[is_opening[: len(runs)]])
+    opened.sort()
+    opens_thrice |= _count(opened[2:][opened[2:] == opened[:-2]], size) > 0
+    returns, repeating = np.zeros((size, MAX_DISTANCE), np.int32), _of(has_repeats, runs)
+    for back in range(1, MAX_DISTANCE + 1):
+        returns[:, back - 1] = _count(repeating[back:][repeating[back:] == repeating[:-back]], size)
+    num_words = np.diff(first)
+    return TextColumn(num_tokens > 0, (2 + num_tokens).astype(np.int32), num_words, num_repeats, returns, opens_thrice)
 
 
-def _running(values: NDArray[np.int32]) -> NDArray[np.int32]:
-    """The sum of all values before each one, and of all, (N + 1,)."""
-    sums = np.zeros(len(values) + 1, np.int32)
-    np.cumsum(values, out=sums[1:])
-    return sums
+def _runs(words: NDArray[np.uint32], first: NDArray[np.int32]) -> NDArray[np.uint32]:
+    """For every word but the last two the number of its text, in the upper bits, and a hash of it and the next two.
 
-
-def _repeats(words: NDArray[np.uint32], first: NDArray[np.int32]) -> NDArray[np.int32]:
-    """How many runs of three words have been before in their text (N,), or a few more."""
-    # A run that reaches into the next text counts for the first, and hashes may meet: both are rare.
-    runs = words[:-2] * _MIX[0] ^ words[1:-1] * _MIX[1] ^ words[2:] * _MIX[2]
+    A run that reaches into the next text counts for the first.
+    """
+    runs: NDArray[np.uint32] = words[:-2] * _MIX[0] ^ words[1:-1] * _MIX[1] ^ words[2:] * _MIX[2]
     runs *= _MIX[0]
     runs >>= np.uint32(32 - _HASH_BITS)
     text = np.repeat(np.arange(len(first) - 1, dtype=np.uint32) << np.uint32(_HASH_BITS), np.diff(first))
     runs |= text[: len(runs)]
-    runs.sort()
-    again = runs[1:][runs[1:] == runs[:-1]] >> np.uint32(_HASH_BITS)
-    return np.bincount(again, minlength=len(first) - 1).astype(np.int32)
+    return runs
+
+
+def _of(is_wanted: NDArray[np.bool_], runs: NDArray[np.uint32]) -> NDArray[np.uint32]:
+    """The runs of some texts."""
+    wanted: NDArray[np.uint32] = runs[is_wanted[runs >> np.uint32(_HASH_BITS)]]
+    return wanted
+
+
+def _count(runs: NDArray[np.uint32], size: int) -> NDArray[np.int32]:
+    """How many of the runs each text has, (size,)."""
+    return np.bincount(runs >> np.uint32(_HASH_BITS), minlength=size).astype(np.int32)
