@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +21,16 @@ from lrs2m_builder import prepare
 from lrs2m_builder.build import Report, build
 from lrs2m_builder.checks import MOJIBAKE, REPETITION, Answer, split_words
 from lrs2m_builder.clip.tokenizer import count_tokens
-from lrs2m_builder.columns.table import _keys
+from lrs2m_builder.columns.table import ColumnTable, _keys, fits, read_table
 from lrs2m_builder.columns.texts import measure_texts
 from lrs2m_builder.columns.vocabulary import Vocabulary
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.manifest import load_manifest
 from lrs2m_builder.prepare import BuildOptions
+from lrs2m_builder.recipe import load_recipe
 from lrs2m_builder.schema import Sample
-from lrs2m_builder.sources import join_key, rs5m, vhm_json
-from lrs2m_builder.sources.base import NotColumnarError
+from lrs2m_builder.sources import join_key, open_source, rs5m, vhm_json
+from lrs2m_builder.sources.base import NotColumnarError, SourceColumns
 from lrs2m_builder.sources.resolve import ImageFinder
 from lrs2m_builder.text import normalise_caption
 from tests.fake_engine import FakeModule
@@ -124,6 +129,66 @@ def test_a_source_of_mostly_odd_rows_is_read_by_the_row(tmp_path: Path, monkeypa
     assert seen == [None]
 
 
+def test_a_few_odd_rows_at_the_end_do_not_send_a_source_by_the_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vhm_json, "ROWS_AT_ONCE", 20)
+    table = load_table(millionaid(tmp_path, 60, only_long=4))
+    assert table is not None and list(table.others) == [60, 61, 62, 63]
+
+
+@pytest.mark.filterwarnings("error")
+def test_a_batch_in_which_no_entry_is_wanted_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vhm_json, "ROWS_AT_ONCE", 20)
+    folder = millionaid(tmp_path, 60)
+    path = folder / "list_pretrain.json"
+    entries = json.loads(path.read_text())
+    entries[20:20] = [entry(f"{n}.jpg", "fMoW") for n in range(40)]
+    path.write_text(json.dumps(entries))
+    table = load_table(folder)
+    assert table is not None and len(table.rows) == 60
+
+
+def load_table(folder: Path, limit: int | None = None, **changes: Any) -> ColumnTable | None:
+    source, recipe = open_source(load_manifest("millionaid").model_copy(update=changes), folder), load_recipe("merge")
+    assert fits(source, recipe.recipe)
+    return read_table(source, recipe.recipe, limit)
+
+
+def test_of_a_limited_source_what_follows_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(vhm_json, "ROWS_AT_ONCE", 20)
+    source, seen = open_source(load_manifest("millionaid"), millionaid(tmp_path, 100)), []
+
+    def read_columns() -> Iterator[SourceColumns]:
+        for batch in source.columns():
+            seen.append(len(batch.texts))
+            yield batch
+
+    table = read_table(replace(source, columns=read_columns), load_recipe("merge").recipe, 25)
+    assert table is not None and len(table.rows) == 25
+    assert seen == [20, 20]
+
+
+def test_texts_are_long_or_short_by_their_format_and_not_by_their_file(tmp_path: Path) -> None:
+    folder = millionaid(tmp_path, 30)
+    (folder / "rs3_dump.csv").write_text((folder / "rs3_dump.csv").read_text().replace("millionaid_", "MillionAID/"))
+    manifest = load_manifest("millionaid")
+    files = manifest.files.model_copy(update={"annotations": ("rs3*.csv",)})
+    assert manifest.join is not None
+    of_long = {"format": "vhm_json", "annotations": manifest.files.annotations, "options": {}}
+    join = manifest.join.model_copy(update=of_long)
+    assert load_table(folder, format="rs5m", files=files, join=join, options={}) is None
+    assert load_table(folder, join=join) is None
+
+
+def test_more_text_than_an_array_holds_is_read_by_the_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def overflow(*arguments: Any) -> None:
+        raise pa.ArrowCapacityError("array cannot contain more than 2147483646 bytes")
+
+    monkeypatch.setattr("lrs2m_builder.columns.table.measure_texts", overflow)
+    assert merge(millionaid(tmp_path / "data", 20), tmp_path / "out").records == 20
+
+
 def test_a_build_begun_by_the_column_goes_on_by_the_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder, out = write_source(tmp_path / "data"), tmp_path / "out"
     merge(folder, out, shard_size=10)
@@ -202,6 +267,11 @@ def test_a_text_that_goes_round_never_passes_the_screen(text: str) -> None:
         assert REPETITION.screen(measure_texts(pa.array([*others, text, PLAIN]), Vocabulary()))[len(others)]
 
 
+def test_a_single_odd_letter_makes_a_text_of_any_length_odd() -> None:
+    texts = ["tree " * 1_200_000 + "café", "tree"]
+    assert measure_texts(pa.array(texts), Vocabulary()).plain.tolist() == [False, True]
+
+
 def test_a_full_vocabulary_is_begun_anew(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("lrs2m_builder.columns.vocabulary.MAX_CACHED_WORDS", 20)
     vocabulary = Vocabulary()
@@ -259,6 +329,15 @@ def test_images_are_found_alike_one_by_one_and_together(tmp_path: Path, layout: 
     assert finder.find_each(names) == [finder.find(name) is not None for name in names]
 
 
+@pytest.mark.parametrize("layout", ["{stem}/{basename}", "{stem}/{filename}", "x_{basename}", "{stem}/x_{basename}"])
+def test_images_are_found_alike_where_their_names_are_part_of_others(tmp_path: Path, layout: str) -> None:
+    for name in ("P1/P1.jpg", "P1/P2.jpg", "P2/P1.jpg", "x_P1.jpg", "P2.jpg", "P1/x_P1.jpg", "P1/x_P2.jpg"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    finder, names = ImageFinder(layout, tmp_path, None), ["P1.jpg", "P2.jpg", "P3.jpg", "x_P1.jpg", "x_P2.jpg"]
+    assert finder.find_each(names) == [finder.find(name) is not None for name in names]
+
+
 CSVS = [
     'name,caption\nmillionaid_a.jpg,plain\n\nmillionaid_b.jpg,"a, b"\nben_1.jpg,no\n',
     'caption,extra,name\r\nshort,1,millionaid_a.jpg\r\n"of ""two""\nlines",2,millionaid_b.jpg\r\n',
@@ -274,6 +353,34 @@ def test_a_csv_by_the_column_has_the_rows_it_has_by_the_row(tmp_path: Path, text
     path.write_bytes(text.encode())
     by_row = [(row.image_name, row.captions[0]) for row in rs5m.read(path, prefix="millionaid_")]
     assert by_row and columns(rs5m.read_columns(path, prefix="millionaid_")) == by_row
+
+
+BROKEN_CSVS = {
+    "a text over the limit": b"name,caption\na.jpg," + b"a " * 70_000,
+    "another text over the limit": b"name,caption,more\na.jpg,hi," + b"a " * 70_000,
+    "no UTF-8": b"name,caption\na.jpg,caf\xe9\n",
+    "no UTF-8 in another column": b"name,caption,more\na.jpg,hi,caf\xe9\n",
+    "no UTF-8 in the header": b"name,caption,caf\xe9\na.jpg,hi,no\n",
+    "blank line before the header": b"\nname,caption\na.jpg,hi\n",
+    "packed": gzip.compress(b"name,caption\na.jpg,hi\n"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN_CSVS)
+def test_a_csv_that_is_broken_by_the_row_is_not_read_by_the_column(tmp_path: Path, name: str) -> None:
+    path = tmp_path / "rs3.csv.gz"
+    path.write_bytes(BROKEN_CSVS[name])
+    with pytest.raises(UserError) as by_row:
+        list(rs5m.read(path))
+    with pytest.raises((NotColumnarError, UserError)) as by_column:
+        list(rs5m.read_columns(path))
+    assert isinstance(by_column.value, NotColumnarError) or str(by_column.value) == str(by_row.value)
+
+
+def test_metadata_are_told_by_the_letters_that_python_takes_for_others(tmp_path: Path) -> None:
+    path = tmp_path / "rs3.csv"
+    path.write_text("name,caption\na.jpg,The az\u0131muth is 3. A road.\nb.jpg,A caf\u00e9.\n")
+    assert columns(rs5m.read_columns(path)) == [("a.jpg", "A road."), ("b.jpg", "A caf\u00e9.")]
 
 
 def columns(batches: Any) -> list[tuple[str, str]]:
@@ -311,6 +418,15 @@ def test_a_list_by_the_column_has_the_entries_it_has_by_the_row(tmp_path: Path) 
         assert columns(vhm_json.read_columns(path, wanted)) == by_row
 
 
+@pytest.mark.parametrize("folder", ["all[12]", "all*", "source_dataset=fMoW"])
+def test_a_list_is_read_from_a_folder_of_any_name(tmp_path: Path, folder: str) -> None:
+    for name in ("all1", "all2", folder):
+        (tmp_path / name).mkdir()
+        vhm(tmp_path / name / "list.json", [entry(f"{name}.jpg", "MillionAID", "a text")])
+    path = tmp_path / folder / "list.json"
+    assert columns(vhm_json.read_columns(path)) == [(f"MillionAID/{folder}.jpg", "a text")]
+
+
 GOOD = entry("P1.jpg", "MillionAID", "a text")
 ODD_LISTS = {
     "number as image": [GOOD, {**GOOD, "image": 5}],
@@ -328,6 +444,7 @@ ODD_LISTS = {
     "cut off between entries": json.dumps([GOOD, GOOD]).rpartition("{")[0].rpartition("{")[0].rpartition("{")[0],
     "no text": "",
     "two lists": json.dumps([GOOD]) * 2,
+    "letters before the list": 'é[{"image": "P1.jpg"}{"image": 5}]',
     "half a pair": json.dumps([GOOD]).replace("a text", "\\ud83d"),
 }
 

@@ -7,10 +7,10 @@ be read so, or too few rows are ordinary, nothing is lost: the source is read by
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from os import cpu_count
 from posixpath import splitext
 
@@ -30,7 +30,7 @@ from lrs2m_builder.text import normalise_caption
 
 WORKERS = cpu_count() or 1
 MAX_BYTES = 4 * 2**30  # of both files: their texts are held in memory
-MIN_ORDINARY = 0.7  # share of the rows of a batch below which they are better read by the row
+MIN_ORDINARY = 0.7  # share of the rows below which they are better read by the row
 _ODD_NAME = r"[\x00-\x1f\x7f]|[^\x00-\x7f]|(?:^|/)\.*$"  # letter case or extension are not told by a pattern
 _STEM = r"^(?:.*/)?(\.*[^./][^/]*?)(?:\.[^./]*)?$"
 
@@ -82,6 +82,8 @@ def read_table(source: Source, recipe: Recipe, limit: int | None) -> ColumnTable
                 (batch, pool.submit(judge.measure, "caption_long", batch.texts)) for batch in _until(source, limit)
             ]
             names = pa.chunked_array([batch.image_names for batch, _ in batches], pa.string())
+            if not len(names):
+                return None
             partners = reading.result()
             numbers = partners.find(names)
             times = _times(names, numbers)
@@ -89,11 +91,20 @@ def read_table(source: Source, recipe: Recipe, limit: int | None) -> ColumnTable
             for batch, long in batches:
                 here = slice(start, start + len(batch.texts))
                 mentions = _Mentions(batch.image_names, times[here], numbers[here])
-                sorted_out.append(pool.submit(judge.sort, mentions, batch.texts, long.result(), partners))
+                sorted_out.append(pool.submit(judge.sort, mentions, long.result(), partners))
                 start = here.stop
-            return _put_together([each.result() for each in sorted_out])
-    except NotColumnarError:
+            rows = pa.Table.from_batches([each.result() for each in sorted_out])
+    except (NotColumnarError, pa.ArrowInvalid, pa.ArrowCapacityError):  # the last two: over 2 GiB of text in one array
         return None
+    is_ordinary = rows["is_ordinary"].to_numpy()
+    if is_ordinary.mean() < MIN_ORDINARY:
+        return None
+    others = {}
+    texts = pa.chunked_array([batch.texts for batch, _ in batches])
+    for number in np.flatnonzero(~is_ordinary).tolist():
+        row = SourceRow(names[number].as_py(), caption_long=texts[number].as_py())
+        others[number] = make_sample(source, row, partners.captions(int(numbers[number])), 0, int(times[number]))
+    return ColumnTable(rows.drop_columns("is_ordinary"), others)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,11 +130,11 @@ def _until(source: Source, limit: int | None) -> Iterator[SourceColumns]:
     """The batches of a source; of the last one what the limit leaves."""
     left = limit
     for batch in source.columns():
-        if left is None:
-            yield batch
-        elif left > 0:
-            yield SourceColumns(batch.image_names[:left], batch.texts[:left])
-            left -= len(batch.texts)
+        if batch.kind != "caption_long":
+            raise NotColumnarError
+        yield batch if left is None else replace(batch, image_names=batch.image_names[:left], texts=batch.texts[:left])
+        if left is not None and (left := left - len(batch.texts)) <= 0:
+            return
 
 
 def _times(names: pa.ChunkedArray, partners: NDArray[np.int32]) -> NDArray[np.int32]:
@@ -155,7 +166,7 @@ class _Partners:
 
     def __init__(self, joined: Joined) -> None:
         batches = [batch for batch in joined.columns() if len(batch.texts)]
-        if not batches:
+        if not batches or any(batch.kind != "caption_short" for batch in batches):
             raise NotColumnarError
         self._texts = pa.concat_arrays([batch.texts for batch in batches])
         keys = _keys(pa.chunked_array([batch.image_names for batch in batches])).combine_chunks()
@@ -214,38 +225,19 @@ class _Judge:
             is_ordinary = is_ordinary & ~check.screen(known)
         return _Judged(texts, known.num_tokens, is_ordinary)
 
-    def sort(
-        self, rows: _Mentions, raw_long: pa.StringArray, long: _Judged, partners: _Partners
-    ) -> tuple[pa.RecordBatch, dict[int, Sample]]:
-        """The columns of a batch, and the samples of its rows that are not ordinary, by their number in it."""
+    def sort(self, rows: _Mentions, long: _Judged, partners: _Partners) -> pa.RecordBatch:
+        """The columns of a batch, and which of its rows are ordinary."""
         names = rows.names.to_pylist()
         texts, is_only = partners.first(rows.partners)
         short = self.measure("caption_short", texts)
-        is_found = np.array(self._source.images.find_each(names))
+        is_found = np.array(self._source.images.find_each(names), bool)
         is_ordinary = is_found & (rows.times == 1) & is_only & short.is_ordinary & long.is_ordinary
-        if is_ordinary.mean() < MIN_ORDINARY:
-            raise NotColumnarError
-        others = {}
-        for number in np.flatnonzero(~is_ordinary).tolist():
-            row = SourceRow(names[number], caption_long=raw_long[number].as_py())
-            captions = partners.captions(int(rows.partners[number]))
-            others[number] = make_sample(self._source, row, captions, 0, int(rows.times[number]))
         columns = {
             "image_name": rows.names,
             "caption_short": short.texts,
             "caption_long": long.texts,
             "num_tokens_short": pa.array(short.num_tokens),
             "num_tokens_long": pa.array(long.num_tokens),
+            "is_ordinary": pa.array(is_ordinary),
         }
-        return pa.record_batch(columns), others
-
-
-def _put_together(batches: Sequence[tuple[pa.RecordBatch, Mapping[int, Sample]]]) -> ColumnTable:
-    others: dict[int, Sample] = {}
-    start = 0
-    for rows, odd in batches:
-        others |= {start + number: sample for number, sample in odd.items()}
-        start += len(rows)
-    if not start:
-        raise NotColumnarError
-    return ColumnTable(pa.Table.from_batches([rows for rows, _ in batches]), others)
+        return pa.record_batch(columns)

@@ -18,7 +18,7 @@ from lrs2m_builder.clip.tokenizer import MAX_CACHED_WORDS, count_tokens
 # A word of printable ASCII and the blank behind it. Without & and < there is nothing to repair or to remove in a text
 # (`text`), without \ and ? nothing that looks like a wrong decoding (check `mojibake`).
 _PLAIN_WORD = re.compile(rb"[!-%'-;=>@-\[\]-~]+ ")
-_NOT_PLAIN = -(2**20)  # tokens of a word that is not plain: more than any text has, but the other way
+_NOT_PLAIN = -(2**31)  # tokens of a word that is not plain: more than any text has, but the other way
 
 
 @dataclass(frozen=True, slots=True)

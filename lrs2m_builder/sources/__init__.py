@@ -183,14 +183,6 @@ class Mentions:
         self._times[image_name] = times
         return times
 
-    def count_each(self, image_names: list[str]) -> list[int]:
-        """Each in turn."""
-        new = dict.fromkeys(image_names, 1)
-        if len(new) == len(image_names) and self._times.keys().isdisjoint(new):
-            self._times |= new
-            return [1] * len(image_names)
-        return list(map(self.count, image_names))
-
 
 def read_samples(source: Source) -> Iterator[Sample]:
     """Yield the samples of a subset in the order of its annotation file.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lrs2m_builder.schema import Anchor, ImageRef
+from lrs2m_builder.schema import Anchor, CaptionColumn, ImageRef
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -36,10 +36,12 @@ class SourceColumns:
     """Many rows at once, of which a file gives a name and one text each (N rows).
 
     Attributes:
+        kind: whether the texts are the long or short ones.
         image_names: (N,) as a `SourceRow` has them.
-        texts: (N,) as they stand there, the long or the short text of a row by the format.
+        texts: (N,) as they stand there.
     """
 
+    kind: CaptionColumn
     image_names: pa.StringArray
     texts: pa.StringArray
 

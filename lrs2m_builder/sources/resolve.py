@@ -77,7 +77,8 @@ class ImageFinder:
         if "{" not in self.layout:  # one image for all
             is_there = self.find("any") is not None
             return [is_there and not _leads_out(name) for name in names]
-        if self._numbering is not None or not self.layout.endswith(("{filename}", "{basename}")):
+        parent, _, last = self.layout.rpartition("/")
+        if self._numbering is not None or "{" in parent or last not in {"{filename}", "{basename}"}:
             return [self.find(name) is not None for name in names]
         only: dict[str, set[str]] = {}  # by a name's own folder: the files that one folder alone has
         found = []

@@ -87,8 +87,8 @@ def read_columns(
     """What `read` yields of a CSV, without anchors and labels, many rows at once.
 
     Raises:
-        NotColumnarError: a tar; or no CSV with the columns name and caption.
-        UserError: the templates cannot be read.
+        NotColumnarError: a tar; or something is wrong below the header.
+        UserError: no CSV with the columns name and caption, or the templates cannot be read.
     """
     import pyarrow as pa
     import pyarrow.compute as pc
@@ -97,39 +97,50 @@ def read_columns(
     if path.suffix == ".tar":
         raise NotColumnarError
     strip = _strip_function(path, metadata, templates)
-    wanted = {"name": pa.string(), "caption": pa.string()}
+    all_texts = dict.fromkeys(next(_read_lines(path)), pa.string())
     try:
         batches = arrow_csv.open_csv(
-            path,
+            pa.OSFile(str(path)),  # of a path that ends in .gz it would take the content for packed
             arrow_csv.ReadOptions(block_size=BYTES_AT_ONCE),
             arrow_csv.ParseOptions(newlines_in_values=True),
-            arrow_csv.ConvertOptions(column_types=wanted, include_columns=list(wanted), strings_can_be_null=False),
+            arrow_csv.ConvertOptions(column_types=all_texts, strings_can_be_null=False),
         )
         for batch in batches:
+            if any(pc.any(pc.greater(pc.binary_length(texts), csv.field_size_limit())).as_py() for texts in batch):
+                raise NotColumnarError
             batch = batch.filter(pc.starts_with(batch["name"], prefix))
             captions = batch["caption"]
             if strip:
-                has_metadata = pc.match_substring_regex(captions, _METADATA.pattern, ignore_case=True)
-                stripped = [strip(caption) for caption in captions.filter(has_metadata).to_pylist()]
-                captions = pc.replace_with_mask(captions, has_metadata, pa.array(stripped, pa.string()))
-            yield SourceColumns(pc.utf8_slice_codeunits(batch["name"], len(prefix)), captions)
-    except (pa.ArrowException, KeyError) as error:
+                found = pc.match_substring_regex(captions, _METADATA.pattern, ignore_case=True)
+                may_hold = pc.or_(found, pc.invert(pc.string_is_ascii(captions)))  # "ı" is an "i" to Python alone
+                stripped = [strip(caption) for caption in captions.filter(may_hold).to_pylist()]
+                captions = pc.replace_with_mask(captions, may_hold, pa.array(stripped, pa.string()))
+            yield SourceColumns("caption_short", pc.utf8_slice_codeunits(batch["name"], len(prefix)), captions)
+    except (pa.ArrowException, KeyError, OSError) as error:
         raise NotColumnarError from error
 
 
 def _read_csv(path: Path) -> Iterator[tuple[str, str]]:
     """Name and caption of each line."""
+    lines = _read_lines(path)
+    columns = next(lines)
+    name, caption = columns.index("name"), columns.index("caption")
+    return ((line[name], line[caption]) for line in lines)
+
+
+def _read_lines(path: Path) -> Iterator[list[str]]:
+    """The header, then every line that is not blank."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         lines = csv.reader(file)
         try:
             columns = next(lines, [])
             if not {"name", "caption"} <= set(columns):
                 raise UserError(f"{path}: line 1: no columns name and caption; is this RS5M's list?")
-            name, caption = columns.index("name"), columns.index("caption")
-            needed = max(name, caption)
+            yield columns
+            needed = max(columns.index("name"), columns.index("caption"))
             for line in lines:
                 if len(line) > needed:
-                    yield line[name], line[caption]
+                    yield line
                 elif line:
                     raise UserError(f"{path}: line {lines.line_num}: no name or no caption")
         except (csv.Error, UnicodeDecodeError) as error:

@@ -8,6 +8,7 @@ The identity of an image is its folder and its name; the long text is the first 
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -61,6 +62,8 @@ def read(path: Path, source_dataset: Sequence[str] = ()) -> Iterator[SourceRow]:
 def read_columns(path: Path, source_dataset: Sequence[str] = ()) -> Iterator[SourceColumns]:
     """What `read` yields, many rows at once.
 
+    Slips outside of what is read are let pass: a comma behind the last value of an object, or a number that is none.
+
     Raises:
         NotColumnarError: it is no JSON, or an entry is not of this form, or may not be.
     """
@@ -72,10 +75,12 @@ def read_columns(path: Path, source_dataset: Sequence[str] = ()) -> Iterator[Sou
     wanted = {_plain(name) for name in source_dataset}
     try:
         with duckdb.connect(config={"threads": 1, "autoinstall_known_extensions": False}) as connection:
-            entries = connection.read_json(str(path), format="array", columns=_COLUMNS).project(_ENTRIES)
+            entries = connection.read_json(
+                glob.escape(str(path)), format="array", columns=_COLUMNS, hive_partitioning=False
+            ).project(_ENTRIES)
             for batch in entries.to_arrow_reader(ROWS_AT_ONCE):
                 yield _columns(batch, wanted)
-    except (duckdb.Error, pa.ArrowException, OSError) as error:
+    except (duckdb.Error, pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise NotColumnarError from error
 
 
@@ -101,12 +106,12 @@ def _columns(batch: pa.RecordBatch, wanted: set[str]) -> SourceColumns:
         raise NotColumnarError
     names = pc.binary_join_element_wise(datasets, images, "/")
     if not wanted:
-        return SourceColumns(names, answers)
+        return SourceColumns("caption_long", names, answers)
     named = [dataset for dataset in spellings.to_pylist() if _plain(dataset) in wanted]
     if len(named) == len(spellings):
-        return SourceColumns(names, answers)
+        return SourceColumns("caption_long", names, answers)
     mask = pc.is_in(datasets, pa.array(named, pa.string()))
-    return SourceColumns(names.filter(mask), answers.filter(mask))
+    return SourceColumns("caption_long", names.filter(mask), answers.filter(mask))
 
 
 def _row(path: Path, number: int, entry: Any) -> tuple[SourceRow, str]:
