@@ -181,6 +181,14 @@ def test_texts_are_long_or_short_by_their_format_and_not_by_their_file(tmp_path:
     assert load_table(folder, join=join) is None
 
 
+def test_a_list_that_leads_nowhere_is_said_in_a_line(tmp_path: Path) -> None:
+    path = millionaid(tmp_path / "data", 5) / "rs3_dump.csv"
+    path.unlink()
+    path.symlink_to(tmp_path / "nowhere")
+    with pytest.raises(UserError, match=r"rs3_dump.csv: cannot be read: No such file"):
+        merge(tmp_path / "data", tmp_path / "out")
+
+
 def test_more_text_than_an_array_holds_is_read_by_the_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def overflow(*arguments: Any) -> None:
         raise pa.ArrowCapacityError("array cannot contain more than 2147483646 bytes")

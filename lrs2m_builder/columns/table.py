@@ -63,7 +63,7 @@ def fits(source: Source, recipe: Recipe) -> bool:
     if not set(recipe.reads) <= {"captions", "caption_long"} or any(check.screen is None for check in checks):
         return False
     paths = (*source.annotations, *joined.annotations)
-    if any(path.is_dir() or path.suffix in PARTS for path in paths):
+    if any(path.suffix in PARTS or not path.is_file() for path in paths):
         return False
     return sum(path.stat().st_size for path in paths) <= MAX_BYTES
 
