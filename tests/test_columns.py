@@ -376,7 +376,7 @@ BROKEN_CSVS = {
 
 @pytest.mark.parametrize("name", BROKEN_CSVS)
 def test_a_csv_that_is_broken_by_the_row_is_not_read_by_the_column(tmp_path: Path, name: str) -> None:
-    path = tmp_path / "rs3.csv.gz"
+    path = tmp_path / ("rs3.csv.gz" if name == "packed" else "rs3.csv")
     path.write_bytes(BROKEN_CSVS[name])
     with pytest.raises(UserError) as by_row:
         list(rs5m.read(path))
