@@ -23,7 +23,7 @@ from lrs2m_builder.engines.base import parse_options, positive_options
 from lrs2m_builder.engines.model_files import find_model
 from lrs2m_builder.engines.reaper import Reaper
 from lrs2m_builder.errors import SampleError, UserError
-from lrs2m_builder.images import load_rgb, load_stored
+from lrs2m_builder.images.load import load_rgb, load_stored
 from lrs2m_builder.manifest import load_manifest
 from lrs2m_builder.recipe import load_recipe
 from lrs2m_builder.schema import Completion
