@@ -23,7 +23,7 @@ from _common import one_row_an_image, real_data
 
 from lrs2m_builder.build import make_report, open_works
 from lrs2m_builder.engines import vllm as vllm_engine
-from lrs2m_builder.images import load_rgb
+from lrs2m_builder.images.load import load_rgb
 from lrs2m_builder.prepare import BuildOptions, Prepared, prepare
 from lrs2m_builder.provenance import claim_settings, locked
 from lrs2m_builder.runner import Runner

@@ -9,7 +9,7 @@ import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.image_part import Part
+from lrs2m_builder.images.part import Part
 from lrs2m_builder.schema import Viewpoint
 from lrs2m_builder.shipped import find
 

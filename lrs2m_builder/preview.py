@@ -7,7 +7,7 @@ from typing import Any
 
 from lrs2m_builder.engines.base import EngineModule
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.images import load_rgb
+from lrs2m_builder.images.load import load_rgb
 from lrs2m_builder.prepare import BuildOptions, Prepared
 from lrs2m_builder.provenance import check_settings
 from lrs2m_builder.schema import ImageRef, Request

@@ -18,7 +18,7 @@ from PIL import Image
 
 from lrs2m_builder.engines.base import ENDPOINT_FAILED, Engine
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.images import IMAGE_WORKERS, load_rgb
+from lrs2m_builder.images.load import IMAGE_WORKERS, load_rgb
 from lrs2m_builder.journal import Journal
 from lrs2m_builder.schema import Attempt, ImageRef, Record, Rejection, Request, Sample
 from lrs2m_builder.shards import ShardPaths, write_shard

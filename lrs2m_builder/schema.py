@@ -46,7 +46,7 @@ class TableCell:
 
 
 ImageRef = Path | TarMember | TableCell
-"""Where the bytes of an image are: a file of its own, or a place inside another file (`image_files` reads them)."""
+"""Where the bytes of an image are: a file of its own, or a place inside another file (`images/files.py` reads them)."""
 
 
 @dataclass(frozen=True, slots=True)

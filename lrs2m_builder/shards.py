@@ -20,9 +20,9 @@ import pyarrow.parquet as pq
 
 from lrs2m_builder.errors import SampleError, UserError, storable
 from lrs2m_builder.files import finished_file
-from lrs2m_builder.image_files import IMAGE_SUFFIXES, RASTER_SUFFIXES
-from lrs2m_builder.image_part import ALL, Part
-from lrs2m_builder.images import StoredImage, load_stored
+from lrs2m_builder.images.files import IMAGE_SUFFIXES, RASTER_SUFFIXES
+from lrs2m_builder.images.load import StoredImage, load_stored
+from lrs2m_builder.images.part import ALL, Part
 from lrs2m_builder.schema import Attempt, ImageRef, Record, Rejection
 
 BYTES_PER_GROUP = 256 * 2**20

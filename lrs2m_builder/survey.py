@@ -13,9 +13,9 @@ from typing import Any
 from tqdm import tqdm
 
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.image_files import read_image
-from lrs2m_builder.image_part import Part
-from lrs2m_builder.images import IMAGE_WORKERS, load_rgb
+from lrs2m_builder.images.files import read_image
+from lrs2m_builder.images.load import IMAGE_WORKERS, load_rgb
+from lrs2m_builder.images.part import Part
 from lrs2m_builder.manifest import Manifest, load_manifest
 from lrs2m_builder.schema import ImageRef
 from lrs2m_builder.shipped import shipped_names

@@ -17,8 +17,8 @@ import rasterio
 from PIL import Image
 
 from lrs2m_builder.errors import SampleError, UserError
-from lrs2m_builder.image_files import read_image
-from lrs2m_builder.images import load_rgb, load_stored
+from lrs2m_builder.images.files import read_image
+from lrs2m_builder.images.load import load_rgb, load_stored
 from lrs2m_builder.manifest import load_manifest
 from lrs2m_builder.schema import ImageRef, TableCell, TarMember
 from lrs2m_builder.sources import open_source, read_samples

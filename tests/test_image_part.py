@@ -11,8 +11,8 @@ import rasterio
 from PIL import Image
 
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.image_part import Part
-from lrs2m_builder.images import load_rgb, load_stored
+from lrs2m_builder.images.load import load_rgb, load_stored
+from lrs2m_builder.images.part import Part
 from tests.test_images import write_geotiff
 
 COLOURS = ((200, 30, 30), (30, 200, 30), (30, 30, 200))

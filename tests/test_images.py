@@ -16,14 +16,14 @@ import pytest
 import rasterio
 from PIL import Image, ImageOps
 
-from lrs2m_builder import images, pixels
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.image_part import Part
-from lrs2m_builder.images import load_rgb, load_stored
+from lrs2m_builder.images import load, pixels
+from lrs2m_builder.images.load import load_rgb, load_stored
+from lrs2m_builder.images.part import Part
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
 
-REASONS = set(re.findall(r"image_\w+", images.__doc__ or ""))
+REASONS = set(re.findall(r"image_\w+", load.__doc__ or ""))
 REAL_FOLDERS = ["spacenet_solaris", "hydro_s2", "hyspecnet_enmap", "eurosat", "ssl4eo_s12", "bigearthnet_v2"]
 REAL_FOLDERS += ["majortom", "ucmerced_tif"]
 REAL_SUFFIXES = {".tif", ".tiff", ".png", ".jpg", ".jp2"}

@@ -5,19 +5,8 @@ from __future__ import annotations
 import base64
 import io
 import json
-import os
-import random
-import socket
-import subprocess
-import sys
-import threading
 import time
-import urllib.error
-import urllib.request
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -29,69 +18,8 @@ from lrs2m_builder.engines import openai as engine_module
 from lrs2m_builder.engines.base import EngineStoppedError
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.prepare import BuildOptions
-from lrs2m_builder.sample.random_model import make_random_model
-from tests.fake_engine import good_text
-from tests.toy import ids, make_source, rows
-
-Behaviour = Callable[["Handler", dict[str, Any], int], None]
-
-
-class Handler(BaseHTTPRequestHandler):
-    """An endpoint that behaves as its test says; `server.seen` keeps the bodies of all questions."""
-
-    protocol_version = "HTTP/1.1"
-    server: Any
-
-    def do_GET(self) -> None:
-        self.reply(200, {"data": [{"id": "toy-model"}]})
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        with self.server.lock:
-            self.server.seen.append(body)
-            number = len(self.server.seen)
-        self.server.behave(self, body, number)
-
-    def reply(self, status: int, content: Any, **headers: str) -> None:
-        data = content if isinstance(content, bytes) else json.dumps(content).encode()
-        self.send_response(status)
-        for name, value in headers.items():
-            self.send_header(name.replace("_", "-"), value)
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    def answer(self, body: dict[str, Any]) -> None:
-        message = {"message": {"content": good_text(body["seed"])}, "finish_reason": "stop"}
-        self.reply(200, {"choices": [message], "usage": {"prompt_tokens": 7, "completion_tokens": 80}})
-
-    def drop(self) -> None:
-        self.connection.shutdown(socket.SHUT_RDWR)
-        self.close_connection = True
-
-    def truncate(self, body: dict[str, Any]) -> None:
-        self.send_response(200)
-        self.send_header("Content-Length", "5000")
-        self.end_headers()
-        self.wfile.write(b'{"choices": [{"mess')
-        self.drop()
-
-    def log_message(self, *args: Any) -> None:
-        """Say nothing."""
-
-
-@contextmanager
-def endpoint(behave: Behaviour) -> Iterator[ThreadingHTTPServer]:
-    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.behave, server.seen, server.lock, server.daemon_threads = behave, [], threading.Lock(), True
-    server.url = f"http://127.0.0.1:{server.server_port}/v1"
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.shutdown()
-        server.server_close()
+from tests.fake_endpoint import Handler, endpoint
+from tests.toy import make_source, rows
 
 
 def run(server: Any, folder: Path, num_images: int = 3, **options: Any) -> Report:
@@ -278,81 +206,3 @@ def test_a_key_read_from_a_file_loses_its_line_break_and_an_odd_one_is_not_shown
         with pytest.raises(UserError, match="OPENAI_API_KEY") as caught:
             engine_module.load("toy-model", "mllm", {"base_url": server.url})  # type: ignore[attr-defined]
     assert "secret" not in str(caught.value)
-
-
-@pytest.mark.vllm
-def test_a_real_vllm_server_behind_a_faulty_proxy_answers_every_row_once(tmp_path: Path) -> None:
-    model = make_random_model(tmp_path / "model")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    serve = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model), "--port", str(port)]
-    serve += ["--served-model-name", "toy-model", "--dtype", "bfloat16", "--enforce-eager", "--max-model-len", "1024"]
-    serve += [
-        "--no-enable-chunked-prefill",
-        "--max-num-batched-tokens",
-        "8192",
-        "--limit-mm-per-prompt",
-        '{"image": 1}',
-    ]
-    environment = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"}
-    log = (tmp_path / "server.log").open("w")
-    server = subprocess.Popen(serve, stdout=log, stderr=log, env=environment, start_new_session=True)
-    random_ = random.Random(3)
-    faults: Counter[str] = Counter()
-
-    def behave(handler: Handler, body: dict[str, Any], number: int) -> None:
-        fault = random_.choice(["429", "500", "garbage", "truncated", "dropped", *["none"] * 8])
-        faults[fault] += 1
-        if fault == "429":
-            handler.reply(429, {}, Retry_After="0")
-        elif fault == "500":
-            handler.reply(500, {})
-        elif fault == "garbage":
-            handler.reply(200, b"\x00\xff not json")
-        elif fault == "truncated":
-            handler.truncate(body)
-        elif fault == "dropped":
-            handler.drop()
-        else:
-            data = json.dumps(body).encode()
-            url = f"http://127.0.0.1:{port}/v1/chat/completions"
-            with urllib.request.urlopen(
-                urllib.request.Request(url, data, {"Content-Type": "application/json"})
-            ) as real:
-                handler.reply(200, real.read())
-
-    try:
-        deadline = time.monotonic() + 300
-        while True:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2).close()
-                break
-            except (urllib.error.URLError, OSError):
-                assert server.poll() is None and time.monotonic() < deadline, (tmp_path / "server.log").read_text()[
-                    -3000:
-                ]
-                time.sleep(1)
-        with endpoint(behave) as proxy:
-            source = make_source(tmp_path / "source", 120)
-            options = BuildOptions(
-                recipe="short_to_long",
-                source=str(source),
-                data_dir=source.parent,
-                out_dir=tmp_path / "out",
-                engine="openai",
-                model="toy-model",
-                engine_options={"base_url": proxy.url, "max_tries": 12},  # type: ignore[attr-defined]
-                sampling={"max_tokens": 24},
-                checks={"all": "warn"},
-            )
-            report = build(options, engine_module)
-    finally:
-        server.terminate()
-        server.wait(timeout=60)
-        log.close()
-    assert report.samples == 120 == report.records
-    assert len(set(ids(tmp_path / "out"))) == 120
-    assert all(faults[name] > 0 for name in ("429", "500", "garbage", "truncated", "dropped"))
-    assert faults["none"] == 120, "an answer was asked for twice"
-    assert all(row["num_tokens_long"] > 2 for row in rows(tmp_path / "out"))

@@ -44,10 +44,6 @@ LAYERS = [
     {
         "checks",
         "images",
-        "rasters",
-        "pixels",
-        "image_files",
-        "image_part",
         "shards",
         "journal",
         "provenance",

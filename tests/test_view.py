@@ -1,61 +1,21 @@
-"""`lrs2m view`: the page tells the truth about the rows, lets no text or stranger in, and loses no verdict."""
+"""`lrs2m view`: the page shows the rows that were asked for, and tells the truth about them."""
 
 from __future__ import annotations
 
-import http.client
-import io
 import json
-import os
-import signal
-import socket
-import subprocess
-import sys
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote, urlencode
 
-import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from lrs2m_builder.errors import UserError
-from lrs2m_builder.reviews import Reviews
-from lrs2m_builder.shards import RECORD_SCHEMA
-from lrs2m_builder.viewer import rows as view_rows
-from lrs2m_builder.viewer.answers import DataSet
-from lrs2m_builder.viewer.index import open_indexes
 from lrs2m_builder.viewer.marks import find_class, mark
-from lrs2m_builder.viewer.rows import picture
 from lrs2m_builder.viewer.server import Server
 from tests.chrome import chromium
-from tests.toy import ROOT
-from tests.view_data import SCRIPT, make_data
-
-CHANGES = {
-    "caption_short": {5: f"A pond {SCRIPT}", 6: "Étang bleu and 100 % reeds"},
-    "recipe": {7: "merge.v1"},
-    "model": {7: "other/model"},
-    "num_tokens_long": {8: 250, 9: 251},
-    "warnings": {10: ("hedge", "place_name")},
-}
-
-
-@contextmanager
-def serving(path: Path) -> Iterator[Server]:
-    """A server on a free port."""
-    with Server(DataSet(path), 0) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+from tests.view_data import make_data
+from tests.view_server import CHANGES, ask, ids, rows, serving
 
 
 @pytest.fixture(scope="module")
@@ -68,44 +28,6 @@ def server(build: Path) -> Iterator[Server]:
     (build / "reviews.jsonl").unlink(missing_ok=True)
     with serving(build) as running:
         yield running
-
-
-def ask(server: Server, address: str, body: Any = None, **headers: str) -> tuple[int, http.client.HTTPMessage, bytes]:
-    """A request as a browser of this machine sends it; `headers` override, "" leaves one out."""
-    local = f"127.0.0.1:{server.server_port}"
-    sent = {"Host": local}
-    if body is not None:
-        sent |= {"Origin": f"http://{local}", "X-Token": server.token, "Content-Type": "application/json"}
-    sent |= {name.replace("_", "-"): value for name, value in headers.items()}
-    connection = http.client.HTTPConnection("127.0.0.1", server.server_port, timeout=30)
-    method = "GET" if body is None else "POST"
-    data = None if body is None else json.dumps(body)
-    connection.request(method, address, data, {name: value for name, value in sent.items() if value})
-    answer = connection.getresponse()
-    content = answer.read()
-    connection.close()
-    return answer.status, answer.headers, content
-
-
-def rows(server: Server, **filters: str) -> list[dict[str, Any]]:
-    """The first rows of a selection."""
-    status, _, content = ask(server, "/api/select?" + urlencode(filters))
-    assert status == 200, content
-    found = json.loads(content)
-    page = json.loads(ask(server, f"/api/rows?selection={found['selection']}&start=0&count=100")[2])["rows"]
-    assert found["total"] == len(page)
-    return page
-
-
-def ids(server: Server, **filters: str) -> list[int]:
-    """Numbers in the ids of a selection."""
-    return [int(row["sample_id"].removeprefix("tiles/").removesuffix(".png")) for row in rows(server, **filters)]
-
-
-def save(server: Server, number: int, verdict: str, note: str = "", **headers: str) -> int:
-    """Review the record whose id has a number; returns the status."""
-    row = next(row for row in rows(server) if row["sample_id"] == f"tiles/{number}.png")
-    return ask(server, "/api/review", {"row": row["number"], "verdict": verdict, "note": note}, **headers)[0]
 
 
 @pytest.mark.parametrize(
@@ -216,245 +138,6 @@ def test_an_anchor_says_which_text_names_it(server: Server) -> None:
     row = next(row for row in rows(server, text="small distance") if row["sample_id"].endswith("3.png"))
     named = {anchor["class"]: (anchor["caption_short"], anchor["caption_long"]) for anchor in row["anchors"]}
     assert named["building"] == (True, True) and named["road"][0]
-
-
-def test_every_answer_has_a_policy_that_runs_no_text(server: Server) -> None:
-    for address in ("/", "/page.js", "/page.css", "/api/about", "/api/select", "/image?row=0", "/nowhere"):
-        headers = ask(server, address)[1]
-        policy = headers["Content-Security-Policy"]
-        assert "default-src 'none'" in policy and "unsafe" not in policy
-        assert headers["X-Content-Type-Options"] == "nosniff"
-    assert "<script>document.title" not in ask(server, "/")[2].decode()
-
-
-@pytest.mark.parametrize(
-    "host", ["evil.example", "evil.example:8642", "127.0.0.1.evil.example", "localhost.", "[::1]x"]
-)
-def test_a_foreign_host_name_is_refused(server: Server, host: str) -> None:
-    for address in ("/", "/api/about", "/image?row=0"):
-        assert ask(server, address, Host=host)[0] == 403
-
-
-@pytest.mark.parametrize(
-    "headers",
-    [{"X_Token": "wrong"}, {"X_Token": ""}, {"Origin": "http://evil.example"}, {"Origin": ""}, {"Origin": "null"}],
-)
-def test_only_the_page_itself_may_save(build: Path, server: Server, headers: dict[str, str]) -> None:
-    assert save(server, 1, "accept", **headers) == 403
-    assert not (build / "reviews.jsonl").exists()
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        "/../server.py",
-        "/page.html",
-        f"/{quote('../../build.json', safe='')}",
-        "/data/tiles/train-00000.parquet",
-        "//etc/passwd",
-    ],
-)
-def test_no_address_names_a_file(server: Server, address: str) -> None:
-    assert ask(server, address)[0] == 404
-
-
-@pytest.mark.parametrize(
-    ("address", "said"),
-    [
-        ("/api/select?kind=other", "no kind of rows"),
-        ("/api/select?colour=red", "no filter 'colour'"),
-        ("/api/select?order=number;DROP", "no order"),
-        ("/api/select?long_min=-1", "not a whole number"),
-        ("/image?row=60", "no row 60"),
-        ("/image?row=x", "not a number"),
-    ],
-)
-def test_a_wrong_question_is_answered_with_one_line(server: Server, address: str, said: str) -> None:
-    status, _, content = ask(server, address)
-    assert status == 400 and said in json.loads(content)["error"]
-
-
-def test_a_forgotten_selection_is_asked_for_again(server: Server) -> None:
-    assert ask(server, "/api/rows?selection=0123&start=0&count=24")[0] == 410
-
-
-def test_a_review_is_on_the_disk_at_once_and_the_last_one_counts(build: Path, server: Server) -> None:
-    assert save(server, 1, "accept") == 200
-    assert save(server, 2, "flag", 'three boats, not two\n"quoted"') == 200
-    assert save(server, 1, "flag", "on second thought") == 200
-    lines = [json.loads(line) for line in (build / "reviews.jsonl").read_text().splitlines()]
-    assert [(line["sample_id"], line["verdict"]) for line in lines] == [
-        ("tiles/1.png", "accept"),
-        ("tiles/2.png", "flag"),
-        ("tiles/1.png", "flag"),
-    ]
-    assert lines[1]["note"] == 'three boats, not two\n"quoted"' and lines[1]["time"].endswith("+00:00")
-    assert set(ids(server, verdict="flag")) == {1, 2} and not ids(server, verdict="accept")
-    assert set(ids(server, verdict="none")) == {*range(3, 61)}
-    with serving(build) as again:
-        review = next(row for row in rows(again) if row["sample_id"] == "tiles/1.png")["review"]
-        assert (review["verdict"], review["note"]) == ("flag", "on second thought")
-
-
-@pytest.mark.parametrize(
-    "body", [{"row": 0, "verdict": "maybe"}, {"row": 99, "verdict": "flag"}, {"verdict": "flag"}, []]
-)
-def test_what_is_no_review_is_not_saved(build: Path, server: Server, body: Any) -> None:
-    assert ask(server, "/api/review", body)[0] == 400
-    assert not (build / "reviews.jsonl").exists()
-
-
-def test_a_line_torn_by_a_kill_costs_no_other_review(tmp_path: Path) -> None:
-    path = tmp_path / "reviews.jsonl"
-    Reviews(path).save("a", "accept", "")
-    with path.open("a") as file:
-        file.write('{"sample_id": "b", "verd')
-    Reviews(path).save("c", "flag", "x")
-    again = Reviews(path)
-    assert again.by_verdict() == {"accept": ["a"], "flag": ["c"]}
-
-
-def test_an_unwritable_folder_is_said_and_the_verdict_not_taken(tmp_path: Path) -> None:
-    reviews = Reviews(tmp_path / "gone" / "reviews.jsonl")
-    with pytest.raises(UserError, match="not saved"):
-        reviews.save("a", "accept", "")
-    assert reviews.get("a") is None
-
-
-def test_only_a_picture_is_shown_as_one() -> None:
-    assert picture(b"<svg xmlns='http://www.w3.org/2000/svg'><script>1</script></svg>", small=False) is None
-    assert picture(b"\x89PNG\r\n\x1a\nbroken", small=True) is None
-    buffer = io.BytesIO()
-    Image.new("RGB", (800, 400), (9, 99, 9)).save(buffer, "PNG")
-    shown = picture(buffer.getvalue(), small=True)
-    assert shown is not None
-    with Image.open(io.BytesIO(shown[1])) as small:
-        assert (shown[0], small.format, small.size) == ("image/jpeg", "JPEG", (192, 96))
-
-
-def test_rows_of_other_origin_in_large_row_groups_are_found(tmp_path: Path) -> None:
-    """Three columns of ours, one unknown, no image, and a row group that is larger than what is read at once."""
-    table = pa.table(
-        {
-            "sample_id": [f"own/{i}" for i in range(950)],
-            "caption_short": [f"field {i}" for i in range(950)],
-            "caption_long": ["long"] * 950,
-            "score": np.r_[np.nan, np.arange(949.0)],
-        }
-    )
-    pq.write_table(table.slice(0, 700), tmp_path / "a.parquet", row_group_size=650)
-    pq.write_table(table.slice(700), tmp_path / "b.parquet")
-    data = DataSet(tmp_path)
-    found = data.select("records", {"text": '"field 649"'})
-    page = data.rows(found["selection"], 0, 24)
-    assert page is not None and [row["sample_id"] for row in page["rows"]] == ["own/649"]
-    selection = data.select("records", {})["selection"]
-    for number in (0, 99, 100, 649, 650, 699, 700, 949):
-        page = data.rows(selection, number, 1)
-        assert page is not None and page["rows"][0]["sample_id"] == f"own/{number}"
-        assert data.image(number, small=True) is None
-    json.dumps(data.rows(selection, 0, 1), allow_nan=False)
-
-
-def test_a_page_costs_the_same_however_many_were_looked_at_before(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """To keep the cache small, no batch in it is weighed again: with 1,300 of them that took seconds a page."""
-    build = make_data(tmp_path / "build", 60, 0)
-    files = next((build / "data").rglob("*.parquet"))
-    pq.write_table(pq.read_table(files), files, row_group_size=2)
-    weighed = 0
-
-    class Weighed:
-        def __init__(self, batch: pa.RecordBatch) -> None:
-            self.batch, self.schema, self.column = batch, batch.schema, batch.column
-
-        @property
-        def nbytes(self) -> int:
-            nonlocal weighed
-            weighed += 1
-            return int(self.batch.nbytes)
-
-    real = view_rows._read_batch
-    monkeypatch.setattr(view_rows, "_read_batch", lambda *given: Weighed(real(*given)))
-    data = DataSet(build)
-    selection = data.select("records", {})["selection"]
-    for start in range(0, 60, 2):
-        data.rows(selection, start, 2)
-    assert 30 <= weighed <= 2 * 30
-
-
-def test_the_cache_of_rows_stays_as_small_as_it_may_be(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    build = make_data(tmp_path / "build", 60, 0)
-    file = next((build / "data").rglob("*.parquet"))
-    pq.write_table(pq.read_table(file), file, row_group_size=2)
-    monkeypatch.setattr(view_rows, "CACHE_BYTES", 5000)
-    reader = view_rows.RowReader(open_indexes(build)["records"])
-    for number in [*range(60), *range(30)]:
-        reader.row(number)
-    held = sum(batch.nbytes for batch, _ in reader._cache.values())
-    assert held == reader._cached_bytes <= 5000 and len(reader._cache) > 1
-
-
-def test_a_file_that_changed_is_not_shown_as_what_it_was(tmp_path: Path) -> None:
-    build = make_data(tmp_path / "build", 12, 0)
-    data = DataSet(build)
-    selection = data.select("records", {})["selection"]
-    path = next((build / "data").rglob("*.parquet"))
-    os.utime(path, (1, 1))
-    with pytest.raises(UserError, match="changed since it was opened"):
-        data.rows(selection, 0, 1)
-
-
-def test_an_empty_data_set_opens(tmp_path: Path) -> None:
-    pq.write_table(RECORD_SCHEMA.empty_table(), tmp_path / "none.parquet")
-    with serving(tmp_path) as server:
-        assert rows(server) == [] and rows(server, text="x") == [] and rows(server, kind="rejected") == []
-
-
-def run(*arguments: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "lrs2m_builder.cli", "view", *arguments]
-    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
-
-
-def one_line(result: subprocess.CompletedProcess[str]) -> str:
-    assert result.returncode == 2 and result.stderr.count("\n") == 1, result.stderr
-    return result.stderr
-
-
-def test_what_cannot_be_opened_is_one_line(tmp_path: Path) -> None:
-    assert "no such folder" in one_line(run(str(tmp_path / "nowhere")))
-    assert "no Parquet files" in one_line(run(str(tmp_path)))
-    (tmp_path / "broken.parquet").write_bytes(b"PAR1 but not really PAR1")
-    assert "broken.parquet" in one_line(run(str(tmp_path)))
-    pq.write_table(pa.table({"sample_id": ["a"]}), tmp_path / "broken.parquet")
-    assert "no column 'caption_short'" in one_line(run(str(tmp_path)))
-
-
-def test_a_port_in_use_is_one_line(build: Path) -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        assert f"--port {port}: in use" in one_line(run(str(build), "--port", str(port)))
-
-
-def test_ctrl_c_ends_the_command_with_0(build: Path) -> None:
-    command = [sys.executable, "-m", "lrs2m_builder.cli", "view", str(build), "--port", "0"]
-    # A shell that runs the tests in the background has its children ignore Ctrl-C.
-    process = subprocess.Popen(
-        command,
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
-    )
-    assert process.stdout is not None
-    assert "60 records, 4 rejected: http://127.0.0.1:" in process.stdout.readline()
-    process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=30)
-    assert (process.returncode, err) == (0, "") and "reviews.jsonl" in out
 
 
 def test_a_person_can_read_move_search_and_accept_in_chromium(build: Path, server: Server, tmp_path: Path) -> None:

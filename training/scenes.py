@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lrs2m_builder.pixels import resized
+from lrs2m_builder.images.pixels import resized
 from lrs2m_builder.sample.scene import Scene, SceneObject, draw_scene
 from lrs2m_builder.sample.sketch import SIDE, Point, Sketch
 

@@ -19,7 +19,7 @@ from tqdm import tqdm
 
 from lrs2m_builder.auditing.thumbnails import SIZE, Thumbnails, thumbnail
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.image_files import read_image as read_bytes
+from lrs2m_builder.images.files import read_image as read_bytes
 from lrs2m_builder.schema import ImageRef, TableCell, TarMember
 
 _CAPTION_NUMBER = re.compile(r"#\d+$")

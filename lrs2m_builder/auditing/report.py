@@ -16,7 +16,7 @@ from lrs2m_builder.auditing.collect import Place, read_image
 from lrs2m_builder.auditing.findings import KINDS, Audit, ImagePair
 from lrs2m_builder.errors import SampleError
 from lrs2m_builder.files import finished_file
-from lrs2m_builder.images import load_rgb
+from lrs2m_builder.images.load import load_rgb
 
 MAX_PAIRS = 60  # of each kind; those that differ most come first: they are the ones to look at
 MAX_NAMES = 100

@@ -15,8 +15,8 @@ from PIL import Image
 
 from lrs2m_builder.errors import SampleError
 from lrs2m_builder.files import disk_errors
-from lrs2m_builder.images import load_rgb
-from lrs2m_builder.pixels import MAX_PIXELS
+from lrs2m_builder.images.load import load_rgb
+from lrs2m_builder.images.pixels import MAX_PIXELS
 
 SIZE = 32
 # JPEGs are shrunk while they are decoded, to no less than this. At 64, stripes of two pixels leave aliases.

@@ -27,6 +27,12 @@ _WRITING = re.compile(
 )
 
 
+_CAPITALS = re.compile(r"\b[A-Z]{3,}(?:\W{1,2}[A-Z]{2,})*\b")
+_IN_LETTERS = re.compile(
+    r"\b(?:letters|letter(?:ed|ing)|sprayed|painted|written|writ|spelled|spelt|reads?|inscri\w+|laid\s+out)\b"
+)
+
+
 class _Late:
     """Stands for what a function makes, and has it made when it is first asked for anything."""
 
@@ -72,8 +78,12 @@ def listed(cues: str) -> tuple[str, ...]:
 
 
 def without_writing(text: str) -> str:
-    """The text without what it quotes from a sign or a roof: '... a sign that says "I'M SORRY" stands ...'."""
-    return _WRITING.sub('"', text) if '"' in text or "“" in text else text
+    """The text without what it quotes from a sign or a roof: '... a sign that says "I'M SORRY" stands ...'.
+
+    Capitals need no quotation marks: "MAYBE is sprayed on the roof".
+    """
+    text = _WRITING.sub('"', text) if '"' in text or "“" in text else text
+    return _CAPITALS.sub("letters", text) if _IN_LETTERS.search(text) else text
 
 
 def split_words(text: str) -> tuple[str, ...]:

@@ -128,12 +128,19 @@ _GROUND = late(
           (?:ground|street|road|sidewalk|pavement)(?:[\s-]level)?\b | (?:\bseen|^
           |[.!?,]\s)\s*\bfrom\s+(?:the\s+)?(?:ground|street)[\s-]level\b(?!\s+(?:to|up)\b)
     | \b(?:ground|street)[\s-](?:based\s+)?(?:view|photo(?:graph)?|perspective|shot|image)s?\b
+    | \b(?:first[\s-]person|dash[\s-]?cam|front|side|sideways)[\s-]+(?:view|perspective|footage|image)\s+of\b
     | \b(?:first[\s-]person|dash[\s-]?cam|front)\s+(?:view|perspective|footage|image)\b
     """,
     regex.IGNORECASE | regex.VERBOSE,
 )
+_AIRBORNE = late(
+    regex.compile,
+    r"\b(?:taken|shot|captured|photographed|recorded|seen|acquired|image[ds]?|photo\w*|picture|view)\s+(?:from|by|aboard)\s+"
+    r"(?:an?\s+|the\s+)?(?:[\w-]+\s+){0,2}?(?:air(?:plane|craft)|plane|helicopter|balloon|airship|cockpit)\b",
+    regex.IGNORECASE,
+)
 _WRONG_VIEWS = {
-    "satellite": (_DRONE, _GROUND),
+    "satellite": (_DRONE, _AIRBORNE, _GROUND),
     "aerial": (_SATELLITE, _DRONE, _GROUND),
     "drone": (_SATELLITE, _GROUND),
     "overhead": (_GROUND,),
@@ -144,7 +151,7 @@ _VIEW_CUES = listed(
     "satel|satal|sattel|sattal|setel|setal|settel|space|orbit|landsat|sentinel|worldview|quickbird|ikonos|geoeye|gaofen|"
     "drone|uav|uas|unmanned|copter|rotor|street|eye|pedestrian|ground|human|road|sidewalk|pavement|first|dash"
     "|front view|"
-    "front perspective|front footage|front image"
+    "front perspective|front footage|front image|side view|side perspective|airplane|aircraft|plane|helicopter|balloon"
 )
 _TELLING = late(
     regex.compile, rf"\d|{_MONTH}|august|{_SHORT_MONTH}|may|march|day$|summer|winter|autumn|spring|fall|season|centur"

@@ -13,6 +13,7 @@ from lrs2m_builder.checks.positions import BESIDE, ONE, WHERE, Thing, things_of
 
 _SAME_AGAIN = frozenset(["the", "this", "that", "same", "it"])
 _ANOTHER = frozenset(["another", "other", "others", "second", "third"])
+_EACH_OTHER = {("each", "other"), ("one", "another")}
 _MORE = _ANOTHER | frozenset(["two", "both", "pair", "either", "each"])
 
 
@@ -108,7 +109,11 @@ def _introduced_there(facts: Sequence[Fact], later: Fact) -> bool:
 def _another(tokens: Sequence[str], things: Sequence[Thing], one: Thing, other: Thing) -> bool:
     """Whether a second thing of the kind is spoken of from one mention to a little after the other."""
     for i in range(one.start, min(len(tokens), other.end + 12)):
-        if tokens[i] in _ANOTHER and not (tokens[i] == "third" and tokens[i - 1] in WHERE):
+        if tokens[i] in _ANOTHER and not (
+            (tokens[i] == "third" and tokens[i - 1] in WHERE)
+            or tuple(tokens[i - 1 : i + 1]) in _EACH_OTHER
+            or tuple(tokens[i - 2 : i]) == ("to", "the")  # "from one edge to the other"
+        ):
             following = tokens[i + 1] if i + 1 < len(tokens) else "."
             if following in {"one", "ones"} or (following in STOPS and tokens[i] not in {"second", "third"}):
                 return True

@@ -65,6 +65,10 @@ def _wrong_number(text: Text, anchor: Anchor, count: int, others: Sequence[Ancho
     """The number in a text that contradicts a class's count, if there is one."""
     label, whole = resolve(anchor.name), count
     own = label.classes
+    if count == 1 and any(
+        text.tokens[m.start - 1] in {"second", "another"} for m in find_label(text, label) if m.start
+    ):
+        return 2
     rivals = [other for other in others if not resolve(other.name).classes <= own]
     exact: list[tuple[Quantity, Mention]] = []
     vague = False

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 CLIP_LONG = 248  # context length after knowledge-preserved stretching (paper, section IV-A)
 CLIP_SHORT = 77
+MAX_REPEATED = 0.3  # share of the runs of four words that have been before
 MIN_REPEATS = 2  # runs of three words that every loop repeats
 
 
@@ -80,11 +81,6 @@ def _enough(size: int) -> int:
     return 5 if size == 1 else 3 * size if size < 5 else 2 * size
 
 
-def _is_much(num_words: int) -> float:
-    """The share of repeated runs of four words that is too much."""
-    return 0.4 if num_words < 60 else 0.3
-
-
 def _repetition(answer: Answer) -> str | None:
     tokens = [word.lower() for word in answer.words]
     # Nearly all texts end here.
@@ -94,7 +90,7 @@ def _repetition(answer: Answer) -> str | None:
     if (
         any(count >= 3 for count in sentences.values())
         or _goes_round(tokens)
-        or (len(tokens) >= 20 and repeated_share(tokens) > _is_much(len(tokens)))
+        or (len(tokens) >= 20 and repeated_share(tokens) > MAX_REPEATED)
     ):
         return "The answer repeated itself. Say each thing once."
     return None
@@ -104,7 +100,7 @@ def _may_repeat(texts: TextColumn) -> NDArray[np.bool_]:
     """Where `_repetition` may find something: runs of three words are repeated at least as often as those of four."""
     enough = [_enough(size) - 2 for size in range(1, MAX_DISTANCE + 1)]
     goes_round = (texts.num_returns >= enough).any(1)
-    much = texts.num_repeats > _is_much(60) * (texts.num_words - 3)
+    much = texts.num_repeats > MAX_REPEATED * (texts.num_words - 3)
     return (texts.num_repeats >= MIN_REPEATS) & (goes_round | texts.opens_thrice | (much & (texts.num_words >= 20)))
 
 

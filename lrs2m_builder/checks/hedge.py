@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import regex as re
 
-from lrs2m_builder.checks.base import Answer, Check, cued, late, listed
+from lrs2m_builder.checks.base import Answer, Check, cued, late, listed, without_writing
 
 _SEEN = (
     r"(?:(?:clearly|easily|also|only|just|readily|hardly|barely|partly|partially|faintly)\s+)*"
@@ -76,13 +76,15 @@ _GUESS = late(
           |ostensibl[ey]
           |putative\w*|purported\w*|allegedly|reportedly|assumedly|plausibl[ey]|conjectur\w+|speculative\w*
           |hypothetical\w*
-          |imaginably|guess(?:ed|es|ing|work)?|suspect(?:ed|s)?|reminiscent\s+of\s+what|inconclusive)\b(?!\s+green)
+          |imaginably|guess(?:ed|es|ing|work)?|suspect(?:ed|s)?|reminiscent\s+of\s+what|inconclusive)\b(?!\s+green
+          |,?\s+(?:\w+\s+)?(?:water|river|stream|pond|lake|sea)\b)
     | \b(?:is|are|was|were|be)\s+either\s+(?:an?|the)\b | \beither\s+an?\s+[^.!?,;]{{1,40}}\s+or\s+an?\b
     | (?<!regardless\sof\s)(?<!no\smatter\s)\bwhether\b(?!\s+by\s)
     | \bsomething\s+(?:like|resembling|similar\s+to|akin\s+to|that\s+(?:looks|resembles|appears|could|may|might))\b
     | \bjudging\s+(?:by|from)\b | \b(?:by|from)\s+the\s+looks?\s+of\b | \b(?:is|are)\s+anything\s+to\s+go\s+by\b
     | \bas\s+far\s+as\s+(?:one|can|i|we|it)\b | \bif\s+(?:not\s+mistaken|i|at\s+all)\b | \bto\s+all\s+appearances?\b
     | \b(?:presum|assum|estimat|believ|rumou?r)\w*\s+(?:to\s+(?:be|have)|that)\b | \bassum(?:e|es|ing|ption)\b
+          (?!\s+(?:the|an?|its)\s+(?:\w+\s+)?(?:form|shape|look|appearance|course|hue|colou?r)\b)
     | \bwould\s+(?:not\s+|hardly\s+)?(?:be|come\s+as)\s+(?:an?\s+|no\s+)?surpris\w+ | \b(?:feeling|impression|idea
           |hunch|suspicion|notion|sense)\s+that\b | \b(?:is|are|was|were|be)\s+either\s+\w+\s+or\b
     | \bor\s+(?:at\s+least|else)\s+(?:something|objects?|things?|an?|what|so)\b
@@ -142,7 +144,7 @@ _CUES = listed(
 
 def _hedge(answer: Answer) -> str | None:
     """What is there is said, not guessed."""
-    text = cued(answer.text, _CUES)
+    text = without_writing(cued(answer.text, _CUES))
     if found := _HEDGE.search(text) or _GUESS.search(text):
         return f'The answer guessed ("{found.group().strip()}"). Say only what can be seen with confidence.'
     return None

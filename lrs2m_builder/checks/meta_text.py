@@ -55,11 +55,13 @@ _META = late(
     | \b(?:alternative|revised|shorter|longer
           |corrected)\s+versions?\b(?!\s+of\s+(?!(?:the|this)\s+(?:caption|description|text|sentence)))
     | \b(?:generated|written|created|produced)\s+by\s+(?:an?\s+)?(?:ai|model|assistant|language|chat\w*|gpt|llm|me)\b
-          | \bthe\s+user\b(?!\s+interface|-) | (?:^|[.!?(]\s*)(?:remember\s+(?:to|that)|make\s+sure
+          | \bthe\s+user\b(?!\s+(?:interface|areas?|sites?|zones?)\b|-)
+          | (?:^|[.!?(]\s*)(?:remember\s+(?:to|that)|make\s+sure
           |keep\s+in\s+mind|do\s*n['’]t\s+forget|be\s+sure\s+to
           |note\s+that|describe\s+(?:the|this)|write\s+(?:a|one|the|in)|do\s+not\s+(?:use|add|write|mention
           |include))\b
-    | \b(?:option|version|caption|description|paragraph|answer|attempt|draft|example)\s+\#?\d\b | \b(?:the
+    | \b(?:option|version|caption|description|paragraph|answer|attempt|draft|example)\s+\#?\d\b(?!\s+of\s+an?\b)
+          | \b(?:the
           |this)\s+(?:prompt|task|instructions?|assignment|question)\b\s+(?:\w+\s+)?(?:is|was|asks?|says?
           |requires?|states?|to)\b
     | \bmy\s+(?:description|analysis

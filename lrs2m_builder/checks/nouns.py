@@ -17,6 +17,10 @@ _VERBS_TOO = word_set(
 )
 
 _MADE_LIKE = frozenset(["shaped", "like", "style", "styled", "colored", "coloured", "sized", "free", "themed", "esque"])
+_TREES = word_set(
+    "tree trees oak oaks beech beeches pine pines spruce spruces fir firs birch birches palm palms larch larches "
+    "conifers evergreens eucalyptus poplar poplars bamboo mangrove mangroves cedar cedars maple maples"
+)
 _MASSES = frozenset(["sea", "river", "island", "forest", "lake", "desert", "wave", "water"])
 
 
@@ -85,6 +89,8 @@ def _is_figure(tokens: Sequence[str], glued: frozenset[int], end: int, classes: 
     if end in glued and tokens[end] in _MADE_LIKE:
         return True
     masses = tokens[end : end + 1] == ("of",) and not _MASSES.isdisjoint(classes)
+    if "forest" in classes and not _TREES.isdisjoint(tokens[end + 1 : end + 5]):
+        return False
     return masses and tokens[end + 1 : end + 2] != () and tokens[end + 1] not in DETERMINERS
 
 

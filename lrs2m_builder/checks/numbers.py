@@ -199,7 +199,7 @@ def counted(text: Text) -> tuple[tuple[Quantity, Mention | None], ...]:
     pairs: list[tuple[Quantity, Mention | None]] = []
     for quantity in quantities(text):
         noun = quantity.noun
-        if noun is None and quantity.head == "":
+        if noun is None and quantity.head in {"", "ones"}:
             begin = next((i for i in range(quantity.start - 1, -1, -1) if text.tokens[i] in SENTENCE_ENDS), -1)
             said = [mention for mention in text.mentions if begin < mention.start < quantity.start]
             noun = _total_of(text.tokens, said, quantity)

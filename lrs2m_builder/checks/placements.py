@@ -87,12 +87,17 @@ def _subjects(tokens: Sequence[str], things: Sequence[Thing], place: Place, besi
     ends = after >= len(tokens) or tokens[after] in SENTENCE_ENDS
     if not inside and before and tokens[clause - 1] == "and" and place.start == clause and place.of and ends:
         return [_resolved(things, before[0])]  # "is on the left of the road and on the right of the road"
-    if not inside and before and tokens[clause] in VERBS and tokens[clause - 1] in {",", "and", "but"}:
+    if not inside and before and tokens[clause] in VERBS | MOVING and tokens[clause - 1] in {",", "and", "but"}:
         return [_resolved(things, before[0])]  # "the yard, full of boxes, is above the basin"
     if {"its", "their", "whose"} & set(tokens[max(begin, place.start - 3) : place.start]):
         return []  # "the lake with its outlet at the lower end"
     if tokens[begin] in _ORDER and PUNCTUATION.isdisjoint(tokens[begin : place.start]):
         begin += 1
+    named = next((t for t in before if t.end == clause - 1 and _begins_clause(tokens, t, begin)), None)
+    if not inside and tokens[after : after + 1] == (",",) and not named:
+        stands = tokens[after + 1] in _STANDS | {"are", "stand", "lie", "sit", "rest"}
+        if turned := [t for t in things if stands and t.start == after + 2]:
+            return turned  # "between them, in the upper half, lies the lake"
     fronted = tokens[begin] in PREPOSITIONS | WHERE.keys() and VERBS.isdisjoint(tokens[begin : place.start])
     if fronted or (not inside and not (before and _is_apposition(tokens, clause, place, after))):
         stop = next((i for i in range(after, len(tokens)) if tokens[i] in SENTENCE_ENDS), len(tokens))
@@ -101,7 +106,7 @@ def _subjects(tokens: Sequence[str], things: Sequence[Thing], place: Place, besi
             return [t for t in following if "by" in tokens[following[0].end : t.start]][:1] or following[:1]
         return following[:1]
     if not inside:
-        return [_resolved(things, before[0])]
+        return [_resolved(things, named or before[0])]
     last = place.start - 1
     while last > clause and (tokens[last] in _ADVERBS or tokens[last].endswith(("ed", "ing", "ly"))):
         last -= 1
@@ -118,6 +123,11 @@ def _subjects(tokens: Sequence[str], things: Sequence[Thing], place: Place, besi
         return [_resolved(things, inside[-1])]  # "below it is a school at the bottom"
     both = [inside[0]] if MOVING & between else [inside[0], inside[-1]]
     return [_resolved(things, thing) for thing in both]
+
+
+def _begins_clause(tokens: Sequence[str], thing: Thing, begin: int) -> bool:
+    """Whether a thing is the first of its clause: the sea in "and the sea, left of the beach, is calm"."""
+    return thing.start == begin or tokens[thing.start - 1] in _COMMA
 
 
 def _stands_there(tokens: Sequence[str], things: Sequence[Thing], place: Place, after: int) -> bool:

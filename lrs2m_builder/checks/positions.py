@@ -53,10 +53,12 @@ PASSING = word_set(
     "disappears disappearing vanishes"
 )
 _JUTTING = word_set("jutting juts reaching reaches projecting projects protruding protrudes sticking sticks")
+_CUTTING = word_set("crosses crossing cuts cutting clips clipping traverses traversing touches grazes")
 _NOT_THERE = frozenset(["not", "never", "nor"])
 _AFTER_PLACE = word_set("there hand too again instead also alone only as where")
 ONE = frozenset(["a", "an", "one", "single", "the", "this", "that", "same", "it"])
 _ONE_SEES = word_set("finds sees can could may might notices observes spots will would recognises recognizes")
+_ARTICLES = frozenset(["a", "an", "the"])
 _NOT_ADJECTIVES = (ONE - {"same"}) | {"another", "only"}
 
 
@@ -138,6 +140,8 @@ def _phrase(tokens: Sequence[str], at: dict[int, Mention], owners: frozenset[int
             continue
         if token in _IMAGE or (token in _SIDES and token != "very"):
             return None
+        if token in _ARTICLES:
+            break  # "at the right the same pond"
         following = tokens[position + 1] if position + 1 < len(tokens) else "."
         participle = token.endswith(("ed", "ing")) and following in PREPOSITIONS
         if (token in STOPS and token not in ONE) or participle:
@@ -204,6 +208,8 @@ def _place(tokens: Sequence[str], first: int) -> Place | None:
     if not (leading or starts_clause or bare_of or of_image or article):
         return None
     start -= leading
+    if start and tokens[start - 1] in BESIDE:
+        return None  # "a platform below its top"
     if (start and tokens[start - 1] in _NOT_THERE) or tokens[max(0, start - 2) : start] in {
         ("rather", "than"),
         ("instead", "of"),
@@ -243,7 +249,7 @@ def _moves(tokens: Sequence[str], start: int) -> bool:
         return not MOVING.isdisjoint(before)
     if not PASSING.isdisjoint(before):
         return True
-    leads = bool(before) and before[-1] in {"across", "through", "toward", "towards"}
+    leads = bool(before) and before[-1] in {"across", "through", "toward", "towards"} | _CUTTING
     return leads or ("from" in before and _JUTTING.isdisjoint(before))
 
 

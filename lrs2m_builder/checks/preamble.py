@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from lrs2m_builder.checks.base import Answer, Check, late
+from lrs2m_builder.checks.base import Answer, Check, late, without_writing
 from lrs2m_builder.checks.speech import inflections
 from lrs2m_builder.checks.talk import LETTERS, ME, TASK, YOU, Sentence, sentences
 from lrs2m_builder.checks.words import word_set
@@ -197,9 +197,10 @@ def _announces(said: Sentence, only: bool) -> bool:
 
 
 def _preamble(answer: Answer) -> str | None:
-    if found := _PREAMBLE.search(answer.text) or _LEAD.search(answer.text):
+    text = without_writing(answer.text)
+    if found := _PREAMBLE.search(text) or _LEAD.search(text):
         return f'The answer began with "{found.group().strip()}". Begin with the description itself.'
-    said = sentences(answer.text)
+    said = sentences(text)
     if said and (len(said) > 1 or {":", ","} & said[0].words) and _announces(said[0], len(said) == 1):
         return f'The answer began with "{" ".join(said[0].tokens)}". Begin with the description itself.'
     return None

@@ -82,7 +82,7 @@ SAY = forms(
     "identify "
     "confirm specify report give provide contain include omit assert declare announce maintain insist promise stress "
     "emphasise emphasize declare classify categorise categorize label tag cite quote allude hint warn inform remark "
-    "point put ask request want require demand tally record register enumerate observe summarise summarize"
+    "explain point put ask request want require demand tally record register enumerate observe summarise summarize"
 )
 # How a text came to the model: also before the noun, "the supplied note", and behind it, "the note supplied".
 _HANDED = (
@@ -108,6 +108,7 @@ TEXT = group(
 MAYBE_TEXT = group(
     r"texts?|descriptions?|sentences?|labels?|tags?|notes?|information|info|data|details|lists?|statements?|wordings?"
     r"|phras(?:es?|ing)|entr(?:y|ies)|records?|inputs?|summar(?:y|ies)|remarks?|comments?|context|brief|classes"
+    r"|passages?(?! (?:between|for|of|through|to|under)\b)"
     r"|class|categor(?:y|ies)|counts?|numbers?|figures?|accounts?|sources?|references?|facts?|clues?|words?|titles?"
     r"|file\s?names?|inventory|tall(?:y|ies)|specifications?|anchors?|materials?|message|query|question|instructions?"
 )

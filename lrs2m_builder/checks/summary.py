@@ -19,7 +19,7 @@ _LEAD_IN = re.compile(
     | (?:this|the|it|here|there)\s+(?:(?:\w+[\s-]+){0,3}?(?:image|picture|photo|photograph|scene|view|imagery)\s+)?
         (?:(?:clearly|mainly|mostly)\s+)?
         (?:is|are|shows?|depicts?|displays?|captures?|features?|presents?|contains?|showcases|reveals?|consists\s+of
-          |shown?|portrays|illustrates)\s+
+          |shown?|portrays|illustrates)(?:\s*:)?\s+
         (?:(?:an?|the)\s+(?:\w+[\s-]+){0,3}?(?:image|picture|photo|photograph|view|imagery|scene)\s+
             (?:of|showing|that\s+shows|depicting|with)\s+)?
     | (?:an?|the)\s+(?:\w+[\s-]+){0,3}?(?:image|picture|photo|photograph|view|imagery|scene)\s+
@@ -82,8 +82,14 @@ def _is_given(number: Quantity, noun: Mention, source: Text) -> bool:
     own = frozenset().union(*(known.special[name] for name in noun.classes))
     numbers = [(q, n) for q, n in counted(source) if n and q.kind != "vague" and not own.isdisjoint(n.classes)]
     # "Three trucks, one blue, one red": a one without a noun of its own is among those that were counted.
-    parts = [q.low for q, n in numbers if q.low > 1 or n.start >= q.end]
+    parts = [q.low for q, n in numbers if q.low > 1 or n.start >= q.end or _is_added(source, q)]
     return adds_up(parts if max(parts, default=0) > 1 else [*parts, *_article_ones(source, own)], number.low)
+
+
+def _is_added(text: Text, number: Quantity) -> bool:
+    """Whether a one is one more: "four big tanks and a small one"."""
+    before = text.tokens[max(0, number.start - 3) : number.start - 1]
+    return before[:1] == ("and",) and before[-1] in {"a", "an"}
 
 
 def _summary_count(answer: Answer) -> str | None:
@@ -99,7 +105,8 @@ def _summary_count(answer: Answer) -> str | None:
         if "both" in text.tokens[number.start : number.end] and not _counts(source, noun):
             continue  # "trees on both banks"
         if noun is not None and not noun.denied:
-            if not _is_given(number, noun, source):
+            bare = text.tokens[noun.start] if noun.end == noun.start + 1 else ""  # "four fields", of football
+            if not _is_given(number, noun, source) and number.low not in _said_of(source, bare):
                 return _wrong(text, number, noun.end)
         elif number.head and (said := _said_of(source, number.head)) and number.low not in said:
             return _wrong(text, number, number.end + 1)

@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lrs2m_builder.errors import SampleError, UserError
-from lrs2m_builder.image_files import read_image
+from lrs2m_builder.images.files import read_image
 from lrs2m_builder.manifest import load_manifest
 from lrs2m_builder.schema import ImageRef
 from lrs2m_builder.shipped import shipped_names

@@ -18,7 +18,7 @@ from lrs2m_builder.evals.data import LABEL_COLUMNS
 from lrs2m_builder.evals.paper import load_paper
 from lrs2m_builder.evals.results import Evaluation
 from lrs2m_builder.evals.selo.queries import read_queries, set_name
-from lrs2m_builder.image_files import IMAGE_SUFFIXES
+from lrs2m_builder.images.files import IMAGE_SUFFIXES
 from lrs2m_builder.tables import record_files
 
 LONG_TOKENS = 70  # mean tokens; the paper's short texts have up to 66, its long ones 77 and more

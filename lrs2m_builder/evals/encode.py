@@ -18,7 +18,7 @@ from tqdm import tqdm
 from lrs2m_builder.clip.model import Loaded, encode_image, encode_text, pad_ids
 from lrs2m_builder.clip.tokenizer import encode_batch
 from lrs2m_builder.errors import SampleError, UserError
-from lrs2m_builder.images import load_rgb
+from lrs2m_builder.images.load import load_rgb
 from lrs2m_builder.schema import ImageRef
 
 Features = NDArray[np.float32]

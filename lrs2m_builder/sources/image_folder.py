@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.image_files import IMAGE_SUFFIXES
+from lrs2m_builder.images.files import IMAGE_SUFFIXES
 from lrs2m_builder.schema import Anchor
 from lrs2m_builder.sources.base import SourceRow
 from lrs2m_builder.text import plain_words

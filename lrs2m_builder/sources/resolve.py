@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from posixpath import splitext
 
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.image_files import IMAGE_SUFFIXES, RASTER_SUFFIXES
+from lrs2m_builder.images.files import IMAGE_SUFFIXES, RASTER_SUFFIXES
 from lrs2m_builder.manifest import Manifest, Numbering
 from lrs2m_builder.sources.base import SourceRow
 

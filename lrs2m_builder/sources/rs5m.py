@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Literal
 
 from lrs2m_builder.errors import SampleError, UserError
-from lrs2m_builder.image_files import read_image
+from lrs2m_builder.images.files import read_image
 from lrs2m_builder.schema import Anchor, TarMember
 from lrs2m_builder.sources.base import NotColumnarError, SourceColumns, SourceRow
 from lrs2m_builder.sources.land_cover import split_classes

@@ -15,7 +15,7 @@ from lrs2m_builder.errors import UserError
 from lrs2m_builder.evals.data import EvalImage
 from lrs2m_builder.evals.encode import Features, encode_images, encode_texts
 from lrs2m_builder.evals.figures.canvas import QUIET, RIGHT, WRONG, new_figure, save_figure, show_picture, write_words
-from lrs2m_builder.images import load_rgb
+from lrs2m_builder.images.load import load_rgb
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

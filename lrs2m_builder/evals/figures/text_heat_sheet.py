@@ -13,7 +13,7 @@ from lrs2m_builder.clip.model import Loaded
 from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.evals.figures.canvas import new_figure, save_figure, show_picture
 from lrs2m_builder.evals.figures.text_heat import text_heat
-from lrs2m_builder.images import load_rgb
+from lrs2m_builder.images.load import load_rgb
 
 SHOWN = 448  # pixels a side
 COLUMNS = 4

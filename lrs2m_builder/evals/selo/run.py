@@ -21,7 +21,7 @@ from lrs2m_builder.evals.selo.overlay import write_overlay
 from lrs2m_builder.evals.selo.queries import AIR_SLT, Query
 from lrs2m_builder.evals.selo.text_map import make_map
 from lrs2m_builder.evals.selo.windows import make_windows
-from lrs2m_builder.images import load_rgb
+from lrs2m_builder.images.load import load_rgb
 
 
 def evaluate(

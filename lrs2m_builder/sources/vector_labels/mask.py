@@ -12,7 +12,7 @@ import numpy as np
 from PIL import Image
 
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.pixels import MAX_PIXELS
+from lrs2m_builder.images.pixels import MAX_PIXELS
 from lrs2m_builder.sources.vector_labels.classes import Found
 
 SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif")  # a JPEG's pixels are not what was drawn

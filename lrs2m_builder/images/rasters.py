@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image
 
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.image_files import open_image
-from lrs2m_builder.image_part import Bands, Part
-from lrs2m_builder.pixels import TargetSize, bounded, resized, stretch, upright, upright_size
+from lrs2m_builder.images.files import open_image
+from lrs2m_builder.images.part import Bands, Part
+from lrs2m_builder.images.pixels import TargetSize, bounded, resized, stretch, upright, upright_size
 from lrs2m_builder.schema import ImageRef
 
 _RASTER_DRIVERS = {

@@ -23,10 +23,10 @@ from PIL import Image, ImageCms, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.image_files import open_image, read_image
-from lrs2m_builder.image_part import ALL, Bands, Part
-from lrs2m_builder.pixels import TargetSize, bounded, resized, stretch, upright, upright_size
-from lrs2m_builder.rasters import read_raster
+from lrs2m_builder.images.files import open_image, read_image
+from lrs2m_builder.images.part import ALL, Bands, Part
+from lrs2m_builder.images.pixels import TargetSize, bounded, resized, stretch, upright, upright_size
+from lrs2m_builder.images.rasters import read_raster
 from lrs2m_builder.schema import ImageRef
 
 IMAGE_WORKERS = min(8, os.cpu_count() or 1)  # threads that decode

@@ -1,0 +1,73 @@
+"""An OpenAI-compatible endpoint on a real socket that behaves as its test says."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+from tests.fake_engine import good_text
+
+Behaviour = Callable[["Handler", dict[str, Any], int], None]
+
+
+class Handler(BaseHTTPRequestHandler):
+    """An endpoint that behaves as its test says; `server.seen` keeps the bodies of all questions."""
+
+    protocol_version = "HTTP/1.1"
+    server: Any
+
+    def do_GET(self) -> None:
+        self.reply(200, {"data": [{"id": "toy-model"}]})
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        with self.server.lock:
+            self.server.seen.append(body)
+            number = len(self.server.seen)
+        self.server.behave(self, body, number)
+
+    def reply(self, status: int, content: Any, **headers: str) -> None:
+        data = content if isinstance(content, bytes) else json.dumps(content).encode()
+        self.send_response(status)
+        for name, value in headers.items():
+            self.send_header(name.replace("_", "-"), value)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def answer(self, body: dict[str, Any]) -> None:
+        message = {"message": {"content": good_text(body["seed"])}, "finish_reason": "stop"}
+        self.reply(200, {"choices": [message], "usage": {"prompt_tokens": 7, "completion_tokens": 80}})
+
+    def drop(self) -> None:
+        self.connection.shutdown(socket.SHUT_RDWR)
+        self.close_connection = True
+
+    def truncate(self, body: dict[str, Any]) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "5000")
+        self.end_headers()
+        self.wfile.write(b'{"choices": [{"mess')
+        self.drop()
+
+    def log_message(self, *args: Any) -> None:
+        """Say nothing."""
+
+
+@contextmanager
+def endpoint(behave: Behaviour) -> Iterator[ThreadingHTTPServer]:
+    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    server.behave, server.seen, server.lock, server.daemon_threads = behave, [], threading.Lock(), True
+    server.url = f"http://127.0.0.1:{server.server_port}/v1"
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
