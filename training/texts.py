@@ -1,7 +1,8 @@
 """What the captioner learns to say: the sample world's texts in a plainer register, the same words in the same order.
 
 A class is always called by its own name, classes come in a fixed order and places in reading order, so that of a text
-nothing has to be guessed that the image does not show.
+nothing has to be guessed that the image does not show. A place is no more exact than one can see: of a thing near the
+border of two cells the half of the image is said, which is certain.
 """
 
 from __future__ import annotations
@@ -9,8 +10,9 @@ from __future__ import annotations
 from lrs2m_builder.checks import split_words
 from lrs2m_builder.sample.placing import CLASSES
 from lrs2m_builder.sample.relations import BANDS
-from lrs2m_builder.sample.scene import CELLS, Scene
-from lrs2m_builder.sample.texts import MIN_WORDS, PADDING, SHORT_WORDS, _course, _half
+from lrs2m_builder.sample.scene import CELLS, Scene, SceneObject
+from lrs2m_builder.sample.sketch import SIDE
+from lrs2m_builder.sample.texts import MIN_WORDS, PADDING, SHORT_WORDS, _course
 from lrs2m_builder.sample.words import (
     COVERS,
     IN_CELL,
@@ -25,7 +27,8 @@ from lrs2m_builder.sample.words import (
 )
 
 _ORDER = [cell for row in CELLS for cell in row]
-_MOST_PLACED = 6  # of more objects only the side is said
+_MOST_PLACED = 3  # of more, in several cells, nobody gives a list
+_NEAR = 6.0  # pixels from a border, of an image's 224
 
 
 def plain_groups(scene: Scene) -> list[Group]:
@@ -68,12 +71,23 @@ def _place(group: Group) -> str:
         return f"{subject} {_course(group)}"
     cells = [thing.cell for thing in group.things]
     different = list(dict.fromkeys(cells))
-    if len(different) == 1:
+    clear = all(abs(value - SIDE * third / 3) >= _NEAR for t in group.things for value in t.center for third in (1, 2))
+    if clear and len(different) == 1:
         return f"{subject} {group.be} {IN_CELL[cells[0]]}"
-    if len(different) <= 3 and group.count <= _MOST_PLACED:
+    if clear and group.count <= _MOST_PLACED:
         found = [f"{number(cells.count(cell))} {IN_CELL[cell]}" for cell in different]
         return f"{subject} {group.be} seen, {listed(found)}"
-    return f"{subject} {group.be} {_half(group.things) or 'at many places of the image'}"
+    return f"{subject} {group.be} {_sure_half(group.things) or 'at many places of the image'}"
+
+
+def _sure_half(things: tuple[SceneObject, ...]) -> str:
+    """The half of the image in which all things are, farthest from its middle; "" where one is near the middle."""
+    margins = {
+        f"in the {side} half of the image": min(sign * (thing.center[axis] - SIDE / 2) for thing in things)
+        for side, axis, sign in (("left", 0, -1), ("right", 0, 1), ("upper", 1, -1), ("lower", 1, 1))
+    }
+    half = max(margins, key=lambda words: margins[words])
+    return half if margins[half] >= _NEAR else ""
 
 
 def _spare(scene: Scene, known: list[Group]) -> list[str]:

@@ -27,6 +27,9 @@ _WRITING = re.compile(
 )
 
 
+_BOARD = re.compile(
+    r"\b(?:description|information|info|caption|text|notice|instruction|message|label)\s+(board|panel|plaque|sign|plate)(s?)\b"
+)
 _CAPITALS = re.compile(r"\b[A-Z]{3,}(?:\W{1,2}[A-Z]{2,})*\b")
 _IN_LETTERS = re.compile(
     r"\b(?:letters|letter(?:ed|ing)|sprayed|painted|written|writ|spelled|spelt|reads?|inscri\w+|laid\s+out)\b"
@@ -82,7 +85,7 @@ def without_writing(text: str) -> str:
 
     Capitals need no quotation marks: "MAYBE is sprayed on the roof".
     """
-    text = _WRITING.sub('"', text) if '"' in text or "“" in text else text
+    text = _BOARD.sub(r"\1\2", _WRITING.sub('"', text) if '"' in text or "“" in text else text)
     return _CAPITALS.sub("letters", text) if _IN_LETTERS.search(text) else text
 
 

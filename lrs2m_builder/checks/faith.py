@@ -77,6 +77,8 @@ def _wrong_number(text: Text, anchor: Anchor, count: int, others: Sequence[Ancho
         limit = whole
         if sharing and noun.classes.isdisjoint(own):
             limit += sum(rival.count or 10**6 for rival in sharing)
+        if _is_left_out(quantity) and quantity.kind == "exact" and quantity.low > limit:
+            return quantity.low
         if quantity.further or _is_left_out(quantity):  # "three on the right": a part, if of anything
             exact.append((quantity, noun))
         elif quantity.kind == "vague" or quantity.kind == "more":

@@ -37,7 +37,7 @@ _TRAILING = re.compile(r"[,;:(–—-]\s*$|[,.!?;]\s+there$|\([^()]*$", re.IGNOR
 # A preposition whose noun stands before it ends a clause: "a river that many boats pass by".
 _STRANDED = re.compile(
     r"""\b(?:that|which|where|whom)\s+(?:the|an?|its|their|many|several|few|some|all|two|three|no)\s+(?:\S+\s+)*
-    (?:by|in|through|over|under|across|along|near|within|past|from|on|at|with|to|into|for)$
+    (?<!\bit\s)(?<!\bthem\s)(?:by|in|through|over|under|across|along|near|within|past|from|on|at|with|to|into|for)$
     | \b(?:straight|right|passing|running|leading|going|flowing|driving|all\s+the\s+way)\s+(?:through|across|over|past
           |along)$""",
     re.IGNORECASE | re.VERBOSE,

@@ -25,7 +25,7 @@ _GIVEN = (
     r"|original\s+(?:text|description|sentence|labels?|annotations?)|human\s+(?:description|annotations?|annotators?"
     r"|description|text)"
     r"|object\s+list|label\s+list|class\s+(?:label|list)s?|scene\s+(?:label|class)|image\s+labels?"
-    r"|ground[\s-]truth(?:\s+\w+)?|annotations?|annotators?|labels|metadata"
+    r"|ground[\s-]truth(?:\s+\w+)?|annotations?|annotators?|labels|anchors|metadata"
     r"|list\s+of\s+(?:objects|labels|classes|categories|anchors)|supplied\s+(?:text|labels?|list|description)"
     r"|input\s+(?:text|caption|description)|source\s+(?:text|caption|description)|accompanying\s+(?:text"
     r"|description|labels?))"

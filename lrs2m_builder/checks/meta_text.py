@@ -40,7 +40,8 @@ _META = late(
     | \b(?:the|this|my|your)\s+(?:(?:[\w-]+ed|short|long|final|brief|concise|above|entire|whole
           |full)\s+)?(?:description|paragraph|summary|answer)\b(?!-|\s+to\b)
     | \b(?:in|throughout|of|for|with)\s+(?:this|my|the\s+above|the\s+following)\s+{_TEXT}\b
-    | \bas\s+(?:you\s+)?(?:requested|instructed|asked|required|specified|per\s+(?:your|the)\s+(?:request|instruct\w+
+    | \bas\s+(?:you\s+)?(?:requested|instructed|asked|required(?!\s+by\s+(?:its|their)\b)
+          |specified|per\s+(?:your|the)\s+(?:request|instruct\w+
           |prompt
           |requirements?|guidelines?|format))\b | \b(?:i|i've|i’ve|i'll|i’ll)\s+(?:have\s+|will\s+|can\s+
           |would\s+|'d\s+|must\s+|am\s+|was\s+|tried\s+to\s+)*
@@ -58,7 +59,7 @@ _META = late(
           | \bthe\s+user\b(?!\s+(?:interface|areas?|sites?|zones?)\b|-)
           | (?:^|[.!?(]\s*)(?:remember\s+(?:to|that)|make\s+sure
           |keep\s+in\s+mind|do\s*n['’]t\s+forget|be\s+sure\s+to
-          |note\s+that|describe\s+(?:the|this)|write\s+(?:a|one|the|in)|do\s+not\s+(?:use|add|write|mention
+          |note\s+that|please\s+note\b|describe\s+(?:the|this)|write\s+(?:a|one|the|in)|do\s+not\s+(?:use|add|write|mention
           |include))\b
     | \b(?:option|version|caption|description|paragraph|answer|attempt|draft|example)\s+\#?\d\b(?!\s+of\s+an?\b)
           | \b(?:the

@@ -60,6 +60,7 @@ _OTHERS = frozenset(
 _EACH = frozenset(["each", "apiece", "per", "every"])
 _ROOM = word_set("space spaces room capacity enough accommodate accommodates")  # for cars that may not be there
 _IN_ALL = {("in", "all"), ("in", "total"), ("in", "number"), ("all", "told"), ("all", "together")}
+_NO_NOUN = frozenset(["", "ones", "more", "others"])
 _COLOURS = word_set("red blue green white black gray grey brown yellow orange beige silver dark light large small big")
 
 
@@ -158,6 +159,9 @@ def _noun(text: Text, at: dict[int, Mention], start: int, number: int) -> tuple[
         token = tokens[position]
         if mention := at.get(position):
             following = tokens[mention.end] if mention.end < len(tokens) else "."
+            if mention.end in text.glued and following.endswith(("ed", "ing")):  # "two grass-divided runways"
+                position, last = mention.end + 1, following
+                continue
             ends = following in STOPS or following.endswith(("ed", "ing")) or mention.end in text.glued
             if mention.plural or ends or (number == 1 and mention.end not in at):
                 return mention, tokens[mention.end - 1], mention.end
@@ -199,7 +203,7 @@ def counted(text: Text) -> tuple[tuple[Quantity, Mention | None], ...]:
     pairs: list[tuple[Quantity, Mention | None]] = []
     for quantity in quantities(text):
         noun = quantity.noun
-        if noun is None and quantity.head in {"", "ones"}:
+        if noun is None and (quantity.head in _NO_NOUN or quantity.head in _COLOURS):
             begin = next((i for i in range(quantity.start - 1, -1, -1) if text.tokens[i] in SENTENCE_ENDS), -1)
             said = [mention for mention in text.mentions if begin < mention.start < quantity.start]
             noun = _total_of(text.tokens, said, quantity)

@@ -67,8 +67,12 @@ def _article_ones(text: Text, related: frozenset[str]) -> list[int]:
     ]
 
 
-def _is_given(number: Quantity, noun: Mention, source: Text) -> bool:
-    """Whether the source gives a number for a class, as a whole or by its parts."""
+def _is_given(number: Quantity, noun: Mention, source: Text, *, is_total: bool) -> bool:
+    """Whether the source gives a number for a class, as a whole or by its parts.
+
+    Args:
+        is_total: it is said to be that of all of them: "six planes in all".
+    """
     known = vocabulary()
     related = frozenset().union(*(known.special[name] | known.general[name] for name in noun.classes))
     theirs = [q for q, n in counted(source) if n is not None and not n.denied and not related.isdisjoint(n.classes)]
@@ -77,12 +81,16 @@ def _is_given(number: Quantity, noun: Mention, source: Text) -> bool:
         plural = any(m.plural and not related.isdisjoint(m.classes) for m in source.asserted)
         counted_whole = sum(q.low for q in exact)
         return len(exact) < len(theirs) or not exact or counted_whole >= number.low or (plural and not exact)
-    if any(q.low == number.low and q.high == number.high for q in exact) or any(agrees(number, q.low) for q in exact):
-        return True
     own = frozenset().union(*(known.special[name] for name in noun.classes))
     numbers = [(q, n) for q, n in counted(source) if n and q.kind != "vague" and not own.isdisjoint(n.classes)]
     # "Three trucks, one blue, one red": a one without a noun of its own is among those that were counted.
     parts = [q.low for q, n in numbers if q.low > 1 or n.start >= q.end or _is_added(source, q)]
+    shares = [q.low for q, n in numbers if n.start < q.start and q.low > 1]
+    if sum(shares) in parts:  # "nine planes, six white and three blue"
+        parts = [q.low for q, n in numbers if n.start >= q.end]
+        exact = [q for q in exact if not is_total or q.low not in shares]
+    if any(q.low == number.low and q.high == number.high for q in exact) or any(agrees(number, q.low) for q in exact):
+        return True
     return adds_up(parts if max(parts, default=0) > 1 else [*parts, *_article_ones(source, own)], number.low)
 
 
@@ -106,7 +114,8 @@ def _summary_count(answer: Answer) -> str | None:
             continue  # "trees on both banks"
         if noun is not None and not noun.denied:
             bare = text.tokens[noun.start] if noun.end == noun.start + 1 else ""  # "four fields", of football
-            if not _is_given(number, noun, source) and number.low not in _said_of(source, bare):
+            is_total = {("in", "all"), ("in", "total")} & {tuple(text.tokens[noun.end : noun.end + 2])} != set()
+            if not _is_given(number, noun, source, is_total=is_total) and number.low not in _said_of(source, bare):
                 return _wrong(text, number, noun.end)
         elif number.head and (said := _said_of(source, number.head)) and number.low not in said:
             return _wrong(text, number, number.end + 1)

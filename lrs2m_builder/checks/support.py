@@ -33,7 +33,9 @@ def supported(given: Classes, *, special: bool) -> Classes:
     """
     known = vocabulary()
     named = frozenset().union(*(known.general[name] for name in given))
-    found = named.union(*(known.part[name] for name in given))
+    parts = frozenset().union(*(known.part[name] for name in given))
+    found = named | (parts if special else parts & known.natural)  # a summary adds no hangar to an airport
+    found = found.union(*(known.loose.get(name, ()) for name in given))
     if special:
         found = found.union(*(known.special[name] | known.kinds_of_part[name] for name in given))
     scenes = [name for name, signs in known.signs.items() if not signs.isdisjoint(named)]
