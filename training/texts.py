@@ -27,7 +27,7 @@ from lrs2m_builder.sample.words import (
 )
 
 _ORDER = [cell for row in CELLS for cell in row]
-_MOST_PLACED = 3  # of more, in several cells, nobody gives a list
+_MOST_PLACED = 3  # of more in several cells nobody gives a list
 _NEAR = 6.0  # pixels from a border, of an image's 224
 
 
