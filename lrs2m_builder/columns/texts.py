@@ -18,7 +18,6 @@ _HASH_BITS = 19
 _BLOCK = 1 << (32 - _HASH_BITS)  # texts: the number of one and a hash share 32 bits; a block stays in the cache
 _LETTERS = 1 << 22
 _BLANK = ord(" ")
-_NOTHING = pa.array([""])
 _MIX = (np.uint32(0x9E3779B1), np.uint32(0x85EBCA77), np.uint32(0xC2B2AE3D))
 
 
@@ -39,7 +38,9 @@ def measure_texts(texts: pa.StringArray, vocabulary: Vocabulary) -> TextColumn:
 def _cut(texts: pa.StringArray) -> tuple[pa.BinaryArray, NDArray[np.int32]]:
     """The words of all texts, with the blank behind each, and the number of each text's first word (N + 1,)."""
     ends = np.cumsum(pc.binary_length(texts).to_numpy(zero_copy_only=False) + 1) - 1
-    all_texts = pa.ListArray.from_arrays(pa.array([0, len(texts) + 1], pa.int32()), pa.concat_arrays([texts, _NOTHING]))
+    all_texts = pa.ListArray.from_arrays(
+        pa.array([0, len(texts) + 1], pa.int32()), pa.concat_arrays([texts, pa.array([""])])
+    )
     together = pc.binary_join(all_texts, " ").buffers()[2]
     letters = np.frombuffer(together, np.uint8, int(ends[-1]) + 1 if len(ends) else 0)
     behind_blanks = [np.zeros(1, np.int32)]
