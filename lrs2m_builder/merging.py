@@ -21,9 +21,9 @@ from lrs2m_builder.columns.table import WORKERS, ColumnTable, threads
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.prepare import BuildOptions, Prepared, make_plan
 from lrs2m_builder.runner import ShardWork
-from lrs2m_builder.schema import Record, Rejection, Request, Sample
+from lrs2m_builder.schema import Sample
 from lrs2m_builder.shards import ShardPaths, warm_up, write_shard
-from lrs2m_builder.stages import Plan, next_move
+from lrs2m_builder.stages import Plan, end_without_model
 from lrs2m_builder.telemetry import Display, Meter
 
 MIN_SHARDS = 4  # fewer are written here: workers take a second to start
@@ -137,9 +137,5 @@ def _write(
     plan: Plan, options: BuildOptions, paths: ShardPaths, order: tuple[str, ...], samples: tuple[Sample, ...]
 ) -> Counter[str]:
     """Write one shard; the number of its samples by reason of rejection, "" for records."""
-    outcomes: dict[str, Record | Rejection] = {}
-    for sample in samples:
-        move = next_move(plan, sample, ())
-        assert not isinstance(move, Request), "the recipe asks no model"
-        outcomes[sample.sample_id] = move
+    outcomes = {sample.sample_id: end_without_model(plan, sample) for sample in samples}
     return write_shard(paths, order, outcomes, plan.manifest.part, embed_images=options.images == "embed")

@@ -88,6 +88,13 @@ def next_move(plan: Plan, sample: Sample, attempts: Sequence[Attempt], spent: in
     return _record(plan, sample, captions, accepted, _answers(attempts), warnings)
 
 
+def end_without_model(plan: Plan, sample: Sample) -> Record | Rejection:
+    """The end of a sample in a recipe that asks no model."""
+    move = next_move(plan, sample, ())
+    assert not isinstance(move, Request), "the recipe asks no model"
+    return move
+
+
 def try_prompts(plan: Plan, sample: Sample) -> None:
     """Render every prompt for a sample, as asked first and as asked again.
 

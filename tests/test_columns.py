@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import subprocess
 import sys
@@ -12,31 +11,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
 import pyarrow as pa
 import pytest
 
 from lrs2m_builder import prepare
 from lrs2m_builder.build import Report, build
-from lrs2m_builder.checks import MOJIBAKE, REPETITION, Answer, split_words
-from lrs2m_builder.clip.tokenizer import count_tokens
-from lrs2m_builder.columns.table import ColumnTable, _keys, fits, read_table
-from lrs2m_builder.columns.texts import measure_texts
-from lrs2m_builder.columns.vocabulary import Vocabulary
+from lrs2m_builder.columns.table import ColumnTable, fits, read_table
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.manifest import load_manifest
 from lrs2m_builder.prepare import BuildOptions
 from lrs2m_builder.recipe import load_recipe
-from lrs2m_builder.schema import Sample
-from lrs2m_builder.sources import join_key, open_source, rs5m, vhm_json
-from lrs2m_builder.sources.base import NotColumnarError, SourceColumns
-from lrs2m_builder.sources.resolve import ImageFinder
-from lrs2m_builder.text import normalise_caption
+from lrs2m_builder.sources import open_source, vhm_json
+from lrs2m_builder.sources.base import SourceColumns
 from tests.fake_engine import FakeModule
 from tests.test_long_to_short import entry, write_vhm
-from tests.test_merge import METADATA, millionaid, write_rs5m
-from tests.test_text_and_tokenizer import TRICKY, read_captions
+from tests.test_merge import millionaid, write_rs5m
 from tests.toy import ROOT, file_bytes, ids, rows
 
 PLAIN = "Two planes and four cars stand near the terminal, and a road leads to it."
@@ -224,243 +214,6 @@ def test_a_merge_by_the_column_that_is_killed_goes_on(tmp_path: Path) -> None:
     assert merge(folder, out, shard_size=5).records == 3000
     assert len(set(ids(out))) == 3000
     assert begun.items() <= file_bytes(out).items()
-
-
-def test_tokens_and_repeats_of_real_texts_are_those_of_tokenizer_and_words(real_data: Path) -> None:
-    captions = [caption.encode("utf-8", "replace").decode() for caption in (*TRICKY, *read_captions(real_data))]
-    known = measure_texts(pa.array(captions, pa.string()), Vocabulary())
-    assert known.plain.mean() > 0.5 and REPETITION.screen
-    is_flagged = REPETITION.screen(known)
-    assert is_flagged[known.plain].mean() < 0.05
-    for number in known.plain.nonzero()[0].tolist():
-        caption, answer = captions[number], make_answer(captions[number])
-        assert normalise_caption(caption) == caption
-        assert (known.num_tokens[number], known.num_words[number]) == (count_tokens(caption), len(answer.words))
-        assert MOJIBAKE.find(answer) is None
-        assert is_flagged[number] or REPETITION.find(answer) is None
-        words = [word.lower() for word in answer.words]
-        runs = list(zip(words, words[1:], words[2:], strict=False))
-        assert len(runs) - len(set(runs)) <= known.num_repeats[number] <= len(runs) - len(set(runs)) + 3
-
-
-def make_answer(text: str) -> Answer:
-    return Answer(text, text, split_words(text), "stop", count_tokens(text), Sample("", "", "", None))
-
-
-def test_whatever_repeats_itself_is_looked_at() -> None:
-    random = np.random.default_rng(5)
-    words = [*"a b c d e f g h i j k l", "the red-roofed", "left/right", "-", "end.", "Yes!", "A.", "x, y", "3.5"]
-    texts = []
-    for number in range(6000):
-        size = int(random.integers(1, 14))
-        phrase = " ".join(random.choice(words, size).tolist())
-        around = [" ".join(random.choice(words, int(random.integers(0, 12))).tolist()) for _ in range(4)]
-        looped = " ".join([phrase] * int(random.integers(1, 7)))
-        apart = f"{around[0]}. {phrase}. {around[1]} c. {phrase}. {around[2]} d. {phrase}."
-        texts.append(" ".join((f"{around[0]} {looped} {around[1]}" if number % 2 else apart).split()))
-    found = np.array([REPETITION.find(make_answer(text)) is not None for text in texts])
-    known = measure_texts(pa.array(texts), Vocabulary())
-    assert REPETITION.screen and known.plain.mean() > 0.99
-    is_flagged = REPETITION.screen(known)
-    assert 1000 < found.sum() < 5000
-    assert not [text for text, missed in zip(texts, found & ~is_flagged, strict=True) if missed]
-    assert (is_flagged & ~found).mean() < 0.3
-
-
-@pytest.mark.parametrize("text", ["round and round " * 9, "a a a a a a a", "Trees, and trees. " * 4 + "End."])
-def test_a_text_that_goes_round_never_passes_the_screen(text: str) -> None:
-    text = text.strip()
-    assert REPETITION.find(make_answer(text)) and REPETITION.screen
-    for others in ([], [PLAIN] * 3, [PLAIN] * 40_000):
-        assert REPETITION.screen(measure_texts(pa.array([*others, text, PLAIN]), Vocabulary()))[len(others)]
-
-
-def test_a_single_odd_letter_makes_a_text_of_any_length_odd() -> None:
-    texts = ["tree " * 1_200_000 + "café", "tree"]
-    assert measure_texts(pa.array(texts), Vocabulary()).plain.tolist() == [False, True]
-
-
-def test_a_full_vocabulary_is_begun_anew(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lrs2m_builder.columns.vocabulary.MAX_CACHED_WORDS", 20)
-    vocabulary = Vocabulary()
-    for number in range(20):
-        text = f"{PLAIN} Row {number} has word{number} and left/right-hand_{number}."
-        known = measure_texts(pa.array([text, PLAIN]), vocabulary)
-        assert known.num_tokens.tolist() == [count_tokens(text), count_tokens(PLAIN)]
-
-
-@pytest.mark.parametrize(
-    "names",
-    [
-        ["a/P1.jpg", "a/P2.jpg"],
-        ["a/P1.JPG", "a/b/P1.jpg", "P1"],
-        ["a.b/c.d.tif", "x.", "a b/.hidden.png", ".hidden", "..x.jpg"],
-        ["P1.jpg", ".jpg"],
-        ["a/P1.jpg", "a/b/P1.jpg"],
-        ["P1", "P2.tar.gz"],
-    ],
-)
-def test_keys_by_the_column_are_those_of_names(names: list[str]) -> None:
-    assert _keys(pa.chunked_array([names])).to_pylist() == list(map(join_key, names))
-
-
-@pytest.mark.parametrize(
-    "layout", ["{filename}", "images/{filename}", "*/{basename}", "{basename}", "one.jpg", "images/{stem}.png"]
-)
-def test_images_are_found_alike_one_by_one_and_together(tmp_path: Path, layout: str) -> None:
-    for name in (
-        "images/a/P1.jpg",
-        "images/P2.jpg",
-        "a/P1.jpg",
-        "P3.JPG",
-        "images/P4.tif",
-        "b/P5.jpg",
-        "c/P5.jpg",
-        "one.jpg",
-    ):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    finder = ImageFinder(layout, tmp_path, None)
-    names = [
-        "a/P1.jpg",
-        "P1.jpg",
-        "P2.jpg",
-        "p3.jpg",
-        "P3.jpg",
-        "P4.jpg",
-        "P5.jpg",
-        "b/P5.jpg",
-        "/P1.jpg",
-        "../P2.jpg",
-        "no.jpg",
-    ]
-    assert finder.find_each(names) == [finder.find(name) is not None for name in names]
-
-
-@pytest.mark.parametrize("layout", ["{stem}/{basename}", "{stem}/{filename}", "x_{basename}", "{stem}/x_{basename}"])
-def test_images_are_found_alike_where_their_names_are_part_of_others(tmp_path: Path, layout: str) -> None:
-    for name in ("P1/P1.jpg", "P1/P2.jpg", "P2/P1.jpg", "x_P1.jpg", "P2.jpg", "P1/x_P1.jpg", "P1/x_P2.jpg"):
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).touch()
-    finder, names = ImageFinder(layout, tmp_path, None), ["P1.jpg", "P2.jpg", "P3.jpg", "x_P1.jpg", "x_P2.jpg"]
-    assert finder.find_each(names) == [finder.find(name) is not None for name in names]
-
-
-CSVS = [
-    'name,caption\nmillionaid_a.jpg,plain\n\nmillionaid_b.jpg,"a, b"\nben_1.jpg,no\n',
-    'caption,extra,name\r\nshort,1,millionaid_a.jpg\r\n"of ""two""\nlines",2,millionaid_b.jpg\r\n',
-    'name,caption\nmillionaid_a.jpg,a 5" pipe\nmillionaid_b.jpg,he said "no"\nmillionaid_c.jpg,"quoted" and on\n',
-    "\ufeffname,caption\nmillionaid_a.jpg,NULL\nmillionaid_b.jpg,\nmillionaid_c.jpg,nan\nmillionaid_d.jpg, 12 \n",
-    'name,caption\nmillionaid_a.jpg,café ’ 中\n"millionaid_b.jpg",""\n',
-]
-
-
-@pytest.mark.parametrize("text", CSVS)
-def test_a_csv_by_the_column_has_the_rows_it_has_by_the_row(tmp_path: Path, text: str) -> None:
-    path = tmp_path / "rs3.csv"
-    path.write_bytes(text.encode())
-    by_row = [(row.image_name, row.captions[0]) for row in rs5m.read(path, prefix="millionaid_")]
-    assert by_row and columns(rs5m.read_columns(path, prefix="millionaid_")) == by_row
-
-
-BROKEN_CSVS = {
-    "a text over the limit": b"name,caption\na.jpg," + b"a " * 70_000,
-    "another text over the limit": b"name,caption,more\na.jpg,hi," + b"a " * 70_000,
-    "no UTF-8": b"name,caption\na.jpg,caf\xe9\n",
-    "no UTF-8 in another column": b"name,caption,more\na.jpg,hi,caf\xe9\n",
-    "no UTF-8 in the header": b"name,caption,caf\xe9\na.jpg,hi,no\n",
-    "blank line before the header": b"\nname,caption\na.jpg,hi\n",
-    "packed": gzip.compress(b"name,caption\na.jpg,hi\n"),
-}
-
-
-@pytest.mark.parametrize("name", BROKEN_CSVS)
-def test_a_csv_that_is_broken_by_the_row_is_not_read_by_the_column(tmp_path: Path, name: str) -> None:
-    path = tmp_path / ("rs3.csv.gz" if name == "packed" else "rs3.csv")
-    path.write_bytes(BROKEN_CSVS[name])
-    with pytest.raises(UserError) as by_row:
-        list(rs5m.read(path))
-    with pytest.raises((NotColumnarError, UserError)) as by_column:
-        list(rs5m.read_columns(path))
-    assert isinstance(by_column.value, NotColumnarError) or str(by_column.value) == str(by_row.value)
-
-
-def test_metadata_are_told_by_the_letters_that_python_takes_for_others(tmp_path: Path) -> None:
-    path = tmp_path / "rs3.csv"
-    path.write_text("name,caption\na.jpg,The az\u0131muth is 3. A road.\nb.jpg,A caf\u00e9.\n")
-    assert columns(rs5m.read_columns(path)) == [("a.jpg", "A road."), ("b.jpg", "A caf\u00e9.")]
-
-
-def columns(batches: Any) -> list[tuple[str, str]]:
-    return [pair for each in batches for pair in zip(each.image_names.to_pylist(), each.texts.to_pylist(), strict=True)]
-
-
-def test_metadata_are_cut_off_by_the_column_too(real_data: Path) -> None:
-    path = real_data / "rs5m" / "rs3_dump.csv"
-    found = columns(rs5m.read_columns(path))
-    assert found == [(row.image_name, row.captions[0]) for row in rs5m.read(path)]
-    assert not any(METADATA.search(caption) for name, caption in found if not name.startswith("millionaid"))
-    kept = columns(rs5m.read_columns(path, metadata="keep"))
-    assert kept == [(row.image_name, row.captions[0]) for row in rs5m.read(path, metadata="keep")]
-
-
-def vhm(path: Path, entries: Any) -> Path:
-    path.write_text(entries if isinstance(entries, str) else json.dumps(entries))
-    return path
-
-
-def test_a_list_by_the_column_has_the_entries_it_has_by_the_row(tmp_path: Path) -> None:
-    turn = {"from": "gpt", "value": "a second answer"}
-    entries = [
-        entry(f"P{n}.jpg", ("MillionAID", "million-aid", "fMoW")[n % 3], f'text {n} "q" \\ ü 🚢') for n in range(9)
-    ]
-    entries[1]["conversations"].append(turn)
-    entries[3]["conversations"].insert(0, turn)
-    entries[4]["conversations"] = [{"from": "human", "value": "no answer"}]
-    entries[6]["conversations"] = []
-    entries[7]["more"] = {"nested": [1, None]}
-    entries[8]["conversations"].insert(0, {"from": None, "value": "nobody"})
-    path = vhm(tmp_path / "list.json", entries)
-    for wanted in ((), ("MillionAID",), ("fmow", "nothing")):
-        by_row = [(row.image_name, row.caption_long) for row in vhm_json.read(path, wanted)]
-        assert columns(vhm_json.read_columns(path, wanted)) == by_row
-
-
-@pytest.mark.parametrize("folder", ["all[12]", "all*", "source_dataset=fMoW"])
-def test_a_list_is_read_from_a_folder_of_any_name(tmp_path: Path, folder: str) -> None:
-    for name in ("all1", "all2", folder):
-        (tmp_path / name).mkdir()
-        vhm(tmp_path / name / "list.json", [entry(f"{name}.jpg", "MillionAID", "a text")])
-    path = tmp_path / folder / "list.json"
-    assert columns(vhm_json.read_columns(path)) == [(f"MillionAID/{folder}.jpg", "a text")]
-
-
-GOOD = entry("P1.jpg", "MillionAID", "a text")
-ODD_LISTS = {
-    "number as image": [GOOD, {**GOOD, "image": 5}],
-    "no image": [GOOD, {**GOOD, "image": ""}],
-    "no data set": [GOOD, {key: value for key, value in GOOD.items() if key != "source_dataset"}],
-    "empty data set": [{**GOOD, "source_dataset": ""}],
-    "no turns": [GOOD, {**GOOD, "conversations": None}],
-    "turn is text": [GOOD, {**GOOD, "conversations": ["hello"]}],
-    "number as text": [GOOD, entry("P2.jpg", "MillionAID", 12.5)],  # type: ignore[arg-type]
-    "truth as text": [GOOD, entry("P2.jpg", "MillionAID", True)],  # type: ignore[arg-type]
-    "object as text": [GOOD, entry("P2.jpg", "MillionAID", {"a": 1})],  # type: ignore[arg-type]
-    "entry is text": [GOOD, "hello"],
-    "an object": {"image": "P1.jpg"},
-    "cut off": json.dumps([GOOD, GOOD])[:-9],
-    "cut off between entries": json.dumps([GOOD, GOOD]).rpartition("{")[0].rpartition("{")[0].rpartition("{")[0],
-    "no text": "",
-    "two lists": json.dumps([GOOD]) * 2,
-    "letters before the list": 'é[{"image": "P1.jpg"}{"image": 5}]',
-    "half a pair": json.dumps([GOOD]).replace("a text", "\\ud83d"),
-}
-
-
-@pytest.mark.parametrize("name", ODD_LISTS)
-def test_an_odd_list_is_left_to_the_reader_by_the_row(tmp_path: Path, name: str) -> None:
-    with pytest.raises(NotColumnarError):
-        list(vhm_json.read_columns(vhm(tmp_path / "list.json", ODD_LISTS[name])))
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lrs2m_builder.columns.table import ColumnTable
-from lrs2m_builder.schema import Record, Rejection, Request, Sample
+from lrs2m_builder.schema import Record, Rejection
 from lrs2m_builder.shards import RECORD_SCHEMA, ShardPaths, record_row, write_table
 from lrs2m_builder.sources import Source, make_sample
 from lrs2m_builder.sources.base import SourceRow
-from lrs2m_builder.stages import Plan, next_move
+from lrs2m_builder.stages import Plan, end_without_model
 
 _OWN = ("caption_short", "caption_long", "num_tokens_short", "num_tokens_long")
 
@@ -28,7 +28,9 @@ def write_columns(
     Raises:
         UserError: the disk is full or fails.
     """
-    ends = {number: _end(plan, table.others[number]) for number in range(start, stop) if number in table.others}
+    ends = {
+        number: end_without_model(plan, table.others[number]) for number in range(start, stop) if number in table.others
+    }
     rejections = [end for end in ends.values() if isinstance(end, Rejection)]
     rows = table.rows.slice(start, stop - start)
     is_ordinary = np.ones(len(rows), bool)
@@ -47,19 +49,13 @@ def write_columns(
     return Counter({"": len(records)}) + Counter(rejection.reason for rejection in rejections)
 
 
-def _end(plan: Plan, sample: Sample) -> Record | Rejection:
-    move = next_move(plan, sample, ())
-    assert not isinstance(move, Request), "the recipe asks no model"
-    return move
-
-
 def _records(plan: Plan, source: Source, rows: pa.Table, is_ordinary: NDArray[np.bool_]) -> pa.Table:
     """Every row as if it were ordinary, the records as that of the first ordinary one."""
     if not is_ordinary.any():
         return RECORD_SCHEMA.empty_table()
     first = rows.slice(int(np.argmax(is_ordinary)), 1).to_pylist()[0]
     row = SourceRow(first["image_name"], caption_long=first["caption_long"])
-    end = _end(plan, make_sample(source, row, (first["caption_short"],), 0, 1))
+    end = end_without_model(plan, make_sample(source, row, (first["caption_short"],), 0, 1))
     if not isinstance(end, Record) or end.warnings or any(getattr(end, name) != first[name] for name in _OWN):
         raise AssertionError(f"{first['image_name']}: by the column {first}, by the row {end}")
     like = record_row(end, None)
