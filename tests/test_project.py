@@ -46,6 +46,7 @@ LAYERS = [
         "images",
         "shards",
         "journal",
+        "lock",
         "provenance",
         "tables",
         "selection",
