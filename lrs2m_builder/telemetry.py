@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 from tqdm import tqdm
 
 from lrs2m_builder.files import disk_errors
+from lrs2m_builder.text import printable
 
 LINE_EVERY_S = 15.0  # between lines where no terminal shows a bar
 RECORD_EVERY_S = 5.0  # between lines of telemetry.jsonl
@@ -23,8 +24,13 @@ Bound = Literal["engine", "images", "source"]
 
 def say(text: str) -> None:
     """Print a line on standard error, above the progress bar where there is one."""
-    tqdm.write(text, file=sys.stderr)
+    tqdm.write(printable(text), file=sys.stderr)
     sys.stderr.flush()
+
+
+def show(text: str) -> None:
+    """Print a result on standard output; text from outside cannot command the terminal."""
+    print(printable(text), flush=True)
 
 
 @dataclass(slots=True)
@@ -102,7 +108,7 @@ class Display:
         self._bar = tqdm(
             total=total,
             initial=done,
-            desc=label,
+            desc=printable(label, one_line=True),
             unit="sample",
             disable=not self._is_terminal,
             file=sys.stderr,
