@@ -1,7 +1,7 @@
 """The two files of a shard are one state: one rename makes both new, and what a killed writer left is mended.
 
     1. rejected/<subset>/.train-00000.parquet.next    the rejections, whole on the disk
-    2. data/<subset>/train-00000.parquet              the records; the footer names the hash of 1: this rename is the commit
+    2. data/<subset>/train-00000.parquet    the records, whose footer names the hash of 1: this rename is the commit
     3. rejected/<subset>/train-00000.parquet          1 gets its name
 
 Killed before 2, the shard is as it was; killed after it, step 3 is done by whoever looks next.
@@ -103,13 +103,13 @@ def settle(paths: ShardPaths, num_samples: int, say: Say) -> ShardStatus | None:
                 raise
             aside = paths.data.with_name(f".{paths.data.name}.damaged")
             paths.data.replace(aside)
-            say(f"{paths.data}: cannot be used ({one_line(error)}); it is now {aside.name}, its samples are built again")
+            say(f"{paths.data}: cannot be used ({one_line(error)}); it is now {aside.name}, its samples are built anew")
             return None
         if not _agrees(paths.rejected, footer, num_samples - num_records):
             if _REJECTED in footer and _agrees(paths.next, footer, num_samples - num_records):
                 _name_rejections(paths)
             else:
-                say(f"{paths.rejected}: missing or damaged; its {num_samples - num_records} samples are built again")
+                say(f"{paths.rejected}: missing or damaged; its {num_samples - num_records} samples are built anew")
                 return ShardStatus(num_records, Counter(), _round(footer), is_whole=False)
         paths.next.unlink(missing_ok=True)
     return ShardStatus(num_records, _reasons(paths.rejected), _round(footer), is_whole=True)
@@ -136,8 +136,8 @@ def _name_rejections(paths: ShardPaths) -> None:
 def _footer(path: Path) -> tuple[int, Mapping[str, str]]:
     """The number of rows of a Parquet file, and what its footer says beside the schema."""
     metadata = pq.read_metadata(path)
-    footer = {key.decode(): value.decode() for key, value in (metadata.metadata or {}).items() if key != b"ARROW:schema"}
-    return metadata.num_rows, footer
+    ours = {key: value for key, value in (metadata.metadata or {}).items() if key.startswith(b"lrs2m.")}
+    return metadata.num_rows, {key.decode(): value.decode() for key, value in ours.items()}
 
 
 def _check_owner(paths: ShardPaths, num_samples: int, footer: Mapping[str, str]) -> None:
@@ -173,7 +173,7 @@ def _reasons(rejected: Path) -> Counter[str]:
     try:
         return Counter(pq.read_table(rejected, columns=["reason"])["reason"].to_pylist())
     except NOT_PARQUET as error:
-        raise UserError(f"{rejected}: cannot be read ({one_line(error)}); delete it and run the command again") from error
+        raise UserError(f"{rejected}: cannot be read ({one_line(error)}); delete it and run again") from error
 
 
 def _sha256(path: Path) -> str:

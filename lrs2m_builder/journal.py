@@ -2,7 +2,8 @@
 
 A line is the CRC-32 of its JSON in eight hexadecimal digits, a blank, and the JSON. It is handed to the system as soon
 as the answer is there, which a killed process survives; it is forced to the disk every few seconds and when the journal
-is closed, which bounds what a power cut costs. A line that does not fit its CRC is dropped: its answer is asked for again.
+is closed, which bounds what a power cut costs. A line that does not fit its CRC is dropped, and its answer asked for
+again.
 """
 
 from __future__ import annotations

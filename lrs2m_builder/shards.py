@@ -105,7 +105,7 @@ REJECTION_SCHEMA = with_features(
         ]
     )
 )
-# What pyarrow raises for a value that a column cannot hold; UnicodeEncodeError, a ValueError, for half a surrogate pair.
+# What pyarrow raises for a value that a column cannot hold; for half a surrogate pair it is a kind of ValueError.
 _NOT_STORABLE = (pa.ArrowException, ValueError, TypeError, OverflowError)
 _RECORD_FIELDS = [name for name in RECORD_SCHEMA.names if name in Record.__dataclass_fields__]
 
@@ -176,14 +176,19 @@ def write_shard(
     return Counter(rejections[sample_id].reason if sample_id in rejections else "" for sample_id in outcomes)
 
 
-def write_table(paths: ShardPaths, records: pa.Table, rejections: Sequence[Rejection], num_samples: int) -> None:
+def write_table(
+    paths: ShardPaths, records: pa.Table, rejections: Sequence[Rejection], num_samples: int, number: int
+) -> None:
     """Write a new shard of records (of RECORD_SCHEMA, without images) and rejections that are finished.
+
+    Args:
+        number: the round of retries, for the footer.
 
     Raises:
         UserError: the disk is full or fails; there is no shard then.
     """
     batches = records.combine_chunks().to_batches(ROWS_PER_GROUP_OF_TEXT)
-    _write_both(paths, batches, lambda: rejections, num_samples, number=0)
+    _write_both(paths, batches, lambda: rejections, num_samples, number)
 
 
 def _write_both(
