@@ -34,7 +34,9 @@ def normal_finish(reason: object) -> str:
     Servers write text of any case, numbers, nothing, or an object with a `type`; at most 64 characters are kept.
     """
     if isinstance(reason, Mapping):
-        reason = next((reason[key] for key in ("type", "reason", "name") if isinstance(reason.get(key), str)), "unknown")
+        reason = next(
+            (reason[key] for key in ("type", "reason", "name") if isinstance(reason.get(key), str)), "unknown"
+        )
     if reason is None or reason == "":
         return "stop"
     if not isinstance(reason, str | int | float):
