@@ -120,14 +120,25 @@ def test_a_harmed_file_of_a_finished_shard_is_mended_by_the_next_run(
 ) -> None:
     source, out, whole = make_source(tmp_path / "source", 20), tmp_path / "out", tmp_path / "whole"
     for folder in (out, whole):
-        build_toy(source, folder)
+        build_toy(source, folder, max_attempts=1)
     harm(out / file)
     module = FakeModule()
-    build_toy(source, out, module)
+    build_toy(source, out, module, max_attempts=1)
     assert file_bytes(out) == file_bytes(whole)
     asked = {request.sample_id for request in module.requests}
     kept = {f"toy/{number}.jpg#0" for number in range(10, 20)} | (set(ids(whole)) if file == REJECTED else set())
     assert asked and not asked & kept, "it asked for what was not lost"
+
+
+def test_a_lost_file_of_no_rejections_is_written_again_without_a_model(tmp_path: Path) -> None:
+    source, out = make_source(tmp_path / "source", 10), tmp_path / "out"
+    build_toy(source, out, FakeModule(good))
+    whole = file_bytes(out)
+    (out / REJECTED).unlink()
+    module = FakeModule()
+    build_toy(source, out, module)
+    assert not module.engines
+    assert file_bytes(out) == whole
 
 
 def test_swapped_shards_are_built_anew(tmp_path: Path) -> None:

@@ -138,7 +138,7 @@ def test_a_second_signal_stops_without_draining(tmp_path: Path) -> None:
 
 def test_a_second_build_on_the_same_folder_is_refused(tmp_path: Path) -> None:
     source, log = make_source(tmp_path / "source", 40), tmp_path / "requests.log"
-    first = start_cli(source, tmp_path / "out", log=log, delay_s=0.5)
+    first = start_cli(source, tmp_path / "out", log=log, delay_s=5.0)
     wait_for_requests(log, 0, first)
     second = start_cli(source, tmp_path / "out", log=tmp_path / "other.log")
     _, err = second.communicate(timeout=60)
