@@ -17,13 +17,14 @@ from typing import Any
 
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.images.part import Part
+from lrs2m_builder.opening import open_regular
 from lrs2m_builder.schema import Anchor, ImageRef
 from lrs2m_builder.sources.base import SourceRow
 from lrs2m_builder.sources.vector_labels import coco, dota, geojson, jsonl, mask, voc
 from lrs2m_builder.sources.vector_labels.classes import in_words, make_anchors, stated_classes
 from lrs2m_builder.sources.vector_labels.laying import EDGE_AREA, Limits, lay
 from lrs2m_builder.sources.vector_labels.placing import frame_of
-from lrs2m_builder.sources.vector_labels.shapes import ImageLabels
+from lrs2m_builder.sources.vector_labels.shapes import ImageLabels, Unusable
 
 _OneImage = Callable[[Path], ImageLabels]
 _LINES = {".jsonl", ".ndjson"}
@@ -83,7 +84,7 @@ def read(
     }
     as_json = dict.fromkeys((".json", ".geojsonl", *sorted(_LINES)), in_geojson)
     kinds = (one_image, as_json, dict.fromkeys(mask.SUFFIXES, masks.find))
-    entries: Iterator[tuple[str, ImageLabels | coco.Orphan]]
+    entries: Iterator[tuple[str, ImageLabels | Unusable]]
     if path.is_dir():
         entries = _each_file(path, kinds, prefix, suffix)
     elif path.suffix.lower() == ".json" and not geojson.is_geojson(path):
@@ -95,8 +96,8 @@ def read(
     else:
         entries = _each_file(path.parent, kinds, only=path)
     for name, labels in entries:
-        if isinstance(labels, coco.Orphan):
-            yield SourceRow(name, problem=("label_without_image", labels.detail))
+        if isinstance(labels, Unusable):
+            yield SourceRow(name, problem=(labels.reason, labels.detail))
         else:
             said = _in_words(labels, words)
             yield SourceRow(name, anchors_in=partial(_anchors, said, limits, lay_over))
@@ -126,7 +127,7 @@ def _anchors(
 
 def _each_file(
     folder: Path, kinds: Sequence[Mapping[str, _OneImage]], prefix: str = "", suffix: str = "", only: Path | None = None
-) -> Iterator[tuple[str, ImageLabels]]:
+) -> Iterator[tuple[str, ImageLabels | Unusable]]:
     """The labels of each file of a folder; JSON and pictures are labels only where no surer label file is."""
     files = sorted(each for each in folder.iterdir() if not each.name.startswith(".")) if only is None else [only]
     for kind in kinds:  # macOS leaves ._1.txt
@@ -145,7 +146,13 @@ def _each_file(
             f"{folder}: none of its {len(found)} label files, such as {example}, is called {prefix}...{suffix}"
         )
     for file, find in chosen:
-        yield file.stem.removeprefix(prefix).removesuffix(suffix), find(file)
+        name = file.stem.removeprefix(prefix).removesuffix(suffix)
+        try:
+            open_regular(file).close()
+            labels: ImageLabels | Unusable = find(file)
+        except OSError as error:  # of one image's label file
+            labels = Unusable("label_unreadable", f"{file}: {error.strerror or error}")
+        yield name, labels
 
 
 def _contents(files: Sequence[Path]) -> str:

@@ -3,23 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.sources.vector_labels.files import load_json
-from lrs2m_builder.sources.vector_labels.shapes import ImageLabels, Ring, Thing, box, cut_share, flag, number, pairs
+from lrs2m_builder.sources.vector_labels.shapes import (
+    ImageLabels,
+    Ring,
+    Thing,
+    Unusable,
+    box,
+    cut_share,
+    flag,
+    number,
+    pairs,
+)
 
 
-@dataclass(frozen=True, slots=True)
-class Orphan:
-    """An image that annotations name and the list of images does not."""
-
-    detail: str
-
-
-def read(path: Path, skip_difficult: bool = False) -> Iterator[tuple[str, ImageLabels | Orphan]]:
+def read(path: Path, skip_difficult: bool = False) -> Iterator[tuple[str, ImageLabels | Unusable]]:
     """Yield the name of each image and its labels; at the end, images that only annotations name.
 
     Raises:
@@ -30,7 +32,7 @@ def read(path: Path, skip_difficult: bool = False) -> Iterator[tuple[str, ImageL
     images = _by_id(path, content, "images", "file_name")
     categories = _by_id(path, content, "categories", "name")
     things: dict[str, list[Thing]] = {key: [] for key in images}
-    orphans: dict[str, Orphan] = {}
+    orphans: dict[str, Unusable] = {}
     for place, annotation in enumerate(content["annotations"]):
         try:
             if not isinstance(annotation, dict):
@@ -43,7 +45,7 @@ def read(path: Path, skip_difficult: bool = False) -> Iterator[tuple[str, ImageL
             raise UserError(f"{path}: annotations[{place}]: {error}") from error
         if image not in images:
             detail = f"{path}: annotations[{place}] names image {image}, which is not among the images"
-            orphans.setdefault(image, Orphan(detail))
+            orphans.setdefault(image, Unusable("label_without_image", detail))
         elif not (skip_difficult and flag(annotation.get("difficult"))):
             things[image].append(thing)
     for key, entry in images.items():

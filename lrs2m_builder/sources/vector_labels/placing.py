@@ -49,8 +49,7 @@ def frame_of(image: ImageRef, part: Part, on_earth: bool) -> Frame:
     Raises:
         SampleError: the file is missing or is no image.
     """
-    files = part.band_files(image) if isinstance(image, Path) and image.is_dir() else [image]
-    frames = [_frame(file, on_earth) for file in files]
+    frames = [_frame(file, on_earth) for file in part.files(image)]
     frame = max(frames, key=lambda each: each.width)
     width, height = part.size(frame.width, frame.height)
     return replace(frame, width=width, height=height)

@@ -57,6 +57,14 @@ class ImageLabels:
     note: str = "no objects in it"
 
 
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """Labels of an image that cannot be used, and why: a reason and its detail."""
+
+    reason: str
+    detail: str
+
+
 def box(left: float, top: float, right: float, bottom: float) -> Ring:
     """The outline of an upright box."""
     return ((left, top), (right, top), (right, bottom), (left, bottom))
