@@ -80,6 +80,7 @@ class Request:
     Attributes:
         parts: the text before and after the image; a text-only request has one part.
         sampling: keyword arguments of the engine's sampling parameters, without the seed.
+        system: what the system prompt says; empty for none.
     """
 
     sample_id: str
@@ -89,6 +90,7 @@ class Request:
     parts: tuple[str, ...]
     seed: int
     sampling: Mapping[str, Any]
+    system: str = ""
 
     @property
     def request_id(self) -> str:

@@ -66,6 +66,10 @@ class ImageBound:
         """Not known: the endpoint has the tokenizer."""
         return None
 
+    def prove(self, request: Request) -> list[str]:
+        """Nothing to prove: the endpoint has the chat template."""
+        return []
+
 
 class OpenAIEngine:
     """A client of one endpoint."""
