@@ -59,6 +59,7 @@ class Sample:
         image_path: the file it was resolved to, or its place inside one; None where none was found.
         captions: the published short texts, normalised; the first is the row's own.
         caption_long: the published long text, normalised; empty where there is none.
+        no_anchors: reason and detail why there are no anchors, for recipes that need them.
         problem: reason and detail why the source already knows the sample cannot be used.
     """
 
@@ -70,6 +71,7 @@ class Sample:
     caption_long: str = ""
     anchors: tuple[Anchor, ...] = ()
     label: str = ""
+    no_anchors: tuple[str, str] | None = None
     problem: tuple[str, str] | None = None
 
 

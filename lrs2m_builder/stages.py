@@ -119,6 +119,8 @@ def unusable(plan: Plan, sample: Sample) -> tuple[str, str] | None:
     if sample.problem is not None:
         return sample.problem
     missing = next((need for need in plan.recipe.recipe.reads if not getattr(sample, need)), None)
+    if missing == "anchors" and sample.no_anchors:
+        return sample.no_anchors
     return (f"no_{missing}", f"recipe {plan.recipe.recipe.name} reads {missing}") if missing else None
 
 
