@@ -13,7 +13,7 @@ from lrs2m_builder.calibrate import Prices, calibrate
 from lrs2m_builder.checks import parse_levels
 from lrs2m_builder.commands import Json, print_json
 from lrs2m_builder.engines import engine_module
-from lrs2m_builder.engines.base import parse_options
+from lrs2m_builder.engines.options import parse_options
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.prepare import DEFAULT_MAX_ATTEMPTS, DEFAULT_SHARD_SIZE, BuildOptions, Images, prepare
 from lrs2m_builder.preview import dry_run, show_prompts

@@ -9,7 +9,18 @@ from typing import cast
 from lrs2m_builder.engines.base import EngineModule
 from lrs2m_builder.errors import UserError
 
-_NOT_ENGINES = {"base", "chat", "decoding", "model_files", "parameters", "reaper", "sampling", "templates", "thoughts"}
+_NOT_ENGINES = {
+    "base",
+    "chat",
+    "decoding",
+    "model_files",
+    "options",
+    "parameters",
+    "reaper",
+    "sampling",
+    "templates",
+    "thoughts",
+}
 
 
 def engine_names() -> list[str]:

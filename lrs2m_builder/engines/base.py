@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-import yaml
 from PIL import Image
 
 from lrs2m_builder.errors import SampleError, UserError
@@ -208,28 +206,6 @@ class Preview(Protocol):
     def num_prompt_tokens(self, request: Request, image: Image.Image | None) -> int | None:
         """Tokens of the prompt, those of the image included; None where they are not known here."""
         ...
-
-
-def parse_options(flag: str, pairs: Iterable[str]) -> dict[str, Any]:
-    """Turn `KEY=VALUE` settings into a mapping; values are read as YAML (numbers, true, {image: 1}, text).
-
-    Raises:
-        UserError: not of that form.
-    """
-    options: dict[str, Any] = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not key or not equals:
-            raise UserError(f"{flag} {pair}: write KEY=VALUE")
-        try:
-            parsed = yaml.safe_load(value)
-            json.dumps(parsed)
-        except yaml.YAMLError as error:
-            raise UserError(f"{flag} {pair}: not a value: {' '.join(str(error).split())}") from error
-        except TypeError:
-            parsed = value  # what YAML takes for a date is a text here
-        options[key.replace("-", "_")] = parsed
-    return options
 
 
 def text_options(options: Mapping[str, Any], names: Iterable[str]) -> None:
