@@ -71,7 +71,7 @@ from lrs2m_builder.errors import UserError
         ("limit_mm_per_prompt={image: 1, video: 0}", {"image": 1, "video": 0}),
         ('chat_template_kwargs={"enable_thinking": false}', {"enable_thinking": False}),
         (
-            "chat_template_kwargs={effort: no, at: 12:30, day: 2026-01-01}",
+            "kwargs={effort: no, at: 12:30, day: 2026-01-01}",
             {"effort": "no", "at": "12:30", "day": "2026-01-01"},
         ),
         ("stop_token_ids=[1, 2]", [1, 2]),

@@ -1,6 +1,6 @@
 """Options as the user types them: `KEY=VALUE`, where a value is what was typed.
 
-One rule. A number, true, false and null are what they look like, written as in JSON or Python (0.2, 1e-1, .5, +1, True);
+One rule. A number, true, false and null are what they look like, written as in JSON or Python (0.2, 1e-1, .5, True);
 what begins with [ or { is a list or map, in JSON or YAML's flow style; "..." is a text; anything else is the text that
 stands there. YAML's other readings (no, ~, 0x10, 012, 12:30, 1_000, 2026-01-01, # for a comment) do not apply.
 """
