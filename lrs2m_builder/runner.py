@@ -90,6 +90,8 @@ class Runner:
     def stop(self) -> None:
         """Ask no more; what is in flight is answered and kept."""
         self.stopping = True
+        if stop_waiting := getattr(self._engine, "stop_waiting", None):
+            stop_waiting()  # what waits for an endpoint that is away is not in flight
 
     def cancel(self) -> None:
         """Drop what is in flight too."""

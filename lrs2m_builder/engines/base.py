@@ -34,7 +34,9 @@ def normal_finish(reason: object) -> str:
     Servers write text of any case, numbers, nothing, or an object with a `type`; at most 64 characters are kept.
     """
     if isinstance(reason, Mapping):
-        reason = next((reason[key] for key in ("type", "reason", "name") if isinstance(reason.get(key), str)), "unknown")
+        reason = next(
+            (reason[key] for key in ("type", "reason", "name") if isinstance(reason.get(key), str)), "unknown"
+        )
     if reason is None or reason == "":
         return "stop"
     if not isinstance(reason, str | int | float):
@@ -175,5 +177,6 @@ def positive_options(options: Mapping[str, Any], names: Iterable[str]) -> None:
     """
     for name in names:
         value = options.get(name)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value <= 0):
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if value is not None and not (is_number and value > 0):
             raise UserError(f"--engine-option {name}={value}: must be a positive number")
