@@ -22,12 +22,7 @@ from lrs2m_builder.manifest import load_manifest
 from lrs2m_builder.provenance import BUILD_JSON, file_fingerprint
 from lrs2m_builder.recipe import Recipe, Step, load_recipe
 from lrs2m_builder.sample.world import find_data_dir
-<<<<<<< HEAD
 from lrs2m_builder.schema import Request, Role, Sample
-from lrs2m_builder.shards import ShardPaths
-=======
-from lrs2m_builder.schema import Role, Sample
->>>>>>> main
 from lrs2m_builder.sources import Source, named, open_source, read_samples
 from lrs2m_builder.sources.resolve import PARTS
 from lrs2m_builder.stages import Plan, first_requests, unusable
