@@ -19,6 +19,7 @@ class SourceRow:
         image_name: unique in its source; a path with "/" where the source has folders.
         image: where the image is, if the source itself holds it; None has it looked for by its name.
         problem: reason and detail why the row cannot be used.
+        image_file: the name by which the image is looked for, if it is not `image_name`.
     """
 
     image_name: str
@@ -29,6 +30,7 @@ class SourceRow:
     anchors: tuple[Anchor, ...] = ()
     image: ImageRef | None = None
     problem: tuple[str, str] | None = None
+    image_file: str = ""
 
 
 @dataclass(frozen=True, slots=True)
