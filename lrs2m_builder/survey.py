@@ -85,6 +85,9 @@ def survey(manifest: Manifest, data_dir: Path, *, show_progress: bool = False) -
         sample = make_sample(source, row, tuple(dict.fromkeys(row.captions)), 0, times)
         if sample.problem is not None:
             problems.setdefault(sample.problem[0], []).append(sample.problem[1])
+        elif not texts and not sample.anchors:
+            reason, detail = sample.no_anchors or ("no_captions", f"{row.image_name}: no text and no labels")
+            problems.setdefault(reason, []).append(detail)
         if sample.image_path is not None and times == 1:
             paths[row.image_name] = sample.image_path
     first_with: dict[str, str] = {}

@@ -51,7 +51,7 @@ def test_captions_are_found_in_the_json_or_in_the_table_beside_the_tar(tmp_path:
     first, second, third = read(tmp_path, members)
     assert told(first) == ("00000/a", ("a road",), "A long road.", "") and first.label == "road"
     assert told(second) == ("00000/b", ("a port",), "", "")
-    assert told(third) == ("00000/c", (), "", "caption_missing")
+    assert told(third) == ("00000/c", (), "", "")
 
 
 @pytest.mark.parametrize(

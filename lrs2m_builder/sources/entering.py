@@ -30,7 +30,7 @@ def entered(row: SourceRow) -> SourceRow:
             captions=tuple(text for value in row.captions if (text := entering_text(value))),
             caption_long=entering_text(row.caption_long),
             label=entering_text(row.label),
-            anchors=_entered_anchors(row.anchors),
+            anchors=entered_anchors(row.anchors),
             problem=problem or row.problem,
         )
     except SampleError as error:
@@ -55,8 +55,12 @@ def _entered_name(name: object) -> tuple[str, tuple[str, str] | None]:
     return f"{shown}~{digest}", ("bad_name", f"image name {shown!r} {wrong}")
 
 
-def _entered_anchors(anchors: tuple[Anchor, ...]) -> tuple[Anchor, ...]:
-    """The anchors with their names repaired; two that become the same name are counted together."""
+def entered_anchors(anchors: tuple[Anchor, ...]) -> tuple[Anchor, ...]:
+    """The anchors with their names repaired; two that become the same name are counted together.
+
+    Raises:
+        SampleError: a name is no text.
+    """
     counts: dict[str, int | None] = {}
     for anchor in anchors:
         name = entering_text(anchor.name)
