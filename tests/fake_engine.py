@@ -10,6 +10,7 @@ import asyncio
 import os
 import random
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,7 @@ class FakeEngine:
     def close(self) -> None:
         if self._log:
             self._log.close()
+        time.sleep(float(os.environ.get("LRS2M_FAKE_CLOSE_S", "0")))
 
 
 class FakeModule:
