@@ -10,7 +10,6 @@ import fnmatch
 import gc
 import json
 import os
-import random
 import subprocess
 import sys
 import tempfile
@@ -32,6 +31,7 @@ def main() -> int:
     parser.add_argument("--sample", type=int, help="take N points of each scenario by chance, always the same")
     parser.add_argument("--every-write", action="store_true", help="also in the middle of many writes to one file")
     parser.add_argument("--fast", action="store_true", help="leave out training and worker processes")
+    parser.add_argument("--planted", action="store_true", help="in their place, commands that have a fault on purpose")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="processes")
     parser.add_argument("--json", type=Path, help="write every outcome there")
     parser.add_argument("--part", help=argparse.SUPPRESS)
@@ -74,22 +74,24 @@ def work_part(options: argparse.Namespace) -> None:
     numbers, _, folder = options.part.partition(":")
     part, parts = map(int, numbers.split("/"))
     assert os.environ[CONTROL]
-    import_all(fast=options.fast)
+    import_all(fast=options.fast or options.planted)
     from tests.crash.lab import Lab
+    from tests.crash.planted import planted
     from tests.crash.scenarios import scenarios
 
+    found = planted() if options.planted else scenarios()
     with (Path(folder) / f"part-{part}.jsonl").open("w") as file:
-        for number, scenario in enumerate(scenarios().values()):
+        for number, scenario in enumerate(found.values()):
             chosen = not options.only or any(fnmatch.fnmatch(scenario.name, only) for only in options.only)
-            if not chosen or (options.fast and scenario.slow):
+            # A sample is small: whole commands to each process. Of all points, every process takes its share.
+            if not chosen or (options.fast and scenario.slow) or (options.sample and number % parts != part):
                 continue
             lab = Lab(scenario, Path(folder) / f"work-{part}" / f"{number:03d}")
             points = lab.points(options.mode or scenario.modes, every_write=options.every_write)
-            if options.sample:
-                points = random.Random(number).sample(points, min(options.sample, len(points)))
+            points = lab.sample(points, options.sample) if options.sample else points[part::parts]
             started = time.monotonic()
             bad = 0
-            for point in points[part::parts]:
+            for point in points:
                 outcome = lab.try_point(point)
                 bad += bool(outcome.faults)
                 line = {"scenario": scenario.name, "operations": len(lab.operations), "mode": point.mode}
@@ -97,7 +99,7 @@ def work_part(options: argparse.Namespace) -> None:
                 file.write(json.dumps(line) + "\n")
                 file.flush()
             took = time.monotonic() - started
-            print(f"{scenario.name}: {len(points[part::parts])} points, {bad} bad, {took:.0f} s", file=sys.stderr, flush=True)
+            print(f"{scenario.name}: {len(points)} points, {bad} bad, {took:.0f} s", file=sys.stderr, flush=True)
 
 
 def import_all(*, fast: bool) -> None:
@@ -116,7 +118,7 @@ def import_all(*, fast: bool) -> None:
     if not fast:
         import torch
 
-        import lrs2m_builder.clip.train  # noqa: F401
+        import lrs2m_builder.clip.train
         import lrs2m_builder.evals.held_out  # noqa: F401
 
         torch.set_num_threads(1)

@@ -36,7 +36,7 @@ KILLS = ("kill", "torn", "twice", "power")  # of the rest, a disk that is full o
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """Where a run is disturbed: the mode (of shim.py; "twice" kills the rerun too, "power" loses what is not synced)."""
+    """Where a run is disturbed: a mode of shim.py, "twice" (the rerun is killed too) or "power" (a power cut)."""
 
     mode: str
     at: int
@@ -80,10 +80,10 @@ class Lab:
         if scenario.between:
             self._in_child(lambda: scenario.between(self.inputs))  # type: ignore[misc]
         shutil.copytree(self.root, self._start, symlinks=True)
+        self._untouched = snapshot(self.root)
         if not scenario.slow:  # in this process, so that the forks find loaded what is loaded late
-            with scenario.patched(scenario.script, self._log), open(os.devnull, "w") as nothing:
-                with contextlib.redirect_stdout(nothing), contextlib.redirect_stderr(nothing):
-                    scenario.call(self._words(scenario.command))
+            with scenario.patched(scenario.script, self._log), _silent():
+                scenario.call(self._words(scenario.command))
         self.reset()
         undisturbed = self.run(scenario.command)
         assert undisturbed.code == 0, undisturbed.said
@@ -93,7 +93,7 @@ class Lab:
         self.num_requests = self._requests()
 
     def points(self, modes: Iterable[str], *, every_write: bool = False) -> list[Point]:
-        """Every operation for a kill and for a torn write, every fourth for the other modes.
+        """Every operation for a kill and for a torn write, every fourth of many for the other modes.
 
         Args:
             every_write: of many writes to one file in a row also those in the middle, which differ by its length alone.
@@ -102,7 +102,8 @@ class Lab:
         numbers = range(1, len(self.operations) + 1) if every_write else thinned(self.operations)
         found = []
         for mode in modes:
-            for number in numbers if mode in {"kill", "torn"} else numbers[random_.randrange(4) :: 4]:
+            is_every = mode in {"kill", "torn"} or len(numbers) < 12
+            for number in numbers if is_every else numbers[random_.randrange(4) :: 4]:
                 operation = self.operations[number - 1]
                 if mode == "torn" and (operation.letter != "w" or operation.size < 2):
                     continue
@@ -112,6 +113,13 @@ class Lab:
 
     def _words(self, command: tuple[str, ...]) -> list[str]:
         return [word.format(inputs=self.inputs, root=self.root) for word in command]
+
+    def sample(self, points: list[Point], size: int) -> list[Point]:
+        """So many points by chance, always the same: every other one where a name appears, changes or goes."""
+        random_ = random.Random(self.scenario.name)
+        names = [point for point in points if self.operations[point.at - 1].letter in "rutmd"]
+        chosen = random_.sample(names, min(size // 2, len(names)))
+        return chosen + random_.sample([point for point in points if point not in chosen], size - len(chosen))
 
     def reset(self) -> None:
         """Make the folder as it was before the command."""
@@ -165,6 +173,8 @@ class Lab:
 
     def _compare(self, outcome: Outcome, kills: int) -> None:
         found = snapshot(self.root)
+        if self.scenario.again and found == self._untouched:
+            return  # killed before it had begun: the other command had nothing to take up
         if different := differences(found, self.reference):
             outcome.faults += different
             lost, doubled = self._in_child(lambda: lost_and_doubled(self.root, self.ids)) or (0, 0)
@@ -176,9 +186,7 @@ class Lab:
     def _requests(self) -> int:
         return self._log.read_text().count("\n") if self._log.exists() else 0
 
-    def run(
-        self, command: tuple[str, ...], mode: str = "count", at: int = 0, *, script: Any = None
-    ) -> Run:
+    def run(self, command: tuple[str, ...], mode: str = "count", at: int = 0, *, script: Any = None) -> Run:
         """Run the real command in a fork of this process."""
         said = self.work / "said.txt"
         pid = os.fork()
@@ -216,8 +224,18 @@ class Lab:
         return json.loads(result)
 
 
+@contextlib.contextmanager
+def _silent() -> Iterator[None]:
+    with (
+        Path(os.devnull).open("w") as nothing,
+        contextlib.redirect_stdout(nothing),
+        contextlib.redirect_stderr(nothing),
+    ):
+        yield
+
+
 def thinned(operations: list[Operation]) -> list[int]:
-    """The numbers of all operations, but of more than six writes to one file in a row the first three and last three."""
+    """The numbers of the operations; of more than six writes to one file in a row the first and last three."""
     numbers: list[int] = []
     runs = groupby(enumerate(operations, start=1), key=lambda item: (item[1].letter, item[1].path))
     for (letter, _), group in runs:
@@ -227,7 +245,7 @@ def thinned(operations: list[Operation]) -> list[int]:
 
 
 def _of_disk_error(ended: Run) -> list[str]:
-    """What is wrong with the end of a run whose disk was full or failed: it says so in one line, or it did not matter."""
+    """What is wrong with the end of a run whose disk failed: it should say so in one line, or not have needed it."""
     if ended.code is None:
         return ["hang"]
     errors = [line for line in ended.said.splitlines() if line.startswith("error:")]

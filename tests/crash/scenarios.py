@@ -25,6 +25,7 @@ class Scenario:
     """A command and what it needs.
 
     Attributes:
+        script: the engine's answers; `answer` by default.
         command: the words after `lrs2m`; "{root}" is the folder that is watched, "{inputs}" what `inputs` made.
         inputs: makes what the command reads.
         before: a command that ran well before, with `before_script` behind its engine.
@@ -39,9 +40,9 @@ class Scenario:
     name: str
     command: tuple[str, ...]
     inputs: Callable[[Path], Any]
-    script: Script = field(default=lambda request: answer(request))
+    script: Script | None = None
     before: tuple[str, ...] = ()
-    before_script: Script = field(default=lambda request: answer(request))
+    before_script: Script | None = None
     between: Callable[[Path], Any] | None = None
     again: tuple[str, ...] = ()
     settings: Mapping[str, Any] = field(default_factory=dict)
@@ -56,9 +57,9 @@ class Scenario:
         return tuple(word for word in self.command if word not in ONCE)
 
     @contextlib.contextmanager
-    def patched(self, script: Script, log: Path) -> Iterator[None]:
+    def patched(self, script: Script | None, log: Path) -> Iterator[None]:
         """The scripted engine in the place of the real one, and this scenario's settings."""
-        values = {"commands.build.engine_module": lambda name: FakeModule(script, log), **self.settings}
+        values = {"commands.build.engine_module": lambda name: FakeModule(script or answer, log), **self.settings}
         with contextlib.ExitStack() as stack:
             for name, value in values.items():
                 stack.enter_context(mock.patch(f"lrs2m_builder.{name}", value))
@@ -195,13 +196,15 @@ def retries(name: str, inputs: Callable[[Path], Any], words: tuple[str, ...]) ->
     for kind, script in (("all", good), ("some", half_good)):
         command = (*first, "--retry-rejected")
         made.append(Scenario(f"{name}, {kind} accepted", command, inputs, script, first, answer))
-        made.append(Scenario(f"{name}, {kind} accepted, then no flag", command, inputs, script, first, answer, again=first))
+        made.append(
+            Scenario(f"{name}, {kind} accepted, then no flag", command, inputs, script, first, answer, again=first)
+        )
     return tuple(made)
 
 
 def merge_retries() -> tuple[Scenario, ...]:
     """A retry of a merge whose broken images were put right, all or one."""
-    first, made = build(*MERGE), []
+    first, made = build(*MERGE, shard_size=5), []
     for kind, between in (("all", mend_images), ("one", mend_one_image)):
         command = (*first, "--retry-rejected")
         made.append(Scenario(f"retry merge, {kind} mended", command, broken_images, before=first, between=between))
@@ -235,8 +238,12 @@ def scenarios() -> dict[str, Scenario]:
         Scenario("restart", (*build(*TOY), "--restart"), toy, before=build(*TOY)),
         Scenario("restart, other settings", (*build(*TOY, "--seed", "7"), "--restart"), toy, before=build(*TOY)),
         *exports(),
-        Scenario("publish --dry-run", ("publish", "{inputs}/data_set", "--repo-id", "a/b", "--dry-run", "--dest", "{root}/tree"), finished),
-        Scenario("audit", ("audit", "{inputs}/data_set", "--out", "{root}/audit"), finished),
+        Scenario(
+            "publish --dry-run",
+            ("publish", "{inputs}/data_set", "--repo-id", "a/b", "--dry-run", "--dest", "{root}/tree"),
+            finished,
+        ),
+        Scenario("audit", ("audit", "{inputs}/data_set", "--out", "{root}/audit"), finished, slow=True),
         Scenario("sample", ("sample", "--out", "{root}/sample", "--scenes", "2"), lambda folder: folder.mkdir()),
         Scenario("reviews", ("{root}",), lambda folder: folder.mkdir(), act=review),
         Scenario("train", (*TRAIN, "--set", "checkpoint_every=1"), pairs, slow=True),

@@ -77,7 +77,7 @@ def compile_shim(folder: Path) -> Path:
 
 def environment(library: Path, control: Path) -> dict[str, str]:
     """The environment of a process that the library shall watch."""
-    one_thread = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+    one_thread = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     control.write_bytes(b"")
     os.truncate(control, ctypes.sizeof(_Control))
     return {**os.environ, **one_thread, "LD_PRELOAD": str(library), CONTROL: str(control)}
