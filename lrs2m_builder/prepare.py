@@ -13,6 +13,7 @@ from typing import Any, Literal
 
 from lrs2m_builder.checks import Level
 from lrs2m_builder.columns.table import ColumnTable, fits, read_table
+from lrs2m_builder.commit import ShardPaths
 from lrs2m_builder.engines.base import EngineModule
 from lrs2m_builder.errors import MissingExtraError, UserError
 from lrs2m_builder.lint import lint_prompts
@@ -21,7 +22,6 @@ from lrs2m_builder.provenance import file_fingerprint
 from lrs2m_builder.recipe import Step, load_recipe
 from lrs2m_builder.sample.world import find_data_dir
 from lrs2m_builder.schema import Role, Sample
-from lrs2m_builder.shards import ShardPaths
 from lrs2m_builder.sources import Source, named, open_source, read_samples
 from lrs2m_builder.sources.resolve import PARTS
 from lrs2m_builder.stages import Plan, try_prompts

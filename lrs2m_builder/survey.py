@@ -83,8 +83,8 @@ def survey(manifest: Manifest, data_dir: Path, *, show_progress: bool = False) -
             unmatched.append(row.image_name)
         if row.problem is not None:
             problems.setdefault(row.problem[0], []).append(f"{row.image_name} ({row.problem[1]})")
-        if not texts and not row.anchors:
-            problems.setdefault("caption_missing", []).append(row.image_name)
+        if not texts and not row.anchors and row.anchors_in is None:
+            problems.setdefault("no_captions", []).append(row.image_name)
         if row.image_name in paths:
             problems.setdefault("duplicate_row", []).append(row.image_name)
         elif (path := source.find_image(row)) is None:

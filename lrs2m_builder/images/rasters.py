@@ -48,7 +48,7 @@ def read_raster(ref: ImageRef, target_size: TargetSize | None, part: Part, orien
     try:
         with ExitStack() as stack:
             refs = part.files(ref)
-            rasters = [stack.enter_context(rasterio.open(_file(each), driver=_raster_driver(each))) for each in refs]
+            rasters = [stack.enter_context(rasterio.open(_file(each), driver=raster_driver(each))) for each in refs]
             width, height = max((raster.width, raster.height) for raster in rasters)  # 60 m bands beside 10 m ones
             if np.dtype(rasters[0].dtypes[0]).kind not in "uif":
                 raise SampleError("image_unsupported", f"{ref}: pixels of type {rasters[0].dtypes[0]}")
@@ -76,7 +76,7 @@ def is_raster(start: bytes) -> bool:
     return start in _RASTER_DRIVERS
 
 
-def _raster_driver(ref: ImageRef) -> str:
+def raster_driver(ref: ImageRef) -> str:
     """The driver for what the file begins with; GDAL would guess among a hundred, some of which open other files."""
     with open_image(ref) as file:
         start = file.read(4)
