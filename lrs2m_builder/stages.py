@@ -16,7 +16,7 @@ from lrs2m_builder.clip.tokenizer import count_tokens
 from lrs2m_builder.manifest import Manifest
 from lrs2m_builder.recipe import LoadedRecipe
 from lrs2m_builder.schema import Attempt, CaptionColumn, Record, Rejection, Request, Sample
-from lrs2m_builder.text import normalise_caption
+from lrs2m_builder.text import normalise_caption, without_wrapping
 
 # A model that is asked again and says the same is asked at a higher temperature, by so much a repeated answer.
 WARMER, WARMEST = 0.2, 1.0
@@ -80,7 +80,9 @@ def next_move(plan: Plan, sample: Sample, attempts: Sequence[Attempt], spent: in
         if mine[-1].problem:
             return Rejection(sample.sample_id, mine[-1].problem, mine[-1].text, _answers(attempts))
         source = "" if step.role == "mllm" else captions["caption_long"]
-        verdict = _judge(step.checks, _answer(plan, sample, mine[-1].text, mine[-1].finish_reason, source))
+        verdict = _judge(
+            step.checks, _answer(plan, sample, without_wrapping(mine[-1].text), mine[-1].finish_reason, source)
+        )
         if verdict.error is not None:
             asked = sum(attempt.step == number for attempt in attempts[spent:])
             if asked >= plan.max_attempts:

@@ -41,6 +41,55 @@ def normalise_caption(text: str) -> str:
     return text
 
 
+_QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»", "'": "'", "‘": "’", "`": "`", "「": "」"}
+_ROLE = re.compile(
+    r"\s*(?:<\|?[\w ]{1,30}\|?>\s*)?(?:assistant|model|chatbot|bot|ai)(?:\s*<\|?[\w ]{1,30}\|?>\s*|\s*:\s*|\s*\n+\s*)",
+    re.IGNORECASE,
+)
+_FENCE = re.compile(r"\s*(`{3,}|~{3,})[a-z]*[ \t]*\n(.*?)\n?\1\s*", re.DOTALL)
+_TAG = re.compile(
+    r"\s*<(caption|answer|description|text|output|response|result|paragraph|p)>(.*?)</\1>\s*", re.DOTALL | re.IGNORECASE
+)
+
+
+def _taken_off(text: str) -> tuple[str, str]:
+    """A text without the outermost marks around it, and those marks; the same text and "" if there are none."""
+    if role := _ROLE.match(text):
+        return text[role.end() :], role.group().strip()
+    for pattern in (_FENCE, _TAG):
+        if found := pattern.fullmatch(text):
+            return found[2], found[1]
+    bare = text.strip()
+    for mark in ("***", "**", "__", "*"):
+        if len(bare) > 2 * len(mark) and bare.startswith(mark) and bare.endswith(mark):
+            inside = bare[len(mark) : -len(mark)]
+            return (inside, mark) if mark not in inside and inside == inside.strip() else (text, "")
+    end = _QUOTES.get(bare[:1], "")
+    inside = bare[1:-1]
+    if end and len(bare) > 2 and bare.endswith(end) and not {bare[0], end} & set(_without_apostrophes(inside)):
+        return inside, bare[0] + end
+    return text, ""
+
+
+def _without_apostrophes(text: str) -> str:
+    return re.sub(r"(?<=\w)['’](?=\w)|(?<=s)['’](?=\s)", "", text)
+
+
+def wrapping(text: str) -> str:
+    """The marks around the whole of an answer: quotation marks, a role, a fence, a tag; "" if there are none."""
+    return _taken_off(text)[1]
+
+
+def without_wrapping(text: str) -> str:
+    """An answer without the marks that some models set around all of it."""
+    for _ in range(MAX_REPAIRS):
+        better, marks = _taken_off(text)
+        if not marks or not better.strip():
+            break
+        text = better
+    return text
+
+
 def plain_words(name: str) -> str:
     """A class as a caption would say it: "ground-track-field", "Industrial_Land" and "BaseballField" in lower case."""
     spaced = _WORD_JOINT.sub(" ", name)

@@ -212,5 +212,6 @@ def positive_options(options: Mapping[str, Any], names: Iterable[str]) -> None:
     """
     for name in names:
         value = options.get(name)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value <= 0):
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if value is not None and not (is_number and value > 0):
             raise UserError(f"--engine-option {name}={value}: must be a positive number")
