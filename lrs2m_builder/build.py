@@ -16,11 +16,12 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from lrs2m_builder.commit import settle
-from lrs2m_builder.engines.base import EngineModule
-from lrs2m_builder.errors import Stopped, UserError
+from lrs2m_builder.engines.base import EngineModule, EngineStoppedError
+from lrs2m_builder.errors import Stopped, UserError, one_line
 from lrs2m_builder.files import read_json, write_json
 from lrs2m_builder.journal import count_answers
 from lrs2m_builder.lock import locked
@@ -33,6 +34,8 @@ from lrs2m_builder.telemetry import Display, Meter, say
 from lrs2m_builder.work import Work, find_work, open_works
 
 REPORT_JSON = "report.json"
+LEAVE_AFTER_S = 2.0  # after a second signal
+SIGNAL_SLACK_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,8 +93,8 @@ def build(options: BuildOptions, module: EngineModule, loop: asyncio.Runner | No
         meter = Meter()
         stopped = run_passes(prepared, work, module, meter, loop)
         report = make_report(prepared, meter, stopped=stopped)
-        if not meter.passed and (out_dir / REPORT_JSON).exists():
-            report = replace(report, run=read_json(out_dir / REPORT_JSON).get("run", report.run))  # nothing was done
+        if not meter.passed:  # nothing was done: the report keeps the speed of the run that did it
+            report = replace(report, run=_run_before(out_dir / REPORT_JSON) or report.run)
         write_json(out_dir / REPORT_JSON, asdict(report))
         if not stopped:
             finish_build(out_dir)
@@ -122,12 +125,13 @@ def run_passes(
                 engine = module.load(model, role, prepared.options.engine_options, samplings)
         except Stopped:
             return True
-        try:
-            with _measured(prepared, meter, work.num_left) as display:
-                runner = Runner(prepared.plan, steps, engine, meter, display, embed_images=prepared.embed_images)
-                stopped = (loop.run if loop else asyncio.run)(_run_one(runner, prepared, work))
-        finally:
-            engine.close()
+        with _leaving() as leave_soon:
+            try:
+                with _measured(prepared, meter, work.num_left) as display:
+                    runner = Runner(prepared.plan, steps, engine, meter, display, embed_images=prepared.embed_images)
+                    stopped = (loop.run if loop else asyncio.run)(_run_one(runner, prepared, work, leave_soon))
+            finally:
+                engine.close()
         if stopped:
             return True
     return False
@@ -138,11 +142,13 @@ def _merge(prepared: Prepared, work: Work, meter: Meter) -> bool:
     stopping = threading.Event()
 
     def stop(number: int, frame: object) -> None:
-        if not stopping.is_set():
-            say("stopping: finishing the shards that were begun")
+        if stopping.is_set():
+            leave_soon()
+        else:
+            say("stopping: finishing the shards that were begun (once more to leave at once)")
         stopping.set()
 
-    with _measured(prepared, meter, work.num_left) as display, _on_signals(stop):
+    with _leaving() as leave_soon, _measured(prepared, meter, work.num_left) as display, _on_signals(stop):
         merge_shards(prepared, work, meter, display, stopping.is_set)
     return stopping.is_set()
 
@@ -182,15 +188,43 @@ def _signals_raise() -> AbstractContextManager[None]:
     return _on_signals(stop)
 
 
-async def _run_one(runner: Runner, prepared: Prepared, work: Work) -> bool:
+@contextmanager
+def _leaving() -> Iterator[Callable[[], None]]:
+    """A function that ends this process a moment later if the block still runs then, whatever holds it.
+
+    That may be a read from a dead disk or an engine that does not close. Every answer is in its journal already: a
+    process that ends so loses no more than one that is killed.
+    """
+    timers: list[threading.Timer] = []
+
+    def leave() -> None:
+        say("stopped; run the same command to go on")
+        os._exit(130)
+
+    def leave_soon() -> None:
+        timers.append(threading.Timer(LEAVE_AFTER_S, leave))
+        timers[-1].daemon = True
+        timers[-1].start()
+
+    try:
+        yield leave_soon
+    finally:
+        for timer in timers:
+            timer.cancel()
+
+
+async def _run_one(runner: Runner, prepared: Prepared, work: Work, leave_soon: Callable[[], None]) -> bool:
     """Run a pass; the first SIGINT or SIGTERM drains it, the second drops what is in flight and leaves at once."""
     loop = asyncio.get_running_loop()
+    is_signalled = False
 
     def on_signal() -> None:
-        if runner.stopping:
+        nonlocal is_signalled
+        if is_signalled:
             leave_soon()
             runner.cancel()
             return
+        is_signalled = True
         runner.stop()
         say("stopping: keeping the answers in flight (once more to drop them)")
 
@@ -203,25 +237,25 @@ async def _run_one(runner: Runner, prepared: Prepared, work: Work) -> bool:
     except asyncio.CancelledError:
         if not runner.stopping:
             raise
+    except EngineStoppedError as error:
+        # A signal to the group reaches the engine's processes too, and their end may be noticed before the signal.
+        await asyncio.sleep(SIGNAL_SLACK_S)
+        if not is_signalled:
+            raise
+        say(f"the engine ended with the build: {one_line(error)}")
     finally:
         for number in numbers:
             loop.remove_signal_handler(number)
     return runner.stopping
 
 
-def leave_soon(grace_s: float = 2.0) -> None:
-    """End this process after a moment, whatever then still holds it: a read that hangs, an engine that does not close.
-
-    Every answer is in its journal already, and a process that ends so has lost no more than one that was killed.
-    """
-
-    def leave() -> None:
-        say("stopped; run the same command to go on")
-        os._exit(130)
-
-    timer = threading.Timer(grace_s, leave)
-    timer.daemon = True
-    timer.start()
+def _run_before(path: Path) -> dict[str, Any] | None:
+    """What the report says of its run; None if there is none, or a broken one, which is about to be replaced."""
+    try:
+        run = read_json(path).get("run")
+    except UserError:
+        return None
+    return run if isinstance(run, dict) and run.keys() >= Meter().snapshot().keys() else None
 
 
 def make_report(prepared: Prepared, meter: Meter, *, stopped: bool) -> Report:

@@ -26,7 +26,7 @@ from lrs2m_builder.journal import Journal, replayed
 from lrs2m_builder.schema import Attempt, ImageRef, Record, Rejection, Request, Sample
 from lrs2m_builder.shards import write_shard
 from lrs2m_builder.stages import Plan, next_move
-from lrs2m_builder.telemetry import Bound, Display, Meter, Telemetry
+from lrs2m_builder.telemetry import Bound, Display, Meter, Repetition, Telemetry, say
 
 TICK_S = 0.25
 MAX_WAITING_SHARDS = 2  # finished in memory but not yet written
@@ -85,6 +85,7 @@ class Runner:
         self._writing = asyncio.Lock()
         self._waiting_shards = asyncio.Semaphore(MAX_WAITING_SHARDS)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._repetition = Repetition()
         self._preparing: set[asyncio.Task[Any]] = set()  # of these, those that wait for an image
         self._journals: set[Journal] = set()
         self._failure: BaseException | None = None
@@ -94,10 +95,12 @@ class Runner:
         self.stopping = False
 
     def stop(self) -> None:
-        """Ask no more; what is in flight is answered and kept, a sample that waits for its image is left."""
+        """Ask no more; what is in flight is answered and kept, what waits for an image or an endpoint is left."""
         self.stopping = True
         for task in self._preparing:
             task.cancel()
+        if stop_waiting := getattr(self._engine, "stop_waiting", None):
+            stop_waiting()  # what waits for an endpoint that is away is not in flight
 
     def cancel(self) -> None:
         """Drop what is in flight too."""
@@ -214,6 +217,8 @@ class Runner:
         self._meter.thoughts += completion.thought
         self._meter.prompt_tokens += completion.num_prompt_tokens
         self._meter.tokens += completion.num_tokens
+        if warning := self._repetition.add(request.step, sample.sample_id, completion.text):
+            say(warning)
         return Attempt.answered(request, completion)
 
     async def _prepared(self, sample: Sample) -> Image.Image | None:

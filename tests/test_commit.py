@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
@@ -10,9 +12,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from lrs2m_builder import commit, shards
-from lrs2m_builder.errors import UserError
+from lrs2m_builder.engines.base import ENDPOINT_FAILED, EngineStoppedError
+from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.files import read_json
 from lrs2m_builder.schema import Completion, Request
+from lrs2m_builder.telemetry import Repetition
 from tests.fake_engine import FakeModule, good_text
 from tests.toy import build_toy, file_bytes, ids, make_source, rows
 
@@ -254,3 +258,74 @@ def test_what_a_killed_writer_left_beside_a_shard_goes(tmp_path: Path) -> None:
         (out / path).write_bytes(b"torn")
     build_toy(source, out)
     assert {path.name for path in out.rglob("*train*")} == {"train-00000.parquet"}
+
+
+def test_what_the_endpoint_could_not_answer_is_asked_again_by_the_same_command(tmp_path: Path) -> None:
+    source, out, whole = make_source(tmp_path / "source", 20), tmp_path / "out", tmp_path / "whole"
+    away = {"toy/3.jpg#0", "toy/4.jpg#0", "toy/15.jpg#0"}
+
+    def answer(request: Request) -> Completion:
+        if request.sample_id in away:
+            raise SampleError(ENDPOINT_FAILED, "HTTP 503")
+        return good(request)
+
+    assert build_toy(source, out, FakeModule(answer)).rejections == {ENDPOINT_FAILED: 3}
+    assert build_toy(source, out, FakeModule(answer)).rejections == {ENDPOINT_FAILED: 3}
+    back = FakeModule(good)
+    assert build_toy(source, out, back).rejections == {}
+    assert {request.sample_id for request in back.requests} == away
+    build_toy(source, whole, FakeModule(good))
+    assert file_bytes(out) == file_bytes(whole)
+
+
+def test_an_engine_that_ends_with_a_signal_to_the_group_is_a_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def die(request: Request) -> Completion:
+        if len(module.requests) == 10:
+            os.kill(os.getpid(), signal.SIGTERM)
+        if len(module.requests) >= 10:
+            raise EngineStoppedError("the engine's process died")
+        return good(request)
+
+    module = FakeModule(die)
+    source, out = make_source(tmp_path / "source", 40), tmp_path / "out"
+    report = build_toy(source, out, module, engine_options={"max_in_flight": 1})
+    assert report.stopped and report.kept_answers
+    assert build_toy(source, out, FakeModule(good)).records == 40
+
+
+def test_a_telemetry_file_that_cannot_be_written_stops_no_build(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "out"
+    build_toy(make_source(tmp_path / "source", 4), out, limit=2)
+    (out / "telemetry.jsonl").unlink()
+    (out / "telemetry.jsonl").mkdir()
+    (out / DATA).unlink()
+    assert build_toy(tmp_path / "source" / "toy.yaml", out, limit=2).samples == 2
+    assert "telemetry.jsonl: Is a directory; the build goes on without it" in capfd.readouterr().err
+
+
+def test_one_answer_for_many_images_is_said_while_the_build_runs(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    same = FakeModule(lambda request: Completion(good_text(7), "stop"))
+    build_toy(make_source(tmp_path / "source", 40), tmp_path / "out", same)
+    said = [line for line in capfd.readouterr().err.splitlines() if "one and the same answer" in line]
+    assert len(said) == 1 and said[0].startswith("warning: 15 of 15 samples")
+
+
+def test_different_answers_are_no_repetition() -> None:
+    repetition = Repetition()
+    warnings = [repetition.add(0, str(n), f"A field number {n // 4}.") for n in range(2000)]
+    assert not any(warnings)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"run": 3}', b'{"run": {}}', b"\xff"])
+def test_a_broken_report_of_a_finished_build_is_written_anew(tmp_path: Path, content: bytes) -> None:
+    source, out = make_source(tmp_path / "source", 4), tmp_path / "out"
+    build_toy(source, out)
+    (out / "report.json").write_bytes(content)
+    assert build_toy(source, out).samples == 4
+    assert read_json(out / "report.json")["samples"] == 4

@@ -136,6 +136,20 @@ def test_a_second_signal_stops_without_draining(tmp_path: Path) -> None:
     assert process.returncode == 130
 
 
+def test_a_second_signal_ends_a_build_whose_engine_does_not_close(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LRS2M_FAKE_CLOSE_S", "500")
+    source, log = make_source(tmp_path / "source", 40), tmp_path / "requests.log"
+    process = start_cli(source, tmp_path / "out", log=log, delay_s=60)
+    wait_for_requests(log, 3, process)
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err.splitlines()[-1]) == (130, "stopped; run the same command to go on")
+
+
 def test_a_second_build_on_the_same_folder_is_refused(tmp_path: Path) -> None:
     source, log = make_source(tmp_path / "source", 40), tmp_path / "requests.log"
     first = start_cli(source, tmp_path / "out", log=log, delay_s=5.0)
