@@ -16,6 +16,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from lrs2m_builder.commit import settle
@@ -92,8 +93,8 @@ def build(options: BuildOptions, module: EngineModule, loop: asyncio.Runner | No
         meter = Meter()
         stopped = run_passes(prepared, work, module, meter, loop)
         report = make_report(prepared, meter, stopped=stopped)
-        if not meter.passed and (out_dir / REPORT_JSON).exists():
-            report = replace(report, run=read_json(out_dir / REPORT_JSON).get("run", report.run))  # nothing was done
+        if not meter.passed:  # nothing was done: the report keeps the speed of the run that did it
+            report = replace(report, run=_run_before(out_dir / REPORT_JSON) or report.run)
         write_json(out_dir / REPORT_JSON, asdict(report))
         if not stopped:
             finish_build(out_dir)
@@ -246,6 +247,15 @@ async def _run_one(runner: Runner, prepared: Prepared, work: Work, leave_soon: C
         for number in numbers:
             loop.remove_signal_handler(number)
     return runner.stopping
+
+
+def _run_before(path: Path) -> dict[str, Any] | None:
+    """What the report says of its run; None if there is none, or a broken one, which is about to be replaced."""
+    try:
+        run = read_json(path).get("run")
+    except UserError:
+        return None
+    return run if isinstance(run, dict) and run.keys() >= Meter().snapshot().keys() else None
 
 
 def make_report(prepared: Prepared, meter: Meter, *, stopped: bool) -> Report:
