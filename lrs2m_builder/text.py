@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 import re
 
+from lrs2m_builder.errors import SampleError
+
 # ftfy and html.unescape leave such text as it is: ASCII with neither an entity nor a control character.
 _NEEDS_REPAIR = re.compile(r"[^\t\n\r\x20-\x25\x27-\x7e]")
 # The markers of the CLIP vocabulary: one of them inside a caption would end or begin it for a tokenizer.
@@ -15,6 +17,17 @@ MAX_REPAIRS = 8
 _UNPRINTABLE = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
 )
+# What no stored text holds. A blank replaces control characters and whole escape sequences of terminals; marks of
+# writing direction and of invisible places, tags (a hidden text), and codes that are no characters are taken out.
+_ESCAPES = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]{0,200}(?:\x07|\x1b\\)|\x1b[ -/]*[0-~]?|[\x00-\x08\x0e-\x1f\x7f]"
+)
+_CONTROLS = re.compile(r"[\x80-\x9f]")  # ftfy reads them as Windows-1252 first
+_UNSEEN = re.compile(
+    r"[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufdd0-\ufdef\ufffe\uffff"
+    r"\U000e0000-\U000e007f]"
+)
+MAX_TEXT = 65_536  # characters of a text that enters; the longest published captions have some 5,000
 _WORD_JOINT = re.compile(r"[-_]|(?<=[a-z])(?=[A-Z])")
 
 
@@ -27,18 +40,43 @@ def repair(text: str) -> str:
     return html.unescape(html.unescape(ftfy.fix_text(text)))
 
 
+def entering_text(value: object) -> str:
+    """A caption, label or class name of a source as it is stored (see `normalise_caption`); "" for None.
+
+    Raises:
+        SampleError: not_text for anything else than a text, text_too_long for more than MAX_TEXT characters.
+    """
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise SampleError("not_text", f"{type(value).__name__} where a text should be: {repr(value)[:80]}")
+    if len(value) > MAX_TEXT:
+        raise SampleError("text_too_long", f"a text of {len(value):,} characters; at most {MAX_TEXT:,} are taken")
+    return normalise_caption(value)
+
+
 def normalise_caption(text: str) -> str:
     """A caption as it is stored: repaired, without CLIP's special tokens, white space collapsed.
+
+    Control characters, terminal escapes and marks that hide or reorder text are taken out.
 
     The tokenizers of open_clip and transformers give the same ids for the result (transformers does not repair text
     itself), but for a few letters whose lower case they see differently, such as a Greek final sigma.
     """
     for _ in range(MAX_REPAIRS):
-        better = " ".join(_CLIP_MARKERS.sub(" ", repair(text)).split())
+        better = " ".join(_CLIP_MARKERS.sub(" ", _clean(text)).split())
         if better == text:
             break
         text = better  # one repair may lay another open: an entity behind mojibake
     return text
+
+
+def _clean(text: str) -> str:
+    """The text repaired, without what commands a terminal, hides or reorders; halves of surrogate pairs as U+FFFD."""
+    if not _NEEDS_REPAIR.search(text):
+        return text
+    whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return _UNSEEN.sub("", _CONTROLS.sub(" ", repair(_ESCAPES.sub(" ", whole))))
 
 
 _QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»", "'": "'", "‘": "’", "`": "`", "「": "」"}
