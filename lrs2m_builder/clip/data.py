@@ -11,7 +11,7 @@ import torch
 from torch.utils.data import DataLoader
 
 from lrs2m_builder.clip.loading import Batch, BatchRows, Reading
-from lrs2m_builder.clip.plan import Index, Order, Plan, make_plan
+from lrs2m_builder.clip.plan import VERSION, Index, Order, Plan, count_batches, make_plan
 from lrs2m_builder.errors import UserError
 
 
@@ -42,7 +42,7 @@ class Batches:
 
     def num_batches(self, epoch: int) -> int:
         """Batches of an epoch."""
-        return len(self._planned(epoch))
+        return count_batches(self._index, self._order, epoch, self._world_size)
 
     def state_dict(self) -> dict[str, Any]:
         """The position: the next batch's number in its epoch, and what the order follows from."""
@@ -91,7 +91,7 @@ class Batches:
     def _identity(self) -> dict[str, Any]:
         order = {field.name: getattr(self._order, field.name) for field in fields(self._order)}
         order["weights"] = dict(sorted(self._order.weights.items()))
-        return {"data": self._index.fingerprint, "world_size": self._world_size, **order}
+        return {"data": self._index.fingerprint, "world_size": self._world_size, "shuffle": VERSION, **order}
 
 
 def _with_plain_errors(loader: Iterable[Batch]) -> Iterator[Batch]:

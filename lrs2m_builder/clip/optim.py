@@ -24,14 +24,22 @@ def make_optimizer(towers: nn.Module, config: TrainConfig) -> torch.optim.Optimi
     return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, dampening=config.dampening, fused=fused)
 
 
+def fitted_warmup(total_steps: int, config: TrainConfig) -> int:
+    """Steps over which the learning rate rises: those that were set, but a tenth of the run at most."""
+    return min(config.warmup_steps, -(-total_steps // 10))
+
+
 def learning_rate(step: int, total_steps: int, config: TrainConfig) -> float:
-    """The learning rate of a step, counted from 1: a linear rise, then a cosine to 0 or no change."""
-    if step <= config.warmup_steps:
-        return config.lr * step / config.warmup_steps
+    """The learning rate of a step, counted from 1: a linear rise, then a cosine or no change.
+
+    The cosine would be 0 one step after the last, so that no step is wasted.
+    """
+    warmup = fitted_warmup(total_steps, config)
+    if step <= warmup:
+        return config.lr * step / warmup
     if config.schedule == "constant":
         return config.lr
-    progress = (step - config.warmup_steps) / max(1, total_steps - config.warmup_steps)
-    return config.lr * 0.5 * (1 + math.cos(math.pi * progress))
+    return config.lr * 0.5 * (1 + math.cos(math.pi * (step - 1 - warmup) / (total_steps - warmup)))
 
 
 def long_weight(step: int, total_steps: int, config: TrainConfig) -> float:
