@@ -24,8 +24,9 @@ from _common import one_row_an_image, real_data
 from lrs2m_builder.build import make_report, open_works
 from lrs2m_builder.engines import vllm as vllm_engine
 from lrs2m_builder.images.load import load_rgb
+from lrs2m_builder.lock import locked
 from lrs2m_builder.prepare import BuildOptions, Prepared, prepare
-from lrs2m_builder.provenance import claim_settings, locked
+from lrs2m_builder.provenance import claim_settings
 from lrs2m_builder.runner import Runner
 from lrs2m_builder.sample.random_model import make_random_model
 from lrs2m_builder.schema import Request
@@ -38,7 +39,7 @@ async def time_ours(engine: Any, options: BuildOptions) -> tuple[float, dict[str
     meter = Meter()
     start = time.perf_counter()
     prepared = prepare(options, vllm_engine)
-    with locked(options.out_dir):
+    with locked(options.out_dir, "build"):
         claim_settings(options.out_dir, prepared.settings)
         display = Display(prepared.num_samples, 0, "ours")
         runner = Runner(prepared.plan, range(1), engine, meter, display)

@@ -22,9 +22,10 @@ from lrs2m_builder.engines.base import EngineModule
 from lrs2m_builder.errors import Stopped
 from lrs2m_builder.files import read_json, write_json
 from lrs2m_builder.journal import Journal
+from lrs2m_builder.lock import locked
 from lrs2m_builder.merging import merge_shards
 from lrs2m_builder.prepare import BuildOptions, Prepared, prepare
-from lrs2m_builder.provenance import claim_settings, locked, set_aside
+from lrs2m_builder.provenance import claim_settings, set_aside
 from lrs2m_builder.runner import Runner, ShardWork
 from lrs2m_builder.shards import ShardPaths, count_rows, iter_rows, read_rejections, warm_up
 from lrs2m_builder.telemetry import Display, Meter, say
@@ -73,10 +74,10 @@ def build(options: BuildOptions, module: EngineModule, loop: asyncio.Runner | No
         say(f"warning: {finding}")
     out_dir = options.out_dir
     if options.restart and out_dir.is_dir():
-        with locked(out_dir):
+        with locked(out_dir, "build"):
             if aside := set_aside(out_dir):
                 say(f"the earlier build is now {aside}")
-    with locked(out_dir):
+    with locked(out_dir, "build"):
         claim_settings(out_dir, prepared.settings)
         meter = Meter()
         stopped = run_passes(prepared, module, meter, loop)

@@ -7,6 +7,7 @@ Exit codes: 0 done; 1 a bug (traceback); 2 a bad setting or input (one line); 3 
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from typing import Annotated
@@ -33,6 +34,7 @@ from lrs2m_builder.commands.stats import stats_command
 from lrs2m_builder.commands.train import train_command
 from lrs2m_builder.commands.view import view_command
 from lrs2m_builder.errors import Stopped, UserError
+from lrs2m_builder.text import printable
 
 app = typer.Typer(
     name="lrs2m",
@@ -40,16 +42,21 @@ app = typer.Typer(
     rich_markup_mode=None,
     pretty_exceptions_enable=False,
     add_completion=False,
-    no_args_is_help=True,
+    no_args_is_help=False,
 )
 
 
 @app.callback(invoke_without_command=True)
 def _root(
+    context: typer.Context,
     version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
 ) -> None:
     if version:
         print(f"lrs2m-builder {__version__}")
+        raise typer.Exit
+    if context.invoked_subcommand is None:
+        print(context.get_help())
+        print("To see all of it at work without a GPU, data or network: lrs2m demo")
         raise typer.Exit
 
 
@@ -82,11 +89,13 @@ app.command("demo")(demo_command)
 def main() -> None:
     """Run the command line and exit with its code."""
     try:
-        code = app(standalone_mode=False)
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(errors="backslashreplace")  # a terminal of another encoding than UTF-8
+        code = app(prog_name="lrs2m", standalone_mode=False)
         if sys.stdout is not None:
             sys.stdout.flush()
     except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
+        _complain(str(error))
         code = 2
     except (KeyboardInterrupt, Stopped):
         print("stopped; run the same command to go on", file=sys.stderr)
@@ -98,18 +107,24 @@ def main() -> None:
         if error.errno != errno.ENOSPC:
             raise
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        print("error: standard output: no space left", file=sys.stderr)
+        _complain("standard output: no space left")
         code = 2
     except Exception as error:
         # What the option parser raises about wrong usage; its class has moved between releases.
         if not hasattr(error, "format_message"):
             raise
-        print(f"error: {error.format_message()} (try: lrs2m --help)", file=sys.stderr)
+        context = getattr(error, "ctx", None)
+        _complain(f"{error.format_message()} (try: {context.command_path if context else 'lrs2m'} --help)")
         code = 2
     if code == 130:
         sys.stderr.flush()
         os._exit(130)  # an engine that is still starting has threads that would hold the process
     sys.exit(code if isinstance(code, int) else 0)
+
+
+def _complain(message: str) -> None:
+    """Print what was wrong in one line, whatever a name or a library's message in it holds."""
+    print(f"error: {printable(message, one_line=True)}", file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ from lrs2m_builder.sample.formats import MANIFEST, write_sample_source
 from lrs2m_builder.schema import Role
 from lrs2m_builder.stats import read_stats
 from lrs2m_builder.stats_text import stats_lines
+from lrs2m_builder.telemetry import show
 
 SEED = 2_000_000  # of scenes that the captioner was not trained on
 MAX_ATTEMPTS = 6  # a small model miscounts often; the checks see it, and it is asked again
@@ -51,6 +52,11 @@ class _OneEngine:
 
     def preview(self, model: str, role: Role, options: Mapping[str, Any]) -> Preview:
         return self._module.preview(model, role, options)
+
+    def check(
+        self, model: str, role: Role, options: Mapping[str, Any], samplings: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
+        self._module.check(model, role, options, samplings)
 
     def load(
         self, model: str, role: Role, options: Mapping[str, Any], samplings: Sequence[Mapping[str, Any]] = ()
@@ -97,12 +103,12 @@ def demo(out_dir: Path, *, engine: str = "vllm", model: Path = CAPTIONER, num_sc
             }
     finally:
         module.close()
-    print("\n" + "\n".join(stats_lines(read_stats(out_dir / "built"), {})))
+    show("\n" + "\n".join(stats_lines(read_stats(out_dir / "built"), {})))
     for recipe, report in reports.items():
         rejected = sum(report.rejections.values())
-        print(f"{recipe}: {report.samples} samples = {report.records} records + {rejected} rejections")
+        show(f"{recipe}: {report.samples} samples = {report.records} records + {rejected} rejections")
     page = write_page(out_dir / "built", list(SOURCES), out_dir / "index.html")
-    print(f"\nPictures with their texts: {page.absolute()}\n\n{NEXT}")
+    show(f"\nPictures with their texts: {page.absolute()}\n\n{NEXT}")
     return page
 
 

@@ -48,6 +48,8 @@ def report_text(report: Report) -> str:
             f"{report.run['captions_per_s']:.1f} captions/s, {report.run['tokens_per_s']:.0f} tokens/s"
             + (f"; bound by {shares}" if shares else "")
         )
+        if thoughts := report.run.get("thoughts"):
+            lines.append(f"  thoughts were taken off {thoughts} answers; what they cost is in the tokens")
     return "\n".join(lines)
 
 

@@ -1,14 +1,10 @@
-"""What a build was made from: build.json, its comparison with a rerun's settings, and the lock on the folder."""
+"""What a build was made from: build.json, and its comparison with a rerun's settings."""
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import hashlib
-import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -114,34 +110,3 @@ def set_aside(out_dir: Path) -> Path | None:
     with disk_errors(out_dir):
         out_dir.rename(aside)
     return aside
-
-
-@contextmanager
-def locked(out_dir: Path) -> Iterator[None]:
-    """Hold the folder for this process alone.
-
-    The lock is a POSIX record lock: the system drops it when the process dies, and child processes do not inherit it.
-
-    Raises:
-        UserError: the folder cannot be made or written, or another process holds it.
-    """
-    with disk_errors(out_dir):
-        out_dir.resolve().mkdir(parents=True, exist_ok=True)  # a link may lead to a folder that was set aside
-        file = (out_dir / ".lock").open("a+")
-    with file:
-        try:
-            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError as error:
-            if error.errno not in {errno.EACCES, errno.EAGAIN}:
-                raise UserError(
-                    f"--out {out_dir}: cannot be locked ({error.strerror}); give a folder on a local disk"
-                ) from error
-            file.seek(0)
-            holder = file.read().strip() or "unknown"
-            raise UserError(
-                f"--out {out_dir}: another build (process {holder}) is writing there; wait or stop it"
-            ) from error
-        file.truncate(0)
-        file.write(str(os.getpid()))
-        file.flush()
-        yield

@@ -17,6 +17,7 @@ from pathlib import Path
 from PIL import Image
 
 from lrs2m_builder.engines.base import ENDPOINT_FAILED, Engine
+from lrs2m_builder.engines.thoughts import without_thought
 from lrs2m_builder.errors import SampleError
 from lrs2m_builder.images.load import IMAGE_WORKERS, load_rgb
 from lrs2m_builder.journal import Journal
@@ -198,12 +199,13 @@ class Runner:
                     return None
                 self._in_flight += 1
                 try:
-                    completion = await self._engine.generate(request, image)
+                    completion = without_thought(await self._engine.generate(request, image))
                 finally:
                     self._in_flight -= 1
         except SampleError as error:
             return Attempt.failed(request, error.reason, error.detail)
         self._meter.requests += 1
+        self._meter.thoughts += completion.thought
         self._meter.prompt_tokens += completion.num_prompt_tokens
         self._meter.tokens += completion.num_tokens
         return Attempt.answered(request, completion)

@@ -98,12 +98,18 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a model answered. `finish_reason` is "stop" or "length"; token counts are the model's own."""
+    """What a model answered; token counts are the model's own.
+
+    Attributes:
+        finish_reason: "stop", "length", or "thinking" where the model's thought did not end.
+        thought: whether a thought was taken off the text.
+    """
 
     text: str
     finish_reason: str
     num_prompt_tokens: int = 0
     num_tokens: int = 0
+    thought: bool = False
 
 
 @dataclass(frozen=True, slots=True)

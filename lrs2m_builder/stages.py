@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lrs2m_builder.checks import Answer, Check, split_words
@@ -17,6 +17,9 @@ from lrs2m_builder.manifest import Manifest
 from lrs2m_builder.recipe import LoadedRecipe
 from lrs2m_builder.schema import Attempt, CaptionColumn, Record, Rejection, Request, Sample
 from lrs2m_builder.text import normalise_caption
+
+# A model that is asked again and says the same is asked at a higher temperature, by so much a repeated answer.
+WARMER, WARMEST = 0.2, 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +84,8 @@ def next_move(plan: Plan, sample: Sample, attempts: Sequence[Attempt], spent: in
             asked = sum(attempt.step == number for attempt in attempts[spent:])
             if asked >= plan.max_attempts:
                 return Rejection(sample.sample_id, verdict.error.name, verdict.detail, _answers(attempts))
-            return _request(plan, sample, number, captions, len(mine) + 1, verdict.detail)
+            request = _request(plan, sample, number, captions, len(mine) + 1, verdict.detail)
+            return replace(request, sampling=_warmer(request.sampling, _num_repeats(mine)))
         captions[step.writes] = verdict.text
         warnings.extend(verdict.warnings)
         accepted.append(mine[-1])
@@ -121,6 +125,19 @@ def request_seed(run_seed: int, sample_id: str, step: int, attempt: int) -> int:
     return int.from_bytes(digest[:4], "big") >> 1
 
 
+def _num_repeats(attempts: Sequence[Attempt]) -> int:
+    """How many of the answers say what an earlier one said."""
+    return len(attempts) - len({normalise_caption(attempt.text) for attempt in attempts})
+
+
+def _warmer(sampling: Mapping[str, Any], num_repeats: int) -> Mapping[str, Any]:
+    """Sampling parameters that make the same answer less likely the more often it has come back."""
+    temperature = sampling.get("temperature")
+    if not num_repeats or isinstance(temperature, bool) or not isinstance(temperature, int | float):
+        return sampling
+    return {**sampling, "temperature": round(max(temperature, min(WARMEST, temperature + WARMER * num_repeats)), 3)}
+
+
 def _answers(attempts: Sequence[Attempt]) -> tuple[Attempt, ...]:
     return tuple(attempt for attempt in attempts if not attempt.problem)
 
@@ -147,7 +164,7 @@ def _judge(checks: Sequence[Check], answer: Answer) -> _Verdict:
         if detail is not None and check.level == "error":
             return _Verdict(answer.text, check, detail, ())
         if detail is not None:
-            warnings.append(check.name)
+            warnings.append(f"{check.name}: {detail}")
     return _Verdict(answer.text, None, "", tuple(warnings))
 
 

@@ -10,7 +10,7 @@ import duckdb
 
 from lrs2m_builder.checks import CLIP_LONG, CLIP_SHORT
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.tables import open_tables
+from lrs2m_builder.tables import WARNING_NAMES, open_tables
 
 NEEDS = ("subset", "caption_short", "caption_long", "num_tokens_short", "num_tokens_long")
 # In a data set of other origin these may be missing; what they would tell is left out.
@@ -100,7 +100,7 @@ def read_stats(path: Path) -> Stats:
             raise UserError(f"{path}: no rows")
         facts = _facts(tables)
         texts = {column: _texts(tables, column) for column in ("long", "short")}
-        warnings = _counts(tables, "SELECT subset, unnest(warnings) AS kind FROM counted")
+        warnings = _counts(tables, f"SELECT subset, unnest({WARNING_NAMES}) AS kind FROM counted")
         rejections = _counts(tables, "SELECT subset, reason AS kind FROM rejections")
     except duckdb.Error as error:
         raise UserError(f"{path}: {error}".split("\n")[0]) from error

@@ -16,6 +16,8 @@ import pyarrow.parquet as pq
 
 from lrs2m_builder.errors import UserError
 
+# The checks of a row's warnings, each once: "hedge: The answer guessed ..." is a warning of hedge.
+WARNING_NAMES = "list_sort(list_distinct(list_transform(warnings, lambda w: trim(split_part(w, ':', 1)))))"
 MAX_MEMORY = "400MB"  # DuckDB spills to disk beyond that
 
 

@@ -14,6 +14,7 @@ from typing import Any, Literal, get_args
 from tqdm import tqdm
 
 from lrs2m_builder.files import disk_errors
+from lrs2m_builder.text import printable
 
 LINE_EVERY_S = 15.0  # between lines where no terminal shows a bar
 RECORD_EVERY_S = 5.0  # between lines of telemetry.jsonl
@@ -23,8 +24,13 @@ Bound = Literal["engine", "images", "source"]
 
 def say(text: str) -> None:
     """Print a line on standard error, above the progress bar where there is one."""
-    tqdm.write(text, file=sys.stderr)
+    tqdm.write(printable(text), file=sys.stderr)
     sys.stderr.flush()
+
+
+def show(text: str) -> None:
+    """Print a result on standard output; text from outside cannot command the terminal."""
+    print(printable(text), flush=True)
 
 
 @dataclass(slots=True)
@@ -33,6 +39,7 @@ class Meter:
 
     Attributes:
         passed: samples that are through with the present pass.
+        thoughts: answers from which a model's thought was taken off.
         max_in_flight: requests that the engine takes at once.
         bound_s: seconds in which the engine was full, waited for images, or waited for the source.
     """
@@ -43,6 +50,7 @@ class Meter:
     rejections: Counter[str] = field(default_factory=Counter)
     prompt_tokens: int = 0
     tokens: int = 0
+    thoughts: int = 0
     max_in_flight: int = 1
     bound_s: dict[Bound, float] = field(default_factory=lambda: dict.fromkeys(get_args(Bound), 0.0))
     started: float | None = None
@@ -79,6 +87,7 @@ class Meter:
             "records": self.records,
             "rejections": dict(sorted(self.rejections.items())),
             "requests": self.requests,
+            "thoughts": self.thoughts,
             "captions_per_s": round(self.requests / seconds, 3),
             "prompt_tokens_per_s": round(self.prompt_tokens / seconds, 1),
             "tokens_per_s": round(self.tokens / seconds, 1),
@@ -102,7 +111,7 @@ class Display:
         self._bar = tqdm(
             total=total,
             initial=done,
-            desc=label,
+            desc=printable(label, one_line=True),
             unit="sample",
             disable=not self._is_terminal,
             file=sys.stderr,

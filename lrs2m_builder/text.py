@@ -1,17 +1,20 @@
-"""Captions as they enter the dataset: repaired once, so that every tokenizer agrees about them afterwards."""
+"""Texts from outside: captions repaired once, so that every tokenizer agrees about them; what a terminal may show."""
 
 from __future__ import annotations
 
 import html
 import re
 
-import ftfy
-
 # ftfy and html.unescape leave such text as it is: ASCII with neither an entity nor a control character.
 _NEEDS_REPAIR = re.compile(r"[^\t\n\r\x20-\x25\x27-\x7e]")
 # The markers of the CLIP vocabulary: one of them inside a caption would end or begin it for a tokenizer.
 _CLIP_MARKERS = re.compile(r"<\|?(?:start_?of_?text|end_?of_?text)\|?>", re.IGNORECASE)
 MAX_REPAIRS = 8
+# What would move the cursor, colour, reorder or break the line of a terminal: control characters but tab and newline,
+# line separators, marks of writing direction, and halves of surrogate pairs, which no terminal can be sent at all.
+_UNPRINTABLE = re.compile(
+    r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
+)
 _WORD_JOINT = re.compile(r"[-_]|(?<=[a-z])(?=[A-Z])")
 
 
@@ -19,6 +22,8 @@ def repair(text: str) -> str:
     """Undo mojibake, curly quotes, full-width forms and HTML entities, exactly as open_clip's tokenizer does."""
     if not _NEEDS_REPAIR.search(text):
         return text
+    import ftfy  # most texts need none, and a command that shows its help should not wait for it
+
     return html.unescape(html.unescape(ftfy.fix_text(text)))
 
 
@@ -40,3 +45,13 @@ def plain_words(name: str) -> str:
     """A class as a caption would say it: "ground-track-field", "Industrial_Land" and "BaseballField" in lower case."""
     spaced = _WORD_JOINT.sub(" ", name)
     return " ".join(spaced.lower().split())
+
+
+def printable(text: str, *, one_line: bool = False) -> str:
+    """The text with escapes such as \\u001b in the place of what would command a terminal; the same escapes as in JSON.
+
+    Args:
+        one_line: also escape tabs and newlines: a name from outside must not begin a line of its own.
+    """
+    shown = _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
+    return shown.replace("\n", "\\n").replace("\t", "\\t") if one_line else shown

@@ -81,6 +81,11 @@ class FakeModule:
     def find(self, model: str, options: Mapping[str, Any]) -> tuple[str, str]:
         return model, "1"
 
+    def check(
+        self, model: str, role: Role, options: Mapping[str, Any], samplings: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
+        """Every setting will do."""
+
     def load(
         self, model: str, role: Role, options: Mapping[str, Any], samplings: Sequence[Mapping[str, Any]] = ()
     ) -> FakeEngine:

@@ -13,6 +13,7 @@ from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import read_json
 from lrs2m_builder.schema import Completion, Request
 from lrs2m_builder.shards import RECORD_SCHEMA
+from lrs2m_builder.stats import read_stats
 from tests.fake_engine import FakeModule, good_text
 from tests.toy import build_toy, ids, make_source, rows, toy_options
 
@@ -86,9 +87,12 @@ def test_a_rejection_keeps_every_attempt(tmp_path: Path) -> None:
     assert len({attempt["seed"] for attempt in row["attempts"]}) == 4
 
 
-def test_a_warning_keeps_the_row_and_is_named(tmp_path: Path) -> None:
+def test_a_warning_keeps_the_row_and_says_what_was_found(tmp_path: Path) -> None:
     build_toy(make_source(tmp_path, 1), tmp_path / "out", always("Sorry."), checks={"all": "warn"})
-    assert rows(tmp_path / "out")[0]["warnings"] == ["refusal", "word_range"]
+    warnings = rows(tmp_path / "out")[0]["warnings"]
+    assert [warning.partition(": ")[0] for warning in warnings] == ["refusal", "word_range"]
+    assert warnings[1].startswith("word_range: The answer had 1 words")
+    assert read_stats(tmp_path / "out").total.warnings == {"refusal": 1, "word_range": 1}
 
 
 def test_unusable_images_are_rejections_and_are_not_sent(tmp_path: Path) -> None:

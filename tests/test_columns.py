@@ -105,8 +105,8 @@ def test_every_odd_row_ends_as_it_should(tmp_path: Path) -> None:
     assert found["odd_4.jpg"]["caption_short"] == "a harbor with ships"
     assert found["odd_5.jpg"]["caption_short"] == "many ships in a harbor"
     assert found["odd_6.jpg"]["caption_short"] == "café roof, the river's bank"
-    assert found["odd_9.jpg"]["warnings"] == ["repetition"]
-    assert found["odd_10.jpg"]["warnings"] == ["clip_budget"]
+    assert found["odd_9.jpg"]["warnings"] == ["repetition: The answer repeated itself. Say each thing once."]
+    assert found["odd_10.jpg"]["warnings"][0].startswith("clip_budget: ")
 
 
 def test_a_source_of_mostly_odd_rows_is_read_by_the_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

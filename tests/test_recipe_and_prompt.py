@@ -224,7 +224,7 @@ def test_a_good_answer_is_accepted_and_keeps_its_warnings(plan: Plan) -> None:
     assert isinstance(record, Record)
     assert (record.caption_short, record.caption_long) == ("hint 1 of a harbor", GOOD)
     assert (record.short_source, record.long_source) == ("toy captions", "toy-model")
-    assert (record.warnings, record.attempts, record.seed) == (("red",), 1, attempts[0].seed)
+    assert (record.warnings, record.attempts, record.seed) == (("red: It is red.",), 1, attempts[0].seed)
 
 
 def test_a_refused_answer_is_asked_again_with_another_seed_and_the_reason(plan: Plan) -> None:
@@ -234,6 +234,24 @@ def test_a_refused_answer_is_asked_again_with_another_seed_and_the_reason(plan: 
     assert (second.attempt, second.parts[0]) == (2, first.parts[0])
     assert second.seed != first.seed
     assert "Mend this: The answer refused" in second.parts[1]
+
+
+def temperatures(plan: Plan, texts: list[str]) -> list[object]:
+    """Of the requests that follow each of the texts."""
+    moves = [ask_until_the_end(plan, make_sample(), texts[:number])[0] for number in range(len(texts) + 1)]
+    return [move.sampling.get("temperature") for move in moves if isinstance(move, Request)]
+
+
+def test_an_answer_that_comes_back_is_asked_for_at_a_higher_temperature(plan: Plan) -> None:
+    warm = replace(plan, recipe=plan.recipe.with_settings({}, {"temperature": 0.3}), max_attempts=9)
+    assert temperatures(warm, [REFUSED, "Sorry, no.", REFUSED, "No."]) == [0.3, 0.3, 0.3, 0.5, 0.5]
+    assert temperatures(warm, [REFUSED, f" {REFUSED}", *[REFUSED] * 5])[1:] == [0.3, 0.5, 0.7, 0.9, 1.0, 1.0, 1.0]
+
+
+def test_a_temperature_above_one_or_none_is_left_as_it_is(plan: Plan) -> None:
+    hot = replace(plan, recipe=plan.recipe.with_settings({}, {"temperature": 1.4}))
+    assert temperatures(hot, [REFUSED, REFUSED]) == [1.4] * 3
+    assert temperatures(plan, [REFUSED, REFUSED]) == [plan.recipe.recipe.steps[0].sampling.get("temperature")] * 3
 
 
 def test_an_answer_after_a_refused_one_can_still_be_accepted(plan: Plan) -> None:

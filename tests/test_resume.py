@@ -143,7 +143,10 @@ def test_a_second_build_on_the_same_folder_is_refused(tmp_path: Path) -> None:
     second = start_cli(source, tmp_path / "out", log=tmp_path / "other.log")
     _, err = second.communicate(timeout=60)
     assert second.returncode == 2
-    assert err.strip().splitlines()[-1].startswith("error: --out") and f"process {first.pid}" in err
+    assert (
+        err.strip().splitlines()[-1].startswith(f"error: {tmp_path}/out: another build")
+        and f"process {first.pid}" in err
+    )
     first.kill()
     first.communicate()
     third = start_cli(source, tmp_path / "out", log=log, delay_s=0.0)

@@ -68,7 +68,7 @@ def test_counts_of_a_build_equal_its_rows(tmp_path: Path) -> None:
 
 
 def test_warnings_are_counted_by_check(tmp_path: Path) -> None:
-    warnings: list[object] = [["hedge"], ["hedge", "date"], []]
+    warnings: list[object] = [["hedge: The answer guessed."], ["hedge", "date: x: y", "date: z"], []]
     stats = read_stats(write_rows(tmp_path / "a.parquet", warnings=warnings))
     assert stats.total.warnings == {"hedge": 2, "date": 1}
 

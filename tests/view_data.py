@@ -70,7 +70,7 @@ def make_record(number: int, folder: Path, caption: str, **changes: Any) -> Reco
         "seed": 1_604_178_337 + number,
         "attempts": 1 + number % 3,
         "finish_reason": "stop",
-        "warnings": ("hedge",) if number % 7 == 3 else (),
+        "warnings": ("hedge: The answer guessed.",) if number % 7 == 3 else (),
     }
     return Record(**(settings | changes))
 

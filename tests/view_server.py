@@ -20,7 +20,7 @@ CHANGES = {
     "recipe": {7: "merge.v1"},
     "model": {7: "other/model"},
     "num_tokens_long": {8: 250, 9: 251},
-    "warnings": {10: ("hedge", "place_name")},
+    "warnings": {10: ("hedge: The answer guessed.", "place_name: Oslo")},
 }
 
 

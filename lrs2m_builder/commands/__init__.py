@@ -7,9 +7,11 @@ from typing import Annotated, Any
 
 import typer
 
+from lrs2m_builder.text import printable
+
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else there.")]
 
 
 def print_json(result: Any) -> None:
     """Print one JSON object on standard output."""
-    print(json.dumps(result, ensure_ascii=False))
+    print(printable(json.dumps(result, ensure_ascii=False)))

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from lrs2m_builder.commands import Json, print_json
+from lrs2m_builder.telemetry import show
 
 
 def audit_command(
@@ -40,4 +41,4 @@ def audit_command(
     if as_json:
         print_json(json_of(result))
         return
-    print("\n".join(audit_lines(result)))
+    show("\n".join(audit_lines(result)))

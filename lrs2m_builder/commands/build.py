@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any, cast, get_args
@@ -20,6 +19,7 @@ from lrs2m_builder.prepare import DEFAULT_MAX_ATTEMPTS, DEFAULT_SHARD_SIZE, Buil
 from lrs2m_builder.preview import dry_run, show_prompts
 from lrs2m_builder.printing import plan_text, report_text
 from lrs2m_builder.recipe import load_recipe
+from lrs2m_builder.telemetry import say, show
 
 
 def build_command(
@@ -111,17 +111,16 @@ def build_command(
             result["prompts"] = show_prompts(prepared, module, show_prompts_)
         if calibrate_:
             result["forecast"] = asdict(calibrate(prepared, module, calibrate_, prices))
-        print_json(result) if as_json else print(plan_text(result))
+        print_json(result) if as_json else show(plan_text(result))
         return
     report = build(options, module)
-    print_json(asdict(report)) if as_json else print(report_text(report))
+    print_json(asdict(report)) if as_json else show(report_text(report))
     if report.stopped:
         raise typer.Exit(130)
     if report.reject_rate > max_reject_rate:
-        print(
+        say(
             f"{report.reject_rate:.0%} of the samples were rejected, more than --max-reject-rate {max_reject_rate:g}; "
-            f"{report.out_dir}/rejected says why",
-            file=sys.stderr,
+            f"{report.out_dir}/rejected says why"
         )
         raise typer.Exit(3)
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from lrs2m_builder.errors import MissingExtraError
+from lrs2m_builder.telemetry import say
 
 
 def convert_command(
@@ -32,4 +33,4 @@ def convert_command(
     check_destination(out, to)  # before gigabytes are read
     loaded = load(source, context_length=context_length, revision=revision, activation=activation)
     save_as(loaded, out, to)
-    typer.echo(f"{out}: {to}, {loaded.context_length} tokens, from {source} ({loaded.revision})", err=True)
+    say(f"{out}: {to}, {loaded.context_length} tokens, from {source} ({loaded.revision})")

@@ -13,7 +13,7 @@ from lrs2m_builder.commands import print_json
 from lrs2m_builder.errors import MissingExtraError
 from lrs2m_builder.evals.results import Result, result_name, write_result
 from lrs2m_builder.leakage import find_leaks, refuse_leaks, training_data
-from lrs2m_builder.telemetry import say
+from lrs2m_builder.telemetry import say, show
 
 if TYPE_CHECKING:
     from lrs2m_builder.clip.model import Loaded
@@ -101,4 +101,4 @@ def finish(result: Result, lines: list[str], out: Path | None, as_json: bool) ->
     if as_json:
         print_json(asdict(result))
         return
-    print("\n".join([f"{result.dataset}: {result.model} ({result.revision})", *lines]))
+    show("\n".join([f"{result.dataset}: {result.model} ({result.revision})", *lines]))

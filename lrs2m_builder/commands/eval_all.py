@@ -14,7 +14,7 @@ from lrs2m_builder.commands.eval_retrieval import zcrl_command, zcrs_command
 from lrs2m_builder.commands.eval_selo import selo_command
 from lrs2m_builder.errors import MissingExtraError, UserError
 from lrs2m_builder.evals.results import Result, read_results, result_name
-from lrs2m_builder.telemetry import say
+from lrs2m_builder.telemetry import say, show
 
 NUM_MAPS = 4  # of the localization test in the report
 Pictures = dict[tuple[str, str], list[tuple[str, Path]]]
@@ -75,7 +75,7 @@ def all_command(
     for result in results:
         pictures.setdefault((result.evaluation, result.dataset), []).extend(_pictures(result, out))
     page, as_json = write_report(results, out, pictures=pictures)
-    print(f"{page}\n{as_json}")
+    show(f"{page}\n{as_json}")
 
 
 def _pictures(result: Result, out: Path) -> list[tuple[str, Path]]:

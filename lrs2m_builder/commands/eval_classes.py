@@ -29,7 +29,7 @@ from lrs2m_builder.commands.eval import (
 from lrs2m_builder.errors import MissingExtraError, UserError
 from lrs2m_builder.evals.data import IMAGE_COLUMNS, LABEL_COLUMNS, Columns, fingerprint, read_images
 from lrs2m_builder.evals.results import Result, result_name
-from lrs2m_builder.telemetry import say
+from lrs2m_builder.telemetry import say, show
 
 
 def zic_command(
@@ -155,4 +155,4 @@ def models_command(as_json: Json = False) -> None:
         print_json({name: asdict(each) for name, each in baselines().items()})
         return
     for name, each in baselines().items():
-        print(f"{name:<15} {each.model:<10} ViT-{each.size:<5} {each.context:>4} tokens  {each.id}")
+        show(f"{name:<15} {each.model:<10} ViT-{each.size:<5} {each.context:>4} tokens  {each.id}")

@@ -14,6 +14,7 @@ from lrs2m_builder.experiments.full import Inputs
 from lrs2m_builder.experiments.registry import EXPERIMENTS, find_experiment
 from lrs2m_builder.experiments.run import paper_commands, run_paper, run_tiny
 from lrs2m_builder.experiments.table import as_json, markdown
+from lrs2m_builder.telemetry import show
 
 experiment_app = typer.Typer(help="Rerun the paper's tables II to IX and figures 7 to 10.", rich_markup_mode=None)
 
@@ -24,8 +25,8 @@ def list_command(as_json_: Json = False) -> None:
         print_json({name: asdict(each) for name, each in EXPERIMENTS.items()})
         return
     for name, each in EXPERIMENTS.items():
-        print(f"{name:<10}  {each.title}")
-        print(f"{'':<10}  {each.varies}: {', '.join(variant.label for variant in each.variants)}")
+        show(f"{name:<10}  {each.title}")
+        show(f"{'':<10}  {each.varies}: {', '.join(variant.label for variant in each.variants)}")
 
 
 def run_command(
@@ -49,7 +50,7 @@ def run_command(
         inputs = Inputs(tuple(data or (Path("LRS2M"),)), benchmarks or Path("BENCHMARKS"), out, processes)
         if dry_run:
             lines = [command.line for command in paper_commands(experiments, inputs, seeds=seeds)]
-            print_json({"commands": lines}) if as_json_ else print("\n".join(lines))
+            print_json({"commands": lines}) if as_json_ else show("\n".join(lines))
             return
         tables = run_paper(experiments, inputs, seeds=seeds)
     elif scale == "tiny":
@@ -61,5 +62,5 @@ def run_command(
     if as_json_:
         print_json({table.experiment.name: as_json(table) for table in tables})
         return
-    print("\n".join(markdown(table) for table in tables))
-    print(f"tables and figures: {out}")
+    show("\n".join(markdown(table) for table in tables))
+    show(f"tables and figures: {out}")

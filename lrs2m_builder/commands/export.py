@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from lrs2m_builder.commands import Json, print_json
+from lrs2m_builder.telemetry import show
 
 
 class TextChoice(StrEnum):
@@ -83,8 +84,8 @@ def export_command(
         result: dict[str, Any] = asdict(report)
         print_json(result)
         return
-    print(
+    show(
         f"{report.rows:,} of {report.of:,} rows in {report.files:,} files, {report.bytes / 1e6:,.1f} MB: {report.dest}"
     )
     for license_, rows in report.licenses.items():
-        print(f"  {rows:>9,}  {license_ or 'no licence stated'}")
+        show(f"  {rows:>9,}  {license_ or 'no licence stated'}")

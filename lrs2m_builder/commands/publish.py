@@ -11,6 +11,7 @@ import typer
 from lrs2m_builder.commands import Json, print_json
 from lrs2m_builder.commands.export import ReviewedOption, Where, WithoutOption
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.telemetry import show
 
 if TYPE_CHECKING:
     from lrs2m_builder.publish import PublishReport
@@ -90,15 +91,15 @@ def publish_command(
     for split in report.splits:
         what = "with images" if split.with_images else "captions only"
         megabytes = f"{split.file_bytes / 1e6:,.1f} MB"
-        print(f"{split.subset:<{width}} {split.rows:>9,} pairs  {split.files:>4} shards  {megabytes:>12}  {what}")
+        show(f"{split.subset:<{width}} {split.rows:>9,} pairs  {split.files:>4} shards  {megabytes:>12}  {what}")
     _print_upload(report)
 
 
 def _print_upload(report: PublishReport | ModelReport) -> None:
     """Where it went, or what would go up."""
     if report.uploaded is None:
-        print(f"would upload to {report.repo_id}, from {report.tree}:")
+        show(f"would upload to {report.repo_id}, from {report.tree}:")
         for name, size in report.files.items():
-            print(f"  {size / 1e6:>9,.3f} MB  {name}")
+            show(f"  {size / 1e6:>9,.3f} MB  {name}")
         return
-    print(f"{'published' if report.uploaded.changed else 'nothing new for'} {report.uploaded.url}, from {report.tree}")
+    show(f"{'published' if report.uploaded.changed else 'nothing new for'} {report.uploaded.url}, from {report.tree}")

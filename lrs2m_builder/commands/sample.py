@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from lrs2m_builder.sample.formats import FORMATS, write_sample_source
+from lrs2m_builder.telemetry import show
 
 
 def sample_command(
@@ -19,5 +20,5 @@ def sample_command(
 ) -> None:
     """Draw scenes whose truth is known, in the format of a real source, and say how to build from them."""
     manifest = write_sample_source(format_, out, scenes, seed, progress=sys.stderr.isatty())
-    print(f"{scenes} scenes in {out}; with a RECIPE that reads what this format holds:")
-    print(f"  lrs2m build --recipe RECIPE --source {manifest} --data-dir {out} --out OUT")
+    show(f"{scenes} scenes in {out}; with a RECIPE that reads what this format holds:")
+    show(f"  lrs2m build --recipe RECIPE --source {manifest} --data-dir {out} --out OUT")

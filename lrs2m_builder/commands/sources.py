@@ -13,6 +13,7 @@ from lrs2m_builder.errors import UserError
 from lrs2m_builder.manifest import load_manifest
 from lrs2m_builder.printing import survey_lines
 from lrs2m_builder.survey import describe, list_sources, survey
+from lrs2m_builder.telemetry import show
 
 
 def sources_command(
@@ -29,14 +30,14 @@ def sources_command(
             print_json({m.name: m.model_dump(mode="json") for m in manifests})
             return
         for manifest in manifests:
-            print(f"{manifest.name:<12} {manifest.title} ({manifest.viewpoint})")
+            show(f"{manifest.name:<12} {manifest.title} ({manifest.viewpoint})")
         return
     manifest = load_manifest(name)
     if data_dir is None:
-        print_json(manifest.model_dump(mode="json")) if as_json else print("\n".join(describe(manifest)))
+        print_json(manifest.model_dump(mode="json")) if as_json else show("\n".join(describe(manifest)))
         return
     result = survey(manifest, data_dir, show_progress=sys.stderr.isatty())
     if as_json:
         print_json(result.as_dict())
         return
-    print("\n".join([*describe(manifest), *survey_lines(manifest, result)]))
+    show("\n".join([*describe(manifest), *survey_lines(manifest, result)]))

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from lrs2m_builder.commands import Json, print_json
+from lrs2m_builder.telemetry import show
 
 
 def stats_command(
@@ -37,4 +38,4 @@ def stats_command(
             result["paper"] = {name: figures.model_dump() for name, figures in of_paper.items()}
         print_json(result)
         return
-    print("\n".join([*stats_lines(stats, of_paper), *(f"plotted {path}" for path in pictures)]))
+    show("\n".join([*stats_lines(stats, of_paper), *(f"plotted {path}" for path in pictures)]))

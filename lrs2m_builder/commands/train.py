@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from lrs2m_builder.errors import MissingExtraError
+from lrs2m_builder.telemetry import show
 
 
 def train_command(
@@ -37,4 +38,4 @@ def train_command(
     except ImportError as error:
         raise MissingExtraError("training", "train", error) from error
     evaluate = make_recall([locate_data(name) for name in eval_data], made) if eval_data else None
-    print(train(made, [locate_data(name) for name in data], out_dir=out, make_evaluate=evaluate))
+    show(str(train(made, [locate_data(name) for name in data], out_dir=out, make_evaluate=evaluate)))

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from lrs2m_builder.telemetry import show
 
 
 def view_command(
@@ -19,4 +20,4 @@ def view_command(
     """Look through a data set in the browser: filter, search, read, accept or flag; Ctrl-C ends it."""
     from lrs2m_builder.view import view
 
-    view(data, port=port, open_browser=open_, say=partial(print, flush=True))
+    view(data, port=port, open_browser=open_, say=show)

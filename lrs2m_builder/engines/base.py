@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
@@ -20,6 +21,32 @@ TEXT_LENGTH = 1024  # of it, what the words of a prompt and its answer may take
 
 # The problem of a request that might be answered another time: a build that goes on asks it again.
 ENDPOINT_FAILED = "endpoint_failed"
+
+# What servers call the end of an answer that was cut: one of these words, or one of each of the next two groups.
+_CUT = {"length", "truncated", "truncation", "incomplete"}
+_OF_WHAT = {"token", "tokens", "context", "output"}
+_TOO_MUCH = {"max", "maximum", "limit", "limited", "exceeded", "overflow", "budget"}
+
+
+def normal_finish(reason: object) -> str:
+    """A finish reason as the records hold it: "stop", "length" whatever a server calls it, or its own in snake_case.
+
+    Servers write text of any case, numbers, nothing, or an object with a `type`; at most 64 characters are kept.
+    """
+    if isinstance(reason, Mapping):
+        reason = next(
+            (reason[key] for key in ("type", "reason", "name") if isinstance(reason.get(key), str)), "unknown"
+        )
+    if reason is None or reason == "":
+        return "stop"
+    if not isinstance(reason, str | int | float):
+        return "unknown"
+    words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", str(reason)[:256]).lower()
+    words = re.sub(r"[^a-z0-9]+", "_", words).removeprefix("finish_reason_").removeprefix("finishreason_").strip("_")
+    parts = set(words.split("_"))
+    if words == "limit" or parts & _CUT or (parts & _OF_WHAT and parts & _TOO_MUCH):
+        return "length"
+    return words[:64] or "unknown"
 
 
 def fit_pixels(width: int, height: int, max_pixels: int) -> tuple[int, int]:
@@ -86,6 +113,19 @@ class EngineModule(Protocol):
         """
         ...
 
+    def check(
+        self, model: str, role: Role, options: Mapping[str, Any], samplings: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
+        """Refuse what `load` would refuse without a model: unknown options, wrong types, unknown sampling parameters.
+
+        Starts nothing, asks nothing of the network.
+
+        Raises:
+            MissingExtraError: a package is missing without which it cannot be told.
+            UserError: a setting cannot be used.
+        """
+        ...
+
     def load(
         self, model: str, role: Role, options: Mapping[str, Any], samplings: Sequence[Mapping[str, Any]] = ()
     ) -> Engine:
@@ -140,6 +180,28 @@ def parse_options(flag: str, pairs: Iterable[str]) -> dict[str, Any]:
             parsed = value  # what YAML takes for a date is a text here
         options[key.replace("-", "_")] = parsed
     return options
+
+
+def text_options(options: Mapping[str, Any], names: Iterable[str]) -> None:
+    """Check that those options which are given are texts.
+
+    Raises:
+        UserError: one is not.
+    """
+    for name in names:
+        if not isinstance(options.get(name, ""), str | None):
+            raise UserError(f"--engine-option {name}={options[name]}: must be a text")
+
+
+def switch_options(options: Mapping[str, Any], names: Iterable[str]) -> None:
+    """Check that those options which are given are true or false.
+
+    Raises:
+        UserError: one is not.
+    """
+    for name in names:
+        if not isinstance(options.get(name, False), bool | None):
+            raise UserError(f"--engine-option {name}={options[name]}: must be true or false")
 
 
 def positive_options(options: Mapping[str, Any], names: Iterable[str]) -> None:

@@ -5,16 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import sys
 import tempfile
 from pathlib import Path
-
-from tqdm import tqdm
 
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import disk_errors
 from lrs2m_builder.manifest import Manifest
 from lrs2m_builder.sample.formats import MANIFEST, write_sample_source
+from lrs2m_builder.telemetry import say
 
 
 def find_data_dir(manifest: Manifest, given: Path | None) -> Path:
@@ -39,7 +37,7 @@ def cache_dir() -> Path:
 
 
 def _draw(folder: Path, num_scenes: int) -> None:
-    tqdm.write(f"drawing {num_scenes} scenes into {folder}", file=sys.stderr)
+    say(f"drawing {num_scenes} scenes into {folder}")
     with disk_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))

@@ -17,7 +17,7 @@ import duckdb
 import numpy as np
 
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.tables import open_tables, record_files, rejected_files
+from lrs2m_builder.tables import WARNING_NAMES, open_tables, record_files, rejected_files
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,7 @@ RECORDS = Kind(
         "subset": "subset",
         "recipe": "recipe",
         "model": "model",
-        "warnings": "array_to_string(warnings, ' ')",
+        "warnings": f"array_to_string({WARNING_NAMES}, ' ')",
     },
     numbers=("num_tokens_short", "num_tokens_long", "attempts"),
     text="concat_ws(chr(10), sample_id, caption_short, caption_long)",
@@ -67,7 +67,7 @@ class Index:
         first: number of each file's first row, and at the end the number of all rows.
         facets: by column, the values and how many rows have each; a row with two warnings counts for both.
         largest: by numeric column.
-        combinations: the values of `warnings` as they are stored: sets of names with spaces between.
+        combinations: of the names in `warnings`, with spaces between.
     """
 
     kind: Kind

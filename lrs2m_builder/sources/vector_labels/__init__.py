@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.opening import open_regular
 from lrs2m_builder.sources.base import SourceRow
 from lrs2m_builder.sources.vector_labels import coco, dota, geojson, jsonl, mask, voc
 from lrs2m_builder.sources.vector_labels.classes import Found, make_anchors, stated_classes
@@ -64,7 +65,14 @@ def read(
         for file, find in _label_files(path, one_image, is_mask.find):
             if file.stem.startswith(prefix) and file.stem.endswith(suffix):
                 name = file.stem.removeprefix(prefix).removesuffix(suffix)
-                yield SourceRow(name, anchors=make_anchors(file, find(file), words))
+                try:
+                    open_regular(file).close()
+                    anchors = make_anchors(file, find(file), words)
+                except OSError as error:  # of one image's label file
+                    problem = ("label_unreadable", f"{file}: {error.strerror or error}")
+                    yield SourceRow(name, problem=problem)
+                else:
+                    yield SourceRow(name, anchors=anchors)
     else:
         entries = jsonl.read(path) if path.suffix == ".jsonl" else coco.read(path)
         for name, found in entries:

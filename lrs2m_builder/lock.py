@@ -1,0 +1,105 @@
+"""One writer per folder: a lock that other processes, and other threads of this one, respect."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO
+
+from lrs2m_builder.errors import UserError
+from lrs2m_builder.files import disk_errors
+
+LOCK_NAME = ".lock"
+
+_guard = threading.Lock()
+_held: set[tuple[int, int]] = set()  # device and inode of the lock files that this process holds
+
+
+@contextmanager
+def locked(folder: Path, what: str) -> Iterator[None]:
+    """Hold a folder, which is made if it is missing, for this process alone.
+
+    Args:
+        what: the kind of work, such as "build": a second process is told who holds the folder.
+
+    Raises:
+        UserError: the folder cannot be made or written, or someone else holds it.
+    """
+    with disk_errors(folder):
+        folder.resolve().mkdir(parents=True, exist_ok=True)  # a link may lead to a folder that was set aside
+    with locked_file(folder / LOCK_NAME, what, shown=folder):
+        yield
+
+
+@contextmanager
+def locked_file(path: Path, what: str, *, shown: Path, remove: bool = False) -> Iterator[None]:
+    """Hold a lock file, for a place that may not exist yet.
+
+    The lock is a POSIX record lock: the system drops it when the process dies, and child processes do not inherit it.
+
+    Args:
+        shown: what the message says is held.
+        remove: delete the file at the end.
+
+    Raises:
+        UserError: the file cannot be written, or someone else holds it.
+    """
+    file, inode = _hold(path, what, shown)
+    try:
+        yield
+    finally:
+        with _guard:
+            if remove:
+                path.unlink(missing_ok=True)
+            _held.discard(inode)
+            file.close()
+
+
+def _hold(path: Path, what: str, shown: Path) -> tuple[IO[str], tuple[int, int]]:
+    """Open and lock the file that has this name now; another may have replaced it before the lock was there."""
+    while True:
+        # The guard comes first: closing a file drops every lock that this process holds on it.
+        with _guard, disk_errors(shown):
+            if (inode := _inode(path)) in _held:
+                raise UserError(f"{shown}: another {what} of this process is writing there; wait for it or stop it")
+            file = path.open("a+")
+            try:
+                _lock(file, what, shown)
+            except UserError:
+                file.close()
+                raise
+            status = os.fstat(file.fileno())
+            inode = (status.st_dev, status.st_ino)
+            if inode == _inode(path):
+                _held.add(inode)
+                file.truncate(0)
+                file.write(f"{os.getpid()} {what}")
+                file.flush()
+                return file, inode
+            file.close()
+
+
+def _lock(file: IO[str], what: str, shown: Path) -> None:
+    try:
+        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        if error.errno not in {errno.EACCES, errno.EAGAIN}:
+            raise UserError(f"{shown}: cannot be locked ({error.strerror}); give a folder on a local disk") from error
+        file.seek(0)
+        holder, _, work = file.read().strip().partition(" ")
+        raise UserError(
+            f"{shown}: another {work or what} (process {holder or 'unknown'}) is writing there; wait for it or stop it"
+        ) from error
+
+
+def _inode(path: Path) -> tuple[int, int] | None:
+    try:
+        status = path.stat()
+    except FileNotFoundError:
+        return None
+    return status.st_dev, status.st_ino
