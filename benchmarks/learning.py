@@ -1,9 +1,9 @@
 """Does `lrs2m train` learn as a plain loop does: the same pairs, the same size of model, ours against open_clip's.
 
 UCM-Captions with the images of UC Merced, five captions an image; 100 steps of `--config small` with its defaults, and
-as many of a plain loop: open_clip's model with its own start, ClipLoss, transform, AdamW groups and cosine schedule, over
-a DataLoader that shuffles single rows. Same batch, learning rate, decay and warm-up. Both are asked about the images of
-the other splits by the same code. Stopped, it goes on where it was. A quarter of an hour on two quiet cores.
+as many of a plain loop: open_clip's model with its own start, ClipLoss, transform, AdamW groups and cosine schedule,
+over a DataLoader that shuffles single rows. Same batch, learning rate, decay and warm-up. Both are asked about the
+images of the other splits by the same code. Stopped, it goes on where it was. A quarter of an hour on two quiet cores.
 
     python benchmarks/learning.py --work DIR [--seeds 3] [--steps 100]
 """
@@ -59,14 +59,14 @@ def plain(config: TrainConfig, data: Path, held_out: Path, out: Path) -> dict[st
         for pixels, tokens in loader:
             for group in optimizer.param_groups:
                 group["lr"] = schedule(step)
-            image_BD, text_BD, scale = model(pixels, tokens)
-            loss = loss_of(image_BD, text_BD, scale)
+            images, texts, scale = model(pixels, tokens)
+            loss = loss_of(images, texts, scale)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
             with torch.no_grad():
                 model.logit_scale.clamp_(0, 4.6052)
-            losses.append(float(loss))
+            losses.append(loss.item())
             step += 1
             if step == config.max_steps:
                 break
@@ -133,7 +133,9 @@ def main() -> None:
                 result.write_text(json.dumps(run(config, work / "train", work / "held_out", out)))
             values = json.loads(result.read_text())
             found[name].append(values)
-            print(f"seed {seed}, {name}: " + ", ".join(f"{key} {value:.4f}" for key, value in values.items()), flush=True)
+            print(
+                f"seed {seed}, {name}: " + ", ".join(f"{key} {value:.4f}" for key, value in values.items()), flush=True
+            )
     for key in found["lrs2m train"][0]:
         columns = {name: [values[key] for values in runs] for name, runs in found.items()}
         print(key, *(f"{name}: {statistics.mean(v):.4f} ({min(v):.4f} to {max(v):.4f})" for name, v in columns.items()))

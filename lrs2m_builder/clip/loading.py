@@ -178,7 +178,9 @@ class BatchRows(Dataset[Batch]):  # type: ignore[misc]
                 if len(read) == len(rows):
                     break
         except (OSError, pa.ArrowException) as error:
-            raise UserError(f"{group.path}: not readable any more ({one_line(error)}); mend it and run again") from error
+            raise UserError(
+                f"{group.path}: not readable any more ({one_line(error)}); mend it and run again"
+            ) from error
         if len(read) < len(rows):
             raise UserError(f"{group.path}: has fewer rows than it had when the run began; start the command again")
         return read

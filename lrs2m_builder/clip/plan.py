@@ -1,13 +1,13 @@
 """In which order training reads the rows of Parquet files: shuffled from a seed, alike lengths together, by rank.
 
-An epoch is one shuffled order of all its rows, cut evenly into the parts of the processes, and each part into pools: the
-rows that a worker holds in memory. Small data are shuffled row by row. Of large data, where a pool that reads single rows
-would read the whole data, each row group is split into READS fragments of rows that are no neighbours, and the fragments
-are shuffled: a pool has a few rows of each of many groups, and no group is read more often than READS times.
+An epoch is one shuffled order of all its rows, cut evenly into the parts of the processes, and each part into pools:
+the rows that a worker holds in memory. Small data are shuffled row by row. Of large data, where a pool of single rows
+would read the whole data, each row group is split into READS fragments of rows that are no neighbours, and the
+fragments are shuffled: a pool has a few rows of each of many groups, and no group is read more often than READS times.
 
 The rows of a pool are shuffled, sorted by the length of their text in steps of BUCKET tokens, cut into batches, and the
-batches are shuffled. All of it follows from the seed and the epoch: a position in training is two numbers, and no row has
-to be read to get back there.
+batches are shuffled. All of it follows from the seed and the epoch: a position in training is two numbers, and no row
+has to be read to get back there.
 """
 
 from __future__ import annotations
@@ -169,9 +169,9 @@ def count_batches(index: Index, order: Order, epoch: int, world_size: int) -> in
 def make_plan(index: Index, order: Order, epoch: int, rank: int, world_size: int) -> Plan:
     """The batches of a process in an epoch.
 
-    Every process gets as many, and every row is in one; to fill the last ones up, up to one batch of rows per process is
-    in two batches. Batches of the same number have texts of about the same length on all processes, so that none waits
-    for another.
+    Every process gets as many, and every row is in one; to fill the last ones up, up to one batch of rows per process
+    is in two batches. Batches of the same number have texts of about the same length on all processes, so that none
+    waits for another.
 
     Raises:
         UserError: a weight names an unknown subset, or there are fewer rows than one batch of every process.
@@ -280,4 +280,4 @@ def _pool_batches(
     by_length = shuffled[np.argsort(-(-index.num_tokens_R[shuffled] // BUCKET), kind="stable")]
     first = np.linspace(0, len(rows) - order.batch_size, num_batches).astype(np.int64)
     batches = by_length[first[:, None] + np.arange(order.batch_size)]
-    return batches[np.random.default_rng((*key, 4)).permutation(len(batches))]  # type: ignore[no-any-return]
+    return batches[np.random.default_rng((*key, 4)).permutation(len(batches))]

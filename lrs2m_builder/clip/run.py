@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -20,9 +19,10 @@ from lrs2m_builder.clip.data import Batches
 from lrs2m_builder.clip.loading import COLUMNS, Reading
 from lrs2m_builder.clip.loss import rank, world_size
 from lrs2m_builder.clip.model import RANDOM, Loaded, load, random_model
-from lrs2m_builder.clip.optim import Average, freeze_positions, make_optimizer, move_between
+from lrs2m_builder.clip.optim import Average, fitted_warmup, freeze_positions, make_optimizer, move_between
 from lrs2m_builder.clip.pcm import check_k
 from lrs2m_builder.clip.plan import BUCKET, Order, read_index
+from lrs2m_builder.clip.processes import first_process
 from lrs2m_builder.clip.progress import Progress
 from lrs2m_builder.clip.save import save
 from lrs2m_builder.clip.step import Towers
@@ -47,6 +47,7 @@ class Run:
     progress: Progress | None = None  # of the first process
     step: int = 0
     unreadable: int = 0
+    is_unmeasured: bool = False  # the evaluation after the last step was interrupted
 
     @classmethod
     def begin(cls, config: TrainConfig, data: Sequence[Path], device: torch.device, folder: RunFolder) -> Run:
@@ -73,8 +74,10 @@ class Run:
         )
         if (state := folder.load_latest()) is not None:
             run.restore(state)
-        elif rank() == 0:
-            folder.write_settings(loaded.revision)
+        if rank() == 0:
+            run.tell_start()
+        first_process(run.make_ready)
+        folder.check_is_shared()
         if rank() == 0:
             run.progress = Progress(
                 folder, total_steps=run.total_steps, last_step=run.step, tensorboard=config.tensorboard
@@ -83,10 +86,25 @@ class Run:
             run.towers = DistributedDataParallel(towers, device_ids=[device] if device.type == "cuda" else None)
         return run
 
+    def tell_start(self) -> None:
+        """Say from where the run goes on, and what of its settings does not fit its length."""
+        if self.step:
+            say(f"going on after step {self.step}")
+        warmup = fitted_warmup(self.total_steps, self.config)
+        if warmup < self.config.warmup_steps:
+            say(f"the warm-up is {warmup} of {self.total_steps} steps, not {self.config.warmup_steps}: a tenth at most")
+
+    def make_ready(self) -> None:
+        """Have the folder as it was after the step that the run goes on from."""
+        self.folder.go_on_after(self.step)
+        if self.step == 0:
+            self.folder.write_settings(self.loaded.revision)
+
     def save_checkpoint(self) -> None:
-        """Write all that is needed to go on; the first process does."""
-        if rank() != 0:
-            return
+        """Write all that is needed to go on; the first process does, and all wait until it is there."""
+        first_process(self._save_checkpoint)
+
+    def _save_checkpoint(self) -> None:
         towers = self.towers.module if isinstance(self.towers, DistributedDataParallel) else self.towers
         state = {
             "towers": towers.state_dict(),
@@ -95,6 +113,7 @@ class Run:
             "average": self.average.values if self.average else None,
             "data": self.batches.state_dict(),
             "unreadable": self.unreadable,
+            "is_unmeasured": self.is_unmeasured,
         }
         self.folder.save(self.step, state)
 
@@ -117,7 +136,7 @@ class Run:
             self.average.values = {name: value.to(self.device) for name, value in state["average"].items()}
         self.batches.load_state_dict(state["data"])
         self.step, self.unreadable = state["step"], state["unreadable"]
-        say(f"going on after step {self.step}")
+        self.is_unmeasured = state["is_unmeasured"]
 
     def log(
         self, told: dict[str, float], lr: float, weight: float, *, seconds: float, measured: dict[str, float]
@@ -145,6 +164,12 @@ class Run:
         }
         self.progress.tell(line, seconds=seconds)
 
+    def add_measured(self, measured: dict[str, float]) -> None:
+        """Tell what was measured after the step that the run goes on from."""
+        if self.progress is not None:
+            self.folder.add_to_metrics(self.step, {f"eval_{name}": value for name, value in measured.items()})
+            self.progress.tell_measured(measured, self.step)
+
     def close(self) -> None:
         """Finish what is told of the run."""
         if self.progress is not None:
@@ -152,17 +177,17 @@ class Run:
 
     def save_model(self) -> None:
         """Write the trained model, averaged where that was asked for; the first process does."""
-        if rank() == 0:
-            model = self.loaded.model
-            if self.average:
-                move_between(model, self.average.values, 0.0)
-            if self.config.wise_ft < 1:
-                start = dict(load_start(self.config, self.device).model.named_parameters())
-                move_between(model, start, self.config.wise_ft)
-            save(dataclasses.replace(self.loaded, model=model.eval()), self.folder.model_dir)
-            say(f"trained: {self.folder.model_dir}")
-        if world_size() > 1:
-            dist.barrier()
+        first_process(self._save_model)
+
+    def _save_model(self) -> None:
+        model = self.loaded.model
+        if self.average:
+            move_between(model, self.average.values, 0.0)
+        if self.config.wise_ft < 1:
+            start = dict(load_start(self.config, self.device).model.named_parameters())
+            move_between(model, start, self.config.wise_ft)
+        save(dataclasses.replace(self.loaded, model=model.eval()), self.folder.model_dir)
+        say(f"trained: {self.folder.model_dir}")
 
 
 def load_start(config: TrainConfig, device: torch.device) -> Loaded:
