@@ -82,7 +82,9 @@ def main() -> None:
         same = [(folder / "whole" / name).read_bytes() == (folder / "killed" / name).read_bytes() for name in weights]
         equal = sum(one == other for one, other in zip(whole, killed, strict=False))
         print(f"{arguments.processes} processes, killed {len(steps)} times, last exit code {code}:")
-        print(f"  {len(killed)} of {STEPS} steps told of, losses bit-equal in {equal}; saved weights equal: {all(same)}")
+        print(
+            f"  {len(killed)} of {STEPS} steps told of, losses bit-equal in {equal}; saved weights equal: {all(same)}"
+        )
         sys.exit(0 if code == 0 and whole == killed and all(same) else 1)
 
 

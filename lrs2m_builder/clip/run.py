@@ -104,10 +104,14 @@ class Run:
         """Write all that is needed to go on; the first process does, and all wait until it is there."""
         first_process(self._save_checkpoint)
 
+    @property
+    def own_towers(self) -> nn.Module:
+        """The towers without what joins the processes around them."""
+        return self.towers.module if isinstance(self.towers, DistributedDataParallel) else self.towers
+
     def _save_checkpoint(self) -> None:
-        towers = self.towers.module if isinstance(self.towers, DistributedDataParallel) else self.towers
         state = {
-            "towers": towers.state_dict(),
+            "towers": self.own_towers.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "average": self.average.values if self.average else None,
@@ -186,6 +190,8 @@ class Run:
         if self.config.wise_ft < 1:
             start = dict(load_start(self.config, self.device).model.named_parameters())
             move_between(model, start, self.config.wise_ft)
+        if (bias := self.own_towers.bias) is not None:
+            model.config.logit_bias = float(bias)
         save(dataclasses.replace(self.loaded, model=model.eval()), self.folder.model_dir)
         say(f"trained: {self.folder.model_dir}")
 
