@@ -39,7 +39,8 @@ OPENAI_ARCHIVES = {
     "3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02",  # ViT-L-14-336px.pt
 }
 # What the pickles of numpy's numbers and arrays call.
-_numpy_scalar, _numpy_array = np.int64(0).__reduce__()[0], np.zeros(0).__reduce__()[0]
+_numpy_scalar: Any = np.int64(0).__reduce__()[0]
+_numpy_array: Any = np.zeros(0).__reduce__()[0]
 _UNSAFE = re.compile(r"GLOBAL ([\w.]+)|[Tt]ype (?:of )?<?class '([\w.]+)'|global ([\w.]+)")
 # Of other releases' state dicts: constants and sizes, no weights.
 _DROPPED = {"input_resolution", "context_length", "vocab_size", "mask1", "mask2", "attn_mask"}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -83,7 +84,7 @@ class Run:
                 folder, total_steps=run.total_steps, last_step=run.step, tensorboard=config.tensorboard
             )
         if world_size() > 1:
-            run.towers = DistributedDataParallel(towers, device_ids=[device] if device.type == "cuda" else None)
+            run.towers = _joined(towers, device)
         return run
 
     def tell_start(self) -> None:
@@ -194,6 +195,18 @@ class Run:
             model.config.logit_bias = float(bias)
         save(dataclasses.replace(self.loaded, model=model.eval()), self.folder.model_dir)
         say(f"trained: {self.folder.model_dir}")
+
+
+def _joined(towers: nn.Module, device: torch.device) -> nn.Module:
+    """The towers, whose gradients are the mean over all processes.
+
+    DDP puts gradients into buckets, and a sum over more than two processes is rounded by the place in its bucket. To
+    make better buckets, DDP makes them anew after its first step: a run that goes on would differ from one that was
+    never stopped. With find_unused_parameters it leaves them as they are.
+    """
+    warnings.filterwarnings("ignore", message="find_unused_parameters=True was specified")
+    devices = [device] if device.type == "cuda" else None
+    return DistributedDataParallel(towers, device_ids=devices, find_unused_parameters=True)
 
 
 def load_start(config: TrainConfig, device: torch.device) -> Loaded:
