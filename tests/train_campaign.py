@@ -22,7 +22,7 @@ from pathlib import Path
 from tests.clip_toy import make_data
 from tests.toy import ROOT
 
-STEPS = 40
+STEPS = 30
 SETTINGS = (f"max_steps={STEPS}", "epochs=20", "checkpoint_every=3", "workers=1")
 WAIT_S = 1800
 
