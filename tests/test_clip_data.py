@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections import Counter
 from dataclasses import replace
 from itertools import islice
@@ -12,6 +13,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
+from PIL import Image
 
 from lrs2m_builder.clip.data import Batches
 from lrs2m_builder.clip.loading import Batch, BatchRows, Reading, TrainOn, decode, first_sentence
@@ -232,9 +234,19 @@ def test_a_folder_of_unreadable_images_stops_with_one_line(tmp_path: Path) -> No
 
 def test_rows_that_name_their_image_need_its_folder(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="image_dir"):
-        decode({"bytes": None, "path": "0.png"}, 32)
+        decode({"bytes": None, "path": "0.png"})
     (tmp_path / "0.png").write_bytes(png(3))
-    assert decode({"bytes": None, "path": "0.png"}, 32, tmp_path).tobytes() == decode(png(3), 32).tobytes()
+    assert decode({"bytes": None, "path": "0.png"}, tmp_path).tobytes() == decode(png(3)).tobytes()
+
+
+@pytest.mark.parametrize("side", [256, 800])
+def test_training_sees_the_pixels_that_evaluations_see(side: int) -> None:
+    noise = np.random.default_rng(0).integers(0, 256, (side // 4, side // 4, 3), dtype=np.uint8)
+    buffer = io.BytesIO()
+    Image.fromarray(noise).resize((side, side)).save(buffer, "JPEG", quality=90)
+    transform = make_transform(Preprocess(64))
+    with Image.open(buffer) as evaluated:
+        assert torch.equal(transform(decode(buffer.getvalue())), transform(evaluated.convert("RGB")))
 
 
 # The position

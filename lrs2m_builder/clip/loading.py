@@ -151,8 +151,8 @@ class BatchRows(Dataset[Batch]):  # type: ignore[misc]
     def _pixels(self, image: dict[str, Any] | bytes, key: tuple[int, ...]) -> Tensor:
         reading = self._reading
         if not reading.augment_images:
-            return reading.transform(decode(image, reading.image_size, reading.image_dir))
-        picture = decode(image, 2 * reading.image_size, reading.image_dir)  # a crop needs more pixels
+            return reading.transform(decode(image, reading.image_dir))
+        picture = decode(image, reading.image_dir)
         return reading.transform(augment_image(picture, reading.augment_images, reading.image_size, key))
 
     def _row(self, row_number: int) -> dict[str, Any]:
@@ -203,8 +203,8 @@ class BatchRows(Dataset[Batch]):  # type: ignore[misc]
             self._pool = pool
 
 
-def decode(image: dict[str, Any] | bytes, size: int, image_dir: Path | None = None) -> Image.Image:
-    """The picture of a row's image cell, upright; a JPEG is shrunk while it is decoded, never below `size`.
+def decode(image: dict[str, Any] | bytes, image_dir: Path | None = None) -> Image.Image:
+    """The picture of a row's image cell, upright and whole: a JPEG that its decoder shrinks has other pixels.
 
     Raises:
         OSError, ValueError and what else Pillow raises: it cannot be read.
@@ -213,7 +213,6 @@ def decode(image: dict[str, Any] | bytes, size: int, image_dir: Path | None = No
     if data is None and image_dir is None:
         raise ValueError(f"the row only names its image, {name}; give the folder of the images as image_dir")
     with Image.open(io.BytesIO(data) if data is not None else image_dir / name) as picture:  # type: ignore[operator]
-        picture.draft("RGB", (size, size))
         picture.load()
         upright = ImageOps.exif_transpose(picture)
         if upright.mode in {"RGBA", "LA", "PA"} or "transparency" in upright.info:
