@@ -73,7 +73,7 @@ def test_a_folder_gives_its_images_in_the_order_of_their_names_with_what_stands_
     assert (second.image_name, second.label) == ("Storage_Tank/1.PNG", "storage tank")
     assert (second.captions, second.caption_long) == (("tanks",), "Two white tanks.")
     assert third.image_path == tmp_path / "images" / "Storage_Tank" / "2.tif"
-    assert third.problem is not None and third.problem[0] == "caption_missing"
+    assert third.problem is None and not third.captions
 
 
 def test_a_subfolder_can_be_a_class_that_the_texts_must_name(tmp_path: Path) -> None:
@@ -93,12 +93,25 @@ def test_linked_folders_are_walked_once(tmp_path: Path) -> None:
     assert names == ["farm/1.png", "port/2.png"]
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"captions": [3]}', '{"captions": 3}', '{"caption": "a", "label": 1}'])
-def test_a_broken_file_beside_an_image_is_one_line_with_its_path(tmp_path: Path, content: str) -> None:
-    write(tmp_path / "images" / "1.png", picture(1))
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        *(("{", "text_unreadable"), ("[]", "text_unreadable"), ("[" * 99_999, "text_unreadable")),
+        *(
+            ('{"captions": [3]}', "not_text"),
+            ('{"captions": 3}', "not_text"),
+            ('{"caption": "a", "label": 1}', "not_text"),
+        ),
+    ],
+)
+def test_a_broken_file_beside_an_image_is_that_images_rejection(tmp_path: Path, content: str, reason: str) -> None:
+    for number in (1, 2):
+        write(tmp_path / "images" / f"{number}.png", picture(number))
     write(tmp_path / "images" / "1.json", content)
-    with pytest.raises(UserError, match=r"images/1\.json: "):
-        samples_of(manifest_of("image_folder", "images"), tmp_path)
+    write(tmp_path / "images" / "2.json", '{"captions": ["a road", null]}')
+    broken, whole = samples_of(manifest_of("image_folder", "images"), tmp_path)
+    assert broken.problem is not None and broken.problem[0] == reason and "1.json: " in broken.problem[1]
+    assert whole.captions == ("a road",) and whole.problem is None
 
 
 def test_a_folder_builds_and_a_new_image_in_it_is_another_build(tmp_path: Path) -> None:
@@ -268,9 +281,9 @@ def test_a_list_in_the_form_of_mgrs_gives_both_texts(tmp_path: Path) -> None:
     samples = samples_of(toy_manifest(format="mgrs_json", files=files), tmp_path)
     found = [(sample.image_name, sample.captions, sample.caption_long) for sample in samples]
     assert found == [("a/1.png", ("a port",), "A port."), ("a/2.png", ("a farm",), "A farm."), ("a/3.png", (), "")]
-    assert [sample.problem and sample.problem[0] for sample in samples] == [None, None, "caption_missing"]
+    assert [sample.problem and sample.problem[0] for sample in samples] == [None, None, None]
     report = build_own(tmp_path, tmp_path / "out", {"format": "mgrs_json", "files": files}, recipe="merge")
-    assert (report.samples, report.records, report.rejections) == (3, 2, {"caption_missing": 1})
+    assert (report.samples, report.records, report.rejections) == (3, 2, {"no_caption_long": 1})
 
 
 @pytest.mark.parametrize(

@@ -48,7 +48,7 @@ def read_raster(ref: ImageRef, target_size: TargetSize | None, part: Part, orien
     try:
         with ExitStack() as stack:
             refs = part.files(ref)
-            rasters = [stack.enter_context(rasterio.open(_file(each), driver=_raster_driver(each))) for each in refs]
+            rasters = [stack.enter_context(rasterio.open(_file(each), driver=raster_driver(each))) for each in refs]
             width, height = max((raster.width, raster.height) for raster in rasters)  # 60 m bands beside 10 m ones
             if np.dtype(rasters[0].dtypes[0]).kind not in "uif":
                 raise SampleError("image_unsupported", f"{ref}: pixels of type {rasters[0].dtypes[0]}")
@@ -62,7 +62,7 @@ def read_raster(ref: ImageRef, target_size: TargetSize | None, part: Part, orien
                 read = [raster.read(chosen, out_shape=shape, masked=True) for raster in rasters]
     except (RasterioError, OSError, ValueError) as error:
         raise SampleError("image_unreadable", f"{ref}: {error}") from error
-    image = Image.fromarray(_to_8bit(np.ma.concatenate(read))).convert("RGB")  # type: ignore[no-untyped-call]
+    image = Image.fromarray(_to_8bit(np.ma.concatenate(read), ref)).convert("RGB")  # type: ignore[no-untyped-call]
     return resized(part.cut(upright(image, orientation)), size)
 
 
@@ -76,7 +76,7 @@ def is_raster(start: bytes) -> bool:
     return start in _RASTER_DRIVERS
 
 
-def _raster_driver(ref: ImageRef) -> str:
+def raster_driver(ref: ImageRef) -> str:
     """The driver for what the file begins with; GDAL would guess among a hundred, some of which open other files."""
     with open_image(ref) as file:
         start = file.read(4)
@@ -102,8 +102,10 @@ def _choose_bands(ref: ImageRef, count: int, bands: Bands | None) -> list[int]:
     return list(bands)
 
 
-def _to_8bit(pixels: np.ma.MaskedArray) -> np.ndarray:
+def _to_8bit(pixels: np.ma.MaskedArray, ref: ImageRef) -> np.ndarray:
     if pixels.dtype == np.uint8:
         filled = np.ma.filled(pixels, 0)
         return filled[0] if len(filled) == 1 else np.ascontiguousarray(filled.transpose(1, 2, 0))
-    return stretch(np.ma.filled(pixels.astype(np.float32), np.nan))
+    with np.errstate(over="ignore"):  # the lowest number of 64 bits, as no-data, becomes minus infinity
+        values = pixels.astype(np.float32)
+    return stretch(np.ma.filled(values, np.nan), ref)
