@@ -65,7 +65,12 @@ def _train(
         in_child()
     sets = [part for setting in settings for part in ("--set", setting)]
     sys.argv = ["lrs2m", "train", str(data), "--config", "tiny", *sets, "--out", str(out)]
-    cli.main()
+    try:
+        cli.main()
+    except SystemExit as ended:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(int(ended.code or 0))  # a forked process has threads of its parent to wait for, and they are gone
 
 
 def exit_codes(processes: Sequence[BaseProcess]) -> list[int | None]:

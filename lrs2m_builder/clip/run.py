@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -84,7 +83,9 @@ class Run:
                 folder, total_steps=run.total_steps, last_step=run.step, tensorboard=config.tensorboard
             )
         if world_size() > 1:
-            run.towers = _joined(towers, device)
+            run.towers = DistributedDataParallel(towers, device_ids=[device] if device.type == "cuda" else None)
+            if device.type == "cpu":
+                _settle(run.towers, loaded, config)
         return run
 
     def tell_start(self) -> None:
@@ -197,16 +198,18 @@ class Run:
         say(f"trained: {self.folder.model_dir}")
 
 
-def _joined(towers: nn.Module, device: torch.device) -> nn.Module:
-    """The towers, whose gradients are the mean over all processes.
+def _settle(towers: nn.Module, loaded: Loaded, config: TrainConfig) -> None:
+    """Have DDP make its buckets of gradients for good, by a step that changes nothing.
 
-    DDP puts gradients into buckets, and a sum over more than two processes is rounded by the place in its bucket. To
-    make better buckets, DDP makes them anew after its first step: a run that goes on would differ from one that was
-    never stopped. With find_unused_parameters it leaves them as they are.
+    It makes them anew after its first step, and a sum over more than two processes is rounded by the place in its
+    bucket: the first step of a run that goes on would differ in its last bits from that of one never stopped.
     """
-    warnings.filterwarnings("ignore", message="find_unused_parameters=True was specified")
-    devices = [device] if device.type == "cuda" else None
-    return DistributedDataParallel(towers, device_ids=devices, find_unused_parameters=True)
+    pixels_BCHW = torch.zeros(2, 3, loaded.preprocess.image_size, loaded.preprocess.image_size)
+    ids_BT = loaded.tokenize(["one", "two"], trim=True)
+    long_BT, short_BT = (None if config.train_on == other else ids_BT for other in ("short", "long"))
+    outputs = towers(pixels_BCHW, long_BT, short_BT)
+    (torch.stack([value.sum() for value in outputs.values()]).sum() * 0.0).backward()
+    towers.zero_grad(set_to_none=True)
 
 
 def load_start(config: TrainConfig, device: torch.device) -> Loaded:
