@@ -12,6 +12,9 @@ from transformers import CLIPModel
 from lrs2m_builder.clip.config import TrainConfig
 
 
+ADAM_EPS = 1e-6  # CLIP's and open_clip's for ViTs; PyTorch's 1e-8 moves rare tokens as far as common ones
+
+
 def make_optimizer(towers: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     """SGD or AdamW over the trained parameters; only matrices decay."""
     named = [(name, parameter) for name, parameter in towers.named_parameters() if parameter.requires_grad]
@@ -20,7 +23,7 @@ def make_optimizer(towers: nn.Module, config: TrainConfig) -> torch.optim.Optimi
     groups = [{"params": decays, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
     fused = others[0].is_cuda or None
     if config.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, fused=fused)
+        return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, eps=ADAM_EPS, fused=fused)
     return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, dampening=config.dampening, fused=fused)
 
 
