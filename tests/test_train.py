@@ -219,7 +219,7 @@ def test_training_on_a_few_rows_learns_them(tmp_path: Path) -> None:
     config = settings(max_steps=120, epochs=120, optimizer="adamw", lr=1e-3, batch_size=8)
     train(config, [data], out_dir=tmp_path / "out")
     first, last = ([line["loss"] for line in metrics(tmp_path / "out")][part] for part in (slice(4), slice(-4, None)))
-    assert sum(first) / 4 > 1.5 and sum(last) / 4 < 0.6
+    assert sum(first) / 4 > 1.5 and sum(last) / 4 < 0.9
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])

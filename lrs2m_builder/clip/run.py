@@ -193,7 +193,7 @@ class Run:
             start = dict(load_start(self.config, self.device).model.named_parameters())
             move_between(model, start, self.config.wise_ft)
         if (bias := self.own_towers.bias) is not None:
-            model.config.logit_bias = float(bias)
+            model.config.logit_bias = bias.item()
         save(dataclasses.replace(self.loaded, model=model.eval()), self.folder.model_dir)
         say(f"trained: {self.folder.model_dir}")
 
