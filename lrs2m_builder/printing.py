@@ -40,6 +40,8 @@ def report_text(report: Report) -> str:
         f"{sum(report.rejections.values())} rejections, {report.shards} shards"
         + (" so far; stopped, run the same command to go on" if report.stopped else "")
     ]
+    if report.kept_answers:
+        lines.append(f"  {report.kept_answers} answers of {report.kept_samples} samples are kept in the journal")
     lines += [f"  {count:>6} {reason}" for reason, count in sorted(report.rejections.items(), key=lambda i: -i[1])]
     if report.run["requests"]:
         shares = _pairs({name: f"{share:.0%}" for name, share in report.run["bound_by"].items()})

@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+MAX_TEXT_BYTES = 64 * 2**10  # of an answer: a long caption has a few thousand
+MAX_NAME_BYTES = 64  # of a finish reason
+MAX_INT32 = 2**31 - 1
+
 Role = Literal["mllm", "llm"]
 CaptionColumn = Literal["caption_short", "caption_long"]
 Viewpoint = Literal["satellite", "aerial", "drone", "overhead"]
@@ -82,6 +86,7 @@ class Request:
     Attributes:
         parts: the text before and after the image; a text-only request has one part.
         sampling: keyword arguments of the engine's sampling parameters, without the seed.
+        system: what the system prompt says; empty for none.
     """
 
     sample_id: str
@@ -91,6 +96,7 @@ class Request:
     parts: tuple[str, ...]
     seed: int
     sampling: Mapping[str, Any]
+    system: str = ""
 
     @property
     def request_id(self) -> str:
@@ -140,17 +146,44 @@ class Attempt:
             step=request.step,
             attempt=request.attempt,
             seed=request.seed,
-            # Half of a surrogate pair, as some engines cut it, can neither be journaled nor stored.
-            text=completion.text.encode("utf-8", "replace").decode("utf-8"),
-            finish_reason=completion.finish_reason,
-            num_prompt_tokens=completion.num_prompt_tokens,
-            num_tokens=completion.num_tokens,
+            text=_bounded(completion.text, MAX_TEXT_BYTES),
+            finish_reason="length" if _is_long(completion.text) else _bounded(completion.finish_reason, MAX_NAME_BYTES),
+            num_prompt_tokens=_count(completion.num_prompt_tokens),
+            num_tokens=_count(completion.num_tokens),
         )
 
     @classmethod
     def failed(cls, request: Request, problem: str, detail: str) -> Attempt:
         """A request that could not be put or answered."""
-        return cls(request.sample_id, request.step, request.attempt, request.seed, detail, "", problem=problem)
+        text = _bounded(detail, MAX_TEXT_BYTES)
+        return cls(request.sample_id, request.step, request.attempt, request.seed, text, "", problem=problem)
+
+    def __post_init__(self) -> None:
+        """Refuse what no column can hold; what a file gives back goes through here too.
+
+        Raises:
+            TypeError, ValueError: a field is of another type, or a number is too large.
+        """
+        texts = (self.sample_id, self.text, self.finish_reason, self.problem)
+        numbers = (self.step, self.attempt, self.num_prompt_tokens, self.num_tokens)
+        if any(type(text) is not str for text in texts) or any(type(n) is not int for n in (*numbers, self.seed)):
+            raise TypeError("an answer's fields are texts and whole numbers")
+        if any(not 0 <= number <= MAX_INT32 for number in numbers) or not 0 <= self.seed <= MAX_INT32:
+            raise ValueError("a number of an answer is negative or too large")
+
+
+def _bounded(text: str, max_bytes: int) -> str:
+    """A text as UTF-8 can hold it (half of a surrogate pair, as some engines cut it, becomes "?"), cut at a bound."""
+    return text[:max_bytes].encode("utf-8", "replace")[:max_bytes].decode("utf-8", "ignore")
+
+
+def _is_long(text: str) -> bool:
+    return len(text) > MAX_TEXT_BYTES or len(text.encode("utf-8", "replace")) > MAX_TEXT_BYTES
+
+
+def _count(number: int) -> int:
+    """A number of tokens as its column can hold it."""
+    return min(max(int(number), 0), MAX_INT32)
 
 
 @dataclass(frozen=True, slots=True)

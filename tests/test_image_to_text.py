@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
-from lrs2m_builder.prepare import BuildOptions, prepare
+from lrs2m_builder.errors import UserError
+from lrs2m_builder.prepare import prepare
 from lrs2m_builder.preview import dry_run
 from lrs2m_builder.schema import Completion, Request
 from tests.fake_engine import FakeModule, good_text
@@ -62,8 +64,8 @@ def test_a_recipe_that_reads_texts_says_which_the_image_lacks(tmp_path: Path) ->
         ("long_to_short", "no_caption_long"),
         ("vector_anchored", "no_anchors"),
     ):
-        report = build_toy(source, tmp_path / recipe, FakeModule(answer), recipe=recipe)
-        assert report.rejections == {reason: 3}
+        with pytest.raises(UserError, match=f"unusable 3 {reason}"):
+            build_toy(source, tmp_path / recipe, FakeModule(answer), recipe=recipe)
 
 
 def test_a_label_file_that_does_not_fit_hinders_no_recipe_that_reads_no_labels(tmp_path: Path) -> None:
@@ -74,10 +76,14 @@ def test_a_label_file_that_does_not_fit_hinders_no_recipe_that_reads_no_labels(t
     files = {"annotations": ["labels"], "images": ["images/{filename}.*"]}
     source = write_manifest(tmp_path, format="vector_labels", files=files)
     assert build_toy(source, tmp_path / "a", FakeModule(answer), recipe="image_to_text").records == 1
-    report = build_toy(source, tmp_path / "b", FakeModule(answer), recipe="vector_anchored")
-    assert report.rejections == {"labels_outside": 1}
+    with pytest.raises(
+        UserError, match=r"unusable 1 labels_outside \(such as: .*none of its 1 objects lies in the image"
+    ):
+        build_toy(source, tmp_path / "b", FakeModule(answer), recipe="vector_anchored")
 
 
 def test_the_dry_run_counts_what_a_recipe_cannot_use(tmp_path: Path) -> None:
-    options: BuildOptions = toy_options(folder_of_classes(tmp_path), tmp_path / "out", recipe="short_to_long")
-    assert dry_run(prepare(options, FakeModule(answer)))["unusable"] == {"no_captions": 3}
+    source = folder_of_classes(tmp_path)
+    (tmp_path / "images" / "c.txt").write_text("A field.")
+    options = toy_options(source, tmp_path / "out", recipe="short_to_long")
+    assert dry_run(prepare(options, FakeModule(answer)))["unusable"] == {"no_captions": 2}
