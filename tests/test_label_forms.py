@@ -252,6 +252,8 @@ def test_one_geojson_for_all_images_is_read_by_the_property_that_names_them(tmp_
         ({"type": "Topology", "objects": {}}, "TopoJSON"),
         (SHIP | {"geometry": {"type": "Circle", "coordinates": [1, 2]}}, "geometry of type 'Circle'"),
         (SHIP | {"geometry": {"type": "Point", "coordinates": ["a", 2]}}, "'a' is no number"),
+        (SHIP | {"geometry": {"type": "Point", "coordinates": [10**400, 2]}}, "is no number"),
+        (SHIP | {"geometry": {"type": "Polygon", "coordinates": [[[[[[1, 2]]]]]]}}, "nested too deeply"),
     ],
 )
 def test_json_that_is_no_geojson_says_what_it_looks_like(tmp_path: Path, content: Any, message: str) -> None:

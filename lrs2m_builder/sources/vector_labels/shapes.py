@@ -92,8 +92,8 @@ def number(value: Any) -> float:
         raise ValueError(f"{value!r} is no number")
     try:
         found = float(value)
-    except ValueError as error:
-        raise ValueError(f"{value!r} is no number") from error
+    except (ValueError, OverflowError) as error:  # a whole number may have any number of digits
+        raise ValueError(f"{str(value)[:60]!r} is no number") from error
     if not math.isfinite(found):
         raise ValueError(f"{value!r} is no finite number")
     return found
