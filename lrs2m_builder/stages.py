@@ -29,6 +29,7 @@ class Plan:
     Attributes:
         models: for each step, the (name, revision) of the model that answers it.
         max_attempts: how often a step of one sample is asked at most.
+        system: the system prompt of every request; empty for none.
         seed: of the run; a request's own seed follows from it, the sample's id, the step and the attempt.
     """
 
@@ -38,6 +39,7 @@ class Plan:
     engine: str
     max_attempts: int
     seed: int
+    system: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +59,8 @@ def next_move(plan: Plan, sample: Sample, attempts: Sequence[Attempt], spent: in
         attempts: all answers so far, in the order they were asked for.
         spent: how many of them belong to rounds that ended in a rejection and are being retried.
     """
-    if sample.problem is not None:
-        return Rejection(sample.sample_id, *sample.problem, _answers(attempts))
-    if missing := next((need for need in plan.recipe.recipe.reads if not getattr(sample, need)), None):
-        generic = (f"no_{missing}", f"recipe {plan.recipe.recipe.name} reads {missing}")
-        why = sample.no_anchors if missing == "anchors" and sample.no_anchors else generic
-        return Rejection(sample.sample_id, *why, _answers(attempts))
+    if (problem := unusable(plan, sample)) is not None:
+        return Rejection(sample.sample_id, *problem, _answers(attempts))
 
     captions: dict[CaptionColumn, str] = {"caption_short": next(iter(sample.captions), "")}
     captions["caption_long"] = sample.caption_long
@@ -102,16 +100,30 @@ def end_without_model(plan: Plan, sample: Sample) -> Record | Rejection:
     return move
 
 
-def try_prompts(plan: Plan, sample: Sample) -> None:
-    """Render every prompt for a sample, as asked first and as asked again.
+def first_requests(plan: Plan, sample: Sample) -> list[Request]:
+    """The request of every step for a sample, as asked first; what earlier steps write is described.
 
     Raises:
-        UserError: a prompt uses what it is not given, or fails.
+        UserError: a prompt uses what it is not given, or fails, asked first or asked again.
     """
-    captions: dict[CaptionColumn, str] = {"caption_short": "a short text", "caption_long": "a long text"}
-    for number in range(len(plan.recipe.recipe.steps)):
-        for problem in ("", "The answer was empty."):
-            _request(plan, sample, number, captions, 1, problem)
+    captions: dict[CaptionColumn, str] = {"caption_short": next(iter(sample.captions), "")}
+    captions["caption_long"] = sample.caption_long
+    requests = []
+    for number, step in enumerate(plan.recipe.recipe.steps):
+        _request(plan, sample, number, captions, 2, "The answer was empty.")
+        requests.append(_request(plan, sample, number, captions, 1, ""))
+        captions[step.writes] = f"(the {step.writes} that step {number + 1} writes)"
+    return requests
+
+
+def unusable(plan: Plan, sample: Sample) -> tuple[str, str] | None:
+    """Reason and detail why a sample cannot be asked about at all; None where it can."""
+    if sample.problem is not None:
+        return sample.problem
+    missing = next((need for need in plan.recipe.recipe.reads if not getattr(sample, need)), None)
+    if missing == "anchors" and sample.no_anchors:
+        return sample.no_anchors
+    return (f"no_{missing}", f"recipe {plan.recipe.recipe.name} reads {missing}") if missing else None
 
 
 def prompt_variables(
@@ -183,6 +195,7 @@ def _request(
         parts=plan.recipe.prompts[number].render(prompt_variables(plan, sample, number, captions, problem)),
         seed=request_seed(plan.seed, sample.sample_id, number, attempt),
         sampling=step.sampling,
+        system=plan.system,
     )
 
 

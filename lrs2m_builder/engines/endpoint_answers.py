@@ -16,7 +16,7 @@ from lrs2m_builder.schema import Completion
 MAX_COUNT = 2**31 - 1
 _BROKEN_OFF = {"error", "abort", "aborted", "cancelled", "canceled", "engine_error"}
 THINKING = (
-    "turn thinking off or give it room: --sampling 'chat_template_kwargs={enable_thinking: false}', "
+    "turn thinking off or give it room: --engine-option 'chat_template_kwargs={enable_thinking: false}', "
     "--sampling reasoning_effort=low or a larger max_tokens"
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import difflib
 import time
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urljoin
 
 from lrs2m_builder.engines.endpoint_answers import parsed
@@ -17,13 +17,27 @@ MAX_LIST = 16_000_000  # bytes; lists of hosts with hundreds of models have a fe
 MAX_PAGES = 50
 LIST_S = 30.0  # for the whole list
 PAUSE_S = 2.0
+_WITH_TEMPLATE = {"vllm", "sglang"}  # `owned_by` in their lists
 
 # Endpoints that answered in this process: one that is away later is waited for, not taken for a wrong address.
 _reached: set[str] = set()
 
 
-def served_name(endpoint: Endpoint, model: str, wait_s: float, *, told: bool) -> str:
-    """The model's name as the endpoint writes it; the same name where its list cannot be read to the end.
+class Served(NamedTuple):
+    """How an endpoint serves a model.
+
+    Attributes:
+        name: as the endpoint writes it.
+        has_template: whether it says that it is a server which takes chat_template_kwargs (vLLM, SGLang); others may
+            refuse a request that has them.
+    """
+
+    name: str
+    has_template: bool
+
+
+def served_model(endpoint: Endpoint, model: str, wait_s: float, *, told: bool) -> Served:
+    """The model as the endpoint writes it; under the same name where its list cannot be read to the end.
 
     Args:
         wait_s: how long an endpoint that is away is waited for.
@@ -40,11 +54,12 @@ def served_name(endpoint: Endpoint, model: str, wait_s: float, *, told: bool) ->
         _reached.add(endpoint.url)
         _check_reply(client, reply, endpoint)
         names, is_whole = _all_names(client, endpoint, reply)
+    has_template = reply.status == 200 and not _owners(parsed(reply.body)).isdisjoint(_WITH_TEMPLATE)
     found = _same(model, names)
     if len(found) == 1 or model in found:
-        return model if model in found else found[0]
+        return Served(model if model in found else found[0], has_template)
     if not is_whole or not names:
-        return model  # an endpoint that lists nothing may serve it all the same
+        return Served(model, has_template)  # an endpoint that lists nothing may serve it all the same
     shown = [endpoint.words(name, 100) for name in names]
     near = found or _near(model, names)
     nearest = f"; write --model {endpoint.words(near[0], 100)}" if near else ""
@@ -160,6 +175,13 @@ def _names(content: object) -> Iterator[str]:
             )
         if isinstance(entry, str) and entry:
             yield entry
+
+
+def _owners(content: object) -> set[str]:
+    """Who the entries of a list say that they belong to."""
+    entries = content.get("data") if isinstance(content, dict) else None
+    dicts = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    return {owner for entry in dicts if isinstance(owner := entry.get("owned_by"), str)}
 
 
 def _plain(name: str) -> str:

@@ -32,11 +32,11 @@ _KNOWN = (
 _OURS = {"model": "--model", "messages": "the recipe's prompt", "stream": "nothing: answers are read whole"}
 
 
-def request_body(model: str, content: Any, seed: int, sampling: Mapping[str, Any]) -> dict[str, Any]:
+def request_body(model: str, messages: Any, seed: int, sampling: Mapping[str, Any]) -> dict[str, Any]:
     """What is sent; a parameter that is null is left out, for servers that do not know it."""
     fields = {"seed": seed, **sampling}
     given = {name: value for name, value in fields.items() if value is not None}
-    return {"model": model, "messages": [{"role": "user", "content": content}], **given}
+    return {"model": model, "messages": messages, **given}
 
 
 def check_sampling(sampling: Mapping[str, Any]) -> None:

@@ -23,14 +23,17 @@ from lrs2m_builder.engines.base import (
     ENDPOINT_FAILED,
     EngineStoppedError,
     fit_pixels,
+    mapping_options,
     positive_options,
+    well_known_mark,
 )
 from lrs2m_builder.engines.endpoint_errors import PassingError, SettingError
 from lrs2m_builder.engines.endpoint_gate import KEPT, MAX_IN_A_ROW, Gate, GivenUpError
-from lrs2m_builder.engines.endpoint_models import served_name
+from lrs2m_builder.engines.endpoint_models import Served, served_model
 from lrs2m_builder.engines.endpoint_sampling import check_sampling, request_body
 from lrs2m_builder.engines.endpoint_session import Session
 from lrs2m_builder.engines.endpoint_wire import Endpoint, open_endpoint
+from lrs2m_builder.engines.templates import NO_THOUGHT
 from lrs2m_builder.errors import MissingExtraError, SampleError, UserError
 from lrs2m_builder.schema import Completion, Request, Role
 
@@ -41,7 +44,7 @@ DEFAULT_WAIT_S = 600.0
 MAX_WAIT_S = 60.0  # between two tries
 MAX_PROBE_WAIT_S = 15.0  # between two tries of an endpoint that is away
 PERFORMANCE_OPTIONS = {"base_url", "max_in_flight", "max_tries", "timeout_s", "wait_s"}
-_OPTIONS = {*PERFORMANCE_OPTIONS, "max_pixels"}
+_OPTIONS = {*PERFORMANCE_OPTIONS, "chat_template_kwargs", "max_pixels"}
 
 
 class ImageBound:
@@ -56,11 +59,16 @@ class ImageBound:
 
     def prompt_text(self, request: Request) -> str:
         """The message, with <image> where the image stands; the endpoint puts its chat template around it."""
-        return "\n<image>\n".join(request.parts)
+        words = "\n<image>\n".join(request.parts)
+        return f"{request.system}\n\n{words}" if request.system else words
 
     def num_prompt_tokens(self, request: Request, image: Image.Image | None) -> int | None:
         """Not known: the endpoint has the tokenizer."""
         return None
+
+    def prove(self, request: Request) -> list[str]:
+        """Nothing to prove: the endpoint has the chat template."""
+        return []
 
 
 class OpenAIEngine:
@@ -68,12 +76,16 @@ class OpenAIEngine:
 
     name = "openai"
 
-    def __init__(self, model: str, endpoint: Endpoint, served_as: str, options: Mapping[str, Any]) -> None:
+    def __init__(self, model: str, endpoint: Endpoint, served: Served, options: Mapping[str, Any]) -> None:
         self.model = model
         self.revision = ""
         self.max_in_flight: int = options.get("max_in_flight") or DEFAULT_MAX_IN_FLIGHT
         self.image_size = ImageBound(options.get("max_pixels") or DEFAULT_MAX_PIXELS).image_size
-        self._endpoint, self._served_as = endpoint, served_as
+        self._endpoint, self._served_as = endpoint, served.name
+        # A caption needs no thought; a server that may not know the switch is sent none.
+        defaults = {"chat_template_kwargs": dict(NO_THOUGHT)} if served.has_template else {}
+        given = options.get("chat_template_kwargs")
+        self._template = {"chat_template_kwargs": given} if given is not None else defaults
         self._max_tries: int = options.get("max_tries") or DEFAULT_MAX_TRIES
         self._timeout_s: float = options.get("timeout_s") or DEFAULT_TIMEOUT_S
         self._wait_s = _wait_s(options)
@@ -81,7 +93,13 @@ class OpenAIEngine:
 
     async def generate(self, request: Request, image: Image.Image | None) -> Completion:
         """Answer one request (see `Engine.generate`)."""
-        fields = request_body(self._served_as, await _content(request, image), request.seed, request.sampling)
+        if mark := next(filter(None, map(well_known_mark, request.parts)), None):
+            raise SampleError("request_refused", f"the prompt holds {mark!r}, which models read as a mark")
+        sampling = {**self._template, **request.sampling}
+        messages = [{"role": "user", "content": await _content(request, image)}]
+        if request.system:
+            messages.insert(0, {"role": "system", "content": request.system})
+        fields = request_body(self._served_as, messages, request.seed, sampling)
         session, name = self._connected(), self._endpoint.shown
         try:
             completion = await self._tried(session, fields)
@@ -171,6 +189,7 @@ def check(model: str, role: Role, options: Mapping[str, Any], samplings: Sequenc
             f"--engine-option {unknown[0]}: not an option of the openai engine; known: {', '.join(sorted(_OPTIONS))}"
         )
     positive_options(options, ("max_pixels", "max_in_flight", "max_tries", "timeout_s"))
+    mapping_options(options, ("chat_template_kwargs",))
     for name in ("max_in_flight", "max_tries"):
         if not isinstance(options.get(name) or 1, int):
             raise UserError(f"--engine-option {name}={options[name]}: must be a whole number")
@@ -186,15 +205,16 @@ def load(
     """Check that the endpoint is there and serves the model.
 
     Args:
-        options: base_url (needed), max_pixels, max_in_flight, max_tries, timeout_s, wait_s; OPENAI_API_KEY has the key.
+        options: base_url (needed), chat_template_kwargs, max_pixels, max_in_flight, max_tries, timeout_s, wait_s;
+            OPENAI_API_KEY has the key.
 
     Raises:
         UserError: what `check` refuses, no endpoint there, a refused key, or a model it does not serve.
     """
     check(model, role, options, samplings)
     endpoint = open_endpoint(options)
-    served_as = served_name(endpoint, model, _wait_s(options), told=options.get("wait_s") is not None)
-    return OpenAIEngine(model, endpoint, served_as, options)
+    served = served_model(endpoint, model, _wait_s(options), told=options.get("wait_s") is not None)
+    return OpenAIEngine(model, endpoint, served, options)
 
 
 def _wait_s(options: Mapping[str, Any]) -> float:
