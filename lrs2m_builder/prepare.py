@@ -256,8 +256,10 @@ def check_writable(out_dir: Path) -> None:
             there = there.parent
         if not there.is_dir():
             raise UserError(f"--out {out_dir}: {there} is a file; give a folder")
-        with tempfile.TemporaryDirectory(prefix=".lrs2m-", dir=there):
-            pass  # rights alone do not say it: a mount may be read-only, a disk full, a folder /proc's
+        # Rights alone do not say it: a mount may be read-only, a disk full, a folder /proc's. A file without a name
+        # leaves nothing behind if the process is killed.
+        with tempfile.TemporaryFile(dir=there) as file:
+            file.write(b"-")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"--out {out_dir}: cannot be written: {reason}; give a folder that can") from error
