@@ -59,7 +59,7 @@ def audit(
         evaluations = [open_evaluation(each) for each in against]
         with disk_errors(out_dir):
             out_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.NamedTemporaryFile(prefix=".thumbnails-", dir=out_dir) as file:
+        with tempfile.TemporaryFile(dir=out_dir) as file:  # without a name: a kill leaves nothing
             collection = Collection(file)
             collection.add_records(files, show_progress=show_progress)
             if not collection.num_rows:
