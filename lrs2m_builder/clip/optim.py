@@ -11,7 +11,6 @@ from transformers import CLIPModel
 
 from lrs2m_builder.clip.config import TrainConfig
 
-
 ADAM_EPS = 1e-6  # CLIP's and open_clip's for ViTs; PyTorch's 1e-8 moves rare tokens as far as common ones
 
 
