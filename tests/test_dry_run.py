@@ -119,7 +119,7 @@ def test_a_build_goes_on_only_with_its_system_prompt(tmp_path: Path) -> None:
     source, module = make_source(tmp_path, 2), FakeModule(lambda request: Completion(good_text(request.seed), "stop"))
     build_toy(source, tmp_path / "out", module, system="You look from above.")
     assert {request.system for request in module.requests} == {"You look from above."}
-    with pytest.raises(UserError, match="system was You look from above., now unset"):
+    with pytest.raises(UserError, match=r"system was You look from above\., now unset"):
         build_toy(source, tmp_path / "out")
 
 
