@@ -12,12 +12,14 @@ from safetensors.torch import save_file
 from transformers import CLIPImageProcessor, CLIPProcessor, CLIPTokenizer
 
 from lrs2m_builder.clip.architecture import open_clip_config
+from lrs2m_builder.clip.locate import write_sums
 from lrs2m_builder.clip.model import LONG_CONTEXT, Loaded
 from lrs2m_builder.clip.names import State, to_open_clip
 from lrs2m_builder.clip.preprocess import Preprocess
 from lrs2m_builder.clip.tokenizer import vocabulary
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import disk_errors, finished_file, write_json
+from lrs2m_builder.lock import locked_file
 
 FORMATS = ("transformers", "open_clip", "longclip")
 
@@ -37,12 +39,14 @@ def save(loaded: Loaded, out_dir: Path, *, open_clip: bool = True) -> None:
         _make_processor(loaded.preprocess, loaded.context_length).save_pretrained(part)
         if open_clip:
             _write_open_clip(loaded, part)
+        write_sums(part)
 
 
 def save_open_clip(loaded: Loaded, out_dir: Path) -> None:
     """Write a folder of open_clip's two files alone, for `local-dir:OUT_DIR`; raises as `save`."""
     with _finished_folder(out_dir) as part:
         _write_open_clip(loaded, part)
+        write_sums(part)
 
 
 def save_longclip(loaded: Loaded, path: Path) -> None:
@@ -65,6 +69,13 @@ def save_longclip(loaded: Loaded, path: Path) -> None:
 
 def save_as(loaded: Loaded, out: Path, to: str) -> None:
     """Write in one of `FORMATS`: a folder, for "longclip" a file; raises as the function of that format."""
+    with disk_errors(out):
+        out.absolute().parent.mkdir(parents=True, exist_ok=True)
+    with locked_file(out.absolute().with_name(f".{out.name}.lock"), "conversion", shown=out, remove=True):
+        _save_as(loaded, out, to)
+
+
+def _save_as(loaded: Loaded, out: Path, to: str) -> None:
     check_destination(out, to)
     writers = {"transformers": save, "open_clip": save_open_clip, "longclip": save_longclip}
     writers[to](loaded, out)
@@ -105,9 +116,12 @@ def _state(loaded: Loaded) -> State:
 def _write_open_clip(loaded: Loaded, folder: Path) -> None:
     preprocess = loaded.preprocess
     images = {"mean": preprocess.mean, "std": preprocess.std, "interpolation": "bicubic", "resize_mode": "shortest"}
-    config = {"model_cfg": open_clip_config(loaded.model.config), "preprocess_cfg": images}
-    write_json(folder / "open_clip_config.json", config)
-    save_file(to_open_clip(_state(loaded)), folder / "open_clip_model.safetensors", metadata={"format": "pt"})
+    model, state = open_clip_config(loaded.model.config), to_open_clip(_state(loaded))
+    if (bias := getattr(loaded.model.config, "logit_bias", None)) is not None:  # of a sigmoid loss
+        model["init_logit_bias"] = bias
+        state["logit_bias"] = torch.tensor(bias)
+    write_json(folder / "open_clip_config.json", {"model_cfg": model, "preprocess_cfg": images})
+    save_file(state, folder / "open_clip_model.safetensors", metadata={"format": "pt"})
 
 
 def _make_processor(preprocess: Preprocess, context_length: int) -> CLIPProcessor:
