@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -21,13 +21,14 @@ import pyarrow.parquet as pq
 from lrs2m_builder.auditing.against import Evaluation, open_evaluation
 from lrs2m_builder.auditing.captions import RUN_LENGTHS, caption_repeats
 from lrs2m_builder.auditing.collect import Collection, Picture, image_key
-from lrs2m_builder.auditing.consistency import check_records
+from lrs2m_builder.auditing.consistency import COLUMNS, check_records
 from lrs2m_builder.auditing.findings import KINDS, Audit, ImagePair, NameMatch
 from lrs2m_builder.auditing.hashes import hash_thumbnails
 from lrs2m_builder.auditing.pairs import Pairs, near_pairs
 from lrs2m_builder.auditing.report import write_report
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import disk_errors, finished_file, write_json
+from lrs2m_builder.foreign import reading
 from lrs2m_builder.tables import open_tables, record_files
 
 NEEDS = ("sample_id", "subset", "image", "caption_short", "caption_long")
@@ -98,10 +99,7 @@ def audit(
 
 
 def _check_columns(path: Path) -> None:
-    with open_tables(path, NEEDS) as tables:
-        (kind,) = tables.sql("SELECT image FROM records LIMIT 0").types
-    if kind.id != "struct" or "bytes" not in dict(kind.children):
-        raise UserError(f"{path}: column 'image' holds {kind}; it should hold bytes and path, as a build writes it")
+    open_tables(path, NEEDS, (*COLUMNS, "image_sha256")).close()
 
 
 def as_json(result: Audit) -> dict[str, Any]:
@@ -170,12 +168,17 @@ def _removals(pairs: Sequence[ImagePair], names: Sequence[NameMatch]) -> dict[st
     return by_name | {pair.image: (pair.kind, f"{KINDS[pair.kind]} {pair.of}") for pair in pairs}
 
 
+def _sample_ids(path: Path) -> Iterator[list[str]]:
+    with reading(path), pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(100_000, columns=["sample_id"]):
+            yield batch.column(0).to_pylist()
+
+
 def write_removals(files: Sequence[Path], removals: dict[str, tuple[str, str]], path: Path) -> None:
     """Write every record of the images to be left out: sample_id, reason and detail."""
     with finished_file(path) as part, pq.ParquetWriter(part, REMOVAL_SCHEMA, compression="zstd") as writer:
         for file in files:
-            for batch in pq.ParquetFile(file).iter_batches(100_000, columns=["sample_id"]):
-                sample_ids = batch.column(0).to_pylist()
+            for sample_ids in _sample_ids(file):
                 found = [(name, *removals[key]) for name in sample_ids if (key := image_key(name)) in removals]
                 rows = [dict(zip(REMOVAL_SCHEMA.names, row, strict=True)) for row in found]
                 writer.write_table(pa.Table.from_pylist(rows, schema=REMOVAL_SCHEMA))
