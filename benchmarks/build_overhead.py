@@ -21,7 +21,7 @@ from typing import Any
 
 from _common import one_row_an_image, real_data
 
-from lrs2m_builder.build import make_report, open_works
+from lrs2m_builder.build import make_report
 from lrs2m_builder.engines import vllm as vllm_engine
 from lrs2m_builder.images.load import load_rgb
 from lrs2m_builder.lock import locked
@@ -32,6 +32,7 @@ from lrs2m_builder.sample.random_model import make_random_model
 from lrs2m_builder.schema import Request
 from lrs2m_builder.stages import next_move
 from lrs2m_builder.telemetry import Display, Meter
+from lrs2m_builder.work import find_work, open_works
 
 
 async def time_ours(engine: Any, options: BuildOptions) -> tuple[float, dict[str, float]]:
@@ -43,7 +44,7 @@ async def time_ours(engine: Any, options: BuildOptions) -> tuple[float, dict[str
         claim_settings(options.out_dir, prepared.settings)
         display = Display(prepared.num_samples, 0, "ours")
         runner = Runner(prepared.plan, range(1), engine, meter, display)
-        await runner.run(open_works(prepared), options.out_dir / "telemetry.jsonl")
+        await runner.run(open_works(prepared, find_work(prepared)), options.out_dir / "telemetry.jsonl")
         display.close()
         report = make_report(prepared, meter, stopped=False)
     assert report.records == prepared.num_samples, report

@@ -9,28 +9,32 @@ Conservation law, checked at the end: samples read = records + rejections.
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
-from itertools import islice
 from typing import Any
 
-from lrs2m_builder.engines.base import EngineModule
-from lrs2m_builder.errors import Stopped
+from lrs2m_builder.commit import settle
+from lrs2m_builder.engines.base import EngineModule, EngineStoppedError
+from lrs2m_builder.errors import Stopped, UserError, one_line
 from lrs2m_builder.files import read_json, write_json
-from lrs2m_builder.journal import Journal
+from lrs2m_builder.journal import count_answers
 from lrs2m_builder.lock import locked
 from lrs2m_builder.merging import merge_shards
 from lrs2m_builder.prepare import BuildOptions, Prepared, prepare
-from lrs2m_builder.provenance import claim_settings, set_aside
-from lrs2m_builder.runner import Runner, ShardWork
-from lrs2m_builder.shards import ShardPaths, count_rows, iter_rows, read_rejections, warm_up
+from lrs2m_builder.provenance import claim_settings, finish_build, is_restart_of, set_aside
+from lrs2m_builder.runner import Runner
+from lrs2m_builder.shards import warm_up
 from lrs2m_builder.telemetry import Display, Meter, say
+from lrs2m_builder.work import Work, find_work, open_works
 
 REPORT_JSON = "report.json"
+LEAVE_AFTER_S = 2.0  # after a second signal
+SIGNAL_SLACK_S = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +45,7 @@ class Report:
         samples, records, rejections: of the whole folder, earlier runs included.
         run: counts and rates of this run alone.
         stopped: whether it was stopped by a signal before all samples came to their end.
+        kept_answers, kept_samples: answers in the journals of unfinished shards, and how many samples they are of.
     """
 
     out_dir: str
@@ -52,6 +57,8 @@ class Report:
     rejections: dict[str, int]
     shards: int
     stopped: bool
+    kept_answers: int
+    kept_samples: int
     run: dict[str, Any]
 
     @property
@@ -75,35 +82,41 @@ def build(options: BuildOptions, module: EngineModule, loop: asyncio.Runner | No
     out_dir = options.out_dir
     if options.restart and out_dir.is_dir():
         with locked(out_dir, "build"):
-            if aside := set_aside(out_dir):
+            if is_restart_of(out_dir, prepared.settings):
+                say("going on with the restart that was begun before")
+            elif aside := set_aside(out_dir):
                 say(f"the earlier build is now {aside}")
     with locked(out_dir, "build"):
-        claim_settings(out_dir, prepared.settings)
+        claim_settings(out_dir, prepared.settings, restart=options.restart)
+        work = find_work(prepared)
         meter = Meter()
-        stopped = run_passes(prepared, module, meter, loop)
+        stopped = run_passes(prepared, work, module, meter, loop)
         report = make_report(prepared, meter, stopped=stopped)
         if not meter.passed and (out_dir / REPORT_JSON).exists():
             report = replace(report, run=read_json(out_dir / REPORT_JSON).get("run", report.run))  # nothing was done
         write_json(out_dir / REPORT_JSON, asdict(report))
+        if not stopped:
+            finish_build(out_dir)
     return report
 
 
-def run_passes(prepared: Prepared, module: EngineModule, meter: Meter, loop: asyncio.Runner | None = None) -> bool:
+def run_passes(
+    prepared: Prepared, work: Work, module: EngineModule, meter: Meter, loop: asyncio.Runner | None = None
+) -> bool:
     """Run every pass that has work; whether a signal stopped it.
 
     Raises:
         UserError: the engine stopped or the disk failed; answers already there are in the journals.
     """
-    for paths, _ in prepared.shards():
-        if paths.finished:
-            paths.journal.unlink(missing_ok=True)  # its shard was renamed, then the process died
-    num_left = sum(_count_left(prepared, paths, length) for paths, length in prepared.shards())
-    if not num_left:
+    if not work.num_left:
         return False
     if not prepared.passes:
-        return _merge(prepared, meter, num_left)
+        return _merge(prepared, work, meter)
     warm_up()
     for steps, model, role in prepared.passes:
+        is_last = steps.stop == len(prepared.plan.recipe.recipe.steps)
+        if not is_last and work.is_passed(steps.stop):
+            continue  # an earlier run asked all there is to ask of this model
         say(f"starting {prepared.options.engine} on {model} ...")
         samplings = [prepared.plan.recipe.recipe.steps[number].sampling for number in steps]
         try:
@@ -111,28 +124,31 @@ def run_passes(prepared: Prepared, module: EngineModule, meter: Meter, loop: asy
                 engine = module.load(model, role, prepared.options.engine_options, samplings)
         except Stopped:
             return True
-        try:
-            with _measured(prepared, meter, num_left) as display:
-                runner = Runner(prepared.plan, steps, engine, meter, display, embed_images=prepared.embed_images)
-                stopped = (loop.run if loop else asyncio.run)(_run_one(runner, prepared))
-        finally:
-            engine.close()
+        with _leaving() as leave_soon:
+            try:
+                with _measured(prepared, meter, work.num_left) as display:
+                    runner = Runner(prepared.plan, steps, engine, meter, display, embed_images=prepared.embed_images)
+                    stopped = (loop.run if loop else asyncio.run)(_run_one(runner, prepared, work, leave_soon))
+            finally:
+                engine.close()
         if stopped:
             return True
     return False
 
 
-def _merge(prepared: Prepared, meter: Meter, num_left: int) -> bool:
+def _merge(prepared: Prepared, work: Work, meter: Meter) -> bool:
     """Run a recipe that asks no model; whether a signal stopped it."""
     stopping = threading.Event()
 
     def stop(number: int, frame: object) -> None:
-        if not stopping.is_set():
-            say("stopping: finishing the shards that were begun")
+        if stopping.is_set():
+            leave_soon()
+        else:
+            say("stopping: finishing the shards that were begun (once more to leave at once)")
         stopping.set()
 
-    with _measured(prepared, meter, num_left) as display, _on_signals(stop):
-        merge_shards(prepared, open_works(prepared), meter, display, stopping.is_set)
+    with _leaving() as leave_soon, _measured(prepared, meter, work.num_left) as display, _on_signals(stop):
+        merge_shards(prepared, work, meter, display, stopping.is_set)
     return stopping.is_set()
 
 
@@ -171,14 +187,43 @@ def _signals_raise() -> AbstractContextManager[None]:
     return _on_signals(stop)
 
 
-async def _run_one(runner: Runner, prepared: Prepared) -> bool:
-    """Run a pass; the first SIGINT or SIGTERM drains it, the second drops what is in flight."""
+@contextmanager
+def _leaving() -> Iterator[Callable[[], None]]:
+    """A function that ends this process a moment later if the block still runs then, whatever holds it.
+
+    That may be a read from a dead disk or an engine that does not close. Every answer is in its journal already: a
+    process that ends so loses no more than one that is killed.
+    """
+    timers: list[threading.Timer] = []
+
+    def leave() -> None:
+        say("stopped; run the same command to go on")
+        os._exit(130)
+
+    def leave_soon() -> None:
+        timers.append(threading.Timer(LEAVE_AFTER_S, leave))
+        timers[-1].daemon = True
+        timers[-1].start()
+
+    try:
+        yield leave_soon
+    finally:
+        for timer in timers:
+            timer.cancel()
+
+
+async def _run_one(runner: Runner, prepared: Prepared, work: Work, leave_soon: Callable[[], None]) -> bool:
+    """Run a pass; the first SIGINT or SIGTERM drains it, the second drops what is in flight and leaves at once."""
     loop = asyncio.get_running_loop()
+    is_signalled = False
 
     def on_signal() -> None:
-        if runner.stopping:
+        nonlocal is_signalled
+        if is_signalled:
+            leave_soon()
             runner.cancel()
             return
+        is_signalled = True
         runner.stop()
         say("stopping: keeping the answers in flight (once more to drop them)")
 
@@ -187,69 +232,38 @@ async def _run_one(runner: Runner, prepared: Prepared) -> bool:
     for number in numbers:
         loop.add_signal_handler(number, on_signal)
     try:
-        await runner.run(open_works(prepared), prepared.options.out_dir / "telemetry.jsonl")
+        await runner.run(open_works(prepared, work), prepared.options.out_dir / "telemetry.jsonl")
     except asyncio.CancelledError:
         if not runner.stopping:
             raise
+    except EngineStoppedError as error:
+        # A signal to the group reaches the engine's processes too, and their end may be noticed before the signal.
+        await asyncio.sleep(SIGNAL_SLACK_S)
+        if not is_signalled:
+            raise
+        say(f"the engine ended with the build: {one_line(error)}")
     finally:
         for number in numbers:
             loop.remove_signal_handler(number)
     return runner.stopping
 
 
-def _count_left(prepared: Prepared, paths: ShardPaths, length: int) -> int:
-    """How many samples of a shard are still to be taken to an end."""
-    if not paths.finished:
-        return length
-    if prepared.options.retry_rejected or _is_retry_unfinished(paths):
-        return count_rows(paths)[1].total()
-    return 0
-
-
-def _is_retry_unfinished(paths: ShardPaths) -> bool:
-    """Whether a retry was interrupted; a journal whose answers all stand in the shard is only left over."""
-    if not paths.retry_journal.exists():
-        return False
-    have = {row["sample_id"] for row in iter_rows(paths.data, ["sample_id"])}
-    rejected = {rejection.sample_id: set(rejection.attempts) for rejection in read_rejections(paths.rejected)}
-    with Journal(paths.retry_journal) as journal:
-        entries = [attempt for attempts in journal.attempts.values() for attempt in attempts if not attempt.problem]
-    if any(entry.sample_id not in have and entry not in rejected.get(entry.sample_id, ()) for entry in entries):
-        return True
-    paths.retry_journal.unlink()
-    return False
-
-
-def open_works(prepared: Prepared) -> Iterator[ShardWork]:
-    """The shards that need work, opened one after the other."""
-    samples = prepared.samples()
-    for paths, length in prepared.shards():
-        batch = tuple(islice(samples, length))
-        if not _count_left(prepared, paths, length):
-            continue
-        order = tuple(sample.sample_id for sample in batch)
-        if not paths.finished:
-            yield ShardWork(paths, order, batch, Journal(paths.journal))
-            continue
-        have = {row["sample_id"] for row in iter_rows(paths.data, ["sample_id"])}
-        prior = {rejection.sample_id: rejection.attempts for rejection in read_rejections(paths.rejected)}
-        rejected = tuple(sample for sample in batch if sample.sample_id not in have)
-        yield ShardWork(paths, order, rejected, Journal(paths.retry_journal), prior)
-
-
 def make_report(prepared: Prepared, meter: Meter, *, stopped: bool) -> Report:
-    """Count what the folder holds and check the conservation law: samples = records + rejections."""
+    """Count what the folder holds and check the conservation law: samples = records + rejections.
+
+    Raises:
+        UserError: a file of a finished shard was changed or lost meanwhile.
+    """
     records, rejections, samples, shards = 0, Counter[str](), 0, 0
     for paths, length in prepared.shards():
-        if not paths.finished:
-            continue
-        shard_records, shard_rejections = count_rows(paths)
-        if shard_records + shard_rejections.total() != length:
-            raise AssertionError(f"{paths.data}: {length} samples, {shard_records} + {shard_rejections} rows")
-        records, samples, shards = records + shard_records, samples + length, shards + 1
-        rejections += shard_rejections
-    if not stopped and samples != prepared.num_samples:
-        raise AssertionError(f"{prepared.num_samples} samples read, {samples} in finished shards")
+        status = settle(paths, length, say)
+        if status is None or not status.is_whole:
+            if stopped:
+                continue
+            raise UserError(f"{paths.data}: was changed while the build ran; run the same command again")
+        records, samples, shards = records + status.records, samples + length, shards + 1
+        rejections += status.rejections
+    kept = count_answers(prepared.options.out_dir / "journal" / prepared.subset) if stopped else (0, 0)
     return Report(
         out_dir=str(prepared.options.out_dir),
         subset=prepared.subset,
@@ -260,5 +274,7 @@ def make_report(prepared: Prepared, meter: Meter, *, stopped: bool) -> Report:
         rejections=dict(sorted(rejections.items())),
         shards=shards,
         stopped=stopped,
+        kept_answers=kept[0],
+        kept_samples=kept[1],
         run=meter.snapshot(),
     )

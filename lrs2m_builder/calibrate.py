@@ -11,6 +11,7 @@ from lrs2m_builder.engines.base import EngineModule
 from lrs2m_builder.errors import Stopped, UserError
 from lrs2m_builder.prepare import Prepared
 from lrs2m_builder.telemetry import Meter
+from lrs2m_builder.work import find_work
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +65,7 @@ def calibrate(prepared: Prepared, module: EngineModule, num_samples: int, prices
     with tempfile.TemporaryDirectory(prefix="lrs2m-calibrate-") as folder:
         options = replace(prepared.options, out_dir=Path(folder), retry_rejected=False)
         trial = replace(prepared, options=options, num_samples=num_tried, every=prepared.num_samples // num_tried)
-        if run_passes(trial, module, meter):
+        if run_passes(trial, find_work(trial), module, meter):
             raise Stopped
     return _forecast(meter, num_left, prices)
 

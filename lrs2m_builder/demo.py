@@ -53,6 +53,11 @@ class _OneEngine:
     def preview(self, model: str, role: Role, options: Mapping[str, Any]) -> Preview:
         return self._module.preview(model, role, options)
 
+    def check(
+        self, model: str, role: Role, options: Mapping[str, Any], samplings: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
+        self._module.check(model, role, options, samplings)
+
     def load(
         self, model: str, role: Role, options: Mapping[str, Any], samplings: Sequence[Mapping[str, Any]] = ()
     ) -> Engine:

@@ -15,16 +15,19 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
 
 from lrs2m_builder.columns.shards import write_columns
 from lrs2m_builder.columns.table import WORKERS, ColumnTable, threads
+from lrs2m_builder.commit import ShardPaths
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.prepare import BuildOptions, Prepared, make_plan
 from lrs2m_builder.runner import ShardWork
 from lrs2m_builder.schema import Sample
-from lrs2m_builder.shards import ShardPaths, warm_up, write_shard
+from lrs2m_builder.shards import warm_up, write_shard
 from lrs2m_builder.stages import Plan, end_without_model
 from lrs2m_builder.telemetry import Display, Meter
+from lrs2m_builder.work import Work, open_works
 
 MIN_SHARDS = 4  # fewer are written here: workers take a second to start
 POLL_S = 0.25
@@ -33,50 +36,58 @@ _plan: Plan  # of a worker process
 _options: BuildOptions
 
 
-def merge_shards(
-    prepared: Prepared, works: Iterator[ShardWork], meter: Meter, display: Display, stopping: Callable[[], bool]
-) -> None:
+def merge_shards(prepared: Prepared, work: Work, meter: Meter, display: Display, stopping: Callable[[], bool]) -> None:
     """Take every shard to its end, or to where `stopping` says so; a shard that was begun is finished.
 
     Raises:
         UserError: the disk is full or fails, or a worker was killed; the shards written so far stand.
     """
-    if prepared.table is not None:
-        _write_columns(prepared, prepared.table, meter, display, stopping)
+    if prepared.table is not None and all(shard.status is None for shard in work.shards):
+        _write_columns(prepared, prepared.table, work, meter, display, stopping)
         return
     if prepared.num_shards < MIN_SHARDS:
         warm_up()
-        for work in works:
-            work.journal.remove()  # there are no answers to keep
+        for shard in open_works(prepared, work):
+            shard.journal.remove()  # there are no answers to keep
             if stopping():
                 return
-            _count(meter, display, _write(prepared.plan, prepared.options, work.paths, work.order, work.samples))
+            _count(meter, display, _write(prepared.plan, prepared.options, _task(shard)))
         return
     try:
-        _merge_in_workers(prepared, works, meter, display, stopping)
+        _merge_in_workers(prepared, open_works(prepared, work), meter, display, stopping)
     except BrokenProcessPool as error:
         if not stopping():  # a batch system ends all processes of a job: what they had begun is made again
             raise UserError(
-                f"{prepared.options.out_dir}: a worker process was killed (does the memory do?); "
+                f"{prepared.options.out_dir}: a worker process was killed, probably for lack of memory; "
                 "what is written stands, the same command goes on"
             ) from error
 
 
 def _write_columns(
-    prepared: Prepared, table: ColumnTable, meter: Meter, display: Display, stopping: Callable[[], bool]
+    prepared: Prepared, table: ColumnTable, work: Work, meter: Meter, display: Display, stopping: Callable[[], bool]
 ) -> None:
-    start = 0
+    start, left = 0, {shard.paths.name for shard in work.shards}
     with threads() as pool:
         pending: set[Future[Counter[str]]] = set()
         for paths, length in prepared.shards():
             here, start = start, start + length
-            if paths.finished:
+            if paths.name not in left:
                 continue
             pending = _drain(pending, 2 * WORKERS, meter, display)
             if stopping():
                 break
-            paths.journal.unlink(missing_ok=True)
-            pending.add(pool.submit(write_columns, prepared.plan, prepared.source, table, paths, here, here + length))
+            pending.add(
+                pool.submit(
+                    write_columns,
+                    prepared.plan,
+                    prepared.source,
+                    table,
+                    paths,
+                    here,
+                    here + length,
+                    number=work.round.number,
+                )
+            )
         _drain(pending, 1, meter, display)
 
 
@@ -92,7 +103,7 @@ def _merge_in_workers(
             pending = _drain(pending, 2 * WORKERS, meter, display)
             if stopping():
                 break
-            pending.add(pool.submit(_write_in_worker, work.paths, work.order, work.samples))
+            pending.add(pool.submit(_write_in_worker, _task(work)))
         _drain(pending, 1, meter, display)
 
 
@@ -129,13 +140,26 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _write_in_worker(paths: ShardPaths, order: tuple[str, ...], samples: tuple[Sample, ...]) -> Counter[str]:
-    return _write(_plan, _options, paths, order, samples)
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """A shard as a worker process is given it."""
+
+    paths: ShardPaths
+    order: tuple[str, ...]
+    samples: tuple[Sample, ...]
+    number: int
 
 
-def _write(
-    plan: Plan, options: BuildOptions, paths: ShardPaths, order: tuple[str, ...], samples: tuple[Sample, ...]
-) -> Counter[str]:
+def _task(work: ShardWork) -> _Task:
+    return _Task(work.paths, work.order, work.samples, work.number)
+
+
+def _write_in_worker(task: _Task) -> Counter[str]:
+    return _write(_plan, _options, task)
+
+
+def _write(plan: Plan, options: BuildOptions, task: _Task) -> Counter[str]:
     """Write one shard; the number of its samples by reason of rejection, "" for records."""
-    outcomes = {sample.sample_id: end_without_model(plan, sample) for sample in samples}
-    return write_shard(paths, order, outcomes, plan.manifest.part, embed_images=options.images == "embed")
+    outcomes = {sample.sample_id: end_without_model(plan, sample) for sample in task.samples}
+    embed = options.images == "embed"
+    return write_shard(task.paths, task.order, outcomes, plan.manifest.part, number=task.number, embed_images=embed)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import groupby, islice
@@ -12,15 +13,15 @@ from typing import Any, Literal
 
 from lrs2m_builder.checks import Level
 from lrs2m_builder.columns.table import ColumnTable, fits, read_table
+from lrs2m_builder.commit import ShardPaths
 from lrs2m_builder.engines.base import EngineModule
-from lrs2m_builder.errors import UserError
+from lrs2m_builder.errors import MissingExtraError, UserError
 from lrs2m_builder.lint import lint_prompts
 from lrs2m_builder.manifest import load_manifest
 from lrs2m_builder.provenance import file_fingerprint
-from lrs2m_builder.recipe import load_recipe
+from lrs2m_builder.recipe import Step, load_recipe
 from lrs2m_builder.sample.world import find_data_dir
 from lrs2m_builder.schema import Role, Sample
-from lrs2m_builder.shards import ShardPaths
 from lrs2m_builder.sources import Source, named, open_source, read_samples
 from lrs2m_builder.sources.resolve import PARTS
 from lrs2m_builder.stages import Plan, try_prompts
@@ -138,10 +139,13 @@ def prepare(options: BuildOptions, module: EngineModule) -> Prepared:
     plan = make_plan(options)
     recipe, manifest = plan.recipe, plan.manifest
     source = open_source(manifest, find_data_dir(manifest, options.data_dir))
+    check_writable(options.out_dir)
     names = [
         _model_name(options, manifest.models.mllm if s.role == "mllm" else manifest.models.llm, s.role)
         for s in recipe.recipe.steps
     ]
+    passes = _passes(names, recipe.recipe.steps)
+    lint = _check_engine(options, module, passes, recipe.recipe.steps)
     models = {name: module.find(name, options.engine_options) for name in dict.fromkeys(names)}
     plan = replace(plan, models=tuple(models[name] for name in names))
     by_column, table = fits(source, recipe.recipe), None
@@ -150,21 +154,61 @@ def prepare(options: BuildOptions, module: EngineModule) -> Prepared:
         if by_column and options.images == "reference" and not options.retry_rejected:
             table = read_table(source, recipe.recipe, options.limit)
         known, usable = _known(source, options.limit, with_hash=not by_column) if table is None else (table.known, None)
-    lint: list[str] = []
     if usable is not None:
         try_prompts(plan, usable)
-        lint = lint_prompts(plan, usable)
+        lint += lint_prompts(plan, usable)
     if not known["number"]:
         split = f" in split {manifest.split!r}" if manifest.split else ""
         raise UserError(f"{named(source.annotations)}: no samples{split}")
+    settings = {**_settings(options, plan, module), **fingerprints.result(), "samples": known}
+    return Prepared(options, plan, source, known["number"], passes, settings, tuple(lint), table)
+
+
+def _passes(names: Sequence[str], steps: Sequence[Step]) -> tuple[tuple[range, str, Role], ...]:
+    """Runs of steps that share a model, with the role their engine must have."""
     passes = []
     for name, group in groupby(range(len(names)), key=lambda i: names[i]):
-        steps = list(group)
-        roles = {recipe.recipe.steps[i].role for i in steps}
-        role: Role = "mllm" if "mllm" in roles else "llm"
-        passes.append((range(steps[0], steps[-1] + 1), name, role))
-    settings = {**_settings(options, plan, module), **fingerprints.result(), "samples": known}
-    return Prepared(options, plan, source, known["number"], tuple(passes), settings, tuple(lint), table)
+        numbers = list(group)
+        role: Role = "mllm" if any(steps[number].role == "mllm" for number in numbers) else "llm"
+        passes.append((range(numbers[0], numbers[-1] + 1), name, role))
+    return tuple(passes)
+
+
+def _check_engine(
+    options: BuildOptions, module: EngineModule, passes: Sequence[tuple[range, str, Role]], steps: Sequence[Step]
+) -> list[str]:
+    """Hold options and sampling parameters against the engine; what could not be told, a line each.
+
+    Without the engine's packages a build can still be planned, on a machine that will not run it.
+    """
+    for numbers, name, role in passes:
+        samplings = [steps[number].sampling for number in numbers]
+        try:
+            module.check(name, role, options.engine_options, samplings)
+        except MissingExtraError as error:
+            return [f"{error}; until then --engine-option and --sampling are not checked, and no build can run"]
+    return []
+
+
+def check_writable(out_dir: Path) -> None:
+    """Check that a folder can be made and written; it is not made.
+
+    Raises:
+        UserError: it is a file, lies below one, or cannot be made or written.
+    """
+    try:
+        there = out_dir.resolve()
+        if there.exists() and not there.is_dir():
+            raise UserError(f"--out {out_dir}: is a file; give a folder")
+        while not there.exists():
+            there = there.parent
+        if not there.is_dir():
+            raise UserError(f"--out {out_dir}: {there} is a file; give a folder")
+        with tempfile.TemporaryDirectory(prefix=".lrs2m-", dir=there):
+            pass  # rights alone do not say it: a mount may be read-only, a disk full, a folder /proc's
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(f"--out {out_dir}: cannot be written: {reason}; give a folder that can") from error
 
 
 def _known(source: Source, limit: int | None, *, with_hash: bool) -> tuple[dict[str, Any], Sample | None]:

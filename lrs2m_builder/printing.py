@@ -40,6 +40,8 @@ def report_text(report: Report) -> str:
         f"{sum(report.rejections.values())} rejections, {report.shards} shards"
         + (" so far; stopped, run the same command to go on" if report.stopped else "")
     ]
+    if report.kept_answers:
+        lines.append(f"  {report.kept_answers} answers of {report.kept_samples} samples are kept in the journal")
     lines += [f"  {count:>6} {reason}" for reason, count in sorted(report.rejections.items(), key=lambda i: -i[1])]
     if report.run["requests"]:
         shares = _pairs({name: f"{share:.0%}" for name, share in report.run["bound_by"].items()})
@@ -48,6 +50,8 @@ def report_text(report: Report) -> str:
             f"{report.run['captions_per_s']:.1f} captions/s, {report.run['tokens_per_s']:.0f} tokens/s"
             + (f"; bound by {shares}" if shares else "")
         )
+        if thoughts := report.run.get("thoughts"):
+            lines.append(f"  thoughts were taken off {thoughts} answers; what they cost is in the tokens")
     return "\n".join(lines)
 
 

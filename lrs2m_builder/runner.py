@@ -13,17 +13,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 
+from lrs2m_builder.commit import ShardPaths
 from lrs2m_builder.engines.base import ENDPOINT_FAILED, Engine
+from lrs2m_builder.engines.thoughts import without_thought
 from lrs2m_builder.errors import SampleError
 from lrs2m_builder.images.load import IMAGE_WORKERS, load_rgb
-from lrs2m_builder.journal import Journal
+from lrs2m_builder.journal import Journal, replayed
 from lrs2m_builder.schema import Attempt, ImageRef, Record, Rejection, Request, Sample
-from lrs2m_builder.shards import ShardPaths, write_shard
+from lrs2m_builder.shards import write_shard
 from lrs2m_builder.stages import Plan, next_move
-from lrs2m_builder.telemetry import Bound, Display, Meter, Telemetry
+from lrs2m_builder.telemetry import Bound, Display, Meter, Repetition, Telemetry, say
 
 TICK_S = 0.25
 MAX_WAITING_SHARDS = 2  # finished in memory but not yet written
@@ -38,6 +41,7 @@ class ShardWork:
         samples: those still without an end; in a retry only the rejected ones.
         prior: answers that earlier rounds rejected, by sample.
         journal: the answers of this round.
+        number: the round of retries, 0 for the first build.
     """
 
     paths: ShardPaths
@@ -45,6 +49,7 @@ class ShardWork:
     samples: tuple[Sample, ...]
     journal: Journal
     prior: Mapping[str, Sequence[Attempt]] = field(default_factory=dict)
+    number: int = 0
     outcomes: dict[str, Record | Rejection] = field(default_factory=dict)
 
 
@@ -80,6 +85,8 @@ class Runner:
         self._writing = asyncio.Lock()
         self._waiting_shards = asyncio.Semaphore(MAX_WAITING_SHARDS)
         self._tasks: set[asyncio.Task[None]] = set()
+        self._repetition = Repetition()
+        self._preparing: set[asyncio.Task[Any]] = set()  # of these, those that wait for an image
         self._journals: set[Journal] = set()
         self._failure: BaseException | None = None
         self._in_flight = 0
@@ -88,8 +95,10 @@ class Runner:
         self.stopping = False
 
     def stop(self) -> None:
-        """Ask no more; what is in flight is answered and kept."""
+        """Ask no more; what is in flight is answered and kept, a sample that waits for its image is left."""
         self.stopping = True
+        for task in self._preparing:
+            task.cancel()
 
     def cancel(self) -> None:
         """Drop what is in flight too."""
@@ -116,7 +125,8 @@ class Runner:
         finally:
             ticker.cancel()
             await self._engine.finish()
-            self._pool.shutdown(wait=True, cancel_futures=True)
+            # A read that hangs, as on a disk behind a dead network, must not hold a build that is to stop.
+            self._pool.shutdown(wait=not self.stopping, cancel_futures=True)
             for journal in self._journals:
                 journal.close()
             with contextlib.suppress(asyncio.CancelledError):
@@ -159,18 +169,16 @@ class Runner:
 
     async def _answer(self, work: ShardWork, sample: Sample) -> None:
         prior = work.prior.get(sample.sample_id, ())
-        # A journal that outlived the writing of its shard holds what the shard's rejections hold already.
-        known = {(attempt.step, attempt.attempt) for attempt in prior}
         journaled = work.journal.attempts.pop(sample.sample_id, ())
-        attempts = [*prior]
-        for kept in journaled:
-            if (kept.step, kept.attempt) not in known and not self._may_pass(kept):
-                attempts.append(kept)
-        spent = len(prior)
+        attempts = replayed(prior, [kept for kept in journaled if not self._may_pass(kept)])
+        spent = len(prior) if work.number else 0
         while True:
             move = next_move(self._plan, sample, attempts, spent)
             if not isinstance(move, Request) or move.step not in self._steps:
                 break
+            attempts = [
+                kept for kept in attempts if kept.step <= move.step
+            ]  # later ones were asked for a lost one's sake
             attempt = await self._ask(sample, move)
             if attempt is None:
                 return  # stopping
@@ -192,21 +200,38 @@ class Runner:
     async def _ask(self, sample: Sample, request: Request) -> Attempt | None:
         """Put one request to the engine; None where the build is stopping and it was not asked any more."""
         try:
-            image = await self._image(sample) if request.role == "mllm" else None
+            image = await self._prepared(sample) if request.role == "mllm" else None
             async with self._window:
                 if self.stopping:
                     return None
                 self._in_flight += 1
                 try:
-                    completion = await self._engine.generate(request, image)
+                    completion = without_thought(await self._engine.generate(request, image))
                 finally:
                     self._in_flight -= 1
         except SampleError as error:
             return Attempt.failed(request, error.reason, error.detail)
         self._meter.requests += 1
+        self._meter.thoughts += completion.thought
         self._meter.prompt_tokens += completion.num_prompt_tokens
         self._meter.tokens += completion.num_tokens
+        if warning := self._repetition.add(request.step, sample.sample_id, completion.text):
+            say(warning)
         return Attempt.answered(request, completion)
+
+    async def _prepared(self, sample: Sample) -> Image.Image | None:
+        """The sample's image; None if the build is stopped meanwhile."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._preparing.add(task)
+        try:
+            return await self._image(sample)
+        except asyncio.CancelledError:
+            if not self.stopping:
+                raise
+            return None
+        finally:
+            self._preparing.discard(task)
 
     async def _image(self, sample: Sample) -> Image.Image:
         """The sample's image, decoded by the pool; neighbours that share an image share the work."""
@@ -230,6 +255,9 @@ class Runner:
     async def _finish(self, work: ShardWork) -> None:
         """Write a shard whose samples all came to their end; after an earlier pass, keep its journal."""
         if not self._is_last:
+            failed = any(isinstance(end, Rejection) and end.reason == ENDPOINT_FAILED for end in work.outcomes.values())
+            if not failed:
+                work.journal.finish_pass(self._steps.stop)
             work.journal.close()
             return
         async with self._waiting_shards, self._writing:
@@ -239,6 +267,7 @@ class Runner:
                 work.order,
                 work.outcomes,
                 self._plan.manifest.part,
+                number=work.number,
                 verify_images=all(step.role == "llm" for step in self._plan.recipe.recipe.steps),
                 embed_images=self._embed_images,
             )

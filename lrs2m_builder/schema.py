@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+MAX_TEXT_BYTES = 64 * 2**10  # of an answer: a long caption has a few thousand
+MAX_NAME_BYTES = 64  # of a finish reason
+MAX_INT32 = 2**31 - 1
+
 Role = Literal["mllm", "llm"]
 CaptionColumn = Literal["caption_short", "caption_long"]
 Viewpoint = Literal["satellite", "aerial", "drone", "overhead"]
@@ -59,6 +63,7 @@ class Sample:
         image_path: the file it was resolved to, or its place inside one; None where none was found.
         captions: the published short texts, normalised; the first is the row's own.
         caption_long: the published long text, normalised; empty where there is none.
+        no_anchors: reason and detail why there are no anchors, for recipes that need them.
         problem: reason and detail why the source already knows the sample cannot be used.
     """
 
@@ -70,6 +75,7 @@ class Sample:
     caption_long: str = ""
     anchors: tuple[Anchor, ...] = ()
     label: str = ""
+    no_anchors: tuple[str, str] | None = None
     problem: tuple[str, str] | None = None
 
 
@@ -98,12 +104,18 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Completion:
-    """What a model answered. `finish_reason` is "stop" or "length"; token counts are the model's own."""
+    """What a model answered; token counts are the model's own.
+
+    Attributes:
+        finish_reason: "stop", "length", or "thinking" where the model's thought did not end.
+        thought: whether a thought was taken off the text.
+    """
 
     text: str
     finish_reason: str
     num_prompt_tokens: int = 0
     num_tokens: int = 0
+    thought: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,17 +144,44 @@ class Attempt:
             step=request.step,
             attempt=request.attempt,
             seed=request.seed,
-            # Half of a surrogate pair, as some engines cut it, can neither be journaled nor stored.
-            text=completion.text.encode("utf-8", "replace").decode("utf-8"),
-            finish_reason=completion.finish_reason,
-            num_prompt_tokens=completion.num_prompt_tokens,
-            num_tokens=completion.num_tokens,
+            text=_bounded(completion.text, MAX_TEXT_BYTES),
+            finish_reason="length" if _is_long(completion.text) else _bounded(completion.finish_reason, MAX_NAME_BYTES),
+            num_prompt_tokens=_count(completion.num_prompt_tokens),
+            num_tokens=_count(completion.num_tokens),
         )
 
     @classmethod
     def failed(cls, request: Request, problem: str, detail: str) -> Attempt:
         """A request that could not be put or answered."""
-        return cls(request.sample_id, request.step, request.attempt, request.seed, detail, "", problem=problem)
+        text = _bounded(detail, MAX_TEXT_BYTES)
+        return cls(request.sample_id, request.step, request.attempt, request.seed, text, "", problem=problem)
+
+    def __post_init__(self) -> None:
+        """Refuse what no column can hold; what a file gives back goes through here too.
+
+        Raises:
+            TypeError, ValueError: a field is of another type, or a number is too large.
+        """
+        texts = (self.sample_id, self.text, self.finish_reason, self.problem)
+        numbers = (self.step, self.attempt, self.num_prompt_tokens, self.num_tokens)
+        if any(type(text) is not str for text in texts) or any(type(n) is not int for n in (*numbers, self.seed)):
+            raise TypeError("an answer's fields are texts and whole numbers")
+        if any(not 0 <= number <= MAX_INT32 for number in numbers) or not 0 <= self.seed <= MAX_INT32:
+            raise ValueError("a number of an answer is negative or too large")
+
+
+def _bounded(text: str, max_bytes: int) -> str:
+    """A text as UTF-8 can hold it (half of a surrogate pair, as some engines cut it, becomes "?"), cut at a bound."""
+    return text[:max_bytes].encode("utf-8", "replace")[:max_bytes].decode("utf-8", "ignore")
+
+
+def _is_long(text: str) -> bool:
+    return len(text) > MAX_TEXT_BYTES or len(text.encode("utf-8", "replace")) > MAX_TEXT_BYTES
+
+
+def _count(number: int) -> int:
+    """A number of tokens as its column can hold it."""
+    return min(max(int(number), 0), MAX_INT32)
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,12 +3,13 @@
     OUT/data/<subset>/train-00000.parquet        the records
     OUT/rejected/<subset>/train-00000.parquet    what gave no record, and why
 
-The rejected file is renamed first, then the data file: the data file's name is the mark that a shard is finished.
+How both files become one state: `commit.py`.
 """
 
 from __future__ import annotations
 
 import json
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
@@ -18,8 +19,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lrs2m_builder.errors import SampleError, UserError, storable
-from lrs2m_builder.files import finished_file
+from lrs2m_builder.commit import NOT_PARQUET, ShardPaths, both_files, is_whole, seal
+from lrs2m_builder.errors import SampleError, UserError, one_line, storable
 from lrs2m_builder.images.files import IMAGE_SUFFIXES, RASTER_SUFFIXES
 from lrs2m_builder.images.load import StoredImage, load_stored
 from lrs2m_builder.images.part import ALL, Part
@@ -104,6 +105,8 @@ REJECTION_SCHEMA = with_features(
         ]
     )
 )
+# What pyarrow raises for a value that a column cannot hold; for half a surrogate pair it is a kind of ValueError.
+_NOT_STORABLE = (pa.ArrowException, ValueError, TypeError, OverflowError)
 _RECORD_FIELDS = [name for name in RECORD_SCHEMA.names if name in Record.__dataclass_fields__]
 
 
@@ -112,28 +115,13 @@ def warm_up() -> None:
     pa.RecordBatch.from_pylist([{"sample_id": ""}], schema=RECORD_SCHEMA)
 
 
-class ShardPaths:
-    """Where the files of one shard are."""
-
-    def __init__(self, out_dir: Path, subset: str, index: int) -> None:
-        name = f"train-{index:05d}.parquet"
-        self.data = out_dir / "data" / subset / name
-        self.rejected = out_dir / "rejected" / subset / name
-        self.journal = out_dir / "journal" / subset / f"train-{index:05d}.jsonl"
-        self.retry_journal = out_dir / "journal" / subset / f"train-{index:05d}.retry.jsonl"
-
-    @property
-    def finished(self) -> bool:
-        """Whether the shard was written."""
-        return self.data.exists()
-
-
 def write_shard(
     paths: ShardPaths,
     order: Sequence[str],
     outcomes: dict[str, Record | Rejection],
     part: Part = ALL,
     *,
+    number: int = 0,
     verify_images: bool = True,
     embed_images: bool = True,
 ) -> Counter[str]:
@@ -143,6 +131,7 @@ def write_shard(
         order: the sample ids of the whole shard, as the source gives them: rows are written in this order.
         outcomes: what became of the samples; one that is missing here is taken from the files that are there.
         part: which bands and which picture of a file are stored.
+        number: the round of retries, for the footer.
         verify_images: decode each image to see that it is whole; not needed where a model has seen it.
         embed_images: store the bytes of the images; else only their names, and no image is opened.
 
@@ -152,9 +141,8 @@ def write_shard(
     Raises:
         UserError: the disk is full or fails; the shard is then as it was before.
     """
-    old_rejections = {r.sample_id: r for r in read_rejections(paths.rejected)} if paths.finished else {}
+    old_rejections = {r.sample_id: r for r in read_rejections(paths.rejected)} if is_whole(paths) else {}
     rejections = {**old_rejections, **{k: v for k, v in outcomes.items() if isinstance(v, Rejection)}}
-    written: list[str] = []
 
     def rows() -> Iterator[dict[str, Any]]:
         old = iter_rows(paths.data) if paths.finished else iter(())
@@ -172,7 +160,6 @@ def write_shard(
             else:
                 continue
             rejections.pop(sample_id, None)
-            written.append(sample_id)
             yield row
         if upcoming is not None:
             raise UserError(f"{paths.data}: row {upcoming['sample_id']} is not in the source any more")
@@ -180,18 +167,28 @@ def write_shard(
     def refused() -> list[Rejection]:
         return [rejections[sample_id] for sample_id in order if sample_id in rejections]
 
-    _write_both(paths, _row_batches(RECORD_SCHEMA, rows()), refused, len(order))
+    def refuse(row: dict[str, Any], why: str) -> None:
+        sample_id, outcome = row["sample_id"], outcomes.get(row["sample_id"])
+        history = outcome.history if isinstance(outcome, Record) else ()
+        rejections[sample_id] = Rejection(sample_id, "not_storable", why, history)
+
+    _write_both(paths, _row_batches(RECORD_SCHEMA, rows(), refuse), refused, len(order), number)
     return Counter(rejections[sample_id].reason if sample_id in rejections else "" for sample_id in outcomes)
 
 
-def write_table(paths: ShardPaths, records: pa.Table, rejections: Sequence[Rejection], num_samples: int) -> None:
+def write_table(
+    paths: ShardPaths, records: pa.Table, rejections: Sequence[Rejection], num_samples: int, number: int
+) -> None:
     """Write a new shard of records (of RECORD_SCHEMA, without images) and rejections that are finished.
+
+    Args:
+        number: the round of retries, for the footer.
 
     Raises:
         UserError: the disk is full or fails; there is no shard then.
     """
     batches = records.combine_chunks().to_batches(ROWS_PER_GROUP_OF_TEXT)
-    _write_both(paths, batches, lambda: rejections, num_samples)
+    _write_both(paths, batches, lambda: rejections, num_samples, number)
 
 
 def _write_both(
@@ -199,16 +196,19 @@ def _write_both(
     records: Iterable[pa.RecordBatch],
     rejections: Callable[[], Sequence[Rejection]],
     num_samples: int,
+    number: int,
 ) -> None:
     """Write both files of a shard; the rejections are known when the records are written."""
-    with finished_file(paths.data) as data_part:
-        num_records = _write_batches(data_part, RECORD_SCHEMA, records)
+    with both_files(paths) as (data_part, next_rejected), _writer(data_part, RECORD_SCHEMA) as writer:
+        num_records = _write_batches(writer, records)
         refused = rejections()
         if num_records + len(refused) != num_samples:
             raise AssertionError(f"{paths.data}: {num_samples} samples, {num_records} + {len(refused)} rows")
-        with finished_file(paths.rejected) as rejected_part:
-            rows = _row_batches(REJECTION_SCHEMA, map(rejection_row, refused))
-            _write_batches(rejected_part, REJECTION_SCHEMA, rows)
+        with _writer(next_rejected, REJECTION_SCHEMA) as rejected_writer:
+            _write_batches(rejected_writer, _row_batches(REJECTION_SCHEMA, map(rejection_row, refused), _raise))
+        with next_rejected.open("rb") as file:
+            os.fsync(file.fileno())
+        writer.add_key_value_metadata(seal(paths, num_samples, number))
 
 
 def record_row(record: Record, image: StoredImage | None) -> dict[str, Any]:
@@ -246,11 +246,13 @@ def iter_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[dict
         UserError: the file is not readable Parquet.
     """
     try:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             for group in range(file.num_row_groups):
                 yield from file.read_row_group(group, columns=columns).to_pylist()
-    except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{path}: not a readable shard ({error}); delete it and run the same command again") from error
+    except NOT_PARQUET as error:
+        raise UserError(
+            f"{path}: not a readable shard ({one_line(error)}); delete it and run the same command again"
+        ) from error
 
 
 def read_rejections(path: Path) -> list[Rejection]:
@@ -266,28 +268,48 @@ def read_rejections(path: Path) -> list[Rejection]:
     ]
 
 
-def count_rows(paths: ShardPaths) -> tuple[int, Counter[str]]:
-    """The number of records of a finished shard, and its rejections by reason; reads no image."""
-    try:
-        records = pq.read_metadata(paths.data).num_rows
-    except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{paths.data}: not a readable shard ({error}); delete it and run again") from error
-    return records, Counter(row["reason"] for row in iter_rows(paths.rejected, ["reason"]))
-
-
-def _write_batches(path: Path, schema: pa.Schema, batches: Iterable[pa.RecordBatch]) -> int:
-    """Write a Parquet file; its number of rows."""
-    num_rows = 0
+def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """A writer whose pages carry checksums: a bit that flips on the disk is noticed when the page is read."""
     repeated = [field.name for field in schema if pa.types.is_string(field.type) and field.name not in _DIFFERENT]
-    with pq.ParquetWriter(path, schema, compression="zstd", use_dictionary=repeated, write_page_index=True) as writer:
-        for batch in batches:
-            writer.write_batch(batch, row_group_size=ROWS_PER_GROUP_OF_TEXT)
-            num_rows += len(batch)
+    return pq.ParquetWriter(
+        path, schema, compression="zstd", use_dictionary=repeated, write_page_index=True, write_page_checksum=True
+    )
+
+
+def _write_batches(writer: pq.ParquetWriter, batches: Iterable[pa.RecordBatch]) -> int:
+    """Write all batches; their number of rows."""
+    num_rows = 0
+    for batch in batches:
+        writer.write_batch(batch, row_group_size=ROWS_PER_GROUP_OF_TEXT)
+        num_rows += len(batch)
     return num_rows
 
 
-def _row_batches(schema: pa.Schema, rows: Iterable[dict[str, Any]]) -> Iterator[pa.RecordBatch]:
-    return (pa.RecordBatch.from_pylist(group, schema=schema) for group in _groups(rows))
+def _row_batches(
+    schema: pa.Schema, rows: Iterable[dict[str, Any]], refuse: Callable[[dict[str, Any], str], None]
+) -> Iterator[pa.RecordBatch]:
+    """Rows as batches; a row that the schema cannot hold is refused alone."""
+    for group in _groups(rows):
+        try:
+            yield pa.RecordBatch.from_pylist(group, schema=schema)
+        except _NOT_STORABLE:
+            yield pa.RecordBatch.from_pylist(list(_storable_rows(schema, group, refuse)), schema=schema)
+
+
+def _storable_rows(
+    schema: pa.Schema, rows: Iterable[dict[str, Any]], refuse: Callable[[dict[str, Any], str], None]
+) -> Iterator[dict[str, Any]]:
+    for row in rows:
+        try:
+            pa.RecordBatch.from_pylist([row], schema=schema)
+        except _NOT_STORABLE as error:
+            refuse(row, one_line(error))
+        else:
+            yield row
+
+
+def _raise(row: dict[str, Any], why: str) -> None:
+    raise AssertionError(f"{row['sample_id']}: its rejection cannot be stored: {why}")
 
 
 def _groups(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
@@ -295,10 +317,13 @@ def _groups(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
     group: list[dict[str, Any]] = []
     size = num_images = 0
     for row in rows:
-        group.append(row)
         image = row["image"]["bytes"] if "image" in row else None
+        if group and size + len(image or b"") > BYTES_PER_GROUP:
+            yield group
+            group, size, num_images = [], 0, 0
+        group.append(row)
         size, num_images = size + len(image or b""), num_images + (image is not None)
-        if num_images == ROWS_PER_GROUP or len(group) == ROWS_PER_GROUP_OF_TEXT or size >= BYTES_PER_GROUP:
+        if num_images == ROWS_PER_GROUP or len(group) == ROWS_PER_GROUP_OF_TEXT:
             yield group
             group, size, num_images = [], 0, 0
     if group:

@@ -60,8 +60,9 @@ def next_move(plan: Plan, sample: Sample, attempts: Sequence[Attempt], spent: in
     if sample.problem is not None:
         return Rejection(sample.sample_id, *sample.problem, _answers(attempts))
     if missing := next((need for need in plan.recipe.recipe.reads if not getattr(sample, need)), None):
-        detail = f"recipe {plan.recipe.recipe.name} reads {missing}"
-        return Rejection(sample.sample_id, f"no_{missing}", detail, _answers(attempts))
+        generic = (f"no_{missing}", f"recipe {plan.recipe.recipe.name} reads {missing}")
+        why = sample.no_anchors if missing == "anchors" and sample.no_anchors else generic
+        return Rejection(sample.sample_id, *why, _answers(attempts))
 
     captions: dict[CaptionColumn, str] = {"caption_short": next(iter(sample.captions), "")}
     captions["caption_long"] = sample.caption_long

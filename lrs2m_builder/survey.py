@@ -13,7 +13,7 @@ from typing import Any
 from tqdm import tqdm
 
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.images.files import read_image
+from lrs2m_builder.images.files import hash_image
 from lrs2m_builder.images.load import IMAGE_WORKERS, load_rgb
 from lrs2m_builder.images.part import Part
 from lrs2m_builder.manifest import Manifest, load_manifest
@@ -83,8 +83,8 @@ def survey(manifest: Manifest, data_dir: Path, *, show_progress: bool = False) -
             unmatched.append(row.image_name)
         if row.problem is not None:
             problems.setdefault(row.problem[0], []).append(f"{row.image_name} ({row.problem[1]})")
-        if not texts and not row.anchors:
-            problems.setdefault("caption_missing", []).append(row.image_name)
+        if not texts and not row.anchors and row.anchors_in is None:
+            problems.setdefault("no_captions", []).append(row.image_name)
         if row.image_name in paths:
             problems.setdefault("duplicate_row", []).append(row.image_name)
         elif (path := source.find_image(row)) is None:
@@ -148,8 +148,8 @@ def _read_images(
 
 def _sha256(ref: ImageRef, part: Part) -> str:
     """The hash of an image's bytes; of a folder with a file a band, of those that are its picture."""
-    refs = part.band_files(ref) if isinstance(ref, Path) and ref.is_dir() else [ref]
-    return hashlib.sha256(b"".join(map(read_image, refs))).hexdigest()
+    hashes = [hash_image(each) for each in part.files(ref)]
+    return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def describe(manifest: Manifest) -> list[str]:

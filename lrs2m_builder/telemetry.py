@@ -13,11 +13,13 @@ from typing import Any, Literal, get_args
 
 from tqdm import tqdm
 
-from lrs2m_builder.files import disk_errors
 from lrs2m_builder.text import printable
 
 LINE_EVERY_S = 15.0  # between lines where no terminal shows a bar
 RECORD_EVERY_S = 5.0  # between lines of telemetry.jsonl
+MIN_REPEATS = 15  # samples that must share an answer, and their share of the last samples, before it is said
+REPEATED_SHARE = 0.3
+REPEATS_WINDOW = 500
 
 Bound = Literal["engine", "images", "source"]
 
@@ -39,6 +41,7 @@ class Meter:
 
     Attributes:
         passed: samples that are through with the present pass.
+        thoughts: answers from which a model's thought was taken off.
         max_in_flight: requests that the engine takes at once.
         bound_s: seconds in which the engine was full, waited for images, or waited for the source.
     """
@@ -49,6 +52,7 @@ class Meter:
     rejections: Counter[str] = field(default_factory=Counter)
     prompt_tokens: int = 0
     tokens: int = 0
+    thoughts: int = 0
     max_in_flight: int = 1
     bound_s: dict[Bound, float] = field(default_factory=lambda: dict.fromkeys(get_args(Bound), 0.0))
     started: float | None = None
@@ -85,6 +89,7 @@ class Meter:
             "records": self.records,
             "rejections": dict(sorted(self.rejections.items())),
             "requests": self.requests,
+            "thoughts": self.thoughts,
             "captions_per_s": round(self.requests / seconds, 3),
             "prompt_tokens_per_s": round(self.prompt_tokens / seconds, 1),
             "tokens_per_s": round(self.tokens / seconds, 1),
@@ -144,12 +149,40 @@ class Display:
         )
 
 
+class Repetition:
+    """Notices that one answer comes again and again: of a model that does not see its images, or of a broken prompt."""
+
+    def __init__(self) -> None:
+        self._samples: set[str] = set()
+        self._by_text: dict[tuple[int, str], set[str]] = {}
+        self._is_said = False
+
+    def add(self, step: int, sample_id: str, text: str) -> str | None:
+        """Count an answer; a warning when one text is the answer to many samples, once."""
+        if self._is_said or not text.strip():
+            return None
+        if len(self._samples) >= REPEATS_WINDOW:
+            self._samples.clear()
+            self._by_text.clear()
+        self._samples.add(sample_id)
+        same = self._by_text.setdefault((step, " ".join(text.lower().split())), set())
+        same.add(sample_id)
+        if len(same) < max(MIN_REPEATS, REPEATED_SHARE * len(self._samples)):
+            return None
+        self._is_said = True
+        return (
+            f"warning: {len(same)} of {len(self._samples)} samples got one and the same answer, {text[:60]!r} ...; "
+            "does the model see the images, and does the prompt say what is wanted? Look at --show-prompts"
+        )
+
+
 class Telemetry:
-    """Appends a line to telemetry.jsonl every few seconds."""
+    """Appends a line to telemetry.jsonl every few seconds; a file that cannot be written stops no build."""
 
     def __init__(self, path: Path, meter: Meter, gauges: Callable[[], dict[str, int]]) -> None:
         self._path, self._meter, self._gauges = path, meter, gauges
         self._last = 0.0
+        self._is_failing = False
 
     def tick(self, *, last: bool = False) -> None:
         """Write a line if it is time, or if it is the last one."""
@@ -157,8 +190,13 @@ class Telemetry:
             return
         self._last = time.monotonic()
         line = {"time": round(time.time(), 3), **self._meter.snapshot(), **self._gauges()}
-        with disk_errors(self._path), self._path.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(line) + "\n")
+        try:
+            with self._path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(line) + "\n")
+        except OSError as error:
+            if not self._is_failing:
+                say(f"{self._path}: {error.strerror}; the build goes on without it")
+            self._is_failing = True
 
 
 def duration(seconds: float) -> str:

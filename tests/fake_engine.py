@@ -10,6 +10,7 @@ import asyncio
 import os
 import random
 import sys
+import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,7 @@ class FakeEngine:
     def close(self) -> None:
         if self._log:
             self._log.close()
+        time.sleep(float(os.environ.get("LRS2M_FAKE_CLOSE_S", "0")))
 
 
 class FakeModule:
@@ -80,6 +82,11 @@ class FakeModule:
 
     def find(self, model: str, options: Mapping[str, Any]) -> tuple[str, str]:
         return model, "1"
+
+    def check(
+        self, model: str, role: Role, options: Mapping[str, Any], samplings: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
+        """Every setting will do."""
 
     def load(
         self, model: str, role: Role, options: Mapping[str, Any], samplings: Sequence[Mapping[str, Any]] = ()

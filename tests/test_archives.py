@@ -121,7 +121,7 @@ def test_missing_and_cut_off_members_are_rejections(tmp_path: Path) -> None:
     assert reasons == {
         "bigearthnet/1.jpg": "image_missing",
         "bigearthnet/000000002": "image_missing",
-        "bigearthnet/3.jpg": "caption_missing",
+        "bigearthnet/3.jpg": "no_captions",
         "bigearthnet/4.jpg": "image_truncated",
     }
     assert report.samples == 5

@@ -5,15 +5,17 @@ from __future__ import annotations
 import errno
 import json
 import resource
+import zlib
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import disk_errors, finished_file, read_json, write_json
-from lrs2m_builder.journal import Journal
-from lrs2m_builder.schema import Attempt, Completion, Request
+from lrs2m_builder.journal import Journal, replayed
+from lrs2m_builder.schema import MAX_TEXT_BYTES, Attempt, Completion, Request
 
 
 def attempt(number: int, text: str = "A harbor.\nTwo “ships” 🚢") -> Attempt:
@@ -41,7 +43,7 @@ def test_appended_answers_survive_a_reopen(tmp_path: Path) -> None:
 def test_an_answer_is_in_the_file_before_the_journal_is_closed(tmp_path: Path) -> None:
     with Journal(tmp_path / "0.jsonl") as journal:
         journal.append(attempt(1))
-        assert json.loads((tmp_path / "0.jsonl").read_bytes()) == asdict(attempt(1))
+        assert json.loads((tmp_path / "0.jsonl").read_bytes().partition(b" ")[2]) == asdict(attempt(1))
 
 
 def test_the_answers_of_one_sample_keep_their_order(tmp_path: Path) -> None:
@@ -70,12 +72,66 @@ def test_a_single_torn_line_leaves_an_empty_journal(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("line", [b"{broken", b"[1, 2]", b'{"sample_id": "a"}', b"\xff\xfe", b"", b'{"other": 1}'])
-def test_a_damaged_middle_line_is_named(tmp_path: Path, line: bytes) -> None:
+@pytest.mark.parametrize("sealed", [False, True])
+def test_a_damaged_middle_line_is_dropped_and_counted(tmp_path: Path, line: bytes, sealed: bool) -> None:
     path = write_journal(tmp_path / "0.jsonl", 1, 2)
     first, second = path.read_bytes().splitlines()
-    path.write_bytes(b"\n".join([first, line, second]) + b"\n")
-    with pytest.raises(UserError, match=r"0\.jsonl: line 2: not a journal line .* delete that line"):
-        Journal(path)
+    middle = b"%08x %s" % (zlib.crc32(line), line) if sealed else line
+    path.write_bytes(b"\n".join([first, middle, second]) + b"\n")
+    with Journal(path) as journal:
+        assert journal.num_damaged == 1
+    assert read_journal(path) == [attempt(1), attempt(2)]
+
+
+@pytest.mark.parametrize(
+    "change", [{"step": True}, {"num_tokens": 2**31}, {"text": None}, {"seed": "7"}, {"step": 1.5}]
+)
+def test_an_answer_of_other_types_than_its_columns_is_dropped(tmp_path: Path, change: dict[str, Any]) -> None:
+    text = json.dumps(asdict(attempt(1)) | change).encode()
+    (tmp_path / "0.jsonl").write_bytes(b"%08x %s\n" % (zlib.crc32(text), text))
+    with Journal(tmp_path / "0.jsonl") as journal:
+        assert (journal.num_damaged, journal.attempts) == (1, {})
+
+
+def test_every_flipped_bit_of_a_journal_is_noticed(tmp_path: Path) -> None:
+    whole = write_journal(tmp_path / "0.jsonl", 1, 2, 3).read_bytes()
+    expected = read_journal(tmp_path / "0.jsonl")
+    for position in range(len(whole)):
+        for bit in range(8):
+            flipped = bytearray(whole)
+            flipped[position] ^= 1 << bit
+            (tmp_path / "0.jsonl").write_bytes(flipped)
+            kept = read_journal(tmp_path / "0.jsonl")
+            assert all(entry in expected for entry in kept) and len(kept) < 3, (position, bit)
+
+
+def test_an_answer_longer_than_its_bound_is_cut_and_says_so() -> None:
+    request = Request("toy/1.tif#0", 0, 1, "llm", ("Describe.",), 7, {})
+    kept = Attempt.answered(request, Completion("ü" * 10**6, "stop", num_prompt_tokens=-3, num_tokens=2**40))
+    assert (len(kept.text.encode()), kept.finish_reason) == (MAX_TEXT_BYTES, "length")
+    assert (kept.num_prompt_tokens, kept.num_tokens) == (0, 2**31 - 1)
+
+
+def numbered(step: int, number: int, text: str = "x") -> Attempt:
+    return Attempt("toy/1", step, number, 7, text, "stop")
+
+
+def test_after_a_lost_answer_nothing_that_followed_it_counts() -> None:
+    log = [numbered(0, 1), numbered(0, 3), numbered(1, 1)]
+    assert replayed((), log) == [numbered(0, 1), numbered(1, 1)]
+    assert replayed((), log[1:]) == []
+
+
+def test_an_answer_that_was_asked_again_takes_back_what_was_asked_for_its_sake() -> None:
+    log = [numbered(0, 1), numbered(1, 1, "of the old"), numbered(0, 1, "new")]
+    assert replayed((), log) == [numbered(0, 1, "new")]
+    assert replayed((), [*log, numbered(1, 1, "of the new")]) == [numbered(0, 1, "new"), numbered(1, 1, "of the new")]
+
+
+def test_answers_of_earlier_rounds_come_first_and_count_once() -> None:
+    prior = [numbered(0, 1), numbered(0, 2)]
+    assert replayed(prior, [numbered(0, 2), numbered(0, 3)]) == [*prior, numbered(0, 3)]
+    assert replayed(prior, [numbered(0, 4)]) == prior
 
 
 def test_removing_deletes_the_file(tmp_path: Path) -> None:

@@ -149,7 +149,7 @@ def test_a_blank_text_is_a_sample_without_one(tmp_path: Path) -> None:
     for number in (0, 1):
         draw(tmp_path / "imgs" / f"{number}.jpg")
     blank, other = read(tmp_path, format="remoteclip_csv")
-    assert blank.problem is not None and blank.problem[0] == "caption_missing" and other.captions == ("a road",)
+    assert blank.problem is None and blank.captions == () and other.captions == ("a road",)
 
 
 def test_files_that_macos_leaves_are_no_labels(tmp_path: Path) -> None:

@@ -73,7 +73,7 @@ def test_a_folder_gives_its_images_in_the_order_of_their_names_with_what_stands_
     assert (second.image_name, second.label) == ("Storage_Tank/1.PNG", "storage tank")
     assert (second.captions, second.caption_long) == (("tanks",), "Two white tanks.")
     assert third.image_path == tmp_path / "images" / "Storage_Tank" / "2.tif"
-    assert third.problem is not None and third.problem[0] == "caption_missing"
+    assert third.problem is None and not third.captions
 
 
 def test_a_subfolder_can_be_a_class_that_the_texts_must_name(tmp_path: Path) -> None:
@@ -268,9 +268,9 @@ def test_a_list_in_the_form_of_mgrs_gives_both_texts(tmp_path: Path) -> None:
     samples = samples_of(toy_manifest(format="mgrs_json", files=files), tmp_path)
     found = [(sample.image_name, sample.captions, sample.caption_long) for sample in samples]
     assert found == [("a/1.png", ("a port",), "A port."), ("a/2.png", ("a farm",), "A farm."), ("a/3.png", (), "")]
-    assert [sample.problem and sample.problem[0] for sample in samples] == [None, None, "caption_missing"]
+    assert [sample.problem and sample.problem[0] for sample in samples] == [None, None, None]
     report = build_own(tmp_path, tmp_path / "out", {"format": "mgrs_json", "files": files}, recipe="merge")
-    assert (report.samples, report.records, report.rejections) == (3, 2, {"caption_missing": 1})
+    assert (report.samples, report.records, report.rejections) == (3, 2, {"no_caption_long": 1})
 
 
 @pytest.mark.parametrize(

@@ -35,6 +35,7 @@ LAYERS = [
     {"preview", "survey", "calibrate"},
     {"build"},
     {"merging"},
+    {"work"},
     {"prepare", "runner", "sample"},
     {"columns", "lint", "viewer"},
     {"stages"},
@@ -45,6 +46,7 @@ LAYERS = [
         "checks",
         "images",
         "shards",
+        "commit",
         "journal",
         "lock",
         "provenance",
@@ -52,7 +54,7 @@ LAYERS = [
         "selection",
         "reviews",
     },
-    {"files", "shipped", "text"},
+    {"files", "opening", "shipped", "text"},
     {"schema", "errors", "__init__"},
 ]
 # The builder counts tokens without torch; the rest of the folder is training.

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
-import json
 import os
 import random
 import signal
@@ -14,13 +13,13 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from pathlib import Path
 
 import pytest
 
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import read_json
+from lrs2m_builder.journal import Journal
 from lrs2m_builder.schema import Attempt, Completion
 from tests.fake_engine import FakeModule
 from tests.toy import build_toy, file_bytes, ids, journaled, make_source, rows, start_cli
@@ -87,14 +86,15 @@ def test_a_retry_killed_before_its_journal_went_counts_no_answer_twice(tmp_path:
     refuse = FakeModule(lambda request: Completion("Sorry.", "stop"))
     build_toy(source, out, refuse, max_attempts=1)
     build_toy(source, out, refuse, max_attempts=1, retry_rejected=True)
-    journal = out / "journal" / "toy" / "train-00000.retry.jsonl"
-    attempts = [Attempt(row["sample_id"], **row["attempts"][1]) for row in rows(out, "rejected")]
-    journal.write_text("".join(json.dumps(asdict(attempt)) + "\n" for attempt in attempts))
+    path = out / "journal" / "toy" / "train-00000.jsonl"
+    with Journal(path) as journal:
+        for row in rows(out, "rejected"):
+            journal.append(Attempt(row["sample_id"], **row["attempts"][1]))
     module = FakeModule()
     build_toy(source, out, module, max_attempts=1)
     assert not module.engines, "it asked again what nobody asked it to"
     assert {tuple(a["attempt"] for a in row["attempts"]) for row in rows(out, "rejected")} == {(1, 2)}
-    assert not journal.exists()
+    assert not path.exists()
 
 
 def test_a_finished_build_asks_nothing_when_run_again(tmp_path: Path) -> None:
@@ -136,9 +136,23 @@ def test_a_second_signal_stops_without_draining(tmp_path: Path) -> None:
     assert process.returncode == 130
 
 
+def test_a_second_signal_ends_a_build_whose_engine_does_not_close(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LRS2M_FAKE_CLOSE_S", "500")
+    source, log = make_source(tmp_path / "source", 40), tmp_path / "requests.log"
+    process = start_cli(source, tmp_path / "out", log=log, delay_s=60)
+    wait_for_requests(log, 3, process)
+    process.send_signal(signal.SIGTERM)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=60)
+    assert (process.returncode, err.splitlines()[-1]) == (130, "stopped; run the same command to go on")
+
+
 def test_a_second_build_on_the_same_folder_is_refused(tmp_path: Path) -> None:
     source, log = make_source(tmp_path / "source", 40), tmp_path / "requests.log"
-    first = start_cli(source, tmp_path / "out", log=log, delay_s=0.5)
+    first = start_cli(source, tmp_path / "out", log=log, delay_s=5.0)
     wait_for_requests(log, 0, first)
     second = start_cli(source, tmp_path / "out", log=tmp_path / "other.log")
     _, err = second.communicate(timeout=60)

@@ -110,10 +110,10 @@ def test_blank_sentences_are_dropped(tmp_path: Path) -> None:
     assert sample.captions == ("a road", "a river")
 
 
-def test_an_image_without_a_caption_is_a_sample_with_a_problem(tmp_path: Path) -> None:
+def test_an_image_without_a_caption_is_a_sample_for_recipes_that_need_none(tmp_path: Path) -> None:
     entries = [entry("1.tif", " "), {"filename": "2.tif"}, entry("3.tif", "a road")]
     samples = samples_of(write_source(tmp_path, entries, [f"imgs/{n}.tif" for n in (1, 2, 3)]))
-    assert [sample.problem and sample.problem[0] for sample in samples] == ["caption_missing", "caption_missing", None]
+    assert [(sample.problem, len(sample.captions)) for sample in samples] == [(None, 0), (None, 0), (None, 1)]
 
 
 def test_rows_by_caption_give_each_distinct_caption_of_an_image_once(tmp_path: Path) -> None:

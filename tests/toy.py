@@ -102,6 +102,6 @@ def journaled(out_dir: Path) -> set[str]:
     for path in (out_dir / "journal").rglob("*.jsonl"):
         content = path.read_bytes()
         for line in content[: content.rfind(b"\n") + 1].splitlines():
-            entry = json.loads(line)
+            entry = json.loads(line.partition(b" ")[2])
             found.add(f"{entry['sample_id']}:{entry['step']}:{entry['attempt']}")
     return found

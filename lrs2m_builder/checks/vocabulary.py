@@ -220,7 +220,7 @@ def _known(words: Sequence[str]) -> frozenset[str]:
 def resolve(label: str) -> Label:
     """What a label's class is: "Small_Car", "StorageTanks" and "Moors, heathland" are read as captions say them."""
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", label).replace("_", " ").replace("-", " ").lower().strip()
-    words = re.findall(r"[^\W_]+", spaced)
+    words = re.findall(r"[^\W\d_]+|\d+", spaced)  # as the tokens of a text: an A220 is named by "a" and "220"
     if not words:
         return Label()
     if known := _known(words):

@@ -11,8 +11,9 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from lrs2m_builder.columns.table import ColumnTable
+from lrs2m_builder.commit import ShardPaths
 from lrs2m_builder.schema import Record, Rejection
-from lrs2m_builder.shards import RECORD_SCHEMA, ShardPaths, record_row, write_table
+from lrs2m_builder.shards import RECORD_SCHEMA, record_row, write_table
 from lrs2m_builder.sources import Source, make_sample
 from lrs2m_builder.sources.base import SourceRow
 from lrs2m_builder.stages import Plan, end_without_model
@@ -21,7 +22,7 @@ _OWN = ("caption_short", "caption_long", "num_tokens_short", "num_tokens_long")
 
 
 def write_columns(
-    plan: Plan, source: Source, table: ColumnTable, paths: ShardPaths, start: int, stop: int
+    plan: Plan, source: Source, table: ColumnTable, paths: ShardPaths, start: int, stop: int, *, number: int = 0
 ) -> Counter[str]:
     """Write the rows from `start` to `stop` as a shard; their number by reason of rejection, "" for records.
 
@@ -45,7 +46,7 @@ def write_columns(
         if isinstance(end, Record):
             pieces.append(pa.Table.from_batches([next(of_odd)]))
     records = pa.concat_tables([*pieces, ordinary.slice(before)])
-    write_table(paths, records, rejections, stop - start)
+    write_table(paths, records, rejections, stop - start, number)
     return Counter({"": len(records)}) + Counter(rejection.reason for rejection in rejections)
 
 

@@ -9,7 +9,7 @@ from typing import cast
 from lrs2m_builder.engines.base import EngineModule
 from lrs2m_builder.errors import UserError
 
-_NOT_ENGINES = {"base", "chat", "decoding", "model_files", "reaper", "sampling"}
+_NOT_ENGINES = {"base", "chat", "decoding", "model_files", "parameters", "reaper", "sampling", "thoughts"}
 
 
 def engine_names() -> list[str]:

@@ -34,7 +34,9 @@ def normal_finish(reason: object) -> str:
     Servers write text of any case, numbers, nothing, or an object with a `type`; at most 64 characters are kept.
     """
     if isinstance(reason, Mapping):
-        reason = next((reason[key] for key in ("type", "reason", "name") if isinstance(reason.get(key), str)), "unknown")
+        reason = next(
+            (reason[key] for key in ("type", "reason", "name") if isinstance(reason.get(key), str)), "unknown"
+        )
     if reason is None or reason == "":
         return "stop"
     if not isinstance(reason, str | int | float):
@@ -111,6 +113,19 @@ class EngineModule(Protocol):
         """
         ...
 
+    def check(
+        self, model: str, role: Role, options: Mapping[str, Any], samplings: Sequence[Mapping[str, Any]] = ()
+    ) -> None:
+        """Refuse what `load` would refuse without a model: unknown options, wrong types, unknown sampling parameters.
+
+        Starts nothing, asks nothing of the network.
+
+        Raises:
+            MissingExtraError: a package is missing without which it cannot be told.
+            UserError: a setting cannot be used.
+        """
+        ...
+
     def load(
         self, model: str, role: Role, options: Mapping[str, Any], samplings: Sequence[Mapping[str, Any]] = ()
     ) -> Engine:
@@ -165,6 +180,28 @@ def parse_options(flag: str, pairs: Iterable[str]) -> dict[str, Any]:
             parsed = value  # what YAML takes for a date is a text here
         options[key.replace("-", "_")] = parsed
     return options
+
+
+def text_options(options: Mapping[str, Any], names: Iterable[str]) -> None:
+    """Check that those options which are given are texts.
+
+    Raises:
+        UserError: one is not.
+    """
+    for name in names:
+        if not isinstance(options.get(name, ""), str | None):
+            raise UserError(f"--engine-option {name}={options[name]}: must be a text")
+
+
+def switch_options(options: Mapping[str, Any], names: Iterable[str]) -> None:
+    """Check that those options which are given are true or false.
+
+    Raises:
+        UserError: one is not.
+    """
+    for name in names:
+        if not isinstance(options.get(name, False), bool | None):
+            raise UserError(f"--engine-option {name}={options[name]}: must be true or false")
 
 
 def positive_options(options: Mapping[str, Any], names: Iterable[str]) -> None:

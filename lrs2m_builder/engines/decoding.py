@@ -17,11 +17,10 @@ from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteria
 
 from lrs2m_builder.engines.chat import Chat, reason
 from lrs2m_builder.engines.model_files import ModelFiles
-from lrs2m_builder.engines.sampling import RowEnds, RowSampler, Sampling
+from lrs2m_builder.engines.parameters import Sampling
+from lrs2m_builder.engines.sampling import RowEnds, RowSampler
 from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.schema import Completion, Request, Role
-
-_DTYPES = ("auto", "bfloat16", "float16", "float32")
 
 
 class Decoder:
@@ -135,8 +134,6 @@ def load_network(files: ModelFiles, role: Role, options: Mapping[str, Any]) -> A
         # every step, and one that has lost its core to them made a small model 20 times slower.
         torch.set_num_threads(min(torch.get_num_threads(), max(1, (os.cpu_count() or 1) - 1)))
     device, dtype = _device(options.get("device")), options.get("dtype")
-    if dtype is not None and dtype not in _DTYPES:
-        raise UserError(f"--engine-option dtype={dtype}: one of {', '.join(_DTYPES)}")
     arguments: dict[str, Any] = {
         "dtype": dtype or ("float32" if device.type == "cpu" else "bfloat16"),
         "trust_remote_code": bool(options.get("trust_remote_code")),  # said, or it would ask at the terminal

@@ -188,6 +188,18 @@ def preview(model: str, role: Role, options: Mapping[str, Any]) -> ImageBound:
     return ImageBound(options.get("max_pixels") or DEFAULT_MAX_PIXELS)
 
 
+def check(model: str, role: Role, options: Mapping[str, Any], samplings: Sequence[Mapping[str, Any]] = ()) -> None:
+    """Refuse unknown options and a missing address (see `EngineModule.check`)."""
+    if unknown := sorted(options.keys() - _OPTIONS):
+        raise UserError(
+            f"--engine-option {unknown[0]}: not an option of the openai engine; known: {', '.join(sorted(_OPTIONS))}"
+        )
+    positive_options(options, ("max_pixels", "max_in_flight", "max_tries", "timeout_s"))
+    base_url = options.get("base_url")
+    if not isinstance(base_url, str) or not base_url.startswith(("http://", "https://")):
+        raise UserError("--base-url: the openai engine needs the endpoint's address, such as http://127.0.0.1:8000/v1")
+
+
 def load(
     model: str, role: Role, options: Mapping[str, Any], samplings: Sequence[Mapping[str, Any]] = ()
 ) -> OpenAIEngine:
@@ -205,14 +217,8 @@ def load(
         import tenacity  # noqa: F401 - told here rather than at the first answer
     except ImportError as error:
         raise MissingExtraError("the openai engine", "openai", error) from error
-    if unknown := sorted(options.keys() - _OPTIONS):
-        raise UserError(
-            f"--engine-option {unknown[0]}: not an option of the openai engine; known: {', '.join(sorted(_OPTIONS))}"
-        )
-    positive_options(options, ("max_pixels", "max_in_flight", "max_tries", "timeout_s"))
-    base_url = options.get("base_url")
-    if not isinstance(base_url, str) or not base_url.startswith(("http://", "https://")):
-        raise UserError("--base-url: the openai engine needs the endpoint's address, such as http://127.0.0.1:8000/v1")
+    check(model, role, options, samplings)
+    base_url: str = options["base_url"]
     try:
         response = httpx.get(f"{base_url.rstrip('/')}/models", headers=_headers(), timeout=30)
     except (httpx.HTTPError, httpx.InvalidURL) as error:

@@ -6,11 +6,10 @@ B rows, T tokens, V words of the vocabulary. Prompts are padded on the left, so 
 from __future__ import annotations
 
 import threading
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Any
+from collections.abc import Sequence
+from typing import Any
 
 import torch
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 from transformers import (
     LogitsProcessorList,
     MinPLogitsWarper,
@@ -20,55 +19,20 @@ from transformers import (
     TopPLogitsWarper,
 )
 
-from lrs2m_builder.errors import UserError
+from lrs2m_builder.engines.parameters import Sampling
 
 
-class Sampling(BaseModel):
-    """Sampling parameters, by the names and with the defaults of vLLM's SamplingParams."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
-
-    temperature: Annotated[float, Field(ge=0)] = 1.0
-    top_p: Annotated[float, Field(gt=0, le=1)] = 1.0
-    top_k: Annotated[int, Field(ge=-1)] = 0
-    min_p: Annotated[float, Field(ge=0, le=1)] = 0.0
-    repetition_penalty: Annotated[float, Field(gt=0)] = 1.0
-    max_tokens: Annotated[int, Field(ge=1)] | None = 16
-    stop: tuple[Annotated[str, Field(min_length=1)], ...] = ()
-
-    @field_validator("stop", mode="before")
-    @classmethod
-    def _as_tuple(cls, value: Any) -> Any:
-        return (value,) if isinstance(value, str) else tuple(value) if isinstance(value, list) else value
-
-    def warpers(self) -> LogitsProcessorList:
-        """What changes the scores, in vLLM's order."""
-        found: list[Any] = []
-        if self.repetition_penalty != 1:
-            found.append(RepetitionPenaltyLogitsProcessor(self.repetition_penalty))
-        if self.temperature > 0:
-            found.append(TemperatureLogitsWarper(max(self.temperature, 0.01)))
-            found += [MinPLogitsWarper(self.min_p)] if self.min_p > 0 else []
-            found += [TopKLogitsWarper(self.top_k)] if self.top_k > 0 else []
-            found += [TopPLogitsWarper(self.top_p)] if self.top_p < 1 else []
-        return LogitsProcessorList(found)
-
-
-def check_sampling(parameters: Mapping[str, Any]) -> None:
-    """Check a step's sampling parameters.
-
-    Raises:
-        UserError: one is unknown or out of its range.
-    """
-    try:
-        Sampling(**parameters)
-    except ValidationError as error:
-        first = error.errors()[0]
-        name = str(first["loc"][0])
-        if name not in Sampling.model_fields:
-            known = ", ".join(sorted(Sampling.model_fields))
-            raise UserError(f"--sampling {name}: the transformers engine knows {known}") from error
-        raise UserError(f"--sampling {name}={parameters[name]}: {first['msg'].lower()}") from error
+def warpers(sampling: Sampling) -> LogitsProcessorList:
+    """What changes the scores, in vLLM's order."""
+    found: list[Any] = []
+    if sampling.repetition_penalty != 1:
+        found.append(RepetitionPenaltyLogitsProcessor(sampling.repetition_penalty))
+    if sampling.temperature > 0:
+        found.append(TemperatureLogitsWarper(max(sampling.temperature, 0.01)))
+        found += [MinPLogitsWarper(sampling.min_p)] if sampling.min_p > 0 else []
+        found += [TopKLogitsWarper(sampling.top_k)] if sampling.top_k > 0 else []
+        found += [TopPLogitsWarper(sampling.top_p)] if sampling.top_p < 1 else []
+    return LogitsProcessorList(found)
 
 
 class RowSampler:
@@ -82,7 +46,7 @@ class RowSampler:
         ids_BT = inputs["input_ids"]
         # Padding is no word of the row; a penalty on what it repeats must not see it.
         self._prompt_BT = torch.where(inputs["attention_mask"].bool(), ids_BT, ids_BT[:, -1:])
-        self._warpers, self._greedy = sampling.warpers(), sampling.temperature == 0
+        self._warpers, self._greedy = warpers(sampling), sampling.temperature == 0
         draws = [torch.rand(num_steps, generator=torch.Generator().manual_seed(seed)) for seed in seeds]
         self._uniform_BT = torch.stack(draws).to(ids_BT.device)
 

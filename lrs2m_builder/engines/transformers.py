@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 from PIL import Image
 
-from lrs2m_builder.engines.base import EngineStoppedError, positive_options
+from lrs2m_builder.engines.base import EngineStoppedError, positive_options, switch_options, text_options
 from lrs2m_builder.engines.chat import Chat
 from lrs2m_builder.engines.model_files import ModelFiles, find_model
+from lrs2m_builder.engines.parameters import check_sampling
 from lrs2m_builder.errors import MissingExtraError, UserError
 from lrs2m_builder.schema import Completion, Request, Role
 
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 EXTRA = "transformers"
 DEFAULT_BATCH_SIZE = 32  # halved when the memory does not do
+DTYPES = ("auto", "bfloat16", "float16", "float32")
 PAUSE_S = 0.05  # a batch that is not full starts when no request came for so long
 # Options that change the speed but not what is asked: a build may be resumed with others.
 PERFORMANCE_OPTIONS = {"batch_size", "max_in_flight", "device", "attn_implementation"}
@@ -153,6 +155,22 @@ def preview(model: str, role: Role, options: Mapping[str, Any]) -> Chat:
     return Chat(find_model(model, options.get("revision"), EXTRA), role, options, EXTRA)
 
 
+def check(model: str, role: Role, options: Mapping[str, Any], samplings: Sequence[Mapping[str, Any]] = ()) -> None:
+    """Refuse unknown and unusable options and sampling parameters; nothing is loaded (see `EngineModule.check`)."""
+    if unknown := sorted(options.keys() - _OPTIONS):
+        raise UserError(
+            f"--engine-option {unknown[0]}: not an option of the transformers engine; "
+            f"known: {', '.join(sorted(_OPTIONS))}"
+        )
+    positive_options(options, ("batch_size", "max_in_flight", "max_model_len", "max_pixels"))
+    text_options(options, ("attn_implementation", "device", "dtype", "revision"))
+    if options.get("dtype") is not None and options["dtype"] not in DTYPES:
+        raise UserError(f"--engine-option dtype={options['dtype']}: one of {', '.join(DTYPES)}")
+    switch_options(options, ("trust_remote_code",))
+    for sampling in samplings:
+        check_sampling(sampling)
+
+
 def load(
     model: str, role: Role, options: Mapping[str, Any], samplings: Sequence[Mapping[str, Any]] = ()
 ) -> TransformersEngine:
@@ -170,17 +188,9 @@ def load(
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
         from lrs2m_builder.engines.decoding import Decoder, load_network
-        from lrs2m_builder.engines.sampling import check_sampling
     except ImportError as error:
         raise MissingExtraError("the transformers engine", EXTRA, error) from error
-    if unknown := sorted(options.keys() - _OPTIONS):
-        raise UserError(
-            f"--engine-option {unknown[0]}: not an option of the transformers engine; "
-            f"known: {', '.join(sorted(_OPTIONS))}"
-        )
-    positive_options(options, ("batch_size", "max_in_flight", "max_model_len", "max_pixels"))
-    for sampling in samplings:
-        check_sampling(sampling)
+    check(model, role, options, samplings)
     files = find_model(model, options.get("revision"), EXTRA)
     chat = Chat(files, role, options, EXTRA)
     network = load_network(files, role, options)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import gc
 import multiprocessing
 import os
@@ -16,9 +15,10 @@ from typing import Any
 
 from PIL import Image
 
-from lrs2m_builder.engines.base import EngineStoppedError, positive_options
+from lrs2m_builder.engines.base import EngineStoppedError, positive_options, text_options
 from lrs2m_builder.engines.chat import Chat
 from lrs2m_builder.engines.model_files import ModelFiles, find_model
+from lrs2m_builder.engines.parameters import check_vllm
 from lrs2m_builder.engines.reaper import Reaper
 from lrs2m_builder.errors import MissingExtraError, SampleError, UserError
 from lrs2m_builder.schema import Completion, Request, Role
@@ -126,6 +126,13 @@ def preview(model: str, role: Role, options: Mapping[str, Any]) -> Chat:
     return Chat(find_model(model, options.get("revision")), role, options)
 
 
+def check(model: str, role: Role, options: Mapping[str, Any], samplings: Sequence[Mapping[str, Any]] = ()) -> None:
+    """Refuse unknown and unusable options and sampling parameters; nothing is loaded (see `EngineModule.check`)."""
+    positive_options(options, ("max_pixels", "max_in_flight"))
+    text_options(options, ("revision",))
+    check_vllm(options, samplings, _OWN_OPTIONS)
+
+
 def load(model: str, role: Role, options: Mapping[str, Any], samplings: Sequence[Mapping[str, Any]] = ()) -> VLLMEngine:
     """Start vLLM on a model.
 
@@ -137,7 +144,7 @@ def load(model: str, role: Role, options: Mapping[str, Any], samplings: Sequence
         MissingExtraError: vLLM is not installed.
         UserError: the model is not there or does not fit the role, an unknown option, or vLLM could not start.
     """
-    positive_options(options, ("max_pixels", "max_in_flight"))
+    check(model, role, options, samplings)
     files = find_model(model, options.get("revision"))
     chat = Chat(files, role, options)
     # Quiet unless asked otherwise: the build has its own progress, and vLLM's errors still come.
@@ -154,15 +161,9 @@ def load(model: str, role: Role, options: Mapping[str, Any], samplings: Sequence
     except ImportError as error:
         raise MissingExtraError("the vllm engine", "vllm", error) from error
     arguments = _engine_arguments(files, role, options, chat.default_length(), on_cpu=current_platform.is_cpu())
-    known = {field.name for field in dataclasses.fields(AsyncEngineArgs)}
-    if unknown := sorted(arguments.keys() - known):
-        raise UserError(
-            f"--engine-option {unknown[0]}: neither an option of vLLM's AsyncEngineArgs nor one of "
-            f"{', '.join(sorted(_OWN_OPTIONS))}"
-        )
     for sampling in samplings:
         try:
-            SamplingParams(**_no_reserved(sampling))
+            SamplingParams(**sampling)
         except (TypeError, ValueError) as error:
             raise UserError(f"--sampling: vllm refuses {dict(sampling)}: {' '.join(str(error).split())}") from error
     reaper = Reaper()
@@ -184,14 +185,6 @@ def load(model: str, role: Role, options: Mapping[str, Any], samplings: Sequence
     gc.freeze()
     max_in_flight = options.get("max_in_flight") or 2 * core.vllm_config.scheduler_config.max_num_seqs
     return VLLMEngine(files, chat, core, reaper, max_in_flight)
-
-
-def _no_reserved(sampling: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The parameters, none of which is one that the engine sets itself."""
-    for name in ("seed", "output_kind", "detokenize", "n"):
-        if name in sampling:
-            raise UserError(f"--sampling {name}: is set by the build" + (" (use --seed)" if name == "seed" else ""))
-    return sampling
 
 
 def _engine_arguments(

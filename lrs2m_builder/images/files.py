@@ -1,50 +1,46 @@
 """Opens an image wherever its bytes are: a file, a member of a tar, a cell of a Parquet or Arrow file.
 
-Nothing but the image itself is read of a tar; of a Parquet file it is the row group, and the last few are kept.
+Nothing but the image itself is read of a tar; of a table it is the row group (see `cells`). Only regular files are
+opened, no more than MAX_BYTES are held at once, and whatever the disk answers is a `SampleError` of the one image.
 """
 
 from __future__ import annotations
 
+import errno
+import hashlib
 import io
 import os
-import threading
-from bisect import bisect_right
-from functools import lru_cache
-from itertools import accumulate
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.schema import ImageRef, TableCell, TarMember
+from lrs2m_builder.images.cells import read_cell
+from lrs2m_builder.opening import open_regular, read_regular, refuse_larger
+from lrs2m_builder.schema import ImageRef, TarMember
 
 IMAGE_SUFFIXES = {
-    *(".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".png", ".ppm", ".tga", ".tif", ".tiff", ".webp"),
+    *(".avif", ".bmp", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tga"),
+    *(".tif", ".tiff", ".webp"),
 }
 RASTER_SUFFIXES = {".img", ".nitf", ".ntf"}  # read too, but such names have other meanings as well
-PARQUET_SUFFIX = ".parquet"
-ARROW_SUFFIX = ".arrow"
-NUM_GROUPS = 3  # row groups kept: the decoders stand in one or two, the writer of finished shards in another
+MAX_BYTES = 2**30  # of a file, member or cell that is read whole; a column of images holds 2 GiB at most
 
-_tables = threading.Lock()  # threads that need the same row group wait for it instead of reading it again
+_BLOCK = 2**20
+_NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
 
 
 def open_image(ref: ImageRef) -> BinaryIO:
     """The bytes of an image as an open file.
 
     Raises:
-        SampleError: they are missing, cut off or cannot be read.
+        SampleError: they are missing, cut off, too many, or cannot be read.
     """
     try:
-        if isinstance(ref, Path):
-            return ref.open("rb")
-        return io.BytesIO(_read_member(ref) if isinstance(ref, TarMember) else _read_cell(ref))
-    except FileNotFoundError as error:
-        raise SampleError("image_missing", f"{ref}: no such file") from error
+        return open_regular(ref) if isinstance(ref, Path) else io.BytesIO(_read(ref))
     except (OSError, pa.ArrowException, LookupError) as error:  # lookup: not the file any more that was listed
-        raise SampleError("image_unreadable", f"{ref}: {getattr(error, 'strerror', None) or error}") from error
+        raise unusable(ref, error) from error
 
 
 def read_image(ref: ImageRef) -> bytes:
@@ -53,50 +49,51 @@ def read_image(ref: ImageRef) -> bytes:
     Raises:
         SampleError: as `open_image`.
     """
+    try:
+        return _read(ref)
+    except (OSError, pa.ArrowException, LookupError) as error:
+        raise unusable(ref, error) from error
+
+
+def hash_image(ref: ImageRef) -> str:
+    """The SHA-256 of an image's bytes, of which a file is not held in memory.
+
+    Raises:
+        SampleError: as `open_image`.
+    """
+    digest = hashlib.sha256()
     with open_image(ref) as file:
-        return file.read()
+        try:
+            while block := file.read(_BLOCK):
+                digest.update(block)
+        except OSError as error:
+            raise unusable(ref, error) from error
+    return digest.hexdigest()
+
+
+def unusable(ref: ImageRef, error: Exception) -> SampleError:
+    """What the disk, or a container that is not what it was, means for an image in it."""
+    number = error.errno if isinstance(error, OSError) else None
+    reason = "image_too_large" if number == errno.EFBIG else "image_unreadable"
+    if number in _NOT_THERE:
+        return SampleError("image_missing", f"{ref}: {'no such file' if number == errno.ENOENT else _said(error)}")
+    return SampleError(reason, f"{ref}: {_said(error)}")
+
+
+def _said(error: Exception) -> object:
+    return getattr(error, "strerror", None) or error
+
+
+def _read(ref: ImageRef) -> bytes:
+    if isinstance(ref, Path):
+        return read_regular(ref, MAX_BYTES)
+    return _read_member(ref) if isinstance(ref, TarMember) else read_cell(ref, MAX_BYTES)
 
 
 def _read_member(ref: TarMember) -> bytes:
-    with ref.archive.open("rb") as file:
+    refuse_larger(ref.size, MAX_BYTES, ref)
+    with open_regular(ref.archive) as file:
         if (there := os.fstat(file.fileno()).st_size - ref.offset) < ref.size:
             raise SampleError("image_truncated", f"{ref}: {max(there, 0)} of {ref.size} bytes are in the archive")
         file.seek(ref.offset)
         return file.read(ref.size)
-
-
-def _read_cell(ref: TableCell) -> bytes:
-    with _tables:
-        value = (
-            _parquet_cell(ref) if ref.table.suffix == PARQUET_SUFFIX else _arrow_column(ref.table, ref.column)[ref.row]
-        )
-    content = value.as_py()
-    data = content.get("bytes") if isinstance(content, dict) else content
-    if not isinstance(data, bytes):
-        raise SampleError("image_missing", f"{ref}: no bytes in it")
-    return data
-
-
-def _parquet_cell(ref: TableCell) -> Any:
-    starts = _group_starts(ref.table)
-    group = bisect_right(starts, ref.row) - 1
-    return _parquet_column(ref.table, group, ref.column)[ref.row - starts[group]]
-
-
-@lru_cache(maxsize=64)
-def _group_starts(path: Path) -> list[int]:
-    metadata = pq.read_metadata(path)
-    sizes = (metadata.row_group(index).num_rows for index in range(metadata.num_row_groups - 1))
-    return list(accumulate(sizes, initial=0))
-
-
-@lru_cache(maxsize=NUM_GROUPS)
-def _parquet_column(path: Path, group: int, column: str) -> pa.ChunkedArray:
-    with pq.ParquetFile(path) as file:
-        return file.read_row_group(group, columns=[column]).column(0)
-
-
-@lru_cache(maxsize=64)
-def _arrow_column(path: Path, column: str) -> pa.ChunkedArray:
-    """A column of an Arrow stream, as `datasets` stores it; the file is mapped, not read."""
-    return pa.ipc.open_stream(pa.memory_map(str(path))).read_all().column(column)

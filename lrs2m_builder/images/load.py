@@ -13,20 +13,23 @@ import logging
 import os
 import struct
 import warnings
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError
 from PIL.TiffImagePlugin import TiffImageFile
 
-from lrs2m_builder.errors import SampleError
-from lrs2m_builder.images.files import open_image, read_image
+from lrs2m_builder.errors import SampleError, one_line
+from lrs2m_builder.images.files import MAX_BYTES, open_image, read_image, unusable
 from lrs2m_builder.images.part import ALL, Bands, Part
 from lrs2m_builder.images.pixels import TargetSize, bounded, resized, stretch, upright, upright_size
-from lrs2m_builder.images.rasters import read_raster
+from lrs2m_builder.images.rasters import is_raster, read_raster
+from lrs2m_builder.opening import is_folder, refuse_larger
 from lrs2m_builder.schema import ImageRef
 
 IMAGE_WORKERS = min(8, os.cpu_count() or 1)  # threads that decode
@@ -39,9 +42,10 @@ _STORED_AS_IS = {
     "GIF": ({"L", "P", "RGB", "RGBA"}, ".gif"),
 }
 _DEEP_MODES = {"I", "I;16", "I;16B", "I;16L", "I;16N", "F"}
+# What decoders raise for damaged files, as seen and as their code allows.
 _DAMAGED = (
-    *(OSError, ValueError, SyntaxError, OverflowError, TypeError, EOFError, KeyError, IndexError),
-    *(RuntimeError, MemoryError, struct.error),
+    *(OSError, EOFError, ValueError, SyntaxError, TypeError, AttributeError, AssertionError),
+    *(ArithmeticError, LookupError, RuntimeError, MemoryError, struct.error, zlib.error, Image.DecompressionBombError),
 )
 _EXIF_ORIENTATION = 0x0112
 _TIFF_BITS_PER_SAMPLE = 258
@@ -89,20 +93,17 @@ def load_rgb(ref: ImageRef, target_size: TargetSize | None = None, part: Part = 
         if image is None or not _is_plain(image, part.band_numbers):
             return read_raster(ref, target_size, part, _orientation(image))
         with bounded(ref, *image.size):
-            try:
-                if image.format == "PNG":
-                    image.load()  # its orientation may stand behind the pixels, where asking would hide their damage
-                orientation = _orientation(image)
-                whole = upright_size(image.size, orientation)
-                meant = part.size(*whole)
-                size = target_size(*meant) if target_size else meant
-                if target_size and meant == whole:
-                    # A JPEG decoder shrinks by 2, 4 or 8 while it decodes, never below the wanted size: 0.34 ms instead
-                    # of 0.91 for 256 -> 112 pixels, 41 dB (median over UC Merced) from a resize of the full picture.
-                    image.draft(None, upright_size(size, orientation))
-                return resized(part.cut(upright(_to_rgb(image), orientation)), size)
-            except _DAMAGED as error:
-                raise _damaged(ref, error) from error
+            if image.format == "PNG":
+                image.load()  # its orientation may stand behind the pixels, where asking would hide their damage
+            orientation = _orientation(image)
+            whole = upright_size(image.size, orientation)
+            meant = part.size(*whole)
+            size = target_size(*meant) if target_size else meant
+            if target_size and meant == whole:
+                # A JPEG decoder shrinks by 2, 4 or 8 while it decodes, never below the wanted size: 0.34 ms instead
+                # of 0.91 for 256 -> 112 pixels, 41 dB (median over UC Merced) from a resize of the full picture.
+                image.draft(None, upright_size(size, orientation))
+            return resized(part.cut(upright(_to_rgb(image), orientation)), size)
 
 
 def load_stored(ref: ImageRef, part: Part = ALL, *, verify: bool = True) -> StoredImage:
@@ -119,13 +120,10 @@ def load_stored(ref: ImageRef, part: Part = ALL, *, verify: bool = True) -> Stor
         one = image and image.mode in modes and (image.format == "MPO" or getattr(image, "n_frames", 1) == 1)
         if image and one and part.is_all(*image.size):
             with bounded(ref, *image.size):
-                try:
-                    data = read_image(ref)
-                    if verify or (image.format == "PNG" and b"eXIf" in data):
-                        image.load()
-                    orientation = 1 if image.format == "PNG" and b"eXIf" not in data else _orientation(image)
-                except _DAMAGED as error:
-                    raise _damaged(ref, error) from error
+                data = read_image(ref)
+                if verify or (image.format == "PNG" and b"eXIf" in data):
+                    image.load()
+                orientation = 1 if image.format == "PNG" and b"eXIf" not in data else _orientation(image)
             return StoredImage(data, suffix, *upright_size(image.size, orientation), hashlib.sha256(data).hexdigest())
     rgb = load_rgb(ref, part=part)
     buffer = io.BytesIO()
@@ -135,29 +133,40 @@ def load_stored(ref: ImageRef, part: Part = ALL, *, verify: bool = True) -> Stor
 
 
 def _damaged(ref: ImageRef, error: Exception) -> SampleError:
+    if isinstance(error, OSError) and error.errno is not None:  # the disk's word, not the decoder's
+        return unusable(ref, error)
     reason = "image_truncated" if "truncat" in str(error).lower() else "image_unreadable"
-    return SampleError(reason, f"{ref}: {error}")
+    return SampleError(reason, f"{ref}: {one_line(error)}")
 
 
 @contextmanager
 def _opened(ref: ImageRef) -> Iterator[Image.Image | None]:
-    """The image as Pillow opens it, not yet decoded; None where Pillow does not know the format, or of a folder."""
-    if isinstance(ref, Path) and ref.is_dir():
-        yield None
-        return
-    with open_image(ref) as file:
-        if not file.read(1):
-            raise SampleError("image_empty", f"{ref}: 0 bytes")
-        file.seek(0)
-        try:
-            image = Image.open(file, formats=_FORMATS)
-        except UnidentifiedImageError:
-            yield None  # rasterio may know it
+    """The image as Pillow opens it, not yet decoded; None for a folder, or if rasterio must open it.
+
+    Whatever goes wrong with the image until the end of the block is a SampleError.
+    """
+    try:
+        if isinstance(ref, Path) and is_folder(ref):
+            yield None
             return
-        except _DAMAGED as error:
-            raise SampleError("image_unreadable", f"{ref}: {error}") from error
-        with image:
+        with open_image(ref) as file, _identified(ref, file) as image:
             yield image
+    except _DAMAGED as error:
+        raise _damaged(ref, error) from error
+
+
+def _identified(ref: ImageRef, file: BinaryIO) -> AbstractContextManager[Image.Image | None]:
+    start, size = file.read(4), file.seek(0, os.SEEK_END)
+    file.seek(0)
+    if not start:
+        raise SampleError("image_empty", f"{ref}: 0 bytes")
+    if size > MAX_BYTES and is_raster(start):
+        return nullcontext()  # rasterio reads only the parts it needs
+    refuse_larger(size, MAX_BYTES, ref)
+    try:
+        return Image.open(file, formats=_FORMATS)
+    except UnidentifiedImageError:
+        return nullcontext()  # rasterio may know it
 
 
 def _is_plain(image: Image.Image, bands: Bands | None) -> bool:

@@ -8,6 +8,8 @@ from pathlib import Path
 from PIL import Image
 
 from lrs2m_builder.errors import SampleError
+from lrs2m_builder.opening import is_folder
+from lrs2m_builder.schema import ImageRef
 
 Bands = tuple[int, int, int]
 BandNames = tuple[str, str, str]
@@ -43,6 +45,14 @@ class Part:
             raise SampleError("image_unreadable", f"{folder}: a folder; the manifest names no files as its bands")
         return [_band_file(folder, str(name)) for name in self.bands]
 
+    def files(self, ref: ImageRef) -> list[ImageRef]:
+        """The files whose pixels are the image: `ref` itself, or its bands if it is a folder of them.
+
+        Raises:
+            SampleError: as `band_files`.
+        """
+        return [*self.band_files(ref)] if isinstance(ref, Path) and is_folder(ref) else [ref]
+
     def size(self, width: int, height: int) -> tuple[int, int]:
         """Size of the part of an upright picture; a picture that is not that many squares is taken whole."""
         return (height, height) if self.panel and width == self.panel[1] * height else (width, height)
@@ -63,7 +73,10 @@ ALL = Part()
 
 
 def _band_file(folder: Path, name: str) -> Path:
-    found = [path for path in folder.iterdir() if path.stem == name or path.stem.endswith(f"_{name}")]
+    try:
+        found = [path for path in folder.iterdir() if path.stem == name or path.stem.endswith(f"_{name}")]
+    except OSError as error:
+        raise SampleError("image_unreadable", f"{folder}: {error.strerror}") from error
     if len(found) != 1:
         raise SampleError("image_unsupported", f"{folder}: {len(found)} files of band {name}")
     return found[0]

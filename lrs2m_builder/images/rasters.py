@@ -15,6 +15,7 @@ from lrs2m_builder.errors import SampleError
 from lrs2m_builder.images.files import open_image
 from lrs2m_builder.images.part import Bands, Part
 from lrs2m_builder.images.pixels import TargetSize, bounded, resized, stretch, upright, upright_size
+from lrs2m_builder.opening import would_wait
 from lrs2m_builder.schema import ImageRef
 
 _RASTER_DRIVERS = {
@@ -26,6 +27,9 @@ _RASTER_DRIVERS = {
     b"EHFA": "HFA",
     b"NITF": "NITF",
 }
+
+# Files with masks, overviews, statistics or pixels of an image, which GDAL opens by their names.
+_BESIDE = (".aux.xml", ".msk", ".ovr", ".aux", ".rrd", ".ige", ".rpb", ".imd", ".tfw", ".wld", ".tab")
 
 logging.getLogger("rasterio").setLevel(logging.CRITICAL)
 
@@ -43,8 +47,8 @@ def read_raster(ref: ImageRef, target_size: TargetSize | None, part: Part, orien
     warnings.filterwarnings("ignore", category=NodataShadowWarning)
     try:
         with ExitStack() as stack:
-            refs = part.band_files(ref) if isinstance(ref, Path) and ref.is_dir() else [ref]
-            rasters = [stack.enter_context(rasterio.open(_file(each), driver=_raster_driver(each))) for each in refs]
+            refs = part.files(ref)
+            rasters = [stack.enter_context(rasterio.open(_file(each), driver=raster_driver(each))) for each in refs]
             width, height = max((raster.width, raster.height) for raster in rasters)  # 60 m bands beside 10 m ones
             if np.dtype(rasters[0].dtypes[0]).kind not in "uif":
                 raise SampleError("image_unsupported", f"{ref}: pixels of type {rasters[0].dtypes[0]}")
@@ -67,13 +71,27 @@ def _file(ref: ImageRef) -> Path | BinaryIO:
     return ref if isinstance(ref, Path) else open_image(ref)
 
 
-def _raster_driver(ref: ImageRef) -> str:
+def is_raster(start: bytes) -> bool:
+    """Whether a file that begins with these 4 bytes is read by rasterio."""
+    return start in _RASTER_DRIVERS
+
+
+def raster_driver(ref: ImageRef) -> str:
     """The driver for what the file begins with; GDAL would guess among a hundred, some of which open other files."""
     with open_image(ref) as file:
         start = file.read(4)
-    if start not in _RASTER_DRIVERS:
+    if not is_raster(start):
         raise SampleError("image_unreadable", f"{ref}: not an image in a known format")
+    if isinstance(ref, Path):
+        _check_beside(ref)
     return _RASTER_DRIVERS[start]
+
+
+def _check_beside(path: Path) -> None:
+    """Refuse a pipe or device that GDAL would open with the image."""
+    for name in (stem + suffix for stem in (path.name, path.stem) for suffix in _BESIDE):
+        if would_wait(path.with_name(name)):
+            raise SampleError("image_unreadable", f"{path}: {name} beside it is not a regular file")
 
 
 def _choose_bands(ref: ImageRef, count: int, bands: Bands | None) -> list[int]:

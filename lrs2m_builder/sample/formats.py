@@ -92,6 +92,7 @@ def _manifest(format_name: str, layout: Format, out_dir: Path) -> dict[str, Any]
         "rows": "image",
         "viewpoint": "overhead",
         "license": "CC0-1.0",
+        "redistribute": "images",
         "homepage": "none",
         "citation": "none",
         "get": f"lrs2m sample --format {format_name} --out DIR draws it",

@@ -13,7 +13,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lrs2m_builder.errors import UserError
+from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.manifest import Manifest
 from lrs2m_builder.schema import ImageRef, Sample
 from lrs2m_builder.sources.base import NotColumnarError, SourceColumns, SourceRow
@@ -218,8 +218,12 @@ def make_sample(source: Source, row: SourceRow, captions: tuple[str, ...], numbe
         problem = ("duplicate_row", f"{row.image_name}: listed {times} times in {named(source.annotations)}")
     elif problem is None and path is None:
         problem = ("image_missing", f"{row.image_name}: not found {source.images}")
-    elif problem is None and not captions and not caption_long and not row.anchors:
-        problem = ("caption_missing", f"{row.image_name}: no text and no label in {named(source.annotations)}")
+    anchors, no_anchors = row.anchors, None
+    if row.anchors_in is not None and path is not None and problem is None:
+        try:
+            anchors = row.anchors_in(path, manifest.part)
+        except SampleError as error:
+            no_anchors = (error.reason, error.detail)
     return Sample(
         sample_id=f"{manifest.name}/{key}",
         subset=manifest.name,
@@ -227,7 +231,8 @@ def make_sample(source: Source, row: SourceRow, captions: tuple[str, ...], numbe
         image_path=path,
         captions=captions,
         caption_long=caption_long,
-        anchors=row.anchors,
+        anchors=anchors,
+        no_anchors=no_anchors,
         label=row.label or _label(manifest, row.image_name),
         problem=problem,
     )

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lrs2m_builder.images.part import Part
 from lrs2m_builder.schema import Anchor, CaptionColumn, ImageRef
 
 if TYPE_CHECKING:
@@ -17,6 +19,8 @@ class SourceRow:
 
     Attributes:
         image_name: unique in its source; a path with "/" where the source has folders.
+        anchors_in: makes the anchors of labels that must be laid over the image first; raises a SampleError that says
+            why there are none.
         image: where the image is, if the source itself holds it; None has it looked for by its name.
         problem: reason and detail why the row cannot be used.
     """
@@ -27,6 +31,7 @@ class SourceRow:
     split: str = ""
     label: str = ""
     anchors: tuple[Anchor, ...] = ()
+    anchors_in: Callable[[ImageRef | None, Part], tuple[Anchor, ...]] | None = None
     image: ImageRef | None = None
     problem: tuple[str, str] | None = None
 

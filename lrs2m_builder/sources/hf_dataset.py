@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.images.files import ARROW_SUFFIX, PARQUET_SUFFIX
+from lrs2m_builder.images.cells import ARROW_SUFFIX, PARQUET_SUFFIX
 from lrs2m_builder.schema import TableCell
 from lrs2m_builder.sources.base import SourceRow
 from lrs2m_builder.sources.hub import fetched

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from lrs2m_builder.errors import MissingExtraError, UserError
 from lrs2m_builder.files import finished_file, write_json
-from lrs2m_builder.images.files import PARQUET_SUFFIX
+from lrs2m_builder.images.cells import PARQUET_SUFFIX
 
 NUM_AT_ONCE = 100  # rows in a row group, images and all
 _KEYS = {"id", "revision", "split", "config", "limit"}

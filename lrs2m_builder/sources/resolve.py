@@ -12,6 +12,7 @@ from posixpath import splitext
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.images.files import IMAGE_SUFFIXES, RASTER_SUFFIXES
 from lrs2m_builder.manifest import Manifest, Numbering
+from lrs2m_builder.opening import is_folder, would_wait
 from lrs2m_builder.sources.base import SourceRow
 
 NUM_TRIED = 5000  # names on which the layouts are compared
@@ -34,6 +35,8 @@ def find_annotations(manifest: Manifest, data_dir: Path, patterns: Sequence[str]
         if len(matches) > 1 and not {path.suffix for path in matches} <= PARTS:
             found = ", ".join(str(path.relative_to(data_dir)) for path in matches)
             raise UserError(f"{data_dir}: more than one annotation file of {manifest.name}: {found}; keep one of them")
+        if waiting := next(filter(would_wait, matches), None):
+            raise UserError(f"{waiting}: a pipe, socket or device; write its content to a regular file")
         if matches:
             return tuple(matches)
     looked = ", ".join(patterns)
@@ -103,8 +106,8 @@ class ImageFinder:
 
     def _listed(self, name: str) -> list[_Folder]:
         if name not in self._folders:
-            paths = sorted(self._data_dir.glob(name)) if self._is_glob else [self._data_dir / name]
-            self._folders[name] = [_Folder(path) for path in paths if path.is_dir()]
+            paths = _glob(self._data_dir, name) if self._is_glob else [self._data_dir / name]
+            self._folders[name] = [_Folder(path) for path in paths if is_folder(path)]
         return self._folders[name]
 
     def _fields(self, name: str) -> dict[str, str | int] | None:
@@ -120,6 +123,13 @@ class ImageFinder:
             fields["class_name"] = self._numbering.classes[number // self._numbering.per_class]
             fields["index"] = number % self._numbering.per_class
         return fields
+
+
+def _glob(folder: Path, pattern: str) -> list[Path]:
+    try:
+        return sorted(folder.glob(pattern))
+    except OSError:  # a part of a name is longer than any file's
+        return []
 
 
 def _leads_out(name: str) -> bool:

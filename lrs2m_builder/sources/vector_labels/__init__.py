@@ -1,23 +1,33 @@
 """Vector labels as anchors: which object classes an image holds, and how many of each.
 
-One folder with a label file an image (DOTA `.txt`, GeoJSON, VOC `.xml`, else masks), named after the image; or one file
-for all (COCO `.json`, `.jsonl`). Each form is one file here: it says which classes an image holds and how many of each;
-boxes and outlines are counted, not kept, because neither prompt nor check has a use for them.
+One label file an image in a folder (DOTA `.txt`, GeoJSON, VOC `.xml`, else masks), named after the image; or one file
+for all (COCO `.json`, `.jsonl`, GeoJSON whose features name their image). Each form is one file here: it reads objects
+and their outlines. These are laid over the image once that is found, to see which of them it shows (`laying.py`); then
+they are counted and not kept, because neither prompt nor check has a use for them.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.images.part import Part
+from lrs2m_builder.opening import open_regular
+from lrs2m_builder.schema import Anchor, ImageRef
 from lrs2m_builder.sources.base import SourceRow
 from lrs2m_builder.sources.vector_labels import coco, dota, geojson, jsonl, mask, voc
-from lrs2m_builder.sources.vector_labels.classes import Found, make_anchors, stated_classes
+from lrs2m_builder.sources.vector_labels.classes import in_words, make_anchors, stated_classes
+from lrs2m_builder.sources.vector_labels.laying import EDGE_AREA, Limits, lay
+from lrs2m_builder.sources.vector_labels.placing import frame_of
+from lrs2m_builder.sources.vector_labels.shapes import ImageLabels, Unusable
 
-_OneImage = Callable[[Path], Iterator[Found]]
+_OneImage = Callable[[Path], ImageLabels]
+_LINES = {".jsonl", ".ndjson"}
 
 
 def read(
@@ -28,10 +38,14 @@ def read(
     suffix: str = "",
     class_properties: Sequence[str] = ("class",),
     class_name: str = "",
+    image_property: str = "image_id",
     skip_difficult: bool = False,
     min_share: float = 0.01,
     countable: Sequence[str] = (),
-    min_area: int = 100,
+    min_area: int | None = None,
+    min_object_share: float = 0.00001,
+    min_inside: float = 0.3,
+    lay_over: bool = True,
 ) -> Iterator[SourceRow]:
     """Yield one row an image; label files of a folder in the order of their names.
 
@@ -43,41 +57,109 @@ def read(
         class_properties: GeoJSON: the properties that state an object's class, the first that is set counts; one that
             only says yes (OpenStreetMap's building=yes) stands for its own name.
         class_name: GeoJSON: the class of objects that state none; "" leaves them out.
-        skip_difficult: DOTA and VOC: leave out objects marked as hard to see.
+        image_property: GeoJSON, one file for all images: the property that names an object's image.
+        skip_difficult: leave out objects marked as hard to see.
         min_share: masks: of an image's pixels, what a class must cover to be an anchor.
         countable: masks: caption words of classes whose connected regions are objects, to be counted; the others are
             named without a number.
-        min_area: masks: pixels of the smallest region that is an object.
+        min_area: pixels of the smallest object; by default 100 of a mask's regions and of what the image's edge cuts
+            off, 16 of other outlines.
+        min_object_share: of an image's pixels, what an outlined object must cover to be seen.
+        min_inside: of an outlined object, what must be in the image.
+        lay_over: lay outlines over the image; false believes every label, whatever the image's size and place.
 
     Raises:
         UserError: a file is broken or of no known form (the file is named, and the line where it has lines), or a class
             is no word that a caption could use.
     """
     words = stated_classes(classes)
+    statement = geojson.Statement(class_properties, class_name, words, skip_difficult)
+    masks = mask.Masks(words, min_share, tuple(countable), EDGE_AREA if min_area is None else min_area)
+    limits = Limits(min_area, min_object_share, min_inside)
+    in_geojson = partial(geojson.find, statement=statement)
     one_image: dict[str, _OneImage] = {
         ".txt": partial(dota.find, skip_difficult=skip_difficult),
-        ".geojson": partial(geojson.find, properties=class_properties, default=class_name, classes=words),
+        ".geojson": in_geojson,
         ".xml": partial(voc.find, skip_difficult=skip_difficult),
     }
+    as_json = dict.fromkeys((".json", ".geojsonl", *sorted(_LINES)), in_geojson)
+    kinds = (one_image, as_json, dict.fromkeys(mask.SUFFIXES, masks.find))
+    entries: Iterator[tuple[str, ImageLabels | Unusable]]
     if path.is_dir():
-        is_mask = mask.Masks(words, min_share, tuple(countable), min_area)
-        for file, find in _label_files(path, one_image, is_mask.find):
-            if file.stem.startswith(prefix) and file.stem.endswith(suffix):
-                name = file.stem.removeprefix(prefix).removesuffix(suffix)
-                yield SourceRow(name, anchors=make_anchors(file, find(file), words))
+        entries = _each_file(path, kinds, prefix, suffix)
+    elif path.suffix.lower() == ".json" and not geojson.is_geojson(path):
+        entries = coco.read(path, skip_difficult)
+    elif path.suffix.lower() in _LINES and not geojson.is_geojson(path):
+        entries = jsonl.read(path)
+    elif path.suffix.lower() in {".geojson", *as_json} and geojson.names_images(path, image_property):
+        entries = geojson.find_by_image(path, statement, image_property)
     else:
-        entries = jsonl.read(path) if path.suffix == ".jsonl" else coco.read(path)
-        for name, found in entries:
-            yield SourceRow(name, anchors=make_anchors(path, found, words))
+        entries = _each_file(path.parent, kinds, only=path)
+    for name, labels in entries:
+        if isinstance(labels, Unusable):
+            yield SourceRow(name, problem=(labels.reason, labels.detail))
+        else:
+            said = _in_words(labels, words)
+            yield SourceRow(name, anchors_in=partial(_anchors, said, limits, lay_over))
 
 
-def _label_files(
-    folder: Path, one_image: Mapping[str, _OneImage], find_in_mask: _OneImage
-) -> list[tuple[Path, _OneImage]]:
-    """The label files with what reads them; pictures are masks only where no other label file is."""
-    files = sorted(file for file in folder.iterdir() if not file.name.startswith("."))  # macOS leaves ._1.txt
-    if found := [(file, one_image[file.suffix]) for file in files if file.suffix in one_image]:
-        return found
-    if found := [(file, find_in_mask) for file in files if file.suffix.lower() in mask.SUFFIXES]:
-        return found
-    raise UserError(f"{folder}: no label file in it (looked for {', '.join([*one_image, *mask.SUFFIXES])})")
+def _in_words(labels: ImageLabels, words: Mapping[str, str | None]) -> ImageLabels:
+    """The labels with each class as a caption says it, without those that are left out."""
+    named = ((in_words(labels.file, thing.name, words), thing) for thing in labels.things)
+    things = tuple(replace(thing, name=name) for name, thing in named if name is not None)
+    note = f"all of its {len(labels.things)} objects are of classes that are left out"
+    return replace(labels, things=things, note=note if labels.things and not things else labels.note)
+
+
+def _anchors(
+    labels: ImageLabels, limits: Limits, lay_over: bool, image: ImageRef | None, part: Part
+) -> tuple[Anchor, ...]:
+    """The anchors of an image.
+
+    Raises:
+        SampleError: there are none, or the image is none.
+    """
+    frame = None
+    if lay_over and image is not None and (labels.size or any(thing.parts for thing in labels.things)):
+        frame = frame_of(image, part, labels.on_earth)
+    return make_anchors(lay(labels, frame, limits))
+
+
+def _each_file(
+    folder: Path, kinds: Sequence[Mapping[str, _OneImage]], prefix: str = "", suffix: str = "", only: Path | None = None
+) -> Iterator[tuple[str, ImageLabels | Unusable]]:
+    """The labels of each file of a folder; JSON and pictures are labels only where no surer label file is."""
+    files = sorted(each for each in folder.iterdir() if not each.name.startswith(".")) if only is None else [only]
+    for kind in kinds:  # macOS leaves ._1.txt
+        found = [(file, kind[file.suffix.lower()]) for file in files if file.suffix.lower() in kind]
+        if found:
+            break
+    else:
+        looked = ", ".join(suffix for kind in kinds for suffix in kind)
+        if only is not None:
+            raise UserError(f"{only}: no label file (known: {looked})")
+        raise UserError(f"{folder}: no label file in it (looked for {looked}); it holds {_contents(files)}")
+    chosen = [(file, find) for file, find in found if file.stem.startswith(prefix) and file.stem.endswith(suffix)]
+    if not chosen:
+        example = found[0][0].name
+        raise UserError(
+            f"{folder}: none of its {len(found)} label files, such as {example}, is called {prefix}...{suffix}"
+        )
+    for file, find in chosen:
+        name = file.stem.removeprefix(prefix).removesuffix(suffix)
+        try:
+            open_regular(file).close()
+            labels: ImageLabels | Unusable = find(file)
+        except OSError as error:  # of one image's label file
+            labels = Unusable("label_unreadable", f"{file}: {error.strerror or error}")
+        yield name, labels
+
+
+def _contents(files: Sequence[Path]) -> str:
+    """What a folder holds, by extension, with a name of each."""
+    first: dict[str, Path] = {}
+    counts = Counter("folders" if file.is_dir() else file.suffix or "no extension" for file in files)
+    for file in files:
+        first.setdefault("folders" if file.is_dir() else file.suffix or "no extension", file)
+    listed = (f"{count} {kind} (such as {first[kind].name})" for kind, count in counts.most_common(5))
+    return ", ".join(listed) or "nothing"

@@ -8,24 +8,31 @@ from pathlib import Path
 from typing import Any
 
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.sources.vector_labels.classes import Found
 from lrs2m_builder.sources.vector_labels.files import load_text
+from lrs2m_builder.sources.vector_labels.shapes import ImageLabels, Thing
 
 MAX_COUNT = 2**31 - 1  # a record's column holds 32 bits
 
 
-def read(path: Path) -> Iterator[tuple[str, list[Found]]]:
+def read(path: Path) -> Iterator[tuple[str, ImageLabels]]:
     """Yield the name of each image and its classes; a class without a count is there, in no known number."""
     for number, line in enumerate(load_text(path).split("\n"), start=1):
         if not line.strip():
             continue
         try:
             entry = json.loads(line)
-            found = [(str(anchor["class"]), _count(anchor)) for anchor in entry["anchors"]]
-            name = str(entry["image"])
+            things = tuple(Thing(_text(anchor["class"]), _count(anchor)) for anchor in entry["anchors"])
+            name = _text(entry["image"])
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UserError(f'{path}: line {number}: not {{"image", "anchors": [...]}}: {error!r}') from error
-        yield name, found
+        yield name, ImageLabels(path, things, note=f"line {number}: no anchors")
+
+
+def _text(value: Any) -> str:
+    """A name; a number may be one, too."""
+    if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
+        raise ValueError(f"{value!r} is no name")
+    return str(value)
 
 
 def _count(anchor: dict[str, Any]) -> int | None:

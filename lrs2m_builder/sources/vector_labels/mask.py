@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from PIL import Image
 
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.images.pixels import MAX_PIXELS
-from lrs2m_builder.sources.vector_labels.classes import Found
+from lrs2m_builder.sources.vector_labels.shapes import ImageLabels, Thing
 
 SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif")  # a JPEG's pixels are not what was drawn
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
@@ -35,8 +35,8 @@ class Masks:
     countable: tuple[str, ...]
     min_area: int
 
-    def find(self, path: Path) -> Iterator[Found]:
-        """Yield each class that is large enough, counted or not; its key stands for it, one of them where several do.
+    def find(self, path: Path) -> ImageLabels:
+        """Each class that is large enough, counted or not; its key stands for it, one of them where several do.
 
         Raises:
             UserError: not a mask, or a pixel that the classes do not name.
@@ -44,11 +44,14 @@ class Masks:
         keys, in_colours = self._numbers(path)
         pixels = _load_pixels(path, in_colours)
         values, areas = np.unique(pixels, return_counts=True)
+        things = []
         for words, numbers in self._named(path, keys, values, in_colours).items():
             count = self._count(pixels, numbers) if words in self.countable else None
             share = areas[np.isin(values, numbers)].sum() / pixels.size
             if count or (count is None and share >= self.min_share):
-                yield keys[numbers[0]], count
+                things.append(Thing(keys[numbers[0]], count))
+        height, width = pixels.shape
+        return ImageLabels(path, tuple(things), (width, height), note="no class with words is large enough in it")
 
     def _numbers(self, path: Path) -> tuple[dict[int, str], bool]:
         """The keys of `classes` by the number that a pixel has, and whether they are colours."""

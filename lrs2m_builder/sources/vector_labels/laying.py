@@ -1,0 +1,145 @@
+"""Labels laid over their image: what lies outside is not there, and what is too small to be seen is not certain."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+from lrs2m_builder.errors import SampleError
+from lrs2m_builder.sources.vector_labels.classes import Found
+from lrs2m_builder.sources.vector_labels.placing import Frame, to_pixels
+from lrs2m_builder.sources.vector_labels.shapes import ImageLabels, Ring, Thing, area, clip, length_inside
+
+WHOLE = 0.7  # of an object: with more of it in the image it is counted, as DOTA's own tool that cuts images does
+LARGE = 0.01  # of the image: what covers so much of it is seen as one, however much lies outside
+ON_EDGE = 0.5  # pixels: an object that comes so near to the edge may go on behind it
+# Pixels of the smallest object, and of the smallest that touches the edge. A small image is shown to the model
+# enlarged: there the share counts.
+AREA, EDGE_AREA, SHARE = 9, 32, 1 / 5000
+THICKNESS, THICKNESS_SHARE = 3, 1 / 64  # of what touches the edge, likewise
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """From when on an object is certain; options of the manifest.
+
+    Attributes:
+        min_area: pixels of the smallest object; None: AREA and EDGE_AREA, or SHARE of a small image.
+        min_object_share: of the image's pixels, what an object must cover.
+        min_inside: of an object, what must be in the image.
+    """
+
+    min_area: int | None = None
+    min_object_share: float = 0.00001
+    min_inside: float = 0.3
+
+
+def lay(labels: ImageLabels, frame: Frame | None, limits: Limits) -> list[Found]:
+    """The classes that can be seen in an image, each with a number or without.
+
+    An object that is mostly outside, or a small piece at the edge, is not there. One that is cut names its class
+    without a number. One that is too small to be seen names nothing, and its class has no number.
+
+    Args:
+        frame: None where nothing is known of the image; then nothing but the marks of the file says what is cut.
+
+    Raises:
+        SampleError: the labels do not fit the image, or nothing is left (with what there was).
+    """
+    if not labels.things:
+        raise SampleError("no_anchors", f"{labels.file}: {labels.note}")
+    things = labels.things if frame is None else to_pixels(labels, frame)
+    seen = [(thing, _seen(thing, frame, limits)) for thing in things]
+    num_outside = sum(state == "outside" for _, state in seen)
+    if num_outside == len(seen) and frame is not None:
+        raise SampleError(
+            "labels_outside",
+            f"{labels.file}: none of its {len(seen)} objects lies in the image of {frame.width} x {frame.height} "
+            "pixels",
+        )
+    if 2 * num_outside > len(seen) and frame is not None and not labels.on_earth:
+        raise SampleError(
+            "labels_misfit",
+            f"{labels.file}: {num_outside} of its {len(seen)} objects lie outside of the image of {frame.width} x "
+            f"{frame.height} pixels; were they made for another size?",
+        )
+    named = {thing.name for thing, state in seen if state in {"counted", "uncounted"}}
+    if not named:
+        raise SampleError(
+            "no_anchors", f"{labels.file}: none of its {len(seen)} objects is large enough in the image to be seen"
+        )
+    return [
+        (thing.name, thing.count if state == "counted" else None)
+        for thing, state in seen
+        if thing.name in named and state not in {"outside", "sliver"}
+    ]
+
+
+def _seen(thing: Thing, frame: Frame | None, limits: Limits) -> str:
+    """Whether an object is "counted", "uncounted" (there, in no known number), "small", a "sliver" or "outside"."""
+    share = 1.0 if thing.inside is None else thing.inside
+    state = "counted"
+    if frame is not None and (thing.parts or thing.area is not None):
+        if thing.kind == "point" or (thing.parts and _sides(thing.parts) == (0, 0)):
+            return "counted" if _touches(thing.parts, frame) else "outside"
+        if thing.kind == "line":
+            length = sum(length_inside(line, frame.width, frame.height) for line in thing.parts)
+            return "outside" if not length else "sliver" if length < _least(AREA, frame, limits) ** 0.5 else "uncounted"
+        state, inside = _outlined(thing, frame, limits)
+        share = min(share, inside)
+    if state == "counted" and share < limits.min_inside:
+        return "sliver"
+    if state == "counted" and (share < WHOLE or (thing.truncated and thing.inside is None)):
+        return "uncounted"
+    return state
+
+
+def _outlined(thing: Thing, frame: Frame, limits: Limits) -> tuple[str, float]:
+    """What an outline alone says of an object, and the share of it that lies in the image."""
+    if not thing.parts:
+        return "small" if (thing.area or 0) < _least(AREA, frame, limits) else "counted", 1.0
+    whole, clipped = _area(thing), _clipped(thing, frame)
+    size = _area(clipped)
+    if not size:
+        return "small" if _touches(thing.parts, frame) else "outside", 1.0
+    if _is_at_edge(clipped.parts, frame):
+        least_thickness = min(THICKNESS, THICKNESS_SHARE * min(frame.width, frame.height))
+        is_thin = limits.min_area is None and min(_sides(clipped.parts)) < least_thickness
+        if is_thin or size < _least(EDGE_AREA, frame, limits):
+            return "sliver", size / whole
+    inside = 1.0 if size >= LARGE * frame.width * frame.height else size / whole
+    is_small = size < max(_least(AREA, frame, limits), limits.min_object_share * frame.width * frame.height)
+    return "small" if is_small else "counted", inside
+
+
+def _least(pixels: int, frame: Frame, limits: Limits) -> float:
+    return min(pixels, SHARE * frame.width * frame.height) if limits.min_area is None else limits.min_area
+
+
+def _sides(parts: Iterable[Ring]) -> tuple[float, float]:
+    """Width and height of the box around outlines."""
+    x, y = zip(*(point for ring in parts for point in ring), strict=True)
+    return max(x) - min(x), max(y) - min(y)
+
+
+def _area(thing: Thing) -> float:
+    return max(0.0, sum(map(area, thing.parts)) - sum(map(area, thing.holes)))
+
+
+def _clipped(thing: Thing, frame: Frame) -> Thing:
+    def inside(rings: Iterable[Ring]) -> tuple[Ring, ...]:
+        return tuple(clip(ring, frame.width, frame.height) for ring in rings)
+
+    return replace(thing, parts=inside(thing.parts), holes=inside(thing.holes))
+
+
+def _touches(parts: Iterable[Ring], frame: Frame) -> bool:
+    return any(0 <= x <= frame.width and 0 <= y <= frame.height for ring in parts for x, y in ring)
+
+
+def _is_at_edge(parts: Iterable[Ring], frame: Frame) -> bool:
+    return any(
+        min(x, y) <= ON_EDGE or x >= frame.width - ON_EDGE or y >= frame.height - ON_EDGE
+        for ring in parts
+        for x, y in ring
+    )

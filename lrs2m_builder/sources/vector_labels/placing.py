@@ -1,0 +1,205 @@
+"""Where an image's pixels are, and the coordinates of labels in them."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from lrs2m_builder.errors import SampleError
+from lrs2m_builder.images.files import open_image
+from lrs2m_builder.images.part import Part
+from lrs2m_builder.images.rasters import raster_driver
+from lrs2m_builder.schema import ImageRef
+from lrs2m_builder.sources.vector_labels.shapes import ImageLabels, Ring, Thing, points_of
+
+SAME_SHAPE = 0.01  # by which the shapes of two copies of an image may differ: their sides are whole numbers
+_TURNED = {5, 6, 7, 8}  # EXIF orientations that swap width and height
+_ORIENTATION = 0x0112
+_HEADER_ERRORS = (OSError, ValueError, SyntaxError, TypeError, KeyError, EOFError, RuntimeError)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """The size of an image in pixels and, of one with a place on Earth, how its pixels lie there.
+
+    Attributes:
+        transform: from pixels to the coordinates of `crs` (an `affine.Affine`).
+        crs: a `rasterio.crs.CRS`; None where the file names none.
+    """
+
+    width: int
+    height: int
+    transform: Any = None
+    crs: Any = None
+
+
+def frame_of(image: ImageRef, part: Part, on_earth: bool) -> Frame:
+    """The frame of an image, from its header.
+
+    Args:
+        on_earth: whether its place on Earth is asked for.
+
+    Raises:
+        SampleError: the file is missing or is no image.
+    """
+    frames = [_frame(file, on_earth) for file in part.files(image)]
+    frame = max(frames, key=lambda each: each.width)
+    width, height = part.size(frame.width, frame.height)
+    return replace(frame, width=width, height=height)
+
+
+def _frame(image: ImageRef, on_earth: bool) -> Frame:
+    with open_image(image) as file:
+        try:
+            with Image.open(file) as picture:
+                width, height = picture.size
+                if picture.format in {"JPEG", "MPO"} and picture.getexif().get(_ORIENTATION) in _TURNED:
+                    width, height = height, width
+                if not on_earth or picture.format not in {"TIFF", "JPEG2000"}:
+                    return Frame(width, height)
+        except UnidentifiedImageError:
+            pass  # rasterio may know it
+        except _HEADER_ERRORS as error:
+            raise SampleError("image_unreadable", f"{image}: {error}") from error
+    return _raster_frame(image)
+
+
+def _raster_frame(image: ImageRef) -> Frame:
+    import rasterio
+    from rasterio.errors import NotGeoreferencedWarning, RasterioError
+
+    warnings.filterwarnings("ignore", category=NotGeoreferencedWarning)
+    try:
+        file = image if isinstance(image, Path) else open_image(image)
+        with rasterio.open(file, driver=raster_driver(image)) as raster:
+            is_placed = raster.crs is not None or not raster.transform.is_identity
+            transform = raster.transform if is_placed else None
+            return Frame(raster.width, raster.height, transform, raster.crs)
+    except (RasterioError, OSError, ValueError) as error:
+        raise SampleError("image_unreadable", f"{image}: {error}") from error
+
+
+def to_pixels(labels: ImageLabels, frame: Frame) -> tuple[Thing, ...]:
+    """The objects of an image's labels with their outlines in its pixels.
+
+    Raises:
+        SampleError: labels_misfit where they were made for an image of another shape, or state map coordinates and
+            the image has no place on Earth; labels_outside where they lie elsewhere on Earth.
+    """
+    if labels.on_earth:
+        return _from_earth(labels, frame)
+    if labels.size is None or labels.size == (frame.width, frame.height):
+        return labels.things
+    width, height = labels.size
+    if abs(width * frame.height - height * frame.width) > SAME_SHAPE * width * frame.height:
+        raise SampleError(
+            "labels_misfit",
+            f"{labels.file}: made for an image of {width:g} x {height:g} pixels; its image has {frame.width} x "
+            f"{frame.height}",
+        )
+    across, down = frame.width / width, frame.height / height
+    return _moved(labels.things, lambda ring: tuple((x * across, y * down) for x, y in ring), across * down)
+
+
+def _moved(things: tuple[Thing, ...], move: Callable[[Ring], Ring], by: float = 1.0) -> tuple[Thing, ...]:
+    return tuple(
+        replace(
+            thing,
+            parts=tuple(map(move, thing.parts)),
+            holes=tuple(map(move, thing.holes)),
+            area=None if thing.area is None else thing.area * by,
+        )
+        for thing in things
+    )
+
+
+def _from_earth(labels: ImageLabels, frame: Frame) -> tuple[Thing, ...]:
+    """From map coordinates, in the first system that they may be in which puts any of them into the image."""
+    points = np.array(points_of(labels.things), float).reshape(-1, 2)
+    if not len(points) or _are_pixels(points, frame):
+        return labels.things
+    if frame.transform is None:
+        raise SampleError(
+            "labels_misfit",
+            f"{labels.file}: coordinates such as {points[0][0]:g}, {points[0][1]:g}{_in(labels.crs)} are no pixels of "
+            f"its image of {frame.width} x {frame.height}, and the image has no place on Earth (it is no GeoTIFF)",
+        )
+    systems = _systems(labels, points, frame)
+    for system in systems:
+        low, high = _span(_pixels(points, system, frame))
+        if low[0] <= frame.width and low[1] <= frame.height and high[0] >= 0 and high[1] >= 0:
+            return _moved(labels.things, partial(_moved_ring, system=system, frame=frame))
+    low, high = _span(points)
+    corners = np.array([frame.transform * corner for corner in ((0, 0), (frame.width, frame.height))])
+    first, last = _span(corners)
+    raise SampleError(
+        "labels_outside",
+        f"{labels.file}: x {low[0]:g} to {high[0]:g}, y {low[1]:g} to {high[1]:g}"
+        f"{_in(labels.crs or ' or '.join(map(_name, systems)))} lies outside of its image: x {first[0]:g} to "
+        f"{last[0]:g}, y {first[1]:g} to {last[1]:g}{_in(_name(frame.crs))}",
+    )
+
+
+def _moved_ring(ring: Ring, system: Any, frame: Frame) -> Ring:
+    """An outline in pixels; none where a point of it has no place there."""
+    points = _pixels(np.array(ring, float), system, frame)
+    return tuple((x, y) for x, y in points.tolist()) if np.isfinite(points).all() else ()
+
+
+def _are_pixels(points: np.ndarray, frame: Frame) -> bool:
+    """Whether coordinates are pixels: most are in the image, and they are neither degrees nor those of its map."""
+    low, high = _span(points)
+    inside = ((points >= -1) & (points <= (frame.width + 1, frame.height + 1))).all(axis=1)
+    fit = bool(2 * inside.sum() >= len(points))
+    whole = bool((points == np.round(points)).all())
+    if frame.transform is None:
+        return fit and (whole or bool((high - low >= 1).any()))
+    return fit and bool(high[0] > 180 or high[1] > 90)
+
+
+def _systems(labels: ImageLabels, points: np.ndarray, frame: Frame) -> list[Any]:
+    """What coordinates may be in: the system that the file names, else degrees (RFC 7946) or the image's own."""
+    from rasterio.crs import CRS
+    from rasterio.errors import CRSError
+
+    if labels.crs:
+        try:
+            return [CRS.from_user_input(labels.crs)]
+        except CRSError as error:
+            raise SampleError("labels_misfit", f"{labels.file}: unknown coordinate system {labels.crs!r}") from error
+    low, high = _span(points)
+    are_degrees = low[0] >= -180 and high[0] <= 180 and low[1] >= -90 and high[1] <= 90
+    degrees = [CRS.from_epsg(4326)] if are_degrees else []
+    return degrees if degrees == [frame.crs] else [*degrees, frame.crs]
+
+
+def _pixels(points: np.ndarray, system: Any, frame: Frame) -> np.ndarray:
+    """(N, 2) coordinates in pixels of an image; infinite where a point has none there."""
+    from rasterio.warp import transform
+
+    x, y = points.T
+    if system is not None and frame.crs is not None and system != frame.crs:
+        x, y = map(np.array, transform(system, frame.crs, x, y))
+    back = ~frame.transform
+    return np.stack([back.a * x + back.b * y + back.c, back.d * x + back.e * y + back.f], axis=1)
+
+
+def _span(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The least and the greatest x and y; of points that have no place, an empty span."""
+    there = points[np.isfinite(points).all(axis=1)]
+    return (there.min(axis=0), there.max(axis=0)) if len(there) else (np.full(2, np.inf), np.full(2, -np.inf))
+
+
+def _name(system: Any) -> str:
+    return "" if system is None else str(system)
+
+
+def _in(system: str) -> str:
+    return f" ({system})" if system else ""
