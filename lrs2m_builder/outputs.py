@@ -12,14 +12,29 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import disk_errors, finished_file, sync_folder, write_json
 from lrs2m_builder.lock import LOCK_NAME, locked, locked_file
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
 MARK = ".lrs2m-made.json"  # in a folder that a command fills: which command
 PROGRAM = "lrs2m-builder"  # in a picture: who drew it
 MAX_SYNCED = 1000  # files that are forced to the disk one by one
+
+
+def mark_folder(folder: Path, command: str) -> None:
+    """`own_folder` for results that stand beside each other, several commands' too: it is not held.
+
+    Raises:
+        UserError: it holds something else, or it cannot be written.
+    """
+    _check_own(folder, command)
+    if not (folder / MARK).exists():
+        write_json(folder / MARK, {"made_by": f"lrs2m {command}"})
 
 
 @contextmanager
@@ -31,9 +46,7 @@ def own_folder(folder: Path, command: str) -> Iterator[None]:
     """
     _check_own(folder, command)  # before a lock is put among a user's files
     with locked(folder, command):
-        _check_own(folder, command)
-        if not (folder / MARK).exists():
-            write_json(folder / MARK, {"made_by": f"lrs2m {command}"})
+        mark_folder(folder, command)
         yield
 
 
@@ -101,16 +114,17 @@ def check_new(path: Path, *, is_file: bool = False) -> None:
         raise UserError(f"{path}: is a disk of its own, which cannot be replaced; give a folder below it")
 
 
-@contextmanager
-def own_picture(path: Path) -> Iterator[Path]:
-    """`finished_file` for a picture (PNG, SVG): a name that is new, or a picture that this program drew.
+def save_picture(figure: Figure, path: Path, **options: Any) -> None:
+    """Write a figure of matplotlib as PNG or SVG under a name that is new, or that of a picture of this program.
 
     Raises:
         UserError: another file has the name, or the disk fails.
     """
     check_own_picture(path)
+    kind = path.suffix[1:]
+    metadata = {"Software": PROGRAM} if kind == "png" else {"Creator": PROGRAM, "Date": None}
     with finished_file(path) as part:
-        yield part
+        figure.savefig(part, format=kind, metadata=metadata, **options)
 
 
 def check_own_picture(path: Path) -> None:

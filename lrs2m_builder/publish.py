@@ -15,9 +15,10 @@ from typing import Any
 
 from lrs2m_builder import __version__
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.files import finished_folder, read_json, write_json
+from lrs2m_builder.files import read_json, write_json
 from lrs2m_builder.foreign import reading
 from lrs2m_builder.histogram import draw_histograms
+from lrs2m_builder.outputs import finished_folder
 from lrs2m_builder.publishing.card import HISTOGRAM, make_card, make_license_file
 from lrs2m_builder.publishing.facts import read_facts, shipped_manifest
 from lrs2m_builder.publishing.tree import MAX_SHARD_BYTES, Split, holds_images, tree_schema, write_subset
@@ -106,7 +107,7 @@ def make_tree(
         raise UserError(f"{dest}: holds a tree that was made from other data or settings; remove it or give --dest")
     with_images = {subset: _with_images(subset, path, images) for subset, path in sources.items()}
     schema = tree_schema(with_images=any(with_images.values()))
-    with finished_folder(dest) as folder:
+    with finished_folder(dest, "publish") as folder:
         splits = []
         for subset, path in sources.items():
             selection = select(path, replace(filters, subsets=(subset,)))

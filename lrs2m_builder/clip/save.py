@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -17,7 +14,8 @@ from lrs2m_builder.clip.names import State, to_open_clip
 from lrs2m_builder.clip.preprocess import Preprocess
 from lrs2m_builder.clip.tokenizer import vocabulary
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.files import disk_errors, finished_file, write_json
+from lrs2m_builder.files import finished_file, write_json
+from lrs2m_builder.outputs import check_new, finished_folder
 
 FORMATS = ("transformers", "open_clip", "longclip")
 
@@ -32,7 +30,7 @@ def save(loaded: Loaded, out_dir: Path, *, open_clip: bool = True) -> None:
     Raises:
         UserError: the folder is in use or cannot be written.
     """
-    with _finished_folder(out_dir) as part:
+    with finished_folder(out_dir, "convert") as part:
         loaded.model.save_pretrained(part)
         _make_processor(loaded.preprocess, loaded.context_length).save_pretrained(part)
         if open_clip:
@@ -41,7 +39,7 @@ def save(loaded: Loaded, out_dir: Path, *, open_clip: bool = True) -> None:
 
 def save_open_clip(loaded: Loaded, out_dir: Path) -> None:
     """Write a folder of open_clip's two files alone, for `local-dir:OUT_DIR`; raises as `save`."""
-    with _finished_folder(out_dir) as part:
+    with finished_folder(out_dir, "convert") as part:
         _write_open_clip(loaded, part)
 
 
@@ -78,24 +76,7 @@ def check_destination(out: Path, to: str) -> None:
     """
     if to not in FORMATS:
         raise UserError(f"no format {to!r} to write; known: {', '.join(FORMATS)}")
-    is_empty_folder = out.is_dir() and not any(out.iterdir())
-    if out.exists() and (to == "longclip" or not is_empty_folder):
-        raise UserError(f"{out}: is there already; give a new {'file' if to == 'longclip' else 'folder'}")
-
-
-@contextmanager
-def _finished_folder(out_dir: Path) -> Iterator[Path]:
-    """A temporary folder that becomes `out_dir` when the block ends well and is removed otherwise."""
-    with disk_errors(out_dir):
-        check_destination(out_dir, "open_clip")
-        part = out_dir.with_name(f".{out_dir.name}.part")
-        shutil.rmtree(part, ignore_errors=True)  # an earlier run was killed
-        part.mkdir(parents=True)
-        try:
-            yield part
-            part.replace(out_dir)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+    check_new(out, is_file=to == "longclip")
 
 
 def _state(loaded: Loaded) -> State:

@@ -117,7 +117,7 @@ def open_indexes(path: Path) -> dict[str, Index]:
     Raises:
         UserError: no Parquet files, a broken one, or a column is missing.
     """
-    connection = open_tables(path, RECORDS.needs, (*RECORDS.facets, *RECORDS.numbers))
+    connection = open_tables(path, RECORDS.needs, (*RECORDS.facets, *RECORDS.numbers, "anchors"))
     with reading(path):
         # Asking the view itself would read the footer of every file once more.
         names = connection.sql("SELECT column_name FROM duckdb_columns() WHERE table_name = 'records'").fetchall()
