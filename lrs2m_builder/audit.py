@@ -77,7 +77,7 @@ def _look(
 ) -> tuple[Audit, list[Place]]:
     """What there is to find, and where the images are stored."""
     try:
-        with tempfile.NamedTemporaryFile(prefix=".thumbnails-", dir=out_dir) as file:
+        with tempfile.TemporaryFile(dir=out_dir) as file:  # without a name: a kill leaves nothing
             collection = Collection(file)
             collection.add_records(files, show_progress=show_progress)
             if not collection.num_rows:

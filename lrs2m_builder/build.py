@@ -16,17 +16,18 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import asdict, dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from lrs2m_builder.commit import settle
 from lrs2m_builder.engines.base import EngineModule, EngineStoppedError
 from lrs2m_builder.errors import Stopped, UserError, one_line
-from lrs2m_builder.files import read_json, write_json
+from lrs2m_builder.files import discard_parts, read_json, write_json
 from lrs2m_builder.journal import count_answers
 from lrs2m_builder.lock import locked
 from lrs2m_builder.merging import merge_shards
 from lrs2m_builder.prepare import BuildOptions, Prepared, prepare
-from lrs2m_builder.provenance import claim_settings, finish_build, is_restart_of, set_aside
+from lrs2m_builder.provenance import BUILD_JSON, claim_settings, finish_build, is_restart_of, set_aside
 from lrs2m_builder.runner import Runner
 from lrs2m_builder.shards import warm_up
 from lrs2m_builder.telemetry import Display, Meter, say
@@ -87,13 +88,14 @@ def build(options: BuildOptions, module: EngineModule, loop: asyncio.Runner | No
             elif aside := set_aside(out_dir):
                 say(f"the earlier build is now {aside}")
     with locked(out_dir, "build"):
+        discard_parts(out_dir / BUILD_JSON, out_dir / REPORT_JSON)
         claim_settings(out_dir, prepared.settings, restart=options.restart)
         work = find_work(prepared)
         meter = Meter()
         stopped = run_passes(prepared, work, module, meter, loop)
         report = make_report(prepared, meter, stopped=stopped)
-        if not meter.passed and (out_dir / REPORT_JSON).exists():
-            report = replace(report, run=read_json(out_dir / REPORT_JSON).get("run", report.run))  # nothing was done
+        if not meter.passed:  # nothing was done: the report keeps the speed of the run that did it
+            report = replace(report, run=_run_before(out_dir / REPORT_JSON) or report.run)
         write_json(out_dir / REPORT_JSON, asdict(report))
         if not stopped:
             finish_build(out_dir)
@@ -246,6 +248,15 @@ async def _run_one(runner: Runner, prepared: Prepared, work: Work, leave_soon: C
         for number in numbers:
             loop.remove_signal_handler(number)
     return runner.stopping
+
+
+def _run_before(path: Path) -> dict[str, Any] | None:
+    """What the report says of its run; None if there is none, or a broken one, which is about to be replaced."""
+    try:
+        run = read_json(path).get("run")
+    except UserError:
+        return None
+    return run if isinstance(run, dict) and run.keys() >= Meter().snapshot().keys() else None
 
 
 def make_report(prepared: Prepared, meter: Meter, *, stopped: bool) -> Report:

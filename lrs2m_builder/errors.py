@@ -16,6 +16,10 @@ class MissingExtraError(UserError):
         )
 
 
+class ModelNotHereError(UserError):
+    """The model's files are not on this machine, and the Hub cannot be reached."""
+
+
 class Stopped(BaseException):
     """The user stopped the program while it could not drain: an engine was starting."""
 

@@ -57,7 +57,7 @@ def finished_file(path: Path) -> Iterator[Path]:
 
     The file is on the disk before it gets its name, so the name survives a power cut only with its content.
     """
-    part = path.with_name(f".{path.name}.part")
+    part = _part(path)
     with disk_errors(path):
         path.parent.mkdir(parents=True, exist_ok=True)
         try:
@@ -69,6 +69,17 @@ def finished_file(path: Path) -> Iterator[Path]:
         finally:
             with suppress(OSError):
                 part.unlink(missing_ok=True)
+
+
+def discard_parts(*paths: Path) -> None:
+    """Remove what a killed process left half written of these files; only their one writer may."""
+    for path in paths:
+        with disk_errors(path):
+            _part(path).unlink(missing_ok=True)
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f".{path.name}.part")
 
 
 def sync_folder(folder: Path) -> None:

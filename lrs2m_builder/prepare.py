@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -15,16 +16,16 @@ from lrs2m_builder.checks import Level
 from lrs2m_builder.columns.table import ColumnTable, fits, read_table
 from lrs2m_builder.commit import ShardPaths
 from lrs2m_builder.engines.base import EngineModule
-from lrs2m_builder.errors import MissingExtraError, UserError
+from lrs2m_builder.errors import MissingExtraError, ModelNotHereError, UserError
 from lrs2m_builder.lint import lint_prompts
 from lrs2m_builder.manifest import load_manifest
-from lrs2m_builder.provenance import file_fingerprint
-from lrs2m_builder.recipe import Step, load_recipe
+from lrs2m_builder.provenance import BUILD_JSON, file_fingerprint
+from lrs2m_builder.recipe import Recipe, Step, load_recipe
 from lrs2m_builder.sample.world import find_data_dir
-from lrs2m_builder.schema import Role, Sample
+from lrs2m_builder.schema import Request, Role, Sample
 from lrs2m_builder.sources import Source, named, open_source, read_samples
 from lrs2m_builder.sources.resolve import PARTS
-from lrs2m_builder.stages import Plan, try_prompts
+from lrs2m_builder.stages import Plan, first_requests, unusable
 
 DEFAULT_SHARD_SIZE = 2000
 DEFAULT_MAX_ATTEMPTS = 3
@@ -42,6 +43,7 @@ class BuildOptions:
         engine_options, sampling: override the engine's and the recipe's.
         checks: levels by check name; "all" stands for every check not named.
         images: whether rows hold their images or only their paths.
+        system: the system prompt of every request; empty for none.
         limit: number of samples read at most, from the first on.
         retry_rejected: ask again for what finished shards rejected.
         restart: set an earlier build in `out_dir` aside and begin anew.
@@ -61,6 +63,7 @@ class BuildOptions:
     shard_size: int = DEFAULT_SHARD_SIZE
     max_attempts: int = DEFAULT_MAX_ATTEMPTS
     seed: int = 0
+    system: str = ""
     retry_rejected: bool = False
     restart: bool = False
 
@@ -75,7 +78,8 @@ class Prepared:
         settings: what build.json holds.
         lint: what should be changed in the prompts.
         table: the source by the column, where the recipe asks no model and it could be read so.
-        every: take only every so many-th sample.
+        every: keep one sample in `every`.
+        has_model: whether the models' files are here; without them prompts can only be shown.
     """
 
     options: BuildOptions
@@ -87,6 +91,7 @@ class Prepared:
     lint: tuple[str, ...] = ()
     table: ColumnTable | None = None
     every: int = 1
+    has_model: bool = True
 
     @property
     def subset(self) -> str:
@@ -127,11 +132,15 @@ def make_plan(options: BuildOptions) -> Plan:
         engine=options.engine,
         max_attempts=options.max_attempts,
         seed=options.seed,
+        system=options.system,
     )
 
 
-def prepare(options: BuildOptions, module: EngineModule) -> Prepared:
-    """Check every setting and read the source.
+def prepare(options: BuildOptions, module: EngineModule, *, needs_model: bool = True) -> Prepared:
+    """Check every setting, read the source, and prove that the model's chat template keeps the prompts whole.
+
+    Args:
+        needs_model: False where prompts are only to be shown: without the model's files they are shown as they are.
 
     Raises:
         UserError: a setting, a file or the model cannot be used.
@@ -146,22 +155,38 @@ def prepare(options: BuildOptions, module: EngineModule) -> Prepared:
     ]
     passes = _passes(names, recipe.recipe.steps)
     lint = _check_engine(options, module, passes, recipe.recipe.steps)
-    models = {name: module.find(name, options.engine_options) for name in dict.fromkeys(names)}
+    try:
+        models = {name: module.find(name, options.engine_options) for name in dict.fromkeys(names)}
+        has_model = True
+    except (MissingExtraError, ModelNotHereError) as error:
+        if needs_model:
+            raise
+        lint.append(f"{error}; so the prompts are shown without the model's chat template, and not proved")
+        models, has_model = {name: (name, "") for name in names}, False
     plan = replace(plan, models=tuple(models[name] for name in names))
     by_column, table = fits(source, recipe.recipe), None
     with ThreadPoolExecutor(1) as pool:
         fingerprints = pool.submit(_fingerprints, source)  # files are hashed while they are read
         if by_column and options.images == "reference" and not options.retry_rejected:
             table = read_table(source, recipe.recipe, options.limit)
-        known, usable = _known(source, options.limit, with_hash=not by_column) if table is None else (table.known, None)
-    if usable is not None:
-        try_prompts(plan, usable)
-        lint += lint_prompts(plan, usable)
+        known, usable = (
+            _known(source, plan, options.limit, with_hash=not by_column) if table is None else (table.known, None)
+        )
     if not known["number"]:
         split = f" in split {manifest.split!r}" if manifest.split else ""
         raise UserError(f"{named(source.annotations)}: no samples{split}")
+    if isinstance(usable, Sample):
+        requests = first_requests(plan, usable)
+        lint += lint_prompts(plan, usable)
+        lint += _prove(options, module, passes, requests) if has_model else ()
+    elif usable and not (options.out_dir / BUILD_JSON).exists():  # a build that was begun may go on without its images
+        counts = ", ".join(f"{count} {reason}" for reason, count in usable.most_common())
+        raise UserError(
+            f"{options.source}: none of its {known['number']} samples can be used: unusable {counts}"
+            f"{_what_it_reads(recipe.recipe)}"
+        )
     settings = {**_settings(options, plan, module), **fingerprints.result(), "samples": known}
-    return Prepared(options, plan, source, known["number"], passes, settings, tuple(lint), table)
+    return Prepared(options, plan, source, known["number"], passes, settings, tuple(lint), table, has_model=has_model)
 
 
 def _passes(names: Sequence[str], steps: Sequence[Step]) -> tuple[tuple[range, str, Role], ...]:
@@ -190,6 +215,34 @@ def _check_engine(
     return []
 
 
+def _prove(
+    options: BuildOptions,
+    module: EngineModule,
+    passes: Sequence[tuple[range, str, Role]],
+    requests: Sequence[Request],
+) -> list[str]:
+    """Render the first request of every step by its model's chat template; what the user should know, a line each.
+
+    Raises:
+        UserError: a template cannot be used.
+    """
+    notes = []
+    for numbers, name, role in passes:
+        try:
+            preview = module.preview(name, role, options.engine_options)
+        except MissingExtraError as error:
+            return [f"{error}; until then the prompts are not proved against the model's chat template"]
+        for number in numbers:
+            notes += preview.prove(requests[number])
+    return list(dict.fromkeys(notes))
+
+
+def _what_it_reads(recipe: Recipe) -> str:
+    if not recipe.reads:
+        return ""
+    return f"; recipe {recipe.name} reads {' and '.join(recipe.reads)}: take a source that has it, or another recipe"
+
+
 def check_writable(out_dir: Path) -> None:
     """Check that a folder can be made and written; it is not made.
 
@@ -204,28 +257,40 @@ def check_writable(out_dir: Path) -> None:
             there = there.parent
         if not there.is_dir():
             raise UserError(f"--out {out_dir}: {there} is a file; give a folder")
-        with tempfile.TemporaryDirectory(prefix=".lrs2m-", dir=there):
-            pass  # rights alone do not say it: a mount may be read-only, a disk full, a folder /proc's
+        # Rights alone do not say it: a mount may be read-only, a disk full, a folder /proc's. A file without a name
+        # leaves nothing behind if the process is killed.
+        with tempfile.TemporaryFile(dir=there) as file:
+            file.write(b"-")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"--out {out_dir}: cannot be written: {reason}; give a folder that can") from error
 
 
-def _known(source: Source, limit: int | None, *, with_hash: bool) -> tuple[dict[str, Any], Sample | None]:
+def _known(
+    source: Source, plan: Plan, limit: int | None, *, with_hash: bool
+) -> tuple[dict[str, Any], Sample | Counter[str]]:
     """What build.json says of the samples, and the first that can be used, by which prompts are tried.
+
+    Where none can be used, the reasons are counted.
 
     Args:
         with_hash: say the hash of all that is known of them but their images, beside their number; it is not needed
             where the hashes of text files say it all.
     """
-    number, digest, usable = 0, hashlib.sha256(), None
+    number, digest = 0, hashlib.sha256()
+    usable: Sample | None = None
+    problems: Counter[str] = Counter()
     for sample in islice(read_samples(source), limit):
         number += 1
-        usable = usable or (None if sample.problem else sample)
+        if usable is None:
+            if problem := unusable(plan, sample):
+                problems[problem[0]] += 1
+            else:
+                usable = sample
         if with_hash:
             known = (sample.sample_id, *sample.captions, sample.caption_long, repr(sample.anchors), sample.label)
             digest.update("\x00".join(known).encode("utf-8", "surrogatepass"))
-    return {"number": number, **({"sha256": digest.hexdigest()} if with_hash else {})}, usable
+    return {"number": number, **({"sha256": digest.hexdigest()} if with_hash else {})}, usable or problems
 
 
 def _fingerprints(source: Source) -> dict[str, Any]:
@@ -274,4 +339,5 @@ def _settings(options: BuildOptions, plan: Plan, module: EngineModule) -> dict[s
         "max_attempts": options.max_attempts,
         "shard_size": options.shard_size,
         "limit": options.limit,
+        **({"system": options.system} if options.system else {}),
     }

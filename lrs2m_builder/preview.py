@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from collections import Counter
+from itertools import islice
 from typing import Any
 
-from lrs2m_builder.engines.base import EngineModule
+from PIL import Image
+
+from lrs2m_builder.engines.base import DEFAULT_MAX_PIXELS, EngineModule, Preview, fit_pixels
 from lrs2m_builder.errors import SampleError
 from lrs2m_builder.images.load import load_rgb
-from lrs2m_builder.prepare import BuildOptions, Prepared
+from lrs2m_builder.prepare import Prepared
 from lrs2m_builder.provenance import check_settings
-from lrs2m_builder.schema import ImageRef, Request
-from lrs2m_builder.stages import next_move
+from lrs2m_builder.schema import ImageRef, Request, Sample
+from lrs2m_builder.stages import first_requests, next_move, unusable
 
 
 def dry_run(prepared: Prepared) -> dict[str, Any]:
@@ -22,8 +25,8 @@ def dry_run(prepared: Prepared) -> dict[str, Any]:
     problems: Counter[str] = Counter()
     images: set[ImageRef] = set()
     for sample in prepared.samples():
-        if sample.problem:
-            problems[sample.problem[0]] += 1
+        if problem := unusable(prepared.plan, sample):
+            problems[problem[0]] += 1
         elif sample.image_path:
             images.add(sample.image_path)
     finished = [length for paths, length in prepared.shards() if paths.finished]
@@ -56,34 +59,62 @@ def dry_run(prepared: Prepared) -> dict[str, Any]:
 
 
 def show_prompts(prepared: Prepared, module: EngineModule, count: int) -> list[dict[str, Any]]:
-    """The first requests as the model would see them, with the image's size and the number of tokens."""
-    options: BuildOptions = prepared.options
+    """The first samples' requests as the model would see them, with the image's size and the number of tokens.
+
+    Every step is shown; what an earlier one writes is described in its place.
+    """
     shown: list[dict[str, Any]] = []
-    previews: dict[int, Any] = {}
-    for sample in prepared.samples():
-        if len(shown) == count:
-            break
-        move = next_move(prepared.plan, sample, ())
-        if not isinstance(move, Request):
-            continue
-        if move.step not in previews:
-            name = prepared.plan.models[move.step][0]
-            previews[move.step] = module.preview(name, move.role, options.engine_options)
-        preview = previews[move.step]
-        image = None
-        try:
-            if move.role == "mllm" and sample.image_path is not None:
-                image = load_rgb(sample.image_path, preview.image_size, prepared.plan.manifest.part)
-        except SampleError as error:
-            shown.append({"sample_id": sample.sample_id, "problem": str(error)})
-            continue
-        shown.append(
-            {
-                "sample_id": sample.sample_id,
-                "image": str(sample.image_path) if image else None,
-                "image_size": list(image.size) if image else None,
-                "num_prompt_tokens": preview.num_prompt_tokens(move, image),
-                "prompt": preview.prompt_text(move),
-            }
-        )
+    previews: dict[int, Preview] = {}
+    usable = (sample for sample in prepared.samples() if isinstance(next_move(prepared.plan, sample, ()), Request))
+    for sample in islice(usable, count):
+        for request in first_requests(prepared.plan, sample):
+            if request.step not in previews:
+                previews[request.step] = _preview(prepared, module, request.step)
+            prompt = _shown(prepared, previews[request.step], sample, request)
+            shown.append({"sample_id": sample.sample_id, "step": request.step + 1, **prompt})
     return shown
+
+
+def _preview(prepared: Prepared, module: EngineModule, step: int) -> Preview:
+    """What shows the requests of a step."""
+    options = prepared.options
+    if not prepared.has_model:
+        return _WithoutModel(options.engine_options.get("max_pixels") or DEFAULT_MAX_PIXELS)
+    name, role = next((name, role) for numbers, name, role in prepared.passes if step in numbers)
+    return module.preview(name, role, options.engine_options)
+
+
+def _shown(prepared: Prepared, preview: Preview, sample: Sample, request: Request) -> dict[str, Any]:
+    image = None
+    try:
+        if request.role == "mllm" and sample.image_path is not None:
+            image = load_rgb(sample.image_path, preview.image_size, prepared.plan.manifest.part)
+        prompt = preview.prompt_text(request)
+    except SampleError as error:
+        return {"problem": str(error)}
+    return {
+        "image": str(sample.image_path) if image else None,
+        "image_size": list(image.size) if image else None,
+        "num_prompt_tokens": preview.num_prompt_tokens(request, image),
+        "prompt": prompt,
+    }
+
+
+class _WithoutModel:
+    """Shows the words of requests alone, where the model's files are not here."""
+
+    def __init__(self, max_pixels: int) -> None:
+        self._max_pixels = max_pixels
+
+    def image_size(self, width: int, height: int) -> tuple[int, int]:
+        return fit_pixels(width, height, self._max_pixels)
+
+    def prompt_text(self, request: Request) -> str:
+        words = "\n<image>\n".join(request.parts)
+        return f"{request.system}\n\n{words}" if request.system else words
+
+    def prove(self, request: Request) -> list[str]:
+        return []
+
+    def num_prompt_tokens(self, request: Request, image: Image.Image | None) -> int | None:
+        return None

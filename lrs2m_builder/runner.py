@@ -95,10 +95,12 @@ class Runner:
         self.stopping = False
 
     def stop(self) -> None:
-        """Ask no more; what is in flight is answered and kept, a sample that waits for its image is left."""
+        """Ask no more; what is in flight is answered and kept, what waits for an image or an endpoint is left."""
         self.stopping = True
         for task in self._preparing:
             task.cancel()
+        if stop_waiting := getattr(self._engine, "stop_waiting", None):
+            stop_waiting()  # what waits for an endpoint that is away is not in flight
 
     def cancel(self) -> None:
         """Drop what is in flight too."""

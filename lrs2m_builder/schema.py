@@ -86,6 +86,7 @@ class Request:
     Attributes:
         parts: the text before and after the image; a text-only request has one part.
         sampling: keyword arguments of the engine's sampling parameters, without the seed.
+        system: what the system prompt says; empty for none.
     """
 
     sample_id: str
@@ -95,6 +96,7 @@ class Request:
     parts: tuple[str, ...]
     seed: int
     sampling: Mapping[str, Any]
+    system: str = ""
 
     @property
     def request_id(self) -> str:

@@ -16,7 +16,7 @@ from lrs2m_builder.clip.tokenizer import count_tokens
 from lrs2m_builder.manifest import Manifest
 from lrs2m_builder.recipe import LoadedRecipe
 from lrs2m_builder.schema import Attempt, CaptionColumn, Record, Rejection, Request, Sample
-from lrs2m_builder.text import normalise_caption
+from lrs2m_builder.text import normalise_caption, without_wrapping
 
 # A model that is asked again and says the same is asked at a higher temperature, by so much a repeated answer.
 WARMER, WARMEST = 0.2, 1.0
@@ -29,6 +29,7 @@ class Plan:
     Attributes:
         models: for each step, the (name, revision) of the model that answers it.
         max_attempts: how often a step of one sample is asked at most.
+        system: the system prompt of every request; empty for none.
         seed: of the run; a request's own seed follows from it, the sample's id, the step and the attempt.
     """
 
@@ -38,6 +39,7 @@ class Plan:
     engine: str
     max_attempts: int
     seed: int
+    system: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,12 +59,8 @@ def next_move(plan: Plan, sample: Sample, attempts: Sequence[Attempt], spent: in
         attempts: all answers so far, in the order they were asked for.
         spent: how many of them belong to rounds that ended in a rejection and are being retried.
     """
-    if sample.problem is not None:
-        return Rejection(sample.sample_id, *sample.problem, _answers(attempts))
-    if missing := next((need for need in plan.recipe.recipe.reads if not getattr(sample, need)), None):
-        generic = (f"no_{missing}", f"recipe {plan.recipe.recipe.name} reads {missing}")
-        why = sample.no_anchors if missing == "anchors" and sample.no_anchors else generic
-        return Rejection(sample.sample_id, *why, _answers(attempts))
+    if (problem := unusable(plan, sample)) is not None:
+        return Rejection(sample.sample_id, *problem, _answers(attempts))
 
     captions: dict[CaptionColumn, str] = {"caption_short": next(iter(sample.captions), "")}
     captions["caption_long"] = sample.caption_long
@@ -80,7 +78,9 @@ def next_move(plan: Plan, sample: Sample, attempts: Sequence[Attempt], spent: in
         if mine[-1].problem:
             return Rejection(sample.sample_id, mine[-1].problem, mine[-1].text, _answers(attempts))
         source = "" if step.role == "mllm" else captions["caption_long"]
-        verdict = _judge(step.checks, _answer(plan, sample, mine[-1].text, mine[-1].finish_reason, source))
+        verdict = _judge(
+            step.checks, _answer(plan, sample, without_wrapping(mine[-1].text), mine[-1].finish_reason, source)
+        )
         if verdict.error is not None:
             asked = sum(attempt.step == number for attempt in attempts[spent:])
             if asked >= plan.max_attempts:
@@ -100,16 +100,30 @@ def end_without_model(plan: Plan, sample: Sample) -> Record | Rejection:
     return move
 
 
-def try_prompts(plan: Plan, sample: Sample) -> None:
-    """Render every prompt for a sample, as asked first and as asked again.
+def first_requests(plan: Plan, sample: Sample) -> list[Request]:
+    """The request of every step for a sample, as asked first; what earlier steps write is described.
 
     Raises:
-        UserError: a prompt uses what it is not given, or fails.
+        UserError: a prompt uses what it is not given, or fails, asked first or asked again.
     """
-    captions: dict[CaptionColumn, str] = {"caption_short": "a short text", "caption_long": "a long text"}
-    for number in range(len(plan.recipe.recipe.steps)):
-        for problem in ("", "The answer was empty."):
-            _request(plan, sample, number, captions, 1, problem)
+    captions: dict[CaptionColumn, str] = {"caption_short": next(iter(sample.captions), "")}
+    captions["caption_long"] = sample.caption_long
+    requests = []
+    for number, step in enumerate(plan.recipe.recipe.steps):
+        _request(plan, sample, number, captions, 2, "The answer was empty.")
+        requests.append(_request(plan, sample, number, captions, 1, ""))
+        captions[step.writes] = f"(the {step.writes} that step {number + 1} writes)"
+    return requests
+
+
+def unusable(plan: Plan, sample: Sample) -> tuple[str, str] | None:
+    """Reason and detail why a sample cannot be asked about at all; None where it can."""
+    if sample.problem is not None:
+        return sample.problem
+    missing = next((need for need in plan.recipe.recipe.reads if not getattr(sample, need)), None)
+    if missing == "anchors" and sample.no_anchors:
+        return sample.no_anchors
+    return (f"no_{missing}", f"recipe {plan.recipe.recipe.name} reads {missing}") if missing else None
 
 
 def prompt_variables(
@@ -181,6 +195,7 @@ def _request(
         parts=plan.recipe.prompts[number].render(prompt_variables(plan, sample, number, captions, problem)),
         seed=request_seed(plan.seed, sample.sample_id, number, attempt),
         sampling=step.sampling,
+        system=plan.system,
     )
 
 

@@ -19,8 +19,7 @@ from lrs2m_builder.images.part import Part
 from lrs2m_builder.manifest import Manifest, load_manifest
 from lrs2m_builder.schema import ImageRef
 from lrs2m_builder.shipped import shipped_names
-from lrs2m_builder.sources import Joined, join_key, named, open_source, read_samples
-from lrs2m_builder.text import normalise_caption
+from lrs2m_builder.sources import Joined, Mentions, join_key, make_sample, named, open_source, read_samples
 
 NUM_EXAMPLES = 5
 
@@ -73,29 +72,29 @@ def survey(manifest: Manifest, data_dir: Path, *, show_progress: bool = False) -
     num_captions = num_distinct = 0
     unmatched: list[str] = []
     matched: set[str] = set()
+    mentions = Mentions()
     for row in source.rows():
         splits[row.split or "(none)"] += 1
-        texts = [text for raw in (*row.captions, row.caption_long) if (text := normalise_caption(raw))]
+        texts = [*row.captions, *filter(None, (row.caption_long,))]
         num_captions, num_distinct = num_captions + len(texts), num_distinct + len(set(texts))
         if source.joined is not None and row.captions:
             matched.add(join_key(row.image_name))
         elif source.joined is not None:
             unmatched.append(row.image_name)
-        if row.problem is not None:
-            problems.setdefault(row.problem[0], []).append(f"{row.image_name} ({row.problem[1]})")
-        if not texts and not row.anchors and row.anchors_in is None:
-            problems.setdefault("no_captions", []).append(row.image_name)
-        if row.image_name in paths:
-            problems.setdefault("duplicate_row", []).append(row.image_name)
-        elif (path := source.find_image(row)) is None:
-            problems.setdefault("image_missing", []).append(row.image_name)
-        else:
-            paths[row.image_name] = path
+        times = mentions.count(row.image_name)
+        sample = make_sample(source, row, tuple(dict.fromkeys(row.captions)), 0, times)
+        if sample.problem is not None:
+            problems.setdefault(sample.problem[0], []).append(sample.problem[1])
+        elif not texts and not sample.anchors:
+            reason, detail = sample.no_anchors or ("no_captions", f"{row.image_name}: no text and no labels")
+            problems.setdefault(reason, []).append(detail)
+        if sample.image_path is not None and times == 1:
+            paths[row.image_name] = sample.image_path
     first_with: dict[str, str] = {}
     identical: list[str] = []
     for name, result in _read_images(paths, manifest, show_progress=show_progress):
         if isinstance(result, SampleError):
-            problems.setdefault(result.reason, []).append(f"{name} ({result.detail})")
+            problems.setdefault(result.reason, []).append(f"{name}: {result.detail}")
         elif (first := first_with.setdefault(result, name)) != name:
             identical.append(f"{name} is {first}")
     return Survey(

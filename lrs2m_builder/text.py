@@ -5,6 +5,8 @@ from __future__ import annotations
 import html
 import re
 
+from lrs2m_builder.errors import SampleError
+
 # ftfy and html.unescape leave such text as it is: ASCII with neither an entity nor a control character.
 _NEEDS_REPAIR = re.compile(r"[^\t\n\r\x20-\x25\x27-\x7e]")
 # The markers of the CLIP vocabulary: one of them inside a caption would end or begin it for a tokenizer.
@@ -15,6 +17,17 @@ MAX_REPAIRS = 8
 _UNPRINTABLE = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
 )
+# What no stored text holds. A blank replaces control characters and whole escape sequences of terminals; marks of
+# writing direction and of invisible places, tags (a hidden text), and codes that are no characters are taken out.
+_ESCAPES = re.compile(
+    r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]{0,200}(?:\x07|\x1b\\)|\x1b[ -/]*[0-~]?|[\x00-\x08\x0e-\x1f\x7f]"
+)
+_CONTROLS = re.compile(r"[\x80-\x9f]")  # ftfy reads them as Windows-1252 first
+_UNSEEN = re.compile(
+    r"[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufdd0-\ufdef\ufffe\uffff"
+    r"\U000e0000-\U000e007f]"
+)
+MAX_TEXT = 65_536  # characters of a text that enters; the longest published captions have some 5,000
 _WORD_JOINT = re.compile(r"[-_]|(?<=[a-z])(?=[A-Z])")
 
 
@@ -27,17 +40,91 @@ def repair(text: str) -> str:
     return html.unescape(html.unescape(ftfy.fix_text(text)))
 
 
+def entering_text(value: object) -> str:
+    """A caption, label or class name of a source as it is stored (see `normalise_caption`); "" for None.
+
+    Raises:
+        SampleError: not_text for anything else than a text, text_too_long for more than MAX_TEXT characters.
+    """
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise SampleError("not_text", f"{type(value).__name__} where a text should be: {repr(value)[:80]}")
+    if len(value) > MAX_TEXT:
+        raise SampleError("text_too_long", f"a text of {len(value):,} characters; at most {MAX_TEXT:,} are taken")
+    return normalise_caption(value)
+
+
 def normalise_caption(text: str) -> str:
     """A caption as it is stored: repaired, without CLIP's special tokens, white space collapsed.
+
+    Control characters, terminal escapes and marks that hide or reorder text are taken out.
 
     The tokenizers of open_clip and transformers give the same ids for the result (transformers does not repair text
     itself), but for a few letters whose lower case they see differently, such as a Greek final sigma.
     """
     for _ in range(MAX_REPAIRS):
-        better = " ".join(_CLIP_MARKERS.sub(" ", repair(text)).split())
+        better = " ".join(_CLIP_MARKERS.sub(" ", _clean(text)).split())
         if better == text:
             break
         text = better  # one repair may lay another open: an entity behind mojibake
+    return text
+
+
+def _clean(text: str) -> str:
+    """The text repaired, without what commands a terminal, hides or reorders; halves of surrogate pairs as U+FFFD."""
+    if not _NEEDS_REPAIR.search(text):
+        return text
+    whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    return _UNSEEN.sub("", _CONTROLS.sub(" ", repair(_ESCAPES.sub(" ", whole))))
+
+
+_QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»", "'": "'", "‘": "’", "`": "`", "「": "」"}
+_ROLE = re.compile(
+    r"\s*(?:<\|?[\w ]{1,30}\|?>\s*)?(?:assistant|model|chatbot|bot|ai)(?:\s*<\|?[\w ]{1,30}\|?>\s*|\s*:\s*|\s*\n+\s*)",
+    re.IGNORECASE,
+)
+_FENCE = re.compile(r"\s*(`{3,}|~{3,})[a-z]*[ \t]*\n(.*?)\n?\1\s*", re.DOTALL)
+_TAG = re.compile(
+    r"\s*<(caption|answer|description|text|output|response|result|paragraph|p)>(.*?)</\1>\s*", re.DOTALL | re.IGNORECASE
+)
+
+
+def _taken_off(text: str) -> tuple[str, str]:
+    """A text without the outermost marks around it, and those marks; the same text and "" if there are none."""
+    if role := _ROLE.match(text):
+        return text[role.end() :], role.group().strip()
+    for pattern in (_FENCE, _TAG):
+        if found := pattern.fullmatch(text):
+            return found[2], found[1]
+    bare = text.strip()
+    for mark in ("***", "**", "__", "*"):
+        if len(bare) > 2 * len(mark) and bare.startswith(mark) and bare.endswith(mark):
+            inside = bare[len(mark) : -len(mark)]
+            return (inside, mark) if mark not in inside and inside == inside.strip() else (text, "")
+    end = _QUOTES.get(bare[:1], "")
+    inside = bare[1:-1]
+    if end and len(bare) > 2 and bare.endswith(end) and not {bare[0], end} & set(_without_apostrophes(inside)):
+        return inside, bare[0] + end
+    return text, ""
+
+
+def _without_apostrophes(text: str) -> str:
+    return re.sub(r"(?<=\w)['’](?=\w)|(?<=s)['’](?=\s)", "", text)
+
+
+def wrapping(text: str) -> str:
+    """The marks around the whole of an answer: quotation marks, a role, a fence, a tag; "" if there are none."""
+    return _taken_off(text)[1]
+
+
+def without_wrapping(text: str) -> str:
+    """An answer without the marks that some models set around all of it."""
+    for _ in range(MAX_REPAIRS):
+        better, marks = _taken_off(text)
+        if not marks or not better.strip():
+            break
+        text = better
     return text
 
 

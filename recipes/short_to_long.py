@@ -7,7 +7,16 @@ The short text is a hint that decides what the scene is: without it, a model tak
 from collections.abc import Mapping
 from typing import Any
 
-from lrs2m_builder.checks import CLIP_LONG, FAITHFUL, GROUNDED, PUBLISHED, WELL_FORMED, clip_budget, word_range
+from lrs2m_builder.checks import (
+    CLIP_LONG,
+    FAITHFUL,
+    GROUNDED,
+    HINT_MISSING,
+    PUBLISHED,
+    WELL_FORMED,
+    clip_budget,
+    word_range,
+)
 from lrs2m_builder.manifest import Manifest
 from lrs2m_builder.recipe import Recipe, Step
 from lrs2m_builder.schema import Sample
@@ -44,6 +53,7 @@ RECIPE = Recipe(
                 *FAITHFUL,
                 word_range(MIN_WORDS - 20, MAX_WORDS + 20),
                 clip_budget(CLIP_LONG),
+                HINT_MISSING,
             ),
             sampling={"temperature": 0.7, "top_p": 0.9, "max_tokens": 400},
         ),

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lrs2m_builder.checks import (
+    ANCHOR_EXTRA,
     ANCHOR_MISSING,
     CLIP_LONG,
     CLIP_SHORT,
@@ -56,6 +57,7 @@ RECIPE = Recipe(
                 *WELL_FORMED,
                 *GROUNDED,
                 ANCHOR_MISSING,
+                ANCHOR_EXTRA,
                 *FAITHFUL,
                 word_range(MIN_WORDS - 20, MAX_WORDS + 20),
                 clip_budget(CLIP_LONG),

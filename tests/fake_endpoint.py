@@ -22,7 +22,7 @@ class Handler(BaseHTTPRequestHandler):
     server: Any
 
     def do_GET(self) -> None:
-        self.reply(200, {"data": [{"id": "toy-model"}]})
+        self.server.list_models(self)
 
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -41,8 +41,13 @@ class Handler(BaseHTTPRequestHandler):
         self.wfile.write(data)
 
     def answer(self, body: dict[str, Any]) -> None:
+        self.reply(200, self.good(body))
+
+    def good(self, body: dict[str, Any]) -> bytes:
+        """The body of a good answer."""
         message = {"message": {"content": good_text(body["seed"])}, "finish_reason": "stop"}
-        self.reply(200, {"choices": [message], "usage": {"prompt_tokens": 7, "completion_tokens": 80}})
+        content = {"choices": [message], "usage": {"prompt_tokens": 7, "completion_tokens": 80}}
+        return json.dumps(content).encode()
 
     def drop(self) -> None:
         self.connection.shutdown(socket.SHUT_RDWR)
@@ -59,11 +64,34 @@ class Handler(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
+def list_toy_model(handler: Handler) -> None:
+    handler.reply(200, {"data": [{"id": "toy-model"}]})
+
+
+class QuietServer(ThreadingHTTPServer):
+    """A server with the state of its test; a client that hangs up is no news."""
+
+    daemon_threads = True
+    request_queue_size = 128
+
+    def __init__(
+        self, behave: Behaviour, port: int = 0, list_models: Callable[[Handler], None] = list_toy_model
+    ) -> None:
+        super().__init__(("127.0.0.1", port), Handler)
+        self.behave, self.list_models = behave, list_models
+        self.seen: list[dict[str, Any]] = []
+        self.lock = threading.Lock()
+        self.url = f"http://127.0.0.1:{self.server_port}/v1"
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing."""
+
+
 @contextmanager
-def endpoint(behave: Behaviour) -> Iterator[ThreadingHTTPServer]:
-    server: Any = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.behave, server.seen, server.lock, server.daemon_threads = behave, [], threading.Lock(), True
-    server.url = f"http://127.0.0.1:{server.server_port}/v1"
+def endpoint(
+    behave: Behaviour, *, port: int = 0, list_models: Callable[[Handler], None] = list_toy_model
+) -> Iterator[QuietServer]:
+    server = QuietServer(behave, port, list_models)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:

@@ -17,6 +17,7 @@ from typing import Any
 
 from PIL import Image
 
+from lrs2m_builder.engines.base import Preview
 from lrs2m_builder.schema import Completion, Request, Role
 
 WORDS = ("roof", "road", "tree", "field", "river", "car", "grey", "green", "white", "long", "narrow", "small", "left")
@@ -71,6 +72,22 @@ class FakeEngine:
         time.sleep(float(os.environ.get("LRS2M_FAKE_CLOSE_S", "0")))
 
 
+class FakePreview:
+    """Requests without a chat template."""
+
+    def image_size(self, width: int, height: int) -> tuple[int, int]:
+        return 32, 32
+
+    def prompt_text(self, request: Request) -> str:
+        return "<image>".join(request.parts)
+
+    def prove(self, request: Request) -> list[str]:
+        return []
+
+    def num_prompt_tokens(self, request: Request, image: Image.Image | None) -> int | None:
+        return None
+
+
 class FakeModule:
     """The contract of an engine module."""
 
@@ -95,8 +112,8 @@ class FakeModule:
         self.engines.append(engine)
         return engine
 
-    def preview(self, model: str, role: Role, options: Mapping[str, Any]) -> Any:
-        raise NotImplementedError
+    def preview(self, model: str, role: Role, options: Mapping[str, Any]) -> Preview:
+        return FakePreview()
 
     @property
     def requests(self) -> list[Request]:

@@ -90,9 +90,9 @@ def test_a_rejection_keeps_every_attempt(tmp_path: Path) -> None:
 def test_a_warning_keeps_the_row_and_says_what_was_found(tmp_path: Path) -> None:
     build_toy(make_source(tmp_path, 1), tmp_path / "out", always("Sorry."), checks={"all": "warn"})
     warnings = rows(tmp_path / "out")[0]["warnings"]
-    assert [warning.partition(": ")[0] for warning in warnings] == ["refusal", "word_range"]
+    assert [warning.partition(": ")[0] for warning in warnings] == ["refusal", "word_range", "hint_missing"]
     assert warnings[1].startswith("word_range: The answer had 1 words")
-    assert read_stats(tmp_path / "out").total.warnings == {"refusal": 1, "word_range": 1}
+    assert read_stats(tmp_path / "out").total.warnings == {"refusal": 1, "word_range": 1, "hint_missing": 1}
 
 
 def test_unusable_images_are_rejections_and_are_not_sent(tmp_path: Path) -> None:

@@ -320,3 +320,12 @@ def test_different_answers_are_no_repetition() -> None:
     repetition = Repetition()
     warnings = [repetition.add(0, str(n), f"A field number {n // 4}.") for n in range(2000)]
     assert not any(warnings)
+
+
+@pytest.mark.parametrize("content", [b"", b"{", b"[]", b'{"run": 3}', b'{"run": {}}', b"\xff"])
+def test_a_broken_report_of_a_finished_build_is_written_anew(tmp_path: Path, content: bytes) -> None:
+    source, out = make_source(tmp_path / "source", 4), tmp_path / "out"
+    build_toy(source, out)
+    (out / "report.json").write_bytes(content)
+    assert build_toy(source, out).samples == 4
+    assert read_json(out / "report.json")["samples"] == 4

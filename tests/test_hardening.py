@@ -18,7 +18,7 @@ import pytest
 from PIL import Image
 
 from lrs2m_builder import checks, shards
-from lrs2m_builder.engines.base import parse_options, positive_options
+from lrs2m_builder.engines.base import positive_options
 from lrs2m_builder.engines.model_files import find_model
 from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.images.load import load_rgb, load_stored
@@ -176,8 +176,7 @@ def test_two_checkpoints_have_two_revisions(tmp_path: Path) -> None:
     assert len(revisions) == 2
 
 
-def test_options_are_numbers_texts_and_maps() -> None:
-    assert parse_options("--sampling", ["stop=2020-01-01", "top-k=3"]) == {"stop": "2020-01-01", "top_k": 3}
+def test_an_option_that_must_be_a_positive_number_is_one() -> None:
     for value in ("abc", -1, 0, True):
         with pytest.raises(UserError, match="must be a positive number"):
             positive_options({"max_pixels": value}, ["max_pixels"])

@@ -93,12 +93,25 @@ def test_linked_folders_are_walked_once(tmp_path: Path) -> None:
     assert names == ["farm/1.png", "port/2.png"]
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"captions": [3]}', '{"captions": 3}', '{"caption": "a", "label": 1}'])
-def test_a_broken_file_beside_an_image_is_one_line_with_its_path(tmp_path: Path, content: str) -> None:
-    write(tmp_path / "images" / "1.png", picture(1))
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        *(("{", "text_unreadable"), ("[]", "text_unreadable"), ("[" * 99_999, "text_unreadable")),
+        *(
+            ('{"captions": [3]}', "not_text"),
+            ('{"captions": 3}', "not_text"),
+            ('{"caption": "a", "label": 1}', "not_text"),
+        ),
+    ],
+)
+def test_a_broken_file_beside_an_image_is_that_images_rejection(tmp_path: Path, content: str, reason: str) -> None:
+    for number in (1, 2):
+        write(tmp_path / "images" / f"{number}.png", picture(number))
     write(tmp_path / "images" / "1.json", content)
-    with pytest.raises(UserError, match=r"images/1\.json: "):
-        samples_of(manifest_of("image_folder", "images"), tmp_path)
+    write(tmp_path / "images" / "2.json", '{"captions": ["a road", null]}')
+    broken, whole = samples_of(manifest_of("image_folder", "images"), tmp_path)
+    assert broken.problem is not None and broken.problem[0] == reason and "1.json: " in broken.problem[1]
+    assert whole.captions == ("a road",) and whole.problem is None
 
 
 def test_a_folder_builds_and_a_new_image_in_it_is_another_build(tmp_path: Path) -> None:

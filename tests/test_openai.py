@@ -47,7 +47,7 @@ def test_a_question_is_sent_as_text_image_text_with_seed_and_sampling(tmp_path: 
     with endpoint(lambda handler, body, number: handler.answer(body)) as server:
         report = run(server, tmp_path)
     assert report.records == 3
-    body = server.seen[0]  # type: ignore[attr-defined]
+    body = server.seen[0]
     before, picture, after = body["messages"][0]["content"]
     assert before["text"].startswith("Write a caption") and "Field number" in after["text"]
     data = base64.b64decode(picture["image_url"]["url"].split(",")[1])
@@ -74,7 +74,7 @@ def test_what_may_pass_is_tried_again(tmp_path: Path, fault: Callable[..., None]
 
     with endpoint(behave) as server:
         report = run(server, tmp_path, 1)
-    assert (report.records, len(server.seen)) == (1, 3)  # type: ignore[attr-defined]
+    assert (report.records, len(server.seen)) == (1, 3)
     assert rows(tmp_path / "out")[0]["attempts"] == 1, "a try of the network is no attempt at a caption"
 
 
@@ -107,10 +107,10 @@ def test_a_refused_key_or_model_stops_the_build_and_keeps_what_was_answered(tmp_
 
     with endpoint(behave) as server, pytest.raises(EngineStoppedError, match=f"HTTP {status}"):
         run(server, tmp_path, 30, max_in_flight=1)
-    assert len(server.seen) <= 4  # type: ignore[attr-defined]
+    assert len(server.seen) <= 4
     with endpoint(lambda handler, body, number: handler.answer(body)) as server:
         report = run(server, tmp_path, 30)
-    assert (report.records, len(server.seen)) == (30, 28)  # type: ignore[attr-defined]
+    assert (report.records, len(server.seen)) == (30, 28)
 
 
 def test_a_refused_request_rejects_its_sample_alone(tmp_path: Path) -> None:
@@ -122,7 +122,7 @@ def test_a_refused_request_rejects_its_sample_alone(tmp_path: Path) -> None:
         report = run(server, tmp_path, 4)
     assert (report.records, report.rejections) == (3, {"request_refused": 1})
     assert "too odd" in rows(tmp_path / "out", "rejected")[0]["detail"]
-    assert len(server.seen) == 4  # type: ignore[attr-defined]
+    assert len(server.seen) == 4
 
 
 def test_a_dead_endpoint_stops_the_build_without_a_storm(tmp_path: Path) -> None:
@@ -130,7 +130,7 @@ def test_a_dead_endpoint_stops_the_build_without_a_storm(tmp_path: Path) -> None
     with endpoint(lambda handler, body, number: handler.reply(500, {"error": "dead"})) as server, stops:
         run(server, tmp_path, 200, max_in_flight=4)
     # Eight given up after four tries each, and what the other three in flight had asked meanwhile.
-    assert len(server.seen) <= (8 + 4) * 4  # type: ignore[attr-defined]
+    assert len(server.seen) <= (8 + 4) * 4
 
 
 def test_what_a_dead_endpoint_left_unanswered_is_asked_when_the_build_goes_on(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_what_a_dead_endpoint_left_unanswered_is_asked_when_the_build_goes_on(tm
         run(server, tmp_path, 12, max_in_flight=1)
     with endpoint(lambda handler, body, number: handler.answer(body)) as server:
         report = run(server, tmp_path, 12)
-    assert (report.records, len(server.seen)) == (12, 12)  # type: ignore[attr-defined]
+    assert (report.records, len(server.seen)) == (12, 12)
 
 
 def test_an_endpoint_that_refuses_everything_stops_the_build(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_an_endpoint_that_refuses_everything_stops_the_build(tmp_path: Path) -> 
     stops = pytest.raises(EngineStoppedError, match=r"refused the first 8 requests.*max_tokens is not supported")
     with endpoint(behave) as server, stops:
         run(server, tmp_path, 200, max_in_flight=4)
-    assert len(server.seen) <= 12  # type: ignore[attr-defined]
+    assert len(server.seen) <= 12
 
 
 @pytest.mark.parametrize("fault", ["parts", "gzip"])
@@ -178,7 +178,7 @@ def test_no_server_wrong_address_and_unserved_model_are_one_line(tmp_path: Path)
         load("toy-model", "mllm", {"base_url": "http://127.0.0.1:9/v1", "dtype": "float16"})
     unserved = pytest.raises(UserError, match=r"not served by .* it serves toy-model")
     with endpoint(lambda handler, body, number: None) as server, unserved:
-        load("other", "mllm", {"base_url": server.url})  # type: ignore[attr-defined]
+        load("other", "mllm", {"base_url": server.url})
 
 
 def test_a_key_is_sent_and_never_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -204,5 +204,5 @@ def test_a_key_read_from_a_file_loses_its_line_break_and_an_odd_one_is_not_shown
         assert run(server, tmp_path, 1).records == 1
         monkeypatch.setenv("OPENAI_API_KEY", "sk-\nsecret")
         with pytest.raises(UserError, match="OPENAI_API_KEY") as caught:
-            engine_module.load("toy-model", "mllm", {"base_url": server.url})  # type: ignore[attr-defined]
+            engine_module.load("toy-model", "mllm", {"base_url": server.url})
     assert "secret" not in str(caught.value)

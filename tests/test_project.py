@@ -87,7 +87,7 @@ HEAVY = {
     "matplotlib": {"histogram.py", "evals/confusion.py", "experiments/plots.py", *FIGURES},
     "torchvision": {"clip/augment.py", "clip/preprocess.py"},
     "safetensors": {"clip/formats.py", "clip/save.py", "engines/decoding.py"},
-    "httpx": {"engines/openai.py"},
+    "httpx": {"engines/openai.py", *(f"engines/endpoint_{name}.py" for name in ("models", "session", "wire"))},
     "tenacity": {"engines/openai.py", "publishing/upload.py"},
 }
 

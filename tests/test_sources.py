@@ -161,7 +161,10 @@ def test_an_unknown_option_of_a_format_is_refused(tmp_path: Path) -> None:
 def test_an_image_that_is_not_there_is_a_sample_with_a_problem(tmp_path: Path) -> None:
     folder = write_source(tmp_path, [entry("1.tif", "a"), entry("2.tif", "b")], ["imgs/2.tif"])
     first, second = samples_of(folder)
-    assert (first.image_path, first.problem) == (None, ("image_missing", "1.tif: not found as imgs/{filename}"))
+    assert (first.image_path, first.problem) == (
+        None,
+        ("image_missing", "1.tif: not found as imgs/{filename}: there is no imgs/1.tif"),
+    )
     assert (second.image_path, second.problem) == (folder / "imgs" / "2.tif", None)
 
 

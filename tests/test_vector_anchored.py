@@ -108,6 +108,7 @@ def test_a_build_that_stops_between_the_models_asks_the_first_nothing_again(tmp_
     assert len(first.requests) == 10
     second = TwoModels(answer)
     build_anchored(folder, tmp_path / "out", second)
+    assert [engine.model for engine in second.engines] == ["Qwen/Qwen2.5-7B-Instruct"], "the first is not started again"
     assert Counter(request.step for request in second.requests) == {1: 10}
     assert len(set(ids(tmp_path / "out"))) == 10
 

@@ -60,7 +60,7 @@ class Picture:
 class Collection:
     """All images, and the thumbnails of the distinct ones in a file (1 KB each), so that memory holds millions."""
 
-    file: Any  # a named temporary one
+    file: Any  # a temporary one
     pictures: list[Picture] = field(default_factory=list)
     places: list[Place] = field(default_factory=list)
     num_rows: int = 0
@@ -74,7 +74,7 @@ class Collection:
         self.file.flush()
         if not self.places:
             return np.zeros((0, SIZE, SIZE), np.uint8)
-        return np.memmap(self.file.name, np.uint8, "r", shape=(len(self.places), SIZE, SIZE))
+        return np.memmap(self.file, np.uint8, "r", shape=(len(self.places), SIZE, SIZE))
 
     def add_records(self, files: list[Path], *, evaluation: str = "", show_progress: bool = False) -> None:
         """Look at the images of Parquet files, a batch at a time; `evaluation` is what those are called."""

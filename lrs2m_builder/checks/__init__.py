@@ -5,22 +5,28 @@ from dataclasses import replace
 from lrs2m_builder.checks.base import Answer, Check, Level, override_levels, parse_levels, split_words
 from lrs2m_builder.checks.claims import DATE, VIEWPOINT
 from lrs2m_builder.checks.directions import DIRECTION
-from lrs2m_builder.checks.faith import ANCHOR_COUNT, ANCHOR_MISSING, UNSUPPORTED_OBJECT
+from lrs2m_builder.checks.faith import ANCHOR_COUNT, ANCHOR_EXTRA, ANCHOR_MISSING, UNSUPPORTED_OBJECT
 from lrs2m_builder.checks.form import CLIP_LONG, CLIP_SHORT, CUT_OFF, EMPTY, REPETITION, clip_budget, word_range
 from lrs2m_builder.checks.hedge import HEDGE
 from lrs2m_builder.checks.hint_leak import HINT_LEAK
+from lrs2m_builder.checks.hints import HINT_MISSING
 from lrs2m_builder.checks.language import LANGUAGE
 from lrs2m_builder.checks.marks import MARKDOWN, MOJIBAKE
+from lrs2m_builder.checks.measures import COORDINATES, RESOLUTION
 from lrs2m_builder.checks.meta_text import META_TEXT
 from lrs2m_builder.checks.place_names import PLACE_NAME
 from lrs2m_builder.checks.preamble import PREAMBLE
+from lrs2m_builder.checks.purposes import PURPOSE
 from lrs2m_builder.checks.refusal import REFUSAL
 from lrs2m_builder.checks.summary import COPY, SUMMARY_COUNT, SUMMARY_OBJECT
+from lrs2m_builder.checks.titles import TITLE
 
 # What every answer must be; those that find a loop come first, before patterns look for words in it.
-WELL_FORMED = (EMPTY, CUT_OFF, REPETITION, REFUSAL, PREAMBLE, HINT_LEAK, META_TEXT, MARKDOWN, MOJIBAKE, LANGUAGE)
+WELL_FORMED = (
+    *(EMPTY, CUT_OFF, REPETITION, REFUSAL, TITLE, PREAMBLE, HINT_LEAK, META_TEXT, MARKDOWN, MOJIBAKE, LANGUAGE),
+)
 # What no image bears out by itself, in a text that a model wrote.
-GROUNDED = (PLACE_NAME, DATE, VIEWPOINT, HEDGE)
+GROUNDED = (PLACE_NAME, DATE, VIEWPOINT, COORDINATES, RESOLUTION, PURPOSE, HEDGE)
 # What a text made from an image must not contradict: the labels, the hints, and itself.
 FAITHFUL = (ANCHOR_COUNT, UNSUPPORTED_OBJECT, DIRECTION)
 # What a short text made from a long one must be.
@@ -30,9 +36,11 @@ PUBLISHED = tuple(replace(check, level="warn") for check in (MOJIBAKE, REPETITIO
 
 __all__ = [
     "ANCHOR_COUNT",
+    "ANCHOR_EXTRA",
     "ANCHOR_MISSING",
     "CLIP_LONG",
     "CLIP_SHORT",
+    "COORDINATES",
     "COPY",
     "CUT_OFF",
     "DATE",
@@ -43,6 +51,7 @@ __all__ = [
     "GROUNDED",
     "HEDGE",
     "HINT_LEAK",
+    "HINT_MISSING",
     "LANGUAGE",
     "MARKDOWN",
     "META_TEXT",
@@ -50,10 +59,13 @@ __all__ = [
     "PLACE_NAME",
     "PREAMBLE",
     "PUBLISHED",
+    "PURPOSE",
     "REFUSAL",
     "REPETITION",
+    "RESOLUTION",
     "SUMMARY_COUNT",
     "SUMMARY_OBJECT",
+    "TITLE",
     "UNSUPPORTED_OBJECT",
     "VIEWPOINT",
     "WELL_FORMED",

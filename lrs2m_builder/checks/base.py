@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 T = TypeVar("T")
+MAX_READ = 10_000  # characters of a text that the checks read: six times the longest that fits CLIP
 MAX_DISTANCE = 12  # words, in which `num_returns` looks back
 Level = Literal["error", "warn", "off"]
 
@@ -28,11 +29,32 @@ _WRITING = re.compile(
 
 
 _BOARD = re.compile(
-    r"\b(?:description|information|info|caption|text|notice|instruction|message|label)\s+(board|panel|plaque|sign|plate)(s?)\b"
+    r"\b(?:description|information|info|caption|text|notice|instruction|message|label)\s+(board|panel|plaque"
+    r"|sign|plate)(s?)\b"
 )
 _CAPITALS = re.compile(r"\b[A-Z]{3,}(?:\W{1,2}[A-Z]{2,})*\b")
 _IN_LETTERS = re.compile(
     r"\b(?:letters|letter(?:ed|ing)|sprayed|painted|written|writ|spelled|spelt|reads?|inscri\w+|laid\s+out)\b"
+)
+
+
+# "The image does not contain any discernible text." speaks of the scene, which has no writing in it.
+_THAT_SCENE_HOLDS = (
+    r"(?:texts?|writings?|words?|letters|lettering|watermarks?|captions?|annotations?|inscriptions?|logos?"
+    r"|labels?|numbers?)"
+)
+_SEEN_WRITING = (
+    r"(?:discernible|visible|legible|readable|recogni[sz]able|identifiable|noticeable|apparent|distinguishable"
+    r"|clear|present|seen|evident|printed|written)"
+)
+_NO_WRITING = re.compile(
+    rf"""(?:(?<=[.!?]\s)|^)[^.!?"]{{0,80}}?\b(?:no|not|without|n['’]t|nor|any|free\sof|lacks|neither)\b[^.!?"]{{0,60}}?
+    (?:\b{_SEEN_WRITING}\s+(?:or\s+\w+\s+)?{_THAT_SCENE_HOLDS}\b(?:\s+(?:or|and|nor)\s+\w+|,\s\w+)*
+      |\b{_THAT_SCENE_HOLDS}\b(?:\s+(?:or|and|nor)\s+\w+|,\s\w+)*\s+(?:(?:is|are|can\s+be
+          |that\s+\w+)\s+)?{_SEEN_WRITING})\b
+    (?:\s+(?:in|on|within|anywhere|at|here|throughout)\b(?:\s+(?:the|this|it|any|image|picture|scene|photo\w*
+          |view|of|its|parts?|buildings?|roofs?|surfaces?))*)?\s*[.!]""",
+    re.IGNORECASE | re.VERBOSE,
 )
 
 
@@ -57,6 +79,15 @@ def late(make: Callable[..., T], *args: Any) -> T:
     return cast("T", _Late(make, *args))
 
 
+def beginning(text: str) -> str:
+    """What the checks read of a text: all of a caption, the first words of a text that is far too long for one.
+
+    So no check takes longer than for `MAX_READ` characters, however long a text is. What counts, such as `word_range`
+    and `clip_budget`, sees all of it.
+    """
+    return text if len(text) <= MAX_READ else text[:MAX_READ].rpartition(" ")[0] or text[:MAX_READ]
+
+
 def split_sentences(text: str) -> list[str]:
     """The sentences of a text, as its full stops, question and exclamation marks divide it."""
     return _SENTENCE_END.split(text)
@@ -67,6 +98,7 @@ def cued(text: str, cues: Sequence[str]) -> str:
 
     What a large pattern finds must hold a cue: most sentences of most captions hold none and need no search.
     """
+    text = beginning(text)
     lower = f" {text.lower()} "
     held = [cue for cue in cues if cue in lower]
     if not held:
@@ -85,6 +117,8 @@ def without_writing(text: str) -> str:
 
     Capitals need no quotation marks: "MAYBE is sprayed on the roof".
     """
+    text = beginning(text)
+    text = _NO_WRITING.sub(" ", text)
     text = _BOARD.sub(r"\1\2", _WRITING.sub('"', text) if '"' in text or "“" in text else text)
     return _CAPITALS.sub("letters", text) if _IN_LETTERS.search(text) else text
 

@@ -11,6 +11,7 @@ from lrs2m_builder.checks.nouns import read
 from lrs2m_builder.checks.placements import Fact, facts_of
 from lrs2m_builder.checks.positions import BESIDE, ONE, WHERE, Thing, things_of
 
+MAX_FACTS = 60  # of a text that are compared: a caption has ten
 _SAME_AGAIN = frozenset(["the", "this", "that", "same", "it"])
 _ANOTHER = frozenset(["another", "other", "others", "second", "third"])
 _EACH_OTHER = {("each", "other"), ("one", "another")}
@@ -83,7 +84,7 @@ def _direction(answer: Answer) -> str | None:
         or (fact.thing.plural and fact.thing.determiner == "the" and fact.beside is not None)
     ]
     introduced = frozenset(t.key for t in things if t.determiner in {"a", "an", "one", "single"})
-    for one, other in combinations(facts, 2):
+    for one, other in combinations(facts[:MAX_FACTS], 2):
         if (
             _contradict(one, other, introduced)
             and not _introduced_there(facts, other)

@@ -8,8 +8,8 @@ from lrs2m_builder.checks.base import Answer, Check
 from lrs2m_builder.checks.grammar import STOPS
 from lrs2m_builder.checks.nouns import Mention, Text, find_label, is_named, read
 from lrs2m_builder.checks.numbers import REACH, Quantity, counted
-from lrs2m_builder.checks.support import classes_of, classes_of_label, unsupported
-from lrs2m_builder.checks.vocabulary import resolve
+from lrs2m_builder.checks.support import classes_of, classes_of_label, implied_scenes, movable, supported, unsupported
+from lrs2m_builder.checks.vocabulary import resolve, vocabulary
 from lrs2m_builder.schema import Anchor, Sample
 
 ABOUT = 0.2  # "about 20" is said of 16 to 24
@@ -41,7 +41,7 @@ def adds_up(numbers: Iterable[int], count: int) -> bool:
     """Whether some of the numbers are the parts of a whole."""
     sums = {0}
     for number in numbers:
-        sums |= {partial + number for partial in sums}
+        sums |= {partial + number for partial in sums if partial + number <= count}
     return count in sums
 
 
@@ -169,6 +169,33 @@ def _unsupported_object(answer: Answer) -> str | None:
     return f"Nothing known of the image speaks of: {', '.join(words)}. Name only what can be seen with confidence."
 
 
+def _anchor_extra(answer: Answer) -> str | None:
+    """Where labels count the objects of an image, a text counts no others.
+
+    Labels without counts are those of a mask: they say what covers the image, not all that it holds.
+    """
+    sample = answer.sample
+    if all(anchor.count is None for anchor in sample.anchors):
+        return None
+    given = _known(sample)
+    classes = vocabulary()
+    named = frozenset().union(*(classes.general[name] | classes.special[name] for name in given))
+    parts = frozenset().union(*(classes.part[scene] for scene in implied_scenes(given)))
+    implied = (supported(given, special=True) | parts) - movable()
+    allowed = named | implied | classes.natural | classes.scene | classes.generic | classes.scenery
+    text = read(answer.text)
+    for quantity, noun in counted(text):
+        if noun is None or noun.denied or noun.weak or not noun.classes or quantity.kind == "vague":
+            continue
+        if not noun.plural and quantity.low > 1:  # "two harbor cranes' worth": not what is counted
+            continue
+        if allowed.isdisjoint(noun.classes):
+            said = " ".join(text.tokens[noun.start : noun.end])
+            return f"The answer counted {said}, which no label names. Count only what the labels name."
+    return None
+
+
+ANCHOR_EXTRA = Check("anchor_extra", _anchor_extra)
 ANCHOR_MISSING = Check("anchor_missing", _anchor_missing)
 ANCHOR_COUNT = Check("anchor_count", _anchor_count)
 UNSUPPORTED_OBJECT = Check("unsupported_object", _unsupported_object, "warn")

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from lrs2m_builder.checks.base import MAX_DISTANCE, Answer, Check, Level, TextColumn, split_sentences, split_words
-from lrs2m_builder.checks.words import word_set
+from lrs2m_builder.checks.words import begins_word, is_word, word_set
 
 if TYPE_CHECKING:
     import numpy as np
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 CLIP_LONG = 248  # context length after knowledge-preserved stretching (paper, section IV-A)
 CLIP_SHORT = 77
 MAX_REPEATED = 0.3  # share of the runs of four words that have been before
+MIN_WORDS = 8  # of a text whose last word is looked up
 MIN_REPEATS = 2  # runs of three words that every loop repeats
 
 
@@ -48,13 +49,37 @@ def _empty(answer: Answer) -> str | None:
     return None if answer.words else "The answer was empty. Write the text that was asked for."
 
 
+# How servers say that an answer was too long: "length", "MAX_TOKENS", "model_length", "token_limit".
+_TOO_LONG = re.compile(r"length|max|limit|trunc|incomplete", re.IGNORECASE)
+_STOPPED = re.compile(r"stop|eos|end", re.IGNORECASE)
+_LETTER_NAME = word_set(
+    "letter letters gate gates block hall marked labeled labelled named taxiway runway pier the vitamin"
+)
+
+
+def _is_part_of_word(text: str, words: Sequence[str]) -> bool:
+    """Whether the last word is none and begins one: "rows of hou"."""
+    last = words[-1]
+    if not (text.endswith(last) and last.isascii() and last.isalpha() and last.islower()) or len(words) < MIN_WORDS:
+        return False
+    if len(last) == 1:
+        return last not in {"a", "i", "m", "s"} and words[-2].lower() not in _LETTER_NAME
+    return not is_word(last) and begins_word(last) and words.count(last) == 1
+
+
 def _cut_off(answer: Answer) -> str | None:
-    if answer.finish_reason == "length":
+    reason = answer.finish_reason
+    if reason == "thinking":
+        return (
+            "The model thought until max_tokens and wrote no text: turn thinking off or raise max_tokens. "
+            "Write the text at once."
+        )
+    if _TOO_LONG.search(reason) and not _STOPPED.search(reason):
         return "The answer was too long and was cut off. Write a shorter text that ends with a full sentence."
     if not answer.words or _CLOSED.search(answer.text) or _STRANDED.search(answer.text[-80:]):
         return None
     last = answer.words[-1]  # a capital A is a letter, not an article
-    if _TRAILING.search(answer.text) or last in _OPENERS:
+    if _TRAILING.search(answer.text[-300:]) or last in _OPENERS or _is_part_of_word(answer.text, answer.words):
         return f'The answer ended in the middle ("{answer.text[-30:].strip()}"). End with a full sentence.'
     return None
 

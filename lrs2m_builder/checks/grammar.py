@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 
+from lrs2m_builder.checks.base import beginning
 from lrs2m_builder.checks.words import word_set
 
 _TOKEN = re.compile(
@@ -34,7 +35,7 @@ _IS = word_set("it's that's there's here's what's let's")
 
 
 def tokenize(text: str) -> tuple[tuple[str, ...], frozenset[int], frozenset[int]]:
-    found = _TOKEN.findall(text.lower().replace("’", "'"))
+    found = _TOKEN.findall(beginning(text).lower().replace("’", "'"))
     glued = frozenset(i for i, token in enumerate(found) if token[0] == "-")
     owners = frozenset(i for i, token in enumerate(found) if token.endswith(("'s", "s'")) and token not in _IS)
     plain = (token.lstrip("-").removesuffix("'s") if "'" in token or token[0] == "-" else token for token in found)

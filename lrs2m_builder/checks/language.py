@@ -1,4 +1,7 @@
-"""Is every sentence English? A sentence of mostly English words is; of any other, a language model of n-grams says."""
+"""Is every sentence English? No letter is of another script, and most words are English.
+
+Of a sentence with fewer English words, a language model of n-grams says.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,19 @@ from typing import TYPE_CHECKING
 
 import regex
 
-from lrs2m_builder.checks.base import Answer, Check, without_writing
+from lrs2m_builder.checks.base import Answer, Check, beginning, split_sentences, without_writing
 from lrs2m_builder.checks.words import english_words
 
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
 
-_PARTS = regex.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|[。！？।؟]\s*|\s+[|/]\s+|\n+")
+# What stands before writing in the scene: 'the characters "..." are painted', "a sign reads ...".
+_WRITING = regex.compile(
+    r"""\b(?:letters?|lettering|characters?|words?|signs?|signboard|billboard|banner|slogan|logo|inscription)\b[^,.]{0,40}$
+    |\b(?:reads?|reading|says?|saying|spelling|spells)\W{0,3}(?:\w+\W+){0,2}["“]?$|\b(?:written|painted|inscribed)\W+["“]?$""",
+    regex.VERBOSE | regex.IGNORECASE,
+)
+_PARTS = regex.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|[。！？।؟]\s*|(?<!\s)\s+[|/]\s+|\n+")
 _ASIDES = regex.compile(r"[()\[\];:\"“”«»]")
 # A word that is no name: it begins small, or it is the first of its part. Captions of people name places in small
 # letters, which is why a part needs more than a few such words to be judged.
@@ -21,10 +30,8 @@ _WORD = regex.compile(r"(?<![\w'’-])[\p{L}\p{M}]+(?:['’-][\p{L}\p{M}]+)*")
 _NAME_LINK = regex.compile(
     r"\b(?:de|du|des|del|di|da|do|dos|la|le|les|el|al|von|van|der|den)\b(?=(?:\s+\p{Ll}{1,3})?\s+\p{Lu})"
 )
-_FOREIGN_SCRIPT = regex.compile(r"[^\P{L}\p{Latin}ªºµΑ-Ωα-ω]")  # Greek letters also stand in formulas
-_GREEK = regex.compile(r"\p{Greek}{3,}")
-_IDEOGRAPH = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]")
-_LETTER = regex.compile(r"\p{L}")
+# A letter of another script; a Greek one alone is a symbol, as in formulas.
+_OTHER_SCRIPT = regex.compile(r"[^\P{L}\p{Latin}\p{Common}\p{Inherited}\p{Greek}]\S*|\p{Greek}{2,}")
 ENGLISH_SHARE = 0.7  # of 64,000 published captions, 0.2 % have a smaller share of English words
 FOREIGN_SHARE = 0.5
 NO_ENGLISH = 0.3
@@ -39,18 +46,15 @@ def _identifier() -> LanguageIdentifier:
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 
-def _is_other_script(part: str) -> bool:
-    """Half of the letters or more are not Latin; an ideograph weighs three, as it stands for more."""
-    others = len(_FOREIGN_SCRIPT.findall(part)) + sum(map(len, _GREEK.findall(part)))
-    if not others:
-        return False
-    ideographs = len(_IDEOGRAPH.findall(part))
-    return others >= 2 and 2 * (others + 2 * ideographs) >= len(_LETTER.findall(part)) + 2 * ideographs
+def _other_script(text: str) -> regex.Match[str] | None:
+    """The first words of another script that do not stand in the scene, on a sign or a roof."""
+    for sentence in split_sentences(text):
+        if (found := _OTHER_SCRIPT.search(sentence)) and not _WRITING.search(sentence[: found.start()]):
+            return found
+    return None
 
 
 def _is_foreign(part: str, min_words: int) -> bool:
-    if not part.isascii() and _is_other_script(part):
-        return True
     part = _NAME_LINK.sub("", part)
     said = _WORD.findall(part)
     words = [word for number, word in enumerate(said) if number == 0 or not word[0].isupper()]
@@ -70,7 +74,9 @@ def _is_english(word: str, known: frozenset[str]) -> bool:
 
 
 def _language(answer: Answer) -> str | None:
-    """Every sentence is English; a foreign name or a loan word in it does no harm."""
+    """Every sentence is English, in Latin letters; a foreign name or a loan word in it does no harm."""
+    if not answer.text.isascii() and (found := _other_script(beginning(answer.text))):
+        return f'The answer was not all in English ("{found.group()[:60]}"). Write in English only.'
     for part in _PARTS.split(without_writing(answer.text)):
         pieces = _ASIDES.split(part)
         asides = pieces if len(pieces) > 1 else ()

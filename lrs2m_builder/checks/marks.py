@@ -5,14 +5,14 @@ from __future__ import annotations
 import regex
 from ftfy.badness import is_bad
 
-from lrs2m_builder.checks.base import Answer, Check
+from lrs2m_builder.checks.base import Answer, Check, beginning
 
 # Chat markers are no HTML: `meta_text` finds them.
 _MARKDOWN = regex.compile(
     r"""
       ^[ \t]*(?:[-*+•‣◦▪●–]|\d{1,2}[.)]|\(\d{1,2}\))[ \t]+(?=\S)                  # bullets and numbers
-    | (?:^|[:;.,\n])\s*\(?1[.)]\s+\S.*?[.;:,\n]\s*(?:and\s+)?\(?2[.)]\s+\S        # "1. ... 2. ..." in one line
-    | [:.]\s*[-•*]\s+\w[^\n]*?[.;,\n]?\s[-•*]\s+\w[^\n]*?\s[•*]\s                 # "- ... - ... - ..." in one line
+    | (?:^|[:;.,\n])\s*\(?1[.)]\s+\S.{0,300}?[.;:,\n]\s*(?:and\s+)?\(?2[.)]\s+\S        # "1. ... 2. ..." in one line
+    | [:.]\s*[-•*]\s+\w[^\n]{0,100}?[.;,\n]?\s[-•*]\s+\w[^\n]{0,100}?\s[•*]\s  # "- ... - ... - ..."
     | \s[•▪●◦‣]\s
     | ^[ \t]{0,3}\#{1,6}[ \t]+\S | \s\#{2,6}\s+\S                                 # headings
     | ^[ \t]*(?:[-*_=][ \t]*){3,}$                                                # rules and underlines
@@ -21,7 +21,7 @@ _MARKDOWN = regex.compile(
     | ~~\S                                                                        # struck out
     | ```|~~~|`[^`\n]+`                                                           # code
     | ^[ \t]*\|.+\||\|[ \t]*:?-{2,}|\w[ \t]*\|[ \t]*\w[^\n|]*\|[ \t]*\w           # tables
-    | \[[^\]\n]+\]\([^)\n]+\)|^\[[^\]\n]+\]:\s*\S+ | \bhttps?://|\bwww\.\w         # links
+    | \[[^\]\n]{1,300}\]\([^)\n]+\)|^\[[^\]\n]+\]:\s*\S+ | \bhttps?://|\bwww\.\w         # links
     | </?(?!(?:s|unk|pad|bos|eos|start_of_turn|end_of_turn|think|im_start|im_end)\b)[A-Za-z][\w:-]*(?:\s[^<>]*)?/?>
     | <!--|&(?:nbsp|lt|gt|amp|quot|\#\d+);
     | ^\s*(?:json\s*)?[{\[]\s*(?:"|'|{|\[) | "\s*:\s*["\[{] | ["\]]\s*}\s*$         # JSON
@@ -59,15 +59,16 @@ _WRONG_DECODING = regex.compile(
 
 
 def _markdown(answer: Answer) -> str | None:
-    if _NO_MARK.fullmatch(answer.raw) and not _LIST.search(answer.raw):
+    raw = "\n".join(line for line in beginning(answer.raw).splitlines() if line.strip())
+    if _NO_MARK.fullmatch(raw) and not _LIST.search(raw):
         return None
-    if found := _MARKDOWN.search(answer.raw):
+    if found := _MARKDOWN.search(raw):
         return f'The answer held markup ("{found.group().strip()[:40]}"). Write plain prose without any marks or lists.'
     return None
 
 
 def _mojibake(answer: Answer) -> str | None:
-    text = answer.text
+    text = beginning(answer.text)
     if text.isascii() and text.isprintable() and "\\" not in text and "?" not in text and "<" not in text:
         return None
     if found := _BAD_CHARACTER.search(text) or _WRONG_DECODING.search(text):

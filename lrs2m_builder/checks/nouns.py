@@ -123,14 +123,17 @@ def _without_said_gone(tokens: Sequence[str], mentions: list[Mention]) -> tuple[
     """Marks the subjects of "cannot be seen", "are not visible" and "are absent"."""
     if (NOT | ABSENT).isdisjoint(tokens):
         return tuple(mentions)
+    begin = 0
     for i, token in enumerate(tokens):
+        if token in PUNCTUATION or token in {"but", "while", "which"}:
+            begin = i + 1
+            continue
         gone = token in ABSENT and i > 0 and tokens[i - 1] in VERBS | {"entirely", "completely", "notably"}
         if token in NOT:
             rest = [word for word in tokens[i + 1 : i + 4] if word not in {"be", "been", "directly"}]
             gone = bool(rest) and rest[0] in GONE
         if not gone:
             continue
-        begin = max((j + 1 for j in range(i) if tokens[j] in PUNCTUATION | {"but", "while", "which"}), default=0)
         subject_end = next((j for j in range(begin, i) if tokens[j] in PREPOSITIONS), i)
         mentions = [_denied(m) if begin <= m.start < subject_end and not _owns(tokens, m) else m for m in mentions]
     return tuple(mentions)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -11,6 +12,7 @@ from lrs2m_builder.checks.nouns import Mention, Text
 from lrs2m_builder.checks.number_words import Kind, number_at, number_words
 from lrs2m_builder.checks.words import word_set
 
+MAX_CLAUSE = 60  # words that a number looks back for what it is said of
 REACH = 6  # words between a number and what it counts: "two large white commercial passenger planes"
 
 _COLLECTIVE = {
@@ -188,7 +190,8 @@ def _joins_adjectives(tokens: Sequence[str], position: int, start: int, last: st
 
 def _is_each(tokens: Sequence[str], start: int, stop: int) -> bool:
     """Whether the number is said of every one of other things."""
-    begin = next((i + 1 for i in range(start - 1, -1, -1) if tokens[i] in PUNCTUATION), 0)
+    back = max(0, start - MAX_CLAUSE)
+    begin = next((i + 1 for i in range(start - 1, back - 1, -1) if tokens[i] in PUNCTUATION), back)
     before = tokens[begin:start]
     after = tokens[stop : stop + 1]
     return not _EACH.isdisjoint(before) or not _EACH.isdisjoint(after) or not _ROOM.isdisjoint(before)
@@ -201,11 +204,14 @@ def counted(text: Text) -> tuple[tuple[Quantity, Mention | None], ...]:
     Such a number is of a part ("three on the right"), unless the text says that it is all ("thirteen in all").
     """
     pairs: list[tuple[Quantity, Mention | None]] = []
+    starts = [mention.start for mention in text.mentions]
     for quantity in quantities(text):
         noun = quantity.noun
         if noun is None and (quantity.head in _NO_NOUN or quantity.head in _COLOURS):
-            begin = next((i for i in range(quantity.start - 1, -1, -1) if text.tokens[i] in SENTENCE_ENDS), -1)
-            said = [mention for mention in text.mentions if begin < mention.start < quantity.start]
+            back = max(-1, quantity.start - MAX_CLAUSE)
+            begin = next((i for i in range(quantity.start - 1, back, -1) if text.tokens[i] in SENTENCE_ENDS), back)
+            first, last = bisect_right(starts, begin), bisect_left(starts, quantity.start)
+            said = text.mentions[first:last]
             noun = _total_of(text.tokens, said, quantity)
             if noun is not None:
                 quantity = replace(quantity, noun=noun)
@@ -227,6 +233,5 @@ def _total_of(tokens: Sequence[str], said: Sequence[Mention], quantity: Quantity
 
 
 def _left_out(pairs: Sequence[tuple[Quantity, Mention | None]], said: Sequence[Mention], begin: int) -> Mention | None:
-    earlier = [noun for _, noun in pairs if noun is not None and noun.start > begin]
-    plurals = [mention for mention in said if mention.plural]
-    return earlier[-1] if earlier else plurals[-1] if plurals else None
+    earlier = next((noun for _, noun in pairs[:-MAX_CLAUSE:-1] if noun is not None and noun.start > begin), None)
+    return earlier or next((mention for mention in reversed(said) if mention.plural), None)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import regex
 
-from lrs2m_builder.checks.base import Answer, Check
+from lrs2m_builder.checks.base import Answer, Check, beginning
 from lrs2m_builder.checks.claims import known_text
 from lrs2m_builder.checks.gazetteer import HUGE, LARGE, WORDS_AS_PLACES, fold, gazetteer, is_no_place
 from lrs2m_builder.checks.words import english_words, word_set
@@ -209,7 +209,7 @@ def _is_known(name: str, known: str) -> bool:
 
 def _place_name(answer: Answer) -> str | None:
     """No country, town, water, mountain, street or landmark by name but those that are known."""
-    text = answer.text
+    text = beginning(answer.text)
     capitals = sum(word[0].isupper() for word in answer.words)
     headline = len(answer.words) > 3 and capitals > 0.6 * len(answer.words)
     names = (_place(text, found, headline) for found in _RUN.finditer(text))

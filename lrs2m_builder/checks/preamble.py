@@ -8,6 +8,7 @@ from lrs2m_builder.checks.base import Answer, Check, late, without_writing
 from lrs2m_builder.checks.speech import inflections
 from lrs2m_builder.checks.talk import LETTERS, ME, TASK, YOU, Sentence, sentences
 from lrs2m_builder.checks.words import word_set
+from lrs2m_builder.text import wrapping
 
 _PREAMBLE = late(
     re.compile,
@@ -164,6 +165,8 @@ _LEAD = late(
 )
 
 
+MAX_LEAD = 600  # characters in which speech before a text ends
+_MARKS_BEFORE = re.compile(r"^[^\w<(]+(?=\S)|^\W{8,}")
 _GREETS = word_set(
     "hello hi thanks thank sure certainly okay ok yes absolutely perfect gladly pleasure understood noted alright "
     "voilà voila ans output json sentence paragraph text wording attempt version task prompt glad happy please "
@@ -197,7 +200,9 @@ def _announces(said: Sentence, only: bool) -> bool:
 
 
 def _preamble(answer: Answer) -> str | None:
-    text = without_writing(answer.text)
+    if marks := wrapping(answer.raw):
+        return f"The answer stood between marks ({marks}). Write the text alone."
+    text = _MARKS_BEFORE.sub("", without_writing(answer.text[:MAX_LEAD]))
     if found := _PREAMBLE.search(text) or _LEAD.search(text):
         return f'The answer began with "{found.group().strip()}". Begin with the description itself.'
     said = sentences(text)

@@ -11,6 +11,7 @@ from lrs2m_builder.checks.numbers import Quantity, counted
 from lrs2m_builder.checks.support import classes_of, unsupported
 from lrs2m_builder.checks.vocabulary import singular_of, vocabulary
 
+MAX_NUMBERS = 50  # of a summary that are looked at
 MIN_RUN = 8  # words of a sentence's beginning that make a copy of it
 _ARTICLES = frozenset(["a", "an", "the"])
 _LEAD_IN = re.compile(
@@ -105,7 +106,7 @@ def _summary_count(answer: Answer) -> str | None:
     if not answer.source:
         return None
     text, source = read(answer.text), read(answer.source)
-    for number, noun in counted(text):
+    for number, noun in counted(text)[:MAX_NUMBERS]:
         if number.end in text.glued and (said := _said_of(source, number.head)) and number.low not in said:
             return _wrong(text, number, number.end + 1)  # "a six-lane highway"
         if number.each or (number.noun is None and not number.head):

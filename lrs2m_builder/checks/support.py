@@ -47,9 +47,23 @@ def supported(given: Classes, *, special: bool) -> Classes:
     return found | known.scenery
 
 
+def implied_scenes(given: Classes) -> Classes:
+    """The scenes that the given classes are signs of: planes of an airport."""
+    signs = vocabulary().signs
+    return frozenset(name for name in signs if not signs[name].isdisjoint(given))
+
+
+def movable() -> Classes:
+    """The classes of things that come and go: that a place could hold them does not put them there."""
+    special = vocabulary().special
+    return special["vehicle"] | special["aircraft"] | special["ship"] | special["train"]
+
+
 def unsupported(text: Text, given: Classes, *, special: bool) -> list[str]:
     """The words of a text that name a class which the given ones neither name nor imply, each once."""
     allowed = supported(given, special=special)
+    if special:  # what kind of scene it is, and what nature has laid there, is said, not invented
+        allowed |= vocabulary().natural | vocabulary().scene
     words = (
         " ".join(text.tokens[mention.start : mention.end])
         for mention in text.asserted

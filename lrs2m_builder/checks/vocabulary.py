@@ -66,7 +66,7 @@ class Vocabulary:
         kinds_of_part: the kinds of those parts, but for parts as broad as "building".
         signs: classes that are enough to call a scene so; `loose`: more general classes that may stand for it.
         scenery: classes that nobody would call invented; `natural`: those that do not show people building;
-            `generic`: those that every built-up scene has.
+            `scene`: kinds of scenes, which are no objects; `generic`: those that every built-up scene has.
     """
 
     names: Trie
@@ -78,6 +78,7 @@ class Vocabulary:
     loose: Mapping[str, frozenset[str]]
     scenery: frozenset[str]
     natural: frozenset[str]
+    scene: frozenset[str]
     generic: frozenset[str]
 
 
@@ -183,6 +184,7 @@ def vocabulary() -> Vocabulary:
         loose={name: frozenset(about.get("loose", ())) for name, about in classes.items()},
         scenery=frozenset(data["scenery"]),
         natural=frozenset(name for name, about in classes.items() if about.get("natural")),
+        scene=frozenset(name for name, about in classes.items() if about.get("scene")),
         generic=frozenset(name for name, about in classes.items() if about.get("generic")),
     )
 

@@ -25,8 +25,9 @@ from lrs2m_builder.recipe import Recipe
 from lrs2m_builder.schema import CaptionColumn, Sample
 from lrs2m_builder.sources import Joined, Mentions, Source, make_sample
 from lrs2m_builder.sources.base import NotColumnarError, SourceColumns, SourceRow
+from lrs2m_builder.sources.entering import entered
 from lrs2m_builder.sources.resolve import PARTS
-from lrs2m_builder.text import normalise_caption
+from lrs2m_builder.text import MAX_TEXT, normalise_caption
 
 WORKERS = cpu_count() or 1
 MAX_BYTES = 4 * 2**30  # of both files: their texts are held in memory
@@ -102,8 +103,9 @@ def read_table(source: Source, recipe: Recipe, limit: int | None) -> ColumnTable
     others = {}
     texts = pa.chunked_array([batch.texts for batch, _ in batches])
     for number in np.flatnonzero(~is_ordinary).tolist():
-        row = SourceRow(names[number].as_py(), caption_long=texts[number].as_py())
-        others[number] = make_sample(source, row, partners.captions(int(numbers[number])), 0, int(times[number]))
+        given = partners.captions(int(numbers[number]))
+        row = entered(SourceRow(names[number].as_py(), given, texts[number].as_py()))
+        others[number] = make_sample(source, row, tuple(dict.fromkeys(row.captions)), 0, int(times[number]))
     return ColumnTable(rows.drop_columns("is_ordinary"), others)
 
 
@@ -189,10 +191,9 @@ class _Partners:
         return self._texts.take(pa.array(first, mask=numbers < 0)).fill_null(""), is_only
 
     def captions(self, number: int) -> tuple[str, ...]:
-        """The texts of a key, normalised."""
+        """The texts of a key, as they stand there."""
         mine = self._order[self._begins[number] : self._begins[number + 1]] if number >= 0 else ()
-        texts = (normalise_caption(self._texts[each].as_py()) for each in mine)
-        return tuple(dict.fromkeys(filter(None, texts)))
+        return tuple(self._texts[each].as_py() for each in mine)
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,13 +214,14 @@ class _Judge:
 
     def measure(self, column: CaptionColumn, texts: pa.StringArray) -> _Judged:
         """Judge the texts of a column, normalised where they are not plain."""
+        length = pc.binary_length(texts).to_numpy(zero_copy_only=False)
         known = measure_texts(texts, self._vocabulary)
         if not known.plain.all():
             odd = texts.filter(pa.array(~known.plain))
             repaired = pa.array(list(map(normalise_caption, odd.to_pylist())), pa.string())
             texts = pc.replace_with_mask(texts, ~known.plain, repaired)
             known = known.replaced(measure_texts(repaired, self._vocabulary))
-        is_ordinary = known.plain
+        is_ordinary = known.plain & (length <= MAX_TEXT)
         for check in self._checks.get(column, ()):
             assert check.screen is not None
             is_ordinary = is_ordinary & ~check.screen(known)

@@ -13,7 +13,7 @@ from lrs2m_builder.calibrate import Prices, calibrate
 from lrs2m_builder.checks import parse_levels
 from lrs2m_builder.commands import Json, print_json
 from lrs2m_builder.engines import engine_module
-from lrs2m_builder.engines.base import parse_options
+from lrs2m_builder.engines.options import parse_options
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.prepare import DEFAULT_MAX_ATTEMPTS, DEFAULT_SHARD_SIZE, BuildOptions, Images, prepare
 from lrs2m_builder.preview import dry_run, show_prompts
@@ -61,6 +61,7 @@ def build_command(
         float, typer.Option(min=0, max=1, help="Exit with 3 if a larger share was rejected.")
     ] = 0.5,
     seed: Annotated[int, typer.Option(min=-(2**63), max=2**63 - 1, help="Every request's seed follows from it.")] = 0,
+    system: Annotated[str, typer.Option(help="System prompt for every request; default: none.")] = "",
     dry_run_: Annotated[
         bool, typer.Option("--dry-run", help="Check everything, print the plan, ask no model.")
     ] = False,
@@ -97,6 +98,7 @@ def build_command(
         shard_size=shard_size,
         max_attempts=max_attempts,
         seed=seed,
+        system=system,
         retry_rejected=retry_rejected,
         restart=restart,
     )
@@ -105,7 +107,7 @@ def build_command(
         raise UserError("--calibrate goes with --dry-run: it predicts a build and writes nothing to --out")
     prices = _prices(price) if price else None
     if dry_run_ or show_prompts_:
-        prepared = prepare(options, module)
+        prepared = prepare(options, module, needs_model=dry_run_)
         result: dict[str, Any] = dry_run(prepared)
         if show_prompts_:
             result["prompts"] = show_prompts(prepared, module, show_prompts_)

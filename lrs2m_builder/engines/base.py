@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Protocol
 
-import yaml
 from PIL import Image
 
-from lrs2m_builder.errors import UserError
+from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.schema import Completion, Request, Role
 
 # 1280 image tokens of Qwen2-VL: enough for what a caption says, and a bound on cost. Its own limit is 16384 tokens.
 DEFAULT_MAX_PIXELS = 1280 * 28 * 28
 DEFAULT_MAX_LENGTH = 4096  # prompt, 1280 image tokens and an answer of 400 fit well; more only costs memory
 TEXT_LENGTH = 1024  # of it, what the words of a prompt and its answer may take
+
+MAX_FAILED = 8  # requests that fail before any is answered: not they are at fault
 
 # The problem of a request that might be answered another time: a build that goes on asks it again.
 ENDPOINT_FAILED = "endpoint_failed"
@@ -49,6 +49,21 @@ def normal_finish(reason: object) -> str:
     return words[:64] or "unknown"
 
 
+# Marks of the chat formats and processors of well-known models, as a caption never holds them.
+_MARK = re.compile(
+    r"<\|[\w /:.-]{1,40}\|>|<｜[^<>｜]{1,40}｜>|◁/?\w{1,30}▷|<(?:start|end)_of_(?:turn|image|audio|utterance)>"
+    r"|</?(?:image|img|video|audio|im_patch|im_start|im_end|img_context|image_soft_token|image_placeholder|bos|eos)>"
+    r"|</?s>|\[/?(?:INST|IMG|IMG_BREAK|IMG_END|SYSTEM_PROMPT|AVAILABLE_TOOLS)\]|<<SYS>>",
+    re.IGNORECASE,
+)
+
+
+def well_known_mark(text: str) -> str | None:
+    """The first mark of a chat format or processor in a text: words of a sample must not hold one."""
+    found = _MARK.search(text)
+    return found.group() if found else None
+
+
 def fit_pixels(width: int, height: int, max_pixels: int) -> tuple[int, int]:
     """The size within a bound on the pixels, aspect ratio kept."""
     scale = min(1.0, math.sqrt(max_pixels / (width * height)))
@@ -57,6 +72,31 @@ def fit_pixels(width: int, height: int, max_pixels: int) -> tuple[int, int]:
 
 class EngineStoppedError(UserError):
     """The engine died or went away: what was answered is kept, and the same command goes on."""
+
+
+class Brake:
+    """Tells a model that fails on whatever it is asked from single requests that it cannot take."""
+
+    def __init__(self, model: str) -> None:
+        self._model, self._failed, self._has_answered = model, 0, False
+
+    def release(self) -> None:
+        """A request was answered: what fails from now on is a request's own fault."""
+        self._has_answered = True
+
+    def failed(self, error: SampleError) -> SampleError:
+        """Count a request that failed, and return what happened to it.
+
+        Raises:
+            EngineStoppedError: the first eight requests all failed.
+        """
+        self._failed += 1
+        if self._failed >= MAX_FAILED and not self._has_answered:
+            raise EngineStoppedError(
+                f"--model {self._model}: the first {self._failed} requests all failed, the last with: {error.detail}; "
+                "try --engine-option max_pixels=..., the other of the engines vllm and transformers, or another model"
+            )
+        return error
 
 
 class Engine(Protocol):
@@ -155,31 +195,17 @@ class Preview(Protocol):
         """The whole prompt, with the chat template."""
         ...
 
+    def prove(self, request: Request) -> list[str]:
+        """Render a request and look whether its words and its image are there; what the user should know of it.
+
+        Raises:
+            UserError: the prompt would not be what the request says.
+        """
+        ...
+
     def num_prompt_tokens(self, request: Request, image: Image.Image | None) -> int | None:
         """Tokens of the prompt, those of the image included; None where they are not known here."""
         ...
-
-
-def parse_options(flag: str, pairs: Iterable[str]) -> dict[str, Any]:
-    """Turn `KEY=VALUE` settings into a mapping; values are read as YAML (numbers, true, {image: 1}, text).
-
-    Raises:
-        UserError: not of that form.
-    """
-    options: dict[str, Any] = {}
-    for pair in pairs:
-        key, equals, value = pair.partition("=")
-        if not key or not equals:
-            raise UserError(f"{flag} {pair}: write KEY=VALUE")
-        try:
-            parsed = yaml.safe_load(value)
-            json.dumps(parsed)
-        except yaml.YAMLError as error:
-            raise UserError(f"{flag} {pair}: not a value: {' '.join(str(error).split())}") from error
-        except TypeError:
-            parsed = value  # what YAML takes for a date is a text here
-        options[key.replace("-", "_")] = parsed
-    return options
 
 
 def text_options(options: Mapping[str, Any], names: Iterable[str]) -> None:
@@ -191,6 +217,20 @@ def text_options(options: Mapping[str, Any], names: Iterable[str]) -> None:
     for name in names:
         if not isinstance(options.get(name, ""), str | None):
             raise UserError(f"--engine-option {name}={options[name]}: must be a text")
+
+
+def mapping_options(options: Mapping[str, Any], names: Iterable[str]) -> None:
+    """Check that those options which are given are mappings from names.
+
+    Raises:
+        UserError: one is not.
+    """
+    for name in names:
+        value = options.get(name)
+        if value is not None and not (isinstance(value, dict) and all(isinstance(key, str) for key in value)):
+            raise UserError(
+                f"--engine-option {name}={value}: write a mapping, such as {name}={{enable_thinking: false}}"
+            )
 
 
 def switch_options(options: Mapping[str, Any], names: Iterable[str]) -> None:
@@ -212,5 +252,6 @@ def positive_options(options: Mapping[str, Any], names: Iterable[str]) -> None:
     """
     for name in names:
         value = options.get(name)
-        if value is not None and (isinstance(value, bool) or not isinstance(value, int | float) or value <= 0):
+        is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        if value is not None and not (is_number and value > 0):
             raise UserError(f"--engine-option {name}={value}: must be a positive number")

@@ -19,7 +19,8 @@ from lrs2m_builder.engines.chat import Chat, reason
 from lrs2m_builder.engines.model_files import ModelFiles
 from lrs2m_builder.engines.parameters import Sampling
 from lrs2m_builder.engines.sampling import RowEnds, RowSampler
-from lrs2m_builder.errors import SampleError, UserError
+from lrs2m_builder.engines.thoughts import continued
+from lrs2m_builder.errors import SampleError, UserError, one_line
 from lrs2m_builder.schema import Completion, Request, Role
 
 
@@ -29,7 +30,7 @@ class Decoder:
     def __init__(self, model: Any, chat: Chat, max_length: int) -> None:
         self.max_length = max_length
         self._model, self._chat = model, chat
-        self._tokenizer: Any = getattr(chat.processor, "tokenizer", chat.processor)
+        self._tokenizer = chat.tokenizer
         self._tokenizer.padding_side = "left"
         if self._tokenizer.pad_token_id is None:
             self._tokenizer.pad_token = self._tokenizer.eos_token
@@ -48,13 +49,17 @@ class Decoder:
             given_up: set when nobody waits for the answers any more; decoding then ends at the next token.
 
         Returns:
-            One answer a request, in their order; None where they do not fit in memory together.
+            One answer per request, in their order; None where they do not fit in memory together.
         """
         try:
             return self._answer(asked, given_up)
         except (RuntimeError, MemoryError) as error:
             if not _is_out_of_memory(error):
                 raise
+        except (SampleError, ValueError) as error:  # of one request; the model's own ValueErrors are about its images
+            if len(asked) == 1:
+                return [error if isinstance(error, SampleError) else SampleError("request_refused", one_line(error))]
+            return self._one_by_one(asked, given_up)
         _free_memory()  # only here, when the error is gone, and with it the tensors of its frames
         return None
 
@@ -62,6 +67,18 @@ class Decoder:
         """Let the model go."""
         self._model = None
         _free_memory()
+
+    def _one_by_one(
+        self, asked: Sequence[tuple[Request, Image.Image | None]], given_up: threading.Event
+    ) -> list[Completion | SampleError] | None:
+        """The answers to requests of which one cannot be taken: nobody but that one must suffer from it."""
+        answers: list[Completion | SampleError] = []
+        for pair in asked:
+            answer = self.answer([pair], given_up)
+            if answer is None:
+                return None
+            answers += answer
+        return answers
 
     def _answer(
         self, asked: Sequence[tuple[Request, Image.Image | None]], given_up: threading.Event
@@ -92,7 +109,10 @@ class Decoder:
         )
         rows = ids_BT[:, prompt_length:].tolist()
         return [
-            self._completion(rows[i][: rooms[i]], ends.lengths.get(i), sampling.stop, lengths[i])
+            continued(
+                self._chat.prompt_text(asked[i][0]),
+                self._completion(rows[i][: rooms[i]], ends.lengths.get(i), sampling.stop, lengths[i]),
+            )
             for i in range(len(asked))
         ]
 
@@ -115,7 +135,7 @@ class Decoder:
         ended_at = next((length for length, token in enumerate(ids, 1) if token in self._ends), None)
         ends = [length for length in (ended_at, stopped_at) if length is not None]
         ids = ids[: min(ends, default=len(ids))]
-        text = self._tokenizer.decode(ids, skip_special_tokens=True)
+        text = self._chat.decode(ids)
         for string in stop:
             text = text.partition(string)[0]
         return Completion(text, "stop" if ends else "length", num_prompt_tokens, len(ids))

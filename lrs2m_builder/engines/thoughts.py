@@ -79,6 +79,15 @@ def opens_thought(prompt: str) -> str | None:
     return None
 
 
+def continued(prompt: str, completion: Completion) -> Completion:
+    """The completion with the mark by which its prompt opened a thought, where max_tokens may have ended that thought.
+
+    An answer that ended by itself is left alone: it closed the thought, or the model answered without one.
+    """
+    mark = opens_thought(prompt) if completion.finish_reason == "length" else None
+    return replace(completion, text=mark + completion.text) if mark else completion
+
+
 def _of_channels(text: str) -> tuple[str, bool] | None:
     """The answer of a text in channels and whether only a thought is there; None where it has no channels."""
     finals = list(_FINAL.finditer(text))

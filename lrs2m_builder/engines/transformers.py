@@ -11,15 +11,22 @@ import threading
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeGuard
 
 from PIL import Image
 
-from lrs2m_builder.engines.base import EngineStoppedError, positive_options, switch_options, text_options
+from lrs2m_builder.engines.base import (
+    Brake,
+    EngineStoppedError,
+    mapping_options,
+    positive_options,
+    switch_options,
+    text_options,
+)
 from lrs2m_builder.engines.chat import Chat
 from lrs2m_builder.engines.model_files import ModelFiles, find_model
 from lrs2m_builder.engines.parameters import check_sampling
-from lrs2m_builder.errors import MissingExtraError, UserError
+from lrs2m_builder.errors import MissingExtraError, SampleError, UserError
 from lrs2m_builder.schema import Completion, Request, Role
 
 if TYPE_CHECKING:
@@ -32,6 +39,7 @@ PAUSE_S = 0.05  # a batch that is not full starts when no request came for so lo
 # Options that change the speed but not what is asked: a build may be resumed with others.
 PERFORMANCE_OPTIONS = {"batch_size", "max_in_flight", "device", "attn_implementation"}
 _OPTIONS = {*PERFORMANCE_OPTIONS, "dtype", "max_model_len", "max_pixels", "revision", "trust_remote_code"}
+_OPTIONS |= {"chat_template_kwargs"}
 
 
 @dataclass(slots=True, eq=False)
@@ -60,6 +68,7 @@ class TransformersEngine:
         self.batch_size = batch_size
         self.image_size = chat.image_size
         self._check = chat.check
+        self._brake = Brake(model.name)
         self._decoder = decoder
         self._worker = ThreadPoolExecutor(1, thread_name_prefix="transformers")
         self._waiting: list[_Waiting] = []
@@ -93,8 +102,10 @@ class TransformersEngine:
                     self._shrink(len(batch))
                     self._waiting[:0] = batch
                     continue
+                if any(isinstance(answer, Completion) for answer in answers):
+                    self._brake.release()
                 for waiting, answer in zip(batch, answers, strict=True):
-                    _tell(waiting, answer)
+                    _tell(waiting, self._brake.failed(answer) if _is_refusal(answer) else answer)
         except BaseException as error:
             for waiting in (*batch, *self._waiting):
                 _tell(waiting, error)
@@ -167,6 +178,7 @@ def check(model: str, role: Role, options: Mapping[str, Any], samplings: Sequenc
     if options.get("dtype") is not None and options["dtype"] not in DTYPES:
         raise UserError(f"--engine-option dtype={options['dtype']}: one of {', '.join(DTYPES)}")
     switch_options(options, ("trust_remote_code",))
+    mapping_options(options, ("chat_template_kwargs",))
     for sampling in samplings:
         check_sampling(sampling)
 
@@ -178,7 +190,7 @@ def load(
 
     Args:
         options: batch_size, max_in_flight, device, dtype, attn_implementation, max_model_len, max_pixels, revision,
-            trust_remote_code.
+            trust_remote_code, chat_template_kwargs.
         samplings: sampling parameters that requests will have, checked before the model is loaded.
 
     Raises:
@@ -202,12 +214,19 @@ def load(
     return TransformersEngine(files, chat, Decoder(network, chat, longest), batch_size, max_in_flight)
 
 
+def _is_refusal(answer: Completion | SampleError) -> TypeGuard[SampleError]:
+    """Whether the processor could not take a request; one that is too long for the model is no fault of the model."""
+    return isinstance(answer, SampleError) and answer.reason == "request_refused"
+
+
 def _tell(waiting: _Waiting, outcome: Completion | BaseException) -> None:
     """Hand an outcome to whoever waits for it."""
     if waiting.answer.done():
         return
     if isinstance(outcome, asyncio.CancelledError):
         waiting.answer.cancel()
+    elif isinstance(outcome, StopIteration):  # which a future cannot hold
+        waiting.answer.set_exception(RuntimeError("StopIteration"))
     elif isinstance(outcome, BaseException):
         waiting.answer.set_exception(outcome)
     else:

@@ -15,16 +15,17 @@ from typing import Any
 
 from PIL import Image
 
-from lrs2m_builder.engines.base import EngineStoppedError, positive_options, text_options
+from lrs2m_builder.engines.base import Brake, EngineStoppedError, mapping_options, positive_options, text_options
 from lrs2m_builder.engines.chat import Chat
 from lrs2m_builder.engines.model_files import ModelFiles, find_model
 from lrs2m_builder.engines.parameters import check_vllm
 from lrs2m_builder.engines.reaper import Reaper
-from lrs2m_builder.errors import MissingExtraError, SampleError, UserError
+from lrs2m_builder.engines.thoughts import continued
+from lrs2m_builder.errors import MissingExtraError, SampleError, UserError, one_line
 from lrs2m_builder.schema import Completion, Request, Role
 
 # Options of ours beside those of vLLM's AsyncEngineArgs.
-_OWN_OPTIONS = {"max_pixels", "max_in_flight", "revision"}
+_OWN_OPTIONS = {"chat_template_kwargs", "max_pixels", "max_in_flight", "revision"}
 # Options that change the speed but not what is asked: a build may be resumed with others.
 PERFORMANCE_OPTIONS = {
     "max_in_flight",
@@ -57,6 +58,7 @@ class VLLMEngine:
         self.max_in_flight = max_in_flight
         self.image_size = chat.image_size
         self._chat = chat
+        self._brake = Brake(model.name)
         self._core: Any = core
         self._reaper = reaper
         self._max_length = core.model_config.max_model_len
@@ -64,18 +66,15 @@ class VLLMEngine:
         self._tokenizing = core.renderer.default_chat_tok_params.with_kwargs(add_special_tokens=False)
         self._sampling_params = SamplingParams
         self._final_only = RequestOutputKind.FINAL_ONLY
-        self._decode = core.get_tokenizer().decode
         self._refused = VLLMValidationError
         self._dead = (EngineDeadError, EngineGenerateError)
 
     async def generate(self, request: Request, image: Image.Image | None) -> Completion:
         """Answer one request (see `Engine.generate`)."""
         self._chat.check(request)
-        prompt: dict[str, Any] = {"prompt": self._chat.prompt_text(request)}
-        if image is not None:
-            prompt["multi_modal_data"] = {"image": image}
+        text = self._chat.prompt_text(request)
         try:
-            (inputs,) = await self._core.renderer.render_cmpl_async([prompt], self._tokenizing)
+            inputs = await self._inputs(text, image)
             num_prompt_tokens = len(inputs["prompt_token_ids"])
             if num_prompt_tokens >= self._max_length:
                 raise SampleError("prompt_too_long", f"{num_prompt_tokens} tokens of at most {self._max_length - 1}")
@@ -90,18 +89,39 @@ class VLLMEngine:
                 output = result.outputs[0]
         except self._refused as error:
             too_long = getattr(error, "parameter", None) in {"input_tokens", "input_text"}
-            raise SampleError("prompt_too_long" if too_long else "request_refused", str(error)) from error
+            refusal = SampleError("prompt_too_long" if too_long else "request_refused", one_line(error))
+            raise (refusal if too_long else self._brake.failed(refusal)) from error
         except self._dead as error:
             raise EngineStoppedError(
                 "the vllm engine stopped (its own message stands above); "
                 "what it answered is kept, the same command goes on"
             ) from error
-        return Completion(
-            text=output.text if params.detokenize else self._decode(output.token_ids, skip_special_tokens=True),
+        self._brake.release()
+        completion = Completion(
+            text=output.text if params.detokenize else self._chat.decode(output.token_ids),
             finish_reason=output.finish_reason or "stop",
             num_prompt_tokens=num_prompt_tokens,
             num_tokens=len(output.token_ids),
         )
+        return continued(text, completion)
+
+    async def _inputs(self, text: str, image: Image.Image | None) -> Any:
+        """What vLLM's renderer makes of a prompt: the work of the model's processor.
+
+        Raises:
+            SampleError: it fails on this request.
+            EngineStoppedError: it fails on whatever it is asked.
+        """
+        prompt = {"prompt": text} if image is None else {"prompt": text, "multi_modal_data": {"image": image}}
+        try:
+            (inputs,) = await self._core.renderer.render_cmpl_async([prompt], self._tokenizing)
+        except (self._refused, *self._dead):
+            raise
+        except Exception as error:
+            # Processors are many, some the model's own code, and they fail in any way.
+            what = f"the model's processor fails: {type(error).__name__}: {one_line(error)[:300]}"
+            raise self._brake.failed(SampleError("request_refused", what)) from error
+        return inputs
 
     async def finish(self) -> None:
         """Nothing of ours is bound to the event loop."""
@@ -130,6 +150,7 @@ def check(model: str, role: Role, options: Mapping[str, Any], samplings: Sequenc
     """Refuse unknown and unusable options and sampling parameters; nothing is loaded (see `EngineModule.check`)."""
     positive_options(options, ("max_pixels", "max_in_flight"))
     text_options(options, ("revision",))
+    mapping_options(options, ("chat_template_kwargs",))
     check_vllm(options, samplings, _OWN_OPTIONS)
 
 

@@ -161,7 +161,8 @@ def _from_source(name: str, split: str | None, data_dir: Path | None) -> list[Ev
             continue
         ref = source.find_image(row)
         if ref is None:
-            raise UserError(f"{name}: {row.image_name}: not found {source.images}; the evaluation needs every image")
+            reason = source.images.why_not(row.image_file or row.image_name)
+            raise UserError(f"{name}: {row.image_name}: {reason}; the evaluation needs every image")
         texts = row.captions or tuple(filter(None, (row.caption_long,)))
         images.append(EvalImage(row.image_name, ref, texts, row.label))
     return images

@@ -31,7 +31,7 @@ BATCH_BYTES = 2**28  # read of a row group in one array, whose offsets have 32 b
 _tables = threading.Lock()  # threads that need the same row group wait for it instead of reading it again
 _DATA_URL = re.compile(r"data:[^,]{0,200};base64,")
 # How the formats of images begin in base64: JPEG, PNG, GIF, WEBP, TIFF, JPEG 2000.
-_BASE64_STARTS = ("/9j/", "iVBORw0KGgo", "R0lGOD", "UklGR", "SUkq", "TU0AK", "AAAADGpQ")
+_BASE64_STARTS = ("/9j/", "_9j_", "iVBORw0KGgo", "R0lGOD", "UklGR", "SUkq", "TU0AK", "AAAADGpQ")
 _BASE64 = re.compile(r"[A-Za-z0-9+/=_\s-]{64,}")
 
 

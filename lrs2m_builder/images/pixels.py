@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from lrs2m_builder.errors import SampleError
+from lrs2m_builder.images.nodata import find_constants, say_once
 from lrs2m_builder.schema import ImageRef
 
 MAX_PIXELS = 256_000_000  # 16,000 x 16,000; more is a bomb or a mosaic that should be tiled first
@@ -54,14 +55,21 @@ def resized(image: Image.Image, size: tuple[int, int]) -> Image.Image:
     return image if size == image.size else image.resize(size, Image.Resampling.BICUBIC)
 
 
-def stretch(pixels: np.ndarray) -> np.ndarray:
-    """Stretch each band (B, H, W) between its percentiles to 0..255; no-data (NaN) becomes 0.
+def stretch(pixels: np.ndarray, where: object) -> np.ndarray:
+    """Stretch each band (B, H, W) between its percentiles to 0..255; no-data (NaN, or as `nodata` finds) becomes 0.
+
+    Args:
+        where: the image, for the user.
 
     Returns:
         (H, W) for one band, else (H, W, B), uint8.
     """
     stretched = np.zeros(pixels.shape, np.uint8)
     for band, values in enumerate(pixels):
+        constants = find_constants(values)
+        if constants:
+            say_once(constants, where)
+            values = np.where(np.isin(values, np.array(constants, values.dtype)), np.nan, values)
         valid = values[np.isfinite(values)]
         if valid.size == 0:
             continue

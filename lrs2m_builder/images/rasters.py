@@ -62,7 +62,7 @@ def read_raster(ref: ImageRef, target_size: TargetSize | None, part: Part, orien
                 read = [raster.read(chosen, out_shape=shape, masked=True) for raster in rasters]
     except (RasterioError, OSError, ValueError) as error:
         raise SampleError("image_unreadable", f"{ref}: {error}") from error
-    image = Image.fromarray(_to_8bit(np.ma.concatenate(read))).convert("RGB")  # type: ignore[no-untyped-call]
+    image = Image.fromarray(_to_8bit(np.ma.concatenate(read), ref)).convert("RGB")  # type: ignore[no-untyped-call]
     return resized(part.cut(upright(image, orientation)), size)
 
 
@@ -102,8 +102,10 @@ def _choose_bands(ref: ImageRef, count: int, bands: Bands | None) -> list[int]:
     return list(bands)
 
 
-def _to_8bit(pixels: np.ma.MaskedArray) -> np.ndarray:
+def _to_8bit(pixels: np.ma.MaskedArray, ref: ImageRef) -> np.ndarray:
     if pixels.dtype == np.uint8:
         filled = np.ma.filled(pixels, 0)
         return filled[0] if len(filled) == 1 else np.ascontiguousarray(filled.transpose(1, 2, 0))
-    return stretch(np.ma.filled(pixels.astype(np.float32), np.nan))
+    with np.errstate(over="ignore"):  # the lowest number of 64 bits, as no-data, becomes minus infinity
+        values = pixels.astype(np.float32)
+    return stretch(np.ma.filled(values, np.nan), ref)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import importlib
 import inspect
 import pkgutil
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -13,17 +12,19 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, TypeVar
 
-from lrs2m_builder.errors import SampleError, UserError
+from lrs2m_builder.errors import SampleError, UserError, storable
 from lrs2m_builder.manifest import Manifest
 from lrs2m_builder.schema import ImageRef, Sample
 from lrs2m_builder.sources.base import NotColumnarError, SourceColumns, SourceRow
-from lrs2m_builder.sources.resolve import ImageFinder, choose_layout, find_annotations, image_stem
-from lrs2m_builder.text import normalise_caption
+from lrs2m_builder.sources.entering import entered, entered_anchors
+from lrs2m_builder.sources.names import image_stem
+from lrs2m_builder.sources.resolve import ImageFinder, choose_layout, find_annotations
 
-# Bytes that are no UTF-8, as Python reads them from a disk, and what would break a line.
-_NO_NAME = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")
 T = TypeVar("T")
-_NOT_FORMATS = {"base", "hub", "json_list", "land_cover", "resolve", "tars"}
+_NOT_FORMATS = {
+    *("base", "entering", "hf_images", "hub", "json_list", "land_cover", "metadata", "names", "resolve", "tars"),
+    "values",
+}
 
 
 def join_key(image_name: str) -> str:
@@ -77,7 +78,7 @@ class Source:
 
     def find_image(self, row: SourceRow) -> ImageRef | None:
         """Where the image of a row is; None where it was not found."""
-        return row.image or self.images.find(row.image_name)
+        return row.image or self.images.find(row.image_file or row.image_name)
 
 
 def named(paths: Sequence[Path]) -> str:
@@ -106,15 +107,13 @@ def open_source(manifest: Manifest, data_dir: Path) -> Source:
 
     def rows() -> Iterator[SourceRow]:
         for row in read_all():
-            if manifest.split and row.split != manifest.split:
-                continue
-            if _NO_NAME.search(row.image_name):
-                raise UserError(
-                    f"{named(annotations)}: image name {row.image_name!r} holds characters that are no text; rename it"
-                )
-            yield row if joined is None else joined.complete(row)
+            if not manifest.split or row.split == manifest.split:
+                yield entered(row if joined is None else joined.complete(row))
 
-    images = choose_layout(manifest, data_dir, read_all())
+    def all_names() -> Iterator[str]:
+        return (row.image_file or row.image_name for row in read_all() if row.image is None)
+
+    images = choose_layout(manifest, data_dir, map(entered, read_all()), all_names)
     return Source(manifest, annotations, rows, lambda: chain.from_iterable(map(columns, annotations)), images, joined)
 
 
@@ -193,7 +192,7 @@ def read_samples(source: Source) -> Iterator[Sample]:
     """
     mentions = Mentions()
     for row in source.rows():
-        captions = tuple(dict.fromkeys(text for raw in row.captions if (text := normalise_caption(raw))))
+        captions = tuple(dict.fromkeys(row.captions))
         times = mentions.count(row.image_name)
         groups = [(caption,) for caption in captions] if source.manifest.rows == "caption" else [captions]
         for number, group in enumerate(groups or [()]):
@@ -201,27 +200,26 @@ def read_samples(source: Source) -> Iterator[Sample]:
 
 
 def make_sample(source: Source, row: SourceRow, captions: tuple[str, ...], number: int, times: int) -> Sample:
-    """The sample of a row.
+    """The sample of a row that passed the gate (see `entering`).
 
     Args:
-        captions: its short texts, normalised.
+        captions: those of its short texts that are the sample's.
         number: of the sample among those of its row.
         times: how often the image has been named.
     """
     manifest = source.manifest
     path = source.find_image(row)
-    caption_long = normalise_caption(row.caption_long)
     key = f"{row.image_name}#{number}" if manifest.rows == "caption" else row.image_name
     problem = row.problem
     if times > 1:
         key = f"{key}~{times}"
         problem = ("duplicate_row", f"{row.image_name}: listed {times} times in {named(source.annotations)}")
     elif problem is None and path is None:
-        problem = ("image_missing", f"{row.image_name}: not found {source.images}")
+        problem = ("image_missing", f"{row.image_name}: {source.images.why_not(row.image_file or row.image_name)}")
     anchors, no_anchors = row.anchors, None
     if row.anchors_in is not None and path is not None and problem is None:
         try:
-            anchors = row.anchors_in(path, manifest.part)
+            anchors = entered_anchors(row.anchors_in(path, manifest.part))
         except SampleError as error:
             no_anchors = (error.reason, error.detail)
     return Sample(
@@ -230,11 +228,11 @@ def make_sample(source: Source, row: SourceRow, captions: tuple[str, ...], numbe
         image_name=row.image_name,
         image_path=path,
         captions=captions,
-        caption_long=caption_long,
+        caption_long=row.caption_long,
         anchors=anchors,
         no_anchors=no_anchors,
         label=row.label or _label(manifest, row.image_name),
-        problem=problem,
+        problem=problem and (problem[0], storable(problem[1])),
     )
 
 

@@ -23,6 +23,7 @@ class SourceRow:
             why there are none.
         image: where the image is, if the source itself holds it; None has it looked for by its name.
         problem: reason and detail why the row cannot be used.
+        image_file: the name by which the image is looked for, if it is not `image_name`.
     """
 
     image_name: str
@@ -34,6 +35,7 @@ class SourceRow:
     anchors_in: Callable[[ImageRef | None, Part], tuple[Anchor, ...]] | None = None
     image: ImageRef | None = None
     problem: tuple[str, str] | None = None
+    image_file: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,19 +7,24 @@ the bytes of an image are fetched when they are needed. For an id on the Hub the
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lrs2m_builder.errors import UserError
-from lrs2m_builder.images.cells import ARROW_SUFFIX, PARQUET_SUFFIX
+from lrs2m_builder.errors import SampleError, UserError, one_line
+from lrs2m_builder.images.cells import ARROW_SUFFIX, PARQUET_SUFFIX, is_text
+from lrs2m_builder.opening import open_regular
 from lrs2m_builder.schema import TableCell
 from lrs2m_builder.sources.base import SourceRow
+from lrs2m_builder.sources.hf_images import ImageColumn
 from lrs2m_builder.sources.hub import fetched
+from lrs2m_builder.sources.values import Texts, class_names, text_reader
 
 BATCH_SIZE = 1000  # rows whose texts are in memory
 
@@ -35,68 +40,103 @@ def read(
     """Yield one row a row, in the order of the file.
 
     Args:
-        image_column: an Image feature (bytes and path), plain bytes, or text: the name of a file to be found.
-        caption_columns: short texts; a column may hold a list of them.
-        long_column, label_column: the long text, and the class: a text or a ClassLabel.
-        name_column: a text that is unique in the data set; default: the file's stem and the row's number.
+        image_column: an Image feature (bytes and path), bytes, base64 text, or the name of a file to be found; a list
+            of one of these.
+        caption_columns: short texts; a column may hold lists of them, or structs with a text under a known key.
+        long_column, label_column: the long text, and the class: a text or a ClassLabel, or a list of them.
+        name_column: a text or whole number that is unique in the data set; default: the name of the image's file, or
+            the stem of the table and the row's number.
 
     Raises:
-        UserError: not a readable file, or a column is not there (those that are there are named); the Hub does not
-            give the data set.
+        UserError: not a readable file; a column is not there (those that are there are named), or holds no text or no
+            images (its type is named); the Hub does not give the data set.
     """
     columns = [image_column, *caption_columns, *filter(None, (long_column, label_column, name_column))]
     if path.suffix == ".json":
         path = fetched(path, columns)
     try:
-        schema, batches = _open(path)
+        yield from _read(path, columns, image_column, tuple(caption_columns), long_column, label_column, name_column)
+    except (OSError, pa.ArrowException) as error:
+        raise UserError(f"{path}: not a readable Parquet or Arrow file: {one_line(error)}") from error
+
+
+def _read(
+    path: Path, columns: list[str], image: str, captions: tuple[str, ...], long: str, label: str, name: str
+) -> Iterator[SourceRow]:
+    with _opened(path) as (schema, batches):
         if missing := sorted(set(columns) - set(schema.names)):
             raise UserError(f"{path}: no column {missing[0]!r}; it has {', '.join(schema.names)}")
-        kind = schema.field(image_column).type
-        by_name = pa.types.is_string(kind) or pa.types.is_large_string(kind)
-        texts = [name for name in dict.fromkeys(columns) if name != image_column or by_name]
-        classes = _class_names(schema, label_column)
+        images = ImageColumn.of(path, schema.field(image))
+        readers = {column: _reader(path, schema, column) for column in {*captions, *filter(None, (long, label))}}
+        if name and not (is_text(schema.field(name).type) or pa.types.is_integer(schema.field(name).type)):
+            raise UserError(f"{path}: name_column {name!r} holds {schema.field(name).type}, no text or whole number")
+        texts = [column for column in dict.fromkeys(columns) if column != image or column in readers or column == name]
         number = 0
-        for batch in batches(texts):
-            for values in batch.to_pylist() if texts else [{}] * batch.num_rows:
-                given = values.get(name_column) or (values[image_column] if by_name else "")
-                yield SourceRow(
-                    str(given or f"{path.stem}/{number:06d}"),
-                    captions=tuple(text for name in caption_columns for text in _texts(values[name])),
-                    caption_long=" ".join(_texts(values.get(long_column))),
-                    label=_label(values.get(label_column), classes),
-                    image=None if by_name else TableCell(path, image_column, number),
+        for batch in batches(texts, images):
+            values = batch.select(texts).to_pylist() if texts else [{}] * batch.num_rows
+            column = batch.column(image) if image in batch.schema.names else None
+            for value, cell in zip(values, images.cells(column, batch.num_rows), strict=True):
+                given = value.get(name) if name else None
+                problem = cell.problem
+                file = "" if cell.has_bytes else cell.file
+                row = SourceRow(
+                    str(given) if given not in {None, ""} else file or f"{path.stem}/{number:06d}",
+                    image=TableCell(path, image, number) if cell.has_bytes and not problem else None,
+                    image_file=file,
+                    problem=problem,
                 )
+                yield _with_texts(row, value, readers, captions, long, label)
                 number += 1
-    except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{path}: not a readable Parquet or Arrow file: {error}") from error
 
 
-def _open(path: Path) -> tuple[pa.Schema, Any]:
-    """The columns of a file, and a function from names of columns to batches of their rows."""
-    if path.suffix == PARQUET_SUFFIX:
-        file = pq.ParquetFile(path, memory_map=True)
-        return file.schema_arrow, lambda names: file.iter_batches(BATCH_SIZE, columns=names)
-    if path.suffix != ARROW_SUFFIX:
-        raise UserError(f"{path}: neither .parquet nor .arrow, nor .json for a data set of the Hub")
-    stream = pa.ipc.open_stream(pa.memory_map(str(path)))
-    return stream.schema, lambda names: (batch.select(names) for batch in stream)
-
-
-def _texts(value: Any) -> tuple[str, ...]:
-    values = value if isinstance(value, list) else [value]
-    return tuple(str(text) for text in values if text is not None)
-
-
-def _label(value: Any, classes: Sequence[str]) -> str:
-    if isinstance(value, int) and 0 <= value < len(classes):
-        return classes[value]
-    return "" if value is None else str(value)
-
-
-def _class_names(schema: pa.Schema, column: str) -> list[str]:
-    """The names of a ClassLabel, which the file's metadata keep; none where the column is no such one."""
+def _with_texts(
+    row: SourceRow, value: dict[str, Any], readers: dict[str, Texts], captions: tuple[str, ...], long: str, label: str
+) -> SourceRow:
     try:
-        features = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"]
-        return [str(name) for name in features[column]["names"]]
-    except (KeyError, TypeError, ValueError):
-        return []
+        return replace(
+            row,
+            captions=tuple(text for column in captions for text in readers[column](value[column])),
+            caption_long=" ".join(readers[long](value[long])) if long else "",
+            label="; ".join(readers[label](value[label])) if label else "",
+        )
+    except SampleError as error:
+        return replace(row, problem=row.problem or (error.reason, f"{row.image_name}: {error.detail}"))
+
+
+def _reader(path: Path, schema: pa.Schema, column: str) -> Texts:
+    """What takes the texts out of a column.
+
+    Raises:
+        UserError: it holds none.
+    """
+    kind = schema.field(column).type
+    reader = text_reader(kind, class_names(schema, column))
+    if reader is None:
+        others = [field.name for field in schema if text_reader(field.type)]
+        what = "numbers without names" if pa.types.is_integer(kind) else "no text"
+        raise UserError(
+            f"{path}: column {column!r} holds {what} ({str(kind)[:100]}); name a column of texts in the manifest's "
+            f"options ({', '.join(others) or 'this file has none'}), or make one with ds.map or datasets.ClassLabel"
+        )
+    return reader
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tuple[pa.Schema, Callable[[list[str], ImageColumn], Iterator[pa.RecordBatch]]]]:
+    """The columns of a file, and what gives the batches of some of them and of what is needed of its images."""
+    if path.suffix not in {PARQUET_SUFFIX, ARROW_SUFFIX}:
+        raise UserError(f"{path}: neither .parquet nor .arrow, nor .json for a data set of the Hub")
+    open_regular(path).close()
+    if path.suffix == PARQUET_SUFFIX:
+        with pq.ParquetFile(path, memory_map=True) as file:
+            yield file.schema_arrow, partial(_parquet_batches, file)
+        return
+    with pa.memory_map(str(path)) as source:
+        stream = pa.ipc.open_stream(source)
+        yield stream.schema, lambda texts, images: (batch.select([*{*texts, images.name}]) for batch in stream)
+
+
+def _parquet_batches(file: pq.ParquetFile, texts: list[str], images: ImageColumn) -> Iterator[pa.RecordBatch]:
+    for group in range(file.metadata.num_row_groups):
+        columns = [*texts, *images.leaves(file.metadata.row_group(group))]
+        yield from file.iter_batches(BATCH_SIZE, row_groups=[group], columns=columns)

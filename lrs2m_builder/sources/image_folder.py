@@ -1,7 +1,8 @@
 """A folder of images, each with a text file of the same stem beside it or with none; a subfolder may be a class.
 
-images/harbor/001.jpg   images/harbor/001.txt     a caption a line
-images/harbor/002.jpg   images/harbor/002.json    {"captions": [...] or "caption": ..., "caption_long", "label"}
+images/harbor/001.jpg   images/harbor/001.txt     a caption a line (also .caption, 001.jpg.txt)
+images/harbor/002.jpg   images/harbor/002.json    {"captions": [...] or "caption" or "text", "caption_long", "label"}
+images/metadata.jsonl                             {"file_name": "harbor/003.jpg", ...} (also .csv, .parquet)
 """
 
 from __future__ import annotations
@@ -10,48 +11,86 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from lrs2m_builder.errors import UserError
+from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.images.files import IMAGE_SUFFIXES
+from lrs2m_builder.opening import read_regular
 from lrs2m_builder.schema import Anchor
 from lrs2m_builder.sources.base import SourceRow
+from lrs2m_builder.sources.metadata import NAMES, Metadata, Texts
 from lrs2m_builder.text import plain_words
+
+MAX_TEXT_BYTES = 2**24  # of a text file beside an image
+_OTHER_PICTURES = {".heic", ".heif", ".svg", ".psd", ".exr", ".dng", ".npy"}  # pictures that are not read, to be said
+_PICTURES = IMAGE_SUFFIXES | _OTHER_PICTURES
+_TEXT_SUFFIXES = (".txt", ".caption", ".json")
 
 
 def read(path: Path, subfolders: Literal["label", "anchor", "ignore"] = "label") -> Iterator[SourceRow]:
-    """Yield one row an image, folder by folder, in the order of the names.
+    """Yield one row per image, folder by folder, in the order of the names; then what metadata files name in vain.
 
     Args:
+        path: the folder, or a metadata file in it.
         subfolders: what the name of an image's subfolder is: its label, its label and an object class that the texts
             must name, or nothing.
 
     Raises:
-        UserError: it is no folder, or a text file cannot be read (it is named).
+        UserError: it is no folder, or a metadata file cannot be read (it is named).
     """
     if subfolders not in {"label", "anchor", "ignore"}:
         raise UserError(f"{path}: subfolders is label, anchor or ignore, not {subfolders!r}")
+    path = path.parent if path.name in NAMES else path
     if not path.is_dir():
         raise UserError(f"{path}: not a folder of images")
     seen = {path.resolve()}
+    tables: dict[Path, Metadata] = {}
     for folder, folders, files in os.walk(path, onerror=_raise, followlinks=True):
         where = Path(folder)
         folders[:] = [name for name in sorted(folders) if not name.startswith(".") and _is_new(where / name, seen)]
+        if table := _metadata(where, files):
+            tables[where] = table
         label = "" if where == path or subfolders == "ignore" else plain_words(where.name)
         anchors = (Anchor(label),) if label and subfolders == "anchor" else ()
-        have = set(files)
-        for name in sorted(have):
+        beside = _text_files(where, files)
+        for name in sorted(set(files)):
+            suffix = Path(name).suffix.lower()
+            if name.startswith(".") or suffix not in _PICTURES:
+                continue
             image = where / name
-            if image.suffix.lower() in IMAGE_SUFFIXES and not name.startswith("."):
-                texts = _texts(image, have)
-                yield SourceRow(
-                    _name(image.relative_to(path)),
-                    captions=tuple(texts["captions"]),
-                    caption_long=texts.get("caption_long", ""),
-                    label=texts.get("label") or label,
-                    anchors=anchors,
-                    image=image,
-                )
+            texts = _listed(image, tables) + _beside(image, beside)
+            unread = ("image_unsupported", f"{name}: {suffix} files are not read; convert it to PNG or TIFF")
+            yield SourceRow(
+                _name(image.relative_to(path)),
+                captions=texts.captions,
+                caption_long=texts.caption_long,
+                label=texts.label or label,
+                anchors=anchors,
+                image=image,
+                problem=unread if suffix in _OTHER_PICTURES else texts.problem,
+            )
+    for where, table in tables.items():
+        for name, texts in table.left():
+            file = where / name.replace("\\", "/")
+            problem = texts.problem or ("image_missing", f"{name}: {table.path} names it, and it is not in {where}")
+            yield SourceRow(
+                _name(file.relative_to(path)), texts.captions, texts.caption_long, label=texts.label, problem=problem
+            )
+
+
+def _metadata(folder: Path, files: list[str]) -> Metadata | None:
+    names = [name for name in NAMES if name in files]
+    if len(names) > 1:
+        raise UserError(f"{folder}: both {names[0]} and {names[1]} are there; remove one")
+    return Metadata(folder / names[0]) if names else None
+
+
+def _listed(image: Path, tables: dict[Path, Metadata]) -> Texts:
+    """What the metadata file of its folder, or the nearest one above, says of an image."""
+    for folder in image.parents:
+        if (table := tables.get(folder)) and (texts := table.take(image.relative_to(folder).as_posix())):
+            return texts
+    return Texts()
 
 
 def _raise(error: OSError) -> None:
@@ -72,32 +111,46 @@ def _is_new(folder: Path, seen: set[Path]) -> bool:
     return is_new
 
 
-def _texts(image: Path, have: set[str]) -> dict[str, Any]:
-    """What stands beside an image: "captions", and possibly "caption_long" and "label"."""
-    if image.with_suffix(".txt").name in have:
-        return {"captions": _content(image.with_suffix(".txt")).splitlines()}
-    if image.with_suffix(".json").name not in have:
-        return {"captions": []}
-    path = image.with_suffix(".json")
-    try:
-        content = json.loads(_content(path))
-    except (json.JSONDecodeError, RecursionError) as error:
-        raise UserError(f"{path}: not JSON: {error}") from error
-    if not isinstance(content, dict):
-        raise UserError(f"{path}: not a JSON object")
-    captions = content.get("captions", content.get("caption", []))
-    texts = {
-        "captions": [captions] if isinstance(captions, str) else captions,
-        **{key: content.get(key, "") for key in ("caption_long", "label")},
-    }
-    known = isinstance(texts["captions"], list) and all(isinstance(text, str) for text in texts["captions"])
-    if not known or not isinstance(texts["caption_long"], str) or not isinstance(texts["label"], str):
-        raise UserError(f"{path}: captions, caption_long and label must be texts")
+def _text_files(folder: Path, files: list[str]) -> dict[str, list[Path]]:
+    """The text files of a folder by their stems, those with captions alone first."""
+    by_stem: dict[str, list[Path]] = {}
+    for name in sorted(files, key=lambda name: (Path(name).suffix.lower() == ".json", name)):
+        file = folder / name
+        if file.suffix.lower() in _TEXT_SUFFIXES and not name.startswith("."):
+            by_stem.setdefault(file.stem, []).append(file)
+    return by_stem
+
+
+def _beside(image: Path, by_stem: dict[str, list[Path]]) -> Texts:
+    """What stands in the text files beside an image: 1.txt or 1.png.txt of 1.png."""
+    texts = Texts()
+    for file in (*by_stem.get(image.stem, ()), *by_stem.get(image.name, ())):
+        try:
+            texts += _read_texts(file)
+        except SampleError as error:
+            texts += Texts(problem=(error.reason, error.detail))
     return texts
 
 
-def _content(path: Path) -> str:
+def _read_texts(file: Path) -> Texts:
+    content = _content(file)
+    if file.suffix.lower() != ".json":
+        return Texts(tuple(content.splitlines()))
     try:
-        return path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise UserError(f"{path}: not readable as UTF-8 text: {error}") from error
+        entry = json.loads(content)
+    except (ValueError, RecursionError) as error:
+        raise SampleError("text_unreadable", f"{file}: not JSON: {error}") from error
+    if not isinstance(entry, dict):
+        raise SampleError("text_unreadable", f"{file}: not a JSON object")
+    return Texts.of(entry, str(file))
+
+
+def _content(file: Path) -> str:
+    """The text of a file in UTF-8, or in UTF-16 with its mark."""
+    try:
+        data = read_regular(file, MAX_TEXT_BYTES)
+        return data.decode("utf-16" if data[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise SampleError("text_unreadable", f"{file}: byte {error.start}: not UTF-8 text") from error
+    except OSError as error:
+        raise SampleError("text_unreadable", f"{file}: {error.strerror or error}") from error

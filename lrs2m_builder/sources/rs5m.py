@@ -155,7 +155,10 @@ def _read_tar(path: Path) -> Iterator[_Entry]:
             yield _Entry(name, _text(members.get("caption")), image)
         else:
             have = ", ".join(sorted(members))
-            yield _Entry(key, "", problem=("image_missing", f"{path}:{key}: no img_name, only {have}"))
+            other = (
+                "; for such tars write format: webdataset" if {"jpg", "jpeg", "png", "webp"} & members.keys() else ""
+            )
+            yield _Entry(key, "", problem=("image_missing", f"{path}:{key}: no img_name, only {have}{other}"))
 
 
 def _text(member: TarMember | None) -> str:

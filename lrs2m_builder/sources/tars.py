@@ -15,6 +15,7 @@ from operator import itemgetter
 from pathlib import Path
 
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.opening import open_regular
 from lrs2m_builder.schema import TarMember
 
 MAX_PADDING = 2**20  # zeros at the end; programs that write tars fill up to 10 KiB
@@ -29,8 +30,9 @@ def read_groups(path: Path) -> Iterator[tuple[str, dict[str, TarMember]]]:
     Raises:
         UserError: it is not an uncompressed tar, or not one any more from some byte on.
     """
-    for key, members in groupby(_members(path), key=itemgetter(0)):
-        yield key, {extension: member for _, extension, member in members}
+    members = ((*_split(name), member) for name, member in read_members(path))
+    for key, group in groupby(members, key=itemgetter(0)):
+        yield key, {extension: member for _, extension, member in group if extension}
 
 
 def _split(name: str) -> tuple[str, str]:
@@ -40,15 +42,18 @@ def _split(name: str) -> tuple[str, str]:
     return folder + slash + stem, extension
 
 
-def _members(path: Path) -> Iterator[tuple[str, str, TarMember]]:
-    """Key, extension and place of each file in the archive that has an extension."""
+def read_members(path: Path) -> Iterator[tuple[str, TarMember]]:
+    """Yield the name and place of each file in the archive; what macOS adds (`._1.jpg`) is left out.
+
+    Raises:
+        UserError: as `read_groups`.
+    """
     try:
-        with tarfile.open(path, "r:") as tar:
+        with open_regular(path) as regular, tarfile.open(fileobj=regular, mode="r:") as tar:
             while (info := _next(tar)) is not None:
                 tar.members.clear()  # type: ignore[attr-defined]  # kept for access by name, a kilobyte each
-                key, extension = _split(info.name)
-                if info.isreg() and extension:
-                    yield key, extension, TarMember(path, info.name, info.offset_data, info.size)
+                if info.isreg() and not info.issparse() and not info.name.rpartition("/")[2].startswith("._"):
+                    yield info.name, TarMember(path, info.name, info.offset_data, info.size)
             end = tar.offset
         # tarfile takes a damaged header for the end, and so what a download that broke off has not yet filled.
         rest = path.stat().st_size - end

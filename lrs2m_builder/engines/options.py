@@ -1,0 +1,113 @@
+"""Options as the user types them: `KEY=VALUE`, where a value is what was typed.
+
+One rule. A number, true, false and null are what they look like, written as in JSON or Python (0.2, 1e-1, .5, True);
+what begins with [ or { is a list or map, in JSON or YAML's flow style; "..." is a text; anything else is the text that
+stands there. YAML's other readings (no, ~, 0x10, 012, 12:30, 1_000, 2026-01-01, # for a comment) do not apply.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections.abc import Iterable
+from typing import Any
+
+import yaml
+
+from lrs2m_builder.errors import UserError, one_line
+
+_NUMBER = re.compile(r"[+-]?(?:0|[1-9][0-9]*|(?=\.[0-9]))(?P<fraction>\.[0-9]*)?(?P<exponent>[eE][+-]?[0-9]+)?")
+_WORDS = {"true": True, "True": True, "false": False, "False": False, "null": None, "None": None}
+# Options that are texts whatever they look like: a revision may be 1234567 or 1e10, a stop string "1." or "null".
+_TEXTS = {
+    "attn_implementation", "base_url", "code_revision", "device", "dtype", "quantization", "revision", "tokenizer",
+    "tokenizer_revision",
+}  # fmt: skip
+_TEXT_OR_LIST = {"stop", "bad_words", "served_model_name"}
+
+
+def parse_options(flag: str, pairs: Iterable[str]) -> dict[str, Any]:
+    """Turn `KEY=VALUE` settings into a mapping.
+
+    Raises:
+        UserError: not of that form.
+    """
+    options: dict[str, Any] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        key = key.strip().replace("-", "_")
+        if not key or not equals:
+            raise UserError(f"{flag} {pair}: write KEY=VALUE")
+        try:
+            options[key] = _option(key, value)
+        except (yaml.YAMLError, ValueError, TypeError, RecursionError) as error:
+            raise UserError(
+                f"{flag} {pair}: not a value ({one_line(error)}); write a list as [a, b], a map as {{key: value}}, "
+                'and a text that looks like one in "..."'
+            ) from error
+    return options
+
+
+def _option(key: str, value: str) -> Any:
+    if key in _TEXTS:
+        return _quoted(value)
+    if key in _TEXT_OR_LIST:
+        # Only a JSON list is one here: [INST] is a text at which an answer may stop.
+        listed = _json_list(value)
+        return _quoted(value) if listed is None else listed
+    return _value(value)
+
+
+def _value(text: str) -> Any:
+    stripped = text.strip()
+    if stripped.startswith(("[", "{")):
+        parsed = yaml.load(stripped, Loader=_FlowLoader)
+        json.dumps(parsed, allow_nan=False)  # sets, anchors that hold themselves
+        return parsed
+    return _scalar(text)
+
+
+def _scalar(text: str) -> Any:
+    stripped = text.strip()
+    if stripped in _WORDS:
+        return _WORDS[stripped]
+    if found := _NUMBER.fullmatch(stripped):
+        number = float(stripped)
+        if found["fraction"] is None and found["exponent"] is None:
+            return int(stripped)
+        if math.isfinite(number):
+            return number
+    return _quoted(text)
+
+
+def _quoted(text: str) -> str:
+    """The text within "..." as JSON writes it; any other as it stands."""
+    if len(text) > 1 and text.startswith('"') and text.endswith('"'):
+        try:
+            return str(json.loads(text))
+        except ValueError:
+            return text
+    return text
+
+
+def _json_list(text: str) -> list[Any] | None:
+    try:
+        parsed = json.loads(text)
+    except ValueError:
+        return None
+    return parsed if isinstance(parsed, list) else None
+
+
+class _FlowLoader(yaml.SafeLoader):
+    """YAML's lists and maps, their plain values read by the rule of this file."""
+
+    yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - YAML's own name for it
+
+
+def _construct(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> Any:
+    text = loader.construct_scalar(node)
+    return text if node.style else _scalar(str(text))
+
+
+_FlowLoader.add_constructor("tag:yaml.org,2002:str", _construct)
