@@ -17,7 +17,7 @@ from tests.crash.shim import compiler
 from tests.toy import ROOT
 
 pytestmark = pytest.mark.skipif(compiler() is None, reason="no C compiler: the laboratory's library cannot be made")
-POINTS = "6"  # of each command
+POINTS = "5"  # of each command
 
 
 @pytest.fixture(scope="module")
@@ -28,7 +28,7 @@ def outcomes(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
 
 def explored(folder: Path, *arguments: str) -> list[dict[str, Any]]:
     """The outcomes of a run of the laboratory."""
-    command = [sys.executable, "-m", "tests.crash", "--jobs", "1", "--json", str(folder / "found.json"), *arguments]
+    command = [sys.executable, "-m", "tests.crash", "--jobs", "2", "--json", str(folder / "found.json"), *arguments]
     ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert ended.returncode in {0, 1}, ended.stderr
     found: list[dict[str, Any]] = json.loads((folder / "found.json").read_text())

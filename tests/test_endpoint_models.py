@@ -8,7 +8,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from lrs2m_builder.engines.endpoint_models import served_name
+from lrs2m_builder.engines.endpoint_models import served_model
 from lrs2m_builder.engines.endpoint_sampling import check_sampling, request_body
 from lrs2m_builder.engines.endpoint_wire import open_endpoint
 from lrs2m_builder.engines.openai import check, load
@@ -23,7 +23,7 @@ def name_for(model: str, listed: Any) -> str:
         listed(handler) if callable(listed) else handler.reply(200, listed)
 
     with endpoint(lambda handler, body, number: None, list_models=list_models) as server:
-        return served_name(open_endpoint({"base_url": server.url}), model, 0, told=False)
+        return served_model(open_endpoint({"base_url": server.url}), model, 0, told=False).name
 
 
 def ids(*names: str) -> dict[str, Any]:
@@ -127,9 +127,9 @@ def test_names_of_a_list_cannot_command_the_terminal() -> None:
 
 def test_a_parameter_that_is_null_is_left_out_of_the_request() -> None:
     sampling = {"seed": None, "max_tokens": None, "temperature": None, "max_completion_tokens": 300}
-    body = request_body("m", "text", 7, sampling)
-    assert body == {"model": "m", "messages": [{"role": "user", "content": "text"}], "max_completion_tokens": 300}
-    assert request_body("m", "text", 7, {"top_p": 0.5})["seed"] == 7
+    body = request_body("m", [], 7, sampling)
+    assert body == {"model": "m", "messages": [], "max_completion_tokens": 300}
+    assert request_body("m", [], 7, {"top_p": 0.5})["seed"] == 7
 
 
 @pytest.mark.parametrize(
@@ -143,7 +143,7 @@ def test_a_parameter_that_is_null_is_left_out_of_the_request() -> None:
 )
 def test_sampling_that_an_endpoint_may_know_goes_through(sampling: Any) -> None:
     check_sampling(sampling)
-    json.dumps(request_body("m", "text", 7, sampling), allow_nan=False)
+    json.dumps(request_body("m", [], 7, sampling), allow_nan=False)
 
 
 @pytest.mark.parametrize(

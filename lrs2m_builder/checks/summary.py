@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from lrs2m_builder.checks.base import Answer, Check, split_sentences, split_words
-from lrs2m_builder.checks.faith import adds_up, agrees
+from lrs2m_builder.checks.counts import adds_up, agrees
 from lrs2m_builder.checks.nouns import Mention, Text, read
 from lrs2m_builder.checks.numbers import Quantity, counted
 from lrs2m_builder.checks.support import classes_of, unsupported

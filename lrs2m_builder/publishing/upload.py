@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -153,7 +154,14 @@ def _is_of_the_hub(error: Exception) -> bool:
     """Whether an error is the Hub's or the network's, and no bug; hf_xet's are RuntimeErrors."""
     modules = {type(one).__module__.split(".")[0] for one in _chain(error)}
     known = isinstance(error, RuntimeError) or bool(modules & {"huggingface_hub", "hf_xet"})
-    return _status(error) is not None or _is_transport(error) or known
+    return _status(error) is not None or _is_transport(error) or known or _is_misread(error)
+
+
+def _is_misread(error: Exception) -> bool:
+    """Whether the client failed on what the Hub, or something in its place, answered."""
+    places = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    in_client = any(place.split(".")[0] == "huggingface_hub" for place in places)
+    return in_client and isinstance(error, LookupError | TypeError | ValueError | AttributeError)
 
 
 def _may_pass(error: BaseException) -> bool:
@@ -169,7 +177,7 @@ def _asked_wait_s(error: BaseException | None) -> float:
     """The seconds that the Hub asked for with Retry-After; 0 where it did not."""
     for one in _chain(error):
         value = getattr(getattr(one, "response", None), "headers", {}).get("Retry-After", "")
-        if str(value).isascii() and str(value).isdigit():
+        if str(value).isascii() and str(value).isdecimal():
             return min(float(value), MAX_WAIT_S)
     return 0.0
 
@@ -187,6 +195,9 @@ def _explain(error: Exception, api: Any, repo_id: str, repo_type: RepoType) -> s
         return f"{api.endpoint}: answered {status} {MAX_TRIES} times; {again}"
     if status is None and _is_transport(error):
         return f"{api.endpoint}: cannot be reached ({_first_line(error)}); {again}"
+    if status is None and _is_misread(error):
+        what = f"{type(error).__name__}: {_first_line(error)}"
+        return f"{api.endpoint}: answered what its client cannot read ({what}); is it the Hub? {again}"
     return f"{repo_id}: {_first_line(error)}"
 
 

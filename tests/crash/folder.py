@@ -17,8 +17,8 @@ Normal = Callable[[bytes], bytes]
 FOLDER = b"(a folder)"
 
 
-def _ignored(content: bytes) -> bytes:
-    return b""
+def _whole(content: bytes) -> bytes:
+    return content
 
 
 def _without_run(content: bytes) -> bytes:
@@ -37,13 +37,13 @@ def _without(*keys: str) -> Normal:
     return normal
 
 
-# File name: (why it may differ, what is compared).
-MAY_DIFFER: dict[str, tuple[str, Normal]] = {
+# File name: (why it may differ, what is compared; None: nothing, and it may be missing).
+MAY_DIFFER: dict[str, tuple[str, Normal | None]] = {
     "report.json": ("`run` counts and times the last run alone, and a run that resumes does less", _without_run),
-    "telemetry.jsonl": ("lines of rates at moments in time", _ignored),
+    "telemetry.jsonl": ("lines of rates at moments in time; none of a run that found all done", None),
     "metrics.jsonl": ("`images_per_s` is a speed", _without("images_per_s")),
     "reviews.jsonl": ("`time` is the moment of a click", _without("time")),
-    ".lock": ("names the process that held the folder last", _ignored),
+    ".lock": ("names the process that held the folder last", None),
 }
 
 
@@ -55,10 +55,12 @@ def snapshot(root: Path) -> Snapshot:
         if path.is_dir():
             found[name] = FOLDER
             continue
+        _, normal = MAY_DIFFER.get(path.name, ("", _whole))
+        if normal is None:
+            continue
         content = path.read_bytes()
-        normal = MAY_DIFFER.get(path.name, ("", None))[1]
         try:
-            found[name] = normal(content) if normal else content
+            found[name] = normal(content)
         except (ValueError, KeyError):  # half a file: it differs, whatever else it holds
             found[name] = b"(torn) " + content
     return found

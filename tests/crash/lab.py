@@ -8,6 +8,7 @@ requests too.
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import os
 import random
@@ -84,6 +85,8 @@ class Lab:
         if not scenario.slow:  # in this process, so that the forks find loaded what is loaded late
             with scenario.patched(scenario.script, self._log), _silent():
                 scenario.call(self._words(scenario.command))
+        gc.collect()
+        gc.freeze()  # forks that collect would copy all of it
         self.reset()
         undisturbed = self.run(scenario.command)
         assert undisturbed.code == 0, undisturbed.said
