@@ -83,9 +83,7 @@ def finished_folder(path: Path, command: str = "lrs2m") -> Iterator[Path]:
     check_new(path)
     path = Path(os.path.realpath(path))
     part = path.with_name(f".{path.name}.part")
-    with disk_errors(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-    with locked_file(path.with_name(f".{path.name}.lock"), command, shown=path, remove=True):
+    with one_writer(path, command):
         check_new(path)  # another process may have finished it meanwhile
         with disk_errors(path):
             shutil.rmtree(part, ignore_errors=True)
@@ -97,6 +95,19 @@ def finished_folder(path: Path, command: str = "lrs2m") -> Iterator[Path]:
                 sync_folder(path.parent)
             finally:
                 shutil.rmtree(part, ignore_errors=True)
+
+
+@contextmanager
+def one_writer(path: Path, command: str) -> Iterator[None]:
+    """Hold a file or folder that does not exist yet, for this process alone.
+
+    Raises:
+        UserError: another process makes it, or its folder cannot be written.
+    """
+    with disk_errors(path):
+        path.absolute().parent.mkdir(parents=True, exist_ok=True)
+    with locked_file(path.absolute().with_name(f".{path.name}.lock"), command, shown=path, remove=True):
+        yield
 
 
 def check_new(path: Path, *, is_file: bool = False) -> None:

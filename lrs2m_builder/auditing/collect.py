@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -106,6 +108,37 @@ class Collection:
                     if self._add_picture(str(ref), evaluation, name, digest, True):
                         fresh.append((ref, Place(ref)) if isinstance(ref, Path) else (data, Place(_file_of(ref))))
                 self._look(pool, fresh)
+
+    def keep(self, folder: Path) -> None:
+        """Write what was looked at into a folder, for `take`."""
+        self.file.flush()
+        shutil.copyfile(self.file.name, folder / "thumbnails")
+        pictures = [(each.key, each.subset, each.name, each.content) for each in self.pictures]
+        digests = [digest.hex() for digest in self._contents]
+        content = {"pictures": pictures, "digests": digests, "without_image": self.without_image}
+        (folder / "images.json").write_text(json.dumps(content), encoding="utf-8")
+
+    def take(self, folder: Path) -> None:
+        """Begin with what `keep` wrote.
+
+        Raises:
+            OSError, ValueError, KeyError: it is not whole.
+        """
+        content = json.loads((folder / "images.json").read_text(encoding="utf-8"))
+        if (folder / "thumbnails").stat().st_size != len(content["digests"]) * SIZE * SIZE:
+            raise ValueError("thumbnails of another number of images")
+        with (folder / "thumbnails").open("rb") as file:
+            shutil.copyfileobj(file, self.file)
+        self.pictures = [Picture(*values) for values in content["pictures"]]
+        self._contents = {bytes.fromhex(digest): number for number, digest in enumerate(content["digests"])}
+        self.places = [Place(folder)] * len(self._contents)
+        self.without_image = content["without_image"]
+
+    def restart(self) -> None:
+        """Forget all that was looked at."""
+        self.file.seek(0)
+        self.file.truncate()
+        self.pictures, self.places, self._contents, self.without_image = [], [], {}, 0
 
     def _enter(self, row: Mapping[str, Any], evaluation: str, place: str) -> bytes | None:
         """Note a row's image; its bytes if none like it was seen. Without a sample id, `place` names the row."""

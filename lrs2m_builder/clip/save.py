@@ -9,13 +9,14 @@ from safetensors.torch import save_file
 from transformers import CLIPImageProcessor, CLIPProcessor, CLIPTokenizer
 
 from lrs2m_builder.clip.architecture import open_clip_config
+from lrs2m_builder.clip.locate import write_sums
 from lrs2m_builder.clip.model import LONG_CONTEXT, Loaded
 from lrs2m_builder.clip.names import State, to_open_clip
 from lrs2m_builder.clip.preprocess import Preprocess
 from lrs2m_builder.clip.tokenizer import vocabulary
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import finished_file, write_json
-from lrs2m_builder.outputs import check_new, finished_folder
+from lrs2m_builder.outputs import check_new, finished_folder, one_writer
 
 FORMATS = ("transformers", "open_clip", "longclip")
 
@@ -35,12 +36,14 @@ def save(loaded: Loaded, out_dir: Path, *, open_clip: bool = True) -> None:
         _make_processor(loaded.preprocess, loaded.context_length).save_pretrained(part)
         if open_clip:
             _write_open_clip(loaded, part)
+        write_sums(part)
 
 
 def save_open_clip(loaded: Loaded, out_dir: Path) -> None:
     """Write a folder of open_clip's two files alone, for `local-dir:OUT_DIR`; raises as `save`."""
     with finished_folder(out_dir, "convert") as part:
         _write_open_clip(loaded, part)
+        write_sums(part)
 
 
 def save_longclip(loaded: Loaded, path: Path) -> None:
@@ -57,8 +60,10 @@ def save_longclip(loaded: Loaded, path: Path) -> None:
     if num_rows != LONG_CONTEXT:
         raise UserError(f"Long-CLIP's format has {LONG_CONTEXT} positions, this model {num_rows}: stretch it first")
     state["positional_embedding_res"] = state["positional_embedding"].clone()
-    with finished_file(path) as part:
-        torch.save(state, part)
+    with one_writer(path, "convert"):
+        check_destination(path, "longclip")
+        with finished_file(path) as part:
+            torch.save(state, part)
 
 
 def save_as(loaded: Loaded, out: Path, to: str) -> None:
@@ -86,9 +91,12 @@ def _state(loaded: Loaded) -> State:
 def _write_open_clip(loaded: Loaded, folder: Path) -> None:
     preprocess = loaded.preprocess
     images = {"mean": preprocess.mean, "std": preprocess.std, "interpolation": "bicubic", "resize_mode": "shortest"}
-    config = {"model_cfg": open_clip_config(loaded.model.config), "preprocess_cfg": images}
-    write_json(folder / "open_clip_config.json", config)
-    save_file(to_open_clip(_state(loaded)), folder / "open_clip_model.safetensors", metadata={"format": "pt"})
+    model, state = open_clip_config(loaded.model.config), to_open_clip(_state(loaded))
+    if (bias := getattr(loaded.model.config, "logit_bias", None)) is not None:  # of a sigmoid loss
+        model["init_logit_bias"] = bias
+        state["logit_bias"] = torch.tensor(bias)
+    write_json(folder / "open_clip_config.json", {"model_cfg": model, "preprocess_cfg": images})
+    save_file(state, folder / "open_clip_model.safetensors", metadata={"format": "pt"})
 
 
 def _make_processor(preprocess: Preprocess, context_length: int) -> CLIPProcessor:

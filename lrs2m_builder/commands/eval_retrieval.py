@@ -15,6 +15,7 @@ from lrs2m_builder.commands.eval import (
     DataRevision,
     Device,
     Images,
+    LeakCache,
     Model,
     Name,
     Out,
@@ -67,6 +68,7 @@ def zcrl_command(
     ] = False,
     trained_on: TrainedOn = None,
     allow_leak: AllowLeak = False,
+    leak_cache: LeakCache = None,
     out: Out = None,
     context_length: ContextLength = None,
     device: Device = None,
@@ -90,6 +92,7 @@ def zcrs_command(
     name: Name = None,
     trained_on: TrainedOn = None,
     allow_leak: AllowLeak = False,
+    leak_cache: LeakCache = None,
     out: Out = None,
     context_length: ContextLength = None,
     device: Device = None,
@@ -117,6 +120,7 @@ def _retrieve(
     robustness: bool,
     trained_on: list[Path] | None,
     allow_leak: bool,
+    leak_cache: Path | None,
     out: Path | None,
     context_length: int | None,
     device: str | None,
@@ -132,7 +136,7 @@ def _retrieve(
         texts=(text_column,) if text_column else TEXT_COLUMNS[evaluation],
     )
     found = read_images(data, columns, split=split, image_dir=images, revision=data_revision)
-    leakage = check_leaks(model, found, trained_on, allow_leak)
+    leakage = check_leaks(model, found, trained_on, allow_leak, leak_cache)
     loaded = load_model(model, device=device, context_length=context_length, revision=revision)
     from lrs2m_builder.evals.retrieval import evaluate
 
