@@ -70,7 +70,7 @@ def _train(
     except SystemExit as ended:
         sys.stdout.flush()
         sys.stderr.flush()
-        os._exit(int(ended.code or 0))  # a forked process has threads of its parent to wait for, and they are gone
+        os._exit(int(ended.code or 0))
 
 
 def exit_codes(processes: Sequence[BaseProcess]) -> list[int | None]:

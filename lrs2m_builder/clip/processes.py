@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -53,6 +54,8 @@ def join_processes(wanted: str) -> Iterator[torch.device]:
         yield device
     finally:
         if joins:
+            # Gloo's threads may still need the GIL to let go of the last tensors, and are waited for with it held.
+            time.sleep(0.2)
             dist.destroy_process_group()
 
 
@@ -79,6 +82,7 @@ def first_process(work: Callable[[], T]) -> T:
         except UserError as error:
             told[1] = str(error)
     dist.broadcast_object_list(told, src=0)
+    dist.barrier()
     _end_if(told[1])
     return told[0]  # type: ignore[no-any-return]
 
