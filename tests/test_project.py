@@ -41,6 +41,7 @@ LAYERS = [
     {"stages"},
     {"clip", "evals"},
     {"sources", "engines", "recipe"},
+    {"stopping"},
     {"manifest", "prompt", "telemetry"},
     {
         "checks",
