@@ -9,7 +9,7 @@ export LRS2M_REAL_DATA ?= $(abspath ../shared/data)
 # Small models need little cache, and the engine reserves it at once.
 export VLLM_CPU_KVCACHE_SPACE ?= 1
 
-.PHONY: help setup demo demo-model test endpoint-campaign lint format bench lock wheel clean
+.PHONY: help setup demo demo-model test endpoint-campaign train-campaign lint format bench lock wheel clean crash-lab
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,12 @@ demo-model: setup  ## train the demo captioner anew on drawn scenes (two hours o
 
 test: setup  ## all tests, the real engine on a tiny model among them
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
+
+train-campaign: setup  ## kill a training under torchrun at random steps and compare it with one never killed
+	$(BIN)/python -m tests.train_campaign
+
+crash-lab: setup  ## kill every command at every file operation and compare with an undisturbed run (an hour on two cores)
+	$(BIN)/python -m tests.crash
 
 endpoint-campaign: setup  ## builds through endpoints with a hundred faults at three places (an hour on two cores)
 	$(BIN)/python -m tests.endpoint_campaign

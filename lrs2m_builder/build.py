@@ -21,12 +21,12 @@ from typing import Any
 from lrs2m_builder.commit import settle
 from lrs2m_builder.engines.base import EngineModule, EngineStoppedError
 from lrs2m_builder.errors import Stopped, UserError, one_line
-from lrs2m_builder.files import read_json, write_json
+from lrs2m_builder.files import discard_parts, read_json, write_json
 from lrs2m_builder.journal import count_answers
 from lrs2m_builder.lock import locked
 from lrs2m_builder.merging import merge_shards
 from lrs2m_builder.prepare import BuildOptions, Prepared, prepare
-from lrs2m_builder.provenance import claim_settings, finish_build, is_restart_of, set_aside
+from lrs2m_builder.provenance import BUILD_JSON, claim_settings, finish_build, is_restart_of, set_aside
 from lrs2m_builder.runner import Runner
 from lrs2m_builder.shards import warm_up
 from lrs2m_builder.stopping import leaving, on_signals, signals_raise
@@ -87,6 +87,7 @@ def build(options: BuildOptions, module: EngineModule, loop: asyncio.Runner | No
             elif aside := set_aside(out_dir):
                 say(f"the earlier build is now {aside}")
     with locked(out_dir, "build"):
+        discard_parts(out_dir / BUILD_JSON, out_dir / REPORT_JSON)
         claim_settings(out_dir, prepared.settings, restart=options.restart)
         work = find_work(prepared)
         meter = Meter()

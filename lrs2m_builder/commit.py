@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lrs2m_builder.errors import UserError, one_line
-from lrs2m_builder.files import disk_errors, finished_file, sync_folder
+from lrs2m_builder.files import discard_parts, disk_errors, finished_file, sync_folder
 
 _REJECTED, _ROUND, _SHARD, _SAMPLES = "lrs2m.rejected", "lrs2m.round", "lrs2m.shard", "lrs2m.samples"
 NOT_PARQUET = (OSError, pa.ArrowException)
@@ -91,7 +91,7 @@ def settle(paths: ShardPaths, num_samples: int, say: Say) -> ShardStatus | None:
         UserError: a file can be neither read nor renamed.
     """
     with disk_errors(paths.data):
-        paths.data.with_name(f".{paths.data.name}.part").unlink(missing_ok=True)
+        discard_parts(paths.data)
         if not paths.data.exists():
             paths.next.unlink(missing_ok=True)
             return None

@@ -6,18 +6,22 @@ Copies at another quality or size, flipped or turned, are found as `lrs2m audit`
 
 from __future__ import annotations
 
+import hashlib
 import json
+import shutil
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 
 from lrs2m_builder.auditing.collect import Collection
-from lrs2m_builder.auditing.hashes import hash_thumbnails
+from lrs2m_builder.auditing.hashes import Hashes, hash_thumbnails
 from lrs2m_builder.auditing.pairs import near_pairs
-from lrs2m_builder.errors import SampleError, UserError
+from lrs2m_builder.errors import SampleError, UserError, one_line
+from lrs2m_builder.outputs import finished_folder
 from lrs2m_builder.schema import ImageRef
 from lrs2m_builder.tables import record_files
 
@@ -75,8 +79,17 @@ def _run_config(model: Path) -> Path | None:
     return None
 
 
-def find_leaks(images: Sequence[ImageRef], trained_on: Sequence[Path], *, show_progress: bool = False) -> Leakage:
-    """Look for the images of an evaluation among those of training data, which are read whole.
+def find_leaks(
+    images: Sequence[ImageRef],
+    trained_on: Sequence[Path],
+    *,
+    cache: Path | None = None,
+    show_progress: bool = False,
+) -> Leakage:
+    """Look for the images of an evaluation among those of training data.
+
+    Args:
+        cache: a folder that keeps what was seen of the training data, so that another evaluation need not read them.
 
     Raises:
         UserError: an image or the training data cannot be read.
@@ -88,16 +101,17 @@ def find_leaks(images: Sequence[ImageRef], trained_on: Sequence[Path], *, show_p
     with tempfile.NamedTemporaryFile(prefix="lrs2m-thumbnails-") as file:
         collection = Collection(file)
         try:
+            known = _look_at_training(collection, there, cache, show_progress=show_progress)
+        except (OSError, pa.ArrowException) as error:
+            raise UserError(f"training data: cannot be read ({one_line(error)}); see that they are whole") from error
+        first_new = len(collection.places)
+        try:
             collection.add_files(images, "the evaluation", show_progress=show_progress)
         except SampleError as error:
             raise UserError(f"the evaluation needs every image, and one fails: {error}") from error
-        try:
-            for path in there:
-                collection.add_records(record_files(path), show_progress=show_progress)
-        except (OSError, pa.ArrowException) as error:
-            raise UserError(f"training data: cannot be read: {' '.join(str(error).split())}") from error
         thumbnails = collection.thumbnails()
-        near = near_pairs(hash_thumbnails(thumbnails), thumbnails, show_progress=show_progress)
+        hashes = _joined(known, hash_thumbnails(thumbnails[first_new:]), first_new)
+        near = near_pairs(hashes, thumbnails, first_new=first_new, show_progress=show_progress)
     twins: dict[int, set[int]] = {}
     for one, other in zip(near.first.tolist(), near.second.tolist(), strict=True):
         twins.setdefault(one, set()).add(other)
@@ -116,6 +130,44 @@ def find_leaks(images: Sequence[ImageRef], trained_on: Sequence[Path], *, show_p
         unchecked=collection.without_image,
         leaked=len(pairs),
         examples=tuple(pairs[:NUM_EXAMPLES]),
+    )
+
+
+def _look_at_training(
+    collection: Collection, paths: Sequence[Path], cache: Path | None, *, show_progress: bool
+) -> Hashes:
+    """Enter the images of training data, from the cache if they were looked at before; returns their hashes."""
+    files = [file for path in paths for file in record_files(path)]
+    kept = cache / _fingerprint(files) if cache else None
+    if kept is not None and kept.is_dir():
+        try:
+            collection.take(kept)
+            with np.load(kept / "hashes.npz") as arrays:
+                return Hashes(arrays["values"], arrays["owners"], arrays["turns"], int(arrays["num_flat"]))
+        except (OSError, ValueError, KeyError):  # damaged: it is made again
+            shutil.rmtree(kept)
+            collection.restart()
+    collection.add_records(files, show_progress=show_progress)
+    hashes = hash_thumbnails(collection.thumbnails())
+    if kept is not None:
+        with finished_folder(kept) as part:
+            collection.keep(part)
+            np.savez(part / "hashes.npz", **asdict(hashes))
+    return hashes
+
+
+def _fingerprint(files: Sequence[Path]) -> str:
+    """Changes when one of the files does."""
+    stats = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    return hashlib.sha256(repr(stats).encode()).hexdigest()[:16]
+
+
+def _joined(known: Hashes, new: Hashes, first_new: int) -> Hashes:
+    return Hashes(
+        np.concatenate([known.values, new.values]),
+        np.concatenate([known.owners, new.owners + first_new]),
+        np.concatenate([known.turns, new.turns]),
+        known.num_flat + new.num_flat,
     )
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -180,7 +179,7 @@ def prepare(options: BuildOptions, module: EngineModule, *, needs_model: bool = 
         lint += lint_prompts(plan, usable)
         lint += _prove(options, module, passes, requests) if has_model else ()
     elif usable and not (options.out_dir / BUILD_JSON).exists():  # a build that was begun may go on without its images
-        counts = ", ".join(f"{count} {reason}" for reason, count in usable.most_common())
+        counts = ", ".join(f"{count} {reason} (such as: {detail})" for reason, (count, detail) in usable.items())
         raise UserError(
             f"{options.source}: none of its {known['number']} samples can be used: unusable {counts}"
             f"{_what_it_reads(recipe.recipe)}"
@@ -257,8 +256,10 @@ def check_writable(out_dir: Path) -> None:
             there = there.parent
         if not there.is_dir():
             raise UserError(f"--out {out_dir}: {there} is a file; give a folder")
-        with tempfile.TemporaryDirectory(prefix=".lrs2m-", dir=there):
-            pass  # rights alone do not say it: a mount may be read-only, a disk full, a folder /proc's
+        # Rights alone do not say it: a mount may be read-only, a disk full, a folder /proc's. A file without a name
+        # leaves nothing behind if the process is killed.
+        with tempfile.TemporaryFile(dir=there) as file:
+            file.write(b"-")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"--out {out_dir}: cannot be written: {reason}; give a folder that can") from error
@@ -266,10 +267,10 @@ def check_writable(out_dir: Path) -> None:
 
 def _known(
     source: Source, plan: Plan, limit: int | None, *, with_hash: bool
-) -> tuple[dict[str, Any], Sample | Counter[str]]:
+) -> tuple[dict[str, Any], Sample | dict[str, tuple[int, str]]]:
     """What build.json says of the samples, and the first that can be used, by which prompts are tried.
 
-    Where none can be used, the reasons are counted.
+    Where none can be used, the reasons are counted, each with its first detail.
 
     Args:
         with_hash: say the hash of all that is known of them but their images, beside their number; it is not needed
@@ -277,12 +278,13 @@ def _known(
     """
     number, digest = 0, hashlib.sha256()
     usable: Sample | None = None
-    problems: Counter[str] = Counter()
+    problems: dict[str, tuple[int, str]] = {}
     for sample in islice(read_samples(source), limit):
         number += 1
         if usable is None:
             if problem := unusable(plan, sample):
-                problems[problem[0]] += 1
+                count, detail = problems.get(problem[0], (0, problem[1]))
+                problems[problem[0]] = (count + 1, detail)
             else:
                 usable = sample
         if with_hash:

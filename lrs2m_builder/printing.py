@@ -25,6 +25,9 @@ def survey_lines(manifest: Manifest, result: Survey) -> list[str]:
             lines.append(
                 f"             {found['count']} {where.replace('_', ' ')}, such as {'; '.join(found['examples'])}"
             )
+    if result.found_by_another_name["count"]:
+        examples = "; ".join(result.found_by_another_name["examples"])
+        lines.append(f"  renamed    {result.found_by_another_name['count']} images, such as {examples}")
     if result.identical_images["count"]:
         examples = "; ".join(result.identical_images["examples"])
         lines.append(f"  identical  {result.identical_images['count']} images, such as {examples}")

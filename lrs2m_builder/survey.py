@@ -31,6 +31,7 @@ class Survey:
     Attributes:
         captions, distinct_captions: texts that are not blank, and those left when an image's repeats are dropped.
         samples: rows a build would read.
+        found_by_another_name: images that are not called as the source calls them, with examples.
         identical_images: images whose file is byte for byte that of an earlier one, with examples.
         join: where a second file gives the short texts, how many images both have, and what only one of them has.
         problems: images that cannot be used, by reason, with examples.
@@ -45,6 +46,7 @@ class Survey:
     distinct_captions: int
     samples: int
     splits: dict[str, int]
+    found_by_another_name: dict[str, Any]
     identical_images: dict[str, Any]
     join: dict[str, Any] | None
     problems: dict[str, dict[str, Any]]
@@ -71,6 +73,7 @@ def survey(manifest: Manifest, data_dir: Path, *, show_progress: bool = False) -
     splits: Counter[str] = Counter()
     num_captions = num_distinct = 0
     unmatched: list[str] = []
+    renamed: list[str] = []
     matched: set[str] = set()
     mentions = Mentions()
     for row in source.rows():
@@ -90,6 +93,8 @@ def survey(manifest: Manifest, data_dir: Path, *, show_progress: bool = False) -
             problems.setdefault(reason, []).append(detail)
         if sample.image_path is not None and times == 1:
             paths[row.image_name] = sample.image_path
+            if row.image is None and not source.images.find_as_written(name := row.image_file or row.image_name):
+                renamed.append(f"{name} is {sample.image_path}")
     first_with: dict[str, str] = {}
     identical: list[str] = []
     for name, result in _read_images(paths, manifest, show_progress=show_progress):
@@ -107,6 +112,7 @@ def survey(manifest: Manifest, data_dir: Path, *, show_progress: bool = False) -
         distinct_captions=num_distinct,
         samples=sum(1 for _ in read_samples(source)),
         splits=dict(splits),
+        found_by_another_name=_counted(renamed),
         identical_images=_counted(identical),
         join=_join_report(source.joined, matched, unmatched) if source.joined else None,
         problems={reason: _counted(names) for reason, names in sorted(problems.items())},

@@ -22,6 +22,9 @@ _UNPRINTABLE = re.compile(
 _ESCAPES = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]{0,200}(?:\x07|\x1b\\)|\x1b[ -/]*[0-~]?|[\x00-\x08\x0e-\x1f\x7f]"
 )
+_PAIR, _HALF = re.compile(r"[\ud800-\udbff][\udc00-\udfff]"), re.compile(r"[\ud800-\udfff]")
+# An ampersand escaped again and again, which ftfy would take apart one by one, each time through the whole text.
+_NESTED = re.compile(r"&(?:(?:amp|AMP|#0{0,6}38|#[xX]0{0,6}26);){3,}")
 _CONTROLS = re.compile(r"[\x80-\x9f]")  # ftfy reads them as Windows-1252 first
 _UNSEEN = re.compile(
     r"[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufdd0-\ufdef\ufffe\uffff"
@@ -75,8 +78,12 @@ def _clean(text: str) -> str:
     """The text repaired, without what commands a terminal, hides or reorders; halves of surrogate pairs as U+FFFD."""
     if not _NEEDS_REPAIR.search(text):
         return text
-    whole = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-    return _UNSEEN.sub("", _CONTROLS.sub(" ", repair(_ESCAPES.sub(" ", whole))))
+    whole = _HALF.sub("\ufffd", _PAIR.sub(_joined, text))
+    return _UNSEEN.sub("", _CONTROLS.sub(" ", repair(_NESTED.sub("&amp;", _ESCAPES.sub(" ", whole)))))
+
+
+def _joined(pair: re.Match[str]) -> str:
+    return pair[0].encode("utf-16", "surrogatepass").decode("utf-16")
 
 
 _QUOTES = {'"': '"', "“": "”", "„": "“", "«": "»", "'": "'", "‘": "’", "`": "`", "「": "」"}

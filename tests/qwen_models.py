@@ -13,7 +13,7 @@ import transformers
 from PIL import Image
 
 from lrs2m_builder.engines.base import Engine
-from lrs2m_builder.sample.random_model import SPECIAL_TOKENS, make_random_model
+from lrs2m_builder.sample.random_model import CHAT_TEMPLATE, SPECIAL_TOKENS, make_random_model
 from lrs2m_builder.schema import Completion, Request
 
 WORDS = ("river", "two grey roofs", "a road beside a field", "houses", "trees along the right edge of a parking lot")
@@ -62,3 +62,13 @@ def answers(engine: Engine, questions: Sequence[Asked]) -> list[Completion]:
             await engine.finish()
 
     return asyncio.run(ask())
+
+
+def make_thinking_model(folder: Path) -> Path:
+    """A random Qwen2-VL whose template opens a thought unless `enable_thinking` is false, as Qwen3.5's does."""
+    make_wandering_model(folder)
+    closed = "{% if enable_thinking is defined and enable_thinking is false %}{{ '<think>\\n\\n</think>\\n\\n' }}"
+    ends = "{% if add_generation_prompt %}<|im_start|>assistant\n"
+    opened = CHAT_TEMPLATE.replace(ends, ends + closed + "{% else %}{{ '<think>\\n' }}{% endif %}")
+    (folder / "chat_template.jinja").write_text(opened)
+    return folder

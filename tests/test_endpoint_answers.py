@@ -55,6 +55,10 @@ def test_the_text_of_an_answer_is_read_in_whatever_parts_it_comes(here: Endpoint
     assert read(here, answer(content)).text == text
 
 
+def test_the_text_of_a_plain_completion_is_read(here: Endpoint) -> None:
+    assert read(here, {"choices": [{"text": "A road.", "finish_reason": "stop"}]}).text == "A road."
+
+
 @pytest.mark.parametrize("name", ["reasoning_content", "reasoning", "thinking"])
 def test_a_thought_that_took_all_tokens_is_named_so(here: Endpoint, name: str) -> None:
     completion = read(here, answer(None, "length", **{name: "I see planes ..."}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import json
+import sys
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -126,3 +127,25 @@ def test_labels_of_half_pairs_and_marks_of_prompts_are_built(tmp_path: Path) -> 
     report = build_toy(source, tmp_path / "out", checks={"all": "off"})
     assert report.records == 2
     assert [row["label"] for row in rows(tmp_path / "out")] == ["\ufffd field", "field image"]
+
+
+@pytest.mark.parametrize("piece", ["amp;", "#38;", "#x026;amp;", "\ud800", "\x1b[", "\ufffd", "a\u0301", "<|"])
+def test_a_text_of_one_piece_again_and_again_is_not_gone_through_for_each_of_them(piece: str) -> None:
+    """Left to itself, ftfy goes through the whole text once for each "amp;" behind an ampersand."""
+
+    def calls(number: int) -> int:
+        counted = 0
+
+        def count(frame: object, event: str, argument: object) -> None:
+            nonlocal counted
+            counted += event == "c_call"
+
+        sys.setprofile(count)
+        try:
+            entering_text("&" + piece * number)
+        finally:
+            sys.setprofile(None)
+        return counted
+
+    calls(10)  # what is imported and cached at the first call
+    assert calls(2000) <= calls(500) + 100

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lrs2m_builder.auditing.collect import Collection
 from lrs2m_builder.clip.model import random_model
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.evals.classification import (
@@ -161,6 +162,24 @@ def test_copies_of_evaluation_images_in_the_training_data_are_found(tmp_path: Pa
     assert (found.leaked, found.training_images) == (2, 12)
     assert {Path(mine).name for mine, _ in found.examples} == {file.name for file in files[10:12]}
     assert find_leaks(files[12:30], [data]).leaked == 0
+
+
+def test_training_images_are_hashed_once_for_many_evaluations(
+    tmp_path: Path, real_data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = sorted((real_data / "aid_150" / "Airport").glob("*.jpg"))
+    data, cache = training_set(tmp_path / "data", files[:8], flip=True), tmp_path / "cache"
+    first = find_leaks(files[6:12], [data], cache=cache)
+    monkeypatch.setattr(Collection, "add_records", None)  # not called again
+    assert find_leaks(files[6:12], [data], cache=cache) == first and first.leaked == 2
+    assert find_leaks(files[8:12], [data], cache=cache).leaked == 0
+    monkeypatch.undo()
+    (kept,) = cache.iterdir()
+    (kept / "images.json").write_text("{")  # damaged: made again
+    assert find_leaks(files[6:12], [data], cache=cache) == first
+    training_set(data, files[8:10])
+    assert find_leaks(files[6:12], [data], cache=cache).leaked == 2  # other data, hashed anew
+    assert len(list(cache.iterdir())) == 2
 
 
 def test_a_runs_training_data_are_known_and_those_of_its_start(tmp_path: Path) -> None:

@@ -11,13 +11,13 @@ import typer.main
 from typer.testing import CliRunner
 
 from lrs2m_builder.cli import app
-from lrs2m_builder.clip.config import CONFIGS
+from lrs2m_builder.clip.config import CONFIGS, make_config
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.evals.baselines import baselines
 from lrs2m_builder.evals.paper import TESTS, load_paper
 from lrs2m_builder.evals.results import Result, write_result
 from lrs2m_builder.experiments import tiny
-from lrs2m_builder.experiments.full import SETS, Inputs, used_sets
+from lrs2m_builder.experiments.full import SETS, Inputs, _batch_words, used_sets
 from lrs2m_builder.experiments.plots import draw_figure
 from lrs2m_builder.experiments.registry import EXPERIMENTS, START, Size, find_experiment
 from lrs2m_builder.experiments.run import paper_commands, run_paper, run_tiny
@@ -84,6 +84,43 @@ def test_trainings_are_shared_between_experiments_and_use_all_processes() -> Non
         f"torchrun --nproc-per-node=8 -m lrs2m_builder.cli train LRS2M --config {name} --out OUT/runs/{name}"
         for name in ("short_only", "long_only", "paper_b16", "first_sentence")
     ]
+
+
+@pytest.mark.parametrize("processes", [1, 2, 4, 16])
+@pytest.mark.parametrize("name", ["paper_b16", "batch_64", "batch_512", "weight_9_1"])
+def test_the_batch_of_all_processes_is_the_papers_on_any_number_of_them(name: str, processes: int) -> None:
+    words = _batch_words(name, processes)
+    config = make_config(name, [word for word in words if word != "--set"])
+    assert config.batch_size * processes == CONFIGS[name]().batch_size * 8
+    assert (config.micro_batch or config.batch_size) <= 64
+
+
+@pytest.mark.parametrize(
+    ("name", "processes", "message"),
+    [
+        ("paper_b16", 3, "--processes 3: paper_b16 has a batch of 512 pairs, .* share evenly; take 1, 2, 4, 8, 16"),
+        ("batch_64", 64, "--processes 64: batch_64 has a batch of 64"),
+        ("pcm_on", 16, "--processes 16: pcm_on: .*pcm_k 32 keeps all of a batch of 32"),
+    ],
+)
+def test_processes_that_cannot_share_the_batch_are_refused_before_anything_is_run(
+    name: str, processes: int, message: str
+) -> None:
+    with pytest.raises(UserError, match=message):
+        _batch_words(name, processes)
+
+
+def test_leaks_do_not_stop_an_experiment_and_are_in_its_table(tmp_path: Path) -> None:
+    experiment = find_experiment("table_vi")
+    commands = [command.words for command in paper_commands([experiment], INPUTS) if command.words[0] == "eval"]
+    assert all(("--allow-leak" in words) == (words[1] != "selo") for words in commands)
+    assert {words[words.index("--leak-cache") + 1] for words in commands if words[1] != "selo"} == {
+        "OUT/training-images"
+    }
+    result = Result("zic", "EuroSAT", "m", "", {"accuracy": 0.5}, 100, 10, settings={"leakage": {"leaked": 3}})
+    write_result(result, tmp_path / "zic.json")
+    table = make_table(experiment, "paper", {"on": [tmp_path]}, SETS)
+    assert "- on, EuroSAT: 3 of 100 images" in markdown(table)
 
 
 def test_what_is_done_is_not_run_again_and_the_table_has_both_columns(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import unicodedata
 from pathlib import Path
 
@@ -10,8 +11,10 @@ import pytest
 from PIL import Image
 
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.printing import survey_lines
 from lrs2m_builder.schema import Sample
 from lrs2m_builder.sources import open_source, read_samples
+from lrs2m_builder.survey import survey
 from tests.test_sources import toy_manifest
 
 NFC, NFD = "Zürich_1.png", unicodedata.normalize("NFD", "Zürich_1.png")
@@ -47,6 +50,7 @@ def read(folder: Path, names: list[str], files: list[str], layouts: tuple[str, .
         ("/home/other/data/train/tile.tif", "train/tile.png"),
         ("./train/../tile.png", "tile.png"),
         ("Train/tile.JPG", "train/tile.png"),
+        *((" tile.png ", "tile.png"), ("Köln.png", os.fsdecode("Köln.png".encode("latin-1")))),
         ("100%.png", "100%.png"),
         ("a?b.png", "a?b.png"),
     ],
@@ -55,6 +59,14 @@ def read(folder: Path, names: list[str], files: list[str], layouts: tuple[str, .
 def test_the_name_of_another_system_is_found(tmp_path: Path, name: str, file: str, folder: str) -> None:
     (sample,) = read(tmp_path, [name], [folder + file, f"{folder}other.png"])
     assert sample.image_path == tmp_path / (folder + file)
+
+
+def test_the_survey_says_which_images_are_called_otherwise(tmp_path: Path) -> None:
+    read(tmp_path, ["C:\\data\\1.png", "2.png"], ["1.png", "2.png"])
+    manifest = toy_manifest(files={"annotations": ["dataset.json"], "images": ["{filename}"]})
+    found = survey(manifest, tmp_path)
+    assert found.found_by_another_name == {"count": 1, "examples": [f"C:\\data\\1.png is {tmp_path}/1.png"]}
+    assert any("renamed    1 images" in line for line in survey_lines(manifest, found))
 
 
 def test_a_file_that_two_names_could_mean_is_given_to_neither(tmp_path: Path) -> None:
@@ -113,8 +125,6 @@ def test_no_image_at_all_is_said_with_a_name_its_paths_and_what_is_there(tmp_pat
 
 
 def test_a_folder_that_cannot_be_listed_has_no_images(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    import os
-
     real = os.scandir
 
     def scandir(path: str = ".") -> object:

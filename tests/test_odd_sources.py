@@ -219,3 +219,22 @@ def test_what_follows_a_dot_is_no_extension_unless_it_is_one(tmp_path: Path) -> 
         (tmp_path / "labels" / f"{name}.txt").write_text(DOTA)
     build_toy(source, tmp_path / "out", recipe="vector_anchored", checks={"all": "off"})
     assert [row["image"]["path"] for row in rows(tmp_path / "out")] == ["tile_0.25.png", "tile_0.5.png"]
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("min_area", "large"),
+        ("class_properties", "building"),
+        ("classes", ["ship"]),
+        ("skip_difficult", "maybe"),
+        ("prefix", 7),
+        ("min_inside", 2),
+    ],
+)
+def test_an_option_of_a_format_that_is_of_another_type_is_named(tmp_path: Path, option: str, value: Any) -> None:
+    draw(tmp_path / "images" / "1.png")
+    (tmp_path / "labels").mkdir()
+    (tmp_path / "labels" / "1.txt").write_text(DOTA)
+    with pytest.raises(UserError, match=f"option {option}"):
+        read(tmp_path, format="vector_labels", files=LABELS, options={option: value})

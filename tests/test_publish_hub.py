@@ -11,7 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from lrs2m_builder.errors import UserError
 from lrs2m_builder.publish import STATE, publish
+from lrs2m_builder.publishing.upload import upload_tree
 from tests.fake_hub import TOKEN, FakeHub, Fault, Repo, fake_hub
 from tests.toy import ROOT, build_toy, make_source
 
@@ -164,6 +166,25 @@ def test_a_token_that_may_not_is_one_line(
 ) -> None:
     hub.faults = [Fault("POST", "/api/repos/create", status, times=99)]
     assert said in one_line(run(hub, tmp_path / "home", str(toy), "--dest", str(made)))
+
+
+@pytest.mark.parametrize("status", [200, 409])
+def test_a_hub_that_answers_something_else_is_one_line(
+    hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.endpoint)
+    hub.faults = [Fault("POST", "/api/repos/create", status)]  # a body without the address of the repository
+    with pytest.raises(UserError, match=f"{hub.endpoint}: answered what its client cannot read"):
+        upload_tree(tmp_path, "me/data", repo_type="dataset", private=False, message="x", token=TOKEN)
+
+
+def test_a_wait_that_is_written_in_no_digits_of_ours_is_not_waited_for(
+    hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.endpoint)
+    hub.faults = [Fault("POST", "/api/repos/create", 429, {"Retry-After": "\u00b2"}), Fault("POST", "/create", 400)]
+    with pytest.raises(UserError, match="me/data: "):
+        upload_tree(tmp_path, "me/data", repo_type="dataset", private=False, message="x", token=TOKEN)
 
 
 def test_a_name_that_is_taken_by_a_model_is_one_line(hub: FakeHub, toy: Path, made: Path, tmp_path: Path) -> None:

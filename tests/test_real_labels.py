@@ -83,16 +83,28 @@ def test_real_dota_labels_are_counted_like_a_plain_count_of_their_lines(real_dat
 def test_real_footprints_are_counted_like_their_features(real_data: Path) -> None:
     folder = real_data / "spacenet_solaris" / "tiles" / "vectortile_test_expected"
     found = counts(folder, **documented("SpaceNet")["options"])
-    features = {path.stem[6:]: len(re.findall(r'"Feature"', path.read_text())) for path in folder.glob("*.geojson")}
-    assert found == {name: {"building": number} if number else {} for name, number in features.items()}
-    assert len(found) == 30 and sum(features.values()) > 10
+    shares = {
+        path.stem[6:]: [float(share) for share in re.findall(r'"partialDec": ([0-9.]+)', path.read_text())]
+        for path in folder.glob("*.geojson")
+    }
+    expected: Counts = {}
+    for name, parts in shares.items():
+        seen = [share for share in parts if share >= 0.3]
+        expected[name] = {"building": len(seen) if min(seen) >= 0.7 else None} if seen else {}
+    assert found == expected
+    assert len(found) == 30 and sum(map(len, shares.values())) > 10 and {"building": None} in found.values()
 
 
 def test_real_footprints_and_roads_of_a_scene(real_data: Path, tmp_path: Path) -> None:
     for name in ("geotiff_labels.geojson", "empty.geojson", "sample_roads.geojson"):
         (tmp_path / name).write_bytes((real_data / "spacenet_solaris" / name).read_bytes())
-    found = counts(tmp_path, **(shipped()["options"] | {"class_name": "road"}))
-    assert found == {"geotiff_labels": {"building": 43}, "empty": {}, "sample_roads": {"road": None}}
+    options = shipped()["options"] | {"class_name": "road"}
+    found = counts(tmp_path, **options)
+    assert found == {"geotiff_labels": {"building": None}, "empty": {}, "sample_roads": {"road": None}}
+    text = (tmp_path / "geotiff_labels.geojson").read_text()
+    shares = [float(share) for share in re.findall(r'"partialDec": ([0-9.]+)', text)]
+    whole = {"building": sum(share >= 0.7 for share in shares)}
+    assert counts(tmp_path, **options, min_inside=0.7)["geotiff_labels"] == whole and len(shares) == 43
 
 
 def coco_expected(path: Path) -> Counts:

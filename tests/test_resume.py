@@ -264,3 +264,13 @@ def test_a_build_may_run_beside_the_main_thread(tmp_path: Path) -> None:
     source = make_source(tmp_path / "source", 3)
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(build_toy, source, tmp_path / "out").result().samples == 3
+
+
+def test_what_a_killed_build_left_half_written_is_removed_by_the_next_run(tmp_path: Path) -> None:
+    source, out = make_source(tmp_path / "source", 3), tmp_path / "out"
+    build_toy(source, out)
+    left = [out / ".build.json.part", out / ".report.json.part", out / "data" / "toy" / ".train-00000.parquet.part"]
+    for path in left:
+        path.write_text("half")
+    build_toy(source, out)
+    assert not [path for path in left if path.exists()]

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import re
+import shutil
 import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,9 +21,11 @@ from tqdm import tqdm
 
 from lrs2m_builder.auditing.thumbnails import SIZE, Thumbnails, thumbnail
 from lrs2m_builder.errors import SampleError
+from lrs2m_builder.foreign import plain_rows, reading
 from lrs2m_builder.images.files import read_image as read_bytes
 from lrs2m_builder.schema import ImageRef, TableCell, TarMember
 
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")  # a data set of other origin may have something else in the column
 _CAPTION_NUMBER = re.compile(r"#\d+$")
 BATCH_ROWS = 100  # large images are held in memory, so many at once
 _BLANK = np.zeros((SIZE, SIZE), np.uint8)
@@ -58,7 +62,7 @@ class Picture:
 class Collection:
     """All images, and the thumbnails of the distinct ones in a file (1 KB each), so that memory holds millions."""
 
-    file: Any  # a named temporary one
+    file: Any  # a temporary one
     pictures: list[Picture] = field(default_factory=list)
     places: list[Place] = field(default_factory=list)
     num_rows: int = 0
@@ -72,7 +76,7 @@ class Collection:
         self.file.flush()
         if not self.places:
             return np.zeros((0, SIZE, SIZE), np.uint8)
-        return np.memmap(self.file.name, np.uint8, "r", shape=(len(self.places), SIZE, SIZE))
+        return np.memmap(self.file, np.uint8, "r", shape=(len(self.places), SIZE, SIZE))
 
     def add_records(self, files: list[Path], *, evaluation: str = "", show_progress: bool = False) -> None:
         """Look at the images of Parquet files, a batch at a time; `evaluation` is what those are called."""
@@ -105,6 +109,37 @@ class Collection:
                         fresh.append((ref, Place(ref)) if isinstance(ref, Path) else (data, Place(_file_of(ref))))
                 self._look(pool, fresh)
 
+    def keep(self, folder: Path) -> None:
+        """Write what was looked at into a folder, for `take`."""
+        self.file.flush()
+        shutil.copyfile(self.file.name, folder / "thumbnails")
+        pictures = [(each.key, each.subset, each.name, each.content) for each in self.pictures]
+        digests = [digest.hex() for digest in self._contents]
+        content = {"pictures": pictures, "digests": digests, "without_image": self.without_image}
+        (folder / "images.json").write_text(json.dumps(content), encoding="utf-8")
+
+    def take(self, folder: Path) -> None:
+        """Begin with what `keep` wrote.
+
+        Raises:
+            OSError, ValueError, KeyError: it is not whole.
+        """
+        content = json.loads((folder / "images.json").read_text(encoding="utf-8"))
+        if (folder / "thumbnails").stat().st_size != len(content["digests"]) * SIZE * SIZE:
+            raise ValueError("thumbnails of another number of images")
+        with (folder / "thumbnails").open("rb") as file:
+            shutil.copyfileobj(file, self.file)
+        self.pictures = [Picture(*values) for values in content["pictures"]]
+        self._contents = {bytes.fromhex(digest): number for number, digest in enumerate(content["digests"])}
+        self.places = [Place(folder)] * len(self._contents)
+        self.without_image = content["without_image"]
+
+    def restart(self) -> None:
+        """Forget all that was looked at."""
+        self.file.seek(0)
+        self.file.truncate()
+        self.pictures, self.places, self._contents, self.without_image = [], [], {}, 0
+
     def _enter(self, row: Mapping[str, Any], evaluation: str, place: str) -> bytes | None:
         """Note a row's image; its bytes if none like it was seen. Without a sample id, `place` names the row."""
         if not evaluation:
@@ -118,8 +153,9 @@ class Collection:
         if not data:
             self.without_image += not evaluation
             return None
-        known = row.get("image_sha256")
-        digest = bytes.fromhex(known)[:16] if known else hashlib.sha256(data).digest()[:16]
+        known = row.get("image_sha256") or ""
+        is_hash = _SHA256.fullmatch(known) is not None
+        digest = bytes.fromhex(known)[:16] if is_hash else hashlib.sha256(data).digest()[:16]
         if not evaluation:
             self._seen.add(key)
         name = PurePosixPath(image.get("path") or key).name
@@ -163,14 +199,14 @@ def _try_thumbnail(image: bytes | Path) -> Thumbnails | SampleError:
 def _row_batches(files: list[Path]) -> Iterator[tuple[Path, int, int, list[dict[str, Any]]]]:
     """Yield (file, row group, number of the first row in it, rows)."""
     for path in files:
-        with pq.ParquetFile(path) as file:
+        with reading(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
             wanted = [
                 name for name in ("sample_id", "subset", "image", "image_sha256") if name in file.schema_arrow.names
             ]
             for group in range(file.num_row_groups):
                 start = 0
                 for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=wanted):
-                    yield path, group, start, batch.to_pylist()
+                    yield path, group, start, plain_rows(batch, path)
                     start += len(batch)
 
 

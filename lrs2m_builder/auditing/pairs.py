@@ -50,13 +50,18 @@ class Pairs:
     residual: NDArray[np.float32]
 
 
-def near_pairs(hashes: Hashes, thumbnails: Thumbnails, *, show_progress: bool = False) -> Pairs:
-    """The pairs of images that are the same but for quality, size, flips and rotations."""
+def near_pairs(hashes: Hashes, thumbnails: Thumbnails, *, first_new: int = 0, show_progress: bool = False) -> Pairs:
+    """The pairs of images that are the same but for quality, size, flips and rotations.
+
+    Args:
+        first_new: only pairs with an image of this number or a later one are looked at.
+    """
     residuals: dict[tuple[int, int], float] = {}
     bar = tqdm(desc="comparing", unit="pair", disable=not show_progress)
     for first, second in candidates(hashes.values):
-        different = hashes.owners[first] != hashes.owners[second]
-        first, second = first[different], second[different]
+        a_owner, b_owner = hashes.owners[first], hashes.owners[second]
+        asked = (a_owner != b_owner) & (np.maximum(a_owner, b_owner) >= first_new)
+        first, second = first[asked], second[asked]
         for start in range(0, len(first), _CHUNK):
             one, other = first[start : start + _CHUNK], second[start : start + _CHUNK]
             residual = _residuals(hashes, thumbnails, one, other)

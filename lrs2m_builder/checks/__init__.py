@@ -4,8 +4,9 @@ from dataclasses import replace
 
 from lrs2m_builder.checks.base import Answer, Check, Level, override_levels, parse_levels, split_words
 from lrs2m_builder.checks.claims import DATE, VIEWPOINT
+from lrs2m_builder.checks.counts import ANCHOR_COUNT
 from lrs2m_builder.checks.directions import DIRECTION
-from lrs2m_builder.checks.faith import ANCHOR_COUNT, ANCHOR_EXTRA, ANCHOR_MISSING, UNSUPPORTED_OBJECT
+from lrs2m_builder.checks.faith import ANCHOR_EXTRA, ANCHOR_MISSING, UNSUPPORTED_OBJECT
 from lrs2m_builder.checks.form import CLIP_LONG, CLIP_SHORT, CUT_OFF, EMPTY, REPETITION, clip_budget, word_range
 from lrs2m_builder.checks.hedge import HEDGE
 from lrs2m_builder.checks.hint_leak import HINT_LEAK

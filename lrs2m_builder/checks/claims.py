@@ -10,20 +10,26 @@ _MONTH = "january|february|april|june|july|(?-i:August)|september|october|novemb
 _SHORT_MONTH = "jan|feb|mar|apr|jun|jul|aug|sept|sep|oct|nov|dec"
 _YEAR = r"(?:1[6-9]\d\d|20[0-4]\d)"
 _VIEW_NOUN = (
-    r"(?:images?|imagery|imaging|views?|vantage|photos?|photographs?|photography|pictures?|shots?|snapshots?|captures?"
+    r"(?:images?|imagery|imaging|views?|vantage|photos?|photographs?|photography|pictures?|shots?|snapshots?"
+    r"|captures?"
     r"|captured|scenes?|perspectives?|scans?|frames?|footage|videos?|maps?|data|observations?|pass|angles?|tiles?"
     r"|views?point|screenshots?|renderings?|recordings?|altitude|sensors?|cameras?|survey|surveillance)"
 )
 _BEFORE_YEAR = (
-    r"(?:©|\b(?:in|since|during|until|till|by|before|after|circa|years?(?:\s+(?:is|was))?|years?\s+of|dated|dates?\s+from|dating\s+(?:from|to|back\s+to)"
-    r"|(?:early|late|mid|spring|summer|autumn|fall|winter|built|opened|founded|established|constructed|completed|erected|renovated|made|taken|captured|acquired|recorded|photographed|from|of"
+    r"(?:©|\b(?:in|since|during|until|till|by|before|after|circa|years?(?:\s+(?:is|was))?|years?\s+of|dated"
+    r"|dates?\s+from|dating\s+(?:from|to|back\s+to)"
+    r"|(?:early|late|mid|spring|summer|autumn|fall|winter|built|opened|founded|established|constructed"
+    r"|completed|erected|renovated|made|taken|captured|acquired|recorded|photographed|from|of"
     r"|around|on|as\s+of|ago|copyright)[\s-]*(?:in)?))\s*,?\s*"
 )
 # Not after a number that looks like a year and counts or measures: "2000 trees", "1920 x 1080".
 _NO_MEASURE = (
-    r"(?!\s*[x×*%°/]|[.,:]\d|[-–]\d{1,3}\b|\s*(?:m|km|cm|ft|px|k?m²|ha|hectares?|acres?|met(?:er|re)s?|feet|foot|yards?|miles?|pixels?"
-    r"|square|sq|cubic|by|tons?|tonnes?|kilomet\w+|people|persons?|seats?|cars?|trees?|houses?|buildings?|vehicles?|degrees?|inhabitants?"
-    r"|or\s+more|units?|boats?|ships?|panels?|homes?|individual|small|large|parked|parking|spaces|spectators|containers|planes?|animals)\b)"
+    r"(?!\s*[x×*%°/]|[.,:]\d|[-–]\d{1,3}\b|\s*(?:m|km|cm|ft|px|k?m²|ha|hectares?|acres?|met(?:er|re)s?|feet"
+    r"|foot|yards?|miles?|pixels?"
+    r"|square|sq|cubic|by|tons?|tonnes?|kilomet\w+|people|persons?|seats?|cars?|trees?|houses?|buildings?"
+    r"|vehicles?|degrees?|inhabitants?"
+    r"|or\s+more|units?|boats?|ships?|panels?|homes?|individual|small|large|parked|parking|spaces|spectators"
+    r"|containers|planes?|animals)\b)"
 )
 _DATE = late(
     regex.compile,
@@ -37,6 +43,10 @@ _DATE = late(
     | \b(?:the|a|an|this|that|its)\s+{_YEAR}\s+(?:\w+\s+){{0,2}}{_VIEW_NOUN}\b
     | \((?:[^()]*,\s*)?(?:c\.|ca\.|circa)?\s*{_YEAR}\)
     | (?<=,\s){_YEAR}(?=\s*[.;)]|\s*,|\s*$)
+    | (?<=[a-z]\s)(?<!\bnumber\s)(?<!\bnumbered\s)(?<!\bmarked\s)(?<!\bno\s)(?<!\bsome\s)(?<!\babout\s)(?<!\bover\s)
+          (?<!\bnearly\s)(?<!\bto\s)(?<!\bthan\s)(?<!\breads\s)(?<!\breading\s)(?<!\bsays\s)(?!\d\d(?:00
+          |50)\b){_YEAR}(?=\s*,\s|\s*[;)]|\s*\.?\s*$)
+    | \b(?:compared\s+(?:with|to)|unlike|versus|before|after|than\s+in|as\s+in)\s+{_YEAR}\b{_NO_MEASURE}
     | \b(?:1[6-9]|20)\d0s\b | (?<!\w)['’][2-9]0s\b | \b(?:twenties|thirties|forties|fifties|sixties|seventies
           |nineties)\b
     | \b(?:\d{{1,2}}(?:st|nd|rd|th)|nineteenth|eighteenth|seventeenth|sixteenth|twentieth|twenty-first)[\s-]century\b
@@ -54,9 +64,10 @@ _DATE = late(
           | \b\d{{1,2}}\s+(?-i:{_SHORT_MONTH.title()})\b
     | \b(?:mon|tues|wednes|thurs|fri|satur|sun)days?\b | \b(?:weekend|weekday)s?\b
     | \b(?:summer|winter)(?:['’]s|time)?\b(?!\s+(?:wheat|barley|rye|gardens?|sports?|resorts?|houses?|camps?|palace
-          |residences?|pastures?|squash|crops?|cottages?|homes?|chalets?|olympics?)\b)
-    | \b(?:mid)?(?:summer|winter|autumn)s?(?:time)?\b(?!\s+(?:wheat|barley|rye|gardens?|sports?|resorts?|houses?|camps?
-          |palace|residences?|pastures?|squash|crops?|cottages?|homes?|chalets?|olympics?)\b) | \bautumnal\b
+          |residences?|pastures?|squash|cottages?|homes?|chalets?|olympics?)\b)
+    | \b(?:mid)?(?:summer|winter|autumn)s?(?:time)?\b(?!\s+(?:wheat|barley|rye|gardens?|sports?|resorts?
+          |houses?|camps?
+          |palace|residences?|pastures?|squash|cottages?|homes?|chalets?|olympics?)\b) | \bautumnal\b
     | \bwintry\b | \bspringtime\b
     | \b(?:in|during|of|early|late|mid|since|throughout|typical\s+of|suggests?|suggesting|indicates?|indicating|is|was
           |likely|probably|possibly|this|each|every|last|next|sunny|warm|fresh|bright)[\s-]+(?:the\s+|a\s+)?
@@ -64,6 +75,7 @@ _DATE = late(
           |was|months?|day|morning|afternoon|of\s+the\s+year)\b)
     | \b(?:spring|fall)\s+(?:season|foliage|colou?rs?|months?|days?|mornings?|afternoons?|greenery|growth|bloom
           |blossoms?
+          |floods?|flood\w+|rains?|melt\w*|crops?|grass\w*|flowers?|storms?|showers?|snows?|winds?|sowing|ploughing
           |planting|harvest|semester|sunlight|sunshine|light|scene|landscape|leaves|scenery|weather|thaw|image
           |vegetation)\b
     | (?<![.!?:]\s)(?<=\s)(?-i:Spring|Fall)\b(?!\s+(?-i:[A-Z]))
@@ -96,6 +108,8 @@ _SATELLITE = late(
     | \b{_SAT}[\s-](?:based|borne|captured|derived|acquired)\b | \b{_SAT}['’]s[\s-]
     | \b{_SAT}s?\s+(?:has\s+|have\s+)?(?:captur|record|observ|photograph|imag(?:ed|es)|acquir|passing\s+over|looks?
           |shows?|sees?)
+    | \b{_SAT}s?\s+(?:that|which)\s+(?:\w+\s+){{0,2}}?(?:took|takes?|captur|record|photograph|acquir|imag|made|pass)
+    | \b(?:altitude|height|flight|camera|sensors?|path|orbit|pass)\s+of\s+(?:an?|the|this)\s+(?:[\w-]+\s+)?{_SAT}\b
     | \b(?:from|in)\s+(?:outer\s+|low\s+earth\s+|earth\s+)?(?:space|orbit)\b(?=\s*[,.;:!)]|\s*$|\s+(?:shows?|showing
           |of|this|the|a)\b)
     | \b(?:space[\s-]?borne|orbital|space[\s-]based)\s+(?:[\w-]+\s+)?{_VIEW_NOUN}\b
@@ -113,6 +127,9 @@ _DRONE = late(
           (?!\s+(?:pads?|landing|hangars?|operators?|pilots?|base|field))
     | \b(?:perspective|views?|viewpoint|vantage(?:\s+point)?|eyes?|lens|camera)\s+of\s+(?:an?
           |the)\s+(?:[\w-]+\s+)?{_DRONE_NAME}\b
+    | \b{_DRONE_NAME}\s+(?:that|which)\s+(?:\w+\s+){{0,2}}?(?:took|takes?|captur|record|photograph|acquir|film
+          |made|fl(?:ew|ies))
+    | \b(?:altitude|height|flight|camera|sensors?|path|pass)\s+of\s+(?:an?|the|this)\s+(?:[\w-]+\s+)?{_DRONE_NAME}\b
     | \b{_DRONE_NAME}(?:['’]s)?[\s-]eye | \b{_DRONE_NAME}[\s-](?:based|captured|acquired|shot|mounted)\b
     | \b{_DRONE_NAME}\s+(?:has\s+)?(?:captur|photograph|record(?:s|ed))
     """,
@@ -135,7 +152,8 @@ _GROUND = late(
 )
 _AIRBORNE = late(
     regex.compile,
-    r"\b(?:taken|shot|captured|photographed|recorded|seen|acquired|image[ds]?|photo\w*|picture|view)\s+(?:from|by|aboard)\s+"
+    r"\b(?:taken|shot|captured|photographed|recorded|seen|acquired|image[ds]?|photo\w*|picture|view)\s+(?:from"
+    r"|by|aboard)\s+"
     r"(?:an?\s+|the\s+)?(?:[\w-]+\s+){0,2}?(?:air(?:plane|craft)|plane|helicopter|balloon|airship|cockpit)\b",
     regex.IGNORECASE,
 )
@@ -148,10 +166,12 @@ _WRONG_VIEWS = {
 
 
 _VIEW_CUES = listed(
-    "satel|satal|sattel|sattal|setel|setal|settel|space|orbit|landsat|sentinel|worldview|quickbird|ikonos|geoeye|gaofen|"
+    "satel|satal|sattel|sattal|setel|setal|settel|space|orbit|landsat|sentinel|worldview|quickbird|ikonos|"
+    "geoeye|gaofen|"
     "drone|uav|uas|unmanned|copter|rotor|street|eye|pedestrian|ground|human|road|sidewalk|pavement|first|dash"
     "|front view|"
-    "front perspective|front footage|front image|side view|side perspective|airplane|aircraft|plane|helicopter|balloon"
+    "front perspective|front footage|front image|side view|side perspective|airplane|aircraft|plane|"
+    "helicopter|balloon"
 )
 _TELLING = late(
     regex.compile, rf"\d|{_MONTH}|august|{_SHORT_MONTH}|may|march|day$|summer|winter|autumn|spring|fall|season|centur"

@@ -6,14 +6,27 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from lrs2m_builder.checks.base import Answer, Check
-from lrs2m_builder.checks.grammar import STOPS
+from lrs2m_builder.checks.grammar import SENTENCE_ENDS, STOPS
 from lrs2m_builder.checks.nouns import read
 from lrs2m_builder.checks.placements import Fact, facts_of
 from lrs2m_builder.checks.positions import BESIDE, ONE, WHERE, Thing, things_of
+from lrs2m_builder.checks.vocabulary import vocabulary
+from lrs2m_builder.checks.words import word_set
 
 MAX_FACTS = 60  # of a text that are compared: a caption has ten
 _SAME_AGAIN = frozenset(["the", "this", "that", "same", "it"])
 _ANOTHER = frozenset(["another", "other", "others", "second", "third"])
+_SPREAD = frozenset(["road", "railway", "river", "watercourse", "shore", "sea", "beach", "path", "forest", "grass"])
+_SPREAD |= {"vegetation", "ground", "field"}
+_SPREAD_WORDS = word_set(
+    "wall fence line boundary hedge ditch dike border strip belt band row chain pipeline conveyor trail valley ridge "
+    "slope area land terrain landscape density amount number density growth concentration water soil"
+)
+_DEGREES = word_set("more less most least mostly mainly largely partly especially particularly predominantly further")
+_GRADED = word_set(
+    "dens high low wid narrow thick thinn spars light dark bright larg small tall long short steep deep clos rough "
+    "green busi clear heavi fewer great strong weak old new"
+)
 _EACH_OTHER = {("each", "other"), ("one", "another")}
 _MORE = _ANOTHER | frozenset(["two", "both", "pair", "either", "each"])
 
@@ -27,8 +40,10 @@ def _contradict(one: Fact, other: Fact, introduced: frozenset[frozenset[str]]) -
         and other.beside is not None
         and (_alike(one.thing, other.beside) and _alike(one.beside, other.thing) and not _alike(one.thing, one.beside))
     )
-    same = _alike(one.thing, other.thing) and (
-        one.beside is None or (other.beside is not None and _alike(one.beside, other.beside))
+    same = (
+        _alike(one.thing, other.thing)
+        and not (one.beside is not None and _is_spread(one.thing))
+        and (one.beside is None or (other.beside is not None and _alike(one.beside, other.beside)))
     )
     if not (same or turned):
         return False
@@ -79,9 +94,13 @@ def _direction(answer: Answer) -> str | None:
     facts = [
         fact
         for fact in facts_of(text.tokens, things)
-        if fact.whole
-        or (_is_single(fact.thing, several) and _is_landmark(fact.beside, several))
-        or (fact.thing.plural and fact.thing.determiner == "the" and fact.beside is not None)
+        if (fact.beside is not None or not _is_spread(fact.thing))
+        and not _is_compared(text.tokens, fact)
+        and (
+            fact.whole
+            or (_is_single(fact.thing, several) and _is_landmark(fact.beside, several))
+            or (fact.thing.plural and fact.thing.determiner == "the" and fact.beside is not None)
+        )
     ]
     introduced = frozenset(t.key for t in things if t.determiner in {"a", "an", "one", "single"})
     for one, other in combinations(facts[:MAX_FACTS], 2):
@@ -132,4 +151,23 @@ def _is_single(thing: Thing, several: set[str]) -> bool:
     return not thing.plural and thing.determiner in ONE and several.isdisjoint(thing.key)
 
 
-DIRECTION = Check("direction", _direction)
+def _is_spread(thing: Thing) -> bool:
+    """Whether a thing is so long or wide that it may be at two sides: a road, a river, a coast, a forest."""
+    special = vocabulary().special
+    return thing.head in _SPREAD_WORDS or any(not thing.key.isdisjoint(special[name]) for name in _SPREAD)
+
+
+def _is_compared(tokens: Sequence[str], fact: Fact) -> bool:
+    """Whether the place is one where a thing is more or less so: "denser on the right than on the left"."""
+    first, last = sorted((fact.thing.end, fact.place))
+    stop = next((i for i in range(last, len(tokens)) if tokens[i] in SENTENCE_ENDS), len(tokens))
+    begin = next((i + 1 for i in range(first - 1, -1, -1) if tokens[i] in SENTENCE_ENDS), 0)
+    if any(tokens[i] == "than" and tokens[i - 1] not in {"rather", "other"} for i in range(max(1, begin), stop)):
+        return True
+    return any(
+        token in _DEGREES or (token.endswith("er") and token[:-2] in _GRADED and token not in WHERE)
+        for token in tokens[first : last + 1]
+    )
+
+
+DIRECTION = Check("direction", _direction, "warn")

@@ -24,7 +24,7 @@ _COORDINATES = late(
     | \bcoordinates?\b(?=[^.!?]{{0,40}}\d) | \b(?:at|with|by)\s+(?:the\s+)?(?:[\w-]+\s+)?coordinates\b
     | \b(?:utm\s+(?:zone|grid)|epsg|wgs[\s-]?84|mgrs|geohash|plus\s+code)\b
     # two numbers with two places behind the point and more: "34.0522, -118.2437"
-    | (?<![\w.]){_PRECISE}\s*,\s*{_PRECISE}(?![\w.])
+    | (?<![\w.]){_PRECISE}\s*,\s*{_PRECISE}(?!\w|\.\d)
     # boxes and points: "[135, 114, 1016, 672]", "(221,423),(569,886)", "<loc12>", "x1 = 20"
     | [\[<{{]\s*{_NUMBER}(?:\s*[,;]\s*|\s+){_NUMBER}(?:(?:\s*[,;]\s*|\s+){_NUMBER}){{0,8}}\s*[\]>}}]
     | \(\s*{_NUMBER}(?:,\s+|\s*;\s*|\s+,\s*){_NUMBER}(?:\s*[,;]\s*{_NUMBER}){{0,8}}\s*\)

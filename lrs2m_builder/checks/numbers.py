@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from lrs2m_builder.checks.grammar import DETERMINERS, PUNCTUATION, SENTENCE_ENDS, STOPS, VERBS
+from lrs2m_builder.checks.grammar import DETERMINERS, PREPOSITIONS, PUNCTUATION, SENTENCE_ENDS, STOPS, VERBS
 from lrs2m_builder.checks.nouns import Mention, Text
 from lrs2m_builder.checks.number_words import Kind, number_at, number_words
 from lrs2m_builder.checks.words import word_set
@@ -60,6 +60,10 @@ _OTHERS = frozenset(
     ["other", "others", "another", "remaining", "rest", "remainder", "more", "additional", "further", "second"]
 )
 _EACH = frozenset(["each", "apiece", "per", "every"])
+_GROUPS = word_set(
+    "groups rows clusters lines columns blocks sets stacks banks batteries bunches arrays strings ranks tiers files "
+    "formations series circles pairs"
+)
 _ROOM = word_set("space spaces room capacity enough accommodate accommodates")  # for cars that may not be there
 _IN_ALL = {("in", "all"), ("in", "total"), ("in", "number"), ("all", "told"), ("all", "together")}
 _NO_NOUN = frozenset(["", "ones", "more", "others"])
@@ -124,14 +128,29 @@ def _quantity(text: Text, at: dict[int, Mention], start: int) -> Quantity | None
         high, end = max(low, int(tokens[end])), end + 1
     if kind == "exact":
         kind = _approximation(tokens, start)
+    each_group, times = _groups_before(tokens, start)
+    if times and kind == "exact":
+        low, high = low * times, high * times
     start_noun, part = _past_of(tokens, end)
     noun, head, stop = _noun(text, at, start_noun, low)
     before = _before(tokens, start)
     further = before in _OTHERS or not _OTHERS.isdisjoint(tokens[start_noun : start_noun + 1])
-    each = _is_each(tokens, start, stop)
+    each = _is_each(tokens, start, stop) or (each_group and (not times or (noun is None and not head)))
     if end in text.glued and end < len(tokens):
         noun, head, each = None, tokens[end], True
     return Quantity(start, end, low, high, kind, noun, head, part, further, each)
+
+
+def _groups_before(tokens: Sequence[str], start: int) -> tuple[bool, int]:
+    """Whether a number is that of each group ("rows of six"), and of how many groups; 0 if that is not said."""
+    at = start - 1
+    if at < 1 or tokens[at] != "of" or tokens[at - 1] not in _GROUPS:
+        return False, 0
+    for begin in range(max(0, at - 4), at - 1):
+        number = number_at(tokens, begin)
+        if number is not None and number[2] == "exact" and STOPS.isdisjoint(tokens[number[0] : at - 1]):
+            return True, number[1]
+    return True, 0
 
 
 def _before(tokens: Sequence[str], position: int) -> str:
@@ -169,7 +188,7 @@ def _noun(text: Text, at: dict[int, Mention], start: int, number: int) -> tuple[
                 return mention, tokens[mention.end - 1], mention.end
             position, last = mention.end, tokens[mention.end - 1]
             continue
-        if token in _UNITS and position == start:
+        if token in _UNITS | _GROUPS and position == start:
             return None, token, position + 1
         joined = _joins_adjectives(tokens, position, start, last)
         compound = position in text.glued or position + 1 in text.glued  # "three side-by-side courts"
@@ -194,6 +213,12 @@ def _is_each(tokens: Sequence[str], start: int, stop: int) -> bool:
     begin = next((i + 1 for i in range(start - 1, back - 1, -1) if tokens[i] in PUNCTUATION), back)
     before = tokens[begin:start]
     after = tokens[stop : stop + 1]
+    # "One diamond lies in each corner"
+    end = next((i for i in range(stop, min(len(tokens), stop + 6)) if tokens[i] in PUNCTUATION), stop + 6)
+    spread = any(tokens[i] in PREPOSITIONS and tokens[i + 1] in _EACH for i in range(stop, min(end, len(tokens)) - 1))
+    number = number_at(tokens, start)
+    if spread and number is not None and number[2] != "vague":
+        return True
     return not _EACH.isdisjoint(before) or not _EACH.isdisjoint(after) or not _ROOM.isdisjoint(before)
 
 

@@ -23,6 +23,9 @@ _BEFORE_PLACE = regex.compile(
     |north|south|east|west|northeast|northwest|southeast|southwest|the|via|off|beyond|past)\s+(?:the\s+)?$""",
     regex.VERBOSE,
 )
+_RANGE = regex.compile(
+    r"\s+(?:(?:mountain|hill)\s+)?(?:range|massif|mountains|highlands|plateau|peninsula|steppe|basin|desert)\b"
+)
 _LOCATIVE = regex.compile(r"\b(?:in|near|of|from|at|around|outside|downtown|central|to|towards?)\s+$")
 _SMALL_NAME = regex.compile(
     r"\b(?:in|near|from|of|at|outside|downtown|above|over|around|to|across|behind|beyond|between|by|through|for)"
@@ -75,10 +78,13 @@ _KINDS = word_set(
 )
 _NUMBERED = regex.compile(
     r"\b\d{1,3}(?:st|nd|rd|th)\s+(?:Street|Avenue|Ave|St)\b"
-    r"|\b(?:(?:Interstate|Route|Highway|Hwy|Freeway|Autobahn|State\s+Route|US\s+Route)\s*|(?:I|US|A|M|E|SR|CA)-)\d{1,4}\b"
+    r"|\b(?:(?:Interstate|Route|Highway|Hwy|Freeway|Autobahn|State\s+Route|US\s+Route)\s*|(?:I|US|A|M|E|SR"
+    r"|CA)-)\d{1,4}\b"
 )
 _PLANT = regex.compile(
-    r"\s+(?:grass|palms?|spruces?|pines?|cypress\w*|poplars?|cedars?|barriers?|planes?|plane\s+trees?|bluegrass|ivy)\b"
+    r"\s+(?:grass|palms?|spruces?|pines?|cypress\w*|poplars?|cedars?|barriers?|planes?|plane\s+trees?"
+    r"|bluegrass|ivy|sprouts?|cabbages?|willows?|firs?|oaks?|jasmine|chard"
+    r"|peas?|beans?|cattle|cows?|sheep|horses?|terriers?|roofs?|tiles?|style)\b"
 )
 
 
@@ -162,6 +168,8 @@ def _place(text: str, found: regex.Match[str], headline: bool) -> str | None:
         words = words[1:]
     if not words or _PLANT.match(after):
         return None
+    if not starts and _RANGE.match(after) and not _is_word(words[-1]) and not is_no_place(_bare(words[-1])):
+        return " ".join(words)
     if listed := _listed(words, starts):
         return listed
     if headline:

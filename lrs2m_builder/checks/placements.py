@@ -32,6 +32,7 @@ class Fact:
     axes: Axes
     beside: Thing | None
     adjacent: bool
+    place: int = 0  # where the words for the place begin
     whole: bool = False  # said of all things of the kind: "the tanks are all on the left"
 
 
@@ -47,7 +48,7 @@ def facts_of(tokens: Sequence[str], things: Sequence[Thing]) -> list[Fact]:
         for thing in _subjects(tokens, things, place, beside):
             if thing != beside and not _is_part(tokens, thing):
                 all_of_them = "all" in tokens[max(0, thing.start - 2) : thing.end + 2]
-                found.append(Fact(thing, place.axes, beside, thing.end == place.start, all_of_them))
+                found.append(Fact(thing, place.axes, beside, thing.end == place.start, place.start, all_of_them))
     return found
 
 
@@ -60,7 +61,7 @@ def _at_its_side(tokens: Sequence[str], things: Sequence[Thing], place: Place) -
     before = [t for t in things if begin <= t.start < place.start]
     if len(before) < 2 or before[-1].end != place.start:
         return None
-    return Fact(before[-1], place.axes, _resolved(things, before[0]), adjacent=True)
+    return Fact(before[-1], place.axes, _resolved(things, before[0]), adjacent=True, place=place.start)
 
 
 def _is_part(tokens: Sequence[str], thing: Thing) -> bool:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 
 from lrs2m_builder.checks.base import Answer, Check, split_sentences, split_words
-from lrs2m_builder.checks.faith import adds_up, agrees
+from lrs2m_builder.checks.counts import adds_up, agrees
 from lrs2m_builder.checks.nouns import Mention, Text, read
 from lrs2m_builder.checks.numbers import Quantity, counted
 from lrs2m_builder.checks.support import classes_of, unsupported
@@ -68,6 +69,13 @@ def _article_ones(text: Text, related: frozenset[str]) -> list[int]:
     ]
 
 
+def _joined_ones(text: Text, related: frozenset[str]) -> list[int]:
+    """A one for each single thing that "and" joins to others: "two ships and a small tugboat"."""
+    singles = [m for m in text.asserted if not m.plural and not related.isdisjoint(m.classes)]
+    before = (text.tokens[max(0, m.start - 4) : m.start] for m in singles)
+    return [1 for words in before if {("and", "a"), ("and", "an")} & set(pairwise(words))]
+
+
 def _is_given(number: Quantity, noun: Mention, source: Text, *, is_total: bool) -> bool:
     """Whether the source gives a number for a class, as a whole or by its parts.
 
@@ -75,9 +83,18 @@ def _is_given(number: Quantity, noun: Mention, source: Text, *, is_total: bool) 
         is_total: it is said to be that of all of them: "six planes in all".
     """
     known = vocabulary()
-    related = frozenset().union(*(known.special[name] | known.general[name] for name in noun.classes))
+    related = frozenset().union(
+        *(known.special[name] | known.general[name] | known.loose[name] for name in noun.classes)
+    )
+    related |= {name for name, loose in known.loose.items() if not loose.isdisjoint(noun.classes)}
     theirs = [q for q, n in counted(source) if n is not None and not n.denied and not related.isdisjoint(n.classes)]
     exact = [q for q in theirs if q.kind != "vague"]
+    if number.kind == "exact" and not exact:
+        # "11 round fields" of "eleven circles"; that the one thing is there at all is `summary_object`'s to say.
+        unknown = {q.low for q, n in counted(source) if n is None and q.head and q.kind == "exact" and not q.each}
+        plural = any(m.plural and not related.isdisjoint(m.classes) for m in source.asserted)
+        if (number.low in unknown and plural) or (number.low == 1 and not theirs and not plural):
+            return True
     if number.kind == "vague":
         plural = any(m.plural and not related.isdisjoint(m.classes) for m in source.asserted)
         counted_whole = sum(q.low for q in exact)
@@ -92,7 +109,9 @@ def _is_given(number: Quantity, noun: Mention, source: Text, *, is_total: bool) 
         exact = [q for q in exact if not is_total or q.low not in shares]
     if any(q.low == number.low and q.high == number.high for q in exact) or any(agrees(number, q.low) for q in exact):
         return True
-    return adds_up(parts if max(parts, default=0) > 1 else [*parts, *_article_ones(source, own)], number.low)
+    if adds_up([*parts, *_joined_ones(source, own)], number.low):
+        return True
+    return max(parts, default=0) <= 1 and adds_up([*parts, *_article_ones(source, own)], number.low)
 
 
 def _is_added(text: Text, number: Quantity) -> bool:

@@ -16,6 +16,8 @@ from pydantic.dataclasses import dataclass
 
 from lrs2m_builder.errors import UserError
 
+PAPER_PROCESSES = 8  # on which the paper's configurations have the paper's batch
+
 # May change when a run goes on: none of them changes what is trained, but for rounding.
 SPEED_ONLY = {
     *("checkpoint_every", "keep_checkpoints", "eval_every", "tensorboard"),
@@ -36,7 +38,7 @@ class TrainConfig:
         batch_size: pairs a process and step.
         micro_batch: pairs that go through the towers at once; the loss is still that of the whole batch (GradCache).
         epochs, max_steps: the run ends with the first of them that is reached.
-        warmup_steps: steps over which the learning rate rises from 0.
+        warmup_steps: steps over which the learning rate rises from 0, but a tenth of the run at most.
         weight_decay: of matrices; never of biases, gains, the logit scale and the positional tables.
         clip_gradient: largest norm of the gradient; None leaves it.
         frozen_positions: so many first rows of the text positions stay as they are (KPS keeps 20).
@@ -46,7 +48,7 @@ class TrainConfig:
         weights: how often an epoch takes the rows of a subset; 1 where not named.
         num_pairs: train on so many pairs of the data only, chosen from the seed.
         workers: processes that decode images; a part of the data order.
-        pool_rows: rows a worker holds in memory and shuffles.
+        pool_rows: rows that a worker holds in memory: more rows per process are shuffled by fragments of row groups.
         length_multiple: texts are padded to a multiple of so many tokens; 32 keeps compiled shapes few.
         image_dir: where images are that the rows only name.
         augment_captions: how often a long text is read without its opening, its other sentences sampled and shuffled.
@@ -185,7 +187,7 @@ def first_sentence() -> TrainConfig:
 
 def batch(total: int) -> TrainConfig:
     """The batch size ablation: pairs a step of all 8 processes."""
-    return dataclasses.replace(paper_b16(), batch_size=total // 8)
+    return dataclasses.replace(paper_b16(), batch_size=total // PAPER_PROCESSES)
 
 
 def pairs(count: int) -> TrainConfig:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
 from typing import Any
@@ -11,7 +10,8 @@ import torch
 from torch.utils.data import DataLoader
 
 from lrs2m_builder.clip.loading import Batch, BatchRows, Reading
-from lrs2m_builder.clip.plan import Index, Order, Plan, make_plan
+from lrs2m_builder.clip.plan import VERSION, Index, Order, Plan, count_batches, make_plan
+from lrs2m_builder.clip.processes import die_with_parent, signals_kept_from_children
 from lrs2m_builder.errors import UserError
 
 
@@ -42,7 +42,7 @@ class Batches:
 
     def num_batches(self, epoch: int) -> int:
         """Batches of an epoch."""
-        return len(self._planned(epoch))
+        return count_batches(self._index, self._order, epoch, self._world_size)
 
     def state_dict(self) -> dict[str, Any]:
         """The position: the next batch's number in its epoch, and what the order follows from."""
@@ -91,13 +91,15 @@ class Batches:
     def _identity(self) -> dict[str, Any]:
         order = {field.name: getattr(self._order, field.name) for field in fields(self._order)}
         order["weights"] = dict(sorted(self._order.weights.items()))
-        return {"data": self._index.fingerprint, "world_size": self._world_size, **order}
+        return {"data": self._index.fingerprint, "world_size": self._world_size, "shuffle": VERSION, **order}
 
 
 def _with_plain_errors(loader: Iterable[Batch]) -> Iterator[Batch]:
     """The batches; a DataLoader wraps a worker's UserError in its traceback, whose last line it is."""
     try:
-        yield from loader
+        with signals_kept_from_children():
+            batches = iter(loader)
+        yield from batches
     except UserError as error:
         raise UserError(
             str(error).strip().splitlines()[-1].removeprefix(f"{UserError.__module__}.UserError: ")
@@ -109,6 +111,6 @@ def _as_it_is(batch: Batch) -> Batch:
 
 
 def _start_worker(number: int) -> None:
-    """Workers leave a Ctrl-C to the process that trains, and one core is theirs."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    """A worker ends with the process that trains, and one core is its own."""
+    die_with_parent()
     torch.set_num_threads(1)

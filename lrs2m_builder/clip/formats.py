@@ -6,14 +6,17 @@ so it is opened only if it is one of OpenAI's, by its hash.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
+import re
 import zipfile
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PosixPath
 from pickle import UnpicklingError
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
@@ -21,10 +24,11 @@ from transformers import CLIPConfig, CLIPModel
 
 from lrs2m_builder.clip.architecture import config_from_open_clip, config_from_shapes, config_from_transformers
 from lrs2m_builder.clip.kps import KEPT_ROWS
-from lrs2m_builder.clip.locate import find_weights
+from lrs2m_builder.clip.locate import INDEX_SUFFIX, find_weights
 from lrs2m_builder.clip.names import State, to_transformers
 from lrs2m_builder.clip.preprocess import Preprocess, read_preprocess
-from lrs2m_builder.errors import UserError
+from lrs2m_builder.clip.wrappers import unwrap
+from lrs2m_builder.errors import UserError, one_line
 from lrs2m_builder.files import read_json
 
 # SHA-256 of OpenAI's ViT archives, as their addresses state them.
@@ -34,8 +38,10 @@ OPENAI_ARCHIVES = {
     "b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836",  # ViT-L-14.pt
     "3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02",  # ViT-L-14-336px.pt
 }
-_WRAPPERS = ("state_dict", "model_state_dict", "model")
-_PREFIXES = ("module.", "_orig_mod.")  # DataParallel's and torch.compile's
+# What the pickles of numpy's numbers and arrays call.
+_numpy_scalar: Any = np.int64(0).__reduce__()[0]
+_numpy_array: Any = np.zeros(0).__reduce__()[0]
+_UNSAFE = re.compile(r"GLOBAL ([\w.]+)|[Tt]ype (?:of )?<?class '([\w.]+)'|global ([\w.]+)")
 # Of other releases' state dicts: constants and sizes, no weights.
 _DROPPED = {"input_resolution", "context_length", "vocab_size", "mask1", "mask2", "attn_mask"}
 _POSITION_IDS = (".position_ids",)
@@ -71,11 +77,14 @@ def read_checkpoint(path: Path, *, activation: str | None = None) -> Checkpoint:
         raise UserError(f"activation {activation!r}: known are quick_gelu and gelu")
     weights = find_weights(path) if path.is_dir() else path
     raw = _plain_state(_read_tensors(weights), weights)
+    bias = raw.pop("logit_bias", None)  # of a sigmoid loss
     kind = detect_format(raw, str(weights))
     state, unknown = _rename(raw, kind)
     folder = path if path.is_dir() else None
     config, preprocess = _describe(folder, kind, state, activation, weights)
     _refuse_wrong_keys(state, unknown, config, f"{weights} ({kind})")
+    if bias is not None:
+        config.logit_bias = float(bias)
     return Checkpoint(state, config, preprocess, kind)
 
 
@@ -100,22 +109,64 @@ def detect_format(names: Collection[str], where: str) -> str:
 
 
 def _read_tensors(path: Path) -> dict[str, Any]:
+    if path.name.endswith(INDEX_SUFFIX):
+        return _read_sharded(path)
     try:
         if path.suffix == ".safetensors":
             return dict(load_file(path))
         if _is_torchscript(path):
             return _read_openai_archive(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_harmless()):
+            content = torch.load(path, map_location="cpu", weights_only=True)
+    except UnpicklingError as error:
+        if not (unsafe := _UNSAFE.search(str(error))):
+            raise _unreadable(path, error) from error
+        raise UserError(
+            f"{path}: holds {_first(unsafe)} beside the weights, and such a file can run programs: not opened; "
+            "where it was made, save model.state_dict() alone (torch.save or safetensors) and load that"
+        ) from error
     # A broken or foreign file raises any of these, by where its reading fails.
-    except (OSError, RuntimeError, ValueError, EOFError, LookupError, SafetensorError, UnpicklingError) as error:
-        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"{path}: cannot be read as weights: {first_line[:200]}") from error
-    for key in _WRAPPERS:
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
+    except (OSError, RuntimeError, ValueError, EOFError, LookupError, TypeError, SafetensorError) as error:
+        raise _unreadable(path, error) from error
     if not isinstance(content, Mapping):
-        raise UserError(f"{path}: holds {type(content).__name__}, not a state dict")
-    return dict(content)
+        raise UserError(
+            f"{path}: holds {type(content).__name__}, not a state dict; save model.state_dict() and load that"
+        )
+    return unwrap(content, str(path))
+
+
+def _unreadable(path: Path, error: Exception) -> UserError:
+    return UserError(f"{path}: cannot be read as weights ({one_line(error)[:200]}); download it or save it again")
+
+
+def _harmless() -> list[Any]:
+    """What training programs save beside weights and runs nothing: numbers of numpy, paths, a program's arguments."""
+    numbers = {np.dtype(kind) for kind in np.sctypeDict.values() if np.dtype(kind).kind in "biuf"}
+    old_names = [(make, f"numpy.core.multiarray.{make.__name__}") for make in (_numpy_scalar, _numpy_array)]  # numpy 1
+    kinds = {type(number) for number in numbers}
+    return [argparse.Namespace, PosixPath, _numpy_scalar, _numpy_array, np.ndarray, np.dtype, *kinds, *old_names]
+
+
+def _first(match: re.Match[str]) -> str:
+    return next(group for group in match.groups() if group)
+
+
+def _read_sharded(index: Path) -> dict[str, Any]:
+    """The tensors of all files that an index names."""
+    weight_map = read_json(index).get("weight_map")
+    if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
+        raise UserError(f"{index}: no weight_map of tensors to files; download the model again")
+    tensors: dict[str, Any] = {}
+    for name in sorted(set(weight_map.values())):
+        part = index.parent / name
+        if Path(name).name != name or name.endswith(INDEX_SUFFIX):
+            raise UserError(f"{index}: names {name!r}, which is no file beside it; download the model again")
+        if not part.is_file():
+            raise UserError(f"{part}: is missing, and {index.name} names it; download the model again")
+        tensors |= _read_tensors(part)
+    if missing := sorted(weight_map.keys() - tensors.keys()):
+        raise UserError(f"{index}: {missing[0]} is not in {weight_map[missing[0]]}; download the model again")
+    return tensors
 
 
 def _is_torchscript(path: Path) -> bool:
@@ -137,15 +188,16 @@ def _read_openai_archive(path: Path) -> dict[str, Any]:
 
 
 def _plain_state(raw: Mapping[str, Any], path: Path) -> State:
-    """The weights in float32, without wrappers' prefixes, constants and sizes."""
+    """The weights in float32, without constants and sizes."""
     state: State = {}
     for name, value in raw.items():
-        while name.startswith(_PREFIXES):
-            name = name.partition(".")[2]
         if name in _DROPPED or name.endswith(_POSITION_IDS):
             continue
         if not isinstance(value, torch.Tensor):
-            raise UserError(f"{path}: {name} is {type(value).__name__}, not a tensor: not a state dict of weights")
+            raise UserError(
+                f"{path}: {name} is {type(value).__name__}, not a tensor: not a state dict of weights; save "
+                "model.state_dict() and load that"
+            )
         state[name] = value.detach().float()
     return state
 

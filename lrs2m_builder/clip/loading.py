@@ -20,7 +20,7 @@ from torch.utils.data import Dataset
 from lrs2m_builder.checks.base import split_sentences
 from lrs2m_builder.clip.augment import Augmentation, augment_caption, augment_image
 from lrs2m_builder.clip.model import Tokenize
-from lrs2m_builder.clip.plan import Index, Plan
+from lrs2m_builder.clip.plan import Index, Plan, Rows
 from lrs2m_builder.clip.preprocess import Transform
 from lrs2m_builder.errors import UserError, one_line
 
@@ -31,6 +31,9 @@ COLUMNS: dict[TrainOn, tuple[str, ...]] = {
     "long": ("caption_long",),
     "first_sentence": ("caption_long",),
 }
+READ_ROWS = 256  # of a row group at once
+BUFFER_BYTES = 1 << 20  # that are read of a column at once
+OPEN_FILES = 16
 MAX_TRIES = 16  # rows looked at for one place in a batch before the data counts as broken
 DAMAGED = (OSError, ValueError, SyntaxError, TypeError, EOFError, KeyError, IndexError, RuntimeError, MemoryError)
 
@@ -90,7 +93,9 @@ class Reading:
 
 
 class BatchRows(Dataset[Batch]):  # type: ignore[misc]
-    """Batch by its number in the plan; keeps the row groups of the pool that it last read from.
+    """Batch by its number in the plan; keeps the rows of the pool that it last read from.
+
+    A row group is read when a row of it is needed first; of it, the rows of the pool are kept.
 
     Args:
         streams: every so many batches come from the same pool.
@@ -101,7 +106,9 @@ class BatchRows(Dataset[Batch]):  # type: ignore[misc]
         self._key = key
         self._index, self._plan, self._reading, self._streams = index, plan, reading, streams
         self._columns = ["image", *COLUMNS[reading.train_on]]
-        self._tables: dict[int, pa.Table] = {}
+        self._rows: dict[int, dict[str, Any]] = {}
+        self._needed: dict[int, Rows] = {}  # by row group, of the pool
+        self._files: dict[Path, pq.ParquetFile] = {}
         self._pool = -1
 
     def __len__(self) -> int:
@@ -144,35 +151,60 @@ class BatchRows(Dataset[Batch]):  # type: ignore[misc]
     def _pixels(self, image: dict[str, Any] | bytes, key: tuple[int, ...]) -> Tensor:
         reading = self._reading
         if not reading.augment_images:
-            return reading.transform(decode(image, reading.image_size, reading.image_dir))
-        picture = decode(image, 2 * reading.image_size, reading.image_dir)  # a crop needs more pixels
+            return reading.transform(decode(image, reading.image_dir))
+        picture = decode(image, reading.image_dir)
         return reading.transform(augment_image(picture, reading.augment_images, reading.image_size, key))
 
     def _row(self, row_number: int) -> dict[str, Any]:
-        number = self._index.group_of(row_number)
+        if row_number not in self._rows:
+            number = self._index.group_of(row_number)
+            self._rows |= self._read_rows(number, self._needed.pop(number, np.array([row_number])))
+        if row_number not in self._rows:  # another pool's, in the place of one that cannot be read
+            return self._read_rows(self._index.group_of(row_number), np.array([row_number]))[row_number]
+        return self._rows[row_number]
+
+    def _read_rows(self, number: int, rows: Rows) -> dict[int, dict[str, Any]]:
+        """Rows of a row group, which is never in memory as a whole: some hold a whole data set."""
         group = self._index.groups[number]
-        if number not in self._tables:
-            try:
-                with pq.ParquetFile(group.path) as file:
-                    self._tables[number] = file.read_row_group(group.number, columns=self._columns, use_threads=False)
-            except (OSError, pa.ArrowException) as error:
-                raise UserError(
-                    f"{group.path}: not readable any more ({one_line(error)}); mend it and run again"
-                ) from error
-        at = row_number - group.first_row
-        return {name: self._tables[number].column(name)[at].as_py() for name in self._columns}
+        read: dict[int, dict[str, Any]] = {}
+        first = group.first_row
+        try:
+            for batch in self._open(group.path).iter_batches(
+                READ_ROWS, row_groups=[group.number], columns=self._columns, use_threads=False
+            ):
+                for row in rows[(rows >= first) & (rows < first + len(batch))]:
+                    read[int(row)] = {name: batch.column(name)[int(row) - first].as_py() for name in self._columns}
+                first += len(batch)
+                if len(read) == len(rows):
+                    break
+        except (OSError, pa.ArrowException) as error:
+            raise UserError(
+                f"{group.path}: not readable any more ({one_line(error)}); mend it and run again"
+            ) from error
+        if len(read) < len(rows):
+            raise UserError(f"{group.path}: has fewer rows than it had when the run began; start the command again")
+        return read
+
+    def _open(self, path: Path) -> pq.ParquetFile:
+        """The file, kept open with the last few: its footer takes as long to read as a row group."""
+        if path not in self._files:
+            if len(self._files) == OPEN_FILES:
+                self._files.pop(next(iter(self._files))).close()
+            self._files[path] = pq.ParquetFile(path, buffer_size=BUFFER_BYTES)
+        return self._files[path]
 
     def _enter_pool(self, pool: int) -> None:
-        """Drop the row groups that the pool does not need."""
+        """Drop the rows of the pool before, and note which rows of which row groups this one needs."""
         if pool != self._pool:
-            rows = self._plan.rows[self._plan.pools == pool].ravel()
-            needed = {self._index.group_of(row) for row in rows}
-            self._tables = {group: table for group, table in self._tables.items() if group in needed}
+            rows = np.unique(self._plan.rows[self._plan.pools == pool])
+            groups, first = np.unique(self._index.groups_of(rows), return_index=True)
+            self._needed = dict(zip(groups.tolist(), np.split(rows, first[1:]), strict=True))
+            self._rows = {}
             self._pool = pool
 
 
-def decode(image: dict[str, Any] | bytes, size: int, image_dir: Path | None = None) -> Image.Image:
-    """The picture of a row's image cell, upright; a JPEG is shrunk while it is decoded, never below `size`.
+def decode(image: dict[str, Any] | bytes, image_dir: Path | None = None) -> Image.Image:
+    """The picture of a row's image cell, upright and whole: a JPEG that its decoder shrinks has other pixels.
 
     Raises:
         OSError, ValueError and what else Pillow raises: it cannot be read.
@@ -181,7 +213,6 @@ def decode(image: dict[str, Any] | bytes, size: int, image_dir: Path | None = No
     if data is None and image_dir is None:
         raise ValueError(f"the row only names its image, {name}; give the folder of the images as image_dir")
     with Image.open(io.BytesIO(data) if data is not None else image_dir / name) as picture:  # type: ignore[operator]
-        picture.draft("RGB", (size, size))
         picture.load()
         upright = ImageOps.exif_transpose(picture)
         if upright.mode in {"RGBA", "LA", "PA"} or "transparency" in upright.info:

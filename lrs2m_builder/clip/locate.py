@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from lrs2m_builder.errors import MissingExtraError, UserError
 
+INDEX_SUFFIX = ".index.json"  # of the file that names the parts of weights in several
 # In this order: a folder may hold the same model twice.
 _KNOWN_WEIGHTS = (
     "model.safetensors",
+    f"model.safetensors{INDEX_SUFFIX}",
     "pytorch_model.bin",
+    f"pytorch_model.bin{INDEX_SUFFIX}",
     "open_clip_model.safetensors",
     "open_clip_pytorch_model.safetensors",
     "open_clip_pytorch_model.bin",
 )
+_SUMS = ".sha256sums"  # of a folder that was written here
 _WEIGHT_SUFFIXES = {".safetensors", ".bin", ".pt", ".pth"}
 
 
@@ -37,7 +41,9 @@ def locate(name: str, revision: str | None = None) -> Located:
     path = Path(name).expanduser()
     if path.is_dir():
         files = (entry for entry in path.iterdir() if entry.is_file() and not entry.name.startswith("."))
-        return Located(path, hash_files(files))
+        digests = {file: _hash(file) for file in files}
+        _compare_sums(path, digests)
+        return Located(path, _hash_of(digests))
     if path.is_file():
         return Located(path, hash_files([path]))
     if name.startswith((".", "/", "~")) or name.count("/") < 1:
@@ -74,11 +80,37 @@ def locate_data(name: str) -> Path:
 
 def hash_files(paths: Iterable[Path]) -> str:
     """A hash of the files' names and content: two checkpoints that differ in one weight differ in it."""
-    digest = hashlib.sha256()
-    for path in sorted(paths):
-        with path.open("rb") as file:
-            digest.update(f"{path.name}\x00{hashlib.file_digest(file, 'sha256').hexdigest()}\x00".encode())
-    return f"sha256:{digest.hexdigest()[:16]}"
+    return _hash_of({path: _hash(path) for path in paths})
+
+
+def write_sums(folder: Path) -> None:
+    """Write the hashes of a folder's weights beside them, as `sha256sum` does; `locate` compares them."""
+    lines = [f"{_hash(path)}  {path.name}\n" for path in sorted(folder.glob("*.safetensors"))]
+    (folder / _SUMS).write_text("".join(lines), encoding="utf-8")
+
+
+def _compare_sums(folder: Path, digests: Mapping[Path, str]) -> None:
+    if not (folder / _SUMS).is_file():
+        return
+    stated = dict(line.split()[::-1] for line in (folder / _SUMS).read_text().splitlines() if len(line.split()) == 2)
+    for path, digest in digests.items():
+        if stated.get(path.name, digest) != digest:
+            raise UserError(
+                f"{path}: damaged: its checksum is not the one of {folder / _SUMS}; copy the folder again, or of a "
+                "training run remove it and run the same command again"
+            )
+
+
+def _hash(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _hash_of(digests: Mapping[Path, str]) -> str:
+    whole = hashlib.sha256()
+    for path in sorted(digests):
+        whole.update(f"{path.name}\x00{digests[path]}\x00".encode())
+    return f"sha256:{whole.hexdigest()[:16]}"
 
 
 def find_weights(folder: Path) -> Path:
@@ -96,7 +128,8 @@ def find_weights(folder: Path) -> Path:
 def _only_one(names: list[str], where: str) -> str:
     if len(names) != 1:
         found = f"several weights files ({', '.join(names[:4])})" if names else "no weights file"
-        raise UserError(f"{where}: {found}; give the path of the one to load, such as {where}/model.pt")
+        advice = f"give the path of the one to load, such as {where}/{names[0]}" if names else "give another folder"
+        raise UserError(f"{where}: {found}; {advice}")
     return names[0]
 
 
@@ -117,8 +150,11 @@ def _from_hub(name: str, revision: str | None) -> Located:
         if not any(path.suffix in _WEIGHT_SUFFIXES for path in folder.iterdir()):
             files = HfApi().list_repo_files(repository, revision=revision)
             weights = sorted(file for file in files if Path(file).suffix in _WEIGHT_SUFFIXES)
-            top = [file for file in weights if file in _KNOWN_WEIGHTS]
-            hf_hub_download(repository, top[0] if top else _only_one(weights, name), revision=folder.name)
+            top = [file for file in _KNOWN_WEIGHTS if file in files]
+            chosen = top[0] if top else _only_one(weights, name)
+            parts = [file for file in weights if Path(file).name == file and file.endswith(".bin")]
+            for file in parts if chosen.endswith(INDEX_SUFFIX) else [chosen]:
+                hf_hub_download(repository, file, revision=folder.name)
         return Located(folder, folder.name)
     except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0]

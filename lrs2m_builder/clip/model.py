@@ -15,6 +15,7 @@ from torch.nn import functional
 from transformers import CLIPConfig, CLIPModel
 
 from lrs2m_builder.clip.formats import read_checkpoint
+from lrs2m_builder.clip.initial import start_as_open_clip
 from lrs2m_builder.clip.kps import stretch
 from lrs2m_builder.clip.locate import locate
 from lrs2m_builder.clip.preprocess import Preprocess, Transform, make_transform
@@ -145,6 +146,7 @@ def random_model(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=embed_dim)).eval()
+        start_as_open_clip(model)
     return _with_inputs(model, Preprocess(image_size), context_length, "random", f"seed:{seed}")
 
 

@@ -11,6 +11,8 @@ from transformers import CLIPModel
 
 from lrs2m_builder.clip.config import TrainConfig
 
+ADAM_EPS = 1e-6  # CLIP's and open_clip's for ViTs; PyTorch's 1e-8 moves rare tokens as far as common ones
+
 
 def make_optimizer(towers: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     """SGD or AdamW over the trained parameters; only matrices decay."""
@@ -20,18 +22,26 @@ def make_optimizer(towers: nn.Module, config: TrainConfig) -> torch.optim.Optimi
     groups = [{"params": decays, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
     fused = others[0].is_cuda or None
     if config.optimizer == "adamw":
-        return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, fused=fused)
+        return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, eps=ADAM_EPS, fused=fused)
     return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, dampening=config.dampening, fused=fused)
 
 
+def fitted_warmup(total_steps: int, config: TrainConfig) -> int:
+    """Steps over which the learning rate rises: those that were set, but a tenth of the run at most."""
+    return min(config.warmup_steps, -(-total_steps // 10))
+
+
 def learning_rate(step: int, total_steps: int, config: TrainConfig) -> float:
-    """The learning rate of a step, counted from 1: a linear rise, then a cosine to 0 or no change."""
-    if step <= config.warmup_steps:
-        return config.lr * step / config.warmup_steps
+    """The learning rate of a step, counted from 1: a linear rise, then a cosine or no change.
+
+    The cosine would be 0 one step after the last, so that no step is wasted.
+    """
+    warmup = fitted_warmup(total_steps, config)
+    if step <= warmup:
+        return config.lr * step / warmup
     if config.schedule == "constant":
         return config.lr
-    progress = (step - config.warmup_steps) / max(1, total_steps - config.warmup_steps)
-    return config.lr * 0.5 * (1 + math.cos(math.pi * progress))
+    return config.lr * 0.5 * (1 + math.cos(math.pi * (step - 1 - warmup) / (total_steps - warmup)))
 
 
 def long_weight(step: int, total_steps: int, config: TrainConfig) -> float:

@@ -1,9 +1,13 @@
 """In which order training reads the rows of Parquet files: shuffled from a seed, alike lengths together, by rank.
 
-A row group is the least that can be read, so whole row groups are shuffled and dealt to the processes. Consecutive
-rows of that order make a pool, which a worker holds in memory; the rows of a pool are shuffled, sorted by the length
-of their text in steps of BUCKET tokens, cut into batches, and the batches are shuffled. All of it follows from the
-seed and the epoch: a position in training is two numbers, and no row has to be read to get back there.
+An epoch is one shuffled order of all its rows, cut evenly into the parts of the processes, and each part into pools:
+the rows that a worker holds in memory. Small data are shuffled row by row. Of large data, where a pool of single rows
+would read the whole data, each row group is split into READS fragments of rows that are no neighbours, and the
+fragments are shuffled: a pool has a few rows of each of many groups, and no group is read more often than READS times.
+
+The rows of a pool are shuffled, sorted by the length of their text in steps of BUCKET tokens, cut into batches, and the
+batches are shuffled. All of it follows from the seed and the epoch: a position in training is two numbers, and no row
+has to be read to get back there.
 """
 
 from __future__ import annotations
@@ -25,6 +29,9 @@ from lrs2m_builder.tables import record_files
 
 BUCKET = 32  # tokens; the mean long text has 111, and a compiled tower is compiled once a bucket
 NO_TEXT = 2  # tokens of an empty text
+READS = 8  # of a row group in an epoch; eight cost 3 % of decoding its images, and 5 captions of an image fall apart
+VERSION = 2  # of the order: a position in another one means nothing
+Rows = np.ndarray[Any, np.dtype[np.int64]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +71,11 @@ class Index:
 
     def group_of(self, row: int) -> int:
         """Number of the group that holds a row."""
-        return int(np.searchsorted(self.first_rows, row, side="right")) - 1
+        return int(self.groups_of(np.array([row]))[0])
+
+    def groups_of(self, rows: Rows) -> Rows:
+        """Number of the group that holds each of the rows."""
+        return np.searchsorted(self.first_rows, rows, side="right") - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +84,8 @@ class Order:
 
     Attributes:
         batch_size: rows a process and batch.
-        pool_rows: rows a worker holds in memory, the wider the better shuffled.
-        streams: pools that are read at the same time, one a worker.
+        pool_rows: rows that a worker holds in memory.
+        streams: pools that are read at the same time, one per worker.
         weights: how often an epoch takes each row of a subset; 1 where not named, 0 leaves it out, 1.5 takes every row
             once and half of them again.
         num_pairs: train on so many rows only, chosen from the seed.
@@ -136,34 +147,46 @@ def read_index(paths: Sequence[Path], texts: Sequence[str]) -> Index:
     return Index(tuple(groups), np.concatenate(num_tokens), subset_r, tuple(names))
 
 
+def count_batches(index: Index, order: Order, epoch: int, world_size: int) -> int:
+    """Batches of each process in an epoch: as many as hold every row.
+
+    Raises:
+        UserError: a weight names an unknown subset, or there are fewer rows than one batch of every process.
+    """
+    num_rows = sum(map(len, _taken_rows(index, order, epoch)))
+    batch = order.batch_size * world_size
+    if num_rows == 0:
+        raise UserError(f"none of {len(index.num_tokens_R)} rows has the texts that are trained on; see their columns")
+    if num_rows < batch:
+        smaller = f"batch_size={num_rows // world_size} or less, " if num_rows >= 2 * world_size else ""
+        raise UserError(
+            f"{num_rows} rows are less than one batch of {order.batch_size} for each of {world_size} process(es); take "
+            f"{smaller}fewer processes or more data"
+        )
+    return -(-num_rows // batch)
+
+
 def make_plan(index: Index, order: Order, epoch: int, rank: int, world_size: int) -> Plan:
     """The batches of a process in an epoch.
 
-    Every process gets as many; the few rows over are left out, other ones each epoch. Batches of the same number have
-    texts of about the same length on all processes, so that none waits for another.
+    Every process gets as many, and every row is in one; to fill the last ones up, up to one batch of rows per process
+    is in two batches. Batches of the same number have texts of about the same length on all processes, so that none
+    waits for another.
 
     Raises:
-        UserError: a weight names an unknown subset, or there are fewer rows than one batch needs.
+        UserError: a weight names an unknown subset, or there are fewer rows than one batch of every process.
     """
-    units = _shuffled_units(index, order, epoch)
-    by_rank = [_joined(units[first::world_size]) for first in range(world_size)]
-    num_batches = min(len(rows) for rows in by_rank) // order.batch_size
-    if num_batches == 0:
-        total = sum(map(len, by_rank))
-        raise UserError(
-            f"{total} rows in {len(index.groups)} row groups are less than one batch of {order.batch_size} for each of "
-            f"{world_size} process(es); take a smaller batch_size or more data"
-        )
-    pool_size = max(1, order.pool_rows // order.batch_size) * order.batch_size
-    rows = by_rank[rank][: num_batches * order.batch_size]
+    num_batches = count_batches(index, order, epoch, world_size)
+    shuffled = _shuffled_rows(index, order, epoch)
+    rows = shuffled[len(shuffled) * rank // world_size : len(shuffled) * (rank + 1) // world_size]
+    sizes = _pool_sizes(num_batches, order)
+    starts = np.cumsum([0, *sizes[:-1]]) * order.batch_size
     pools = [
-        _pool_batches(rows[start : start + pool_size], index, order, (order.seed, epoch, start // pool_size), rank)
-        for start in range(0, len(rows), pool_size)
+        _pool_batches(part, size, index, order, (order.seed, epoch, number), rank)
+        for number, (part, size) in enumerate(zip(np.split(rows, starts[1:]), sizes, strict=True))
     ]
-    turns = np.array(
-        [(pool // order.streams, turn, pool) for pool, batches in enumerate(pools) for turn in range(len(batches))]
-    )
     # Several pools in turn, so that each worker of as many stays with its own.
+    turns = np.array([(pool // order.streams, turn, pool) for pool, size in enumerate(sizes) for turn in range(size)])
     in_turn = np.lexsort(turns.T[::-1])
     return Plan(np.concatenate(pools)[in_turn], turns[in_turn, 2])
 
@@ -193,17 +216,30 @@ def _subsets(file: pq.ParquetFile, path: Path) -> list[str]:
     return [name or path.parent.name for name in file.read(["subset"]).column(0).to_pylist()]
 
 
-def _shuffled_units(index: Index, order: Order, epoch: int) -> list[np.ndarray[Any, Any]]:
-    """The row numbers of each unit in the order of the epoch; a unit is one pass over a row group."""
+def _taken_rows(index: Index, order: Order, epoch: int) -> list[Rows]:
+    """The rows that an epoch takes, in the order of the files; those that it takes several times in several parts."""
     weight_R = _row_weights(index, order)
-    random = np.random.default_rng((order.seed, epoch, 2))
-    share_R = random.random(len(weight_R))  # which rows get the fraction of a weight, others each epoch
-    units = []
-    for group in index.groups:
-        rows = np.arange(group.first_row, group.first_row + group.num_rows)
-        for turn in range(int(np.ceil(weight_R[rows].max(initial=0.0)))):
-            units.append(rows[share_R[rows] < weight_R[rows] - turn])
-    return [units[number] for number in random.permutation(len(units))]
+    share_R = np.random.default_rng((order.seed, epoch, 2)).random(len(weight_R))  # the fraction of a weight
+    turns = range(int(np.ceil(weight_R.max(initial=0.0))))
+    return [np.flatnonzero(share_R < weight_R - turn) for turn in turns]
+
+
+def _shuffled_rows(index: Index, order: Order, epoch: int) -> Rows:
+    """The rows of an epoch in its order, the same on every process."""
+    taken = _taken_rows(index, order, epoch)
+    rows = np.concatenate(taken)
+    random = np.random.default_rng((order.seed, epoch, 5))
+    if len(rows) <= READS * order.pool_rows:
+        return random.permutation(rows)
+    turn = np.repeat(np.arange(len(taken)), [len(part) for part in taken])
+    group = index.groups_of(rows) + turn * len(index.groups)  # another turn over a group is as another group
+    first = np.flatnonzero(np.diff(group, prepend=-1))  # of each group, its first place in `rows`
+    place = np.arange(len(rows)) - np.repeat(first, np.diff(first, append=len(rows)))
+    # Of READS neighbours, as the captions of an image are, each goes into another fragment.
+    offset = np.repeat(random.integers(0, READS, len(first)), np.diff(first, append=len(rows)))
+    unit = group * READS + (place + offset) % READS
+    _, number = np.unique(unit, return_inverse=True)
+    return rows[np.argsort(random.permutation(number.max() + 1)[number], kind="stable")]
 
 
 def _row_weights(index: Index, order: Order) -> np.ndarray[Any, Any]:
@@ -218,15 +254,30 @@ def _row_weights(index: Index, order: Order) -> np.ndarray[Any, Any]:
     return weight_R  # type: ignore[no-any-return]
 
 
-def _joined(units: list[np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
-    return np.concatenate(units) if units else np.empty(0, dtype=np.int64)
+def _pool_sizes(num_batches: int, order: Order) -> list[int]:
+    """Batches of each pool. As many pools are open at a time as there are streams, and those have as many batches."""
+    num_pools = -(-num_batches // max(1, order.pool_rows // order.batch_size))
+    in_streams = -(-num_pools // order.streams) * order.streams
+    most = max(1, num_batches // 2)  # a pool of one batch could not be filled up
+    num_pools = in_streams if in_streams <= most else min(num_pools, most)
+    least, more = divmod(num_batches, num_pools)
+    longer = more // order.streams * order.streams  # whole turns of the streams, and the rest in the last turn
+    rest = max(0, num_pools - order.streams)
+    sizes = np.full(num_pools, least)
+    sizes[:longer] += 1
+    sizes[max(rest, longer) :][: more - longer] += 1
+    return [int(size) for size in sizes]
 
 
 def _pool_batches(
-    rows: np.ndarray[Any, Any], index: Index, order: Order, key: tuple[int, ...], rank: int
-) -> np.ndarray[Any, Any]:
-    """The batches of a pool: alike lengths together, in an order that is the same on every process."""
+    rows: Rows, num_batches: int, index: Index, order: Order, key: tuple[int, ...], rank: int
+) -> np.ndarray[Any, np.dtype[np.int64]]:
+    """The batches of a pool: alike lengths together, in an order that is the same on every process.
+
+    Where the rows do not fill the batches, these overlap: each row is in one or two, and in none twice.
+    """
     shuffled = np.random.default_rng((*key, 3, rank)).permutation(rows)
-    buckets = -(-index.num_tokens_R[shuffled] // BUCKET)
-    batches = shuffled[np.argsort(buckets, kind="stable")].reshape(-1, order.batch_size)
+    by_length = shuffled[np.argsort(-(-index.num_tokens_R[shuffled] // BUCKET), kind="stable")]
+    first = np.linspace(0, len(rows) - order.batch_size, num_batches).astype(np.int64)
+    batches = by_length[first[:, None] + np.arange(order.batch_size)]
     return batches[np.random.default_rng((*key, 4)).permutation(len(batches))]

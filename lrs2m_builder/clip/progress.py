@@ -52,13 +52,21 @@ class Progress:
         if step < self._total:
             parts += [f"{duration(median(self._seconds) * (self._total - step))} left"]
         say("  ".join(parts))
+        for name, value in line.items():
+            if name != "step" and not name.startswith("eval_"):
+                self._draw(f"train/{name}", value, step)
         if measured := {name.removeprefix("eval_"): line[name] for name in line if name.startswith("eval_")}:
-            say(f"held out after step {step}: " + ", ".join(f"{k} {v:.1%}" for k, v in measured.items()))
+            self.tell_measured(measured, step)
+
+    def tell_measured(self, measured: dict[str, float], step: int) -> None:
+        """Tell what was measured on held-out data after a step."""
+        say(f"held out after step {step}: " + ", ".join(f"{k} {v:.1%}" for k, v in measured.items()))
+        for name, value in measured.items():
+            self._draw(f"eval/{name}", value, step)
+
+    def _draw(self, name: str, value: float, step: int) -> None:
         if self._writer is not None:
-            for name, value in line.items():
-                group = "eval" if name.startswith("eval_") else "train"
-                if name != "step":
-                    self._writer.add_scalar(f"{group}/{name.removeprefix('eval_')}", value, step)
+            self._writer.add_scalar(name, value, step)
 
     def close(self) -> None:
         """Finish what TensorBoard reads."""

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-import torch.distributed as dist
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
@@ -20,9 +19,10 @@ from lrs2m_builder.clip.data import Batches
 from lrs2m_builder.clip.loading import COLUMNS, Reading
 from lrs2m_builder.clip.loss import rank, world_size
 from lrs2m_builder.clip.model import RANDOM, Loaded, load, random_model
-from lrs2m_builder.clip.optim import Average, freeze_positions, make_optimizer, move_between
+from lrs2m_builder.clip.optim import Average, fitted_warmup, freeze_positions, make_optimizer, move_between
 from lrs2m_builder.clip.pcm import check_k
 from lrs2m_builder.clip.plan import BUCKET, Order, read_index
+from lrs2m_builder.clip.processes import first_process
 from lrs2m_builder.clip.progress import Progress
 from lrs2m_builder.clip.save import save
 from lrs2m_builder.clip.step import Towers
@@ -47,6 +47,7 @@ class Run:
     progress: Progress | None = None  # of the first process
     step: int = 0
     unreadable: int = 0
+    is_unmeasured: bool = False  # the evaluation after the last step was interrupted
 
     @classmethod
     def begin(cls, config: TrainConfig, data: Sequence[Path], device: torch.device, folder: RunFolder) -> Run:
@@ -73,28 +74,52 @@ class Run:
         )
         if (state := folder.load_latest()) is not None:
             run.restore(state)
-        elif rank() == 0:
-            folder.write_settings(loaded.revision)
+        if rank() == 0:
+            run.tell_start()
+        first_process(run.make_ready)
+        folder.check_is_shared()
         if rank() == 0:
             run.progress = Progress(
                 folder, total_steps=run.total_steps, last_step=run.step, tensorboard=config.tensorboard
             )
         if world_size() > 1:
             run.towers = DistributedDataParallel(towers, device_ids=[device] if device.type == "cuda" else None)
+            if device.type == "cpu":
+                _settle(run.towers, loaded, config)
         return run
 
+    def tell_start(self) -> None:
+        """Say from where the run goes on, and what of its settings does not fit its length."""
+        if self.step:
+            say(f"going on after step {self.step}")
+        warmup = fitted_warmup(self.total_steps, self.config)
+        if warmup < self.config.warmup_steps:
+            say(f"the warm-up is {warmup} of {self.total_steps} steps, not {self.config.warmup_steps}: a tenth at most")
+
+    def make_ready(self) -> None:
+        """Have the folder as it was after the step that the run goes on from."""
+        self.folder.go_on_after(self.step)
+        if self.step == 0:
+            self.folder.write_settings(self.loaded.revision)
+
     def save_checkpoint(self) -> None:
-        """Write all that is needed to go on; the first process does."""
-        if rank() != 0:
-            return
-        towers = self.towers.module if isinstance(self.towers, DistributedDataParallel) else self.towers
+        """Write all that is needed to go on; the first process does, and all wait until it is there."""
+        first_process(self._save_checkpoint)
+
+    @property
+    def own_towers(self) -> nn.Module:
+        """The towers without what joins the processes around them."""
+        return self.towers.module if isinstance(self.towers, DistributedDataParallel) else self.towers
+
+    def _save_checkpoint(self) -> None:
         state = {
-            "towers": towers.state_dict(),
+            "towers": self.own_towers.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scaler": self.scaler.state_dict(),
             "average": self.average.values if self.average else None,
             "data": self.batches.state_dict(),
             "unreadable": self.unreadable,
+            "is_unmeasured": self.is_unmeasured,
         }
         self.folder.save(self.step, state)
 
@@ -117,7 +142,7 @@ class Run:
             self.average.values = {name: value.to(self.device) for name, value in state["average"].items()}
         self.batches.load_state_dict(state["data"])
         self.step, self.unreadable = state["step"], state["unreadable"]
-        say(f"going on after step {self.step}")
+        self.is_unmeasured = state["is_unmeasured"]
 
     def log(
         self, told: dict[str, float], lr: float, weight: float, *, seconds: float, measured: dict[str, float]
@@ -145,6 +170,12 @@ class Run:
         }
         self.progress.tell(line, seconds=seconds)
 
+    def add_measured(self, measured: dict[str, float]) -> None:
+        """Tell what was measured after the step that the run goes on from."""
+        if self.progress is not None:
+            self.folder.add_to_metrics(self.step, {f"eval_{name}": value for name, value in measured.items()})
+            self.progress.tell_measured(measured, self.step)
+
     def close(self) -> None:
         """Finish what is told of the run."""
         if self.progress is not None:
@@ -152,17 +183,33 @@ class Run:
 
     def save_model(self) -> None:
         """Write the trained model, averaged where that was asked for; the first process does."""
-        if rank() == 0:
-            model = self.loaded.model
-            if self.average:
-                move_between(model, self.average.values, 0.0)
-            if self.config.wise_ft < 1:
-                start = dict(load_start(self.config, self.device).model.named_parameters())
-                move_between(model, start, self.config.wise_ft)
-            save(dataclasses.replace(self.loaded, model=model.eval()), self.folder.model_dir)
-            say(f"trained: {self.folder.model_dir}")
-        if world_size() > 1:
-            dist.barrier()
+        first_process(self._save_model)
+
+    def _save_model(self) -> None:
+        model = self.loaded.model
+        if self.average:
+            move_between(model, self.average.values, 0.0)
+        if self.config.wise_ft < 1:
+            start = dict(load_start(self.config, self.device).model.named_parameters())
+            move_between(model, start, self.config.wise_ft)
+        if (bias := self.own_towers.bias) is not None:
+            model.config.logit_bias = bias.item()
+        save(dataclasses.replace(self.loaded, model=model.eval()), self.folder.model_dir)
+        say(f"trained: {self.folder.model_dir}")
+
+
+def _settle(towers: nn.Module, loaded: Loaded, config: TrainConfig) -> None:
+    """Have DDP make its buckets of gradients for good, by a step that changes nothing.
+
+    It makes them anew after its first step, and a sum over more than two processes is rounded by the place in its
+    bucket: the first step of a run that goes on would differ in its last bits from that of one never stopped.
+    """
+    pixels_BCHW = torch.zeros(2, 3, loaded.preprocess.image_size, loaded.preprocess.image_size)
+    ids_BT = loaded.tokenize(["one", "two"], trim=True)
+    long_BT, short_BT = (None if config.train_on == other else ids_BT for other in ("short", "long"))
+    outputs = towers(pixels_BCHW, long_BT, short_BT)
+    (torch.stack([value.sum() for value in outputs.values()]).sum() * 0.0).backward()
+    towers.zero_grad(set_to_none=True)
 
 
 def load_start(config: TrainConfig, device: torch.device) -> Loaded:

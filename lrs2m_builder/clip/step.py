@@ -15,7 +15,7 @@ from lrs2m_builder.clip.loading import Batch
 from lrs2m_builder.clip.loss import Features, Losses, LossSettings, dual_text_loss
 from lrs2m_builder.clip.model import encode_image, encode_text
 
-START_BIAS = -10.0  # of the sigmoid objective, as SigLIP starts
+START_BIAS = -10.0  # of the sigmoid objective, as SigLIP starts; a start that was trained with it has its own
 Outputs = dict[str, Tensor]
 
 
@@ -25,7 +25,8 @@ class Towers(nn.Module):  # type: ignore[misc]
     def __init__(self, model: CLIPModel, *, has_bias: bool) -> None:
         super().__init__()
         self.model = model
-        self.bias = nn.Parameter(torch.tensor(START_BIAS)) if has_bias else None
+        start = getattr(model.config, "logit_bias", None)
+        self.bias = nn.Parameter(torch.tensor(START_BIAS if start is None else float(start))) if has_bias else None
 
     def forward(self, pixels_BCHW: Tensor, long_BT: Tensor | None, short_BT: Tensor | None) -> Outputs:
         """Features of unit length, the scale of the logits, and their bias."""

@@ -9,8 +9,9 @@ from __future__ import annotations
 import dataclasses
 import math
 import time
-from collections.abc import Callable, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -24,10 +25,11 @@ from lrs2m_builder.clip.loading import Batch
 from lrs2m_builder.clip.loss import Losses, LossSettings, rank, world_size
 from lrs2m_builder.clip.model import Loaded
 from lrs2m_builder.clip.optim import learning_rate, long_weight
-from lrs2m_builder.clip.processes import Stop, join_processes, stop_flag
+from lrs2m_builder.clip.processes import Stop, first_process, is_peer_lost, join_processes, stop_flag
 from lrs2m_builder.clip.run import Run
 from lrs2m_builder.clip.step import accumulate_gradient
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.lock import locked
 from lrs2m_builder.telemetry import say
 
 Evaluate = Callable[[Loaded], dict[str, float]]
@@ -48,25 +50,58 @@ def train(
         UserError: settings or data that cannot be used, a loss that is not finite, too little memory.
         KeyboardInterrupt: stopped by a signal; a checkpoint was written.
     """
-    with join_processes(config.device) as device, stop_flag() as stop:
-        folder = RunFolder(out_dir, config, [path.resolve() for path in data])
-        if folder.model_dir.exists():
-            say(f"{folder.model_dir} is trained already")
+    folder = RunFolder(out_dir, config, [path.resolve() for path in data])
+    with stop_flag() as stop, join_processes(config.device) as device, ExitStack() as held:
+        first_process(folder.check)
+        if not first_process(folder.model_dir.exists):
+            first_process(lambda: held.enter_context(locked(out_dir, "training")))
+        if first_process(folder.model_dir.exists):
+            if rank() == 0:
+                say(f"{folder.model_dir} is trained already")
             return folder.model_dir
-        run = Run.begin(config, data, device, folder)
-        evaluate = make_evaluate(run.loaded) if make_evaluate and rank() == 0 else None
-        try:
-            _loop(run, stop, evaluate)
-        except (torch.OutOfMemoryError, MemoryError) as error:
-            raise UserError(_memory_message(run)) from error
-        except RuntimeError as error:
-            if "allocate memory" not in str(error):
-                raise
-            raise UserError(_memory_message(run)) from error
-        finally:
-            run.close()
-        run.save_model()
+        with _plain_errors() as step_of:
+            run = step_of.run = Run.begin(config, data, device, folder)
+            evaluate = make_evaluate(run.loaded) if make_evaluate and rank() == 0 else None
+            try:
+                with stop.noted():
+                    _loop(run, stop, evaluate)
+                    run.save_model()
+            finally:
+                run.close()
         return folder.model_dir
+
+
+@dataclass
+class _Doing:
+    """The run, once it has begun."""
+
+    run: Run | None = None
+
+
+@contextmanager
+def _plain_errors() -> Iterator[_Doing]:
+    """Tells in one line what is no fault of the program: too little memory, a process that was killed."""
+    doing = _Doing()
+    try:
+        yield doing
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        if doing.run is None:
+            raise
+        raise UserError(_memory_message(doing.run)) from error
+    except RuntimeError as error:
+        if "allocate memory" in str(error) and doing.run is not None:
+            raise UserError(_memory_message(doing.run)) from error
+        if "DataLoader worker" in str(error):
+            raise UserError(
+                "a process that reads images was killed, probably for lack of memory; the same command goes on from "
+                "the last checkpoint; if it comes again, take a smaller pool_rows or fewer workers, and a new folder"
+            ) from error
+        if is_peer_lost(error):
+            raise UserError(
+                "another process of this training ended, and the training with it (its own message says why); the same "
+                "command goes on from the last checkpoint"
+            ) from error
+        raise
 
 
 def _loop(run: Run, stop: Stop, evaluate: Evaluate | None) -> None:
@@ -75,11 +110,13 @@ def _loop(run: Run, stop: Stop, evaluate: Evaluate | None) -> None:
     settings = _loss_settings(config)
     dtype = AUTOCAST.get(config.precision)
     autocast = partial(torch.autocast, run.device.type, dtype=dtype) if dtype else nullcontext
+    if run.is_unmeasured:
+        _measure_again(run, stop, evaluate)
     started = time.perf_counter()
     batches = iter(run.batches)
     while run.step < run.total_steps:
-        run.step += 1
         batch = next(batches)
+        run.step += 1
         lr = learning_rate(run.step, run.total_steps, config)
         weight = long_weight(run.step, run.total_steps, config)
         for group in run.optimizer.param_groups:
@@ -115,14 +152,45 @@ def _loop(run: Run, stop: Stop, evaluate: Evaluate | None) -> None:
 
         seconds = time.perf_counter() - started
         is_due = run.step % config.eval_every == 0 or run.step == run.total_steps
-        run.log(told, lr, weight, seconds=seconds, measured=evaluate(run.loaded) if evaluate and is_due else {})
-        started = time.perf_counter()
-        if stop_now := told["stop"] > 0:
-            say(f"stopping after step {run.step}")
+        measured = _measure(run.loaded, stop, evaluate) if is_due else {}
+        run.log(told, lr, weight, seconds=seconds, measured=measured or {})
+        run.is_unmeasured = measured is None
+        stop_now = told["stop"] > 0 or (is_due and _anywhere(stop.wanted, run.device))
         if stop_now or run.step % config.checkpoint_every == 0 or run.step == run.total_steps:
             run.save_checkpoint()
-        if stop_now and run.step < run.total_steps:
+        if stop_now and (run.step < run.total_steps or _anywhere(run.is_unmeasured, run.device)):
             raise KeyboardInterrupt
+        started = time.perf_counter()
+
+
+def _measure(loaded: Loaded, stop: Stop, evaluate: Evaluate | None) -> dict[str, float] | None:
+    """What the evaluation measures; None if a signal interrupted it."""
+    if evaluate is None:
+        return {}
+    try:
+        with stop.noted(False):
+            return evaluate(loaded)
+    except KeyboardInterrupt:
+        loaded.model.train()
+        return None
+
+
+def _measure_again(run: Run, stop: Stop, evaluate: Evaluate | None) -> None:
+    """Make up for an evaluation that was interrupted after the step that the run goes on from."""
+    measured = _measure(run.loaded, stop, evaluate)
+    if _anywhere(measured is None, run.device):
+        raise KeyboardInterrupt
+    run.add_measured(measured or {})
+    run.is_unmeasured = False
+
+
+def _anywhere(here: bool, device: torch.device) -> bool:
+    """Whether something is so in any process."""
+    if world_size() == 1:
+        return here
+    told = torch.tensor(float(here), device=device)
+    dist.all_reduce(told)
+    return bool(told)
 
 
 def _loss_settings(config: TrainConfig) -> LossSettings:

@@ -13,6 +13,7 @@ from lrs2m_builder.commands import print_json
 from lrs2m_builder.errors import MissingExtraError
 from lrs2m_builder.evals.results import Result, result_name, write_result
 from lrs2m_builder.leakage import find_leaks, refuse_leaks, training_data
+from lrs2m_builder.outputs import mark_folder
 from lrs2m_builder.telemetry import say, show
 
 if TYPE_CHECKING:
@@ -51,6 +52,9 @@ TrainedOn = Annotated[
 AllowLeak = Annotated[
     bool, typer.Option("--allow-leak", help="Go on where evaluation images are training images; the result says so.")
 ]
+LeakCache = Annotated[
+    Path | None, typer.Option(help="Folder that keeps the hashes of training images for the next evaluation.")
+]
 Seed = Annotated[int, typer.Option(help="Of the resampling for the intervals, and of orders of sentences.")]
 
 eval_app = typer.Typer(help="Evaluate a model by the paper's four zero-shot tests.", rich_markup_mode=None)
@@ -66,6 +70,12 @@ def shows_progress() -> bool:
     return sys.stderr is not None and sys.stderr.isatty()
 
 
+def own_results(out: Path | None) -> None:
+    """Refuse a folder for results that holds other files, before anything is read."""
+    if out is not None:
+        mark_folder(out, "eval")
+
+
 def load_model(name: str, **options: Any) -> Loaded:
     """`evals.models.open_model`, with the extra to install in the error."""
     try:
@@ -75,16 +85,24 @@ def load_model(name: str, **options: Any) -> Loaded:
     return open_model(name, **options)
 
 
-def check_leaks(model: str, images: list[EvalImage], trained_on: list[Path] | None, allow: bool) -> dict[str, Any]:
+def check_leaks(
+    model: str,
+    images: list[EvalImage],
+    trained_on: list[Path] | None,
+    allow: bool,
+    cache: Path | None = None,
+) -> dict[str, Any]:
     """What is known of the training data, for a result's settings; stops where they hold evaluation images.
 
     Raises:
         UserError: they do, and `allow` is not given.
     """
     paths = list(dict.fromkeys([*training_data(model), *(trained_on or ())]))
-    found = find_leaks([each.image for each in images], paths, show_progress=shows_progress())
+    found = find_leaks([each.image for each in images], paths, cache=cache, show_progress=shows_progress())
     if not allow:
         refuse_leaks(found, len(images))
+    if found.leaked:
+        say(f"{found.leaked} of {len(images)} evaluation images are in the training data: no zero-shot result")
     for path in found.missing:
         say(f"the training data {path} are not there any more: whether they hold evaluation images is not known")
     if found.unchecked:

@@ -13,6 +13,7 @@ from lrs2m_builder.commands.eval import (
     ContextLength,
     DataRevision,
     Device,
+    LeakCache,
     Model,
     Name,
     Out,
@@ -24,6 +25,7 @@ from lrs2m_builder.commands.eval import (
     command_line,
     finish,
     load_model,
+    own_results,
     shows_progress,
 )
 from lrs2m_builder.errors import MissingExtraError, UserError
@@ -57,6 +59,7 @@ def zic_command(
     name: Name = None,
     trained_on: TrainedOn = None,
     allow_leak: AllowLeak = False,
+    leak_cache: LeakCache = None,
     out: Out = None,
     context_length: ContextLength = None,
     device: Device = None,
@@ -74,6 +77,7 @@ def zic_command(
     except ImportError as error:
         raise MissingExtraError("lrs2m eval", "eval", error) from error
 
+    own_results(out)
     chosen = classes or (data if data in class_sets() else None)
     if chosen is not None and chosen not in class_sets():
         raise UserError(f"--classes {chosen}: no such list; known: {', '.join(class_sets())}")
@@ -94,7 +98,7 @@ def zic_command(
     if chosen is None and (chosen := find_list({each.label for each in images})):
         say(f"{data} has the classes of {class_sets()[chosen].title}: its names for them are used")
     known = class_sets()[chosen] if chosen else None
-    leakage = check_leaks(model, images, trained_on, allow_leak)
+    leakage = check_leaks(model, images, trained_on, allow_leak, leak_cache)
     loaded = load_model(model, device=device, context_length=context_length, revision=revision)
     found = evaluate(loaded, images, known, lines, seed=seed, workers=workers, show_progress=shows_progress())
     if known and known.images and len(images) != known.images:

@@ -15,6 +15,7 @@ from lrs2m_builder.commands.eval import (
     DataRevision,
     Device,
     Images,
+    LeakCache,
     Model,
     Name,
     Out,
@@ -27,6 +28,7 @@ from lrs2m_builder.commands.eval import (
     command_line,
     finish,
     load_model,
+    own_results,
     shows_progress,
 )
 from lrs2m_builder.evals.data import IMAGE_COLUMNS, Columns, fingerprint, read_images
@@ -66,6 +68,7 @@ def zcrl_command(
     ] = False,
     trained_on: TrainedOn = None,
     allow_leak: AllowLeak = False,
+    leak_cache: LeakCache = None,
     out: Out = None,
     context_length: ContextLength = None,
     device: Device = None,
@@ -89,6 +92,7 @@ def zcrs_command(
     name: Name = None,
     trained_on: TrainedOn = None,
     allow_leak: AllowLeak = False,
+    leak_cache: LeakCache = None,
     out: Out = None,
     context_length: ContextLength = None,
     device: Device = None,
@@ -116,6 +120,7 @@ def _retrieve(
     robustness: bool,
     trained_on: list[Path] | None,
     allow_leak: bool,
+    leak_cache: Path | None,
     out: Path | None,
     context_length: int | None,
     device: str | None,
@@ -125,12 +130,13 @@ def _retrieve(
     seed: int,
     as_json: bool,
 ) -> None:
+    own_results(out)
     columns = Columns(
         image=(image_column,) if image_column else IMAGE_COLUMNS,
         texts=(text_column,) if text_column else TEXT_COLUMNS[evaluation],
     )
     found = read_images(data, columns, split=split, image_dir=images, revision=data_revision)
-    leakage = check_leaks(model, found, trained_on, allow_leak)
+    leakage = check_leaks(model, found, trained_on, allow_leak, leak_cache)
     loaded = load_model(model, device=device, context_length=context_length, revision=revision)
     from lrs2m_builder.evals.retrieval import evaluate
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -38,4 +39,6 @@ def train_command(
     except ImportError as error:
         raise MissingExtraError("training", "train", error) from error
     evaluate = make_recall([locate_data(name) for name in eval_data], made) if eval_data else None
-    show(str(train(made, [locate_data(name) for name in data], out_dir=out, make_evaluate=evaluate)))
+    model_dir = train(made, [locate_data(name) for name in data], out_dir=out, make_evaluate=evaluate)
+    if os.environ.get("RANK", "0") == "0":  # under torchrun, each process gets here
+        show(str(model_dir))

@@ -51,7 +51,7 @@ def normal_finish(reason: object) -> str:
 
 # Marks of the chat formats and processors of well-known models, as a caption never holds them.
 _MARK = re.compile(
-    r"<\|[\w /:.-]{1,40}\|>|<｜[^<>｜]{1,40}｜>|◁/?\w{1,30}▷|<(?:start|end)_of_(?:turn|image|audio|utterance)>"
+    r"<\|/?\w[\w /:.-]{0,40}\|>|<｜[^<>｜]{1,40}｜>|◁/?\w{1,30}▷|<(?:start|end)_of_(?:turn|image|audio|utterance)>"
     r"|</?(?:image|img|video|audio|im_patch|im_start|im_end|img_context|image_soft_token|image_placeholder|bos|eos)>"
     r"|</?s>|\[/?(?:INST|IMG|IMG_BREAK|IMG_END|SYSTEM_PROMPT|AVAILABLE_TOOLS)\]|<<SYS>>",
     re.IGNORECASE,

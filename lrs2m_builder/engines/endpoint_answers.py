@@ -41,6 +41,8 @@ def read_reply(reply: Reply, endpoint: Endpoint) -> Completion:
     choices = content.get("choices")
     choice = choices[0] if isinstance(choices, list) and choices else None
     message = choice.get("message") if isinstance(choice, dict) else None
+    if isinstance(choice, dict) and message is None and isinstance(choice.get("text"), str):
+        message = {"content": choice["text"]}  # as servers of plain completions write it
     error = content.get("error") or (choice.get("error") if isinstance(choice, dict) else None)
     if error or (not isinstance(message, dict) and {"detail", "code", "message"} & content.keys()):
         raise meaning(200, error_said(content if not error else {"error": error}, reply.body), reply, endpoint)

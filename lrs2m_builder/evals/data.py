@@ -11,6 +11,7 @@ import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from lrs2m_builder.shipped import shipped_names
 from lrs2m_builder.sources import hf_dataset, image_folder, karpathy_json, open_source
 from lrs2m_builder.sources.base import SourceRow
 from lrs2m_builder.sources.hub import column_names, pinned
-from lrs2m_builder.sources.resolve import ImageFinder
+from lrs2m_builder.sources.resolve import DEFAULT_LAYOUTS, ImageFinder
 from lrs2m_builder.tables import record_files
 
 IMAGE_COLUMNS = ("image", "img")
@@ -120,9 +121,18 @@ def fingerprint(images: Sequence[EvalImage]) -> dict[str, Any]:
 
 
 def _found(row: SourceRow, where: Path) -> ImageRef:
-    if row.image is None:
-        raise UserError(f"{row.image_name}: not found in {where}; the evaluation needs every image")
-    return row.image
+    if row.problem is not None:
+        raise UserError(f"{where}: {row.problem[1]}; the evaluation needs every image")
+    folder = where if where.is_dir() else where.parent
+    image = row.image or next(filter(None, (finder.find(row.image_file) for finder in _finders(folder))), None)
+    if image is None:
+        raise UserError(f"{row.image_file or row.image_name}: not found in {folder}; the evaluation needs every image")
+    return image
+
+
+@lru_cache(maxsize=8)
+def _finders(folder: Path) -> tuple[ImageFinder, ...]:
+    return tuple(ImageFinder(layout, folder, None) for layout in DEFAULT_LAYOUTS)
 
 
 def _from_karpathy(path: Path, split: str, image_dir: Path) -> list[EvalImage]:

@@ -75,7 +75,7 @@ def read_held_out(paths: Sequence[Path], loaded: Loaded, *, image_dir: Path | No
         key = hashlib.sha256(image_key(row["image"])).digest()
         if key not in number_of:
             try:
-                image = decode(row["image"], loaded.preprocess.image_size, image_dir)
+                image = decode(row["image"], image_dir)
             except DAMAGED as error:
                 raise UserError(f"{where}: the image of a held-out pair cannot be read ({one_line(error)})") from error
             number_of[key] = len(pixels)

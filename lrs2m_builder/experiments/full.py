@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from lrs2m_builder.clip.config import CONFIGS, PAPER_PROCESSES, changed, paper_b16
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.evals.paper import Test
 from lrs2m_builder.evals.results import read_results
@@ -24,6 +25,9 @@ SETS: dict[Test, tuple[str, ...]] = {
 }
 
 
+LARGEST_PART = paper_b16().batch_size  # pairs that go through the towers at once
+
+
 @dataclass(frozen=True, slots=True)
 class Inputs:
     """Where the paper scale reads from and writes to.
@@ -32,7 +36,7 @@ class Inputs:
         data: builds of LRS2M.
         benchmarks: a folder with rsitmd_l and rsicd_l (builds), rsitmd and rsicd (the sources' folders) and
             selo_air_slt; the sets of zic come from the Hub where no folder of their name (resisc45 ...) is there.
-        processes: GPUs to train on.
+        processes: GPUs to train on; the batch of all of them stays the paper's.
     """
 
     data: tuple[Path, ...]
@@ -115,13 +119,42 @@ def _of_variant(experiment: Experiment, variant: Variant, seed: int, inputs: Inp
         model = str(run_dir)
         data = map(str, inputs.data)
         set_seed = ("--set", f"seed={seed}") if seed else ()
-        words = ("train", *data, "--config", variant.config, *set_seed, "--out", str(run_dir))
+        batch = _batch_words(variant.config, inputs.processes)
+        words = ("train", *data, "--config", variant.config, *batch, *set_seed, "--out", str(run_dir))
         yield Command(words, run_dir / "model", processes=inputs.processes)
     results_dir = inputs.out_dir / "results" / name
     for test in experiment.tests:
         for dataset in used_sets(experiment, test):
             words = ("eval", test, *_data_words(test, dataset, inputs.benchmarks), "--model", model)
+            if test != "selo":  # whose regions are asked about, not whole images
+                words += ("--allow-leak", "--leak-cache", str(inputs.out_dir / "training-images"))
             yield Command((*words, "--name", dataset, "--out", str(results_dir)), results_dir, (test, dataset))
+
+
+def _batch_words(config: str, processes: int) -> tuple[str, ...]:
+    """Settings that keep the paper's batch on another number of processes.
+
+    Raises:
+        UserError: the batch cannot be dealt to so many.
+    """
+    each = CONFIGS[config]().batch_size
+    total = each * PAPER_PROCESSES
+    if processes == PAPER_PROCESSES:
+        return ()
+    if total % processes or total == processes:
+        fitting = [str(count) for count in range(1, total) if total % count == 0 and count <= 2 * PAPER_PROCESSES]
+        raise UserError(
+            f"--processes {processes}: {config} has a batch of {total} pairs, which {processes} processes cannot share "
+            f"evenly; take {', '.join(fitting)}"
+        )
+    settings = {"batch_size": total // processes}
+    if settings["batch_size"] > LARGEST_PART:
+        settings["micro_batch"] = LARGEST_PART  # no more memory than on as many as the paper had
+    try:
+        changed(CONFIGS[config](), settings)
+    except UserError as error:
+        raise UserError(f"--processes {processes}: {config}: {error}; take fewer") from error
+    return tuple(word for name, value in settings.items() for word in ("--set", f"{name}={value}"))
 
 
 def _data_words(test: Test, dataset: str, benchmarks: Path) -> tuple[str, ...]:

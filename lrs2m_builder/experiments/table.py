@@ -41,12 +41,17 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """All lines of an experiment at a scale."""
+    """All lines of an experiment at a scale.
+
+    Attributes:
+        leaks: a sentence for each model and set whose evaluation images are also training images.
+    """
 
     experiment: Experiment
     scale: Scale
     columns: tuple[str, ...]
     lines: tuple[Line, ...]
+    leaks: tuple[str, ...] = ()
 
     @property
     def num_seeds(self) -> int:
@@ -65,8 +70,10 @@ def make_table(
     """
     lines: list[Line] = []
     columns: dict[str, None] = {}
+    leaks: dict[str, None] = {}
     for variant in experiment.variants:
         by_seed = [read_results(folder) if folder.is_dir() else [] for folder in runs.get(variant.label, ())]
+        leaks |= dict.fromkeys(sentence for results in by_seed for sentence in _leaks(variant.label, results))
         for place, dataset in enumerate(_datasets(experiment, sets)):
             found = [_values(experiment, results, dataset, sets) for results in by_seed]
             stated = _paper_values(load_paper(), experiment, variant, place)
@@ -76,7 +83,7 @@ def make_table(
             lines.append(Line(_label(variant, scale), dataset if _per_set(experiment) else "", ours, intervals, stated))
             columns |= dict.fromkeys(stated) | dict.fromkeys(ours)
     shown = columns if len(experiment.tests) == 1 else experiment.tests
-    return Table(experiment, scale, tuple(shown), tuple(lines))
+    return Table(experiment, scale, tuple(shown), tuple(lines), tuple(leaks))
 
 
 def write_table(table: Table, out_dir: Path) -> list[Path]:
@@ -97,6 +104,7 @@ def as_json(table: Table) -> dict[str, Any]:
         "seeds": table.num_seeds,
         "columns": list(table.columns),
         "lines": [asdict(line) for line in table.lines],
+        "leaks": list(table.leaks),
         "paper_says": list(load_paper().claims.get(table.experiment.name, ())),
     }
 
@@ -115,9 +123,18 @@ def markdown(table: Table) -> str:
     text += [_row(["---"] * len(head)), *map(_row, rows)]
     if table.num_seeds > 1:
         text += ["", f"Means of {table.num_seeds} seeds, with the lowest and the highest."]
+    if table.leaks:
+        text += ["", "No zero-shot results, since evaluation images are also training images:", ""]
+        text += [f"- {sentence}" for sentence in table.leaks]
     if claims := load_paper().claims.get(table.experiment.name):
         text += ["", "The paper says:", "", *(f"- {claim}" for claim in claims)]
     return "\n".join([*text, ""])
+
+
+def _leaks(label: str, results: Sequence[Result]) -> list[str]:
+    """A sentence for each result whose evaluation images are also training images."""
+    leaked = [(each, int((each.settings.get("leakage") or {}).get("leaked", 0))) for each in results]
+    return [f"{label}, {each.dataset}: {count} of {each.num_images} images" for each, count in leaked if count]
 
 
 def _label(variant: Variant, scale: Scale) -> str:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,7 @@ from lrs2m_builder.errors import MissingExtraError, UserError
 RepoType = Literal["dataset", "model"]
 MAX_TRIES = 4
 MAX_WAIT_S = 120.0
-_REPO_ID = re.compile(r"(?:\w[\w.-]{,95}/)?\w[\w.-]{,95}", re.ASCII)
+_REPO_ID = re.compile(r"\w[\w.-]{,95}/\w[\w.-]{,95}", re.ASCII)
 _TYPES = ("model", "dataset", "space")
 
 
@@ -153,7 +154,14 @@ def _is_of_the_hub(error: Exception) -> bool:
     """Whether an error is the Hub's or the network's, and no bug; hf_xet's are RuntimeErrors."""
     modules = {type(one).__module__.split(".")[0] for one in _chain(error)}
     known = isinstance(error, RuntimeError) or bool(modules & {"huggingface_hub", "hf_xet"})
-    return _status(error) is not None or _is_transport(error) or known
+    return _status(error) is not None or _is_transport(error) or known or _is_misread(error)
+
+
+def _is_misread(error: Exception) -> bool:
+    """Whether the client failed on what the Hub, or something in its place, answered."""
+    places = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
+    in_client = any(place.split(".")[0] == "huggingface_hub" for place in places)
+    return in_client and isinstance(error, LookupError | TypeError | ValueError | AttributeError)
 
 
 def _may_pass(error: BaseException) -> bool:
@@ -169,7 +177,7 @@ def _asked_wait_s(error: BaseException | None) -> float:
     """The seconds that the Hub asked for with Retry-After; 0 where it did not."""
     for one in _chain(error):
         value = getattr(getattr(one, "response", None), "headers", {}).get("Retry-After", "")
-        if str(value).isdigit():
+        if str(value).isascii() and str(value).isdecimal():
             return min(float(value), MAX_WAIT_S)
     return 0.0
 
@@ -187,16 +195,25 @@ def _explain(error: Exception, api: Any, repo_id: str, repo_type: RepoType) -> s
         return f"{api.endpoint}: answered {status} {MAX_TRIES} times; {again}"
     if status is None and _is_transport(error):
         return f"{api.endpoint}: cannot be reached ({_first_line(error)}); {again}"
+    if status is None and _is_misread(error):
+        what = f"{type(error).__name__}: {_first_line(error)}"
+        return f"{api.endpoint}: answered what its client cannot read ({what}); is it the Hub? {again}"
     return f"{repo_id}: {_first_line(error)}"
 
 
 def _other_type(api: Any, repo_id: str, repo_type: RepoType) -> str | None:
     """The type under which the name is taken, if it is another one."""
-    if api.repo_exists(repo_id, repo_type=repo_type):
-        return None
-    return next((kind for kind in _TYPES if kind != repo_type and api.repo_exists(repo_id, repo_type=kind)), None)
+    try:
+        if api.repo_exists(repo_id, repo_type=repo_type):
+            return None
+        return next((kind for kind in _TYPES if kind != repo_type and api.repo_exists(repo_id, repo_type=kind)), None)
+    except Exception as error:
+        if not _is_of_the_hub(error):
+            raise
+        return None  # the first error is the one to tell
 
 
 def _first_line(error: Exception) -> str:
+    """What an error says, its first lines as one: the Hub's own reason stands below the client's."""
     lines = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]
-    return lines[0][:300] if lines else type(error).__name__
+    return " ".join(lines)[:500] or type(error).__name__

@@ -13,6 +13,7 @@ from PIL import Image
 from lrs2m_builder.sample.placing import CLASSES
 from lrs2m_builder.sample.scene import Scene, SceneObject
 from lrs2m_builder.sample.sketch import SIDE
+from lrs2m_builder.sources.vector_labels.shapes import clip
 
 # What other objects may cut into pieces: a mask names it, but its regions are no count.
 _CUT = {"road", "river", "runway", "wind turbine", "parking lot"}
@@ -25,11 +26,17 @@ MASK_OPTIONS: dict[str, Any] = {
 
 
 def corners(thing: SceneObject) -> list[tuple[float, float]]:
-    """The four corners of the rectangle around an object; of roads, rivers and ponds, of its box."""
-    if len(thing.polygon) == 4 and thing.length:
+    """The corners of the rectangle around an object; of roads, rivers, ponds and what is cut off, of its box."""
+    is_inside = all(0 <= value <= SIDE for point in thing.polygon for value in point)
+    if len(thing.polygon) == 4 and thing.length and is_inside:
         return list(thing.polygon)
     left, top, right, bottom = thing.box
     return [(left, top), (right, top), (right, bottom), (left, bottom)]
+
+
+def outline(thing: SceneObject) -> list[tuple[float, float]]:
+    """The outline of an object as far as the image shows it, as tools that cut images write it."""
+    return [(round(x, 2), round(y, 2)) for x, y in clip(tuple(thing.polygon), SIDE, SIDE)]
 
 
 def dota(scene: Scene) -> str:
@@ -47,9 +54,10 @@ def geojson(scene: Scene) -> str:
         {
             "type": "Feature",
             "properties": {"class": thing.name, "color": thing.color},
-            "geometry": {"type": "Polygon", "coordinates": [[*thing.polygon, thing.polygon[0]]]},
+            "geometry": {"type": "Polygon", "coordinates": [[*points, points[0]]]},
         }
         for thing in scene.objects
+        if (points := outline(thing))
     ]
     return json.dumps({"type": "FeatureCollection", "features": features})
 
@@ -84,7 +92,7 @@ def coco(scenes: Sequence[tuple[str, Scene]]) -> dict[str, Any]:
                     "category_id": numbers[thing.name],
                     "bbox": [left, top, round(right - left, 2), round(bottom - top, 2)],
                     "area": round((right - left) * (bottom - top), 2),
-                    "segmentation": [[value for point in thing.polygon for value in point]],
+                    "segmentation": [[value for point in outline(thing) for value in point]],
                     "iscrowd": 0,
                 }
             )

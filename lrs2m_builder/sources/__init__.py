@@ -10,7 +10,9 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, TypeVar, get_type_hints
+
+from pydantic import TypeAdapter, ValidationError
 
 from lrs2m_builder.errors import SampleError, UserError, storable
 from lrs2m_builder.manifest import Manifest
@@ -130,7 +132,22 @@ def _readers(
         raise UserError(
             f"manifest {manifest.name}: format {name} has no option {unknown[0]!r}; known: {', '.join(known) or 'none'}"
         )
+    options = _typed(manifest, name, read, options)
     return partial(_read_file, partial(read, **options)), partial(_read_file, partial(read_columns, **options))
+
+
+def _typed(manifest: Manifest, name: str, read: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of a format, each of the type that its `read` names."""
+    types, found = get_type_hints(read), {}
+    for option, value in options.items():
+        try:
+            found[option] = TypeAdapter(types[option]).validate_python(value)
+        except ValidationError as error:
+            reason = error.errors()[0]["msg"]
+            raise UserError(
+                f"manifest {manifest.name}: option {option} of format {name} is {value!r}: {reason}"
+            ) from error
+    return found
 
 
 def _no_columns(path: Path, **options: Any) -> Iterator[SourceColumns]:

@@ -52,7 +52,7 @@ def _entered_name(name: object) -> tuple[str, tuple[str, str] | None]:
         if _NO_NAME.search(text)
         else f"has {len(text):,} characters; a name has 1 to {MAX_NAME:,}"
     )
-    return f"{shown}~{digest}", ("bad_name", f"image name {shown!r} {wrong}")
+    return f"{shown}~{digest}", ("bad_name", f"image name '{shown}' {wrong}")
 
 
 def entered_anchors(anchors: tuple[Anchor, ...]) -> tuple[Anchor, ...]:

@@ -1,6 +1,7 @@
-"""Karpathy-style caption files: UCM-Captions, Sydney-Captions, RSICD, RSITMD.
+"""Karpathy-style caption files (UCM-Captions, Sydney-Captions, RSICD, RSITMD), and COCO's captions.
 
     {"images": [{"filename", "split", "imgid", "sentences": [{"raw", ...}]}], ...}
+    {"images": [{"id", "file_name"}], "annotations": [{"image_id", "caption"}], ...}
 
 Keys not named here are ignored, a missing split is accepted, blank sentences are dropped.
 """
@@ -33,8 +34,34 @@ def read(path: Path) -> Iterator[SourceRow]:
     images = content.get("images") if isinstance(content, dict) else None
     if not isinstance(images, list):
         raise UserError(f'{path}: no list "images" in it; is this a caption file in Karpathy\'s format?')
+    annotations = content.get("annotations")
+    if isinstance(annotations, list) and not any(isinstance(image, dict) and "sentences" in image for image in images):
+        images = _with_sentences(path, images, annotations)
     for number, image in enumerate(images):
         yield _row(path, number, image)
+
+
+def _with_sentences(path: Path, images: list[Any], annotations: list[Any]) -> list[Any]:
+    """COCO's images in Karpathy's form, each with its captions in the order of the file."""
+    sentences: dict[str, list[Any]] = {}
+    for number, image in enumerate(images):
+        if not isinstance(image, dict) or image.get("id") is None:
+            raise UserError(f'{path}: images[{number}]: no "id"')
+        if str(image["id"]) in sentences:
+            raise UserError(f"{path}: images[{number}]: id {image['id']} stands twice")
+        sentences[str(image["id"])] = []
+    for number, annotation in enumerate(annotations):
+        if not isinstance(annotation, dict) or not isinstance(annotation.get("caption"), str):
+            raise UserError(f'{path}: annotations[{number}]: no text "caption"; objects are read by vector_labels')
+        if (own := sentences.get(str(annotation.get("image_id")))) is None:
+            raise UserError(
+                f"{path}: annotations[{number}] names image {annotation.get('image_id')!r}, which is not there"
+            )
+        own.append(annotation["caption"])
+    return [
+        {"filename": image.get("file_name"), "split": image.get("split"), "sentences": sentences[str(image["id"])]}
+        for image in images
+    ]
 
 
 def _row(path: Path, number: int, image: Any) -> SourceRow:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.sources.base import SourceRow
@@ -30,14 +29,12 @@ def read(path: Path) -> Iterator[SourceRow]:
         image = entry.get("global_filepath") if isinstance(entry, dict) else None
         if not isinstance(image, str) or not image:
             raise UserError(f'{path}: entry {number}: no "global_filepath"; is this a list in the form of MGRS-200k?')
-        short = next((text for key in _SHORT if (text := _text(entry, key))), "")
+        texts = {key: entry.get(key) or "" for key in (*_SHORT, "detailed_caption")}
+        if wrong := next((key for key, text in texts.items() if not isinstance(text, str)), None):
+            raise UserError(f"{path}: entry {number} ({image}): {wrong!r} is {str(texts[wrong])[:60]}, not a text")
+        short = next((texts[key] for key in _SHORT if texts[key]), "")
         yield SourceRow(
-            image.removeprefix("./"), captions=(short,) if short else (), caption_long=_text(entry, "detailed_caption")
+            image.removeprefix("./"), captions=(short,) if short else (), caption_long=texts["detailed_caption"]
         )
     if number < 0:
         raise UserError(f"{path}: no entries")
-
-
-def _text(entry: dict[str, Any], key: str) -> str:
-    text = entry.get(key)
-    return text if isinstance(text, str) else ""

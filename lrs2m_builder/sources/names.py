@@ -18,7 +18,12 @@ def image_stem(name: str) -> str:
 
 
 def same_letters(name: str) -> str:
-    """What a name has in common with those that differ in letter case or in composed and decomposed letters."""
+    """What a name has in common with those that differ in letter case or in composed and decomposed letters.
+
+    Bytes that are no UTF-8, as older systems wrote them to a disk, are read as Latin-1.
+    """
+    if any("\udc80" <= char <= "\udcff" for char in name):
+        name = name.encode("utf-8", "surrogateescape").decode("latin-1")
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
@@ -45,7 +50,7 @@ def relative_paths(name: str) -> list[str]:
 
 
 def _spellings(name: str) -> list[str]:
-    path = name.replace("\\", "/")
+    path = name.strip().replace("\\", "/")
     found = _SCHEME.match(path)
     rest = path[found.end() :] if found else path
     before, mark, query = rest.partition("?")

@@ -33,7 +33,7 @@ def find_annotations(manifest: Manifest, data_dir: Path, patterns: Sequence[str]
     Raises:
         UserError: the folder is not there, no file matches, or one glob matches several.
     """
-    if not data_dir.is_dir():
+    if not is_folder(data_dir):
         raise UserError(f"--data-dir {data_dir}: no such folder; {manifest.get}")
     for pattern in patterns:
         matches = sorted(data_dir.glob(pattern))

@@ -15,7 +15,7 @@ import csv
 import json
 import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -34,6 +34,7 @@ _METADATA = re.compile(
 _SENTENCE_END = re.compile(r"[.!?]\s+")
 _PLACEHOLDER = re.compile(r"\{\w+\}")
 BYTES_AT_ONCE = 2**24
+MAX_TEXT_BYTES = 2**20
 _FMOW_CLASS = re.compile(r"fmow_(.+?)_\d+_\d+_")
 _BEN_CLASSES = re.compile(r"(?<!\w)'(.+?)'(?!\w)")  # the land-cover list in quotes, no genitive
 
@@ -163,8 +164,11 @@ def _read_tar(path: Path) -> Iterator[_Entry]:
 
 def _text(member: TarMember | None) -> str:
     """A text in the archive; "" where it is missing or cut off. What is not UTF-8 becomes U+FFFD."""
+    if member is None:
+        return ""
     try:
-        return read_image(member).decode("utf-8", "replace").strip() if member else ""
+        member = replace(member, size=min(member.size, MAX_TEXT_BYTES))  # what is longer is too long in any case
+        return read_image(member).decode("utf-8", "replace").strip()
     except SampleError:
         return ""
 

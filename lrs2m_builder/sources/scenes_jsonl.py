@@ -26,12 +26,15 @@ def read(path: Path) -> Iterator[SourceRow]:
             try:
                 scene = json.loads(line)
                 counts = Counter(thing["class"] for thing in scene["objects"])
-                yield SourceRow(
-                    scene["image"],
-                    captions=tuple(scene["captions"]),
-                    caption_long=scene["caption_long"],
-                    label=scene["scene"],
-                    anchors=tuple(Anchor(name, count) for name, count in sorted(counts.items())),
-                )
+                texts = [scene["image"], scene["caption_long"], scene["scene"], *scene["captions"], *counts]
+                if not isinstance(scene["captions"], list) or not all(isinstance(text, str) for text in texts):
+                    raise TypeError("a text or a class is no text, or captions are no list")
             except (ValueError, KeyError, TypeError) as error:
                 raise UserError(f"{path}: line {number}: not a scene of the sample world: {error!r}") from error
+            yield SourceRow(
+                scene["image"],
+                captions=tuple(scene["captions"]),
+                caption_long=scene["caption_long"],
+                label=scene["scene"],
+                anchors=tuple(Anchor(name, count) for name, count in sorted(counts.items())),
+            )

@@ -123,10 +123,10 @@ def _row(path: Path, number: int, entry: Any) -> tuple[SourceRow, str]:
     if not isinstance(turns, list):
         raise UserError(f'{path}: entry {number} ({image}): no list "conversations"')
     answers = (turn.get("value") for turn in turns if isinstance(turn, dict) and turn.get("from") == "gpt")
-    text = next(answers, "")
-    return SourceRow(
-        f"{dataset}/{image}" if dataset else image, caption_long=text if isinstance(text, str) else ""
-    ), dataset
+    text = next(answers, None) or ""
+    if not isinstance(text, str):
+        raise UserError(f"{path}: entry {number} ({image}): the value of gpt's turn is {str(text)[:60]}, not a text")
+    return SourceRow(f"{dataset}/{image}" if dataset else image, caption_long=text), dataset
 
 
 def _plain(name: str) -> str:

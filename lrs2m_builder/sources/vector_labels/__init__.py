@@ -76,6 +76,9 @@ def read(
     statement = geojson.Statement(class_properties, class_name, words, skip_difficult)
     masks = mask.Masks(words, min_share, tuple(countable), EDGE_AREA if min_area is None else min_area)
     limits = Limits(min_area, min_object_share, min_inside)
+    shares = {"min_share": min_share, "min_object_share": min_object_share, "min_inside": min_inside}
+    if wrong := next((name for name, share in shares.items() if not 0 <= share <= 1), None):
+        raise UserError(f"option {wrong}: a share from 0 to 1, not {shares[wrong]}")
     in_geojson = partial(geojson.find, statement=statement)
     one_image: dict[str, _OneImage] = {
         ".txt": partial(dota.find, skip_difficult=skip_difficult),

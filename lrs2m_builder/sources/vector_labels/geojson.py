@@ -29,6 +29,7 @@ _YES = {"yes", "true", "1"}
 _NO = {"", "no", "false", "0"}
 _GEOMETRIES = {"Point", "MultiPoint", "LineString", "MultiLineString", "Polygon", "MultiPolygon", "GeometryCollection"}
 _TYPE = re.compile(rf'"type"\s*:\s*"(?:FeatureCollection|Feature|{"|".join(sorted(_GEOMETRIES))})"')
+MAX_DEPTH = 4  # of a multi-polygon's coordinates
 _START = 2000  # characters in which a file says what it is
 _OTHERS = {  # what a JSON that is no GeoJSON is told by
     "annotations": "this is COCO's form: name the file itself in the manifest (files, annotations)",
@@ -241,6 +242,8 @@ def _shape(geometry: Mapping[str, Any]) -> tuple[Any, tuple[Ring, ...], tuple[Ri
         raise ValueError(f"geometry of type {kind!r}; known: {', '.join(sorted(_GEOMETRIES))}")
     if not isinstance(coordinates, list):
         raise ValueError(f"coordinates are {str(coordinates)[:60]}, not a list")
+    if _depth(coordinates) > MAX_DEPTH:
+        raise ValueError("coordinates are nested too deeply")
     if "Polygon" in kind:
         polygons = _polygons(coordinates)
         return "area", tuple(p[0] for p in polygons), tuple(hole for p in polygons for hole in p[1:])

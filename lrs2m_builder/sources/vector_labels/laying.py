@@ -11,7 +11,8 @@ from lrs2m_builder.sources.vector_labels.placing import Frame, to_pixels
 from lrs2m_builder.sources.vector_labels.shapes import ImageLabels, Ring, Thing, area, clip, length_inside
 
 WHOLE = 0.7  # of an object: with more of it in the image it is counted, as DOTA's own tool that cuts images does
-LARGE = 0.01  # of the image: what covers so much of it is seen as one, however much lies outside
+# Of the image and of one of its sides: what covers and spans so much is seen as one, such as a runway across the image.
+LARGE, SPAN = 0.01, 0.5
 ON_EDGE = 0.5  # pixels: an object that comes so near to the edge may go on behind it
 # Pixels of the smallest object, and of the smallest that touches the edge. A small image is shown to the model
 # enlarged: there the share counts.
@@ -57,7 +58,8 @@ def lay(labels: ImageLabels, frame: Frame | None, limits: Limits) -> list[Found]
             f"{labels.file}: none of its {len(seen)} objects lies in the image of {frame.width} x {frame.height} "
             "pixels",
         )
-    if 2 * num_outside > len(seen) and frame is not None and not labels.on_earth:
+    # A map's labels may be those of a whole region; pixels of which most are outside are those of another image.
+    if frame is not None and 2 * num_outside > len(seen) and (frame.transform is None or not labels.on_earth):
         raise SampleError(
             "labels_misfit",
             f"{labels.file}: {num_outside} of its {len(seen)} objects lie outside of the image of {frame.width} x "
@@ -107,9 +109,15 @@ def _outlined(thing: Thing, frame: Frame, limits: Limits) -> tuple[str, float]:
         is_thin = limits.min_area is None and min(_sides(clipped.parts)) < least_thickness
         if is_thin or size < _least(EDGE_AREA, frame, limits):
             return "sliver", size / whole
-    inside = 1.0 if size >= LARGE * frame.width * frame.height else size / whole
+    inside = 1.0 if _is_large(size, clipped.parts, frame) else size / whole
     is_small = size < max(_least(AREA, frame, limits), limits.min_object_share * frame.width * frame.height)
     return "small" if is_small else "counted", inside
+
+
+def _is_large(size: float, parts: Iterable[Ring], frame: Frame) -> bool:
+    width, height = _sides(parts)
+    spans = width >= SPAN * frame.width or height >= SPAN * frame.height
+    return spans and size >= LARGE * frame.width * frame.height
 
 
 def _least(pixels: int, frame: Frame, limits: Limits) -> float:

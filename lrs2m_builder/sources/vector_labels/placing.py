@@ -123,7 +123,7 @@ def _moved(things: tuple[Thing, ...], move: Callable[[Ring], Ring], by: float = 
 def _from_earth(labels: ImageLabels, frame: Frame) -> tuple[Thing, ...]:
     """From map coordinates, in the first system that they may be in which puts any of them into the image."""
     points = np.array(points_of(labels.things), float).reshape(-1, 2)
-    if not len(points) or _are_pixels(points, frame):
+    if not len(points) or _are_pixels(labels.things, points, frame):
         return labels.things
     if frame.transform is None:
         raise SampleError(
@@ -133,12 +133,10 @@ def _from_earth(labels: ImageLabels, frame: Frame) -> tuple[Thing, ...]:
         )
     systems = _systems(labels, points, frame)
     for system in systems:
-        low, high = _span(_pixels(points, system, frame))
-        if low[0] <= frame.width and low[1] <= frame.height and high[0] >= 0 and high[1] >= 0:
+        if _overlaps(_pixels(points, system, frame), frame):
             return _moved(labels.things, partial(_moved_ring, system=system, frame=frame))
     low, high = _span(points)
-    corners = np.array([frame.transform * corner for corner in ((0, 0), (frame.width, frame.height))])
-    first, last = _span(corners)
+    first, last = _span(_applied(frame.transform, np.array([(0, 0), (frame.width, frame.height)], float)))
     raise SampleError(
         "labels_outside",
         f"{labels.file}: x {low[0]:g} to {high[0]:g}, y {low[1]:g} to {high[1]:g}"
@@ -153,25 +151,32 @@ def _moved_ring(ring: Ring, system: Any, frame: Frame) -> Ring:
     return tuple((x, y) for x, y in points.tolist()) if np.isfinite(points).all() else ()
 
 
-def _are_pixels(points: np.ndarray, frame: Frame) -> bool:
-    """Whether coordinates are pixels: most are in the image, and they are neither degrees nor those of its map."""
+def _are_pixels(things: tuple[Thing, ...], points: np.ndarray, frame: Frame) -> bool:
+    """Whether coordinates are pixels: some are in the image, and they are neither degrees nor those of its map."""
     low, high = _span(points)
-    inside = ((points >= -1) & (points <= (frame.width + 1, frame.height + 1))).all(axis=1)
-    fit = bool(2 * inside.sum() >= len(points))
+    fit = any(_overlaps(np.array(ring, float), frame) for thing in things for ring in thing.parts)
     whole = bool((points == np.round(points)).all())
     if frame.transform is None:
         return fit and (whole or bool((high - low >= 1).any()))
     return fit and bool(high[0] > 180 or high[1] > 90)
 
 
+def _overlaps(points: np.ndarray, frame: Frame) -> bool:
+    """Whether the box around points lies in part in the image."""
+    low, high = _span(points)
+    return bool(low[0] <= frame.width and low[1] <= frame.height and high[0] >= 0 and high[1] >= 0)
+
+
 def _systems(labels: ImageLabels, points: np.ndarray, frame: Frame) -> list[Any]:
     """What coordinates may be in: the system that the file names, else degrees (RFC 7946) or the image's own."""
+    import rasterio
     from rasterio.crs import CRS
     from rasterio.errors import CRSError
 
     if labels.crs:
         try:
-            return [CRS.from_user_input(labels.crs)]
+            with rasterio.Env():  # else what PROJ does not know is printed
+                return [CRS.from_user_input(labels.crs)]
         except CRSError as error:
             raise SampleError("labels_misfit", f"{labels.file}: unknown coordinate system {labels.crs!r}") from error
     low, high = _span(points)
@@ -187,8 +192,12 @@ def _pixels(points: np.ndarray, system: Any, frame: Frame) -> np.ndarray:
     x, y = points.T
     if system is not None and frame.crs is not None and system != frame.crs:
         x, y = map(np.array, transform(system, frame.crs, x, y))
-    back = ~frame.transform
-    return np.stack([back.a * x + back.b * y + back.c, back.d * x + back.e * y + back.f], axis=1)
+    return _applied(~frame.transform, np.stack([x, y], axis=1))
+
+
+def _applied(affine: Any, points: np.ndarray) -> np.ndarray:
+    x, y = points.T
+    return np.stack([affine.a * x + affine.b * y + affine.c, affine.d * x + affine.e * y + affine.f], axis=1)
 
 
 def _span(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -90,7 +90,11 @@ def number(value: Any) -> float:
     """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
         raise ValueError(f"{value!r} is no number")
-    if not math.isfinite(found := float(value)):
+    try:
+        found = float(value)
+    except (ValueError, OverflowError) as error:  # a whole number may have any number of digits
+        raise ValueError(f"{str(value)[:60]!r} is no number") from error
+    if not math.isfinite(found):
         raise ValueError(f"{value!r} is no finite number")
     return found
 
