@@ -28,8 +28,8 @@ from lrs2m_builder.merging import merge_shards
 from lrs2m_builder.prepare import BuildOptions, Prepared, prepare
 from lrs2m_builder.provenance import BUILD_JSON, claim_settings, finish_build, is_restart_of, set_aside
 from lrs2m_builder.runner import Runner
-from lrs2m_builder.shards import warm_up
 from lrs2m_builder.stopping import leaving, on_signals, signals_raise
+from lrs2m_builder.stored_rows import warm_up
 from lrs2m_builder.telemetry import Display, Meter, say
 from lrs2m_builder.work import Work, find_work, open_works
 

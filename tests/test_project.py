@@ -47,6 +47,7 @@ LAYERS = [
         "checks",
         "images",
         "shards",
+        "stored_rows",
         "commit",
         "journal",
         "foreign",
