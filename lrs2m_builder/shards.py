@@ -48,10 +48,12 @@ _ATTEMPT = pa.struct(
 _ATTEMPT_NAMES = [field.name for field in _ATTEMPT]
 
 
-def _hf_feature(kind: pa.DataType) -> dict[str, Any]:
+def _hf_feature(kind: pa.DataType) -> Any:
     """A column type in the words of `datasets`."""
     if pa.types.is_list(kind):
-        return {"feature": _hf_feature(kind.value_type), "_type": "List"}
+        item = _hf_feature(kind.value_type)
+        # The spelling that datasets 3 and later ones read alike; `List` is of 4 alone.
+        return [item] if pa.types.is_struct(kind.value_type) else {"feature": item, "_type": "Sequence"}
     if pa.types.is_struct(kind):
         return {field.name: _hf_feature(field.type) for field in kind}
     return {"dtype": str(kind), "_type": "Value"}
