@@ -10,7 +10,7 @@ from __future__ import annotations
 import errno
 import tempfile
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -20,14 +20,16 @@ import pyarrow.parquet as pq
 
 from lrs2m_builder.auditing.against import Evaluation, open_evaluation
 from lrs2m_builder.auditing.captions import RUN_LENGTHS, caption_repeats
-from lrs2m_builder.auditing.collect import Collection, Picture, image_key
-from lrs2m_builder.auditing.consistency import check_records
+from lrs2m_builder.auditing.collect import Collection, Picture, Place, image_key
+from lrs2m_builder.auditing.consistency import COLUMNS, check_records
 from lrs2m_builder.auditing.findings import KINDS, Audit, ImagePair, NameMatch
 from lrs2m_builder.auditing.hashes import hash_thumbnails
 from lrs2m_builder.auditing.pairs import Pairs, near_pairs
 from lrs2m_builder.auditing.report import write_report
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.files import disk_errors, finished_file, write_json
+from lrs2m_builder.files import finished_file, write_json
+from lrs2m_builder.foreign import reading
+from lrs2m_builder.outputs import own_folder
 from lrs2m_builder.tables import open_tables, record_files
 
 NEEDS = ("sample_id", "subset", "image", "caption_short", "caption_long")
@@ -53,12 +55,28 @@ def audit(
         UserError: no Parquet files, a missing column, nothing at `against`, no rows, or a full disk.
     """
     out_dir = out_dir or (path if path.is_dir() else path.parent) / "audit"
+    _check_columns(path)
+    files = record_files(path)
+    evaluations = [open_evaluation(each) for each in against]
+    with own_folder(out_dir, "audit"):
+        result, places = _look(path, files, evaluations, against, out_dir, remove_same_names, show_progress)
+        write_json(out_dir / "audit.json", as_json(result))
+        write_removals(files, result.removals, out_dir / "removals.parquet")
+        write_report(out_dir / "report.html", result, places)
+    return result
+
+
+def _look(
+    path: Path,
+    files: list[Path],
+    evaluations: Sequence[Evaluation],
+    against: Sequence[Path],
+    out_dir: Path,
+    remove_same_names: bool,
+    show_progress: bool,
+) -> tuple[Audit, list[Place]]:
+    """What there is to find, and where the images are stored."""
     try:
-        _check_columns(path)
-        files = record_files(path)
-        evaluations = [open_evaluation(each) for each in against]
-        with disk_errors(out_dir):
-            out_dir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=out_dir) as file:  # without a name: a kill leaves nothing
             collection = Collection(file)
             collection.add_records(files, show_progress=show_progress)
@@ -91,17 +109,11 @@ def audit(
         if getattr(error, "errno", None) == errno.ENOSPC:  # the thumbnails: about 1 KB an image
             raise UserError(f"{out_dir}: no space left on the disk; make room or give --out elsewhere") from error
         raise UserError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
-    write_json(out_dir / "audit.json", as_json(result))
-    write_removals(files, result.removals, out_dir / "removals.parquet")
-    write_report(out_dir / "report.html", result, collection.places)
-    return result
+    return result, collection.places
 
 
 def _check_columns(path: Path) -> None:
-    with open_tables(path, NEEDS) as tables:
-        (kind,) = tables.sql("SELECT image FROM records LIMIT 0").types
-    if kind.id != "struct" or "bytes" not in dict(kind.children):
-        raise UserError(f"{path}: column 'image' holds {kind}; it should hold bytes and path, as a build writes it")
+    open_tables(path, NEEDS, (*COLUMNS, "image_sha256")).close()
 
 
 def as_json(result: Audit) -> dict[str, Any]:
@@ -170,12 +182,17 @@ def _removals(pairs: Sequence[ImagePair], names: Sequence[NameMatch]) -> dict[st
     return by_name | {pair.image: (pair.kind, f"{KINDS[pair.kind]} {pair.of}") for pair in pairs}
 
 
+def _sample_ids(path: Path) -> Iterator[list[str]]:
+    with reading(path), pq.ParquetFile(path) as file:
+        for batch in file.iter_batches(100_000, columns=["sample_id"]):
+            yield batch.column(0).to_pylist()
+
+
 def write_removals(files: Sequence[Path], removals: dict[str, tuple[str, str]], path: Path) -> None:
     """Write every record of the images to be left out: sample_id, reason and detail."""
     with finished_file(path) as part, pq.ParquetWriter(part, REMOVAL_SCHEMA, compression="zstd") as writer:
         for file in files:
-            for batch in pq.ParquetFile(file).iter_batches(100_000, columns=["sample_id"]):
-                sample_ids = batch.column(0).to_pylist()
+            for sample_ids in _sample_ids(file):
                 found = [(name, *removals[key]) for name in sample_ids if (key := image_key(name)) in removals]
                 rows = [dict(zip(REMOVAL_SCHEMA.names, row, strict=True)) for row in found]
                 writer.write_table(pa.Table.from_pylist(rows, schema=REMOVAL_SCHEMA))

@@ -11,8 +11,8 @@ from lrs2m_builder.build import Report, build
 from lrs2m_builder.demo_page import write_page
 from lrs2m_builder.engines import engine_module
 from lrs2m_builder.engines.base import Engine, EngineModule, Preview
-from lrs2m_builder.errors import Stopped, UserError
-from lrs2m_builder.files import disk_errors
+from lrs2m_builder.errors import Stopped
+from lrs2m_builder.outputs import own_folder
 from lrs2m_builder.prepare import BuildOptions
 from lrs2m_builder.sample import CAPTIONER
 from lrs2m_builder.sample.formats import MANIFEST, write_sample_source
@@ -90,10 +90,11 @@ def demo(out_dir: Path, *, engine: str = "vllm", model: Path = CAPTIONER, num_sc
         UserError: the engine is not installed, or the folder holds something else or cannot be written.
         Stopped: by a signal; the same command goes on.
     """
-    with disk_errors(out_dir):
-        if out_dir.is_dir() and any(out_dir.iterdir()) and not (out_dir / "scenes").is_dir():
-            raise UserError(f"--out {out_dir}: holds other files; give a new or empty folder")
-        out_dir.mkdir(parents=True, exist_ok=True)
+    with own_folder(out_dir, "demo"):
+        return _demo(out_dir, engine, model, num_scenes)
+
+
+def _demo(out_dir: Path, engine: str, model: Path, num_scenes: int) -> Path:
     sources = {recipe: _draw(out_dir / "scenes" / name, name, num_scenes) for recipe, name in SOURCES.items()}
     module = _OneEngine(engine_module(engine))
     try:

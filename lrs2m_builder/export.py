@@ -12,7 +12,8 @@ from lrs2m_builder import __version__
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.exports import load_format
 from lrs2m_builder.exports.base import Images, Options
-from lrs2m_builder.files import finished_folder, write_json
+from lrs2m_builder.files import write_json
+from lrs2m_builder.outputs import finished_folder
 from lrs2m_builder.selection import Filters, read_rows, select
 
 
@@ -54,7 +55,7 @@ def export(
     if options.lines and to != "json":
         raise UserError(f"--lines: {to} has no lines; leave it out, or export --to json")
     options = replace(options, images=images or format_.IMAGES[0])
-    with finished_folder(dest) as folder:
+    with finished_folder(dest, "export") as folder:
         selection = select(path, filters)
         seen = _Seen()
         rows = read_rows(selection, with_images=options.images != "reference")

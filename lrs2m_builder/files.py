@@ -5,27 +5,50 @@ from __future__ import annotations
 import errno
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from lrs2m_builder.errors import UserError
+from lrs2m_builder.errors import UserError, one_line
 
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn a failure of the disk into one line for the user: what, where, what next."""
+    """Turn a failure of the disk that `path` is written to into one line for the user: what, where, what next.
+
+    Another OSError that comes up inside, of a source that is read or of the network, is one line that names it.
+    """
     try:
         yield
+    except BrokenPipeError:
+        raise
     except OSError as error:
-        reason = error.strerror or str(error)
-        if "No space left" in str(error):
-            reason = "no space left on the disk"
-        raise UserError(
-            f"{path}: {reason}; nothing finished is lost: mend it and run the same command again"
-        ) from error
+        reason = error.strerror or one_line(error)
+        if _is_full(error):
+            reason = "no space left on the disk" if error.errno != errno.EDQUOT else "your disk quota is used up"
+        if _is_of(error, path):
+            raise UserError(
+                f"{path}: {reason}; nothing finished is lost: mend it and run the same command again"
+            ) from error
+        where = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
+        raise UserError(f"{where}{reason}; {path} is not finished: run the same command again") from error
+
+
+def _is_full(error: OSError) -> bool:
+    """Whether there is no room; pyarrow tells it in words alone."""
+    return error.errno in {errno.ENOSPC, errno.EDQUOT} or "No space left" in str(error)
+
+
+def _is_of(error: OSError, path: Path) -> bool:
+    """Whether an error is of writing a path: of a name at, below or above it, or without a name as writes give it."""
+    if error.filename is None:
+        return _is_full(error) or error.errno in {errno.EIO, errno.EFBIG, errno.EROFS}
+    if isinstance(error.filename, int):
+        return True
+    path, other = path.absolute(), Path(os.fsdecode(error.filename)).absolute()
+    part = path.with_name(f".{path.name}.part") if path.name else path
+    return other in {path, part, *path.parents} or bool({path, part} & set(other.parents))
 
 
 @contextmanager
@@ -90,24 +113,3 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path}: not a JSON object")
     return content
-
-
-@contextmanager
-def finished_folder(path: Path) -> Iterator[Path]:
-    """A temporary folder to fill; it becomes `path` when the block ends well and is removed otherwise.
-
-    Raises:
-        UserError: something is there already (an empty folder is taken), or the disk fails.
-    """
-    if path.exists() and not (path.is_dir() and next(path.iterdir(), None) is None):
-        raise UserError(f"{path}: is there already; give a new folder or remove it")
-    path = path.absolute()
-    part = path.with_name(f".{path.name}.part")
-    with disk_errors(path):
-        shutil.rmtree(part, ignore_errors=True)  # of a run that was killed
-        part.mkdir(parents=True)
-        try:
-            yield part
-            part.replace(path)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)

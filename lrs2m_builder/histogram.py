@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from lrs2m_builder.checks import CLIP_LONG, CLIP_SHORT
 from lrs2m_builder.errors import MissingExtraError, UserError
-from lrs2m_builder.files import finished_file
+from lrs2m_builder.outputs import check_own_picture, save_picture
 from lrs2m_builder.stats import Stats, SubsetStats, TextStats
 
 if TYPE_CHECKING:
@@ -18,6 +18,18 @@ COLUMNS = 3
 LONG_COLOR, SHORT_COLOR = "#1f5a8a", "#d98324"
 
 
+def check_histograms(path: Path) -> None:
+    """What `draw_histograms` would refuse, before the data are read.
+
+    Raises:
+        UserError: `path` names no file, or another program's file has its name.
+    """
+    if not path.name:
+        raise UserError(f"--plot {path}: give a name for the pictures, such as lengths.png")
+    for suffix in (".png", ".svg"):
+        check_own_picture(path.with_suffix(suffix))
+
+
 def draw_histograms(stats: Stats, path: Path) -> list[Path]:
     """Draw a panel for each subset and one for all, as PNG and as SVG.
 
@@ -25,7 +37,7 @@ def draw_histograms(stats: Stats, path: Path) -> list[Path]:
         path: its suffix is replaced.
 
     Raises:
-        UserError: the folder is not there, or the disk fails.
+        UserError: another program's file has the name, or the disk fails.
         MissingExtraError: matplotlib is not installed.
     """
     try:
@@ -33,10 +45,7 @@ def draw_histograms(stats: Stats, path: Path) -> list[Path]:
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingExtraError("a plot", "plot", error) from error
-    if not path.name:
-        raise UserError(f"--plot {path}: give a name for the pictures, such as lengths.png")
-    if not path.parent.is_dir():
-        raise UserError(f"--plot {path}: no folder {path.parent}")
+    check_histograms(path)
     panels = [*stats.subsets, *([stats.total] if len(stats.subsets) > 1 else [])]
     columns = min(COLUMNS, len(panels))
     lines = -(-len(panels) // columns)
@@ -49,8 +58,7 @@ def draw_histograms(stats: Stats, path: Path) -> list[Path]:
     figure.legend(handles, labels, loc="outside upper center", ncols=4 if columns > 1 else 2, frameon=False, fontsize=8)
     paths = [path.with_suffix(suffix) for suffix in (".png", ".svg")]
     for file in paths:
-        with finished_file(file) as part:
-            figure.savefig(part, dpi=150, format=file.suffix[1:])
+        save_picture(figure, file, dpi=150)
     return paths
 
 

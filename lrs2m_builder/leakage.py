@@ -21,7 +21,7 @@ from lrs2m_builder.auditing.collect import Collection
 from lrs2m_builder.auditing.hashes import Hashes, hash_thumbnails
 from lrs2m_builder.auditing.pairs import near_pairs
 from lrs2m_builder.errors import SampleError, UserError, one_line
-from lrs2m_builder.files import finished_folder
+from lrs2m_builder.outputs import finished_folder
 from lrs2m_builder.schema import ImageRef
 from lrs2m_builder.tables import record_files
 

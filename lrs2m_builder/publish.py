@@ -15,14 +15,17 @@ from typing import Any
 
 from lrs2m_builder import __version__
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.files import finished_folder, read_json, write_json
+from lrs2m_builder.files import read_json, write_json
+from lrs2m_builder.foreign import reading
 from lrs2m_builder.histogram import draw_histograms
+from lrs2m_builder.outputs import finished_folder
 from lrs2m_builder.publishing.card import HISTOGRAM, make_card, make_license_file
 from lrs2m_builder.publishing.facts import read_facts, shipped_manifest
 from lrs2m_builder.publishing.tree import MAX_SHARD_BYTES, Split, holds_images, tree_schema, write_subset
 from lrs2m_builder.publishing.upload import Uploaded, check_repo_id, find_token, upload_tree
 from lrs2m_builder.selection import NEEDS, Filters, select
 from lrs2m_builder.stats import NEEDS as COUNTED
+from lrs2m_builder.stored_rows import RECORD_SCHEMA
 from lrs2m_builder.tables import open_tables, record_files
 
 STATE = ".lrs2m.json"  # of the tree: what it was made from; never uploaded
@@ -104,7 +107,7 @@ def make_tree(
         raise UserError(f"{dest}: holds a tree that was made from other data or settings; remove it or give --dest")
     with_images = {subset: _with_images(subset, path, images) for subset, path in sources.items()}
     schema = tree_schema(with_images=any(with_images.values()))
-    with finished_folder(dest) as folder:
+    with finished_folder(dest, "publish") as folder:
         splits = []
         for subset, path in sources.items():
             selection = select(path, replace(filters, subsets=(subset,)))
@@ -135,8 +138,12 @@ def _sources(paths: list[Path]) -> dict[str, Path]:
     """The folder of each subset, by the subsets' names in order."""
     sources: dict[str, Path] = {}
     for path in paths:
-        tables = open_tables(path, (*NEEDS, *COUNTED))
-        for (name,) in tables.sql("SELECT DISTINCT coalesce(subset, '') AS name FROM records").fetchall():
+        tables = open_tables(path, (*NEEDS, *COUNTED), RECORD_SCHEMA.names)
+        with reading(path):
+            names = tables.sql("SELECT DISTINCT coalesce(subset, '') AS name FROM records").fetchall()
+        if not names:
+            raise UserError(f"{path}: it has no rows; build it again, or leave it out")
+        for (name,) in names:
             if not _SUBSET.fullmatch(name) or name == "default":
                 raise UserError(f"{path}: subset {name!r} cannot be a name on the Hub; use letters, digits and . _ -")
             if name in sources:
@@ -160,11 +167,12 @@ def _with_images(subset: str, path: Path, images: bool | None) -> bool:
         raise UserError(f"{path}: its rows hold no images but their names; publish it with --captions-only")
     if images or manifest is None:
         return held
-    tables = open_tables(path)
+    tables = open_tables(path, uses=("subset", "license"))
     if "license" not in tables.sql("SELECT * FROM records LIMIT 0").columns:
         return False
     query = "SELECT count(*) FROM records WHERE subset = $subset AND license IS DISTINCT FROM $license"
-    found = tables.execute(query, {"subset": subset, "license": manifest.license}).fetchall()
+    with reading(path):
+        found = tables.execute(query, {"subset": subset, "license": manifest.license}).fetchall()
     return held and bool(found[0][0] == 0)
 
 

@@ -16,11 +16,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.foreign import as_record, check_files, plain_rows, reading
 from lrs2m_builder.reviews import Reviews
 from lrs2m_builder.tables import open_tables, record_files
 
 Reviewed = Literal["accept", "not-flagged"]
 NEEDS = ("sample_id", "subset", "caption_short", "caption_long")
+USES = ("image", "license")
 ROWS_AT_ONCE = 100
 REVIEWS = "reviews.jsonl"
 REMOVALS = Path("audit", "removals.parquet")
@@ -65,28 +67,23 @@ def select(path: Path, filters: Filters) -> Selection:
     Raises:
         UserError: no such data, an unknown subset, no reviews, no audit, a bad condition, or no row is left.
     """
-    open_tables(path, NEEDS).close()  # says what is wrong with the files
+    connection = open_tables(path, NEEDS, USES)
     files = record_files(path)
-    connection = duckdb.connect(config={"memory_limit": "600MB", "autoinstall_known_extensions": False})
-    table = connection.read_parquet(
-        [str(file) for file in files],
-        filename=True,
-        file_row_number=True,
-        union_by_name=True,
-        hive_partitioning=False,
-    )
-    of = _count(table)
-    for condition in _conditions(connection, table, path, filters):
-        table = table.filter(condition)
-    if filters.where is not None:
-        table = _where(table, filters.where)
-    numbers = "list(file_row_number::INTEGER ORDER BY file_row_number) AS numbers"
-    found = table.aggregate(f"filename, {numbers}", "filename").fetchnumpy()
-    by_file = dict(zip(found["filename"], found["numbers"], strict=True))
+    with reading(path):
+        table = connection.sql("SELECT * FROM records")
+        of = _count(table)
+        for condition in _conditions(connection, table, path, filters):
+            table = table.filter(condition)
+        if filters.where is not None:
+            table = _where(table, filters.where)
+        found = table.aggregate("file, list(row::INTEGER ORDER BY row) AS numbers", "file").fetchnumpy()
+    by_file = dict(zip(found["file"], found["numbers"], strict=True))
     rows = {file: np.asarray(by_file[str(file)]) for file in files if str(file) in by_file}
     num_rows = sum(map(len, rows.values()))
+    if not of:
+        raise UserError(f"{path}: it has no rows{_all_rejected(connection)}")
     if not num_rows:
-        raise UserError(f"{path}: none of its {of:,} rows is wanted; ask for more")
+        raise UserError(f"{path}: no row matches (of {of:,}); relax the filters")
     return Selection(path, rows, num_rows, of)
 
 
@@ -100,17 +97,15 @@ def read_batches(selection: Selection, *, with_images: bool = True) -> Iterator[
         UserError: a file broke since it was opened.
     """
     for path, numbers in selection.rows.items():
-        try:
-            with pq.ParquetFile(path) as file:
-                yield from _wanted(file, numbers, _columns(file.schema_arrow, with_images=with_images))
-        except (OSError, pa.ArrowException) as error:
-            raise UserError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
+        with reading(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+            for batch in _wanted(file, numbers, _columns(file.schema_arrow, with_images=with_images)):
+                yield as_record(batch)
 
 
 def read_rows(selection: Selection, *, with_images: bool = True) -> Iterator[dict[str, Any]]:
     """Yield the wanted rows in order (see `read_batches`)."""
     for batch in read_batches(selection, with_images=with_images):
-        yield from batch.to_pylist()
+        yield from plain_rows(batch, selection.path)
 
 
 def _columns(schema: pa.Schema, *, with_images: bool) -> list[str]:
@@ -135,6 +130,11 @@ def _wanted(file: pq.ParquetFile, numbers: np.ndarray, columns: list[str]) -> It
 
 def _between(numbers: np.ndarray, start: int, end: int) -> np.ndarray:
     return numbers[np.searchsorted(numbers, start) : np.searchsorted(numbers, end)]
+
+
+def _all_rejected(connection: duckdb.DuckDBPyConnection) -> str:
+    ((count,),) = connection.sql("SELECT count(*) FROM rejections").fetchall()
+    return f": all {count:,} samples were rejected; lrs2m view shows why" if count else ""
 
 
 def _count(table: duckdb.DuckDBPyRelation) -> int:
@@ -172,7 +172,7 @@ def _where(table: duckdb.DuckDBPyRelation, condition: str) -> duckdb.DuckDBPyRel
         _count(table)
     except duckdb.Error as error:
         reason = " ".join(str(error).split("\n")[0].split())[:200]
-        columns = ", ".join(name for name in table.columns if name not in {"filename", "file_row_number"})
+        columns = ", ".join(name for name in table.columns if name not in {"file", "row"})
         raise UserError(f"--where {condition!r}: {reason}; the columns are {columns}") from error
     return table
 
@@ -187,8 +187,7 @@ def _reviewed(path: Path, verdict: str) -> list[str]:
 def _read_removals(path: Path) -> list[str]:
     if not path.is_file():
         raise UserError(f"--without audit: no {path}; run first: lrs2m audit {path.parent.parent}")
-    try:
+    check_files([path], ["sample_id"])
+    with reading(path):
         ids: list[str] = pq.read_table(path, columns=["sample_id"])["sample_id"].to_pylist()
-    except (OSError, pa.ArrowException) as error:
-        raise UserError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
     return ids

@@ -10,6 +10,7 @@ import duckdb
 
 from lrs2m_builder.checks import CLIP_LONG, CLIP_SHORT
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.foreign import reading
 from lrs2m_builder.tables import WARNING_NAMES, open_tables
 
 NEEDS = ("subset", "caption_short", "caption_long", "num_tokens_short", "num_tokens_long")
@@ -89,11 +90,11 @@ def read_stats(path: Path) -> Stats:
     Raises:
         UserError: no Parquet files, a missing column, a broken file, or no rows.
     """
-    tables = open_tables(path, NEEDS)
+    tables = open_tables(path, NEEDS, tuple(_OPTIONAL))
     have = set(tables.sql("SELECT * FROM records LIMIT 0").columns)
     columns = ["coalesce(nullif(subset, ''), '(none)') AS subset", *NEEDS[1:]]
     columns += [name if name in have else f"{default} AS {name}" for name, default in _OPTIONAL.items()]
-    try:
+    with reading(path):
         tables.sql(f"CREATE VIEW counted AS SELECT {', '.join(columns)} FROM records")
         names = [name for (name,) in _rows(tables, "SELECT DISTINCT subset FROM counted ORDER BY 1")]
         if not names:
@@ -102,8 +103,6 @@ def read_stats(path: Path) -> Stats:
         texts = {column: _texts(tables, column) for column in ("long", "short")}
         warnings = _counts(tables, f"SELECT subset, unnest({WARNING_NAMES}) AS kind FROM counted")
         rejections = _counts(tables, "SELECT subset, reason AS kind FROM rejections")
-    except duckdb.Error as error:
-        raise UserError(f"{path}: {error}".split("\n")[0]) from error
 
     def subset(name: str | None) -> SubsetStats:
         key = name or ""

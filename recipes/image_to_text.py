@@ -15,6 +15,7 @@ from lrs2m_builder.checks import (
     FAITHFUL,
     FAITHFUL_SUMMARY,
     GROUNDED,
+    HINT_MISSING,
     WELL_FORMED,
     clip_budget,
     word_range,
@@ -57,6 +58,7 @@ RECIPE = Recipe(
             checks=(
                 *WELL_FORMED,
                 *GROUNDED,
+                HINT_MISSING,
                 *FAITHFUL,
                 word_range(MIN_WORDS - 20, MAX_WORDS + 20),
                 clip_budget(CLIP_LONG),

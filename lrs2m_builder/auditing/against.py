@@ -6,11 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-import duckdb
-
 from lrs2m_builder.auditing.collect import Collection
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import read_json
+from lrs2m_builder.foreign import reading
 from lrs2m_builder.tables import open_tables, record_files
 
 SUFFIXES = {".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".png", ".ppm", ".tga", ".tif", ".tiff", ".webp"}
@@ -78,8 +77,6 @@ def _name(image: Any) -> str:
 
 def _from_parquet(path: Path) -> Evaluation:
     tables = open_tables(path, ("sample_id", "image"))
-    try:
+    with reading(f"--against {path}"):
         rows = tables.sql("SELECT DISTINCT coalesce(nullif(image.path, ''), sample_id) FROM records").fetchall()
-    except duckdb.Error as error:
-        raise UserError(f"--against {path}: {error}".split("\n")[0]) from error
     return Evaluation(path, tuple(name for (name,) in rows), records=tuple(record_files(path)))

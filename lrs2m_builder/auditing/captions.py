@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from lrs2m_builder.auditing.words import NUM_HASHES, Hashed, Numbers, hash_words, signatures_of, text_keys
+from lrs2m_builder.foreign import reading
 
 BAND_ROWS = 4  # of 16 bands: texts that share 70 % of their runs of words meet in one with a chance of 99 %
 MIN_SHARED = 0.7
@@ -134,8 +135,9 @@ def _in_sorted(values: Hashed, among: Hashed) -> NDArray[np.bool_]:
 
 def _batches(files: list[Path], column: str, size: int = 20_000) -> Iterator[pa.LargeStringArray]:
     for file in files:
-        for batch in pq.ParquetFile(file).iter_batches(size, columns=[column]):
-            yield pc.fill_null(batch.column(0).cast(pa.large_string()), "")
+        with reading(file), pq.ParquetFile(file) as parquet:
+            for batch in parquet.iter_batches(size, columns=[column]):
+                yield pc.fill_null(batch.column(0).cast(pa.large_string()), "")
 
 
 def _group(signatures: NDArray[np.uint16]) -> Numbers:

@@ -21,9 +21,11 @@ from tqdm import tqdm
 
 from lrs2m_builder.auditing.thumbnails import SIZE, Thumbnails, thumbnail
 from lrs2m_builder.errors import SampleError
+from lrs2m_builder.foreign import plain_rows, reading
 from lrs2m_builder.images.files import read_image as read_bytes
 from lrs2m_builder.schema import ImageRef, TableCell, TarMember
 
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")  # a data set of other origin may have something else in the column
 _CAPTION_NUMBER = re.compile(r"#\d+$")
 BATCH_ROWS = 100  # large images are held in memory, so many at once
 _BLANK = np.zeros((SIZE, SIZE), np.uint8)
@@ -151,8 +153,9 @@ class Collection:
         if not data:
             self.without_image += not evaluation
             return None
-        known = row.get("image_sha256")
-        digest = bytes.fromhex(known)[:16] if known else hashlib.sha256(data).digest()[:16]
+        known = row.get("image_sha256") or ""
+        is_hash = _SHA256.fullmatch(known) is not None
+        digest = bytes.fromhex(known)[:16] if is_hash else hashlib.sha256(data).digest()[:16]
         if not evaluation:
             self._seen.add(key)
         name = PurePosixPath(image.get("path") or key).name
@@ -196,14 +199,14 @@ def _try_thumbnail(image: bytes | Path) -> Thumbnails | SampleError:
 def _row_batches(files: list[Path]) -> Iterator[tuple[Path, int, int, list[dict[str, Any]]]]:
     """Yield (file, row group, number of the first row in it, rows)."""
     for path in files:
-        with pq.ParquetFile(path) as file:
+        with reading(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
             wanted = [
                 name for name in ("sample_id", "subset", "image", "image_sha256") if name in file.schema_arrow.names
             ]
             for group in range(file.num_row_groups):
                 start = 0
                 for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=wanted):
-                    yield path, group, start, batch.to_pylist()
+                    yield path, group, start, plain_rows(batch, path)
                     start += len(batch)
 
 

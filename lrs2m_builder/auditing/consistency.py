@@ -18,12 +18,13 @@ from tqdm import tqdm
 from lrs2m_builder import checks
 from lrs2m_builder.checks import CLIP_LONG, CLIP_SHORT, Answer, Check, clip_budget, split_words
 from lrs2m_builder.clip.tokenizer import count_tokens
+from lrs2m_builder.foreign import as_record, plain_rows, reading
 from lrs2m_builder.manifest import load_manifest
 from lrs2m_builder.schema import Anchor, Sample, Viewpoint
 from lrs2m_builder.shipped import shipped_names
 
 NUM_EXAMPLES = 5
-_COLUMNS = ("sample_id", "subset", "caption_short", "caption_long", "num_tokens_short", "num_tokens_long", "anchors")
+COLUMNS = ("sample_id", "subset", "caption_short", "caption_long", "num_tokens_short", "num_tokens_long", "anchors")
 _MAX_IN_FLIGHT = 4  # row groups a process
 # A short text made from the long one may not say more than it; labels are promised in the long text alone.
 _OF_SHORT = ("empty", "repetition", "direction", "copy", "summary_object", "summary_count", "anchor_count")
@@ -114,9 +115,10 @@ def _spans(files: Sequence[Path], size: int = 2000) -> Iterator[tuple[Path, list
 
 def _check_span(path: Path, groups: list[int]) -> tuple[_Tally, int]:
     tally, by_column, viewpoints = _Tally(), caption_checks(), _viewpoints()
-    with pq.ParquetFile(path) as file:
-        columns = [name for name in _COLUMNS if name in file.schema_arrow.names]
-        rows = file.read_row_groups(groups, columns=columns).to_pylist()
+    with reading(path), pq.ParquetFile(path) as file:
+        columns = [name for name in COLUMNS if name in file.schema_arrow.names]
+        table = file.read_row_groups(groups, columns=columns)
+        rows = [row for batch in table.to_batches() for row in plain_rows(as_record(batch), path)]
     for row in rows:
         for column, mine in by_column.items():
             answer = _answer(row, column, viewpoints.get(row["subset"], "overhead"))

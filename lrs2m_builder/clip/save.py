@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -18,8 +15,8 @@ from lrs2m_builder.clip.names import State, to_open_clip
 from lrs2m_builder.clip.preprocess import Preprocess
 from lrs2m_builder.clip.tokenizer import vocabulary
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.files import disk_errors, finished_file, write_json
-from lrs2m_builder.lock import locked_file
+from lrs2m_builder.files import finished_file, write_json
+from lrs2m_builder.outputs import check_new, finished_folder, one_writer
 
 FORMATS = ("transformers", "open_clip", "longclip")
 
@@ -34,7 +31,7 @@ def save(loaded: Loaded, out_dir: Path, *, open_clip: bool = True) -> None:
     Raises:
         UserError: the folder is in use or cannot be written.
     """
-    with _finished_folder(out_dir) as part:
+    with finished_folder(out_dir, "convert") as part:
         loaded.model.save_pretrained(part)
         _make_processor(loaded.preprocess, loaded.context_length).save_pretrained(part)
         if open_clip:
@@ -44,7 +41,7 @@ def save(loaded: Loaded, out_dir: Path, *, open_clip: bool = True) -> None:
 
 def save_open_clip(loaded: Loaded, out_dir: Path) -> None:
     """Write a folder of open_clip's two files alone, for `local-dir:OUT_DIR`; raises as `save`."""
-    with _finished_folder(out_dir) as part:
+    with finished_folder(out_dir, "convert") as part:
         _write_open_clip(loaded, part)
         write_sums(part)
 
@@ -63,19 +60,14 @@ def save_longclip(loaded: Loaded, path: Path) -> None:
     if num_rows != LONG_CONTEXT:
         raise UserError(f"Long-CLIP's format has {LONG_CONTEXT} positions, this model {num_rows}: stretch it first")
     state["positional_embedding_res"] = state["positional_embedding"].clone()
-    with finished_file(path) as part:
-        torch.save(state, part)
+    with one_writer(path, "convert"):
+        check_destination(path, "longclip")
+        with finished_file(path) as part:
+            torch.save(state, part)
 
 
 def save_as(loaded: Loaded, out: Path, to: str) -> None:
     """Write in one of `FORMATS`: a folder, for "longclip" a file; raises as the function of that format."""
-    with disk_errors(out):
-        out.absolute().parent.mkdir(parents=True, exist_ok=True)
-    with locked_file(out.absolute().with_name(f".{out.name}.lock"), "conversion", shown=out, remove=True):
-        _save_as(loaded, out, to)
-
-
-def _save_as(loaded: Loaded, out: Path, to: str) -> None:
     check_destination(out, to)
     writers = {"transformers": save, "open_clip": save_open_clip, "longclip": save_longclip}
     writers[to](loaded, out)
@@ -89,24 +81,7 @@ def check_destination(out: Path, to: str) -> None:
     """
     if to not in FORMATS:
         raise UserError(f"no format {to!r} to write; known: {', '.join(FORMATS)}")
-    is_empty_folder = out.is_dir() and not any(out.iterdir())
-    if out.exists() and (to == "longclip" or not is_empty_folder):
-        raise UserError(f"{out}: is there already; give a new {'file' if to == 'longclip' else 'folder'}")
-
-
-@contextmanager
-def _finished_folder(out_dir: Path) -> Iterator[Path]:
-    """A temporary folder that becomes `out_dir` when the block ends well and is removed otherwise."""
-    with disk_errors(out_dir):
-        check_destination(out_dir, "open_clip")
-        part = out_dir.with_name(f".{out_dir.name}.part")
-        shutil.rmtree(part, ignore_errors=True)  # an earlier run was killed
-        part.mkdir(parents=True)
-        try:
-            yield part
-            part.replace(out_dir)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+    check_new(out, is_file=to == "longclip")
 
 
 def _state(loaded: Loaded) -> State:

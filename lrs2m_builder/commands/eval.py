@@ -13,6 +13,7 @@ from lrs2m_builder.commands import print_json
 from lrs2m_builder.errors import MissingExtraError
 from lrs2m_builder.evals.results import Result, result_name, write_result
 from lrs2m_builder.leakage import find_leaks, refuse_leaks, training_data
+from lrs2m_builder.outputs import mark_folder
 from lrs2m_builder.telemetry import say, show
 
 if TYPE_CHECKING:
@@ -67,6 +68,12 @@ def command_line() -> list[str]:
 def shows_progress() -> bool:
     """Whether a person sees bars."""
     return sys.stderr is not None and sys.stderr.isatty()
+
+
+def own_results(out: Path | None) -> None:
+    """Refuse a folder for results that holds other files, before anything is read."""
+    if out is not None:
+        mark_folder(out, "eval")
 
 
 def load_model(name: str, **options: Any) -> Loaded:

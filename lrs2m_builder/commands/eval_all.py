@@ -7,7 +7,17 @@ from typing import Annotated, Any
 
 import typer
 
-from lrs2m_builder.commands.eval import AllowLeak, ContextLength, Device, Model, Revision, Seed, TrainedOn, Workers
+from lrs2m_builder.commands.eval import (
+    AllowLeak,
+    ContextLength,
+    Device,
+    Model,
+    Revision,
+    Seed,
+    TrainedOn,
+    Workers,
+    own_results,
+)
 from lrs2m_builder.commands.eval_classes import zic_command
 from lrs2m_builder.commands.eval_figures import figure1_command, figure3_command
 from lrs2m_builder.commands.eval_retrieval import zcrl_command, zcrs_command
@@ -41,6 +51,7 @@ def all_command(
         from lrs2m_builder.evals.report import write_report
     except ImportError as error:
         raise MissingExtraError("lrs2m eval", "eval", error) from error
+    own_results(out)
     tests = [test for path in data for test in find_tests(path)]
     names = [(test.evaluation, test.name) for test in tests]
     if twice := next((name for name in names if names.count(name) > 1), None):

@@ -25,6 +25,7 @@ from lrs2m_builder.commands.eval import (
     command_line,
     finish,
     load_model,
+    own_results,
     shows_progress,
 )
 from lrs2m_builder.errors import MissingExtraError, UserError
@@ -76,6 +77,7 @@ def zic_command(
     except ImportError as error:
         raise MissingExtraError("lrs2m eval", "eval", error) from error
 
+    own_results(out)
     chosen = classes or (data if data in class_sets() else None)
     if chosen is not None and chosen not in class_sets():
         raise UserError(f"--classes {chosen}: no such list; known: {', '.join(class_sets())}")

@@ -28,6 +28,7 @@ from lrs2m_builder.commands.eval import (
     command_line,
     finish,
     load_model,
+    own_results,
     shows_progress,
 )
 from lrs2m_builder.evals.data import IMAGE_COLUMNS, Columns, fingerprint, read_images
@@ -129,6 +130,7 @@ def _retrieve(
     seed: int,
     as_json: bool,
 ) -> None:
+    own_results(out)
     columns = Columns(
         image=(image_column,) if image_column else IMAGE_COLUMNS,
         texts=(text_column,) if text_column else TEXT_COLUMNS[evaluation],

@@ -19,6 +19,7 @@ from lrs2m_builder.commands.eval import (
     command_line,
     finish,
     load_model,
+    own_results,
     shows_progress,
 )
 from lrs2m_builder.errors import MissingExtraError
@@ -42,6 +43,7 @@ def selo_command(
     as_json: Json = False,
 ) -> None:
     """Where in a large image is what a text says? R_su, R_as, R_da and R_mi, and with --out a picture of each map."""
+    own_results(out)
     image_dir = images or data.parent
     queries = read_queries(data, image_dir)
     loaded = load_model(model, device=device, context_length=context_length, revision=revision)

@@ -14,6 +14,7 @@ from lrs2m_builder.experiments.full import Inputs
 from lrs2m_builder.experiments.registry import EXPERIMENTS, find_experiment
 from lrs2m_builder.experiments.run import paper_commands, run_paper, run_tiny
 from lrs2m_builder.experiments.table import as_json, markdown
+from lrs2m_builder.outputs import own_folder
 from lrs2m_builder.telemetry import show
 
 experiment_app = typer.Typer(help="Rerun the paper's tables II to IX and figures 7 to 10.", rich_markup_mode=None)
@@ -52,11 +53,13 @@ def run_command(
             lines = [command.line for command in paper_commands(experiments, inputs, seeds=seeds)]
             print_json({"commands": lines}) if as_json_ else show("\n".join(lines))
             return
-        tables = run_paper(experiments, inputs, seeds=seeds)
+        with own_folder(out, "experiment run"):
+            tables = run_paper(experiments, inputs, seeds=seeds)
     elif scale == "tiny":
         if dry_run or data or benchmarks:
             raise UserError("--dry-run, --data and --benchmarks are for --scale paper: the tiny scale draws its data")
-        tables = run_tiny(experiments, out, seeds=seeds)
+        with own_folder(out, "experiment run"):
+            tables = run_tiny(experiments, out, seeds=seeds)
     else:
         raise UserError(f"--scale {scale}: write tiny or paper")
     if as_json_:

@@ -25,10 +25,12 @@ def stats_command(
     as_json: Json = False,
 ) -> None:
     """Count a data set: pairs, tokens, words, sources, attempts, warnings and rejections, subset by subset."""
-    from lrs2m_builder.histogram import draw_histograms
+    from lrs2m_builder.histogram import check_histograms, draw_histograms
     from lrs2m_builder.stats import read_stats
     from lrs2m_builder.stats_text import paper_figures, stats_lines
 
+    if plot:
+        check_histograms(plot)
     stats = read_stats(data)
     pictures = draw_histograms(stats, plot) if plot else []
     of_paper = paper_figures(stats) if paper else {}

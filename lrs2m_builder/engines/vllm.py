@@ -8,6 +8,8 @@ import os
 import shlex
 import sys
 import tempfile
+import threading
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -23,6 +25,9 @@ from lrs2m_builder.engines.reaper import Reaper
 from lrs2m_builder.engines.thoughts import continued
 from lrs2m_builder.errors import MissingExtraError, SampleError, UserError, one_line
 from lrs2m_builder.schema import Completion, Request, Role
+from lrs2m_builder.telemetry import duration, say
+
+CLOCK_S = 15.0  # between two lines while vLLM starts
 
 # Options of ours beside those of vLLM's AsyncEngineArgs.
 _OWN_OPTIONS = {"chat_template_kwargs", "max_pixels", "max_in_flight", "revision"}
@@ -189,7 +194,7 @@ def load(model: str, role: Role, options: Mapping[str, Any], samplings: Sequence
             raise UserError(f"--sampling: vllm refuses {dict(sampling)}: {' '.join(str(error).split())}") from error
     reaper = Reaper()
     try:
-        with _children_in_own_group():
+        with _clock(f"vllm on {files.name}"), _children_in_own_group():
             core = AsyncLLM.from_engine_args(AsyncEngineArgs(model=files.path, **arguments))
     except (RuntimeError, ValueError, OSError, TypeError) as error:
         reaper.stop(kill=True)
@@ -230,6 +235,25 @@ def _engine_arguments(
     else:
         arguments |= {"max_num_seqs": 256, "max_num_batched_tokens": 16384}
     return arguments | {key: value for key, value in options.items() if key not in _OWN_OPTIONS}
+
+
+@contextmanager
+def _clock(what: str) -> Iterator[None]:
+    """Say now and then how long a start has taken: minutes for a large model, in which vLLM itself is kept quiet."""
+    began, is_over = time.monotonic(), threading.Event()
+
+    def tick() -> None:
+        while not is_over.wait(CLOCK_S):
+            say(f"{what}: starting for {duration(time.monotonic() - began)} (weights, memory profile, warm-up)")
+
+    thread = threading.Thread(target=tick, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        is_over.set()
+        thread.join()
+    say(f"{what}: started in {duration(time.monotonic() - began)}")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import numpy as np
 
 from lrs2m_builder.errors import MissingExtraError
 from lrs2m_builder.evals.classification import Classification
-from lrs2m_builder.files import finished_file
+from lrs2m_builder.outputs import save_picture
 
 MIN_SHOWN = 0.005  # a smaller share has no number in its cell
 MAX_NUMBERED = 50  # classes; beyond that numbers cannot be read
@@ -53,6 +53,5 @@ def draw_confusion(found: Classification, title: str, path: Path) -> list[Path]:
             axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=6, color=color)
     paths = [path.with_name(f"{path.name}.{suffix}") for suffix in ("png", "svg")]
     for each in paths:
-        with finished_file(each) as part:
-            figure.savefig(part, format=each.suffix[1:], dpi=150)
+        save_picture(figure, each, dpi=150)
     return paths

@@ -20,6 +20,7 @@ from lrs2m_builder.evals.results import Evaluation
 from lrs2m_builder.evals.selo.queries import read_queries, set_name
 from lrs2m_builder.images.files import IMAGE_SUFFIXES
 from lrs2m_builder.tables import record_files
+from lrs2m_builder.telemetry import say
 
 LONG_TOKENS = 70  # mean tokens; the paper's short texts have up to 66, its long ones 77 and more
 SAMPLE = 200  # texts that are counted
@@ -58,9 +59,11 @@ def find_tests(given: str) -> list[Test]:
     if not path.exists():
         raise UserError(f"{given}: no such file or folder; give {WANTED}")
     found = _own(path)
-    if not found and path.is_dir():
-        folders = sorted(folder for folder in path.iterdir() if folder.is_dir())
-        found = [test for folder in folders for test in (_own(folder) or _classes(folder))] or _classes(path)
+    if path.is_dir():
+        taken = {Path(test.data).parent for test in found} | {test.images for test in found}
+        folders = [folder for folder in _folders(path) if folder not in taken] if not _has_tables(path) else []
+        found += [test for folder in folders for test in (_own(folder) or _classes(folder))]
+        found = found or _classes(path)
     if not found:
         raise UserError(f"{given}: nothing to evaluate on; give {WANTED}")
     return found
@@ -77,17 +80,34 @@ def _own(path: Path) -> list[Test]:
     lists = [*sorted(path.glob("*.json")), *sorted(path.glob("annotations/*.json"))]
     if tests := [test for file in lists for test in _of_json(file, path)]:
         return tests
-    has_tables = next(path.glob("*.parquet"), None) or next((path / "data").rglob("*.parquet"), None)
-    return _of_columns(record_files(path)[0], path) if has_tables else []
+    return _of_columns(record_files(path)[0], path) if _has_tables(path) else []
+
+
+def _has_tables(path: Path) -> bool:
+    return any(path.glob("*.parquet")) or next((path / "data").rglob("*.parquet"), None) is not None
+
+
+def _folders(path: Path) -> list[Path]:
+    """The folders of a folder but hidden ones, which notebooks and file managers leave."""
+    return sorted(folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith("."))
 
 
 def _classes(path: Path) -> list[Test]:
     """Classification, if there are images in two folders or more."""
-    folders = [folder for folder in path.iterdir() if folder.is_dir()]
-    if sum(any(file.suffix.lower() in IMAGE_SUFFIXES for file in folder.iterdir()) for folder in folders) < 2:
+    holds = {
+        folder: any(file.suffix.lower() in IMAGE_SUFFIXES for file in folder.iterdir()) for folder in _folders(path)
+    }
+    folders = [folder for folder, has_images in holds.items() if has_images]
+    if len(folders) < 2:
         return []
+    if empty := [folder.name for folder, has_images in holds.items() if not has_images]:
+        say(f"{path}: {len(empty)} folders hold no image and are no classes here, such as {empty[0]}")
     known = find_list(folder.name for folder in folders)
     return [Test("zic", str(path), class_sets()[known].title if known else path.name, classes=known)]
+
+
+def _has_images(folder: Path) -> bool:
+    return any(file.suffix.lower() in IMAGE_SUFFIXES for file in folder.iterdir())
 
 
 def _of_json(file: Path, folder: Path) -> list[Test]:

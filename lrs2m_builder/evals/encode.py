@@ -18,6 +18,7 @@ from tqdm import tqdm
 from lrs2m_builder.clip.model import Loaded, encode_image, encode_text, pad_ids
 from lrs2m_builder.clip.tokenizer import encode_batch
 from lrs2m_builder.errors import SampleError, UserError
+from lrs2m_builder.evals.ranks import finite
 from lrs2m_builder.images.load import load_rgb
 from lrs2m_builder.schema import ImageRef
 
@@ -53,7 +54,7 @@ def encode_images(
             features_BD = encode_image(loaded.model, torch.stack(tensors).to(device))
             found.append(features_BD.float().cpu().numpy())
             bar.update(len(tensors))
-    return np.concatenate(found) if found else _no_features(loaded)
+    return finite(np.concatenate(found) if found else _no_features(loaded), "image")
 
 
 def encode_texts(loaded: Loaded, texts: Sequence[str], *, show_progress: bool = True) -> Features:
@@ -71,7 +72,7 @@ def encode_texts(loaded: Loaded, texts: Sequence[str], *, show_progress: bool = 
             batch_BT = pad_ids([ids[number] for number in numbers]).to(device)
             features[numbers] = encode_text(loaded.model, batch_BT).float().cpu().numpy()
             bar.update(len(numbers))
-    return features
+    return finite(features, "text")
 
 
 def _no_features(loaded: Loaded, number: int = 0) -> Features:

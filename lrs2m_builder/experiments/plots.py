@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from lrs2m_builder.errors import MissingExtraError
 from lrs2m_builder.experiments.table import TITLES, Line, Table
+from lrs2m_builder.outputs import save_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -44,7 +45,7 @@ def draw_figure(table: Table, out_dir: Path) -> list[Path]:
     figure.suptitle(f"{table.experiment.title} ({scale})\nbars: {bars}", fontsize=10)
     paths = [out_dir / f"{table.experiment.name}{suffix}" for suffix in (".png", ".svg")]
     for path in paths:
-        figure.savefig(path, dpi=150, metadata={"Date": None} if path.suffix == ".svg" else None)
+        save_picture(figure, path, dpi=150)
     return paths
 
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import hashlib
+import json
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -13,6 +15,8 @@ from lrs2m_builder.errors import UserError
 Text = Literal["long", "short", "both"]
 Images = Literal["embed", "copy", "reference"]
 DEFAULT_MAX_BYTES = 10**9
+MAX_NAME = 200  # bytes of a file's name; file systems take 255, and a hash may be put behind it
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # The first bytes of the formats that a record may hold (see `images.load_stored`).
 _SUFFIXES = ((b"\xff\xd8", ".jpg"), (b"\x89PNG", ".png"), (b"RIFF", ".webp"), (b"GIF8", ".gif"))
 _OTHER_TEXT = {"long": "caption_short", "short": "caption_long"}
@@ -62,6 +66,11 @@ def columns(row: Mapping[str, Any], text: Text) -> dict[str, Any]:
     return {key: value for key, value in row.items() if key not in {"image", _OTHER_TEXT.get(text)}}
 
 
+def json_text(entry: Mapping[str, Any]) -> str:
+    """An entry as JSON; a data set of other origin may have dates, bytes and decimals in columns of its own."""
+    return json.dumps(entry, ensure_ascii=False, default=str)
+
+
 def image_bytes(row: Mapping[str, Any]) -> bytes:
     """The image of a row.
 
@@ -82,11 +91,16 @@ def image_suffix(data: bytes) -> str:
 def image_name(row: Mapping[str, Any]) -> str:
     """The image as its source names it: a relative path with "/", or the sample's id where it has no name.
 
-    A path that would lead out of a folder loses the parts that would.
+    A path that would lead out of a folder loses the parts that would, and what no file system takes is shortened.
     """
     name = (row.get("image") or {}).get("path") or row.get("image_path") or str(row["sample_id"])
-    parts = [part for part in PurePosixPath(str(name).replace("\\", "/")).parts if part not in {"/", "..", "."}]
-    return "/".join(parts) or "image"
+    parts = PurePosixPath(_CONTROL.sub("_", str(name)).replace("\\", "/")).parts
+    return "/".join(_shortened(part) for part in parts if part not in {"/", "..", "."}) or "image"
+
+
+def _shortened(part: str) -> str:
+    """At most MAX_NAME bytes of a name: its end, where numbers and suffixes are."""
+    return part.encode()[-MAX_NAME:].decode(errors="ignore")
 
 
 class ImageFiles:

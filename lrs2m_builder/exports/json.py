@@ -7,12 +7,11 @@ DEST/images/...       the images, unless they are embedded (base64) or only name
 from __future__ import annotations
 
 import base64
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lrs2m_builder.exports.base import ImageFiles, Images, Options, columns, image_bytes
+from lrs2m_builder.exports.base import ImageFiles, Images, Options, columns, image_bytes, json_text
 
 IMAGES: tuple[Images, ...] = ("copy", "reference", "embed")
 
@@ -38,5 +37,5 @@ def write_json_list(entries: Iterator[dict[str, Any]], path: Path, *, lines: boo
         file.write(start)
         for number, entry in enumerate(entries):
             file.write(between if number else "")
-            file.write(json.dumps(entry, ensure_ascii=False))
+            file.write(json_text(entry))
         file.write(end)

@@ -9,13 +9,12 @@ The key is the row's number; its sample id stands in the JSON. With both texts w
 from __future__ import annotations
 
 import io
-import json
 import tarfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lrs2m_builder.exports.base import Images, Options, columns, image_bytes, image_name, image_suffix, texts
+from lrs2m_builder.exports.base import Images, Options, columns, image_bytes, image_name, image_suffix, json_text, texts
 
 IMAGES: tuple[Images, ...] = ("embed", "reference")
 _BLOCK = tarfile.BLOCKSIZE
@@ -37,7 +36,7 @@ def _members(row: Mapping[str, Any], options: Options) -> dict[str, bytes]:
     for kind, text in texts(row, options.text).items():
         members[f".{kind}.txt" if options.text == "both" else ".txt"] = text.encode()
     record = {"image": options.image_prefix + image_name(row), **columns(row, options.text)}
-    members[".json"] = json.dumps(record, ensure_ascii=False).encode()
+    members[".json"] = json_text(record).encode()
     return members
 
 

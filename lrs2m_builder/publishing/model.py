@@ -15,7 +15,8 @@ import yaml
 from lrs2m_builder import __version__
 from lrs2m_builder.errors import MissingExtraError, UserError
 from lrs2m_builder.evals.results import METRICS, Evaluation, Result, read_results
-from lrs2m_builder.files import finished_folder, read_json, write_json
+from lrs2m_builder.files import read_json, write_json
+from lrs2m_builder.outputs import finished_folder
 from lrs2m_builder.publishing.upload import Uploaded, check_repo_id, find_token, upload_tree
 
 STATE = ".lrs2m.json"  # of the tree: what it was made from; never uploaded
@@ -138,7 +139,7 @@ def _make_tree(
         raise MissingExtraError("publishing a model", "train", error) from error
     loaded = load(str(folder), context_length=None)
     run = _read_run(path) if folder != path else None
-    with finished_folder(dest) as part:
+    with finished_folder(dest, "publish") as part:
         save(loaded, part / "model")
         for file in (part / "model").iterdir():
             file.rename(part / file.name)

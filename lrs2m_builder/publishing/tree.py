@@ -16,8 +16,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from lrs2m_builder.foreign import reading
 from lrs2m_builder.selection import Selection, read_batches
-from lrs2m_builder.shards import BYTES_PER_GROUP, RECORD_SCHEMA, ROWS_PER_GROUP, with_features
+from lrs2m_builder.shards import BYTES_PER_GROUP, ROWS_PER_GROUP
+from lrs2m_builder.stored_rows import RECORD_SCHEMA, with_features
 
 MAX_SHARD_BYTES = 500 * 10**6
 # A model in a folder of this machine is published by the folder's name: where it lies is nobody's business.
@@ -71,9 +73,7 @@ def write_subset(
     Raises:
         UserError: a file cannot be read.
     """
-    batches = (
-        _converted(batch, schema, with_images=with_images) for batch in read_batches(selection, with_images=with_images)
-    )
+    batches = _read(selection, schema, with_images=with_images)
     (folder / "data" / subset).mkdir(parents=True)
     shards = _Shards(folder / "data" / subset, schema, max_bytes)
     try:
@@ -84,6 +84,12 @@ def write_subset(
     files = shards.name_all()
     size = sum(path.stat().st_size for path in files)
     return Split(subset, with_images, shards.rows, shards.num_bytes, size, len(files))
+
+
+def _read(selection: Selection, schema: pa.Schema, *, with_images: bool) -> Iterator[pa.RecordBatch]:
+    with reading(selection.path):
+        for batch in read_batches(selection, with_images=with_images):
+            yield _converted(batch, schema, with_images=with_images)
 
 
 def _converted(batch: pa.RecordBatch, schema: pa.Schema, *, with_images: bool) -> pa.RecordBatch:
@@ -119,7 +125,8 @@ def _places(data: pa.Array) -> pa.Array:
 def holds_images(files: Iterable[Path]) -> bool:
     """Whether any row of the files has the bytes of its image, by what the files say of themselves."""
     for path in files:
-        metadata = pq.read_metadata(path)
+        with reading(path):
+            metadata = pq.read_metadata(path)
         for number in range(metadata.num_row_groups):
             group = metadata.row_group(number)
             chunks = [group.column(index) for index in range(group.num_columns)]

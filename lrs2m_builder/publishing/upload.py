@@ -19,7 +19,7 @@ from lrs2m_builder.errors import MissingExtraError, UserError
 RepoType = Literal["dataset", "model"]
 MAX_TRIES = 4
 MAX_WAIT_S = 120.0
-_REPO_ID = re.compile(r"(?:\w[\w.-]{,95}/)?\w[\w.-]{,95}", re.ASCII)
+_REPO_ID = re.compile(r"\w[\w.-]{,95}/\w[\w.-]{,95}", re.ASCII)
 _TYPES = ("model", "dataset", "space")
 
 
@@ -203,11 +203,17 @@ def _explain(error: Exception, api: Any, repo_id: str, repo_type: RepoType) -> s
 
 def _other_type(api: Any, repo_id: str, repo_type: RepoType) -> str | None:
     """The type under which the name is taken, if it is another one."""
-    if api.repo_exists(repo_id, repo_type=repo_type):
-        return None
-    return next((kind for kind in _TYPES if kind != repo_type and api.repo_exists(repo_id, repo_type=kind)), None)
+    try:
+        if api.repo_exists(repo_id, repo_type=repo_type):
+            return None
+        return next((kind for kind in _TYPES if kind != repo_type and api.repo_exists(repo_id, repo_type=kind)), None)
+    except Exception as error:
+        if not _is_of_the_hub(error):
+            raise
+        return None  # the first error is the one to tell
 
 
 def _first_line(error: Exception) -> str:
+    """What an error says, its first lines as one: the Hub's own reason stands below the client's."""
     lines = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]
-    return lines[0][:300] if lines else type(error).__name__
+    return " ".join(lines)[:500] or type(error).__name__

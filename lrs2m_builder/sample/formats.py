@@ -13,7 +13,7 @@ import yaml
 from tqdm import tqdm
 
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.files import disk_errors
+from lrs2m_builder.outputs import finished_folder
 from lrs2m_builder.sample import labels
 from lrs2m_builder.sample.evaluation import write_mosaics
 from lrs2m_builder.sample.scene import Scene, draw_scene
@@ -62,21 +62,18 @@ def write_sample_source(
     if format_name not in FORMATS:
         raise UserError(f"no sample format {format_name!r}; known: {', '.join(FORMATS)}")
     layout, drawn = FORMATS[format_name], []
-    with disk_errors(out_dir):
-        (out_dir / layout.images).mkdir(parents=True, exist_ok=True)
-        if any((out_dir / layout.images).iterdir()):
-            raise UserError(f"{out_dir}: holds images already; give a new or empty folder")
+    with finished_folder(out_dir, "sample") as folder:
+        (folder / layout.images).mkdir()
         for index in tqdm(range(num_scenes), "drawing", unit=" scenes", disable=not progress):
             scene = draw_scene(seed, index)
             name = layout.name.format(index=index, scene=scene.name.replace(" ", "_"))
-            (out_dir / layout.images / name).parent.mkdir(exist_ok=True)
-            scene.image.save(out_dir / layout.images / name, compress_level=1)
+            (folder / layout.images / name).parent.mkdir(exist_ok=True)
+            scene.image.save(folder / layout.images / name, compress_level=1)
             drawn.append(Drawn(name, scene, write_texts(scene)))
-        layout.write(out_dir, drawn)
+        layout.write(folder, drawn)
         manifest = _manifest(format_name, layout, out_dir)
-        path = out_dir / MANIFEST
-        path.write_text(yaml.safe_dump(manifest, sort_keys=False), encoding="utf-8")
-    return path
+        (folder / MANIFEST).write_text(yaml.safe_dump(manifest, sort_keys=False), encoding="utf-8")
+    return out_dir / MANIFEST
 
 
 def _manifest(format_name: str, layout: Format, out_dir: Path) -> dict[str, Any]:

@@ -11,9 +11,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import duckdb
-
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.foreign import reading
 from lrs2m_builder.reviews import Review, Reviews
 from lrs2m_builder.schema import CaptionColumn
 from lrs2m_builder.viewer.index import Index, open_indexes
@@ -77,10 +76,8 @@ class DataSet:
         Raises:
             UserError: an unknown filter or a value that it cannot have, or a file that broke.
         """
-        try:
+        with reading(self.path):
             selection = select(self._index(kind), Filters.parse(values), self.reviews.by_verdict())
-        except duckdb.Error as error:
-            raise UserError(f"{self.path}: {str(error).splitlines()[0]}") from error
         name = secrets.token_hex(8)
         with self._lock:
             self._selections[name] = selection

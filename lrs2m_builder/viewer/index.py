@@ -17,6 +17,7 @@ import duckdb
 import numpy as np
 
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.foreign import reading
 from lrs2m_builder.tables import WARNING_NAMES, open_tables, record_files, rejected_files
 
 
@@ -25,6 +26,7 @@ class Kind:
     """What is looked through: records, or rejections.
 
     Attributes:
+        view: of the tables.
         needs: columns that must be there.
         facets: columns with few distinct values, and the SQL that makes each.
         numbers: numeric columns; 0 where a data set of other origin has none.
@@ -32,6 +34,7 @@ class Kind:
     """
 
     name: str
+    view: str
     needs: tuple[str, ...]
     facets: Mapping[str, str]
     numbers: tuple[str, ...]
@@ -40,6 +43,7 @@ class Kind:
 
 RECORDS = Kind(
     name="records",
+    view="records",
     needs=("sample_id", "caption_short", "caption_long"),
     facets={
         "subset": "subset",
@@ -52,6 +56,7 @@ RECORDS = Kind(
 )
 REJECTED = Kind(
     name="rejected",
+    view="rejections",
     needs=("sample_id", "reason", "detail", "attempts"),
     facets={"subset": "split_part(sample_id, '/', 1)", "reason": "reason"},
     numbers=(),
@@ -112,18 +117,13 @@ def open_indexes(path: Path) -> dict[str, Index]:
     Raises:
         UserError: no Parquet files, a broken one, or a column is missing.
     """
-    connection = open_tables(path, RECORDS.needs)
-    try:
+    connection = open_tables(path, RECORDS.needs, (*RECORDS.facets, *RECORDS.numbers, "anchors"))
+    with reading(path):
         # Asking the view itself would read the footer of every file once more.
         names = connection.sql("SELECT column_name FROM duckdb_columns() WHERE table_name = 'records'").fetchall()
         records = _index(connection, RECORDS, record_files(path), {name for (name,) in names})
         rejected = _index(connection, REJECTED, rejected_files(path), {*REJECTED.needs, *REJECTED.facets})
-    except duckdb.Error as error:
-        raise UserError(f"{path}: {str(error).splitlines()[0]}") from error
     return {"records": records, "rejected": rejected}
-
-
-READ = "read_parquet(?, filename = true, file_row_number = true, hive_partitioning = false, union_by_name = true)"
 
 
 def _index(connection: duckdb.DuckDBPyConnection, kind: Kind, paths: list[Path], columns: set[str]) -> Index:
@@ -137,9 +137,8 @@ def _index(connection: duckdb.DuckDBPyConnection, kind: Kind, paths: list[Path],
     made += [f"{f'coalesce({name}, 0)' if name in columns else 0}::INTEGER AS {name}" for name in kind.numbers]
     _make_enum(connection, f"{kind.name}_file", files)
     connection.execute(
-        f"""CREATE TABLE raw AS SELECT filename::{kind.name}_file AS file, file_row_number::INTEGER AS row, sample_id,
-        {", ".join(made)} FROM {READ}""",
-        [files],
+        f"""CREATE TABLE raw AS SELECT file::{kind.name}_file AS file, row::INTEGER AS row,
+        coalesce(sample_id, '') AS sample_id, {", ".join(made)} FROM {kind.view}"""
     )
     first = _count_files(connection, kind, files)
     facets = {name: _count(connection, name) for name in kind.facets}

@@ -46,6 +46,8 @@ const attempted = (work) => (...given) => Promise.resolve(work(...given)).catch(
 function readAddress() {
   asked = { kind: "records", ...Object.fromEntries(new URLSearchParams(location.hash.slice(1))) };
   if (!about.kinds[asked.kind]) asked.kind = "records";
+  // A build in which everything was rejected opens on its rejections.
+  if (!location.hash.slice(1) && !about.kinds.records.rows && about.kinds.rejected.rows) asked.kind = "rejected";
 }
 
 function writeAddress(push) {

@@ -15,7 +15,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image, UnidentifiedImageError
 
-from lrs2m_builder.errors import UserError
+from lrs2m_builder.errors import UserError, one_line
+from lrs2m_builder.foreign import reading
 from lrs2m_builder.viewer.index import Index
 
 BATCH = 100  # rows; as many as a row group of ours has
@@ -61,11 +62,12 @@ class RowReader:
             stamp = _stamp(file)
             if stamp != self._stamps[file]:
                 raise UserError(f"{file}: changed since it was opened; start lrs2m view again")
-            try:
+            with reading(file):
                 batch, at = self._batch(file, stamp, row, images)
-            except (OSError, pa.ArrowException) as error:
-                raise UserError(f"{file}: cannot be read ({str(error).splitlines()[0]})") from error
-        return {name: batch.column(name)[at].as_py() for name in batch.schema.names}
+        try:
+            return {name: batch.column(name)[at].as_py() for name in batch.schema.names}
+        except (ValueError, OverflowError) as error:  # text that is no UTF-8, a date that Python does not have
+            raise UserError(f"{file}: row {row + 1} cannot be shown: {one_line(error)}") from error
 
     def _batch(self, file: str, stamp: tuple[int, int], row: int, images: bool) -> tuple[pa.RecordBatch, int]:
         """The batch that holds a row of a file, and the row's place in it."""

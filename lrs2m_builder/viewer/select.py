@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.viewer.index import READ, Index
+from lrs2m_builder.tables import duckdb_name
+from lrs2m_builder.viewer.index import Index
 
 MAX_MATCHES = 1000  # a search stops at as many: nobody looks through more, and the files are long
 FILES_AT_ONCE = 8  # between which a search may stop; more would not be faster
@@ -22,6 +23,9 @@ ORDERS = {
     "short": "num_tokens_short",
     "attempts": "attempts",
 }
+_SOME_FILES = (
+    "read_parquet(?, filename = 'lrs2m file', file_row_number = true, hive_partitioning = false, union_by_name = true)"
+)
 _EQUAL = ("subset", "recipe", "model", "reason")
 _RANGES = {"long": "num_tokens_long", "short": "num_tokens_short"}
 
@@ -155,14 +159,15 @@ def _search(index: Index, candidates: np.ndarray, words: list[str]) -> tuple[np.
     query = f"""
         SELECT number FROM (
             SELECT (first + file_row_number)::INTEGER AS number, lower({index.kind.text}) AS text
-            FROM {READ} JOIN {index.kind.name}_files ON file = filename::{index.kind.name}_file)
+            FROM {_SOME_FILES} JOIN {index.kind.name}_files AS place
+            ON place.file = "lrs2m file"::{index.kind.name}_file)
         WHERE {" AND ".join(["contains(text, ?)"] * len(words))}"""
     cursor = index.connection.cursor()
     for at in range(0, len(files), FILES_AT_ONCE):
         if sum(map(len, found)) >= MAX_MATCHES:
             end = index.first[index.files.index(files[at])]
             break
-        matches = cursor.execute(query, [files[at : at + FILES_AT_ONCE], *words]).fetchnumpy()["number"]
-        numbers = np.asarray(matches, np.int32)
+        some = [duckdb_name(file) for file in files[at : at + FILES_AT_ONCE]]
+        numbers = np.asarray(cursor.execute(query, [some, *words]).fetchnumpy()["number"], np.int32)
         found.append(numbers[wanted[numbers]])
     return np.concatenate(found), float(wanted[:end].sum() / max(1, len(candidates)))

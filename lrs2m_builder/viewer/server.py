@@ -152,7 +152,7 @@ class _Handler(BaseHTTPRequestHandler):
         try:
             entry = json.loads(body)
             number, verdict, note = int(entry["row"]), str(entry["verdict"]), str(entry.get("note", ""))
-        except (ValueError, KeyError, TypeError, AttributeError):
+        except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             self._error(HTTPStatus.BAD_REQUEST, "not a review")
             return
         review = self.server.data.review(number, verdict, note)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from lrs2m_builder.errors import MissingExtraError
-from lrs2m_builder.files import finished_file
+from lrs2m_builder.outputs import save_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,8 +41,7 @@ def save_figure(figure: Figure, path: Path) -> list[Path]:
     stem = path.with_suffix("") if path.suffix.lower() in {".png", ".svg"} else path
     paths = [stem.with_name(stem.name + suffix) for suffix in (".png", ".svg")]
     for file in paths:
-        with finished_file(file) as part:
-            figure.savefig(part, format=file.suffix[1:], dpi=DPI, bbox_inches="tight", pad_inches=0.1)
+        save_picture(figure, file, dpi=DPI, bbox_inches="tight", pad_inches=0.1)
     return paths
 
 
