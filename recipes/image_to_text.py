@@ -58,6 +58,7 @@ RECIPE = Recipe(
             checks=(
                 *WELL_FORMED,
                 *GROUNDED,
+                HINT_MISSING,
                 *FAITHFUL,
                 word_range(MIN_WORDS - 20, MAX_WORDS + 20),
                 clip_budget(CLIP_LONG),
