@@ -183,7 +183,7 @@ def _removals(pairs: Sequence[ImagePair], names: Sequence[NameMatch]) -> dict[st
 
 
 def _sample_ids(path: Path) -> Iterator[list[str]]:
-    with reading(path), pq.ParquetFile(path) as file:
+    with reading(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
         for batch in file.iter_batches(100_000, columns=["sample_id"]):
             yield batch.column(0).to_pylist()
 

@@ -28,13 +28,12 @@ from lrs2m_builder.merging import merge_shards
 from lrs2m_builder.prepare import BuildOptions, Prepared, prepare
 from lrs2m_builder.provenance import BUILD_JSON, claim_settings, finish_build, is_restart_of, set_aside
 from lrs2m_builder.runner import Runner
-from lrs2m_builder.stopping import leaving, on_signals, signals_raise
+from lrs2m_builder.stopping import SIGNAL_SLACK_S, leave_terminal, leaving, on_signals, signals_raise, stop_signals
 from lrs2m_builder.stored_rows import warm_up
 from lrs2m_builder.telemetry import Display, Meter, say
 from lrs2m_builder.work import Work, find_work, open_works
 
 REPORT_JSON = "report.json"
-SIGNAL_SLACK_S = 0.5  # between the end of an engine and the signal that ended it
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,12 +165,13 @@ def _measured(prepared: Prepared, meter: Meter, num_left: int) -> Iterator[Displ
 
 
 async def _run_one(runner: Runner, prepared: Prepared, work: Work, leave_soon: Callable[[], None]) -> bool:
-    """Run a pass; the first SIGINT or SIGTERM drains it, the second drops what is in flight and leaves at once."""
+    """Run a pass; the first signal drains it, the second drops what is in flight and leaves at once."""
     loop = asyncio.get_running_loop()
     is_signalled = False
 
-    def on_signal() -> None:
+    def on_signal(number: signal.Signals) -> None:
         nonlocal is_signalled
+        leave_terminal(number)
         if is_signalled:
             leave_soon()
             runner.cancel()
@@ -180,10 +180,9 @@ async def _run_one(runner: Runner, prepared: Prepared, work: Work, leave_soon: C
         runner.stop()
         say("stopping: keeping the answers in flight (once more to drop them)")
 
-    # Only the main thread can be told of signals.
-    numbers = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
-    for number in numbers:
-        loop.add_signal_handler(number, on_signal)
+    handlers = {number: signal.getsignal(number) for number in stop_signals()}
+    for number in handlers:
+        loop.add_signal_handler(number, on_signal, number)
     try:
         await runner.run(open_works(prepared, work), prepared.options.out_dir / "telemetry.jsonl")
     except asyncio.CancelledError:
@@ -196,8 +195,9 @@ async def _run_one(runner: Runner, prepared: Prepared, work: Work, leave_soon: C
             raise
         say(f"the engine ended with the build: {one_line(error)}")
     finally:
-        for number in numbers:
+        for number, handler in handlers.items():
             loop.remove_signal_handler(number)
+            signal.signal(number, handler)
     return runner.stopping
 
 

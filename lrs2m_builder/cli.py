@@ -10,6 +10,7 @@ import errno
 import io
 import os
 import sys
+from contextlib import suppress
 from typing import Annotated
 
 import typer
@@ -34,6 +35,7 @@ from lrs2m_builder.commands.stats import stats_command
 from lrs2m_builder.commands.train import train_command
 from lrs2m_builder.commands.view import view_command
 from lrs2m_builder.errors import Stopped, UserError
+from lrs2m_builder.stopping import interruptible
 from lrs2m_builder.text import printable
 
 app = typer.Typer(
@@ -88,43 +90,55 @@ app.command("demo")(demo_command)
 
 def main() -> None:
     """Run the command line and exit with its code."""
-    try:
-        if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(errors="backslashreplace")  # a terminal of another encoding than UTF-8
-        code = app(prog_name="lrs2m", standalone_mode=False)
-        if sys.stdout is not None:
-            sys.stdout.flush()
-    except UserError as error:
-        _complain(str(error))
-        code = 2
-    except (KeyboardInterrupt, Stopped):
-        print("stopped; run the same command to go on", file=sys.stderr)
-        code = 130
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader went away: nothing to tell it
-        code = 1
-    except OSError as error:
-        if error.errno != errno.ENOSPC:
-            raise
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        _complain("standard output: no space left")
-        code = 2
-    except Exception as error:
-        # What the option parser raises about wrong usage; its class has moved between releases.
-        if not hasattr(error, "format_message"):
-            raise
-        context = getattr(error, "ctx", None)
-        _complain(f"{error.format_message()} (try: {context.command_path if context else 'lrs2m'} --help)")
-        code = 2
+    with interruptible() as interruption:
+        try:
+            code, complaint = _run(), ""
+        except (KeyboardInterrupt, Stopped) as error:
+            code, complaint = 130, str(error)
+        except Exception as error:
+            if interruption.came:
+                code, complaint = 130, ""
+            elif (found := _expected(error)) is None:
+                raise
+            else:
+                code, complaint = found
     if code == 130:
-        sys.stderr.flush()
+        with suppress(OSError):  # nobody reads it any more
+            print(printable(complaint or "stopped; run the same command to go on"), file=sys.stderr, flush=True)
         os._exit(130)  # an engine that is still starting has threads that would hold the process
-    sys.exit(code if isinstance(code, int) else 0)
+    if complaint:
+        print(f"error: {printable(complaint, one_line=True)}", file=sys.stderr)
+    sys.exit(code)
 
 
-def _complain(message: str) -> None:
-    """Print what was wrong in one line, whatever a name or a library's message in it holds."""
-    print(f"error: {printable(message, one_line=True)}", file=sys.stderr)
+def _run() -> int:
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal of another encoding than UTF-8
+    code = app(prog_name="lrs2m", standalone_mode=False)
+    if sys.stdout is not None:
+        sys.stdout.flush()
+    return code if isinstance(code, int) else 0
+
+
+def _expected(error: Exception) -> tuple[int, str] | None:
+    """The exit code of an error that is no bug, and what to say of it."""
+    if isinstance(error, UserError):
+        return 2, str(error)
+    if isinstance(error, BrokenPipeError):
+        _print_no_more()  # the reader went away: nothing to tell it
+        return 1, ""
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        _print_no_more()
+        return 2, "standard output: no space left"
+    # What the option parser raises about wrong usage; its class has moved between releases.
+    if hasattr(error, "format_message"):
+        context = getattr(error, "ctx", None)
+        return 2, f"{error.format_message()} (try: {context.command_path if context else 'lrs2m'} --help)"
+    return None
+
+
+def _print_no_more() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 if __name__ == "__main__":

@@ -171,7 +171,9 @@ def _round(footer: Mapping[str, str]) -> int:
 
 def _reasons(rejected: Path) -> Counter[str]:
     try:
-        return Counter(pq.read_table(rejected, columns=["reason"])["reason"].to_pylist())
+        return Counter(
+            pq.read_table(rejected, columns=["reason"], page_checksum_verification=True)["reason"].to_pylist()
+        )
     except NOT_PARQUET as error:
         raise UserError(f"{rejected}: cannot be read ({one_line(error)}); delete it and run again") from error
 

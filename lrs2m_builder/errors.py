@@ -21,7 +21,7 @@ class ModelNotHereError(UserError):
 
 
 class Stopped(BaseException):
-    """The user stopped the program while it could not drain: an engine was starting."""
+    """The user stopped the program where nothing drains, as while an engine starts; may say what became of the work."""
 
 
 def storable(text: str) -> str:

@@ -23,6 +23,8 @@ from lrs2m_builder.stored_rows import RECORD_SCHEMA, REJECTION_SCHEMA
 
 _COUNTED_BY_DUCKDB = {"file_row_number", "file_index"}  # it adds columns of these names
 
+_IMAGES_AS_BYTES = RECORD_SCHEMA.set(RECORD_SCHEMA.get_field_index("image"), pa.field("image", pa.binary()))
+
 
 @contextmanager
 def reading(path: Path | str) -> Iterator[None]:
@@ -61,6 +63,15 @@ def check_files(
         _check(file, found, needs, uses, schema)
         seen.append(found)
     return len(seen) <= 1
+
+
+def check_pairs(files: Sequence[Path], texts: Sequence[str] = (), uses: Sequence[str] = ()) -> None:
+    """`check_files` for images with texts; an image may also be its bytes and nothing else."""
+    for file in files:
+        with reading(file):
+            found = pq.read_schema(file)
+        is_bytes = "image" in found.names and _is_like(found.field("image").type, pa.binary())
+        _check(file, found, ("image", *texts), uses, _IMAGES_AS_BYTES if is_bytes else RECORD_SCHEMA)
 
 
 def check_rejections(files: Sequence[Path]) -> None:

@@ -21,6 +21,7 @@ from lrs2m_builder.auditing.collect import Collection
 from lrs2m_builder.auditing.hashes import Hashes, hash_thumbnails
 from lrs2m_builder.auditing.pairs import near_pairs
 from lrs2m_builder.errors import SampleError, UserError, one_line
+from lrs2m_builder.foreign import check_pairs
 from lrs2m_builder.outputs import finished_folder
 from lrs2m_builder.schema import ImageRef
 from lrs2m_builder.tables import record_files
@@ -138,6 +139,7 @@ def _look_at_training(
 ) -> Hashes:
     """Enter the images of training data, from the cache if they were looked at before; returns their hashes."""
     files = [file for path in paths for file in record_files(path)]
+    check_pairs(files, uses=("sample_id", "subset", "image_sha256"))
     kept = cache / _fingerprint(files) if cache else None
     if kept is not None and kept.is_dir():
         try:

@@ -8,9 +8,6 @@ processes, a shard at a time.
 from __future__ import annotations
 
 import multiprocessing
-import os
-import signal
-import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -26,6 +23,7 @@ from lrs2m_builder.runner import ShardWork
 from lrs2m_builder.schema import Sample
 from lrs2m_builder.shards import write_shard
 from lrs2m_builder.stages import Plan, end_without_model
+from lrs2m_builder.stopping import signals_kept_from_children, start_worker
 from lrs2m_builder.stored_rows import warm_up
 from lrs2m_builder.telemetry import Display, Meter
 from lrs2m_builder.work import Work, open_works
@@ -96,7 +94,8 @@ def _merge_in_workers(
     prepared: Prepared, works: Iterator[ShardWork], meter: Meter, display: Display, stopping: Callable[[], bool]
 ) -> None:
     # Processes that begin anew: a fork would copy the locks of the threads that run here.
-    pool = ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn"), _start_worker, (prepared.options,))
+    with signals_kept_from_children():
+        pool = ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn"), _start_worker, (prepared.options,))
     with pool:
         pending: set[Future[Counter[str]]] = set()
         for work in works:
@@ -104,7 +103,8 @@ def _merge_in_workers(
             pending = _drain(pending, 2 * WORKERS, meter, display)
             if stopping():
                 break
-            pending.add(pool.submit(_write_in_worker, _task(work)))
+            with signals_kept_from_children():
+                pending.add(pool.submit(_write_in_worker, _task(work)))
         _drain(pending, 1, meter, display)
 
 
@@ -126,19 +126,9 @@ def _count(meter: Meter, display: Display, ends: Counter[str]) -> None:
 
 def _start_worker(options: BuildOptions) -> None:
     global _plan, _options
-    # Ctrl-C goes to all processes; the first one decides. (SIGTERM is how the pool ends what a broken one leaves.)
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    start_worker()
     _plan, _options = make_plan(options), options
     warm_up()
-
-
-def _end_with_parent() -> None:
-    """A worker whose build was killed would wait for ever, and write beside the build that goes on."""
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
 
 
 @dataclass(frozen=True, slots=True)

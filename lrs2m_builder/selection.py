@@ -189,5 +189,7 @@ def _read_removals(path: Path) -> list[str]:
         raise UserError(f"--without audit: no {path}; run first: lrs2m audit {path.parent.parent}")
     check_files([path], ["sample_id"])
     with reading(path):
-        ids: list[str] = pq.read_table(path, columns=["sample_id"])["sample_id"].to_pylist()
+        ids: list[str] = pq.read_table(path, columns=["sample_id"], page_checksum_verification=True)[
+            "sample_id"
+        ].to_pylist()
     return ids

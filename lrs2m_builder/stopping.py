@@ -1,26 +1,58 @@
-"""How a signal ends a program: by a handler, by an exception if nothing can drain, by force if something hangs."""
+"""How a signal ends a program: by a handler, by an exception if nothing can drain, by force if something hangs.
+
+`timeout`, systemd, Slurm and a closing terminal send SIGTERM or SIGHUP to all processes of a group, some of them twice.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager, contextmanager
+from multiprocessing import active_children, get_context, parent_process
+from typing import Any
 
-from lrs2m_builder.errors import Stopped
+from lrs2m_builder.errors import Stopped, UserError
 from lrs2m_builder.telemetry import say
 
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LEAVE_AFTER_S = 2.0  # after a second signal
+END_AFTER_S = 10.0  # what does not end by itself so long after a signal is ended
+SAME_S = 1.0  # signals so close are one: `timeout` sends it to the process and then to its group
+SIGNAL_SLACK_S = 1.0  # the end of another process of the group may be noticed before the signal that ended both
+
+
+def stop_signals() -> tuple[signal.Signals, ...]:
+    """The signals that stop a program; under `nohup` the end of the terminal does not. None but in the main thread."""
+    if threading.current_thread() is not threading.main_thread():
+        return ()
+    return tuple(
+        number for number in STOP_SIGNALS if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN
+    )
+
+
+def leave_terminal(number: int) -> None:
+    """Write nothing more to a terminal that is gone: whoever did would fail."""
+    if number == signal.SIGHUP:
+        for stream in (sys.__stdout__, sys.__stderr__):
+            if stream and not stream.closed and stream.isatty():
+                os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 @contextmanager
 def on_signals(handler: Callable[[int, object], None]) -> Iterator[None]:
-    """Let SIGINT and SIGTERM call a handler meanwhile; only the main thread can be told so."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
+    """Let the signals that stop a program call a handler meanwhile; only the main thread can be told so."""
+
+    def handle(number: int, frame: object) -> None:
+        leave_terminal(number)
+        handler(number, frame)
+
+    before = {number: signal.signal(number, handle) for number in stop_signals()}
     try:
         yield
     finally:
@@ -28,8 +60,103 @@ def on_signals(handler: Callable[[int, object], None]) -> Iterator[None]:
             signal.signal(number, earlier)
 
 
+class Interruption:
+    """Raises KeyboardInterrupt at the first signal, once; a later one, or ten seconds, end the process.
+
+    Attributes:
+        came: a signal did. Whatever ends the program then is its doing: libraries make other errors of it.
+    """
+
+    def __init__(self) -> None:
+        self.came = False
+        self._at = 0.0
+
+    def __call__(self, number: int, frame: object) -> None:
+        if self.came:
+            if time.monotonic() - self._at > SAME_S:
+                _end()
+            return
+        self.came, self._at = True, time.monotonic()
+        timer = threading.Timer(END_AFTER_S, _end)
+        timer.daemon = True
+        timer.start()
+        raise KeyboardInterrupt
+
+
+@contextmanager
+def interruptible() -> Iterator[Interruption]:
+    """Let every signal that stops a program interrupt it as Ctrl-C does; inside, a command may see to them itself."""
+    interruption = Interruption()
+    with on_signals(interruption):
+        yield interruption
+
+
+def _end() -> None:
+    os.write(2, b"stopped; run the same command to go on\n")
+    os._exit(130)
+
+
+@contextmanager
+def signals_kept_from_children() -> Iterator[None]:
+    """A block whose child processes do not get the signals that end a run until they allow it; here they wait."""
+    came: list[int] = []
+    handlers = {number: signal.signal(number, lambda number, _: came.append(number)) for number in stop_signals()}
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
+
+
+@contextmanager
+def worker_processes(count: int) -> Iterator[Callable[..., Future[Any]]]:
+    """Processes that begin anew and do what is given to the function; a signal that stops the program stops them.
+
+    Raises:
+        UserError: one of them was ended, as the kernel does where memory runs out.
+    """
+    with signals_kept_from_children():  # of which one keeps account of what they share
+        pool = ProcessPoolExecutor(count, get_context("spawn"), start_worker)
+
+    def submit(function: Callable[..., Any], *arguments: Any) -> Future[Any]:
+        with signals_kept_from_children():
+            return pool.submit(function, *arguments)
+
+    try:
+        yield submit
+    except BrokenProcessPool as error:
+        time.sleep(SIGNAL_SLACK_S)
+        raise UserError("a worker process was ended from outside (is memory short?); run the same command") from error
+    except KeyboardInterrupt:
+        for process in active_children():
+            process.kill()  # they have nothing to keep
+        raise
+    finally:
+        pool.shutdown(cancel_futures=True)
+
+
+def start_worker() -> None:
+    """In a process of a pool: the first process decides what a signal to all does; SIGTERM is how the pool ends it."""
+    for number in (signal.SIGINT, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    """A worker whose program was killed would wait for ever."""
+    parent = parent_process()
+    assert parent is not None
+    parent.join()
+    os._exit(1)
+
+
 def signals_raise() -> AbstractContextManager[None]:
-    """Let SIGINT and SIGTERM raise `Stopped` meanwhile; engines swallow a KeyboardInterrupt while they start."""
+    """Let a signal that stops a program raise `Stopped` meanwhile: engines that start swallow a KeyboardInterrupt."""
 
     def stop(number: int, frame: object) -> None:
         raise Stopped

@@ -6,6 +6,7 @@ import webbrowser
 from collections.abc import Callable
 from pathlib import Path
 
+from lrs2m_builder.errors import Stopped
 from lrs2m_builder.viewer.answers import DataSet
 from lrs2m_builder.viewer.server import Server
 
@@ -21,6 +22,7 @@ def view(path: Path, *, port: int = DEFAULT_PORT, open_browser: bool = False, sa
 
     Raises:
         UserError: no Parquet files, a broken one, a missing column, or the port is in use.
+        Stopped: by Ctrl-C or another signal.
     """
     data = DataSet(path)
     with Server(data, port) as server:
@@ -29,5 +31,5 @@ def view(path: Path, *, port: int = DEFAULT_PORT, open_browser: bool = False, sa
             if open_browser:
                 webbrowser.open(server.address)
             server.serve_forever(poll_interval=0.1)
-        except KeyboardInterrupt:
-            say(f"stopped; reviews are in {data.reviews.path}")
+        except KeyboardInterrupt as interrupt:
+            raise Stopped(f"stopped; reviews are in {data.reviews.path}") from interrupt

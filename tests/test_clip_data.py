@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import torch
@@ -166,13 +167,40 @@ def test_lengths_are_the_tokenizers_and_rows_without_a_text_are_left_out(tmp_pat
 
 def test_missing_column_is_one_line(tmp_path: Path) -> None:
     rows = [{"image": row["image"], "caption_short": row["caption_short"]} for row in make_rows(4)]
-    with pytest.raises(UserError, match=r"a\.parquet: no column 'caption_long'.*it has image, caption_short"):
+    with pytest.raises(UserError, match=r"a\.parquet: no column 'caption_long'; it has caption_short, image"):
         read_index([write_table(tmp_path / "a.parquet", rows)], BOTH)
 
 
 def test_broken_shard_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "a.parquet").write_bytes(b"PAR1 and then nothing")
-    with pytest.raises(UserError, match=r"a\.parquet: not readable as Parquet"):
+    with pytest.raises(UserError, match=r"a\.parquet: cannot be read"):
+        read_index([tmp_path], BOTH)
+
+
+@pytest.mark.parametrize(
+    ("column", "values", "needs"),
+    [
+        ("caption_long", [1, 2, 3, 4], "text"),
+        ("caption_short", [["a"]] * 4, "text"),
+        ("image", ["a.png"] * 4, "structs of bytes"),
+        ("num_tokens_long", ["9"] * 4, "whole numbers"),
+        ("subset", [1.5] * 4, "text"),
+    ],
+)
+def test_a_column_of_another_type_is_one_line(tmp_path: Path, column: str, values: list[Any], needs: str) -> None:
+    rows = [row | {column: value} for row, value in zip(make_rows(4), values, strict=True)]
+    with pytest.raises(UserError, match=rf"a\.parquet: column '{column}' holds .*, needs {needs}"):
+        read_index([write_table(tmp_path / "a.parquet", rows)], BOTH)
+
+
+def test_text_that_is_no_utf_8_is_one_line(tmp_path: Path) -> None:
+    table = pq.read_table(write_table(tmp_path / "a.parquet", make_rows(4)))
+    raw = pa.array([b"\xff\xfe"] * 4, pa.binary())
+    broken = pa.Array.from_buffers(pa.string(), 4, raw.buffers())
+    kept = table.drop_columns([name for name in table.column_names if name.startswith("num_tokens")])
+    where = kept.column_names.index("caption_long")
+    pq.write_table(kept.set_column(where, "caption_long", broken), tmp_path / "a.parquet")
+    with pytest.raises(UserError, match=r"a\.parquet: cannot be read"):
         read_index([tmp_path], BOTH)
 
 

@@ -74,6 +74,12 @@ def test_held_out_pairs_without_texts_or_of_one_image_are_refused(tmp_path: Path
         read_held_out([write_table(tmp_path / "b.parquet", make_rows(4, unreadable=[2]))], model)
 
 
+def test_held_out_texts_of_another_type_are_one_line(tmp_path: Path) -> None:
+    rows = [{"image": row["image"], "caption_short": number} for number, row in enumerate(make_rows(3))]
+    with pytest.raises(UserError, match=r"a\.parquet: column 'caption_short' holds int64, needs text"):
+        read_held_out([write_table(tmp_path / "a.parquet", rows)], random_model())
+
+
 # While training
 
 

@@ -135,7 +135,7 @@ def _in_sorted(values: Hashed, among: Hashed) -> NDArray[np.bool_]:
 
 def _batches(files: list[Path], column: str, size: int = 20_000) -> Iterator[pa.LargeStringArray]:
     for file in files:
-        with reading(file), pq.ParquetFile(file) as parquet:
+        with reading(file), pq.ParquetFile(file, page_checksum_verification=True) as parquet:
             for batch in parquet.iter_batches(size, columns=[column]):
                 yield pc.fill_null(batch.column(0).cast(pa.large_string()), "")
 
@@ -189,7 +189,7 @@ def _texts(files: list[Path], column: str, wanted: Numbers) -> dict[int, tuple[s
     found: dict[int, tuple[str, str]] = {}
     start = 0
     for path in files:
-        with pq.ParquetFile(path) as file:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
             for group in range(file.num_row_groups):
                 size = file.metadata.row_group(group).num_rows
                 mine = wanted[(wanted >= start) & (wanted < start + size)]

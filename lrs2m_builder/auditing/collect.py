@@ -214,6 +214,6 @@ def read_image(place: Place) -> bytes:
     """The stored bytes of an image."""
     if place.row < 0:
         return place.path.read_bytes()
-    with pq.ParquetFile(place.path) as file:
+    with pq.ParquetFile(place.path, page_checksum_verification=True) as file:
         image = file.read_row_group(place.group, columns=["image"])["image"][place.row].as_py()
         return bytes(image["bytes"])

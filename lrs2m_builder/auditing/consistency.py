@@ -5,10 +5,8 @@ from __future__ import annotations
 import os
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
 from functools import cache
-from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +20,7 @@ from lrs2m_builder.foreign import as_record, plain_rows, reading
 from lrs2m_builder.manifest import load_manifest
 from lrs2m_builder.schema import Anchor, Sample, Viewpoint
 from lrs2m_builder.shipped import shipped_names
+from lrs2m_builder.stopping import worker_processes
 
 NUM_EXAMPLES = 5
 COLUMNS = ("sample_id", "subset", "caption_short", "caption_long", "num_tokens_short", "num_tokens_long", "anchors")
@@ -79,13 +78,13 @@ def check_records(files: Sequence[Path], *, show_progress: bool = False) -> tupl
         return _findings(tally)
     total = sum(pq.read_metadata(file).num_rows for file in files)
     with (
-        ProcessPoolExecutor(os.cpu_count(), mp_context=get_context("spawn")) as pool,
+        worker_processes(os.cpu_count() or 1) as submit,
         tqdm(total=total, desc="checks", unit="record", disable=not show_progress) as bar,
     ):
         waiting: list[Any] = []
         for span in [*spans, None]:
             if span is not None:
-                waiting.append(pool.submit(_check_span, *span))
+                waiting.append(submit(_check_span, *span))
             while waiting and (span is None or len(waiting) >= _MAX_IN_FLIGHT * (os.cpu_count() or 1)):
                 found, num_records = waiting.pop(0).result()
                 tally.add(found)
@@ -115,7 +114,7 @@ def _spans(files: Sequence[Path], size: int = 2000) -> Iterator[tuple[Path, list
 
 def _check_span(path: Path, groups: list[int]) -> tuple[_Tally, int]:
     tally, by_column, viewpoints = _Tally(), caption_checks(), _viewpoints()
-    with reading(path), pq.ParquetFile(path) as file:
+    with reading(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
         columns = [name for name in COLUMNS if name in file.schema_arrow.names]
         table = file.read_row_groups(groups, columns=columns)
         rows = [row for batch in table.to_batches() for row in plain_rows(as_record(batch), path)]

@@ -11,8 +11,9 @@ from torch.utils.data import DataLoader
 
 from lrs2m_builder.clip.loading import Batch, BatchRows, Reading
 from lrs2m_builder.clip.plan import VERSION, Index, Order, Plan, count_batches, make_plan
-from lrs2m_builder.clip.processes import die_with_parent, signals_kept_from_children
+from lrs2m_builder.clip.processes import die_with_parent
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.stopping import signals_kept_from_children
 
 
 class Batches:

@@ -177,7 +177,7 @@ class BatchRows(Dataset[Batch]):  # type: ignore[misc]
                 first += len(batch)
                 if len(read) == len(rows):
                     break
-        except (OSError, pa.ArrowException) as error:
+        except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
             raise UserError(
                 f"{group.path}: not readable any more ({one_line(error)}); mend it and run again"
             ) from error
@@ -190,7 +190,7 @@ class BatchRows(Dataset[Batch]):  # type: ignore[misc]
         if path not in self._files:
             if len(self._files) == OPEN_FILES:
                 self._files.pop(next(iter(self._files))).close()
-            self._files[path] = pq.ParquetFile(path, buffer_size=BUFFER_BYTES)
+            self._files[path] = pq.ParquetFile(path, buffer_size=BUFFER_BYTES, page_checksum_verification=True)
         return self._files[path]
 
     def _enter_pool(self, pool: int) -> None:

@@ -24,7 +24,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lrs2m_builder.clip.tokenizer import count_tokens
-from lrs2m_builder.errors import UserError, one_line
+from lrs2m_builder.errors import UserError
+from lrs2m_builder.foreign import check_pairs, reading
 from lrs2m_builder.tables import record_files
 
 BUCKET = 32  # tokens; the mean long text has 111, and a compiled tower is compiled once a bucket
@@ -122,25 +123,21 @@ def read_index(paths: Sequence[Path], texts: Sequence[str]) -> Index:
         texts: the caption columns that are trained on. Their lengths are read from `num_tokens_...` where that is.
 
     Raises:
-        UserError: no files, one that is no Parquet, or a column is missing.
+        UserError: no files, one that cannot be read, or a column is missing or holds something else.
     """
     groups: list[Group] = []
     num_tokens, subsets = [], []
     first_row = 0
-    for path in [file for given in paths for file in record_files(given)]:
-        try:
-            with pq.ParquetFile(path) as file:
-                _check_columns(path, file.schema_arrow.names, texts)
-                for number in range(file.num_row_groups):
-                    num_rows = file.metadata.row_group(number).num_rows
-                    groups.append(Group(path, number, first_row, num_rows))
-                    first_row += num_rows
-                num_tokens.append(_lengths(file, texts))
-                subsets += _subsets(file, path)
-        except (OSError, pa.ArrowException) as error:
-            raise UserError(
-                f"{path}: not readable as Parquet ({one_line(error)}); remove it or build it again"
-            ) from error
+    files = [file for given in paths for file in record_files(given)]
+    check_pairs(files, texts, ("subset", *map(_counted, texts)))
+    for path in files:
+        with reading(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+            for number in range(file.num_row_groups):
+                num_rows = file.metadata.row_group(number).num_rows
+                groups.append(Group(path, number, first_row, num_rows))
+                first_row += num_rows
+            num_tokens.append(_lengths(file, texts))
+            subsets += _subsets(file, path)
     names = sorted(set(subsets))
     code = {name: number for number, name in enumerate(names)}
     subset_r = np.array([code[name] for name in subsets], dtype=np.int32)
@@ -191,18 +188,18 @@ def make_plan(index: Index, order: Order, epoch: int, rank: int, world_size: int
     return Plan(np.concatenate(pools)[in_turn], turns[in_turn, 2])
 
 
-def _check_columns(path: Path, there: Sequence[str], texts: Sequence[str]) -> None:
-    if missing := [name for name in ("image", *texts) if name not in there]:
-        raise UserError(f"{path}: no column {missing[0]!r}, which training needs; it has {', '.join(there)}")
+def _counted(text: str) -> str:
+    """The column that says how many tokens a text has."""
+    return text.replace("caption_", "num_tokens_")
 
 
 def _lengths(file: pq.ParquetFile, texts: Sequence[str]) -> np.ndarray[Any, Any]:
     """Tokens of the longest of the texts, 0 where one of them is empty."""
     columns = []
     for name in texts:
-        counted = name.replace("caption_", "num_tokens_")
+        counted = _counted(name)
         if counted in file.schema_arrow.names:
-            values = file.read([counted]).column(0).to_pylist()
+            values = file.read([counted]).column(0).cast(pa.int32()).to_pylist()
             columns.append([value or 0 for value in values])
         else:
             columns.append([count_tokens(text or "") for text in file.read([name]).column(0).to_pylist()])

@@ -18,9 +18,9 @@ import torch.distributed as dist
 
 from lrs2m_builder.clip.loss import rank, world_size
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.stopping import STOP_SIGNALS
 
 T = TypeVar("T")
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 # What gloo and NCCL say when another process is gone.
 _PEER_LOST = ("closed by peer", "reset by peer", "Broken pipe", "remote process exited", "Socket Timeout", "timed out")
 
@@ -154,7 +154,7 @@ def stop_flag() -> Iterator[Stop]:
             for descriptor in on_terminal:  # whoever would write there now would fail
                 os.dup2(os.open(os.devnull, os.O_WRONLY), descriptor)
         if not under_torchrun:  # which passes on a Ctrl-C that the process had from the terminal already
-            signal.signal(number, before[signal.Signals(number)])
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
         if is_first and not stop.is_noted:
             raise KeyboardInterrupt
 
@@ -167,16 +167,3 @@ def stop_flag() -> Iterator[Stop]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-@contextmanager
-def signals_kept_from_children() -> Iterator[None]:
-    """A block whose child processes never get the signals that end a run: the process that trains ends them.
-
-    `timeout`, systemd, Slurm and a closing terminal send a signal to all processes of a group.
-    """
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from torch import Tensor
@@ -24,6 +23,7 @@ from lrs2m_builder.clip.model import Loaded, encode_image, encode_text
 from lrs2m_builder.errors import UserError, one_line
 from lrs2m_builder.evals.ranks import Features, Numbers, image_to_text, text_to_image
 from lrs2m_builder.evals.retrieval import recalls
+from lrs2m_builder.foreign import check_pairs, plain_rows, reading
 from lrs2m_builder.tables import record_files
 
 Text = Literal["long", "short"]
@@ -132,15 +132,12 @@ def _encoded(batches: Any, loaded: Loaded, device: torch.device) -> Tensor:
 
 def _rows(paths: Sequence[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
     """Where each row is, and its image and texts."""
-    for path in [file for given in paths for file in record_files(given)]:
-        try:
-            with pq.ParquetFile(path) as file:
-                columns = [name for name in COLUMNS if name in file.schema_arrow.names]
-                if "image" not in columns or len(columns) == 1:
-                    raise UserError(f"{path}: held-out pairs need the column image and one of {', '.join(COLUMNS[1:])}")
-                for batch in file.iter_batches(64, columns=columns, use_threads=False):
-                    yield from ((str(path), row) for row in batch.to_pylist())
-        except (OSError, pa.ArrowException) as error:
-            raise UserError(
-                f"{path}: not readable as Parquet ({one_line(error)}); remove it or build it again"
-            ) from error
+    files = [file for given in paths for file in record_files(given)]
+    check_pairs(files, uses=COLUMNS[1:])
+    for path in files:
+        with reading(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+            columns = [name for name in COLUMNS if name in file.schema_arrow.names]
+            if len(columns) == 1:
+                raise UserError(f"{path}: held-out pairs need the column image and one of {', '.join(COLUMNS[1:])}")
+            for batch in file.iter_batches(64, columns=columns, use_threads=False):
+                yield from ((str(path), row) for row in plain_rows(batch, path))

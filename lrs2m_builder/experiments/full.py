@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -102,10 +103,13 @@ def run_commands(commands: Sequence[Command]) -> None:
             continue
         say(f"[{number}/{len(commands)}] {command.line}")
         launcher = ["-m", "torch.distributed.run", f"--nproc-per-node={command.processes}"] * (command.processes > 1)
-        code = subprocess.run(
-            [sys.executable, *launcher, "-m", "lrs2m_builder.cli", *command.words], check=False
-        ).returncode
-        if code in {130, -2}:
+        process = subprocess.Popen([sys.executable, *launcher, "-m", "lrs2m_builder.cli", *command.words])
+        try:
+            code = process.wait()
+        except KeyboardInterrupt:
+            process.wait()  # it had the signal too: a training writes its checkpoint
+            raise
+        if code in {130, -signal.SIGINT, -signal.SIGTERM, -signal.SIGHUP}:
             raise KeyboardInterrupt
         if code:
             raise UserError(f"this command ended with {code}: {command.line}; mend it and run the experiment again")

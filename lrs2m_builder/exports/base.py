@@ -94,8 +94,12 @@ def image_name(row: Mapping[str, Any]) -> str:
     A path that would lead out of a folder loses the parts that would, and what no file system takes is shortened.
     """
     name = (row.get("image") or {}).get("path") or row.get("image_path") or str(row["sample_id"])
-    parts = PurePosixPath(_CONTROL.sub("_", str(name)).replace("\\", "/")).parts
-    return "/".join(_shortened(part) for part in parts if part not in {"/", "..", "."}) or "image"
+    return _safe_path(str(name).replace("\\", "/")) or "image"
+
+
+def _safe_path(name: str) -> str:
+    parts = PurePosixPath(_CONTROL.sub("_", name)).parts
+    return "/".join(_shortened(part) for part in parts if part not in {"/", "..", "."})
 
 
 def _shortened(part: str) -> str:
@@ -120,7 +124,7 @@ class ImageFiles:
     def _copy(self, row: Mapping[str, Any]) -> str:
         data = image_bytes(row)
         sha256 = hashlib.sha256(data).hexdigest()
-        subset = str(row.get("subset") or "none").replace("/", "_")
+        subset = _safe_path(str(row.get("subset") or "").replace("/", "_")) or "none"
         name = PurePosixPath("images", subset, image_name(row)).with_suffix(image_suffix(data))
         if self._last and self._last[0] == f"{sha256} {name}":
             return self._last[1]

@@ -128,7 +128,7 @@ def _opened(path: Path) -> Iterator[tuple[pa.Schema, Callable[[list[str], ImageC
         raise UserError(f"{path}: neither .parquet nor .arrow, nor .json for a data set of the Hub")
     open_regular(path).close()
     if path.suffix == PARQUET_SUFFIX:
-        with pq.ParquetFile(path, memory_map=True) as file:
+        with pq.ParquetFile(path, memory_map=True, page_checksum_verification=True) as file:
             yield file.schema_arrow, partial(_parquet_batches, file)
         return
     with pa.memory_map(str(path)) as source:

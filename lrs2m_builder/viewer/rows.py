@@ -106,7 +106,7 @@ def _read_batch(file: str, metadata: pq.FileMetaData, group: int, number: int, i
 
     In a data set of other origin a row group may be larger than memory: what comes before is read and let go.
     """
-    with pq.ParquetFile(file, metadata=metadata) as parquet:
+    with pq.ParquetFile(file, metadata=metadata, page_checksum_verification=True) as parquet:
         columns = [field.name for field in parquet.schema_arrow if _is_image(field) == images]
         batches = parquet.iter_batches(BATCH, row_groups=[group], columns=columns, use_threads=False)
         return next(islice(batches, number, None))
