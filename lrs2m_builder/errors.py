@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+from collections.abc import Collection
+
 
 class UserError(Exception):
     """A setting or input that cannot be used: one line that says what, where and what next (exit code 2)."""
@@ -46,3 +49,15 @@ class SampleError(Exception):
 def one_line(error: BaseException) -> str:
     """What an error says, in one line; libraries' messages may have several."""
     return " ".join(str(error).split()) or type(error).__name__
+
+
+def nearest(name: str, known: Collection[str]) -> str:
+    """What a wrong name may have been meant to be, as the middle of a message; "" if nothing is like it."""
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"; did you mean {close[0]!r}?" if close else ""
+
+
+def not_among(name: str, known: Collection[str]) -> str:
+    """The end of a message about a wrong name: what it may have been meant to be, and what there is."""
+    near = nearest(name, known)
+    return f"{near} known: {', '.join(known)}" if near else f"; known: {', '.join(known) or 'none'}"

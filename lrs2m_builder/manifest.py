@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
-from lrs2m_builder.errors import UserError
+from lrs2m_builder.errors import UserError, not_among
 from lrs2m_builder.images.part import Part
 from lrs2m_builder.schema import Viewpoint
 from lrs2m_builder.shipped import find
@@ -204,8 +204,8 @@ def load_manifest(name: str) -> Manifest:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            known = ", ".join(sorted(Manifest.model_fields.keys() - {"sha256"}))
-            raise UserError(f"{path}: unknown key {where!r}; known: {known}") from error
+            known = sorted(Manifest.model_fields.keys() - {"sha256"})
+            raise UserError(f"{path}: unknown key {where!r}{not_among(where, known)}") from error
         raise UserError(f"{path}: {where}: {first['msg'].lower()}") from error
     except TypeError as error:
         raise UserError(f"{path}: keys must be words, each once: {error}") from error

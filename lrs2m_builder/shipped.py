@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from lrs2m_builder.errors import UserError
+from lrs2m_builder.errors import UserError, not_among
 
 Kind = Literal["recipes", "prompts", "manifests"]
 SUFFIX: dict[Kind, str] = {"recipes": ".py", "prompts": ".jinja", "manifests": ".yaml"}
@@ -42,4 +42,4 @@ def find(kind: Kind, name: str, beside: Path | None = None) -> Path:
             return path
     singular = kind.removesuffix("s")
     looked = "" if not is_path else f" (looked at {Path(name).absolute()})"
-    raise UserError(f"no {singular} {name!r}{looked}; shipped: {', '.join(shipped_names(kind))}")
+    raise UserError(f"no {singular} {name!r}{looked}{not_among(name, shipped_names(kind))}")

@@ -77,6 +77,7 @@ HEAVY = {
     "psutil": {"engines/reaper.py"},
     "duckdb": {
         "auditing/against.py",
+        "foreign.py",
         "selection.py",
         "sources/vhm_json.py",
         "stats.py",
@@ -86,7 +87,7 @@ HEAVY = {
     },
     "huggingface_hub": {"engines/model_files.py", "publishing/upload.py", "clip/locate.py", "sources/hub.py"},
     "cv2": {f"evals/selo/{name}.py" for name in ("text_map", "crops", "indicators", "overlay")},
-    "matplotlib": {"histogram.py", "evals/confusion.py", "experiments/plots.py", *FIGURES},
+    "matplotlib": {"histogram.py", "outputs.py", "evals/confusion.py", "experiments/plots.py", *FIGURES},
     "torchvision": {"clip/augment.py", "clip/preprocess.py"},
     "safetensors": {"clip/formats.py", "clip/save.py", "engines/decoding.py"},
     "httpx": {"engines/openai.py", *(f"engines/endpoint_{name}.py" for name in ("models", "session", "wire"))},

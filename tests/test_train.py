@@ -393,7 +393,7 @@ def test_settings_are_read_as_yaml() -> None:
 @pytest.mark.parametrize(
     ("setting", "message"),
     [
-        ("lrr=1", "no setting 'lrr'; there are: .*lr,"),
+        ("lrr=1", r"no setting 'lrr'; did you mean 'lr'.*known: .*lr,"),
         ("lr", "write key=value"),
         ("lr=-1", "lr: Input should be greater than 0"),
         ("pcm=yes", "pcm: Input should be 'off', 'local' or 'global'"),
@@ -407,7 +407,7 @@ def test_a_wrong_setting_is_one_line(setting: str, message: str) -> None:
 
 
 def test_an_unknown_config_lists_the_known_ones() -> None:
-    with pytest.raises(UserError, match="no config 'paper'; there are: paper_b16"):
+    with pytest.raises(UserError, match=r"no config 'paper'; did you mean 'paper_b16'. known: paper_b16"):
         make_config("paper")
 
 

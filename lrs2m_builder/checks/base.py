@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
 
-from lrs2m_builder.errors import UserError
+from lrs2m_builder.errors import UserError, not_among
 from lrs2m_builder.schema import Sample, Viewpoint
 
 if TYPE_CHECKING:
@@ -220,6 +220,6 @@ def parse_levels(pairs: Iterable[str], known: Iterable[str]) -> dict[str, Level]
         if level not in get_args(Level):
             raise UserError(f"--check {pair}: write NAME=LEVEL with a level of {', '.join(get_args(Level))}")
         if name not in names:
-            raise UserError(f"--check {pair}: no check {name!r} in this recipe; known: {', '.join(sorted(names))}")
+            raise UserError(f"--check {pair}: no check {name!r} in this recipe{not_among(name, sorted(names))}")
         levels[name] = cast(Level, level)
     return levels

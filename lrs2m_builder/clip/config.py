@@ -14,7 +14,7 @@ import yaml
 from pydantic import ConfigDict, Field, ValidationError, model_validator
 from pydantic.dataclasses import dataclass
 
-from lrs2m_builder.errors import UserError
+from lrs2m_builder.errors import UserError, not_among
 
 PAPER_PROCESSES = 8  # on which the paper's configurations have the paper's batch
 
@@ -219,7 +219,7 @@ def make_config(name: str, settings: Sequence[str] = (), start: str | None = Non
         UserError: an unknown name or key, or a value that does not fit.
     """
     if name not in CONFIGS:
-        raise UserError(f"no config {name!r}; there are: {', '.join(CONFIGS)}")
+        raise UserError(f"no config {name!r}{not_among(name, CONFIGS)}")
     changes: dict[str, Any] = {} if start is None else {"start": start}
     for setting in settings:
         key, equals, value = setting.partition("=")
@@ -237,7 +237,7 @@ def changed(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
     """
     known = {field.name for field in dataclasses.fields(config)}
     if unknown := sorted(changes.keys() - known):
-        raise UserError(f"no setting {unknown[0]!r}; there are: {', '.join(sorted(known))}")
+        raise UserError(f"no setting {unknown[0]!r}{not_among(unknown[0], sorted(known))}")
     try:
         return TrainConfig(**{**dataclasses.asdict(config), **changes})
     except ValidationError as error:

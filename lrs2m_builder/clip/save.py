@@ -14,7 +14,7 @@ from lrs2m_builder.clip.model import LONG_CONTEXT, Loaded
 from lrs2m_builder.clip.names import State, to_open_clip
 from lrs2m_builder.clip.preprocess import Preprocess
 from lrs2m_builder.clip.tokenizer import vocabulary
-from lrs2m_builder.errors import UserError
+from lrs2m_builder.errors import UserError, not_among
 from lrs2m_builder.files import finished_file, write_json
 from lrs2m_builder.outputs import check_new, finished_folder, one_writer
 
@@ -80,7 +80,7 @@ def check_destination(out: Path, to: str) -> None:
         UserError: it is not.
     """
     if to not in FORMATS:
-        raise UserError(f"no format {to!r} to write; known: {', '.join(FORMATS)}")
+        raise UserError(f"no format {to!r} to write{not_among(to, FORMATS)}")
     check_new(out, is_file=to == "longclip")
 
 

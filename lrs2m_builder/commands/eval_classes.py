@@ -28,7 +28,7 @@ from lrs2m_builder.commands.eval import (
     own_results,
     shows_progress,
 )
-from lrs2m_builder.errors import MissingExtraError, UserError
+from lrs2m_builder.errors import MissingExtraError, UserError, not_among
 from lrs2m_builder.evals.data import IMAGE_COLUMNS, LABEL_COLUMNS, Columns, fingerprint, read_images
 from lrs2m_builder.evals.results import Result, result_name
 from lrs2m_builder.telemetry import say, show
@@ -80,7 +80,7 @@ def zic_command(
     own_results(out)
     chosen = classes or (data if data in class_sets() else None)
     if chosen is not None and chosen not in class_sets():
-        raise UserError(f"--classes {chosen}: no such list; known: {', '.join(class_sets())}")
+        raise UserError(f"--classes {chosen}: no such list{not_among(chosen, class_sets())}")
     lines = known_templates().get(templates) or ((templates,) if "{class_name}" in templates else ())
     if not lines:
         raise UserError(

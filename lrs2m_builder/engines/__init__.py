@@ -7,7 +7,7 @@ import pkgutil
 from typing import cast
 
 from lrs2m_builder.engines.base import EngineModule
-from lrs2m_builder.errors import UserError
+from lrs2m_builder.errors import UserError, not_among
 
 _NOT_ENGINES = {"base", "chat", "decoding", "model_files", "parameters", "reaper", "sampling", "thoughts"}
 _NOT_ENGINES |= {"endpoint_answers", "endpoint_errors", "endpoint_gate", "endpoint_models", "endpoint_sampling"}
@@ -27,5 +27,5 @@ def engine_module(name: str) -> EngineModule:
         UserError: there is none of that name.
     """
     if name not in engine_names():
-        raise UserError(f"no engine {name!r}; known: {', '.join(engine_names())}")
+        raise UserError(f"no engine {name!r}{not_among(name, engine_names())}")
     return cast(EngineModule, importlib.import_module(f"{__name__}.{name}"))

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
-from lrs2m_builder.errors import MissingExtraError, UserError
+from lrs2m_builder.errors import MissingExtraError, UserError, nearest
 
 _NAMESPACE = {"Any": Any, "Literal": Literal, "Annotated": Annotated}
 _SET_BY_THE_BUILD = {"seed": " (use --seed)", "output_kind": "", "detokenize": "", "n": ""}
@@ -83,7 +83,7 @@ def _check_known(parameters: Mapping[str, Any]) -> None:
 
 def _check_type(flag: str, name: str, value: Any, known: Mapping[str, str], of: str) -> None:
     if name not in known or name.startswith("_"):
-        raise UserError(f"{flag} {name}: not an option of {of}{_nearest(name, known)}")
+        raise UserError(f"{flag} {name}: not an option of {of}{nearest(name, known)}")
     try:
         # A type that only vLLM knows is left to vLLM.
         adapter = TypeAdapter[Any](eval(known[name], dict(_NAMESPACE)))
@@ -109,13 +109,6 @@ def _signature(file: str, *classes: str) -> dict[str, str]:
         for node in definition.body
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
     }
-
-
-def _nearest(name: str, known: Collection[str]) -> str:
-    import difflib
-
-    close = difflib.get_close_matches(name, known, n=1)
-    return f"; did you mean {close[0]}?" if close else ""
 
 
 def _listed(names: Collection[str]) -> str:

@@ -7,7 +7,7 @@ from pathlib import Path
 import torch
 
 from lrs2m_builder.clip.model import Loaded, load
-from lrs2m_builder.errors import UserError
+from lrs2m_builder.errors import UserError, nearest
 from lrs2m_builder.evals.baselines import baselines
 
 
@@ -27,7 +27,8 @@ def open_model(
     """
     known = baselines().get(name)
     if known is None and "/" not in name and not Path(name).exists():
-        raise UserError(f"no model {name!r}; give a folder, a Hub name, or one of {', '.join(baselines())}")
+        near = nearest(name, baselines()) or ";"
+        raise UserError(f"no model {name!r}{near} give a folder, a Hub name, or one of {', '.join(baselines())}")
     context = context_length or (known.context if known else None)
     return load(
         known.id if known else model_path(name), context_length=context, device=find_device(device), revision=revision

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from lrs2m_builder.errors import UserError
+from lrs2m_builder.errors import UserError, not_among
 from lrs2m_builder.evals.paper import TESTS, Test
 
 Scale = Literal["tiny", "paper"]
@@ -92,7 +92,7 @@ def find_experiment(name: str) -> Experiment:
         UserError: there is none; the message lists those that are.
     """
     if name not in EXPERIMENTS:
-        raise UserError(f"no experiment {name!r}; there are: {', '.join(EXPERIMENTS)}")
+        raise UserError(f"no experiment {name!r}{not_among(name, EXPERIMENTS)}")
     return EXPERIMENTS[name]
 
 

@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 from typing import cast
 
-from lrs2m_builder.errors import UserError
+from lrs2m_builder.errors import UserError, not_among
 from lrs2m_builder.exports.base import Format
 
 _NOT_FORMATS = {"base"}
@@ -24,5 +24,5 @@ def load_format(name: str) -> Format:
         UserError: there is none of that name.
     """
     if name not in formats():
-        raise UserError(f"--to {name}: no such format; known: {', '.join(formats())}")
+        raise UserError(f"--to {name}: no such format{not_among(name, formats())}")
     return cast(Format, importlib.import_module(f"{__name__}.{name}"))

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 from tqdm import tqdm
 
-from lrs2m_builder.errors import UserError
+from lrs2m_builder.errors import UserError, not_among
 from lrs2m_builder.outputs import finished_folder
 from lrs2m_builder.sample import labels
 from lrs2m_builder.sample.evaluation import write_mosaics
@@ -60,7 +60,7 @@ def write_sample_source(
         UserError: no such format, the folder holds something, or it cannot be written.
     """
     if format_name not in FORMATS:
-        raise UserError(f"no sample format {format_name!r}; known: {', '.join(FORMATS)}")
+        raise UserError(f"no sample format {format_name!r}{not_among(format_name, FORMATS)}")
     layout, drawn = FORMATS[format_name], []
     with finished_folder(out_dir, "sample") as folder:
         (folder / layout.images).mkdir()

@@ -14,7 +14,7 @@ from typing import Any, TypeVar, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
-from lrs2m_builder.errors import SampleError, UserError, storable
+from lrs2m_builder.errors import SampleError, UserError, not_among, storable
 from lrs2m_builder.manifest import Manifest
 from lrs2m_builder.schema import ImageRef, Sample
 from lrs2m_builder.sources.base import NotColumnarError, SourceColumns, SourceRow
@@ -124,13 +124,13 @@ def _readers(
 ) -> tuple[Callable[[Path], Iterator[SourceRow]], Callable[[Path], Iterator[SourceColumns]]]:
     """The `read` of a format and its `read_columns` with the options bound."""
     if name not in formats():
-        raise UserError(f"manifest {manifest.name}: no format {name!r}; known: {', '.join(formats())}")
+        raise UserError(f"manifest {manifest.name}: no format {name!r}{not_among(name, formats())}")
     module = importlib.import_module(f"{__name__}.{name}")
     read, read_columns = module.read, getattr(module, "read_columns", _no_columns)
     known = list(inspect.signature(read).parameters)[1:]
     if unknown := sorted(options.keys() - set(known)):
         raise UserError(
-            f"manifest {manifest.name}: format {name} has no option {unknown[0]!r}; known: {', '.join(known) or 'none'}"
+            f"manifest {manifest.name}: format {name} has no option {unknown[0]!r}{not_among(unknown[0], known)}"
         )
     options = _typed(manifest, name, read, options)
     return partial(_read_file, partial(read, **options)), partial(_read_file, partial(read_columns, **options))
