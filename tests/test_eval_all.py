@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from lrs2m_builder.errors import UserError
 from lrs2m_builder.evals.detect import find_tests
 from lrs2m_builder.evals.paper import load_paper
 from lrs2m_builder.evals.report import paper_rows, write_report
-from lrs2m_builder.evals.results import METRICS, Evaluation, Result
+from lrs2m_builder.evals.results import METRICS, Evaluation, Result, by_chance
 from tests.clip_toy import make_data
 
 LONG = "A wide green field with a narrow road that runs from the left to the right, " * 5
@@ -94,6 +95,21 @@ def test_the_report_says_when_the_data_are_not_the_papers(tmp_path: Path) -> Non
     assert "the paper&#39;s RSITMD-L has 452 images: its rows are of other data" in text
     assert "mR is stated as 45.43, its cells give 46.98" in text
     assert "No data were given for: Retrieval with short texts (ZCRS)" in text
+
+
+def test_the_report_has_what_guessing_reaches(tmp_path: Path) -> None:
+    page, as_json = write_report([result("zcrl", "mine", 100)], tmp_path, pictures={})
+    assert "<td>by chance</td><td>1.00</td><td>5.00</td><td>10.00</td>" in page.read_text()
+    assert json.loads(as_json.read_text())["tests"][0]["by_chance"]["t2i_r1"] == 0.01
+    assert by_chance(result("zic", "EuroSAT")) == {"accuracy": 1 / 452}
+
+
+def test_the_chance_of_an_image_is_that_of_random_orders_of_the_texts() -> None:
+    found = by_chance(replace(result("zcrs", "mine", 20), num_texts=100))
+    random = np.random.default_rng(0)
+    first = np.array([random.permutation(100)[:5].min() + 1 for _ in range(20_000)])  # rank of the best of an image's 5
+    for k in (1, 5, 10):
+        assert found[f"i2t_r{k}"] == pytest.approx((first <= k).mean(), abs=0.01)
 
 
 def test_names_in_the_report_are_escaped(tmp_path: Path) -> None:

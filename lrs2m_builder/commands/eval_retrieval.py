@@ -32,7 +32,7 @@ from lrs2m_builder.commands.eval import (
     shows_progress,
 )
 from lrs2m_builder.evals.data import IMAGE_COLUMNS, Columns, fingerprint, read_images
-from lrs2m_builder.evals.results import Result
+from lrs2m_builder.evals.results import Result, by_chance
 
 # The first of these columns that is there.
 TEXT_COLUMNS = {
@@ -184,6 +184,7 @@ def result_lines(result: Result) -> list[str]:
         _row("95% from", {key: low for key, (low, _) in details["intervals"].items()}),
         _row("95% to", {key: high for key, (_, high) in details["intervals"].items()}),
     ]
+    lines.append(_row("by chance", by_chance(result)))
     if "optimistic" in details:
         lines.append(_row("ties won", details["optimistic"]))
     for key, title in (("permuted", "permuted"), ("without_first", "no first")):

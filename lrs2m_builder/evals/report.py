@@ -14,7 +14,7 @@ from PIL import Image
 
 from lrs2m_builder import __version__
 from lrs2m_builder.evals.paper import TESTS, Paper, Row, Table, Test, load_paper
-from lrs2m_builder.evals.results import METRICS, Result
+from lrs2m_builder.evals.results import METRICS, Result, by_chance
 from lrs2m_builder.files import finished_file, write_json
 
 TITLES: dict[Test, str] = {
@@ -77,7 +77,10 @@ def write_report(
     html, as_json = out_dir / "report.html", out_dir / "report.json"
     with finished_file(html) as part:
         part.write_text(page, encoding="utf-8")
-    tests = [{"test": each.evaluation, **_facts(each), "paper": _paper_facts(each, paper)} for each in results]
+    tests = [
+        {"test": each.evaluation, **_facts(each), "by_chance": by_chance(each), "paper": _paper_facts(each, paper)}
+        for each in results
+    ]
     versions = dict(results[0].versions)
     head = {"model": results[0].model, "revision": results[0].revision, "versions": versions}
     write_json(as_json, head | {"tests": tests})
@@ -132,6 +135,8 @@ def _sections(
         columns = [NAMES.get(name) or name.replace("_r", " R@").upper() for name in metrics]
         ours = [_shown(test, result.metrics[name]) for name in metrics]
         lines = [Line("this model", ours, ours=True, remark=_interval(result))]
+        if guessed := by_chance(result):
+            lines.append(Line("by chance", [_shown(test, guessed[name]) for name in metrics]))
         rows = paper_rows(result, paper)
         for _, row in rows:
             names = [result.dataset] if test == "zic" else metrics

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
@@ -20,6 +21,7 @@ METRICS: dict[Evaluation, tuple[str, ...]] = {
     "zic": ("accuracy",),
     "selo": ("r_su", "r_as", "r_da", "r_mi"),
 }
+_KS = (1, 5, 10)
 _PACKAGES = ("torch", "torchvision", "transformers", "numpy", "pillow", "pyarrow", "datasets", "scipy")
 
 
@@ -47,6 +49,24 @@ class Result:
     settings: Mapping[str, Any] = field(default_factory=dict)
     details: Mapping[str, Any] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=partial(versions, _PACKAGES))
+
+
+def by_chance(result: Result) -> dict[str, float]:
+    """What guessing reaches on average, by metric; of the localization test it is not known.
+
+    Where images have several texts, each is taken to have as many.
+    """
+    images, texts = result.num_images, result.num_texts
+    if result.evaluation == "zic":
+        return {"accuracy": 1 / texts}
+    if result.evaluation == "selo":
+        return {}
+    wrong = texts - texts / images  # of an image's own texts, the others
+    found: dict[str, float] = {f"t2i_r{k}": min(1.0, k / images) for k in _KS}
+    for k in _KS:
+        none = math.prod(max(wrong - j, 0.0) / (texts - j) for j in range(min(k, texts)))
+        found[f"i2t_r{k}"] = 1 - none
+    return found | {"mr": sum(found.values()) / len(found)}
 
 
 def write_result(result: Result, path: Path) -> None:
