@@ -51,7 +51,7 @@ def test_unknown_recipe_lists_the_known_ones(tmp_path: Path) -> None:
 
 def test_unknown_source_lists_the_known_ones(tmp_path: Path) -> None:
     result = lrs2m(*build_arguments(make_source(tmp_path, 2), tmp_path / "o", source="ucmercedd"))
-    assert "ucmerced" in the_one_line(result).split("shipped:")[1]
+    assert "ucmerced" in the_one_line(result).split("known:")[1]
 
 
 def test_wrong_data_dir_says_how_to_get_the_data(tmp_path: Path) -> None:
