@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 MARK = ".lrs2m-made.json"  # in a folder that a command fills: which command
 PROGRAM = "lrs2m-builder"  # in a picture: who drew it
+_OURS = {LOCK_NAME, MARK, f".{MARK}.part"}  # the last of a run that was killed while it wrote the mark
 MAX_SYNCED = 1000  # files that are forced to the disk one by one
 
 
@@ -56,7 +57,7 @@ def _check_own(folder: Path, command: str) -> None:
     if not folder.is_dir():
         raise UserError(f"{folder}: is a file; give a new or empty folder")
     with disk_errors(folder):
-        other = next((entry.name for entry in folder.iterdir() if entry.name not in {LOCK_NAME, MARK}), None)
+        other = next((entry.name for entry in folder.iterdir() if entry.name not in _OURS), None)
     if other is not None and _made_by(folder) != f"lrs2m {command}":
         raise UserError(
             f"{folder}: holds files that lrs2m {command} did not make, such as {other}; give a new or empty folder"

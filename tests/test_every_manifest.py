@@ -120,7 +120,9 @@ def recipe_of(name: str) -> str:
 def answer(request: Request) -> Completion:
     if request.role == "llm":
         return Completion("Fields and buildings lie at a grey road.", "stop")
-    return Completion(f"Three buildings can be seen. {good_text(request.seed)}", "stop")
+    is_described = "described" in request.parts[1]
+    seen = "Fields, planes and a sandy shore at a road" if is_described else "Three buildings"
+    return Completion(f"{seen} can be seen. {good_text(request.seed)}", "stop")
 
 
 @pytest.mark.parametrize("name", shipped_names("manifests"))

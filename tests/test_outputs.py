@@ -205,3 +205,10 @@ def test_a_killed_export_is_made_anew_by_the_same_command(tmp_path: Path) -> Non
         return
     assert lrs2m("export", tmp_path / "d", tmp_path / "e", "--to", "json").code == 0
     assert sorted(path.name for path in tmp_path.iterdir()) == ["d", "e"]
+
+
+def test_a_folder_whose_mark_was_half_written_by_a_killed_run_is_still_the_commands_own(tmp_path: Path) -> None:
+    (tmp_path / f".{MARK}.part").write_text('{"made')
+    with own_folder(tmp_path, "audit"):
+        pass
+    assert sorted(path.name for path in tmp_path.iterdir() if path.name != ".lock") == [MARK]

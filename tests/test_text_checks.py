@@ -30,7 +30,7 @@ FOUND = {
         "<p>A harbor.</p>",
         '{"caption": "A harbor."}',
     ],
-    MOJIBAKE: ["A harbor \ufffd with boats.", "A har\u200bbor.", "A \ue000 harbor.", "20 \u00c2\u00c2 slope."],
+    MOJIBAKE: ["A harbor \ufffd with boats.", "A har\u00adbor.", "A \ue000 harbor.", "20 \u00c2\u00c2 slope."],
     LANGUAGE: [
         "A river flows through the town. Die Häuser haben rote Dächer.",
         "Muchos barcos están en el puerto.",
