@@ -9,12 +9,11 @@ Conservation law, checked at the end: samples read = records + rejections.
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -29,13 +28,13 @@ from lrs2m_builder.merging import merge_shards
 from lrs2m_builder.prepare import BuildOptions, Prepared, prepare
 from lrs2m_builder.provenance import BUILD_JSON, claim_settings, finish_build, is_restart_of, set_aside
 from lrs2m_builder.runner import Runner
-from lrs2m_builder.shards import warm_up
+from lrs2m_builder.stopping import leaving, on_signals, signals_raise
+from lrs2m_builder.stored_rows import warm_up
 from lrs2m_builder.telemetry import Display, Meter, say
 from lrs2m_builder.work import Work, find_work, open_works
 
 REPORT_JSON = "report.json"
-LEAVE_AFTER_S = 2.0  # after a second signal
-SIGNAL_SLACK_S = 0.5
+SIGNAL_SLACK_S = 0.5  # between the end of an engine and the signal that ended it
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +121,11 @@ def run_passes(
         say(f"starting {prepared.options.engine} on {model} ...")
         samplings = [prepared.plan.recipe.recipe.steps[number].sampling for number in steps]
         try:
-            with _signals_raise():
+            with signals_raise():
                 engine = module.load(model, role, prepared.options.engine_options, samplings)
         except Stopped:
             return True
-        with _leaving() as leave_soon:
+        with leaving() as leave_soon:
             try:
                 with _measured(prepared, meter, work.num_left) as display:
                     runner = Runner(prepared.plan, steps, engine, meter, display, embed_images=prepared.embed_images)
@@ -149,7 +148,7 @@ def _merge(prepared: Prepared, work: Work, meter: Meter) -> bool:
             say("stopping: finishing the shards that were begun (once more to leave at once)")
         stopping.set()
 
-    with _leaving() as leave_soon, _measured(prepared, meter, work.num_left) as display, _on_signals(stop):
+    with leaving() as leave_soon, _measured(prepared, meter, work.num_left) as display, on_signals(stop):
         merge_shards(prepared, work, meter, display, stopping.is_set)
     return stopping.is_set()
 
@@ -164,54 +163,6 @@ def _measured(prepared: Prepared, meter: Meter, num_left: int) -> Iterator[Displ
     finally:
         meter.stop()
         display.close()
-
-
-@contextmanager
-def _on_signals(handler: Callable[[int, object], None]) -> Iterator[None]:
-    """Let SIGINT and SIGTERM call a handler meanwhile; only the main thread can be told so."""
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    before = {number: signal.signal(number, handler) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield
-    finally:
-        for number, earlier in before.items():
-            signal.signal(number, earlier)
-
-
-def _signals_raise() -> AbstractContextManager[None]:
-    """Let SIGINT and SIGTERM raise `Stopped` meanwhile; engines swallow a KeyboardInterrupt while they start."""
-
-    def stop(number: int, frame: object) -> None:
-        raise Stopped
-
-    return _on_signals(stop)
-
-
-@contextmanager
-def _leaving() -> Iterator[Callable[[], None]]:
-    """A function that ends this process a moment later if the block still runs then, whatever holds it.
-
-    That may be a read from a dead disk or an engine that does not close. Every answer is in its journal already: a
-    process that ends so loses no more than one that is killed.
-    """
-    timers: list[threading.Timer] = []
-
-    def leave() -> None:
-        say("stopped; run the same command to go on")
-        os._exit(130)
-
-    def leave_soon() -> None:
-        timers.append(threading.Timer(LEAVE_AFTER_S, leave))
-        timers[-1].daemon = True
-        timers[-1].start()
-
-    try:
-        yield leave_soon
-    finally:
-        for timer in timers:
-            timer.cancel()
 
 
 async def _run_one(runner: Runner, prepared: Prepared, work: Work, leave_soon: Callable[[], None]) -> bool:

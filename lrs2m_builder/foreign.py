@@ -1,6 +1,6 @@
 """Parquet files of any origin: what their columns must hold to be read as records, and errors of reading as one line.
 
-The types of a record are those of `shards.RECORD_SCHEMA`. Other ways to hold the same (a dictionary of text, large
+The types of a record are those of `stored_rows.RECORD_SCHEMA`. Other ways to hold the same (a dictionary of text, large
 lists, whole numbers as floats, as pandas writes those with gaps) are read as they are; anything else is refused.
 """
 
@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 import pyarrow.types as kinds
 
 from lrs2m_builder.errors import UserError, one_line
-from lrs2m_builder.shards import RECORD_SCHEMA, REJECTION_SCHEMA
+from lrs2m_builder.stored_rows import RECORD_SCHEMA, REJECTION_SCHEMA
 
 _COUNTED_BY_DUCKDB = {"file_row_number", "file_index"}  # it adds columns of these names
 

@@ -24,8 +24,9 @@ from lrs2m_builder.errors import UserError
 from lrs2m_builder.prepare import BuildOptions, Prepared, make_plan
 from lrs2m_builder.runner import ShardWork
 from lrs2m_builder.schema import Sample
-from lrs2m_builder.shards import warm_up, write_shard
+from lrs2m_builder.shards import write_shard
 from lrs2m_builder.stages import Plan, end_without_model
+from lrs2m_builder.stored_rows import warm_up
 from lrs2m_builder.telemetry import Display, Meter
 from lrs2m_builder.work import Work, open_works
 

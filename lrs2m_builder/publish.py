@@ -24,8 +24,8 @@ from lrs2m_builder.publishing.facts import read_facts, shipped_manifest
 from lrs2m_builder.publishing.tree import MAX_SHARD_BYTES, Split, holds_images, tree_schema, write_subset
 from lrs2m_builder.publishing.upload import Uploaded, check_repo_id, find_token, upload_tree
 from lrs2m_builder.selection import NEEDS, Filters, select
-from lrs2m_builder.shards import RECORD_SCHEMA
 from lrs2m_builder.stats import NEEDS as COUNTED
+from lrs2m_builder.stored_rows import RECORD_SCHEMA
 from lrs2m_builder.tables import open_tables, record_files
 
 STATE = ".lrs2m.json"  # of the tree: what it was made from; never uploaded

@@ -1,4 +1,4 @@
-"""Parquet shards: the columns of a record and of a rejection, and how a shard is written and read.
+"""Parquet shards: how they are written and read.
 
     OUT/data/<subset>/train-00000.parquet        the records
     OUT/rejected/<subset>/train-00000.parquet    what gave no record, and why
@@ -8,23 +8,21 @@ How both files become one state: `commit.py`.
 
 from __future__ import annotations
 
-import json
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from pathlib import Path
-from posixpath import splitext
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lrs2m_builder.commit import NOT_PARQUET, ShardPaths, both_files, is_whole, seal
-from lrs2m_builder.errors import SampleError, UserError, one_line, storable
-from lrs2m_builder.images.files import IMAGE_SUFFIXES, RASTER_SUFFIXES
+from lrs2m_builder.errors import SampleError, UserError, one_line
 from lrs2m_builder.images.load import StoredImage, load_stored
 from lrs2m_builder.images.part import ALL, Part
 from lrs2m_builder.schema import Attempt, ImageRef, Record, Rejection
+from lrs2m_builder.stored_rows import RECORD_SCHEMA, REJECTION_SCHEMA, record_row, rejection_row
 
 BYTES_PER_GROUP = 256 * 2**20
 ROWS_PER_GROUP = 100  # the Hub's viewer and random access read one group at a time
@@ -32,89 +30,8 @@ ROWS_PER_GROUP_OF_TEXT = 5000  # where rows hold no image
 
 # Columns that get no dictionary, nor do image bytes: zstd already finds the same image in neighbouring rows.
 _DIFFERENT = {"sample_id", "image_sha256", "caption_short", "caption_long", "detail"}
-_ANCHORS = pa.list_(pa.struct([("class", pa.string()), ("count", pa.int32())]))
-_PROMPTS = pa.list_(pa.struct([("name", pa.string()), ("sha256", pa.string())]))
-_ATTEMPT = pa.struct(
-    [
-        ("step", pa.int32()),
-        ("attempt", pa.int32()),
-        ("seed", pa.int64()),
-        ("text", pa.string()),
-        ("finish_reason", pa.string()),
-        ("num_prompt_tokens", pa.int32()),
-        ("num_tokens", pa.int32()),
-    ]
-)
-_ATTEMPT_NAMES = [field.name for field in _ATTEMPT]
-
-
-def _hf_feature(kind: pa.DataType) -> Any:
-    """A column type in the words of `datasets`."""
-    if pa.types.is_list(kind):
-        item = _hf_feature(kind.value_type)
-        # The spelling that datasets 3 and later ones read alike; `List` is of 4 alone.
-        return [item] if pa.types.is_struct(kind.value_type) else {"feature": item, "_type": "Sequence"}
-    if pa.types.is_struct(kind):
-        return {field.name: _hf_feature(field.type) for field in kind}
-    return {"dtype": str(kind), "_type": "Value"}
-
-
-def with_features(schema: pa.Schema) -> pa.Schema:
-    """The schema with the metadata from which `load_dataset` knows images without being told."""
-    features = {field.name: _hf_feature(field.type) for field in schema}
-    if "image" in features:
-        features["image"] = {"_type": "Image"}
-    return schema.with_metadata({"huggingface": json.dumps({"info": {"features": features}})})
-
-
-RECORD_SCHEMA = with_features(
-    pa.schema(
-        [
-            ("sample_id", pa.string()),
-            ("subset", pa.string()),
-            ("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])),
-            ("width", pa.int32()),
-            ("height", pa.int32()),
-            ("image_sha256", pa.string()),
-            ("caption_short", pa.string()),
-            ("caption_long", pa.string()),
-            ("short_source", pa.string()),
-            ("long_source", pa.string()),
-            ("num_tokens_short", pa.int32()),
-            ("num_tokens_long", pa.int32()),
-            ("anchors", _ANCHORS),
-            ("label", pa.string()),
-            ("license", pa.string()),
-            ("recipe", pa.string()),
-            ("prompts", _PROMPTS),
-            ("model", pa.string()),
-            ("model_revision", pa.string()),
-            ("engine", pa.string()),
-            ("seed", pa.int64()),
-            ("attempts", pa.int32()),
-            ("finish_reason", pa.string()),
-            ("warnings", pa.list_(pa.string())),
-        ]
-    )
-)
-REJECTION_SCHEMA = with_features(
-    pa.schema(
-        [
-            ("sample_id", pa.string()),
-            ("reason", pa.string()),
-            ("detail", pa.string()),
-            ("attempts", pa.list_(_ATTEMPT)),
-        ]
-    )
-)
 # What pyarrow raises for a value that a column cannot hold; for half a surrogate pair it is a kind of ValueError.
 _NOT_STORABLE = (pa.ArrowException, ValueError, TypeError, OverflowError)
-_RECORD_FIELDS = [name for name in RECORD_SCHEMA.names if name in Record.__dataclass_fields__]
-
-
-def warm_up() -> None:
-    """Pay for what pyarrow imports on first use (pandas: a second) before the clock runs."""
-    pa.RecordBatch.from_pylist([{"sample_id": ""}], schema=RECORD_SCHEMA)
 
 
 def write_shard(
@@ -211,34 +128,6 @@ def _write_both(
         with next_rejected.open("rb") as file:
             os.fsync(file.fileno())
         writer.add_key_value_metadata(seal(paths, num_samples, number))
-
-
-def record_row(record: Record, image: StoredImage | None) -> dict[str, Any]:
-    """A record and its image as one row of RECORD_SCHEMA; without an image, its name alone."""
-    name = _with_suffix(record.image_name, image.suffix) if image else record.image_name
-    return {
-        **{name: getattr(record, name) for name in _RECORD_FIELDS},
-        "image": {"bytes": image.data if image else None, "path": name},
-        "width": image.width if image else None,
-        "height": image.height if image else None,
-        "image_sha256": image.sha256 if image else None,
-        "anchors": [{"class": anchor.name, "count": anchor.count} for anchor in record.anchors],
-        "prompts": [{"name": name, "sha256": sha256} for name, sha256 in record.prompts],
-        "warnings": list(record.warnings),
-    }
-
-
-def _with_suffix(name: str, suffix: str) -> str:
-    """The name with the extension that fits the bytes; of "tile_0.5" no part is one."""
-    stem, old = splitext(name)
-    return (stem if old.lower() in IMAGE_SUFFIXES | RASTER_SUFFIXES else name) + suffix
-
-
-def rejection_row(rejection: Rejection) -> dict[str, Any]:
-    """A rejection as one row of REJECTION_SCHEMA."""
-    attempts = [{name: getattr(attempt, name) for name in _ATTEMPT_NAMES} for attempt in rejection.attempts]
-    detail = storable(rejection.detail)
-    return {"sample_id": rejection.sample_id, "reason": rejection.reason, "detail": detail, "attempts": attempts}
 
 
 def iter_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:

@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.foreign import check_files, check_rejections, reading
-from lrs2m_builder.shards import RECORD_SCHEMA
+from lrs2m_builder.stored_rows import RECORD_SCHEMA
 
 # The checks of a row's warnings, each once: "hedge: The answer guessed ..." is a warning of hedge.
 WARNING_NAMES = "list_sort(list_distinct(list_transform(warnings, lambda w: trim(split_part(w, ':', 1)))))"

@@ -14,7 +14,7 @@ from PIL import Image
 from lrs2m_builder.export import ExportReport, export
 from lrs2m_builder.exports.base import Options
 from lrs2m_builder.selection import Filters
-from lrs2m_builder.shards import RECORD_SCHEMA
+from lrs2m_builder.stored_rows import RECORD_SCHEMA
 
 
 def write_rows(path: Path, rows: list[dict[str, Any]], row_group_size: int = 7) -> None:

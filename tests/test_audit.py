@@ -25,7 +25,7 @@ from lrs2m_builder.auditing.pairs import MAX_ALIKE, MAX_DISTANCE, candidates
 from lrs2m_builder.auditing.thumbnails import thumbnail
 from lrs2m_builder.cli import main
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.shards import RECORD_SCHEMA
+from lrs2m_builder.stored_rows import RECORD_SCHEMA
 from tests.test_resume import small_disk
 
 Turn = Image.Transpose

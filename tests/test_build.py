@@ -12,8 +12,8 @@ from datasets import Features, load_dataset
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import read_json
 from lrs2m_builder.schema import Completion, Request
-from lrs2m_builder.shards import RECORD_SCHEMA
 from lrs2m_builder.stats import read_stats
+from lrs2m_builder.stored_rows import RECORD_SCHEMA
 from tests.fake_engine import FakeModule, good_text
 from tests.toy import build_toy, ids, make_source, rows, toy_options
 

@@ -17,7 +17,7 @@ import pytest
 
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.foreign import check_files
-from lrs2m_builder.shards import RECORD_SCHEMA
+from lrs2m_builder.stored_rows import RECORD_SCHEMA
 from lrs2m_builder.viewer.answers import DataSet
 from tests.export_data import png, row
 from tests.in_process import Finished, lrs2m

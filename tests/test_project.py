@@ -41,11 +41,13 @@ LAYERS = [
     {"stages"},
     {"clip", "evals"},
     {"sources", "engines", "recipe"},
+    {"stopping"},
     {"manifest", "prompt", "telemetry"},
     {
         "checks",
         "images",
         "shards",
+        "stored_rows",
         "commit",
         "journal",
         "foreign",

@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.shards import RECORD_SCHEMA
+from lrs2m_builder.stored_rows import RECORD_SCHEMA
 from lrs2m_builder.viewer import rows as view_rows
 from lrs2m_builder.viewer.answers import DataSet
 from lrs2m_builder.viewer.index import open_indexes

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 from lrs2m_builder.columns.table import ColumnTable
 from lrs2m_builder.commit import ShardPaths
 from lrs2m_builder.schema import Record, Rejection
-from lrs2m_builder.shards import RECORD_SCHEMA, record_row, write_table
+from lrs2m_builder.shards import write_table
 from lrs2m_builder.sources import Source, make_sample
 from lrs2m_builder.sources.base import SourceRow
 from lrs2m_builder.stages import Plan, end_without_model
+from lrs2m_builder.stored_rows import RECORD_SCHEMA, record_row
 
 _OWN = ("caption_short", "caption_long", "num_tokens_short", "num_tokens_long")
 

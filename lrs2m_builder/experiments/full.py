@@ -126,9 +126,10 @@ def _of_variant(experiment: Experiment, variant: Variant, seed: int, inputs: Inp
     for test in experiment.tests:
         for dataset in used_sets(experiment, test):
             words = ("eval", test, *_data_words(test, dataset, inputs.benchmarks), "--model", model)
+            words += ("--name", dataset, "--out", str(results_dir))
             if test != "selo":  # whose regions are asked about, not whole images
                 words += ("--allow-leak", "--leak-cache", str(inputs.out_dir / "training-images"))
-            yield Command((*words, "--name", dataset, "--out", str(results_dir)), results_dir, (test, dataset))
+            yield Command(words, results_dir, (test, dataset))
 
 
 def _batch_words(config: str, processes: int) -> tuple[str, ...]:

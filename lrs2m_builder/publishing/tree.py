@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 
 from lrs2m_builder.foreign import reading
 from lrs2m_builder.selection import Selection, read_batches
-from lrs2m_builder.shards import BYTES_PER_GROUP, RECORD_SCHEMA, ROWS_PER_GROUP, with_features
+from lrs2m_builder.shards import BYTES_PER_GROUP, ROWS_PER_GROUP
+from lrs2m_builder.stored_rows import RECORD_SCHEMA, with_features
 
 MAX_SHARD_BYTES = 500 * 10**6
 # A model in a folder of this machine is published by the folder's name: where it lies is nobody's business.
