@@ -7,7 +7,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -55,7 +55,8 @@ def locked_file(path: Path, what: str, *, shown: Path, remove: bool = False) -> 
     finally:
         with _guard:
             if remove:
-                path.unlink(missing_ok=True)
+                with suppress(OSError):  # the work is done, and the next one takes the file that stays
+                    path.unlink()
             _held.discard(inode)
             file.close()
 

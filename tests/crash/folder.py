@@ -43,7 +43,10 @@ MAY_DIFFER: dict[str, tuple[str, Normal | None]] = {
     "telemetry.jsonl": ("lines of rates at moments in time; none of a run that found all done", None),
     "metrics.jsonl": ("`images_per_s` is a speed", _without("images_per_s")),
     "reviews.jsonl": ("`time` is the moment of a click", _without("time")),
-    ".lock": ("names the process that held the folder last", None),
+    ".lock": (
+        "names the process that held the folder last; of one that was killed it stays, and the next takes it",
+        None,
+    ),
 }
 
 
@@ -55,7 +58,8 @@ def snapshot(root: Path) -> Snapshot:
         if path.is_dir():
             found[name] = FOLDER
             continue
-        _, normal = MAY_DIFFER.get(path.name, ("", _whole))
+        kind = ".lock" if path.name.endswith(".lock") else path.name
+        _, normal = MAY_DIFFER.get(kind, ("", _whole))
         if normal is None:
             continue
         content = path.read_bytes()
