@@ -66,6 +66,8 @@ def _hold(path: Path, what: str, shown: Path) -> tuple[IO[str], tuple[int, int]]
     while True:
         # The guard comes first: closing a file drops every lock that this process holds on it.
         with _guard, disk_errors(shown):
+            if os.path.lexists(path) and not path.is_file():
+                raise UserError(f"{path}: not a regular file; move it away and run the same command again")
             if (inode := _inode(path)) in _held:
                 raise UserError(f"{shown}: another {what} of this process is writing there; wait for it or stop it")
             file = path.open("a+")
