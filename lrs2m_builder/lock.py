@@ -31,7 +31,9 @@ def locked(folder: Path, what: str) -> Iterator[None]:
         UserError: the folder cannot be made or written, or someone else holds it.
     """
     with disk_errors(folder):
-        folder.resolve().mkdir(parents=True, exist_ok=True)  # a link may lead to a folder that was set aside
+        Path(os.path.realpath(folder)).mkdir(
+            parents=True, exist_ok=True
+        )  # a link may lead to a folder that was set aside
     with locked_file(folder / LOCK_NAME, what, shown=folder):
         yield
 

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,10 @@ import pytest
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import read_json
 from lrs2m_builder.journal import Journal
+from lrs2m_builder.lock import locked
 from lrs2m_builder.schema import Attempt
+from lrs2m_builder.sources import karpathy_json
+from lrs2m_builder.sources.vector_labels.files import load_json
 from tests.fake_engine import FakeModule
 from tests.toy import ROOT, build_toy, file_bytes, make_source
 
@@ -202,3 +205,33 @@ def test_json_without_an_end_of_its_brackets_is_one_line(tmp_path: Path) -> None
     path.write_text("[" * 200_000)
     with pytest.raises(UserError, match="cannot be read"):
         read_json(path)
+
+
+@pytest.mark.parametrize("is_restart", [False, True])
+def test_a_place_that_is_a_link_to_itself_is_refused(tmp_path: Path, is_restart: bool) -> None:
+    source, out = make_source(tmp_path / "source", 1), tmp_path / "out"
+    a_link_to_itself(out)
+    with pytest.raises(UserError, match=r"out: cannot be written"):
+        build_toy(source, out, restart=is_restart)
+
+
+def test_a_place_whose_name_is_no_utf8_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
+    module = FakeModule()
+    with pytest.raises(UserError, match="its name is no UTF-8"):
+        build_toy(make_source(tmp_path / "source", 1), tmp_path / "o\udcff", module)
+    assert not module.requests
+
+
+def test_a_lock_below_a_link_to_itself_is_one_line(tmp_path: Path) -> None:
+    a_link_to_itself(tmp_path / "out")
+    with pytest.raises(UserError, match=r"symbolic links|File exists"), locked(tmp_path / "out", "train"):
+        pass
+
+
+@pytest.mark.parametrize("read", [karpathy_json.read, load_json], ids=["captions", "labels"])
+def test_a_number_of_thousands_of_digits_in_a_source_is_one_line(
+    tmp_path: Path, read: Callable[[Path], Iterable[Any]]
+) -> None:
+    (tmp_path / "a.json").write_text(f'{{"images": [{"9" * 6000}]}}')
+    with pytest.raises(UserError, match=r"a\.json: not JSON that can be read"):
+        list(read(tmp_path / "a.json"))
