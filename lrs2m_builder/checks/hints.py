@@ -33,7 +33,8 @@ _ANY_TEXT = word_set(
     "lawn vegetation bush shrub sand rock stone wall roof shadow cloud sky person people building structure house home "
     "block road street lane path way car vehicle water parking paved concrete asphalt plastic built developed general "
     "public natural artificial old new main single double multi central outdoor elevated exposed associated human "
-    "settings environment service works work system not no with without under on off up about like nearby together mark marking"
+    "settings environment service works work system not no with without under on off up about like nearby "
+    "together mark marking"
 )
 
 

@@ -62,11 +62,15 @@ def _summary_object(answer: Answer) -> str | None:
 
 
 def _article_ones(text: Text, related: frozenset[str]) -> list[int]:
-    """A one for each single thing of a class: "a ship", "another ship", "the ship"."""
-    singles = [m for m in text.asserted if not m.plural and not related.isdisjoint(m.classes)]
-    return [
-        1 for m in singles if set(text.tokens[max(0, m.start - 4) : m.start]) & {"a", "an", "another", "the", "this"}
-    ]
+    """A one for each single thing of a class: "a ship", "another ship", "the ship" where it is not one of those."""
+    ones, said = 0, frozenset[str]()
+    for mention in text.asserted:
+        if mention.plural or related.isdisjoint(mention.classes):
+            continue
+        before = set(text.tokens[max(0, mention.start - 4) : mention.start])
+        if before & {"a", "an", "another"} or (before & {"the", "this"} and said.isdisjoint(mention.classes)):
+            ones, said = ones + 1, said | mention.classes
+    return [1] * ones
 
 
 def _joined_ones(text: Text, related: frozenset[str]) -> list[int]:
