@@ -20,7 +20,7 @@ _ANYWHERE = frozenset(
     ["vehicle", "small vehicle", "car", "large vehicle", "truck", "parking lot", "water", "shore", "road"]
 )
 MAX_SHARED = 2  # classes whose names may share a word that still tells of one of them
-# What any scene's text may say: colours, sizes, shapes, places, numbers, and words for ground, plants and built things.
+# What any scene's text may say: colours, sizes, shapes, places, numbers, ground, plants and built things.
 _ANY_TEXT = word_set(
     "red green blue white black gray grey brown yellow orange purple pink beige tan dark light bright pale colour color "
     "big small large little long short wide narrow broad vast huge great high tall low medium round circular square "
