@@ -22,9 +22,9 @@ _ANYWHERE = frozenset(
 MAX_SHARED = 2  # classes whose names may share a word that still tells of one of them
 # What any scene's text may say: colours, sizes, shapes, places, numbers, ground, plants and built things.
 _ANY_TEXT = word_set(
-    "red green blue white black gray grey brown yellow orange purple pink beige tan dark light bright pale colour color "
-    "big small large little long short wide narrow broad vast huge great high tall low medium round circular square "
-    "rectangular straight curved irregular oval circle rectangle shape flat open empty dense sparse lush bare dry wet "
+    "red green blue white black gray grey brown yellow orange purple pink beige tan dark light bright pale "
+    "colour color big small large little long short wide narrow broad vast huge great high tall low medium round circular "
+    "square rectangular straight curved irregular oval circle rectangle shape flat open empty dense sparse lush bare dry wet "
     "one two three four five six seven eight nine ten many some several few lot number pair row line column rank "
     "cluster group piece part side half middle center centre corner edge top bottom end front back left right upper "
     "lower other another same different various each most more very well also only here there it they them we all "

@@ -221,4 +221,4 @@ def _purpose(answer: Answer) -> str | None:
     return f'The answer judged or gave a purpose ("{found.group().strip()[:80]}"). Say only what is there.'
 
 
-PURPOSE = Check("purpose", _purpose)
+PURPOSE = Check("purpose", _purpose, level="warn")
