@@ -62,6 +62,7 @@ class Vocabulary:
 
     Attributes:
         phrases: all names of it, as they are listed.
+        looks: words for its look and its parts, with those of what it is a kind of.
         general: itself and its kinds-of, all the way up; `special` is the way down.
         part: what is always there with it, one step, with what that is a kind of.
         kinds_of_part: the kinds of those parts, but for parts as broad as "building".
@@ -72,6 +73,7 @@ class Vocabulary:
 
     names: Trie
     phrases: Mapping[str, tuple[str, ...]]
+    looks: Mapping[str, frozenset[str]]
     general: Mapping[str, frozenset[str]]
     special: Mapping[str, frozenset[str]]
     part: Mapping[str, frozenset[str]]
@@ -179,6 +181,7 @@ def vocabulary() -> Vocabulary:
     return Vocabulary(
         names=_names(classes, data["nothing"], data["doubtful"]),
         phrases={name: (name, *about.get("also", ()), *about.get("weak", ())) for name, about in classes.items()},
+        looks={name: frozenset(w for kind in general[name] for w in data["looks"].get(kind, ())) for name in classes},
         general=general,
         special=special,
         part={name: _union(general[part] for part in parts[name]) for name in classes},
