@@ -10,6 +10,8 @@ Killed before 2, the shard is as it was; killed after it, step 3 is done by whoe
 from __future__ import annotations
 
 import hashlib
+import os
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -21,6 +23,7 @@ import pyarrow.parquet as pq
 
 from lrs2m_builder.errors import UserError, one_line
 from lrs2m_builder.files import discard_parts, disk_errors, finished_file, sync_folder
+from lrs2m_builder.stored_rows import RECORD_SCHEMA, REJECTION_SCHEMA
 
 _REJECTED, _ROUND, _SHARD, _SAMPLES = "lrs2m.rejected", "lrs2m.round", "lrs2m.shard", "lrs2m.samples"
 NOT_PARQUET = (OSError, pa.ArrowException)
@@ -91,28 +94,41 @@ def settle(paths: ShardPaths, num_samples: int, say: Say) -> ShardStatus | None:
         UserError: a file can be neither read nor renamed.
     """
     with disk_errors(paths.data):
+        for path in (paths.data, paths.rejected, paths.next, paths.journal):
+            if os.path.lexists(path) and not path.is_file():
+                _set_aside(path, "not a regular file", say)
         discard_parts(paths.data)
         if not paths.data.exists():
             paths.next.unlink(missing_ok=True)
             return None
         try:
-            num_records, footer = _footer(paths.data)
+            num_records, footer = _footer(paths.data, RECORD_SCHEMA)
             _check_owner(paths, num_samples, footer)
+            number = _round(footer)
         except (*NOT_PARQUET, ValueError) as error:
             if not _is_damage(error):
                 raise
-            aside = paths.data.with_name(f".{paths.data.name}.damaged")
-            paths.data.replace(aside)
-            say(f"{paths.data}: cannot be used ({one_line(error)}); it is now {aside.name}, its samples are built anew")
+            _set_aside(paths.data, one_line(error), say)
             return None
         if not _agrees(paths.rejected, footer, num_samples - num_records):
             if _REJECTED in footer and _agrees(paths.next, footer, num_samples - num_records):
                 _name_rejections(paths)
             else:
                 say(f"{paths.rejected}: missing or damaged; its {num_samples - num_records} samples are built anew")
-                return ShardStatus(num_records, Counter(), _round(footer), is_whole=False)
+                return ShardStatus(num_records, Counter(), number, is_whole=False)
         paths.next.unlink(missing_ok=True)
-    return ShardStatus(num_records, _reasons(paths.rejected), _round(footer), is_whole=True)
+    return ShardStatus(num_records, _reasons(paths.rejected), number, is_whole=True)
+
+
+def _set_aside(path: Path, why: str, say: Say) -> None:
+    """Rename what cannot be used to a hidden name that is free, or that of a file that was set aside before."""
+    aside = path.with_name(f".{path.name}.damaged")
+    number = 1
+    while aside.is_dir() or (os.path.lexists(aside) and path.is_dir()):
+        number += 1
+        aside = path.with_name(f".{path.name}.damaged.{number}")
+    path.replace(aside)
+    say(f"{path}: cannot be used ({why}); it is now {aside.name}, what it should hold is built anew")
 
 
 def is_whole(paths: ShardPaths) -> bool:
@@ -120,7 +136,7 @@ def is_whole(paths: ShardPaths) -> bool:
     if not paths.data.exists():
         return False
     try:
-        num_records, footer = _footer(paths.data)
+        num_records, footer = _footer(paths.data, RECORD_SCHEMA)
         num_samples = int(footer.get(_SAMPLES, num_records + pq.read_metadata(paths.rejected).num_rows))
     except (*NOT_PARQUET, ValueError):
         return False
@@ -133,9 +149,11 @@ def _name_rejections(paths: ShardPaths) -> None:
         sync_folder(paths.rejected.parent)
 
 
-def _footer(path: Path) -> tuple[int, Mapping[str, str]]:
-    """The number of rows of a Parquet file, and what its footer says beside the schema."""
+def _footer(path: Path, schema: pa.Schema) -> tuple[int, Mapping[str, str]]:
+    """The number of rows of a Parquet file, and what its footer says beside that schema."""
     metadata = pq.read_metadata(path)
+    if (names := metadata.schema.to_arrow_schema().names) != schema.names:
+        raise ValueError(f"it has other columns: {', '.join(names)}")
     ours = {key: value for key, value in (metadata.metadata or {}).items() if key.startswith(b"lrs2m.")}
     return metadata.num_rows, {key.decode(): value.decode() for key, value in ours.items()}
 
@@ -153,8 +171,8 @@ def _agrees(rejected: Path, footer: Mapping[str, str], num_rejections: int) -> b
     try:
         if _REJECTED in footer:
             return _sha256(rejected) == footer[_REJECTED]
-        return bool(pq.read_metadata(rejected).num_rows == num_rejections)
-    except NOT_PARQUET as error:
+        return _footer(rejected, REJECTION_SCHEMA)[0] == num_rejections
+    except (*NOT_PARQUET, ValueError) as error:
         if not (_is_damage(error) or isinstance(error, FileNotFoundError)):
             raise
         return False
@@ -166,7 +184,9 @@ def _is_damage(error: Exception) -> bool:
 
 
 def _round(footer: Mapping[str, str]) -> int:
-    return int(footer.get(_ROUND, "0"))
+    if not re.fullmatch("[0-9]{1,9}", text := footer.get(_ROUND, "0")):
+        raise ValueError(f"it was made in round {text!r}")
+    return int(text)
 
 
 def _reasons(rejected: Path) -> Counter[str]:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from lrs2m_builder.errors import UserError, one_line
+from lrs2m_builder.opening import open_regular
 
 
 @contextmanager
@@ -73,9 +74,9 @@ def finished_file(path: Path) -> Iterator[Path]:
 
 def discard_parts(*paths: Path) -> None:
     """Remove what a killed process left half written of these files; only their one writer may."""
-    for path in paths:
-        with disk_errors(path):
-            _part(path).unlink(missing_ok=True)
+    for part in map(_part, paths):
+        with disk_errors(part):
+            part.unlink(missing_ok=True)
 
 
 def _part(path: Path) -> Path:
@@ -107,9 +108,10 @@ def read_json(path: Path) -> dict[str, Any]:
         UserError: it cannot be read or is not one.
     """
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise UserError(f"{path}: cannot be read: {error}") from error
+        with open_regular(path) as file:
+            content = json.loads(file.read().decode())
+    except (OSError, ValueError, RecursionError) as error:
+        raise UserError(f"{path}: cannot be read: {one_line(error)}") from error
     if not isinstance(content, dict):
         raise UserError(f"{path}: not a JSON object")
     return content

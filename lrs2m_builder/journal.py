@@ -57,7 +57,11 @@ class Journal:
                     self.num_passed = int(entry[_PASSED])
                     continue
                 attempt = Attempt(**entry)
-            except (TypeError, ValueError):  # not a line of this program, or a damaged one: an empty entry
+            except (
+                TypeError,
+                ValueError,
+                OverflowError,
+            ):  # not a line of this program, or a damaged one: an empty entry
                 self.num_damaged += 1
             else:
                 self.attempts.setdefault(attempt.sample_id, []).append(attempt)
@@ -117,7 +121,7 @@ def _entries(content: bytes) -> Iterator[dict[str, Any]]:
         checksum, _, text = line.partition(b" ")
         try:
             entry = json.loads(text) if checksum == b"%08x" % zlib.crc32(text) else {}
-        except ValueError:
+        except (ValueError, RecursionError):
             entry = {}
         yield entry if isinstance(entry, dict) else {}
 
@@ -152,5 +156,5 @@ def count_answers(folder: Path) -> tuple[int, int]:
     for path in folder.rglob("*.jsonl"):
         with disk_errors(path):
             content = path.read_bytes()
-        answers += [entry["sample_id"] for entry in _entries(content) if entry.get("sample_id")]
+        answers += [entry["sample_id"] for entry in _entries(content) if isinstance(entry.get("sample_id"), str)]
     return len(answers), len(set(answers))

@@ -7,7 +7,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
@@ -31,7 +31,9 @@ def locked(folder: Path, what: str) -> Iterator[None]:
         UserError: the folder cannot be made or written, or someone else holds it.
     """
     with disk_errors(folder):
-        folder.resolve().mkdir(parents=True, exist_ok=True)  # a link may lead to a folder that was set aside
+        Path(os.path.realpath(folder)).mkdir(
+            parents=True, exist_ok=True
+        )  # a link may lead to a folder that was set aside
     with locked_file(folder / LOCK_NAME, what, shown=folder):
         yield
 
@@ -55,7 +57,8 @@ def locked_file(path: Path, what: str, *, shown: Path, remove: bool = False) -> 
     finally:
         with _guard:
             if remove:
-                path.unlink(missing_ok=True)
+                with suppress(OSError):  # the work is done, and the next one takes the file that stays
+                    path.unlink()
             _held.discard(inode)
             file.close()
 
@@ -65,6 +68,8 @@ def _hold(path: Path, what: str, shown: Path) -> tuple[IO[str], tuple[int, int]]
     while True:
         # The guard comes first: closing a file drops every lock that this process holds on it.
         with _guard, disk_errors(shown):
+            if os.path.lexists(path) and not path.is_file():
+                raise UserError(f"{path}: not a regular file; move it away and run the same command again")
             if (inode := _inode(path)) in _held:
                 raise UserError(f"{shown}: another {what} of this process is writing there; wait for it or stop it")
             file = path.open("a+")

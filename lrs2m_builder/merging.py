@@ -84,7 +84,7 @@ def _write_columns(
                     paths,
                     here,
                     here + length,
-                    number=work.round.number,
+                    round_number=work.round.number,
                 )
             )
         _drain(pending, 1, meter, display)

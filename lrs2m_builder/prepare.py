@@ -249,6 +249,7 @@ def check_writable(out_dir: Path) -> None:
         UserError: it is a file, lies below one, or cannot be made or written.
     """
     try:
+        str(out_dir).encode()  # a Parquet file of another name cannot be written
         there = out_dir.resolve()
         if there.exists() and not there.is_dir():
             raise UserError(f"--out {out_dir}: is a file; give a folder")
@@ -260,7 +261,9 @@ def check_writable(out_dir: Path) -> None:
         # leaves nothing behind if the process is killed.
         with tempfile.TemporaryFile(dir=there) as file:
             file.write(b"-")
-    except (OSError, ValueError) as error:
+    except UnicodeEncodeError as error:
+        raise UserError(f"--out {out_dir}: its name is no UTF-8; give another") from error
+    except (OSError, ValueError, RuntimeError) as error:  # of a link that leads to itself, a RuntimeError
         reason = getattr(error, "strerror", None) or str(error)
         raise UserError(f"--out {out_dir}: cannot be written: {reason}; give a folder that can") from error
 

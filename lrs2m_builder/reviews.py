@@ -87,11 +87,13 @@ def _parse(line: bytes) -> Review | None:
 
 
 def _append(path: Path, line: bytes) -> None:
-    """Append in one write, after a line that was torn on a line of its own, and wait for the disk."""
+    """Append a line, after one that was torn on a line of its own, and wait for the disk."""
     with path.open("a+b", buffering=0) as file:
         size = file.seek(0, os.SEEK_END)
         if size:
             file.seek(size - 1)
             line = line if file.read(1) == b"\n" else b"\n" + line
-        file.write(line)
+        written = 0
+        while written < len(line):  # a disk that fills takes a part first, and says so at the next write
+            written += file.write(line[written:])
         os.fsync(file.fileno())

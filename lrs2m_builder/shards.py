@@ -81,7 +81,10 @@ def write_shard(
             rejections.pop(sample_id, None)
             yield row
         if upcoming is not None:
-            raise UserError(f"{paths.data}: row {upcoming['sample_id']} is not in the source any more")
+            raise UserError(
+                f"{paths.data}: row {upcoming['sample_id']} is not where the source has it; was the file changed? "
+                "Move it away and run the same command again"
+            )
 
     def refused() -> list[Rejection]:
         return [rejections[sample_id] for sample_id in order if sample_id in rejections]

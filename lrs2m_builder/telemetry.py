@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import sys
 import time
@@ -13,6 +14,7 @@ from typing import Any, Literal, get_args
 
 from tqdm import tqdm
 
+from lrs2m_builder.opening import would_wait
 from lrs2m_builder.text import printable
 
 LINE_EVERY_S = 15.0  # between lines where no terminal shows a bar
@@ -191,6 +193,8 @@ class Telemetry:
         self._last = time.monotonic()
         line = {"time": round(time.time(), 3), **self._meter.snapshot(), **self._gauges()}
         try:
+            if would_wait(self._path):
+                raise OSError(errno.EINVAL, "not a regular file")
             with self._path.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(line) + "\n")
         except OSError as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -149,9 +150,16 @@ def _refuse_strays(prepared: Prepared) -> None:
     """Every reader counts all Parquet files below data/: one that is no shard of this build is said, not counted."""
     out_dir = prepared.options.out_dir
     names = {paths.name for paths, _ in prepared.shards()}
+    for folder in (out_dir / kind / name for kind in ("data", "rejected", "journal") for name in ("", prepared.subset)):
+        if os.path.lexists(folder) and not folder.is_dir():
+            raise UserError(
+                f"{folder}: not a folder, nor a link to one; mend or move it and run the same command again"
+            )
     for kind in ("data", "rejected"):
-        for path in sorted((out_dir / kind).rglob("*.parquet")):
-            if path.name[0] != "." and path.relative_to(out_dir / kind).as_posix() not in names:
+        # A link to a folder is looked into by the second pattern alone.
+        for path in sorted({*(out_dir / kind).rglob("*.parquet"), *(out_dir / kind).glob("*/*.parquet")}):
+            below = path.relative_to(out_dir / kind)
+            if below.as_posix() not in names and not any(part.startswith(".") for part in below.parts):
                 raise UserError(
                     f"{path}: no shard of this build, which has {len(names)} of subset {prepared.subset}; move it away"
                 )

@@ -21,7 +21,7 @@ from lrs2m_builder.engines.base import Preview
 from lrs2m_builder.schema import Completion, Request, Role
 
 WORDS = ("roof", "road", "tree", "field", "river", "car", "grey", "green", "white", "long", "narrow", "small", "left")
-WORDS += ("plane", "ship", "harbor", "airport", "forest", "farmland", "pond", "bridge")  # what most hints of tests name
+WORDS += ("harbor", "airport", "forest", "farmland", "pond", "bridge")  # what most hints of tests name
 PERFORMANCE_OPTIONS = {"max_in_flight"}
 
 Script = Callable[[Request], Completion]

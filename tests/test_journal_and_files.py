@@ -197,7 +197,7 @@ def test_a_bug_while_writing_keeps_its_own_error(tmp_path: Path) -> None:
 )
 def test_a_failure_of_the_disk_says_what_where_and_what_next(number: int, said: str) -> None:
     with pytest.raises(UserError) as caught, disk_errors(Path("/data/out.parquet")):
-        raise OSError(number, {errno.ENOSPC: "No space left on device"}.get(number, said))
+        raise OSError(number, {errno.ENOSPC: "No space left on device"}.get(number, said), "/data/out.parquet")
     message = str(caught.value)
     assert message.startswith("/data/out.parquet: ") and said in message and "run the same command again" in message
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from lrs2m_builder.checks.base import Answer, Check, Level, override_levels, parse_levels, split_words
-from lrs2m_builder.checks.claims import DATE, VIEWPOINT
+from lrs2m_builder.checks.claims import DATE
 from lrs2m_builder.checks.counts import ANCHOR_COUNT
 from lrs2m_builder.checks.directions import DIRECTION
 from lrs2m_builder.checks.faith import ANCHOR_EXTRA, ANCHOR_MISSING, UNSUPPORTED_OBJECT
@@ -21,6 +21,7 @@ from lrs2m_builder.checks.purposes import PURPOSE
 from lrs2m_builder.checks.refusal import REFUSAL
 from lrs2m_builder.checks.summary import COPY, SUMMARY_COUNT, SUMMARY_OBJECT
 from lrs2m_builder.checks.titles import TITLE
+from lrs2m_builder.checks.views import VIEWPOINT
 
 # What every answer must be; those that find a loop come first, before patterns look for words in it.
 WELL_FORMED = (

@@ -7,14 +7,34 @@ from collections.abc import Set
 from functools import lru_cache
 
 from lrs2m_builder.checks.base import Answer, Check
-from lrs2m_builder.checks.nouns import read
+from lrs2m_builder.checks.denials import away
+from lrs2m_builder.checks.grammar import STOPS
+from lrs2m_builder.checks.nouns import Text, read
 from lrs2m_builder.checks.support import Classes, classes_of, classes_of_label
-from lrs2m_builder.checks.vocabulary import vocabulary
+from lrs2m_builder.checks.vocabulary import singular_of, vocabulary
+from lrs2m_builder.checks.words import word_set
 from lrs2m_builder.schema import Sample
 
 # What stands in so many scenes that naming it does not show that the hint was followed.
 _ANYWHERE = frozenset(
     ["vehicle", "small vehicle", "car", "large vehicle", "truck", "parking lot", "water", "shore", "road"]
+)
+MAX_SHARED = 2  # classes whose names may share a word that still tells of one of them
+# What any scene's text may say: colours, sizes, shapes, places, numbers, ground, plants and built things.
+_ANY_TEXT = word_set(
+    "red green blue white black gray grey brown yellow orange purple pink beige tan dark light bright pale colour "
+    "color big small large little long short wide narrow broad vast huge great high tall low medium round "
+    "circular square rectangular straight curved irregular oval circle rectangle shape flat open empty dense "
+    "sparse lush bare dry wet one two three four five six seven eight nine ten many some several few lot number "
+    "pair row line column rank cluster group piece part side half middle center centre corner edge top bottom end "
+    "front back left right upper lower other another same different various each most more very well also only "
+    "here there it they them we all go goes come comes see sees image picture photo scene view area region zone "
+    "place space site section unit use pattern surface feature expanse cover land ground earth soil terrain field "
+    "plot patch parcel tree plant grass lawn vegetation bush shrub sand rock stone wall roof shadow cloud sky "
+    "person people building structure house home block road street lane path way car vehicle water parking paved "
+    "concrete asphalt plastic built developed general public natural artificial old new main single double multi "
+    "central outdoor elevated exposed associated human settings environment service works work system not no with "
+    "without under on off up about like nearby together mark marking"
 )
 
 
@@ -46,18 +66,54 @@ def shown_by(names: Classes) -> Classes:
             other for other in known.general if name in known.part[other] | known.signs[other] | known.loose[other]
         }
     found |= {kind for name in found - _common() for kind in known.special[name]}
-    own = {other for name in names for other in known.signs[name] | known.loose[name]}
+    own = {
+        other for name in names for other in known.signs[name] | known.loose[name] | (known.general[name] - {"road"})
+    }
+    if names <= _common():  # nothing else is known: what stands on a parking lot shows it
+        own |= found - known.scenery
     return frozenset(found - _common()) | own | names
 
 
-def _missing(named: Set[str], expected: Classes) -> bool:
-    return bool(expected) and shown_by(expected).isdisjoint(named)
+@lru_cache(maxsize=1)
+def _name_words() -> dict[str, Classes]:
+    """The words of all names of the classes, each with the classes that have it in a name."""
+    found: dict[str, set[str]] = {}
+    for name, phrases in vocabulary().phrases.items():
+        for word in {singular_of(word) for phrase in phrases for word in phrase.replace("-", " ").split()}:
+            found.setdefault(word, set()).add(name)
+    return {word: frozenset(names) for word, names in found.items()}
+
+
+def _telling_words(sample: Sample, expected: Classes) -> set[str]:
+    """The words by which a text may speak of the hints in its own way: theirs, the label's, the classes'."""
+    hints = [{singular_of(token) for token in read(hint).tokens} for hint in sample.captions]
+    times = Counter(word for words in hints for word in words if not word.endswith(("ed", "ing", "ly")))
+    said = {word for word, count in times.items() if 2 * count > len(hints)}
+    said |= {singular_of(token) for token in read(sample.label).tokens}
+    own = {word for word, names in _name_words().items() if len(names) <= MAX_SHARED and not names.isdisjoint(expected)}
+    telling = {word for word in said | own if len(word) > 2 and word.isalpha()} - STOPS - _ANY_TEXT
+    return telling.union(*(vocabulary().looks[name] for name in expected))
+
+
+def _speaks_of(text: Text, expected: Classes) -> bool:
+    """Whether a text names a class that shows it; a name that often means another thing only for itself."""
+    known = vocabulary()
+    shown = shown_by(expected)
+    own = expected.union(*(known.general[name] | known.loose[name] | known.signs[name] for name in expected))
+    own = own.union(*(known.part[name] for name in expected - known.scene)) & shown
+    return any(not (own if mention.weak else shown).isdisjoint(mention.classes) for mention in text.asserted)
+
+
+def _says(text: Text, words: Set[str]) -> bool:
+    denied = away(text.tokens, text.glued).union(*(range(m.start, m.end) for m in text.mentions if m.denied))
+    return any(singular_of(token) in words for at, token in enumerate(text.tokens) if at not in denied)
 
 
 def _hint_missing(answer: Answer) -> str | None:
-    """A text names something of what most hints, or the label, say is there."""
+    """A text speaks of something of what most hints, or the label, say is there."""
     expected = expected_classes(answer.sample)
-    if not _missing(classes_of(read(answer.text)), expected):
+    text = read(answer.text)
+    if not expected or _speaks_of(text, expected) or _says(text, _telling_words(answer.sample, expected)):
         return None
     return (
         f"The answer spoke of nothing that is known of the image: {', '.join(sorted(expected))}. Say what the scene is."

@@ -18,10 +18,13 @@ if TYPE_CHECKING:
 
 # What stands before writing in the scene: 'the characters "..." are painted', "a sign reads ...".
 _WRITING = regex.compile(
-    r"""\b(?:letters?|lettering|characters?|words?|signs?|signboard|billboard|banner|slogan|logo|inscription)\b[^,.]{0,40}$
+    r"""\b(?:letters?|lettering|characters?|words?|signs?|signboard|billboard|banner|slogan|logo|inscription|script|writing|bears?|bearing
+    )\b(?:[^,.]{0,40}|\W{1,4})$
     |\b(?:reads?|reading|says?|saying|spelling|spells)\W{0,3}(?:\w+\W+){0,2}["“]?$|\b(?:written|painted|inscribed)\W+["“]?$""",
     regex.VERBOSE | regex.IGNORECASE,
 )
+# A few words between quotation marks, as writing is given: 'a board with "出口" in red'.
+_QUOTED = regex.compile(r"""["“„«‘「'][^"“”„«»‘’「」']{1,40}["”“»’」']""")
 _PARTS = regex.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|[。！？।؟]\s*|(?<!\s)\s+[|/]\s+|\n+")
 _ASIDES = regex.compile(r"[()\[\];:\"“”«»]")
 # A word that is no name: it begins small, or it is the first of its part. Captions of people name places in small
@@ -37,6 +40,7 @@ FOREIGN_SHARE = 0.5
 NO_ENGLISH = 0.3
 LIKELY = 0.35
 SURE = 0.8
+MIN_AROUND = 3  # words of a sentence beside what it quotes, without which the quotation is the sentence
 
 
 @lru_cache(maxsize=1)
@@ -49,6 +53,9 @@ def _identifier() -> LanguageIdentifier:
 def _other_script(text: str) -> regex.Match[str] | None:
     """The first words of another script that do not stand in the scene, on a sign or a roof."""
     for sentence in split_sentences(text):
+        unquoted = _QUOTED.sub(" ", sentence)
+        if len(_WORD.findall(unquoted)) >= MIN_AROUND:
+            sentence = unquoted
         if (found := _OTHER_SCRIPT.search(sentence)) and not _WRITING.search(sentence[: found.start()]):
             return found
     return None

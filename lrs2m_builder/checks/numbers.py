@@ -66,6 +66,7 @@ _GROUPS = word_set(
 )
 _ROOM = word_set("space spaces room capacity enough accommodate accommodates")  # for cars that may not be there
 _IN_ALL = {("in", "all"), ("in", "total"), ("in", "number"), ("all", "told"), ("all", "together")}
+_OF_THEM = {("of", "them"), ("of", "these"), ("of", "those"), ("of", "which")}
 _NO_NOUN = frozenset(["", "ones", "more", "others"])
 _COLOURS = word_set("red blue green white black gray grey brown yellow orange beige silver dark light large small big")
 
@@ -190,6 +191,10 @@ def _noun(text: Text, at: dict[int, Mention], start: int, number: int) -> tuple[
             continue
         if token in _UNITS | _GROUPS and position == start:
             return None, token, position + 1
+        after = tokens[position + 1] if position + 1 < len(tokens) else "."
+        if token in VERBS and token.endswith("ed") and after not in STOPS:  # "a dozen parked trucks"
+            position, last = position + 1, token
+            continue
         joined = _joins_adjectives(tokens, position, start, last)
         compound = position in text.glued or position + 1 in text.glued  # "three side-by-side courts"
         if (token in STOPS and not joined and not compound) or (token[0].isdecimal() and position > start):
@@ -234,7 +239,9 @@ def counted(text: Text) -> tuple[tuple[Quantity, Mention | None], ...]:
         noun = quantity.noun
         if noun is None and (quantity.head in _NO_NOUN or quantity.head in _COLOURS):
             back = max(-1, quantity.start - MAX_CLAUSE)
-            begin = next((i for i in range(quantity.start - 1, back, -1) if text.tokens[i] in SENTENCE_ENDS), back)
+            begin = _clause_begin(text.tokens, quantity.start, back)
+            if text.tokens[quantity.end : quantity.end + 2] in _OF_THEM:  # of those in the sentence before
+                begin = _clause_begin(text.tokens, begin, back)
             first, last = bisect_right(starts, begin), bisect_left(starts, quantity.start)
             said = text.mentions[first:last]
             noun = _total_of(text.tokens, said, quantity)
@@ -244,6 +251,11 @@ def counted(text: Text) -> tuple[tuple[Quantity, Mention | None], ...]:
                 noun = _left_out(pairs, said, begin)
         pairs.append((quantity, noun))
     return tuple(pairs)
+
+
+def _clause_begin(tokens: Sequence[str], start: int, back: int) -> int:
+    """Where the sentence before a token ends, no farther back than `back`."""
+    return next((i for i in range(start - 1, back, -1) if tokens[i] in SENTENCE_ENDS), back)
 
 
 def _total_of(tokens: Sequence[str], said: Sequence[Mention], quantity: Quantity) -> Mention | None:

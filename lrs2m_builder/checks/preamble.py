@@ -89,13 +89,15 @@ _LEAD = late(
           |rewrit\w+
           |rephras\w+|as\s+follows|request\w*|prompt|instructions?|wish|attempt|draft|task|text|here\s+it\s+(?:is
           |comes
-          |goes)|in\s+(?:short|brief|one\s+go|full|detail|prose|summary)|below|translation|output|result|reply
+          |goes)|in\s+(?:short|brief|one\s+
+          go|full|detail|prose|summary)|below(?!\s*:\s*(?-i:[a-z]))|translation|output|result|reply
           |tl\s*;?\s*dr
           |long\s+form|short\s+form)\b[^.!?:]*:(?!\d)
       | (?:ok|okay|sure|yes|certainly)\b[^.!?:,]{0,12},
       | notes?\s*: | [^.!?:]{0,60}\bas\s+follows\s*[.:;]
       | \([^()]*\b(?:version|caption|description|summary|draft|answer|sentence|words|text)\b[^()]*\)
-      | (?:how\s+about|what\s+about|here\s+it|begin|start|go|go\s+ahead|below|above|ready|done|listen|read|see|behold
+      | (?:how\s+about|what\s+about|here\s+it|begin|start|go|go\s+
+          ahead|(?:below|above)(?!\s*:\s*(?-i:[a-z]))|ready|done|listen|read|see|behold
           |ta-?da)
           (?:\s+(?:this|that|with\s+this|one))?\s*:
       | (?:an?|the|one|another)\s+(?:\w+ly\s+)?(?:[\w-]+\s+){0,2}?(?:one|try|go|attempt|option|alternative|version

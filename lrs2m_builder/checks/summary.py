@@ -62,11 +62,15 @@ def _summary_object(answer: Answer) -> str | None:
 
 
 def _article_ones(text: Text, related: frozenset[str]) -> list[int]:
-    """A one for each single thing of a class: "a ship", "another ship", "the ship"."""
-    singles = [m for m in text.asserted if not m.plural and not related.isdisjoint(m.classes)]
-    return [
-        1 for m in singles if set(text.tokens[max(0, m.start - 4) : m.start]) & {"a", "an", "another", "the", "this"}
-    ]
+    """A one for each single thing of a class: "a ship", "another ship", "the ship" where it is not one of those."""
+    ones, said = 0, frozenset[str]()
+    for mention in text.asserted:
+        if mention.plural or related.isdisjoint(mention.classes):
+            continue
+        before = set(text.tokens[max(0, mention.start - 4) : mention.start])
+        if before & {"a", "an", "another"} or (before & {"the", "this"} and said.isdisjoint(mention.classes)):
+            ones, said = ones + 1, said | mention.classes
+    return [1] * ones
 
 
 def _joined_ones(text: Text, related: frozenset[str]) -> list[int]:
@@ -80,7 +84,7 @@ def _is_given(number: Quantity, noun: Mention, source: Text, *, is_total: bool) 
     """Whether the source gives a number for a class, as a whole or by its parts.
 
     Args:
-        is_total: it is said to be that of all of them: "six planes in all".
+        is_total: it is said to be that of all of them: "six planes in all", "both planes".
     """
     known = vocabulary()
     related = frozenset().union(
@@ -101,6 +105,9 @@ def _is_given(number: Quantity, noun: Mention, source: Text, *, is_total: bool) 
         return len(exact) < len(theirs) or not exact or counted_whole >= number.low or (plural and not exact)
     own = frozenset().union(*(known.special[name] for name in noun.classes))
     numbers = [(q, n) for q, n in counted(source) if n and q.kind != "vague" and not own.isdisjoint(n.classes)]
+    if is_total and not all(q.part for q in exact):  # "three runways, two of them parallel" are not both of them
+        exact = [q for q in exact if not q.part]
+        numbers = [(q, n) for q, n in numbers if not q.part]
     # "Three trucks, one blue, one red": a one without a noun of its own is among those that were counted.
     parts = [q.low for q, n in numbers if q.low > 1 or n.start >= q.end or _is_added(source, q)]
     shares = [q.low for q, n in numbers if n.start < q.start and q.low > 1]
@@ -130,11 +137,12 @@ def _summary_count(answer: Answer) -> str | None:
             return _wrong(text, number, number.end + 1)  # "a six-lane highway"
         if number.each or (number.noun is None and not number.head):
             continue
-        if "both" in text.tokens[number.start : number.end] and not _counts(source, noun):
+        both = "both" in text.tokens[number.start : number.end]
+        if both and not _counts(source, noun):
             continue  # "trees on both banks"
         if noun is not None and not noun.denied:
             bare = text.tokens[noun.start] if noun.end == noun.start + 1 else ""  # "four fields", of football
-            is_total = {("in", "all"), ("in", "total")} & {tuple(text.tokens[noun.end : noun.end + 2])} != set()
+            is_total = both or {("in", "all"), ("in", "total")} & {tuple(text.tokens[noun.end : noun.end + 2])} != set()
             if not _is_given(number, noun, source, is_total=is_total) and number.low not in _said_of(source, bare):
                 return _wrong(text, number, noun.end)
         elif number.head and (said := _said_of(source, number.head)) and number.low not in said:

@@ -61,6 +61,8 @@ class Vocabulary:
     """The classes and how they hang together; every mapping goes from a class to classes.
 
     Attributes:
+        phrases: all names of it, as they are listed.
+        looks: words for its look and its parts, with those of what it is a kind of.
         general: itself and its kinds-of, all the way up; `special` is the way down.
         part: what is always there with it, one step, with what that is a kind of.
         kinds_of_part: the kinds of those parts, but for parts as broad as "building".
@@ -70,6 +72,8 @@ class Vocabulary:
     """
 
     names: Trie
+    phrases: Mapping[str, tuple[str, ...]]
+    looks: Mapping[str, frozenset[str]]
     general: Mapping[str, frozenset[str]]
     special: Mapping[str, frozenset[str]]
     part: Mapping[str, frozenset[str]]
@@ -176,6 +180,8 @@ def vocabulary() -> Vocabulary:
     parts = {name: {part for kind in general[name] for part in classes[kind].get("has", ())} for name in classes}
     return Vocabulary(
         names=_names(classes, data["nothing"], data["doubtful"]),
+        phrases={name: (name, *about.get("also", ()), *about.get("weak", ())) for name, about in classes.items()},
+        looks={name: frozenset(w for kind in general[name] for w in data["looks"].get(kind, ())) for name in classes},
         general=general,
         special=special,
         part={name: _union(general[part] for part in parts[name]) for name in classes},

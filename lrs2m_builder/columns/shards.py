@@ -23,7 +23,7 @@ _OWN = ("caption_short", "caption_long", "num_tokens_short", "num_tokens_long")
 
 
 def write_columns(
-    plan: Plan, source: Source, table: ColumnTable, paths: ShardPaths, start: int, stop: int, *, number: int = 0
+    plan: Plan, source: Source, table: ColumnTable, paths: ShardPaths, start: int, stop: int, *, round_number: int = 0
 ) -> Counter[str]:
     """Write the rows from `start` to `stop` as a shard; their number by reason of rejection, "" for records.
 
@@ -47,7 +47,7 @@ def write_columns(
         if isinstance(end, Record):
             pieces.append(pa.Table.from_batches([next(of_odd)]))
     records = pa.concat_tables([*pieces, ordinary.slice(before)])
-    write_table(paths, records, rejections, stop - start, number)
+    write_table(paths, records, rejections, stop - start, round_number)
     return Counter({"": len(records)}) + Counter(rejection.reason for rejection in rejections)
 
 

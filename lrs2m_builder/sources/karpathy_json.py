@@ -31,6 +31,8 @@ def read(path: Path) -> Iterator[SourceRow]:
         raise UserError(f"{path}: not a caption file: nested too deeply") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: byte {error.start}: not UTF-8 text") from error
+    except ValueError as error:  # a number of thousands of digits
+        raise UserError(f"{path}: not JSON that can be read: {error}") from error
     images = content.get("images") if isinstance(content, dict) else None
     if not isinstance(images, list):
         raise UserError(f'{path}: no list "images" in it; is this a caption file in Karpathy\'s format?')

@@ -215,7 +215,7 @@ def _compile(path: Path) -> list[re.Pattern[str]]:
     try:
         families = json.loads(path.read_text(encoding="utf-8"))
         templates = [template for family in families.values() for template in family if "{" in template]
-    except (OSError, ValueError, AttributeError, TypeError) as error:
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError) as error:
         raise UserError(f"{path}: not RS5M's template file: {error}") from error
     return [
         re.compile(".+?".join(map(re.escape, _PLACEHOLDER.split(template))) + r"\s+(?P<rest>\S.*)", re.DOTALL)

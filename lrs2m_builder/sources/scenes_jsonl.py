@@ -29,7 +29,7 @@ def read(path: Path) -> Iterator[SourceRow]:
                 texts = [scene["image"], scene["caption_long"], scene["scene"], *scene["captions"], *counts]
                 if not isinstance(scene["captions"], list) or not all(isinstance(text, str) for text in texts):
                     raise TypeError("a text or a class is no text, or captions are no list")
-            except (ValueError, KeyError, TypeError) as error:
+            except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise UserError(f"{path}: line {number}: not a scene of the sample world: {error!r}") from error
             yield SourceRow(
                 scene["image"],

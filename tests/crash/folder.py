@@ -27,12 +27,22 @@ def _without_run(content: bytes) -> bytes:
     return json.dumps(report).encode()
 
 
-def _without(*keys: str) -> Normal:
-    """Every JSON line without these keys."""
+def _without(key: str, *, torn: bool = False) -> Normal:
+    """Every JSON line without this key.
+
+    Args:
+        torn: leave out lines that are half written, as the file's reader does.
+    """
 
     def normal(content: bytes) -> bytes:
-        entries = [json.loads(line) for line in content.splitlines() if line]
-        return b"\n".join(json.dumps({k: v for k, v in e.items() if k not in keys}).encode() for e in entries)
+        entries = []
+        for line in filter(None, content.split(b"\n")):
+            try:
+                entries.append({name: value for name, value in json.loads(line).items() if name != key})
+            except ValueError:
+                if not torn:
+                    raise
+        return json.dumps(entries).encode()
 
     return normal
 
@@ -42,8 +52,11 @@ MAY_DIFFER: dict[str, tuple[str, Normal | None]] = {
     "report.json": ("`run` counts and times the last run alone, and a run that resumes does less", _without_run),
     "telemetry.jsonl": ("lines of rates at moments in time; none of a run that found all done", None),
     "metrics.jsonl": ("`images_per_s` is a speed", _without("images_per_s")),
-    "reviews.jsonl": ("`time` is the moment of a click", _without("time")),
-    ".lock": ("names the process that held the folder last", None),
+    "reviews.jsonl": ("`time` is the moment of a click; a torn line is passed over", _without("time", torn=True)),
+    ".lock": (
+        "names the process that held the folder last; of one that was killed it stays, and the next takes it",
+        None,
+    ),
 }
 
 
@@ -55,7 +68,8 @@ def snapshot(root: Path) -> Snapshot:
         if path.is_dir():
             found[name] = FOLDER
             continue
-        _, normal = MAY_DIFFER.get(path.name, ("", _whole))
+        kind = ".lock" if path.name.endswith(".lock") else path.name
+        _, normal = MAY_DIFFER.get(kind, ("", _whole))
         if normal is None:
             continue
         content = path.read_bytes()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from lrs2m_builder.errors import UserError
 from lrs2m_builder.schema import Completion, Request
 from tests.fake_engine import FakeModule, Script, good_text
 
@@ -70,7 +71,11 @@ class Scenario:
         from lrs2m_builder import cli
 
         if self.act:
-            self.act(words)
+            try:
+                self.act(words)
+            except UserError as error:
+                print(f"error: {error}", file=sys.stderr)
+                return 2
             return 0
         sys.argv = ["lrs2m", *words]
         try:

@@ -25,3 +25,5 @@ def load_json(path: Path) -> Any:
         raise UserError(f"{path}: nested too deeply") from error
     except json.JSONDecodeError as error:
         raise UserError(f"{path}: line {error.lineno}, column {error.colno}: not JSON: {error.msg}") from error
+    except ValueError as error:  # a number of thousands of digits
+        raise UserError(f"{path}: not JSON that can be read: {error}") from error

@@ -110,14 +110,14 @@ def _load(path: Path) -> tuple[list[tuple[str, Any]], str]:
 def _is_json(line: str) -> bool:
     try:
         return isinstance(json.loads(line), dict)
-    except ValueError:
+    except (ValueError, RecursionError):
         return False
 
 
 def _line(path: Path, place: int, line: str) -> Any:
     try:
         return json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise UserError(f"{path}: line {place}: not JSON: {error}") from error
 
 

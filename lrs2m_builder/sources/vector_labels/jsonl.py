@@ -23,7 +23,7 @@ def read(path: Path) -> Iterator[tuple[str, ImageLabels]]:
             entry = json.loads(line)
             things = tuple(Thing(_text(anchor["class"]), _count(anchor)) for anchor in entry["anchors"])
             name = _text(entry["image"])
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UserError(f'{path}: line {number}: not {{"image", "anchors": [...]}}: {error!r}') from error
         yield name, ImageLabels(path, things, note=f"line {number}: no anchors")
 
