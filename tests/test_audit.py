@@ -164,7 +164,8 @@ def test_the_data_set_is_left_as_it_is_and_can_be_audited_again(tmp_path: Path) 
     pq.write_table(pa.Table.from_pylist(rows, schema=RECORD_SCHEMA), flat / "some.parquet")
     before = (flat / "some.parquet").read_bytes()
     assert audit(flat).records == audit(flat).records == 1
-    assert sorted(path.name for path in (flat / "audit").iterdir()) == ["audit.json", "removals.parquet", "report.html"]
+    written = {path.name for path in (flat / "audit").iterdir() if not path.name.startswith(".")}
+    assert written == {"audit.json", "removals.parquet", "report.html"}
     assert (flat / "some.parquet").read_bytes() == before
 
 
@@ -250,7 +251,7 @@ def test_bad_settings_are_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "x.json").write_text("{}")
     columns = {name: ["x"] for name in ("sample_id", "subset", "image", "caption_short", "caption_long")}
     pq.write_table(pa.table(columns), tmp_path / "x.parquet")
-    with pytest.raises(UserError, match="'image' holds VARCHAR"):
+    with pytest.raises(UserError, match="'image' holds string, needs"):
         audit(tmp_path / "x.parquet")
     with pytest.raises(UserError, match='no list "images"'):
         audit(tmp_path / "set", [tmp_path / "x.json"])
