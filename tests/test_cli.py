@@ -82,7 +82,7 @@ def test_out_below_a_file_is_said(tmp_path: Path) -> None:
     model.mkdir()
     (model / "config.json").write_text("{}")
     arguments = build_arguments(make_source(tmp_path, 2), tmp_path / "file" / "out", model=model)
-    assert "Not a directory" in the_one_line(lrs2m(*arguments))
+    assert "is a file; give a folder" in the_one_line(lrs2m(*arguments))
 
 
 def test_missing_model_folder_is_said(tmp_path: Path) -> None:
