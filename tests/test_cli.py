@@ -158,7 +158,8 @@ def test_sources_lists_describes_and_reads(tmp_path: Path) -> None:
     (tmp_path / "imgs" / "5.jpg").write_bytes((tmp_path / "imgs" / "4.jpg").read_bytes())
     found = json.loads(lrs2m("sources", source, "--data-dir", tmp_path, "--json").stdout)
     assert (found["images"], found["images_found"], found["captions"], found["samples"]) == (8, 7, 16, 16)
-    assert found["problems"]["image_missing"] == {"count": 1, "examples": ["2.jpg"]}
+    missing = "2.jpg: not found as imgs/{filename}: there is no imgs/2.jpg"
+    assert found["problems"]["image_missing"] == {"count": 1, "examples": [missing]}
     assert found["problems"]["image_unreadable"]["count"] == 1
     assert found["identical_images"] == {"count": 1, "examples": ["5.jpg is 4.jpg"]}
 
