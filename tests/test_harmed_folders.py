@@ -30,7 +30,7 @@ DATA = Path("data/toy/train-00000.parquet")
 REJECTED = Path("rejected/toy/train-00000.parquet")
 NEXT = REJECTED.with_name(".train-00000.parquet.next")
 JOURNAL = Path("journal/toy/train-00000.jsonl")
-WAITS_AT_MOST_S = 60  # a pipe that is opened is waited for without end
+WAITS_AT_MOST_S = 120  # a hang is for ever; a busy machine may take a while to start Python
 
 
 def a_folder(path: Path) -> None:
