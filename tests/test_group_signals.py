@@ -58,7 +58,7 @@ def members(process: subprocess.Popen[str]) -> list[int]:
 
 
 def wait_for(what: object, process: subprocess.Popen[str]) -> None:
-    end = time.monotonic() + 60
+    end = time.monotonic() + 240
     while not what():  # type: ignore[operator]
         assert process.poll() is None, process.communicate()
         assert time.monotonic() < end
@@ -69,7 +69,7 @@ def stopped(process: subprocess.Popen[str], number: signal.Signals) -> str:
     """Signal the group, the first process twice as `timeout` does; the one line it says."""
     os.kill(process.pid, number)
     os.killpg(process.pid, number)
-    _, err = process.communicate(timeout=60)
+    _, err = process.communicate(timeout=120)
     assert process.returncode == 130, err
     assert not members(process)
     assert len(err.splitlines()) == 1, err
@@ -141,7 +141,7 @@ def test_the_worker_of_an_audit_that_is_killed_ends_with_it(tmp_path: Path, data
         wait_for(lambda: len(members(process)) > 2, process)
         process.kill()
         process.wait()
-        end = time.monotonic() + 60
+        end = time.monotonic() + 240
         while members(process):
             assert time.monotonic() < end
             time.sleep(0.05)
