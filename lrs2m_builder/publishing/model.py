@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -141,9 +142,9 @@ def _make_tree(
     run = _read_run(path) if folder != path else None
     with finished_folder(dest, "publish") as part:
         save(loaded, part / "model")
-        for file in (part / "model").iterdir():
+        for file in (part / "model").glob("[!.]*"):  # its checksums stay: the Hub has its own
             file.rename(part / file.name)
-        (part / "model").rmdir()
+        shutil.rmtree(part / "model")
         tables = list(_tables(found, loaded.revision, repo_id))
         card = make_model_card(repo_id, loaded.model.config, run, tables, datasets, license_id)
         (part / "README.md").write_text(card, encoding="utf-8")
