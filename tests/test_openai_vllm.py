@@ -74,7 +74,7 @@ def test_a_real_vllm_server_behind_a_faulty_proxy_answers_every_row_once(tmp_pat
                 handler.reply(200, real.read())
 
     try:
-        deadline = time.monotonic() + 300
+        deadline = time.monotonic() + 450
         while True:
             try:
                 urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2).close()
