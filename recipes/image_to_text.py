@@ -62,7 +62,6 @@ RECIPE = Recipe(
                 *FAITHFUL,
                 word_range(MIN_WORDS - 20, MAX_WORDS + 20),
                 clip_budget(CLIP_LONG),
-                HINT_MISSING,
             ),
             sampling={"temperature": 0.7, "top_p": 0.9, "max_tokens": 400},
         ),
