@@ -6,9 +6,7 @@ from collections import Counter
 from itertools import islice
 from typing import Any
 
-from PIL import Image
-
-from lrs2m_builder.engines.base import DEFAULT_MAX_PIXELS, EngineModule, Preview, fit_pixels
+from lrs2m_builder.engines.base import DEFAULT_MAX_PIXELS, EngineModule, ImageBound, Preview
 from lrs2m_builder.errors import SampleError
 from lrs2m_builder.images.load import load_rgb
 from lrs2m_builder.prepare import Prepared
@@ -79,7 +77,7 @@ def _preview(prepared: Prepared, module: EngineModule, step: int) -> Preview:
     """What shows the requests of a step."""
     options = prepared.options
     if not prepared.has_model:
-        return _WithoutModel(options.engine_options.get("max_pixels") or DEFAULT_MAX_PIXELS)
+        return ImageBound(options.engine_options.get("max_pixels") or DEFAULT_MAX_PIXELS)
     name, role = next((name, role) for numbers, name, role in prepared.passes if step in numbers)
     return module.preview(name, role, options.engine_options)
 
@@ -98,23 +96,3 @@ def _shown(prepared: Prepared, preview: Preview, sample: Sample, request: Reques
         "num_prompt_tokens": preview.num_prompt_tokens(request, image),
         "prompt": prompt,
     }
-
-
-class _WithoutModel:
-    """Shows the words of requests alone, where the model's files are not here."""
-
-    def __init__(self, max_pixels: int) -> None:
-        self._max_pixels = max_pixels
-
-    def image_size(self, width: int, height: int) -> tuple[int, int]:
-        return fit_pixels(width, height, self._max_pixels)
-
-    def prompt_text(self, request: Request) -> str:
-        words = "\n<image>\n".join(request.parts)
-        return f"{request.system}\n\n{words}" if request.system else words
-
-    def prove(self, request: Request) -> list[str]:
-        return []
-
-    def num_prompt_tokens(self, request: Request, image: Image.Image | None) -> int | None:
-        return None

@@ -70,6 +70,30 @@ def fit_pixels(width: int, height: int, max_pixels: int) -> tuple[int, int]:
     return max(1, round(width * scale)), max(1, round(height * scale))
 
 
+class ImageBound:
+    """Sizes images and shows requests if the model's processor is not known: an endpoint's, or one not at hand."""
+
+    def __init__(self, max_pixels: int) -> None:
+        self._max_pixels = max_pixels
+
+    def image_size(self, width: int, height: int) -> tuple[int, int]:
+        """Within the pixel bound, aspect ratio kept."""
+        return fit_pixels(width, height, self._max_pixels)
+
+    def prompt_text(self, request: Request) -> str:
+        """The message, with <image> where the image stands; the model's chat template goes around it."""
+        words = "\n<image>\n".join(request.parts)
+        return f"{request.system}\n\n{words}" if request.system else words
+
+    def num_prompt_tokens(self, request: Request, image: Image.Image | None) -> int | None:
+        """Not known without the tokenizer."""
+        return None
+
+    def prove(self, request: Request) -> list[str]:
+        """Nothing to prove without the chat template."""
+        return []
+
+
 class EngineStoppedError(UserError):
     """The engine died or went away: what was answered is kept, and the same command goes on."""
 

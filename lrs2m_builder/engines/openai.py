@@ -22,7 +22,7 @@ from lrs2m_builder.engines.base import (
     DEFAULT_MAX_PIXELS,
     ENDPOINT_FAILED,
     EngineStoppedError,
-    fit_pixels,
+    ImageBound,
     mapping_options,
     positive_options,
     well_known_mark,
@@ -45,30 +45,6 @@ MAX_WAIT_S = 60.0  # between two tries
 MAX_PROBE_WAIT_S = 15.0  # between two tries of an endpoint that is away
 PERFORMANCE_OPTIONS = {"base_url", "max_in_flight", "max_tries", "timeout_s", "wait_s"}
 _OPTIONS = {*PERFORMANCE_OPTIONS, "chat_template_kwargs", "max_pixels"}
-
-
-class ImageBound:
-    """Sizes images and shows requests for an endpoint whose processor is not known here."""
-
-    def __init__(self, max_pixels: int) -> None:
-        self._max_pixels = max_pixels
-
-    def image_size(self, width: int, height: int) -> tuple[int, int]:
-        """Within the pixel bound, aspect ratio kept."""
-        return fit_pixels(width, height, self._max_pixels)
-
-    def prompt_text(self, request: Request) -> str:
-        """The message, with <image> where the image stands; the endpoint puts its chat template around it."""
-        words = "\n<image>\n".join(request.parts)
-        return f"{request.system}\n\n{words}" if request.system else words
-
-    def num_prompt_tokens(self, request: Request, image: Image.Image | None) -> int | None:
-        """Not known: the endpoint has the tokenizer."""
-        return None
-
-    def prove(self, request: Request) -> list[str]:
-        """Nothing to prove: the endpoint has the chat template."""
-        return []
 
 
 class OpenAIEngine:
