@@ -10,7 +10,7 @@ import pytest
 
 from lrs2m_builder.clip.model import encode_text, random_model
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.evals.data import Columns, fingerprint, read_images
+from lrs2m_builder.evals.data import Columns, read_images
 from lrs2m_builder.evals.encode import encode_images, encode_texts
 from lrs2m_builder.evals.results import METRICS, Result, read_results, write_result
 from lrs2m_builder.evals.variants import length_bins, permuted, without_first
@@ -129,9 +129,8 @@ def test_a_folder_of_the_datasets_library_is_evaluated(tmp_path: Path, real_data
 def test_rows_without_the_bytes_of_their_image_are_one_line(tmp_path: Path) -> None:
     rows = [{"image": {"bytes": None, "path": "a.png"}, "caption_long": "A field."}]
     write_table(tmp_path / "data" / "train-00000.parquet", rows)
-    images = read_images(str(tmp_path), Columns(texts=("caption_long",)))
     with pytest.raises(UserError, match=r"a\.png: not found in .*; the evaluation needs every image"):
-        fingerprint(images)
+        read_images(str(tmp_path), Columns(texts=("caption_long",)))
 
 
 def test_a_result_is_read_back_as_it_was_written(tmp_path: Path) -> None:
@@ -144,7 +143,7 @@ def test_a_result_is_read_back_as_it_was_written(tmp_path: Path) -> None:
 
 def test_a_model_that_is_not_there_is_one_line_with_the_known_names(tmp_path: Path) -> None:
     build_toy(make_source(tmp_path / "source", 2), tmp_path / "out")
-    assert "no model 'longclip'; give a folder, a Hub name, or one of clip-b32" in refused(
+    assert "no model 'longclip'; did you mean 'longclip-l14'? give a folder, a Hub name, or one of clip-b32" in refused(
         "zcrl", tmp_path / "out", "--model", "longclip"
     )
     listed = lrs2m_eval("models")

@@ -270,7 +270,9 @@ def test_a_shipped_manifest_loads_and_names_a_known_format(name: str) -> None:
 def test_an_unknown_key_is_refused_with_the_known_ones(tmp_path: Path) -> None:
     path = tmp_path / "toy.yaml"
     path.write_text(yaml.safe_dump(FACTS | {"licence": "CC0"}))
-    with pytest.raises(UserError, match=r"unknown key 'licence'; known: .*files, .*license, .*viewpoint"):
+    with pytest.raises(
+        UserError, match=r"unknown key 'licence'; did you mean 'license'\? known: .*files, .*license, .*viewpoint"
+    ):
         load_manifest(str(path))
 
 

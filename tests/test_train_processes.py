@@ -7,6 +7,7 @@ import signal
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
@@ -134,11 +135,19 @@ def test_the_workers_of_a_killed_training_end_with_it(data: Path, tmp_path: Path
     wait_for_step(out, 1, processes)
     pid = processes[0].pid
     assert pid is not None
-    workers = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    workers = psutil.Process(pid).children(recursive=True)
     assert workers
     os.kill(pid, signal.SIGKILL)
     exit_codes(processes)
     deadline = time.monotonic() + 60
-    while any(Path(f"/proc/{worker}/cmdline").exists() for worker in workers):
+    while any(is_running(worker) for worker in workers):
         assert time.monotonic() < deadline
         time.sleep(0.05)
+
+
+def is_running(process: psutil.Process) -> bool:
+    """False for a zombie too: where process 1 waits for no orphans, an ended one stays in the list."""
+    try:
+        return bool(process.status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
