@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,6 @@ from lrs2m_builder.prepare import BuildOptions
 from lrs2m_builder.sample import CAPTIONER
 from lrs2m_builder.sample.formats import MANIFEST, write_sample_source
 from lrs2m_builder.schema import Role
-from lrs2m_builder.stats import read_stats
-from lrs2m_builder.stats_text import stats_lines
-from lrs2m_builder.terminal import show
 
 SEED = 2_000_000  # of scenes that the captioner was not trained on
 MAX_ATTEMPTS = 6  # a small model miscounts often; the checks see it, and it is asked again
@@ -30,13 +28,21 @@ SOURCES = {
     "short_to_long": "karpathy",
     "vector_anchored": "geojson",
 }
-NEXT = """\
-The scenes are drawn and the words are those of a model of a few million parameters, made for this demo alone. The
-engine, the checks and the files are those of a real build. With a real model, on a GPU:
-  lrs2m sources                                  what can be built
-  lrs2m sources ucmerced                         where to get it, and its licence
-  lrs2m build --recipe short_to_long --source ucmerced --data-dir DIR --out OUT
-  lrs2m stats OUT --paper"""
+
+
+@dataclass(frozen=True, slots=True)
+class Demo:
+    """What the demo made.
+
+    Attributes:
+        built: the folder of the data sets, one per recipe.
+        reports: of each build, by recipe.
+        page: pictures with their texts.
+    """
+
+    built: Path
+    reports: dict[str, Report]
+    page: Path
 
 
 class _OneEngine:
@@ -84,8 +90,8 @@ class _Kept:
         """Left to `_OneEngine`."""
 
 
-def demo(out_dir: Path, *, engine: str = "vllm", model: Path = CAPTIONER, num_scenes: int = 24) -> Path:
-    """Build a small data set by each recipe below `out_dir` and write `index.html` there; returns its path.
+def demo(out_dir: Path, *, engine: str = "vllm", model: Path = CAPTIONER, num_scenes: int = 24) -> Demo:
+    """Build a small data set by each recipe below `out_dir`, and write `index.html` there.
 
     Raises:
         UserError: the engine is not installed, or the folder holds something else or cannot be written.
@@ -95,7 +101,7 @@ def demo(out_dir: Path, *, engine: str = "vllm", model: Path = CAPTIONER, num_sc
         return _demo(out_dir, engine, model, num_scenes)
 
 
-def _demo(out_dir: Path, engine: str, model: Path, num_scenes: int) -> Path:
+def _demo(out_dir: Path, engine: str, model: Path, num_scenes: int) -> Demo:
     sources = {recipe: _draw(out_dir / "scenes" / name, name, num_scenes) for recipe, name in SOURCES.items()}
     module = _OneEngine(engine_module(engine))
     try:
@@ -105,13 +111,7 @@ def _demo(out_dir: Path, engine: str, model: Path, num_scenes: int) -> Path:
             }
     finally:
         module.close()
-    show("\n" + "\n".join(stats_lines(read_stats(out_dir / "built"), {})))
-    for recipe, report in reports.items():
-        rejected = sum(report.rejections.values())
-        show(f"{recipe}: {report.samples} samples = {report.records} records + {rejected} rejections")
-    page = write_page(out_dir / "built", list(SOURCES), out_dir / "index.html")
-    show(f"\nPictures with their texts: {page.absolute()}\n\n{NEXT}")
-    return page
+    return Demo(out_dir / "built", reports, write_page(out_dir / "built", list(SOURCES), out_dir / "index.html"))
 
 
 def _draw(folder: Path, name: str, num_scenes: int) -> Path:
