@@ -15,7 +15,7 @@ from lrs2m_builder.engines.base import EngineModule
 from lrs2m_builder.engines.chat import Chat
 from lrs2m_builder.engines.model_files import find_model
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.prepare import BuildOptions
+from lrs2m_builder.options import BuildOptions
 from lrs2m_builder.sample.formats import write_sample_source
 from lrs2m_builder.schema import Request
 from tests.qwen_models import make_thinking_model
