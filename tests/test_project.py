@@ -42,7 +42,7 @@ LAYERS = [
     {"clip", "evals"},
     {"sources", "engines", "recipe"},
     {"stopping"},
-    {"manifest", "prompt", "telemetry"},
+    {"manifest", "options", "prompt", "telemetry"},
     {
         "checks",
         "images",
