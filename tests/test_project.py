@@ -24,7 +24,7 @@ from tests.toy import ROOT, make_source
 PACKAGE = ROOT / "lrs2m_builder"
 # Higher layers may import lower ones and their own, never the other way.
 LAYERS = [
-    {"cli"},
+    {"cli", "__init__"},
     {"commands"},
     {"demo", "publish", "experiments"},
     {"publishing"},
@@ -60,7 +60,7 @@ LAYERS = [
     },
     {"files", "opening", "shipped", "terminal"},
     {"text"},
-    {"schema", "errors", "__init__"},
+    {"schema", "errors"},
 ]
 # The builder counts tokens without torch; the rest of the folder is training.
 CLIP = {f"clip/{path.name}" for path in (PACKAGE / "clip").glob("*.py") if path.name != "tokenizer.py"}
