@@ -21,7 +21,7 @@ from lrs2m_builder import checks, shards
 from lrs2m_builder.engines.base import positive_options
 from lrs2m_builder.engines.model_files import find_model
 from lrs2m_builder.errors import SampleError, UserError
-from lrs2m_builder.images.load import load_rgb, load_stored
+from lrs2m_builder.images.load import decode, load_stored
 from lrs2m_builder.schema import Completion
 from tests.fake_engine import FakeModule, good_text
 from tests.test_checks import make_answer
@@ -146,7 +146,7 @@ def test_a_damaged_file_of_a_rarer_format_is_one_rejection(tmp_path: Path, kind:
     for cut in range(20, len(buffer.getvalue()), 97):
         path = tmp_path / f"{cut}.img"
         path.write_bytes(buffer.getvalue()[:cut] + b"\xff" * 64)
-        for load in (load_rgb, load_stored):
+        for load in (decode, load_stored):
             try:
                 load(path)
             except SampleError as error:
@@ -162,7 +162,7 @@ def test_a_file_that_points_to_another_is_no_image(tmp_path: Path) -> None:
     )
     (tmp_path / "1.jpg").write_text(vrt)
     with pytest.raises(SampleError, match="image_unreadable"):
-        load_rgb(tmp_path / "1.jpg")
+        decode(tmp_path / "1.jpg")
 
 
 def test_two_checkpoints_have_two_revisions(tmp_path: Path) -> None:
