@@ -47,7 +47,7 @@ def dry_run(prepared: Prepared) -> dict[str, Any]:
                 "sampling": dict(step.sampling),
                 "checks": {check.name: check.level for check in step.checks},
             }
-            for step, (name, revision) in zip(prepared.plan.recipe.recipe.steps, prepared.plan.models, strict=True)
+            for step, (name, revision) in zip(prepared.plan.recipe.steps, prepared.plan.models, strict=True)
         ],
         "lint": list(prepared.lint),
         "max_attempts": options.max_attempts,

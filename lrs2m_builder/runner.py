@@ -75,7 +75,7 @@ class Runner:
         """
         self._embed_images = embed_images
         self._plan, self._steps, self._engine, self._meter, self._display = plan, steps, engine, meter, display
-        self._is_last = steps.stop == len(plan.recipe.recipe.steps)
+        self._is_last = steps.stop == len(plan.recipe.steps)
         self._max_in_flight = engine.max_in_flight
         meter.max_in_flight = max(meter.max_in_flight, self._max_in_flight)
         self._window = asyncio.Semaphore(self._max_in_flight)
@@ -283,7 +283,7 @@ class Runner:
                 work.outcomes,
                 self._plan.manifest.part,
                 number=work.number,
-                verify_images=all(step.role == "llm" for step in self._plan.recipe.recipe.steps),
+                verify_images=all(step.role == "llm" for step in self._plan.recipe.steps),
                 embed_images=self._embed_images,
             )
             work.journal.remove()
