@@ -200,6 +200,17 @@ def test_a_closed_pipe_is_no_traceback() -> None:
         assert "Traceback" not in result.stderr, (redirection, result.stderr)
 
 
+@pytest.mark.parametrize("redirection", ["2>&-", "2> >(true)", ">&- 2>&-"])
+def test_a_build_whose_messages_nobody_reads_is_finished(tmp_path: Path, redirection: str) -> None:
+    source = make_source(tmp_path / "source", 20)
+    words = f"--recipe short_to_long --source {source} --data-dir {source.parent} --model m --check hint_missing=off"
+    line = f"{sys.executable} -m tests.fake_engine build {words} --out {tmp_path / 'out'} {redirection}"
+    environment = {**os.environ, "LRS2M_FAKE_LOG": str(tmp_path / "log"), "LRS2M_FAKE_DELAY_S": "0.05"}
+    result = subprocess.run(["bash", "-c", line], env=environment, cwd=ROOT, check=False)
+    assert result.returncode == 0
+    assert len(ids(tmp_path / "out")) + len(ids(tmp_path / "out", "rejected")) == 20
+
+
 def test_the_demo_overwrites_nothing_of_the_users(tmp_path: Path) -> None:
     pytest.importorskip("datasets")
     from lrs2m_builder.demo import demo
