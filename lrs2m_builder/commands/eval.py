@@ -100,7 +100,7 @@ def command_line() -> list[str]:
 
 def shows_progress() -> bool:
     """Whether standard error is a terminal, so that progress bars are shown."""
-    return sys.stderr is not None and sys.stderr.isatty()
+    return sys.stderr.isatty()
 
 
 def own_results(out: Path | None) -> None:
