@@ -16,7 +16,8 @@ from os import cpu_count
 
 from lrs2m_builder.commit import ShardPaths
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.prepare import BuildOptions, Prepared, make_plan
+from lrs2m_builder.options import BuildOptions
+from lrs2m_builder.prepare import Prepared, make_plan
 from lrs2m_builder.runner import ShardWork
 from lrs2m_builder.schema import Sample
 from lrs2m_builder.shards import write_shard

@@ -4,66 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from lrs2m_builder.checks import Level
 from lrs2m_builder.commit import ShardPaths
 from lrs2m_builder.engines.base import EngineModule
 from lrs2m_builder.errors import MissingExtraError, ModelNotHereError, UserError
 from lrs2m_builder.lint import lint_prompts
 from lrs2m_builder.manifest import load_manifest
+from lrs2m_builder.options import BuildOptions
 from lrs2m_builder.provenance import BUILD_JSON, file_fingerprint, settings_hash
 from lrs2m_builder.recipe import Recipe, Step, load_recipe
-from lrs2m_builder.sample.world import find_data_dir
 from lrs2m_builder.schema import Request, Role, Sample
 from lrs2m_builder.sources import Source, named, open_source, read_samples
 from lrs2m_builder.sources.resolve import PARTS
 from lrs2m_builder.stages import Plan, first_requests, unusable
-
-DEFAULT_SHARD_SIZE = 2000
-DEFAULT_MAX_ATTEMPTS = 3
-Images = Literal["embed", "reference"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuildOptions:
-    """What the user asks for.
-
-    Attributes:
-        recipe, source: names of shipped ones or paths to the user's own.
-        data_dir: the source's files; None for a source that is drawn.
-        model: Hub name or folder; None takes the paper's model for the subset from the manifest.
-        engine_options, sampling: override the engine's and the recipe's.
-        checks: levels by check name; "all" stands for every check not named.
-        images: whether rows hold their images or only their paths.
-        system: the system prompt of every request; empty for none.
-        limit: number of samples read at most, from the first on.
-        retry_rejected: ask again for what finished shards rejected.
-        restart: set an earlier build in `out_dir` aside and begin anew.
-    """
-
-    recipe: str
-    source: str
-    data_dir: Path | None
-    out_dir: Path
-    engine: str = "vllm"
-    model: str | None = None
-    engine_options: Mapping[str, Any] = field(default_factory=dict)
-    sampling: Mapping[str, Any] = field(default_factory=dict)
-    checks: Mapping[str, Level] = field(default_factory=dict)
-    images: Images = "embed"
-    limit: int | None = None
-    shard_size: int = DEFAULT_SHARD_SIZE
-    max_attempts: int = DEFAULT_MAX_ATTEMPTS
-    seed: int = 0
-    system: str = ""
-    retry_rejected: bool = False
-    restart: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,14 +103,16 @@ def prepare(options: BuildOptions, module: EngineModule, *, needs_model: bool = 
     """
     plan = make_plan(options)
     recipe, manifest = plan.recipe, plan.manifest
-    source = open_source(manifest, find_data_dir(manifest, options.data_dir))
+    if options.data_dir is None:
+        raise UserError(f"--data-dir: source {manifest.name} needs its folder. {manifest.get}")
+    source = open_source(manifest, options.data_dir)
     check_writable(options.out_dir)
     names = [
         _model_name(options, manifest.models.mllm if s.role == "mllm" else manifest.models.llm, s.role)
-        for s in recipe.recipe.steps
+        for s in recipe.steps
     ]
-    passes = _passes(names, recipe.recipe.steps)
-    lint = _check_engine(options, module, passes, recipe.recipe.steps)
+    passes = _passes(names, recipe.steps)
+    lint = _check_engine(options, module, passes, recipe.steps)
     try:
         models = {name: module.find(name, options.engine_options) for name in dict.fromkeys(names)}
         has_model = True
@@ -163,7 +124,7 @@ def prepare(options: BuildOptions, module: EngineModule, *, needs_model: bool = 
     plan = replace(plan, models=tuple(models[name] for name in names))
     with ThreadPoolExecutor(1) as pool:
         fingerprints = pool.submit(_fingerprints, source)  # files are hashed while they are read
-        known, usable = _known(source, plan, options.limit, with_hash=not _follows_from_files(source, recipe.recipe))
+        known, usable = _known(source, plan, options.limit, with_hash=not _follows_from_files(source, recipe))
     if not known["number"]:
         split = f" in split {manifest.split!r}" if manifest.split else ""
         raise UserError(f"{named(source.annotations)}: no samples{split}")
@@ -175,7 +136,7 @@ def prepare(options: BuildOptions, module: EngineModule, *, needs_model: bool = 
         counts = ", ".join(f"{count} {reason} (such as: {detail})" for reason, (count, detail) in usable.items())
         raise UserError(
             f"{options.source}: none of its {known['number']} samples can be used: unusable {counts}"
-            f"{_what_it_reads(recipe.recipe)}"
+            f"{_what_it_reads(recipe)}"
         )
     settings = {**_settings(options, plan, module), **fingerprints.result(), "samples": known}
     return Prepared(options, plan, source, known["number"], passes, settings, tuple(lint), has_model=has_model)
@@ -326,16 +287,15 @@ def _model_setting(name: str, revision: str) -> dict[str, str]:
 
 
 def _settings(options: BuildOptions, plan: Plan, module: EngineModule) -> dict[str, Any]:
-    recipe, steps = plan.recipe, plan.recipe.recipe.steps
+    recipe, steps = plan.recipe, plan.recipe.steps
     return {
         "subset": plan.manifest.name,
         "manifest": plan.manifest.sha256,
-        "recipe": {"name": f"{recipe.recipe.name}.v{recipe.recipe.version}", "sha256": recipe.sha256},
+        "recipe": {"name": f"{recipe.name}.v{recipe.version}", "sha256": recipe.sha256},
         "prompts": {prompt.name: prompt.sha256 for prompt in recipe.prompts},
         "checks": [{check.name: check.level for check in step.checks} for step in steps],
         "given_checks": {
-            column: {check.name: check.level for check in checks}
-            for column, checks in recipe.recipe.given_checks.items()
+            column: {check.name: check.level for check in checks} for column, checks in recipe.given_checks.items()
         },
         "images": options.images,
         "sampling": [dict(step.sampling) for step in steps],

@@ -11,7 +11,7 @@ import pytest
 
 from lrs2m_builder.build import Report, build
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.prepare import BuildOptions
+from lrs2m_builder.options import BuildOptions
 from tests.fake_engine import FakeModule
 from tests.test_long_to_short import entry, write_vhm
 from tests.test_merge import millionaid, write_rs5m

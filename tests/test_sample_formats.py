@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 
 from lrs2m_builder.build import build
+from lrs2m_builder.commands.sample import FORMAT_NAMES
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.manifest import load_manifest
-from lrs2m_builder.prepare import BuildOptions
+from lrs2m_builder.options import BuildOptions
 from lrs2m_builder.sample.evaluation import CELL
 from lrs2m_builder.sample.evaluation import CELLS as MOSAIC_CELLS
 from lrs2m_builder.sample.formats import FORMATS, visible, write_sample_source
@@ -21,6 +22,7 @@ from lrs2m_builder.sample.labels import MASK_OPTIONS
 from lrs2m_builder.sample.scene import draw_scene
 from lrs2m_builder.sample.texts import write_texts
 from lrs2m_builder.sample.words import ALSO_CALLED
+from lrs2m_builder.sample.world import drawn_world
 from lrs2m_builder.sources import open_source, read_samples
 from tests.fake_engine import FakeModule
 from tests.toy import rows
@@ -75,7 +77,7 @@ def test_every_recipe_builds_from_the_sample_source_and_truth_passes_its_checks(
     options = BuildOptions(
         recipe=recipe,
         source="sample",
-        data_dir=None,
+        data_dir=drawn_world(),
         out_dir=tmp_path / "out",
         engine="fake",
         model="truth",
@@ -85,6 +87,10 @@ def test_every_recipe_builds_from_the_sample_source_and_truth_passes_its_checks(
     report = build(options, FakeModule(truth))
     assert (report.samples, report.records) == (40, 40), report.rejections
     assert all(row["caption_long"] and row["caption_short"] for row in rows(tmp_path / "out"))
+
+
+def test_the_help_names_every_format() -> None:
+    assert FORMAT_NAMES.split(", ") == list(FORMATS)
 
 
 def test_a_source_that_is_not_drawn_still_needs_its_folder(tmp_path: Path) -> None:
