@@ -14,12 +14,12 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from lrs2m_builder.checks.base import Answer, Check, Level
-    from lrs2m_builder.engines.base import Engine
+    from lrs2m_builder.declared.manifest import Manifest, load_manifest
+    from lrs2m_builder.declared.recipe import Recipe, Step, load_recipe
+    from lrs2m_builder.engines._base import Engine
     from lrs2m_builder.errors import SampleError, UserError
-    from lrs2m_builder.manifest import Manifest, load_manifest
-    from lrs2m_builder.recipe import Recipe, Step, load_recipe
     from lrs2m_builder.schema import Anchor, Completion, Record, Rejection, Request, Sample
-    from lrs2m_builder.sources.base import SourceRow
+    from lrs2m_builder.sources._base import SourceRow
 
 _MODULES = {
     "checks.base": ("Answer", "Check", "Level"),
