@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 _MODULES = {
     "checks.base": ("Answer", "Check", "Level"),
-    "engines.base": ("Engine",),
+    "engines._base": ("Engine",),
     "errors": ("SampleError", "UserError"),
-    "manifest": ("Manifest", "load_manifest"),
-    "recipe": ("Recipe", "Step", "load_recipe"),
+    "declared.manifest": ("Manifest", "load_manifest"),
+    "declared.recipe": ("Recipe", "Step", "load_recipe"),
     "schema": ("Anchor", "Completion", "Record", "Rejection", "Request", "Sample"),
-    "sources.base": ("SourceRow",),
+    "sources._base": ("SourceRow",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 
