@@ -17,9 +17,9 @@ from typing import Any
 
 import pytest
 
-from lrs2m_builder.build import build
+from lrs2m_builder.build.options import BuildOptions
+from lrs2m_builder.build.run import build
 from lrs2m_builder.engines import openai as engine_module
-from lrs2m_builder.options import BuildOptions
 from lrs2m_builder.sample.random_model import make_random_model
 from tests.fake_endpoint import Handler, endpoint
 from tests.toy import ids, make_source, rows

@@ -65,7 +65,8 @@ DataRevision = Annotated[
 TrainedOn = Annotated[
     list[Path] | None,
     typer.Option(
-        metavar="PATH", help="Training data of the model (builds, Parquet), searched for the evaluation images."
+        metavar="PATH",
+        help="Training data besides those that the run names (builds, Parquet); searched for evaluation images.",
     ),
 ]
 AllowLeak = Annotated[
@@ -105,7 +106,7 @@ def shows_progress() -> bool:
 
 def own_results(out: Path | None) -> None:
     """Refuse a folder for results that holds other files, before anything is read."""
-    from lrs2m_builder.outputs import mark_folder
+    from lrs2m_builder.stores.outputs import mark_folder
 
     if out is not None:
         mark_folder(out, "eval")
@@ -132,7 +133,7 @@ def check_leaks(
     Raises:
         UserError: evaluation images were found, and `allow` is false.
     """
-    from lrs2m_builder.leakage import find_leaks, refuse_leaks, training_data
+    from lrs2m_builder.evals.leakage import find_leaks, refuse_leaks, training_data
 
     paths = list(dict.fromkeys([*training_data(model), *(trained_on or ())]))
     found = find_leaks([each.image for each in images], paths, cache=cache, show_progress=shows_progress())

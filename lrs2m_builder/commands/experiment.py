@@ -71,7 +71,11 @@ def run_command(
     processes: Annotated[int, typer.Option(metavar="N", min=1, help="Scale paper: number of GPUs to train on.")] = 8,
     seeds: Annotated[
         int,
-        typer.Option(metavar="N", min=1, help="Trainings per variant, each with its own seed; tables show the mean."),
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Trainings per variant, each with its own seed; tables show mean, lowest and highest.",
+        ),
     ] = 1,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Scale paper: print the commands without running them.")
@@ -91,7 +95,7 @@ def run_command(
     from lrs2m_builder.experiments.registry import EXPERIMENTS, find_experiment
     from lrs2m_builder.experiments.run import paper_commands, run_paper, run_tiny
     from lrs2m_builder.experiments.table import as_json, markdown
-    from lrs2m_builder.outputs import own_folder
+    from lrs2m_builder.stores.outputs import own_folder
 
     chosen = list(EXPERIMENTS.values()) if names == ["all"] else [find_experiment(name) for name in names]
     if scale == "paper":
