@@ -13,7 +13,7 @@ from lrs2m_builder.commands import DataSet, Json, print_json
 from lrs2m_builder.terminal import show
 
 if TYPE_CHECKING:
-    from lrs2m_builder.auditing.findings import Audit
+    from lrs2m_builder.dataset.audit.findings import Audit
 
 NUM_SHOWN = 3
 _FOUND = {
@@ -50,8 +50,8 @@ def audit_command(
     Example:
         lrs2m audit out --against RSITMD/images --against dataset_RSICD.json
     """
-    from lrs2m_builder.audit import as_json as json_of
-    from lrs2m_builder.audit import audit
+    from lrs2m_builder.dataset.audit.run import as_json as json_of
+    from lrs2m_builder.dataset.audit.run import audit
 
     result = audit(
         data,

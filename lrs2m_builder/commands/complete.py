@@ -5,14 +5,14 @@ from __future__ import annotations
 
 def recipe_names() -> list[str]:
     """Names of the shipped recipes."""
-    from lrs2m_builder.shipped import shipped_names
+    from lrs2m_builder.declared.shipped import shipped_names
 
     return shipped_names("recipes")
 
 
 def source_names() -> list[str]:
     """Names of the shipped sources."""
-    from lrs2m_builder.shipped import shipped_names
+    from lrs2m_builder.declared.shipped import shipped_names
 
     return shipped_names("manifests")
 
@@ -26,7 +26,7 @@ def engines() -> list[str]:
 
 def configs() -> list[str]:
     """Names of the training configurations."""
-    from lrs2m_builder.clip.config import CONFIGS
+    from lrs2m_builder.train.config import CONFIGS
 
     return list(CONFIGS)
 

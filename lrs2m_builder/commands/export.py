@@ -9,8 +9,8 @@ from typing import Annotated, Any, Literal
 import typer
 
 from lrs2m_builder.commands import DataSet, Json, print_json
-from lrs2m_builder.exports import formats
-from lrs2m_builder.exports.base import Images, Text
+from lrs2m_builder.dataset.export import formats
+from lrs2m_builder.dataset.export._base import Images, Text
 from lrs2m_builder.terminal import show
 
 Reviewed = Literal["accept", "not-flagged"]
@@ -64,9 +64,9 @@ def export_command(
     Example:
         lrs2m export out wds --to webdataset --where "num_tokens_long <= 248"
     """
-    from lrs2m_builder.export import export
-    from lrs2m_builder.exports.base import Options
-    from lrs2m_builder.selection import Filters
+    from lrs2m_builder.dataset.export._base import Options
+    from lrs2m_builder.dataset.export._run import export
+    from lrs2m_builder.dataset.selection import Filters
 
     filters = Filters(tuple(subset or ()), reviewed, without_audit=without is not None, where=where)
     options = Options(text=text, image_prefix=image_prefix, lines=lines, max_bytes=max_size * 10**6)

@@ -25,6 +25,6 @@ def view_command(
     Example:
         lrs2m view out --open
     """
-    from lrs2m_builder.view import view
+    from lrs2m_builder.dataset.view.run import view
 
     view(data, port=port, open_browser=open_, say=show)
