@@ -28,7 +28,10 @@ def audit_command(
     data: DataSet,
     against: Annotated[
         list[Path] | None,
-        typer.Option(metavar="PATH", help="Evaluation images: a folder, a Karpathy or COCO list in JSON, or Parquet."),
+        typer.Option(
+            metavar="PATH",
+            help="Evaluation images: a folder, a Karpathy or COCO list in JSON above its images, or Parquet.",
+        ),
     ] = None,
     out: Annotated[
         Path | None, typer.Option(metavar="DIR", help="Folder for the findings. By default audit/ in the data set.")
