@@ -18,6 +18,8 @@ import pytest
 import yaml
 
 from lrs2m_builder.manifest import load_manifest
+from lrs2m_builder.recipe import load_recipe
+from lrs2m_builder.shipped import shipped_names
 from lrs2m_builder.sources import formats
 from tests.toy import ROOT, make_source
 
@@ -166,6 +168,19 @@ def test_every_check_is_documented() -> None:
     named = [value.name for value in vars(checks).values() if isinstance(value, checks.Check)]
     named += [checks.word_range(1, 2).name, checks.clip_budget(77).name]
     assert named and not [name for name in named if f"`{name}`" not in docs]
+
+
+def test_the_page_of_checks_marks_exactly_those_that_warn_in_a_shipped_recipe() -> None:
+    docs = (ROOT / "docs" / "checks.md").read_text()
+    marked = set(re.findall(r"^\| `(\w+)` \(warn\) \|", docs, re.MULTILINE))
+    levels = {
+        (check.name, check.level)
+        for name in shipped_names("recipes")
+        for step in load_recipe(name).recipe.steps
+        for check in step.checks
+    }
+    assert {name for name, level in levels if level == "warn"} == marked
+    assert not marked & {name for name, level in levels if level == "error"}
 
 
 def test_every_format_is_documented_with_its_options_and_a_manifest_that_loads(tmp_path: Path) -> None:

@@ -23,9 +23,11 @@ from lrs2m_builder.checks.summary import COPY, SUMMARY_COUNT, SUMMARY_OBJECT
 from lrs2m_builder.checks.titles import TITLE
 from lrs2m_builder.checks.views import VIEWPOINT
 
-# What every answer must be; those that find a loop come first, before patterns look for words in it.
+# What every answer must be; those that find a loop come first, before patterns look for words in it. `preamble` warns:
+# its precision on texts that its author had not seen is 0.91.
 WELL_FORMED = (
-    *(EMPTY, CUT_OFF, REPETITION, REFUSAL, TITLE, PREAMBLE, HINT_LEAK, META_TEXT, MARKDOWN, MOJIBAKE, LANGUAGE),
+    *(EMPTY, CUT_OFF, REPETITION, REFUSAL, TITLE, replace(PREAMBLE, level="warn")),
+    *(HINT_LEAK, META_TEXT, MARKDOWN, MOJIBAKE, LANGUAGE),
 )
 # What no image bears out by itself, in a text that a model wrote.
 GROUNDED = (PLACE_NAME, DATE, VIEWPOINT, COORDINATES, RESOLUTION, PURPOSE, HEDGE)

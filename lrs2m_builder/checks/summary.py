@@ -170,4 +170,4 @@ def _wrong(text: Text, number: Quantity, end: int) -> str:
 
 COPY = Check("copy", _copy)
 SUMMARY_OBJECT = Check("summary_object", _summary_object)
-SUMMARY_COUNT = Check("summary_count", _summary_count)
+SUMMARY_COUNT = Check("summary_count", _summary_count, level="warn")
