@@ -26,6 +26,7 @@ from lrs2m_builder.files import discard_parts, disk_errors, finished_file, sync_
 from lrs2m_builder.stored_rows import RECORD_SCHEMA, REJECTION_SCHEMA
 
 _REJECTED, _ROUND, _SHARD, _SAMPLES = "lrs2m.rejected", "lrs2m.round", "lrs2m.shard", "lrs2m.samples"
+_BUILD = "lrs2m.build"
 NOT_PARQUET = (OSError, pa.ArrowException)
 Say = Callable[[str], None]
 
@@ -33,7 +34,13 @@ Say = Callable[[str], None]
 class ShardPaths:
     """Where the files of one shard are."""
 
-    def __init__(self, out_dir: Path, subset: str, index: int) -> None:
+    def __init__(self, out_dir: Path, subset: str, index: int, build: str = "") -> None:
+        """Name them.
+
+        Args:
+            build: hash of the settings of the build, by which a shard of another one is known; empty if not known.
+        """
+        self.build = build
         name = f"train-{index:05d}.parquet"
         self.name = f"{subset}/{name}"
         self.data = out_dir / "data" / subset / name
@@ -82,6 +89,7 @@ def seal(paths: ShardPaths, num_samples: int, number: int) -> dict[str, str]:
         _ROUND: str(number),
         _SHARD: paths.name,
         _SAMPLES: str(num_samples),
+        _BUILD: paths.build,
     }
 
 
@@ -159,9 +167,11 @@ def _footer(path: Path, schema: pa.Schema) -> tuple[int, Mapping[str, str]]:
 
 
 def _check_owner(paths: ShardPaths, num_samples: int, footer: Mapping[str, str]) -> None:
-    """Refuse the records of another shard; a footer that says nothing is of an earlier version."""
+    """Refuse the records of another shard or build; a footer that says nothing is of an earlier version."""
     if (owner := footer.get(_SHARD, paths.name)) != paths.name:
         raise ValueError(f"it holds the records of {owner}")
+    if paths.build and footer.get(_BUILD, paths.build) != paths.build:
+        raise ValueError("it is of a build with other settings")
     if (samples := footer.get(_SAMPLES, str(num_samples))) != str(num_samples):
         raise ValueError(f"it was written for {samples} samples, the shard has {num_samples}")
 

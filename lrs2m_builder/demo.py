@@ -77,7 +77,8 @@ class _Kept:
     def __init__(self, engine: Engine) -> None:
         self.name, self.model, self.revision = engine.name, engine.model, engine.revision
         self.max_in_flight = engine.max_in_flight
-        self.image_size, self.generate, self.finish = engine.image_size, engine.generate, engine.finish
+        self.image_size, self.generate = engine.image_size, engine.generate
+        self.stop_waiting, self.finish = engine.stop_waiting, engine.finish
 
     def close(self) -> None:
         """Left to `_OneEngine`."""

@@ -115,3 +115,30 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise UserError(f"{path}: not a JSON object")
     return content
+
+
+def files_below(path: Path, *suffixes: str) -> Iterator[Path]:
+    """Yield the files in a folder and below that end so, in any case, also through links to folders.
+
+    Hidden ones are left out: an unfinished export, a notebook's copies. A folder reached twice is read once.
+
+    Raises:
+        UserError: a folder may not be read: its files would be missing.
+    """
+
+    def refuse(error: OSError) -> None:
+        raise UserError(f"{error.filename}: {error.strerror}") from error
+
+    if not path.is_dir():
+        return
+    seen = {os.path.realpath(path)}
+    for folder, folders, names in os.walk(path, onerror=refuse, followlinks=True):
+        folders.sort(key=lambda name: Path(folder, name).is_symlink())  # a folder rather than a link to it
+        for name in tuple(folders):
+            there = os.path.realpath(Path(folder, name))
+            if name.startswith(".") or there in seen:
+                folders.remove(name)
+            seen.add(there)
+        for name in names:
+            if not name.startswith(".") and name.lower().endswith(suffixes):
+                yield Path(folder, name)

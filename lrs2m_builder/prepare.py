@@ -18,7 +18,7 @@ from lrs2m_builder.engines.base import EngineModule
 from lrs2m_builder.errors import MissingExtraError, ModelNotHereError, UserError
 from lrs2m_builder.lint import lint_prompts
 from lrs2m_builder.manifest import load_manifest
-from lrs2m_builder.provenance import BUILD_JSON, file_fingerprint
+from lrs2m_builder.provenance import BUILD_JSON, file_fingerprint, settings_hash
 from lrs2m_builder.recipe import Recipe, Step, load_recipe
 from lrs2m_builder.sample.world import find_data_dir
 from lrs2m_builder.schema import Request, Role, Sample
@@ -109,9 +109,10 @@ class Prepared:
 
     def shards(self) -> Iterator[tuple[ShardPaths, int]]:
         """The shards and how many samples each holds; the source is not read again."""
-        size = self.options.shard_size
+        size, build = self.options.shard_size, settings_hash(self.settings)
         for index in range(self.num_shards):
-            yield ShardPaths(self.options.out_dir, self.subset, index), min(size, self.num_samples - index * size)
+            paths = ShardPaths(self.options.out_dir, self.subset, index, build)
+            yield paths, min(size, self.num_samples - index * size)
 
     def samples(self) -> Iterator[Sample]:
         """The samples, in the order of the source."""

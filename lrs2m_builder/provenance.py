@@ -37,6 +37,11 @@ def file_fingerprint(path: Path) -> dict[str, Any]:
     return {"name": path.name, "bytes": path.stat().st_size, "sha256": digest.hexdigest()}
 
 
+def settings_hash(settings: Mapping[str, Any]) -> str:
+    """The sha256 by which a build's shards are known as its own."""
+    return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
+
+
 def versions(packages: Sequence[str] = _RECORDED_PACKAGES) -> dict[str, str]:
     """Versions of this program and of those packages that are installed; recorded, not compared."""
     found = {"lrs2m-builder": __version__, "python": platform.python_version()}

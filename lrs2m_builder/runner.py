@@ -8,17 +8,17 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import OrderedDict
+from collections import OrderedDict, deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
 from lrs2m_builder.commit import ShardPaths
-from lrs2m_builder.engines.base import ENDPOINT_FAILED, Engine
+from lrs2m_builder.engines.base import ENDPOINT_FAILED, MAX_FAILED, Engine, EngineStoppedError
 from lrs2m_builder.engines.thoughts import without_thought
 from lrs2m_builder.errors import SampleError
 from lrs2m_builder.images.load import IMAGE_WORKERS, load_rgb
@@ -88,6 +88,8 @@ class Runner:
         self._repetition = Repetition()
         self._preparing: set[asyncio.Task[Any]] = set()  # of these, those that wait for an image
         self._journals: set[Journal] = set()
+        # Refused since the last answer: if the engine stops, nobody knows whether they were at fault.
+        self._refused: deque[tuple[Journal, Attempt]] = deque(maxlen=self._max_in_flight + MAX_FAILED)
         self._failure: BaseException | None = None
         self._in_flight = 0
         self._decoding = 0
@@ -99,8 +101,7 @@ class Runner:
         self.stopping = True
         for task in self._preparing:
             task.cancel()
-        if stop_waiting := getattr(self._engine, "stop_waiting", None):
-            stop_waiting()  # what waits for an endpoint that is away is not in flight
+        self._engine.stop_waiting()  # what waits for an endpoint that is away is not in flight
 
     def cancel(self) -> None:
         """Drop what is in flight too."""
@@ -129,6 +130,8 @@ class Runner:
             await self._engine.finish()
             # A read that hangs, as on a disk behind a dead network, must not hold a build that is to stop.
             self._pool.shutdown(wait=not self.stopping, cancel_futures=True)
+            if isinstance(self._failure, EngineStoppedError):
+                self._take_back_refusals()
             for journal in self._journals:
                 journal.close()
             with contextlib.suppress(asyncio.CancelledError):
@@ -137,6 +140,12 @@ class Runner:
             raise self._failure
         telemetry.tick(last=True)
         self._display.update(self._meter)
+
+    def _take_back_refusals(self) -> None:
+        """Have what was refused just before the engine stopped asked again, as far as its shard is not written."""
+        for journal, attempt in self._refused:
+            if journal in self._journals:
+                journal.append(replace(attempt, problem=ENDPOINT_FAILED))
 
     async def _admit(self, works: Iterator[ShardWork]) -> None:
         for work in works:
@@ -172,7 +181,7 @@ class Runner:
     async def _answer(self, work: ShardWork, sample: Sample) -> None:
         prior = work.prior.get(sample.sample_id, ())
         journaled = work.journal.attempts.pop(sample.sample_id, ())
-        attempts = replayed(prior, [kept for kept in journaled if not self._may_pass(kept)])
+        attempts = [kept for kept in replayed(prior, journaled) if not self._may_pass(kept)]
         spent = len(prior) if work.number else 0
         while True:
             move = next_move(self._plan, sample, attempts, spent)
@@ -186,6 +195,8 @@ class Runner:
                 return  # stopping
             work.journal.append(attempt)
             attempts.append(attempt)
+            if attempt.problem:
+                self._refused.append((work.journal, attempt))
         if isinstance(move, Request):  # for the next pass, which finds its answers in the journal
             move = Rejection(sample.sample_id, "unfinished")
         work.outcomes[sample.sample_id] = move
@@ -213,6 +224,7 @@ class Runner:
                     self._in_flight -= 1
         except SampleError as error:
             return Attempt.failed(request, error.reason, error.detail)
+        self._refused.clear()
         self._meter.requests += 1
         self._meter.thoughts += completion.thought
         self._meter.prompt_tokens += completion.num_prompt_tokens

@@ -6,14 +6,14 @@ more than their texts.
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterator, Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from pathlib import Path
 
 import duckdb
 import pyarrow as pa
 
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.files import files_below
 from lrs2m_builder.foreign import check_files, check_rejections, reading
 from lrs2m_builder.stored_rows import RECORD_SCHEMA
 
@@ -50,7 +50,7 @@ def record_files(path: Path) -> list[Path]:
     inside = path / "data" if (path / "data").is_dir() else path
     files = sorted(
         _readable(file)
-        for file in _parquet_below(inside)
+        for file in files_below(inside, ".parquet")
         if not {"rejected", "journal", "audit"} & set(file.relative_to(path).parts)
     )
     if not files:
@@ -62,7 +62,9 @@ def rejected_files(path: Path) -> list[Path]:
     """The Parquet files that hold the rejections of a build, or of all builds in a folder; there may be none."""
     if not path.is_dir():
         return []
-    return sorted(_readable(file) for file in _parquet_below(path) if "rejected" in file.relative_to(path).parts)
+    return sorted(
+        _readable(file) for file in files_below(path, ".parquet") if "rejected" in file.relative_to(path).parts
+    )
 
 
 def _readable(file: Path) -> Path:
@@ -75,19 +77,6 @@ def _readable(file: Path) -> Path:
         raise UserError(f"{file}: its name is no UTF-8; rename it") from error
     # DuckDB gives names with wildcards back without their "..", and they are compared.
     return file.resolve() if ".." in file.parts and set(str(file)) & set(_WILDCARDS) else file
-
-
-def _parquet_below(path: Path) -> Iterator[Path]:
-    """Parquet files in a folder and below; a folder that may not be read is an error, its rows would be missing."""
-
-    def refuse(error: OSError) -> None:
-        raise UserError(f"{error.filename}: {error.strerror}") from error
-
-    for folder, folders, names in os.walk(path, onerror=refuse):
-        folders[:] = [name for name in folders if not name.startswith(".")]  # an unfinished export, a notebook's copies
-        for name in names:
-            if name.endswith(".parquet") and not name.startswith("."):
-                yield Path(folder, name)
 
 
 def open_tables(path: Path, needs: Sequence[str] = (), uses: Sequence[str] = ()) -> duckdb.DuckDBPyConnection:

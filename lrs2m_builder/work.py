@@ -11,7 +11,7 @@ from pathlib import Path
 from lrs2m_builder.commit import ShardPaths, ShardStatus, settle
 from lrs2m_builder.engines.base import ENDPOINT_FAILED
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.files import disk_errors
+from lrs2m_builder.files import disk_errors, files_below
 from lrs2m_builder.journal import Journal
 from lrs2m_builder.prepare import Prepared
 from lrs2m_builder.provenance import Round, open_round, read_round
@@ -156,10 +156,8 @@ def _refuse_strays(prepared: Prepared) -> None:
                 f"{folder}: not a folder, nor a link to one; mend or move it and run the same command again"
             )
     for kind in ("data", "rejected"):
-        # A link to a folder is looked into by the second pattern alone.
-        for path in sorted({*(out_dir / kind).rglob("*.parquet"), *(out_dir / kind).glob("*/*.parquet")}):
-            below = path.relative_to(out_dir / kind)
-            if below.as_posix() not in names and not any(part.startswith(".") for part in below.parts):
+        for path in sorted(files_below(out_dir / kind, ".parquet")):
+            if path.relative_to(out_dir / kind).as_posix() not in names:
                 raise UserError(
                     f"{path}: no shard of this build, which has {len(names)} of subset {prepared.subset}; move it away"
                 )

@@ -64,6 +64,9 @@ class FakeEngine:
         await asyncio.sleep(self._delay_s * (0.5 + random.random()))
         return self._script(request)
 
+    def stop_waiting(self) -> None:
+        """No request waits."""
+
     async def finish(self) -> None:
         """Nothing to give up."""
 

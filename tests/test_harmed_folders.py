@@ -23,6 +23,7 @@ from lrs2m_builder.lock import locked
 from lrs2m_builder.schema import Attempt
 from lrs2m_builder.sources import karpathy_json
 from lrs2m_builder.sources.vector_labels.files import load_json
+from lrs2m_builder.tables import record_files, rejected_files
 from tests.fake_engine import FakeModule
 from tests.toy import ROOT, build_toy, file_bytes, make_source
 
@@ -140,6 +141,28 @@ def test_a_stray_shard_behind_a_link_is_said(tmp_path: Path) -> None:
     (out / "data/more").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(UserError, match=r"data/more/train-00000\.parquet: no shard of this build"):
         build_toy(source, out, max_attempts=1)
+
+
+def test_a_shard_of_another_seed_is_built_anew(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    source, out = built(tmp_path)
+    wanted = file_bytes(out / "data")
+    build_toy(source, tmp_path / "other", max_attempts=1, seed=1)
+    shutil.copy(tmp_path / "other" / DATA, out / DATA)
+    shutil.copy(tmp_path / "other" / REJECTED, out / REJECTED)
+    build_toy(source, out, max_attempts=1)
+    assert "it is of a build with other settings" in capsys.readouterr().err
+    assert file_bytes(out / "data") == wanted
+
+
+def test_readers_follow_the_link_to_a_subset_on_another_disk_and_read_it_once(tmp_path: Path) -> None:
+    _, out = built(tmp_path)
+    files = record_files(out), rejected_files(out)
+    for kind in ("data/toy", "rejected/toy"):
+        shutil.move(out / kind, tmp_path / kind.replace("/", "-"))
+        (out / kind).symlink_to(tmp_path / kind.replace("/", "-"))
+    assert (record_files(out), rejected_files(out)) == files and len(files[0]) == len(files[1]) == 1
+    (out / "data" / "toy" / "round").symlink_to(out / "data")
+    assert record_files(out) == files[0]
 
 
 @pytest.mark.parametrize("number", [-1, 10**30, float("inf"), float("nan"), 1.7, "1", True, None], ids=repr)

@@ -142,6 +142,17 @@ def test_what_a_dead_endpoint_left_unanswered_is_asked_when_the_build_goes_on(tm
     assert (report.records, len(server.seen)) == (12, 12)
 
 
+def test_what_was_refused_before_a_stop_is_asked_when_the_build_goes_on(tmp_path: Path) -> None:
+    def behave(handler: Handler, body: dict[str, Any], number: int) -> None:
+        handler.answer(body) if number <= 5 else handler.reply(400, {"error": "context length is 9 tokens"})
+
+    with endpoint(behave) as server, pytest.raises(EngineStoppedError, match="8 requests in a row"):
+        run(server, tmp_path, 40, max_in_flight=1)
+    with endpoint(lambda handler, body, number: handler.answer(body)) as server:
+        report = run(server, tmp_path, 40)
+    assert (report.records, report.rejections, len(server.seen)) == (40, {}, 35)
+
+
 def test_an_endpoint_that_refuses_everything_stops_the_build(tmp_path: Path) -> None:
     def behave(handler: Handler, body: dict[str, Any], number: int) -> None:
         handler.reply(400, {"error": "max_tokens is not supported"})

@@ -8,7 +8,7 @@ from typing import Any
 
 from lrs2m_builder.auditing.collect import Collection
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.files import read_json
+from lrs2m_builder.files import files_below, read_json
 from lrs2m_builder.foreign import reading
 from lrs2m_builder.tables import open_tables, record_files
 
@@ -46,10 +46,10 @@ def open_evaluation(path: Path) -> Evaluation:
     if path.suffix == ".json" and path.is_file():
         return _from_json(path)
     if path.is_dir():
-        images = tuple(sorted(file for file in path.rglob("*") if file.suffix.lower() in SUFFIXES and file.is_file()))
+        images = tuple(sorted(file for file in files_below(path, *SUFFIXES) if file.is_file()))
         if images:
             return Evaluation(path, tuple(image.name for image in images), images)
-    if (path.is_dir() and next(path.rglob("*.parquet"), None)) or (path.is_file() and path.suffix == ".parquet"):
+    if (path.is_dir() and any(files_below(path, ".parquet"))) or (path.is_file() and path.suffix == ".parquet"):
         return _from_parquet(path)
     if path.is_dir():
         raise UserError(f"--against {path}: holds no image and no Parquet file")
@@ -63,9 +63,8 @@ def _from_json(path: Path) -> Evaluation:
     if not names or not all(names):
         raise UserError(f'--against {path}: no list "images" of entries with "filename" or "file_name"')
     below: dict[str, list[Path]] = {}
-    for file in sorted(path.parent.rglob("*")):
-        if file.suffix.lower() in SUFFIXES:
-            below.setdefault(file.name, []).append(file)
+    for file in sorted(files_below(path.parent, *SUFFIXES)):
+        below.setdefault(file.name, []).append(file)
     found = [file for name in dict.fromkeys(PurePosixPath(name).name for name in names) for file in below.get(name, [])]
     return Evaluation(path, tuple(names), tuple(found))
 

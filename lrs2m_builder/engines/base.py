@@ -155,6 +155,10 @@ class Engine(Protocol):
         """
         ...
 
+    def stop_waiting(self) -> None:
+        """The build stops: drop the requests that only wait for their turn or for an endpoint that is away."""
+        ...
+
     async def finish(self) -> None:
         """Give up what belongs to the event loop; no request follows in it."""
         ...

@@ -139,6 +139,9 @@ class TransformersEngine:
             "%d requests at once do not fit in memory: going on with %d", failed, self.batch_size
         )
 
+    def stop_waiting(self) -> None:
+        """No request waits here: all that were sent are answered together."""
+
     async def finish(self) -> None:
         """Give up what is still asked, and the event loop."""
         self._given_up.set()

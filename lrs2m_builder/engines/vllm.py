@@ -128,6 +128,9 @@ class VLLMEngine:
             raise self._brake.failed(SampleError("request_refused", what)) from error
         return inputs
 
+    def stop_waiting(self) -> None:
+        """No request waits here: all that were sent are answered together."""
+
     async def finish(self) -> None:
         """Nothing of ours is bound to the event loop."""
 

@@ -19,6 +19,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lrs2m_builder.errors import SampleError, UserError
+from lrs2m_builder.files import files_below
 from lrs2m_builder.images.files import read_image
 from lrs2m_builder.manifest import load_manifest
 from lrs2m_builder.schema import ImageRef
@@ -182,10 +183,9 @@ def _tables(path: Path) -> list[Path]:
     """Parquet files as a build or the Hub has them, or the Arrow files of `save_to_disk`."""
     if path.is_file():
         return [path]
-    arrow = sorted(path.rglob("*.arrow"))
-    if arrow:
+    if arrow := sorted(files_below(path, ".arrow")):
         return arrow
-    return record_files(path) if next(path.rglob("*.parquet"), None) else []
+    return record_files(path) if any(files_below(path, ".parquet")) else []
 
 
 def _of_split(files: list[Path], split: str | None, data: str) -> list[Path]:

@@ -18,6 +18,7 @@ from lrs2m_builder.evals.data import LABEL_COLUMNS
 from lrs2m_builder.evals.paper import load_paper
 from lrs2m_builder.evals.results import Evaluation
 from lrs2m_builder.evals.selo.queries import read_queries, set_name
+from lrs2m_builder.files import files_below
 from lrs2m_builder.images.files import IMAGE_SUFFIXES
 from lrs2m_builder.tables import record_files
 from lrs2m_builder.telemetry import say
@@ -84,7 +85,7 @@ def _own(path: Path) -> list[Test]:
 
 
 def _has_tables(path: Path) -> bool:
-    return any(path.glob("*.parquet")) or next((path / "data").rglob("*.parquet"), None) is not None
+    return any(path.glob("*.parquet")) or any(files_below(path / "data", ".parquet"))
 
 
 def _folders(path: Path) -> list[Path]:
