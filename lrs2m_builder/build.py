@@ -30,7 +30,8 @@ from lrs2m_builder.provenance import BUILD_JSON, claim_settings, finish_build, i
 from lrs2m_builder.runner import Runner
 from lrs2m_builder.stopping import SIGNAL_SLACK_S, leave_terminal, leaving, on_signals, signals_raise, stop_signals
 from lrs2m_builder.stored_rows import warm_up
-from lrs2m_builder.telemetry import Display, Meter, say
+from lrs2m_builder.telemetry import Display, Meter
+from lrs2m_builder.terminal import say
 from lrs2m_builder.work import Work, find_work, open_works
 
 REPORT_JSON = "report.json"

@@ -19,7 +19,7 @@ from lrs2m_builder.sample.formats import MANIFEST, write_sample_source
 from lrs2m_builder.schema import Role
 from lrs2m_builder.stats import read_stats
 from lrs2m_builder.stats_text import stats_lines
-from lrs2m_builder.telemetry import show
+from lrs2m_builder.terminal import show
 
 SEED = 2_000_000  # of scenes that the captioner was not trained on
 MAX_ATTEMPTS = 6  # a small model miscounts often; the checks see it, and it is asked again

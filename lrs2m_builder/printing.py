@@ -7,7 +7,7 @@ from typing import Any
 from lrs2m_builder.build import Report
 from lrs2m_builder.manifest import Manifest
 from lrs2m_builder.survey import Survey
-from lrs2m_builder.telemetry import duration
+from lrs2m_builder.terminal import duration
 
 
 def survey_lines(manifest: Manifest, result: Survey) -> list[str]:

@@ -26,7 +26,8 @@ from lrs2m_builder.journal import Journal, replayed
 from lrs2m_builder.schema import Attempt, ImageRef, Record, Rejection, Request, Sample
 from lrs2m_builder.shards import write_shard
 from lrs2m_builder.stages import Plan, next_move
-from lrs2m_builder.telemetry import Bound, Display, Meter, Repetition, Telemetry, say
+from lrs2m_builder.telemetry import Bound, Display, Meter, Repetition, Telemetry
+from lrs2m_builder.terminal import say
 
 TICK_S = 0.25
 MAX_WAITING_SHARDS = 2  # finished in memory but not yet written

@@ -18,7 +18,7 @@ from multiprocessing import active_children, get_context, parent_process
 from typing import Any
 
 from lrs2m_builder.errors import Stopped, UserError
-from lrs2m_builder.telemetry import say
+from lrs2m_builder.terminal import say
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LEAVE_AFTER_S = 2.0  # after a second signal

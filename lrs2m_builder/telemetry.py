@@ -15,6 +15,7 @@ from typing import Any, Literal, get_args
 from tqdm import tqdm
 
 from lrs2m_builder.opening import would_wait
+from lrs2m_builder.terminal import duration, say
 from lrs2m_builder.text import printable
 
 LINE_EVERY_S = 15.0  # between lines where no terminal shows a bar
@@ -24,17 +25,6 @@ REPEATED_SHARE = 0.3
 REPEATS_WINDOW = 500
 
 Bound = Literal["engine", "images", "source"]
-
-
-def say(text: str) -> None:
-    """Print a line on standard error, above the progress bar where there is one."""
-    tqdm.write(printable(text), file=sys.stderr)
-    sys.stderr.flush()
-
-
-def show(text: str) -> None:
-    """Print a result on standard output; text from outside cannot command the terminal."""
-    print(printable(text), flush=True)
 
 
 @dataclass(slots=True)
@@ -201,10 +191,3 @@ class Telemetry:
             if not self._is_failing:
                 say(f"{self._path}: {error.strerror}; the build goes on without it")
             self._is_failing = True
-
-
-def duration(seconds: float) -> str:
-    """A time for people: 3h05m, 4m10s, 7s."""
-    minutes, seconds = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}h{minutes:02d}m" if hours else f"{minutes}m{seconds:02d}s" if minutes else f"{seconds}s"

@@ -18,7 +18,7 @@ from lrs2m_builder.provenance import Round, open_round, read_round
 from lrs2m_builder.runner import ShardWork
 from lrs2m_builder.schema import Attempt, Rejection
 from lrs2m_builder.shards import iter_rows, read_rejections, write_shard
-from lrs2m_builder.telemetry import say
+from lrs2m_builder.terminal import say
 
 
 @dataclass(frozen=True, slots=True)

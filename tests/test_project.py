@@ -60,7 +60,8 @@ LAYERS = [
         "selection",
         "reviews",
     },
-    {"files", "opening", "shipped", "text"},
+    {"files", "opening", "shipped", "terminal"},
+    {"text"},
     {"schema", "errors", "__init__"},
 ]
 # The builder counts tokens without torch; the rest of the folder is training.

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.telemetry import say, show
+from lrs2m_builder.terminal import say, show
 from lrs2m_builder.text import printable
 from tests.export_data import row, write_rows
 from tests.in_process import lrs2m

@@ -33,7 +33,7 @@ from lrs2m_builder.clip.processes import first_process, refuse_together
 from lrs2m_builder.clip.sealed import check_seal, seal, stated_hash
 from lrs2m_builder.errors import UserError, one_line
 from lrs2m_builder.files import disk_errors, finished_file, read_json, write_json
-from lrs2m_builder.telemetry import say
+from lrs2m_builder.terminal import say
 
 NOT_A_CHECKPOINT = (OSError, RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError)
 _NAME = re.compile(r"step-(\d{6}|[1-9]\d{6,})\.pt")

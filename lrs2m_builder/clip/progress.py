@@ -8,7 +8,7 @@ from typing import Any
 
 from lrs2m_builder.clip.checkpoint import RunFolder
 from lrs2m_builder.errors import MissingExtraError
-from lrs2m_builder.telemetry import duration, say
+from lrs2m_builder.terminal import duration, say
 
 RECENT = 50  # steps from which the time left is told
 

@@ -27,7 +27,7 @@ from lrs2m_builder.clip.progress import Progress
 from lrs2m_builder.clip.save import save
 from lrs2m_builder.clip.step import Towers
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.telemetry import say
+from lrs2m_builder.terminal import say
 
 
 @dataclass

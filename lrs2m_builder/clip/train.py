@@ -30,7 +30,7 @@ from lrs2m_builder.clip.run import Run
 from lrs2m_builder.clip.step import accumulate_gradient
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.lock import locked
-from lrs2m_builder.telemetry import say
+from lrs2m_builder.terminal import say
 
 Evaluate = Callable[[Loaded], dict[str, float]]
 MakeEvaluate = Callable[[Loaded], Evaluate]

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from lrs2m_builder.commands import Json, print_json
-from lrs2m_builder.telemetry import show
+from lrs2m_builder.terminal import show
 
 
 def audit_command(

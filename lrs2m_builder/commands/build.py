@@ -19,7 +19,7 @@ from lrs2m_builder.prepare import DEFAULT_MAX_ATTEMPTS, DEFAULT_SHARD_SIZE, Buil
 from lrs2m_builder.preview import dry_run, show_prompts
 from lrs2m_builder.printing import plan_text, report_text
 from lrs2m_builder.recipe import load_recipe
-from lrs2m_builder.telemetry import say, show
+from lrs2m_builder.terminal import say, show
 
 
 def build_command(

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from lrs2m_builder.errors import MissingExtraError
-from lrs2m_builder.telemetry import say
+from lrs2m_builder.terminal import say
 
 
 def convert_command(

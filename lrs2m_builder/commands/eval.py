@@ -14,7 +14,7 @@ from lrs2m_builder.errors import MissingExtraError
 from lrs2m_builder.evals.results import Result, result_name, write_result
 from lrs2m_builder.leakage import find_leaks, refuse_leaks, training_data
 from lrs2m_builder.outputs import mark_folder
-from lrs2m_builder.telemetry import say, show
+from lrs2m_builder.terminal import say, show
 
 if TYPE_CHECKING:
     from lrs2m_builder.clip.model import Loaded

@@ -24,7 +24,7 @@ from lrs2m_builder.commands.eval_retrieval import zcrl_command, zcrs_command
 from lrs2m_builder.commands.eval_selo import selo_command
 from lrs2m_builder.errors import MissingExtraError, UserError
 from lrs2m_builder.evals.results import Result, read_results, result_name
-from lrs2m_builder.telemetry import say, show
+from lrs2m_builder.terminal import say, show
 
 NUM_MAPS = 4  # of the localization test in the report
 Pictures = dict[tuple[str, str], list[tuple[str, Path]]]

@@ -31,7 +31,7 @@ from lrs2m_builder.commands.eval import (
 from lrs2m_builder.errors import MissingExtraError, UserError, not_among
 from lrs2m_builder.evals.data import IMAGE_COLUMNS, LABEL_COLUMNS, Columns, fingerprint, read_images
 from lrs2m_builder.evals.results import Result, result_name
-from lrs2m_builder.telemetry import say, show
+from lrs2m_builder.terminal import say, show
 
 
 def zic_command(

@@ -22,7 +22,7 @@ from lrs2m_builder.commands.eval_retrieval import TEXT_COLUMNS, Data, ImageColum
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.evals.data import IMAGE_COLUMNS, Columns, read_images
 from lrs2m_builder.evals.results import Result, read_result, read_results
-from lrs2m_builder.telemetry import show
+from lrs2m_builder.terminal import show
 
 Figure = Annotated[Path, typer.Option("--out", help="File to write; PNG and SVG are made of its name.")]
 

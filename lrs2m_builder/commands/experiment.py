@@ -15,7 +15,7 @@ from lrs2m_builder.experiments.registry import EXPERIMENTS, find_experiment
 from lrs2m_builder.experiments.run import paper_commands, run_paper, run_tiny
 from lrs2m_builder.experiments.table import as_json, markdown
 from lrs2m_builder.outputs import own_folder
-from lrs2m_builder.telemetry import show
+from lrs2m_builder.terminal import show
 
 experiment_app = typer.Typer(help="Rerun the paper's tables II to IX and figures 7 to 10.", rich_markup_mode=None)
 

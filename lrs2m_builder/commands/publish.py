@@ -11,7 +11,7 @@ import typer
 from lrs2m_builder.commands import Json, print_json
 from lrs2m_builder.commands.export import ReviewedOption, Where, WithoutOption
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.telemetry import show
+from lrs2m_builder.terminal import show
 
 if TYPE_CHECKING:
     from lrs2m_builder.publish import PublishReport

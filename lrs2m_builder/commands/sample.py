@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from lrs2m_builder.sample.formats import FORMATS, write_sample_source
-from lrs2m_builder.telemetry import show
+from lrs2m_builder.terminal import show
 
 
 def sample_command(

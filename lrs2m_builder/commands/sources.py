@@ -13,7 +13,7 @@ from lrs2m_builder.errors import UserError
 from lrs2m_builder.manifest import load_manifest
 from lrs2m_builder.printing import survey_lines
 from lrs2m_builder.survey import describe, list_sources, survey
-from lrs2m_builder.telemetry import show
+from lrs2m_builder.terminal import show
 
 
 def sources_command(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from lrs2m_builder.telemetry import show
+from lrs2m_builder.terminal import show
 
 
 def view_command(

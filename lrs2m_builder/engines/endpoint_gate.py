@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from lrs2m_builder.engines.base import EngineStoppedError
 from lrs2m_builder.engines.endpoint_errors import AwayError, PassingError
 from lrs2m_builder.schema import Completion
-from lrs2m_builder.telemetry import duration, say
+from lrs2m_builder.terminal import duration, say
 
 MAX_IN_A_ROW = 8  # requests given up or refused one after the other: not they are at fault
 SAY_EVERY_S = 60.0

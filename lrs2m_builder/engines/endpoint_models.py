@@ -11,7 +11,7 @@ from urllib.parse import urljoin
 from lrs2m_builder.engines.endpoint_answers import parsed
 from lrs2m_builder.engines.endpoint_wire import Body, BodyError, Endpoint, Reply, make_client
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.telemetry import duration, say
+from lrs2m_builder.terminal import duration, say
 
 MAX_LIST = 16_000_000  # bytes; lists of hosts with hundreds of models have a few hundred thousand
 MAX_PAGES = 50

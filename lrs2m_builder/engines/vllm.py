@@ -25,7 +25,7 @@ from lrs2m_builder.engines.reaper import Reaper
 from lrs2m_builder.engines.thoughts import continued
 from lrs2m_builder.errors import MissingExtraError, SampleError, UserError, one_line
 from lrs2m_builder.schema import Completion, Request, Role
-from lrs2m_builder.telemetry import duration, say
+from lrs2m_builder.terminal import duration, say
 
 CLOCK_S = 15.0  # between two lines while vLLM starts
 

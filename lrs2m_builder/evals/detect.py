@@ -21,7 +21,7 @@ from lrs2m_builder.evals.selo.queries import read_queries, set_name
 from lrs2m_builder.files import files_below, is_hidden
 from lrs2m_builder.images.files import IMAGE_SUFFIXES
 from lrs2m_builder.tables import record_files
-from lrs2m_builder.telemetry import say
+from lrs2m_builder.terminal import say
 
 LONG_TOKENS = 70  # mean tokens; the paper's short texts have up to 66, its long ones 77 and more
 SAMPLE = 200  # texts that are counted

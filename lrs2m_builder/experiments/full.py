@@ -15,7 +15,7 @@ from lrs2m_builder.errors import UserError
 from lrs2m_builder.evals.paper import Test
 from lrs2m_builder.evals.results import read_results
 from lrs2m_builder.experiments.registry import Experiment, Variant
-from lrs2m_builder.telemetry import say
+from lrs2m_builder.terminal import say
 
 # The sets of each test as the paper names them; ablations and figures use the first of zcrl and zcrs.
 SETS: dict[Test, tuple[str, ...]] = {

@@ -30,7 +30,7 @@ from lrs2m_builder.experiments.registry import START, Size, Variant
 from lrs2m_builder.outputs import finished_folder
 from lrs2m_builder.prepare import BuildOptions
 from lrs2m_builder.sample.formats import write_sample_source
-from lrs2m_builder.telemetry import say
+from lrs2m_builder.terminal import say
 
 SETS: dict[Test, tuple[str, ...]] = dict.fromkeys(TESTS, ("drawn scenes",))
 TRAIN_SEED, TEST_SEED = 1, 2  # scenes of other seeds are other scenes

@@ -12,7 +12,7 @@ from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import disk_errors
 from lrs2m_builder.manifest import Manifest
 from lrs2m_builder.sample.formats import MANIFEST, write_sample_source
-from lrs2m_builder.telemetry import say
+from lrs2m_builder.terminal import say
 
 
 def find_data_dir(manifest: Manifest, given: Path | None) -> Path:
