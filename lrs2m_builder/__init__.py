@@ -1,3 +1,64 @@
-"""lrs2m-builder: make, check and use remote-sensing image data with a short and a long text each."""
+"""lrs2m-builder: make, check and use remote-sensing image data with a short and a long text each.
+
+What recipes, sources, engines and scripts of your own may import: the names below, `lrs2m_builder.checks`,
+`lrs2m_builder.build` and `lrs2m_builder.engines` (docs/extending.md). They are imported when first used, so that
+`import lrs2m_builder` costs nothing.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
+
+if TYPE_CHECKING:
+    from lrs2m_builder.checks.base import Answer, Check, Level
+    from lrs2m_builder.engines.base import Engine
+    from lrs2m_builder.errors import SampleError, UserError
+    from lrs2m_builder.manifest import Manifest, load_manifest
+    from lrs2m_builder.recipe import Recipe, Step, load_recipe
+    from lrs2m_builder.schema import Anchor, Completion, Record, Rejection, Request, Sample
+    from lrs2m_builder.sources.base import SourceRow
+
+_MODULES = {
+    "checks.base": ("Answer", "Check", "Level"),
+    "engines.base": ("Engine",),
+    "errors": ("SampleError", "UserError"),
+    "manifest": ("Manifest", "load_manifest"),
+    "recipe": ("Recipe", "Step", "load_recipe"),
+    "schema": ("Anchor", "Completion", "Record", "Rejection", "Request", "Sample"),
+    "sources.base": ("SourceRow",),
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+__all__ = [
+    "Anchor",
+    "Answer",
+    "Check",
+    "Completion",
+    "Engine",
+    "Level",
+    "Manifest",
+    "Recipe",
+    "Record",
+    "Rejection",
+    "Request",
+    "Sample",
+    "SampleError",
+    "SourceRow",
+    "Step",
+    "UserError",
+    "load_manifest",
+    "load_recipe",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_MODULE_OF[name]}"), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

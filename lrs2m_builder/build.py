@@ -20,6 +20,7 @@ from typing import Any
 
 from lrs2m_builder.commit import settle
 from lrs2m_builder.engines.base import EngineModule, EngineStoppedError
+from lrs2m_builder.engines.pool import EnginePool
 from lrs2m_builder.errors import Stopped, UserError, one_line
 from lrs2m_builder.files import discard_parts, read_json, write_json
 from lrs2m_builder.journal import count_answers
@@ -67,16 +68,17 @@ class Report:
         return sum(self.rejections.values()) / self.samples if self.samples else 0.0
 
 
-def build(options: BuildOptions, module: EngineModule, loop: asyncio.Runner | None = None) -> Report:
-    """Build a subset, or go on with a build that was interrupted.
+def build(options: BuildOptions, engines: EngineModule | EnginePool) -> Report:
+    """Build a subset, or resume a build that was interrupted.
 
     Args:
-        loop: where the requests run, for an engine that outlives the build; a loop of the build's own by default.
+        engines: an engine's module, of which each pass starts one; or a pool, whose engine may outlive the build.
 
     Raises:
         UserError: a setting, a file or the model cannot be used, or the folder was built with other settings.
     """
-    prepared = prepare(options, module)
+    pool = engines if isinstance(engines, EnginePool) else EnginePool(engines)
+    prepared = prepare(options, pool.module)
     for finding in prepared.lint:
         say(f"warning: {finding}")
     out_dir = options.out_dir
@@ -91,7 +93,7 @@ def build(options: BuildOptions, module: EngineModule, loop: asyncio.Runner | No
         claim_settings(out_dir, prepared.settings, restart=options.restart)
         work = find_work(prepared)
         meter = Meter()
-        stopped = run_passes(prepared, work, module, meter, loop)
+        stopped = run_passes(prepared, work, pool, meter)
         report = make_report(prepared, meter, stopped=stopped)
         if not meter.passed:  # nothing was done: the report keeps the speed of the run that did it
             report = replace(report, run=_run_before(out_dir / REPORT_JSON) or report.run)
@@ -101,9 +103,7 @@ def build(options: BuildOptions, module: EngineModule, loop: asyncio.Runner | No
     return report
 
 
-def run_passes(
-    prepared: Prepared, work: Work, module: EngineModule, meter: Meter, loop: asyncio.Runner | None = None
-) -> bool:
+def run_passes(prepared: Prepared, work: Work, pool: EnginePool, meter: Meter) -> bool:
     """Run every pass that has work; whether a signal stopped it.
 
     Raises:
@@ -122,16 +122,16 @@ def run_passes(
         samplings = [prepared.plan.recipe.recipe.steps[number].sampling for number in steps]
         try:
             with signals_raise():
-                engine = module.load(model, role, prepared.options.engine_options, samplings)
+                engine = pool.start(model, role, prepared.options.engine_options, samplings)
         except Stopped:
             return True
         with leaving() as leave_soon:
             try:
                 with _measured(prepared, meter, work.num_left) as display:
                     runner = Runner(prepared.plan, steps, engine, meter, display, embed_images=prepared.embed_images)
-                    stopped = (loop.run if loop else asyncio.run)(_run_one(runner, prepared, work, leave_soon))
+                    stopped = pool.run(_run_one(runner, prepared, work, leave_soon))
             finally:
-                engine.close()
+                pool.release(engine)
         if stopped:
             return True
     return False

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from lrs2m_builder.build import run_passes
 from lrs2m_builder.engines.base import EngineModule
+from lrs2m_builder.engines.pool import EnginePool
 from lrs2m_builder.errors import Stopped, UserError
 from lrs2m_builder.prepare import Prepared
 from lrs2m_builder.telemetry import Meter
@@ -65,7 +66,7 @@ def calibrate(prepared: Prepared, module: EngineModule, num_samples: int, prices
     with tempfile.TemporaryDirectory(prefix="lrs2m-calibrate-") as folder:
         options = replace(prepared.options, out_dir=Path(folder), retry_rejected=False)
         trial = replace(prepared, options=options, num_samples=num_tried, every=prepared.num_samples // num_tried)
-        if run_passes(trial, find_work(trial), module, meter):
+        if run_passes(trial, find_work(trial), EnginePool(module), meter):
             raise Stopped
     return _forecast(meter, num_left, prices)
 

@@ -118,7 +118,6 @@ class Manifest(_Model):
         options: keyword arguments of the format's `read`, beside the annotation file.
         rows: one sample a distinct caption of an image, or one an image with all its captions.
         split: only rows of that split.
-        scenes: of a source that is drawn, how many scenes where no folder is given.
         hint_label: whether a prompt may state the label, because it is surer than the short text.
         bands: what is red, green and blue: of multi-band files the numbers of the bands, counted from 1; of folders
             with a file a band the ends of the files' names, such as B04.
@@ -136,7 +135,6 @@ class Manifest(_Model):
     options: dict[str, Any] = {}
     rows: Literal["caption", "image"] = "image"
     split: str | None = None
-    scenes: Annotated[int, Field(ge=1)] | None = None
     hint_label: bool = False
     viewpoint: Viewpoint = "overhead"
     bands: tuple[Band, Band, Band] | tuple[BandName, BandName, BandName] | None = None

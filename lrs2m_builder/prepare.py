@@ -20,7 +20,6 @@ from lrs2m_builder.lint import lint_prompts
 from lrs2m_builder.manifest import load_manifest
 from lrs2m_builder.provenance import BUILD_JSON, file_fingerprint, settings_hash
 from lrs2m_builder.recipe import Recipe, Step, load_recipe
-from lrs2m_builder.sample.world import find_data_dir
 from lrs2m_builder.schema import Request, Role, Sample
 from lrs2m_builder.sources import Source, named, open_source, read_samples
 from lrs2m_builder.sources.resolve import PARTS
@@ -37,7 +36,7 @@ class BuildOptions:
 
     Attributes:
         recipe, source: names of shipped ones or paths to the user's own.
-        data_dir: the source's files; None for a source that is drawn.
+        data_dir: the folder of the source's files.
         model: Hub name or folder; None takes the paper's model for the subset from the manifest.
         engine_options, sampling: override the engine's and the recipe's.
         checks: levels by check name; "all" stands for every check not named.
@@ -147,7 +146,9 @@ def prepare(options: BuildOptions, module: EngineModule, *, needs_model: bool = 
     """
     plan = make_plan(options)
     recipe, manifest = plan.recipe, plan.manifest
-    source = open_source(manifest, find_data_dir(manifest, options.data_dir))
+    if options.data_dir is None:
+        raise UserError(f"--data-dir: source {manifest.name} needs its folder. {manifest.get}")
+    source = open_source(manifest, options.data_dir)
     check_writable(options.out_dir)
     names = [
         _model_name(options, manifest.models.mllm if s.role == "mllm" else manifest.models.llm, s.role)

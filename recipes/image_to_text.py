@@ -9,6 +9,7 @@ the checks hold the answer against them.
 from collections.abc import Mapping
 from typing import Any
 
+from lrs2m_builder import Manifest, Recipe, Sample, Step
 from lrs2m_builder.checks import (
     CLIP_LONG,
     CLIP_SHORT,
@@ -20,9 +21,6 @@ from lrs2m_builder.checks import (
     clip_budget,
     word_range,
 )
-from lrs2m_builder.manifest import Manifest
-from lrs2m_builder.recipe import Recipe, Step
-from lrs2m_builder.schema import Sample
 
 MIN_WORDS, MAX_WORDS = 60, 160
 SHORT_WORDS = 20

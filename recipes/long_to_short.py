@@ -7,10 +7,8 @@ The paper asks for 20 words or less and does not check it: its short texts of th
 from collections.abc import Mapping
 from typing import Any
 
+from lrs2m_builder import Manifest, Recipe, Sample, Step
 from lrs2m_builder.checks import CLIP_SHORT, FAITHFUL_SUMMARY, GROUNDED, PUBLISHED, WELL_FORMED, clip_budget, word_range
-from lrs2m_builder.manifest import Manifest
-from lrs2m_builder.recipe import Recipe, Step
-from lrs2m_builder.schema import Sample
 
 MAX_WORDS = 20
 

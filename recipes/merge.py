@@ -1,7 +1,7 @@
 """Paradigm 1 of the paper: published long and short texts of the same image are joined. No model is asked."""
 
+from lrs2m_builder import Recipe
 from lrs2m_builder.checks import CLIP_LONG, CLIP_SHORT, PUBLISHED, clip_budget
-from lrs2m_builder.recipe import Recipe
 
 RECIPE = Recipe(
     name="merge",

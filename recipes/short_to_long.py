@@ -7,6 +7,7 @@ The short text is a hint that decides what the scene is: without it, a model tak
 from collections.abc import Mapping
 from typing import Any
 
+from lrs2m_builder import Manifest, Recipe, Sample, Step
 from lrs2m_builder.checks import (
     CLIP_LONG,
     FAITHFUL,
@@ -17,9 +18,6 @@ from lrs2m_builder.checks import (
     clip_budget,
     word_range,
 )
-from lrs2m_builder.manifest import Manifest
-from lrs2m_builder.recipe import Recipe, Step
-from lrs2m_builder.schema import Sample
 
 MIN_WORDS, MAX_WORDS = 60, 160  # the paper's long texts of this kind average 171 to 207 CLIP tokens
 

@@ -7,6 +7,7 @@ then a text-only model makes the short text from the long one. The two run one a
 from collections.abc import Mapping
 from typing import Any
 
+from lrs2m_builder import Manifest, Recipe, Sample, Step
 from lrs2m_builder.checks import (
     ANCHOR_EXTRA,
     ANCHOR_MISSING,
@@ -19,9 +20,6 @@ from lrs2m_builder.checks import (
     clip_budget,
     word_range,
 )
-from lrs2m_builder.manifest import Manifest
-from lrs2m_builder.recipe import Recipe, Step
-from lrs2m_builder.schema import Sample
 
 MIN_WORDS, MAX_WORDS = 60, 160
 SHORT_WORDS = 20

@@ -16,7 +16,6 @@ import pytest
 from PIL import Image, ImageDraw
 
 from lrs2m_builder.audit import audit
-from lrs2m_builder.audit_text import audit_lines
 from lrs2m_builder.auditing.captions import caption_repeats
 from lrs2m_builder.auditing.consistency import caption_checks
 from lrs2m_builder.auditing.findings import Audit
@@ -24,6 +23,7 @@ from lrs2m_builder.auditing.hashes import hash_thumbnails
 from lrs2m_builder.auditing.pairs import MAX_ALIKE, MAX_DISTANCE, candidates
 from lrs2m_builder.auditing.thumbnails import thumbnail
 from lrs2m_builder.cli import main
+from lrs2m_builder.commands.audit import audit_lines
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.stored_rows import RECORD_SCHEMA
 from tests.test_resume import small_disk

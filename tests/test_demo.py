@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from lrs2m_builder.demo import SEED, SOURCES, demo
+from lrs2m_builder.commands.demo import demo_command
+from lrs2m_builder.demo import SEED, SOURCES
 from lrs2m_builder.sample.scene import draw_scene
 from lrs2m_builder.sample.texts import write_texts
 from lrs2m_builder.schema import Completion, Request
@@ -21,7 +22,8 @@ def truth(request: Request) -> Completion:
 
 def run(folder: Path, module: FakeModule, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr("lrs2m_builder.demo.engine_module", lambda name: module)
-    return demo(folder, engine="fake", model=folder, num_scenes=3)
+    demo_command(folder, engine="fake", scenes=3)
+    return folder / "index.html"
 
 
 def test_all_four_recipes_are_built_by_an_engine_that_is_started_once(

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from lrs2m_builder.commands.sources import survey_lines
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.printing import survey_lines
 from lrs2m_builder.schema import Sample
 from lrs2m_builder.sources import open_source, read_samples
 from lrs2m_builder.survey import survey

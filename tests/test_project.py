@@ -30,7 +30,7 @@ LAYERS = [
     {"commands"},
     {"demo", "publish", "experiments"},
     {"publishing"},
-    {"printing", "stats_text", "audit_text", "histogram", "demo_page", "export"},
+    {"histogram", "demo_page", "export"},
     {"exports"},
     {"stats", "audit", "view", "leakage"},
     {"auditing"},

@@ -21,6 +21,7 @@ from lrs2m_builder.sample.labels import MASK_OPTIONS
 from lrs2m_builder.sample.scene import draw_scene
 from lrs2m_builder.sample.texts import write_texts
 from lrs2m_builder.sample.words import ALSO_CALLED
+from lrs2m_builder.sample.world import drawn_world
 from lrs2m_builder.sources import open_source, read_samples
 from tests.fake_engine import FakeModule
 from tests.toy import rows
@@ -75,7 +76,7 @@ def test_every_recipe_builds_from_the_sample_source_and_truth_passes_its_checks(
     options = BuildOptions(
         recipe=recipe,
         source="sample",
-        data_dir=None,
+        data_dir=drawn_world(),
         out_dir=tmp_path / "out",
         engine="fake",
         model="truth",

@@ -15,3 +15,8 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on sta
 def print_json(result: Any) -> None:
     """Print one JSON object on standard output."""
     print(printable(json.dumps(result, ensure_ascii=False)))
+
+
+def pairs(mapping: dict[str, Any]) -> str:
+    """A mapping in one line: "error 3, warn 2"."""
+    return ", ".join(f"{key} {value}" for key, value in mapping.items())

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lrs2m_builder.commands import Json, print_json
 from lrs2m_builder.terminal import show
+
+if TYPE_CHECKING:
+    from lrs2m_builder.auditing.findings import Audit
+
+NUM_SHOWN = 3
+_FOUND = {
+    "leak": "evaluation images, byte for byte",
+    "near_leak": "near copies of evaluation images",
+    "duplicate": "images again, byte for byte",
+    "near_duplicate": "near copies of other images",
+}
 
 
 def audit_command(
@@ -29,7 +41,6 @@ def audit_command(
     """Find leaked and repeated images, captions said again and captions at odds; write a report and what to remove."""
     from lrs2m_builder.audit import as_json as json_of
     from lrs2m_builder.audit import audit
-    from lrs2m_builder.audit_text import audit_lines
 
     result = audit(
         data,
@@ -42,3 +53,48 @@ def audit_command(
         print_json(json_of(result))
         return
     show("\n".join(audit_lines(result)))
+
+
+def audit_lines(result: Audit) -> list[str]:
+    """The findings for people; everything else is in the report."""
+    images = f"{result.images:,} images, {result.distinct_images:,} of different bytes"
+    lines = [f"{result.path}: {result.records:,} records, {images}"]
+    if result.against:
+        images = f"{result.evaluation_images:,} evaluation images"
+        only = "" if result.evaluation_images else ", as no image file was found"
+        lines.append(f"  against {images} and {result.evaluation_names:,} file names{only}")
+    kinds = Counter(pair.kind for pair in result.pairs)
+    for kind, words in _FOUND.items():
+        if not result.against and "leak" in kind:
+            continue
+        shown = [f"{pair.image} = {pair.of}" for pair in result.pairs if pair.kind == kind][:NUM_SHOWN]
+        lines.append(f"  {kinds[kind]:>8,}  {words}" + (f": {'; '.join(shown)}" if shown else ""))
+    if result.against:
+        shown = [f"{match.image} ({match.of})" for match in result.names[:NUM_SHOWN]]
+        lines.append(
+            f"  {len(result.names):>8,}  images with the file name of an evaluation image"
+            + (f": {'; '.join(shown)}" if shown else "")
+        )
+    lines += [f"  {n:>8,}  {what}" for what, n in _left_out(result).items() if n]
+    for column in result.captions:
+        lines.append(
+            f"  {column.column}: {column.distinct:,} distinct of {column.rows:,}; {column.repeated_rows:,} records "
+            f"repeat a text, {column.near_rows:,} nearly, in {column.near_groups:,} groups"
+        )
+    lines.append(
+        f"  checks: {len(result.findings)} of them find something" if result.findings else "  checks: nothing found"
+    )
+    lines += [
+        f"  {finding.records:>8,}  {finding.records / result.records:>6.1%}  {finding.check} in {finding.column}, "
+        f"such as {finding.examples[0][0]}"
+        for finding in result.findings
+    ]
+    return [*lines, f"  to remove: {len(result.removals):,} images"]
+
+
+def _left_out(result: Audit) -> dict[str, int]:
+    return {
+        "images of one colour, compared by their bytes alone": result.flat_images,
+        "records without an image": result.without_image,
+        **{f"images not compared: {reason}": count for reason, count in result.unreadable.items()},
+    }

@@ -12,12 +12,12 @@ from lrs2m_builder.build import build
 from lrs2m_builder.calibrate import Prices, calibrate
 from lrs2m_builder.checks import parse_levels
 from lrs2m_builder.commands import Json, print_json
+from lrs2m_builder.commands._build_text import plan_text, report_text
 from lrs2m_builder.engines import engine_module
 from lrs2m_builder.engines.options import parse_options
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.prepare import DEFAULT_MAX_ATTEMPTS, DEFAULT_SHARD_SIZE, BuildOptions, Images, prepare
 from lrs2m_builder.preview import dry_run, show_prompts
-from lrs2m_builder.printing import plan_text, report_text
 from lrs2m_builder.recipe import load_recipe
 from lrs2m_builder.terminal import say, show
 
@@ -86,7 +86,7 @@ def build_command(
     options = BuildOptions(
         recipe=recipe,
         source=source,
-        data_dir=data_dir,
+        data_dir=data_dir or _drawn(source),
         out_dir=out,
         engine=engine,
         model=model,
@@ -125,6 +125,13 @@ def build_command(
             f"{report.out_dir}/rejected says why"
         )
         raise typer.Exit(3)
+
+
+def _drawn(source: str) -> Path | None:
+    """The folder of a source that is drawn at first use; None for every other one."""
+    from lrs2m_builder.sample.world import SOURCE, drawn_world
+
+    return drawn_world() if source == SOURCE else None
 
 
 def _images(text: str) -> Images:

@@ -8,11 +8,10 @@ from typing import Annotated
 
 import typer
 
-from lrs2m_builder.commands import Json, print_json
+from lrs2m_builder.commands import Json, pairs, print_json
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.manifest import load_manifest
-from lrs2m_builder.printing import survey_lines
-from lrs2m_builder.survey import describe, list_sources, survey
+from lrs2m_builder.manifest import Manifest, load_manifest
+from lrs2m_builder.survey import Survey, describe, list_sources, survey
 from lrs2m_builder.terminal import show
 
 
@@ -41,3 +40,29 @@ def sources_command(
         print_json(result.as_dict())
         return
     show("\n".join([*describe(manifest), *survey_lines(manifest, result)]))
+
+
+def survey_lines(manifest: Manifest, result: Survey) -> list[str]:
+    """What a source was found to hold."""
+    lines = [
+        f"  read       {result.annotations}, images {f'as {result.layout}' if result.layout else 'in it'}",
+        f"  images     {result.images} listed, {result.images_found} found",
+        f"  captions   {result.captions}, {result.captions - result.distinct_captions} repeated within their image",
+        f"  samples    {result.samples} ({manifest.rows} rows); splits {pairs(result.splits)}",
+    ]
+    if result.join:
+        lines.append(f"  join       {result.join['annotations']}: {result.join['matched']} images in both")
+        for where in ("only_in_first", "only_in_second"):
+            found = result.join[where]
+            lines.append(
+                f"             {found['count']} {where.replace('_', ' ')}, such as {'; '.join(found['examples'])}"
+            )
+    if result.found_by_another_name["count"]:
+        examples = "; ".join(result.found_by_another_name["examples"])
+        lines.append(f"  renamed    {result.found_by_another_name['count']} images, such as {examples}")
+    if result.identical_images["count"]:
+        examples = "; ".join(result.identical_images["examples"])
+        lines.append(f"  identical  {result.identical_images['count']} images, such as {examples}")
+    for reason, problem in result.problems.items():
+        lines.append(f"  {reason}: {problem['count']}, such as {'; '.join(problem['examples'])}")
+    return lines

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lrs2m_builder.commands import Json, print_json
 from lrs2m_builder.terminal import show
+
+if TYPE_CHECKING:
+    from lrs2m_builder.manifest import Paper
+    from lrs2m_builder.stats import Stats, SubsetStats, TextStats
 
 
 def stats_command(
@@ -26,8 +31,7 @@ def stats_command(
 ) -> None:
     """Count a data set: pairs, tokens, words, sources, attempts, warnings and rejections, subset by subset."""
     from lrs2m_builder.histogram import check_histograms, draw_histograms
-    from lrs2m_builder.stats import read_stats
-    from lrs2m_builder.stats_text import paper_figures, stats_lines
+    from lrs2m_builder.stats import paper_figures, read_stats
 
     if plot:
         check_histograms(plot)
@@ -41,3 +45,102 @@ def stats_command(
         print_json(result)
         return
     show("\n".join([*stats_lines(stats, of_paper), *(f"plotted {path}" for path in pictures)]))
+
+
+def stats_lines(stats: Stats, paper: Mapping[str, Paper]) -> list[str]:
+    """The statistics for people: Table I, lengths, attempts, warnings and rejections."""
+    everyone = [*stats.subsets, stats.total]
+    lines = _table(
+        ("subset", "pairs", "images", "long text from", "tokens", "short text from", "tokens", "recipe"),
+        [
+            line
+            for subset in everyone
+            for line in (_first_row(subset), *([_paper_row(paper[subset.name])] if subset.name in paper else []))
+        ],
+    )
+    lines += [
+        "",
+        *_table(
+            ("tokens", "text", "5 %", "median", "95 %", "most", "> 77", "> 248", "words", "vocabulary"),
+            _lengths(everyone),
+        ),
+    ]
+    pairs = stats.total.pairs
+    asked = pairs + sum(stats.total.rejections.values())
+    for title, kind, of, whole in (
+        ("warnings", "warnings", "of the pairs", pairs),
+        ("rejected", "rejections", "of all samples", asked),
+    ):
+        counts = {subset.name: getattr(subset, kind) for subset in everyone}
+        lines += ["", f"{title}, {of}:", *_counts(counts, whole)] if counts["total"] else ["", f"{title}: none"]
+    if stats.total.mean_attempts is not None:
+        lines += ["", f"answers asked for a record: {stats.total.mean_attempts:.2f}"]
+    return lines
+
+
+def _first_row(subset: SubsetStats) -> tuple[str, ...]:
+    is_total = subset.name == "total"
+    return (
+        subset.name,
+        f"{subset.pairs:,}",
+        f"{subset.images:,}" if subset.images else "-",
+        "" if is_total else _names(subset.long.sources),
+        f"{subset.long.mean_tokens:.2f}",
+        "" if is_total else _names(subset.short.sources),
+        f"{subset.short.mean_tokens:.2f}",
+        "" if is_total else _names(subset.recipes),
+    )
+
+
+def _paper_row(paper: Paper) -> tuple[str, ...]:
+    long, short = f"{paper.mean_tokens_long:.2f}", f"{paper.mean_tokens_short:.2f}"
+    return ("  in the paper", f"{paper.pairs:,}", "", paper.long_from, long, paper.short_from, short, "")
+
+
+def _names(names: Sequence[str]) -> str:
+    """The first two of them; of a model's folder its last part."""
+    names = [name.rstrip("/").rpartition("/")[2] if name.startswith("/") else name for name in names]
+    return ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "") if names else "-"
+
+
+def _lengths(subsets: Sequence[SubsetStats]) -> list[tuple[str, ...]]:
+    return [
+        (subset.name if kind == "long" else "", kind, *_length_cells(text))
+        for subset in subsets
+        for kind, text in (("long", subset.long), ("short", subset.short))
+    ]
+
+
+def _length_cells(text: TextStats) -> tuple[str, ...]:
+    return (
+        *(f"{text.percentiles[percent]:.0f}" for percent in (5, 50, 95)),
+        str(text.max_tokens),
+        f"{text.over_77:.1%}",
+        f"{text.over_248:.1%}",
+        f"{text.mean_words:.1f}",
+        f"{text.vocabulary:,}",
+    )
+
+
+def _counts(counts: Mapping[str, Mapping[str, int]], whole: int) -> list[str]:
+    """A line for each kind: how often in all, as a share of `whole`, and in which subsets."""
+    lines = []
+    for kind, times in counts["total"].items():
+        where = [f"{name} {mine[kind]:,}" for name, mine in counts.items() if name != "total" and kind in mine]
+        lines.append(
+            f"  {times:>8,}  {times / whole:>6.1%}  {kind}" + (f"  ({', '.join(where)})" if len(where) > 1 else "")
+        )
+    return lines
+
+
+def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Columns as wide as their widest cell; numbers to the right."""
+    widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
+    to_right = [all(not row[i] or row[i][0].isdigit() or row[i] == "-" for row in rows) for i in range(len(head))]
+    return [
+        "  ".join(
+            cell.rjust(width) if right else cell.ljust(width)
+            for cell, width, right in zip(row, widths, to_right, strict=True)
+        ).rstrip()
+        for row in (head, *rows)
+    ]

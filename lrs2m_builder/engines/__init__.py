@@ -9,7 +9,7 @@ from typing import cast
 from lrs2m_builder.engines.base import EngineModule
 from lrs2m_builder.errors import UserError, not_among
 
-_NOT_ENGINES = {"base", "chat", "decoding", "model_files", "parameters", "reaper", "sampling", "thoughts"}
+_NOT_ENGINES = {"base", "chat", "decoding", "model_files", "parameters", "pool", "reaper", "sampling", "thoughts"}
 _NOT_ENGINES |= {"endpoint_answers", "endpoint_errors", "endpoint_gate", "endpoint_models", "endpoint_sampling"}
 _NOT_ENGINES |= {"endpoint_session", "endpoint_wire"}
 _NOT_ENGINES |= {"options", "templates"}

@@ -1,4 +1,4 @@
-"""The data folder of a source that is drawn: where the manifest says how many scenes, nobody has to bring any."""
+"""The data folder of the source `sample`: its scenes are drawn, nobody has to bring any."""
 
 from __future__ import annotations
 
@@ -8,26 +8,23 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import disk_errors
-from lrs2m_builder.manifest import Manifest
 from lrs2m_builder.sample.formats import MANIFEST, write_sample_source
 from lrs2m_builder.terminal import say
 
+SOURCE = "sample"  # the shipped manifest that reads such a folder
+NUM_SCENES = 96
 
-def find_data_dir(manifest: Manifest, given: Path | None) -> Path:
-    """The folder the user gives, or else the one in the cache into which the scenes are drawn at first use.
+
+def drawn_world() -> Path:
+    """The folder in the user's cache into which the scenes of the source `sample` are drawn at first use.
 
     Raises:
-        UserError: no folder was given and the source is none that is drawn.
+        UserError: the disk is full or fails.
     """
-    if given is not None:
-        return given
-    if manifest.scenes is None:
-        raise UserError(f"--data-dir: source {manifest.name} needs its folder. {manifest.get}")
-    folder = cache_dir() / f"sample-{_code_version()}-{manifest.scenes}"
+    folder = cache_dir() / f"sample-{_code_version()}-{NUM_SCENES}"
     if not folder.is_dir():
-        _draw(folder, manifest.scenes)
+        _draw(folder)
     return folder
 
 
@@ -36,13 +33,13 @@ def cache_dir() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lrs2m"
 
 
-def _draw(folder: Path, num_scenes: int) -> None:
-    say(f"drawing {num_scenes} scenes into {folder}")
+def _draw(folder: Path) -> None:
+    say(f"drawing {NUM_SCENES} scenes into {folder}")
     with disk_errors(folder):
         folder.parent.mkdir(parents=True, exist_ok=True)
         part = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
         try:
-            write_sample_source("world", part, num_scenes)
+            write_sample_source("world", part, NUM_SCENES)
             (part / MANIFEST).unlink()  # the shipped manifest reads this folder
             part.chmod(0o755)
             if not folder.is_dir():  # another process may have been faster: its scenes are the same
