@@ -25,7 +25,8 @@ from lrs2m_builder.build import make_report
 from lrs2m_builder.engines import vllm as vllm_engine
 from lrs2m_builder.images.load import load_rgb
 from lrs2m_builder.lock import locked
-from lrs2m_builder.prepare import BuildOptions, Prepared, prepare
+from lrs2m_builder.options import BuildOptions
+from lrs2m_builder.prepare import Prepared, prepare
 from lrs2m_builder.provenance import claim_settings
 from lrs2m_builder.runner import Runner
 from lrs2m_builder.sample.random_model import make_random_model

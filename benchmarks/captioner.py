@@ -21,7 +21,7 @@ from _truth import Score, kept, named, numbers, share
 from lrs2m_builder.build import build
 from lrs2m_builder.checks import split_words
 from lrs2m_builder.engines import engine_module
-from lrs2m_builder.prepare import BuildOptions
+from lrs2m_builder.options import BuildOptions
 from lrs2m_builder.sample import CAPTIONER
 from lrs2m_builder.sample.formats import MANIFEST, write_sample_source
 from lrs2m_builder.sample.scene import Scene, draw_scene

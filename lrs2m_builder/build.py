@@ -26,7 +26,8 @@ from lrs2m_builder.files import discard_parts, read_json, write_json
 from lrs2m_builder.journal import count_answers
 from lrs2m_builder.lock import locked
 from lrs2m_builder.merging import merge_shards
-from lrs2m_builder.prepare import BuildOptions, Prepared, prepare
+from lrs2m_builder.options import BuildOptions
+from lrs2m_builder.prepare import Prepared, prepare
 from lrs2m_builder.provenance import BUILD_JSON, claim_settings, finish_build, is_restart_of, set_aside
 from lrs2m_builder.runner import Runner
 from lrs2m_builder.stopping import SIGNAL_SLACK_S, leave_terminal, leaving, on_signals, signals_raise, stop_signals

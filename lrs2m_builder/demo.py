@@ -10,8 +10,8 @@ from lrs2m_builder.demo_page import write_page
 from lrs2m_builder.engines import engine_module
 from lrs2m_builder.engines.pool import EnginePool, SharedEngine
 from lrs2m_builder.errors import Stopped
+from lrs2m_builder.options import BuildOptions
 from lrs2m_builder.outputs import own_folder
-from lrs2m_builder.prepare import BuildOptions
 from lrs2m_builder.sample import CAPTIONER
 from lrs2m_builder.sample.formats import MANIFEST, write_sample_source
 

@@ -18,7 +18,8 @@ from lrs2m_builder.columns.shards import write_columns
 from lrs2m_builder.columns.table import WORKERS, ColumnTable, threads
 from lrs2m_builder.commit import ShardPaths
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.prepare import BuildOptions, Prepared, make_plan
+from lrs2m_builder.options import BuildOptions
+from lrs2m_builder.prepare import Prepared, make_plan
 from lrs2m_builder.runner import ShardWork
 from lrs2m_builder.schema import Sample
 from lrs2m_builder.shards import write_shard

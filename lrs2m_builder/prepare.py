@@ -4,66 +4,26 @@ from __future__ import annotations
 
 import hashlib
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from itertools import groupby, islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from lrs2m_builder.checks import Level
 from lrs2m_builder.columns.table import ColumnTable, fits, read_table
 from lrs2m_builder.commit import ShardPaths
 from lrs2m_builder.engines.base import EngineModule
 from lrs2m_builder.errors import MissingExtraError, ModelNotHereError, UserError
 from lrs2m_builder.lint import lint_prompts
 from lrs2m_builder.manifest import load_manifest
+from lrs2m_builder.options import BuildOptions
 from lrs2m_builder.provenance import BUILD_JSON, file_fingerprint, settings_hash
 from lrs2m_builder.recipe import Recipe, Step, load_recipe
 from lrs2m_builder.schema import Request, Role, Sample
 from lrs2m_builder.sources import Source, named, open_source, read_samples
 from lrs2m_builder.sources.resolve import PARTS
 from lrs2m_builder.stages import Plan, first_requests, unusable
-
-DEFAULT_SHARD_SIZE = 2000
-DEFAULT_MAX_ATTEMPTS = 3
-Images = Literal["embed", "reference"]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BuildOptions:
-    """What the user asks for.
-
-    Attributes:
-        recipe, source: names of shipped ones or paths to the user's own.
-        data_dir: the folder of the source's files.
-        model: Hub name or folder; None takes the paper's model for the subset from the manifest.
-        engine_options, sampling: override the engine's and the recipe's.
-        checks: levels by check name; "all" stands for every check not named.
-        images: whether rows hold their images or only their paths.
-        system: the system prompt of every request; empty for none.
-        limit: number of samples read at most, from the first on.
-        retry_rejected: ask again for what finished shards rejected.
-        restart: set an earlier build in `out_dir` aside and begin anew.
-    """
-
-    recipe: str
-    source: str
-    data_dir: Path | None
-    out_dir: Path
-    engine: str = "vllm"
-    model: str | None = None
-    engine_options: Mapping[str, Any] = field(default_factory=dict)
-    sampling: Mapping[str, Any] = field(default_factory=dict)
-    checks: Mapping[str, Level] = field(default_factory=dict)
-    images: Images = "embed"
-    limit: int | None = None
-    shard_size: int = DEFAULT_SHARD_SIZE
-    max_attempts: int = DEFAULT_MAX_ATTEMPTS
-    seed: int = 0
-    system: str = ""
-    retry_rejected: bool = False
-    restart: bool = False
 
 
 @dataclass(frozen=True, slots=True)

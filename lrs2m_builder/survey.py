@@ -16,9 +16,8 @@ from lrs2m_builder.errors import SampleError
 from lrs2m_builder.images.files import hash_image
 from lrs2m_builder.images.load import IMAGE_WORKERS, load_rgb
 from lrs2m_builder.images.part import Part
-from lrs2m_builder.manifest import Manifest, load_manifest
+from lrs2m_builder.manifest import Manifest
 from lrs2m_builder.schema import ImageRef
-from lrs2m_builder.shipped import shipped_names
 from lrs2m_builder.sources import Joined, Mentions, join_key, make_sample, named, open_source, read_samples
 
 NUM_EXAMPLES = 5
@@ -54,11 +53,6 @@ class Survey:
     def as_dict(self) -> dict[str, Any]:
         """For `--json`."""
         return asdict(self)
-
-
-def list_sources() -> list[Manifest]:
-    """The shipped manifests, by name."""
-    return [load_manifest(name) for name in shipped_names("manifests")]
 
 
 def survey(manifest: Manifest, data_dir: Path, *, show_progress: bool = False) -> Survey:

@@ -127,11 +127,10 @@ class FakeModule:
 
 def main() -> None:
     """The command line with this engine; LRS2M_FAKE_LOG and LRS2M_FAKE_DELAY_S set it up."""
-    from lrs2m_builder import cli
-    from lrs2m_builder.commands import build
+    from lrs2m_builder import cli, engines
 
     module = FakeModule(log=Path(os.environ["LRS2M_FAKE_LOG"]), delay_s=float(os.environ["LRS2M_FAKE_DELAY_S"]))
-    build.engine_module = lambda name: module  # type: ignore[assignment]
+    engines.engine_module = lambda name: module  # type: ignore[assignment]
     sys.argv[0] = "lrs2m"
     cli.main()
 

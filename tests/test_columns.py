@@ -20,7 +20,7 @@ from lrs2m_builder.build import Report, build
 from lrs2m_builder.columns.table import ColumnTable, fits, read_table
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.manifest import load_manifest
-from lrs2m_builder.prepare import BuildOptions
+from lrs2m_builder.options import BuildOptions
 from lrs2m_builder.recipe import load_recipe
 from lrs2m_builder.sources import open_source, vhm_json
 from lrs2m_builder.sources.base import SourceColumns

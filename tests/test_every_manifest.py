@@ -12,7 +12,7 @@ from PIL import Image
 from lrs2m_builder.build import build
 from lrs2m_builder.clip.tokenizer import count_tokens
 from lrs2m_builder.manifest import load_manifest
-from lrs2m_builder.prepare import BuildOptions
+from lrs2m_builder.options import BuildOptions
 from lrs2m_builder.sample.formats import write_sample_source
 from lrs2m_builder.schema import Completion, Request
 from lrs2m_builder.shipped import shipped_names

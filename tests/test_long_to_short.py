@@ -13,7 +13,7 @@ from PIL import Image
 from lrs2m_builder.build import build
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.manifest import load_manifest
-from lrs2m_builder.prepare import BuildOptions
+from lrs2m_builder.options import BuildOptions
 from lrs2m_builder.schema import Completion
 from lrs2m_builder.shipped import shipped_names
 from lrs2m_builder.sources import open_source, read_samples

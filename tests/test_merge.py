@@ -14,7 +14,7 @@ from lrs2m_builder.build import build
 from lrs2m_builder.clip.tokenizer import count_tokens
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.manifest import load_manifest
-from lrs2m_builder.prepare import BuildOptions
+from lrs2m_builder.options import BuildOptions
 from lrs2m_builder.schema import Anchor
 from lrs2m_builder.sources.land_cover import NAMES
 from lrs2m_builder.sources.rs5m import read

@@ -15,7 +15,7 @@ import psutil
 import pytest
 
 from lrs2m_builder.build import Report, build
-from lrs2m_builder.prepare import BuildOptions
+from lrs2m_builder.options import BuildOptions
 from tests.fake_engine import FakeModule
 from tests.test_merge import millionaid
 from tests.toy import ROOT, file_bytes, ids, rows

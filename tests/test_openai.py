@@ -17,7 +17,7 @@ from lrs2m_builder.build import Report, build
 from lrs2m_builder.engines import openai as engine_module
 from lrs2m_builder.engines.base import EngineStoppedError
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.prepare import BuildOptions
+from lrs2m_builder.options import BuildOptions
 from tests.fake_endpoint import Handler, endpoint
 from tests.toy import make_source, rows
 

@@ -19,7 +19,7 @@ import pytest
 
 from lrs2m_builder.build import build
 from lrs2m_builder.engines import openai as engine_module
-from lrs2m_builder.prepare import BuildOptions
+from lrs2m_builder.options import BuildOptions
 from lrs2m_builder.sample.random_model import make_random_model
 from tests.fake_endpoint import Handler, endpoint
 from tests.toy import ids, make_source, rows

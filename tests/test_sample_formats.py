@@ -10,9 +10,10 @@ import pytest
 from PIL import Image
 
 from lrs2m_builder.build import build
+from lrs2m_builder.commands.sample import FORMAT_NAMES
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.manifest import load_manifest
-from lrs2m_builder.prepare import BuildOptions
+from lrs2m_builder.options import BuildOptions
 from lrs2m_builder.sample.evaluation import CELL
 from lrs2m_builder.sample.evaluation import CELLS as MOSAIC_CELLS
 from lrs2m_builder.sample.formats import FORMATS, visible, write_sample_source
@@ -86,6 +87,10 @@ def test_every_recipe_builds_from_the_sample_source_and_truth_passes_its_checks(
     report = build(options, FakeModule(truth))
     assert (report.samples, report.records) == (40, 40), report.rejections
     assert all(row["caption_long"] and row["caption_short"] for row in rows(tmp_path / "out"))
+
+
+def test_the_help_names_every_format() -> None:
+    assert FORMAT_NAMES.split(", ") == list(FORMATS)
 
 
 def test_a_source_that_is_not_drawn_still_needs_its_folder(tmp_path: Path) -> None:

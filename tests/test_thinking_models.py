@@ -14,8 +14,9 @@ from lrs2m_builder.engines import vllm as vllm_engine
 from lrs2m_builder.engines.base import EngineModule
 from lrs2m_builder.engines.chat import Chat
 from lrs2m_builder.engines.model_files import find_model
+from lrs2m_builder.engines.pool import SharedEngine
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.prepare import BuildOptions
+from lrs2m_builder.options import BuildOptions
 from lrs2m_builder.sample.formats import write_sample_source
 from lrs2m_builder.schema import Request
 from tests.qwen_models import make_thinking_model
@@ -33,24 +34,27 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def build_all(module: EngineModule, name: str, model: str, tmp_path: Path, **options: object) -> dict[str, int]:
     """Rows of each recipe; random words fail the checks, so they only warn."""
     found = {}
-    for recipe, kind in SOURCES.items():
-        source = write_sample_source(kind, tmp_path / "sources" / kind, 2, 1)
-        report = build(
-            BuildOptions(
-                recipe=recipe,
-                source=str(source),
-                data_dir=source.parent,
-                out_dir=tmp_path / recipe,
-                engine=name,
-                model=model,
-                engine_options=options,
-                sampling={"max_tokens": 16},
-                checks={"all": "off", "empty": "error", "cut_off": "warn"} if recipe != "merge" else {"all": "warn"},
-            ),
-            module,
-        )
-        assert report.samples == report.records + sum(report.rejections.values())
-        found[recipe] = report.records
+    with SharedEngine(module) as pool:
+        for recipe, kind in SOURCES.items():
+            source = write_sample_source(kind, tmp_path / "sources" / kind, 2, 1)
+            report = build(
+                BuildOptions(
+                    recipe=recipe,
+                    source=str(source),
+                    data_dir=source.parent,
+                    out_dir=tmp_path / recipe,
+                    engine=name,
+                    model=model,
+                    engine_options=options,
+                    sampling={"max_tokens": 16},
+                    checks={"all": "off", "empty": "error", "cut_off": "warn"}
+                    if recipe != "merge"
+                    else {"all": "warn"},
+                ),
+                pool,
+            )
+            assert report.samples == report.records + sum(report.rejections.values())
+            found[recipe] = report.records
     return found
 
 

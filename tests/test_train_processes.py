@@ -56,7 +56,7 @@ def see_at_once() -> None:
     checkpoint.SEEN_WITHIN_S = 0.0
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_to_all_processes_of_a_training_ends_it_with_a_checkpoint(
     data: Path, tmp_path: Path, number: signal.Signals
 ) -> None:

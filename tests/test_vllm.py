@@ -22,6 +22,7 @@ from lrs2m_builder.engines import vllm as vllm_engine
 from lrs2m_builder.sample.random_model import make_random_model
 from lrs2m_builder.schema import Request
 from lrs2m_builder.shipped import find
+from tests.in_process import lrs2m
 from tests.toy import file_bytes, ids, journaled, make_source, rows
 
 pytestmark = pytest.mark.vllm
@@ -33,11 +34,16 @@ def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_random_model(tmp_path_factory.mktemp("model"))
 
 
-def command(source: Path | str, data_dir: Path, out: Path, model: Path, *more: str) -> list[str]:
-    """A build with the real engine; random words fail the checks, so they only warn."""
+def words(source: Path | str, data_dir: Path, out: Path, model: Path, *more: str) -> list[str]:
+    """Of a build with the real engine; random words fail the checks, so they only warn."""
     arguments = ["build", "--recipe", "short_to_long", "--source", str(source), "--data-dir", str(data_dir)]
     arguments += ["--out", str(out), "--model", str(model), "--check", "all=warn", "--sampling", "max_tokens=48"]
-    return [sys.executable, "-m", "lrs2m_builder.cli", *arguments, *more]
+    return [*arguments, *more]
+
+
+def command(*arguments: Any) -> list[str]:
+    """The same in a process of its own."""
+    return [sys.executable, "-m", "lrs2m_builder.cli", *words(*arguments)]
 
 
 def start(arguments: list[str]) -> subprocess.Popen[str]:
@@ -122,23 +128,20 @@ def test_a_model_without_images_is_refused_before_it_is_loaded(model: Path, tmp_
     settings = json.loads((model / "tokenizer_config.json").read_text())
     del settings["processor_class"]
     (text_only / "tokenizer_config.json").write_text(json.dumps(settings))
-    arguments = command(make_source(tmp_path, 2), tmp_path, tmp_path / "out", text_only)
-    result = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=False)
-    assert result.returncode == 2
-    assert "takes no images" in result.stderr.strip().splitlines()[-1]
+    found = lrs2m(*words(make_source(tmp_path, 2), tmp_path, tmp_path / "out", text_only))
+    assert "takes no images" in found.error
 
 
 def test_an_unknown_engine_option_is_said(model: Path, tmp_path: Path) -> None:
-    arguments = command(make_source(tmp_path, 2), tmp_path, tmp_path / "out", model, "--engine-option", "max_num_seq=3")
-    result = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=False)
-    assert result.returncode == 2
-    assert "--engine-option max_num_seq" in result.stderr.strip().splitlines()[-1]
+    given = ("--engine-option", "max_num_seq=3")
+    found = lrs2m(*words(make_source(tmp_path, 2), tmp_path, tmp_path / "out", model, *given))
+    assert "--engine-option max_num_seq" in found.error
 
 
 def test_prompts_are_shown_with_image_size_and_tokens(model: Path, tmp_path: Path) -> None:
-    arguments = command(make_source(tmp_path, 3), tmp_path, tmp_path / "out", model, "--show-prompts", "2", "--json")
-    result = subprocess.run(arguments, capture_output=True, text=True, timeout=120, check=True)
-    first, second = json.loads(result.stdout)["prompts"]
+    given = ("--show-prompts", "2", "--json")
+    found = lrs2m(*words(make_source(tmp_path, 3), tmp_path, tmp_path / "out", model, *given))
+    first, second = json.loads(found.out)["prompts"]
     assert first["image_size"] == [84, 56]  # 40 x 30 enlarged to the model's least number of pixels, by 28s
     # Six image tokens (84/28 * 56/28) stand for the placeholder in the middle of the text.
     assert "Field number 0" in first["prompt"] and "Field number 1" in second["prompt"]

@@ -14,7 +14,7 @@ import yaml
 from PIL import Image
 
 from lrs2m_builder.build import Report, build
-from lrs2m_builder.prepare import BuildOptions
+from lrs2m_builder.options import BuildOptions
 from lrs2m_builder.shards import iter_rows
 from tests.fake_engine import FakeModule
 

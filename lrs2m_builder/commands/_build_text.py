@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from lrs2m_builder.build import Report
 from lrs2m_builder.commands import pairs
 from lrs2m_builder.terminal import duration
+
+if TYPE_CHECKING:
+    from lrs2m_builder.build import Report
 
 
 def report_text(report: Report) -> str:

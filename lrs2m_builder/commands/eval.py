@@ -11,14 +11,12 @@ import typer
 
 from lrs2m_builder.commands import print_json
 from lrs2m_builder.errors import MissingExtraError
-from lrs2m_builder.evals.results import Result, result_name, write_result
-from lrs2m_builder.leakage import find_leaks, refuse_leaks, training_data
-from lrs2m_builder.outputs import mark_folder
 from lrs2m_builder.terminal import say, show
 
 if TYPE_CHECKING:
     from lrs2m_builder.clip.model import Loaded
     from lrs2m_builder.evals.data import EvalImage
+    from lrs2m_builder.evals.results import Result
 
 # What the evaluations share; each takes them under these names.
 Model = Annotated[
@@ -72,6 +70,8 @@ def shows_progress() -> bool:
 
 def own_results(out: Path | None) -> None:
     """Refuse a folder for results that holds other files, before anything is read."""
+    from lrs2m_builder.outputs import mark_folder
+
     if out is not None:
         mark_folder(out, "eval")
 
@@ -97,6 +97,8 @@ def check_leaks(
     Raises:
         UserError: they do, and `allow` is not given.
     """
+    from lrs2m_builder.leakage import find_leaks, refuse_leaks, training_data
+
     paths = list(dict.fromkeys([*training_data(model), *(trained_on or ())]))
     found = find_leaks([each.image for each in images], paths, cache=cache, show_progress=shows_progress())
     if not allow:
@@ -112,6 +114,8 @@ def check_leaks(
 
 def finish(result: Result, lines: list[str], out: Path | None, as_json: bool) -> None:
     """Write a result, and print it for a person or as JSON."""
+    from lrs2m_builder.evals.results import result_name, write_result
+
     if out is not None:
         path = out / f"{result_name(result)}.json"
         write_result(result, path)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -23,8 +23,10 @@ from lrs2m_builder.commands.eval_figures import figure1_command, figure3_command
 from lrs2m_builder.commands.eval_retrieval import zcrl_command, zcrs_command
 from lrs2m_builder.commands.eval_selo import selo_command
 from lrs2m_builder.errors import MissingExtraError, UserError
-from lrs2m_builder.evals.results import Result, read_results, result_name
 from lrs2m_builder.terminal import say, show
+
+if TYPE_CHECKING:
+    from lrs2m_builder.evals.results import Result
 
 NUM_MAPS = 4  # of the localization test in the report
 Pictures = dict[tuple[str, str], list[tuple[str, Path]]]
@@ -46,6 +48,8 @@ def all_command(
     seed: Seed = 0,
 ) -> None:
     """Run each of the four tests that there are data for; one report with the paper's rows and pictures."""
+    from lrs2m_builder.evals.results import read_results
+
     try:
         from lrs2m_builder.evals.detect import find_tests
         from lrs2m_builder.evals.report import write_report
@@ -91,6 +95,8 @@ def all_command(
 
 def _pictures(result: Result, out: Path) -> list[tuple[str, Path]]:
     """What a test left behind: the confusion of classes, R@1 by length, the first maps."""
+    from lrs2m_builder.evals.results import result_name
+
     path = out / f"{result_name(result)}.png"
     if result.evaluation == "zic":
         return [("What was taken for what", path)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -29,9 +29,10 @@ from lrs2m_builder.commands.eval import (
     shows_progress,
 )
 from lrs2m_builder.errors import MissingExtraError, UserError, not_among
-from lrs2m_builder.evals.data import IMAGE_COLUMNS, LABEL_COLUMNS, Columns, fingerprint, read_images
-from lrs2m_builder.evals.results import Result, result_name
 from lrs2m_builder.terminal import say, show
+
+if TYPE_CHECKING:
+    from lrs2m_builder.evals.results import Result
 
 
 def zic_command(
@@ -70,6 +71,9 @@ def zic_command(
     as_json: Json = False,
 ) -> None:
     """Zero-shot classification of scenes: accuracy, a table of the classes, and a picture of what was confused."""
+    from lrs2m_builder.evals.data import IMAGE_COLUMNS, LABEL_COLUMNS, Columns, fingerprint, read_images
+    from lrs2m_builder.evals.results import Result, result_name
+
     try:
         from lrs2m_builder.evals.classification import class_sets, class_table, evaluate, find_list
         from lrs2m_builder.evals.classification import templates as known_templates

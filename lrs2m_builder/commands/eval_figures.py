@@ -20,8 +20,6 @@ from lrs2m_builder.commands.eval import (
 )
 from lrs2m_builder.commands.eval_retrieval import TEXT_COLUMNS, Data, ImageColumn, TextColumn
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.evals.data import IMAGE_COLUMNS, Columns, read_images
-from lrs2m_builder.evals.results import Result, read_result, read_results
 from lrs2m_builder.terminal import show
 
 Figure = Annotated[Path, typer.Option("--out", help="File to write; PNG and SVG are made of its name.")]
@@ -43,6 +41,8 @@ def figure1_command(
     data_revision: DataRevision = None,
 ) -> None:
     """Figure 1: texts with the images nearest to them, images with their nearest texts, the right ones marked."""
+    from lrs2m_builder.evals.data import IMAGE_COLUMNS, Columns, read_images
+
     columns = Columns(
         image=(image_column,) if image_column else IMAGE_COLUMNS,
         texts=(text_column,) if text_column else TEXT_COLUMNS["zcrl"] + TEXT_COLUMNS["zcrs"],
@@ -77,6 +77,7 @@ def figure3_command(
 ) -> None:
     """Figure 3: R@1 against the length of the text, a line a model."""
     from lrs2m_builder.evals.figures.length_plot import draw_length_plot
+    from lrs2m_builder.evals.results import Result, read_result, read_results
 
     found: list[Result] = []
     for path in results:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -31,8 +31,9 @@ from lrs2m_builder.commands.eval import (
     own_results,
     shows_progress,
 )
-from lrs2m_builder.evals.data import IMAGE_COLUMNS, Columns, fingerprint, read_images
-from lrs2m_builder.evals.results import Result, by_chance
+
+if TYPE_CHECKING:
+    from lrs2m_builder.evals.results import Result
 
 # The first of these columns that is there.
 TEXT_COLUMNS = {
@@ -130,6 +131,9 @@ def _retrieve(
     seed: int,
     as_json: bool,
 ) -> None:
+    from lrs2m_builder.evals.data import IMAGE_COLUMNS, Columns, fingerprint, read_images
+    from lrs2m_builder.evals.results import Result
+
     own_results(out)
     columns = Columns(
         image=(image_column,) if image_column else IMAGE_COLUMNS,
@@ -174,6 +178,8 @@ def _retrieve(
 
 def result_lines(result: Result) -> list[str]:
     """The recalls in percent as a table for people."""
+    from lrs2m_builder.evals.results import by_chance
+
     details = result.details
     lines = [
         f"{result.num_images} images, {result.num_texts} texts of {details['mean_tokens']:.1f} tokens, "

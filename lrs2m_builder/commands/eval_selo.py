@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -23,8 +23,9 @@ from lrs2m_builder.commands.eval import (
     shows_progress,
 )
 from lrs2m_builder.errors import MissingExtraError
-from lrs2m_builder.evals.results import Result
-from lrs2m_builder.evals.selo.queries import fingerprint, read_queries, set_name
+
+if TYPE_CHECKING:
+    from lrs2m_builder.evals.results import Result
 
 
 def selo_command(
@@ -43,6 +44,8 @@ def selo_command(
     as_json: Json = False,
 ) -> None:
     """Where in a large image is what a text says? R_su, R_as, R_da and R_mi, and with --out a picture of each map."""
+    from lrs2m_builder.evals.selo.queries import fingerprint, read_queries, set_name
+
     own_results(out)
     image_dir = images or data.parent
     queries = read_queries(data, image_dir)

@@ -10,11 +10,6 @@ import typer
 
 from lrs2m_builder.commands import Json, print_json
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.experiments.full import Inputs
-from lrs2m_builder.experiments.registry import EXPERIMENTS, find_experiment
-from lrs2m_builder.experiments.run import paper_commands, run_paper, run_tiny
-from lrs2m_builder.experiments.table import as_json, markdown
-from lrs2m_builder.outputs import own_folder
 from lrs2m_builder.terminal import show
 
 experiment_app = typer.Typer(help="Rerun the paper's tables II to IX and figures 7 to 10.", rich_markup_mode=None)
@@ -22,6 +17,8 @@ experiment_app = typer.Typer(help="Rerun the paper's tables II to IX and figures
 
 def list_command(as_json_: Json = False) -> None:
     """List the experiments: what each varies, and what it trains and evaluates."""
+    from lrs2m_builder.experiments.registry import EXPERIMENTS
+
     if as_json_:
         print_json({name: asdict(each) for name, each in EXPERIMENTS.items()})
         return
@@ -44,6 +41,12 @@ def run_command(
     as_json_: Json = False,
 ) -> None:
     """Train, evaluate, and put the results in a table beside the paper's."""
+    from lrs2m_builder.experiments.full import Inputs
+    from lrs2m_builder.experiments.registry import EXPERIMENTS, find_experiment
+    from lrs2m_builder.experiments.run import paper_commands, run_paper, run_tiny
+    from lrs2m_builder.experiments.table import as_json, markdown
+    from lrs2m_builder.outputs import own_folder
+
     experiments = list(EXPERIMENTS.values()) if names == ["all"] else [find_experiment(name) for name in names]
     if scale == "paper":
         if not (dry_run or (data and benchmarks)):

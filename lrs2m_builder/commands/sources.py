@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from lrs2m_builder.commands import Json, pairs, print_json
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.manifest import Manifest, load_manifest
-from lrs2m_builder.survey import Survey, describe, list_sources, survey
 from lrs2m_builder.terminal import show
+
+if TYPE_CHECKING:
+    from lrs2m_builder.manifest import Manifest
+    from lrs2m_builder.survey import Survey
 
 
 def sources_command(
@@ -24,13 +26,11 @@ def sources_command(
     if name is None:
         if data_dir is not None:
             raise UserError("--data-dir: say which source to read there: lrs2m sources NAME --data-dir DIR")
-        manifests = list_sources()
-        if as_json:
-            print_json({m.name: m.model_dump(mode="json") for m in manifests})
-            return
-        for manifest in manifests:
-            show(f"{manifest.name:<12} {manifest.title} ({manifest.viewpoint})")
+        _print_all(as_json)
         return
+    from lrs2m_builder.manifest import load_manifest
+    from lrs2m_builder.survey import describe, survey
+
     manifest = load_manifest(name)
     if data_dir is None:
         print_json(manifest.model_dump(mode="json")) if as_json else show("\n".join(describe(manifest)))
@@ -40,6 +40,23 @@ def sources_command(
         print_json(result.as_dict())
         return
     show("\n".join([*describe(manifest), *survey_lines(manifest, result)]))
+
+
+def _print_all(as_json: bool) -> None:
+    """The shipped sources, a line each; as JSON, the whole manifests."""
+    from lrs2m_builder.shipped import find, shipped_names
+
+    names = shipped_names("manifests")
+    if as_json:
+        from lrs2m_builder.manifest import load_manifest
+
+        print_json({name: load_manifest(name).model_dump(mode="json") for name in names})
+        return
+    import yaml
+
+    for name in names:  # a list of names needs no manifest checked, and so no pydantic
+        facts = yaml.safe_load(find("manifests", name).read_bytes())
+        show(f"{name:<12} {facts['title']} ({facts['viewpoint']})")
 
 
 def survey_lines(manifest: Manifest, result: Survey) -> list[str]:

@@ -27,8 +27,8 @@ from lrs2m_builder.evals.results import Result, read_results, write_result
 from lrs2m_builder.evals.selo.queries import read_queries
 from lrs2m_builder.evals.selo.run import evaluate as evaluate_selo
 from lrs2m_builder.experiments.registry import START, Size, Variant
+from lrs2m_builder.options import BuildOptions
 from lrs2m_builder.outputs import finished_folder
-from lrs2m_builder.prepare import BuildOptions
 from lrs2m_builder.sample.formats import write_sample_source
 from lrs2m_builder.terminal import say
 

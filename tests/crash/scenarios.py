@@ -60,7 +60,7 @@ class Scenario:
     @contextlib.contextmanager
     def patched(self, script: Script | None, log: Path) -> Iterator[None]:
         """The scripted engine in the place of the real one, and this scenario's settings."""
-        values = {"commands.build.engine_module": lambda name: FakeModule(script or answer, log), **self.settings}
+        values = {"engines.engine_module": lambda name: FakeModule(script or answer, log), **self.settings}
         with contextlib.ExitStack() as stack:
             for name, value in values.items():
                 stack.enter_context(mock.patch(f"lrs2m_builder.{name}", value))
