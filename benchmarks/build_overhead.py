@@ -23,7 +23,7 @@ from _common import one_row_an_image, real_data
 
 from lrs2m_builder.build import make_report
 from lrs2m_builder.engines import vllm as vllm_engine
-from lrs2m_builder.images.load import load_rgb
+from lrs2m_builder.images.load import decode
 from lrs2m_builder.lock import locked
 from lrs2m_builder.options import BuildOptions
 from lrs2m_builder.prepare import Prepared, prepare
@@ -90,7 +90,7 @@ async def run(engine: Any, arguments: argparse.Namespace, folder: Path, model: P
         )
 
     prepared = prepare(options("unused", arguments.images), vllm_engine)
-    images = [load_rgb(s.image_path, engine.image_size) for s in prepared.samples() if s.image_path]
+    images = [decode(s.image_path, engine.image_size) for s in prepared.samples() if s.image_path]
     await time_ours(engine, options("warm-up", 64))
     ratios = []
     for turn in range(arguments.turns):

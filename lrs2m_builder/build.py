@@ -116,11 +116,11 @@ def run_passes(prepared: Prepared, work: Work, pool: EnginePool, meter: Meter) -
         return _merge(prepared, work, meter)
     warm_up()
     for steps, model, role in prepared.passes:
-        is_last = steps.stop == len(prepared.plan.recipe.recipe.steps)
+        is_last = steps.stop == len(prepared.plan.recipe.steps)
         if not is_last and work.is_passed(steps.stop):
             continue  # an earlier run asked all there is to ask of this model
         say(f"starting {prepared.options.engine} on {model} ...")
-        samplings = [prepared.plan.recipe.recipe.steps[number].sampling for number in steps]
+        samplings = [prepared.plan.recipe.steps[number].sampling for number in steps]
         try:
             with signals_raise():
                 engine = pool.start(model, role, prepared.options.engine_options, samplings)

@@ -90,6 +90,7 @@ app.command("demo")(demo_command)
 
 def main() -> None:
     """Run the command line and exit with its code."""
+    _open_streams()
     with interruptible() as interruption:
         try:
             code, complaint = _run(), ""
@@ -111,12 +112,22 @@ def main() -> None:
     sys.exit(code)
 
 
+def _open_streams() -> None:
+    """Put /dev/null where a standard stream is closed: else the next file gets its number, and what is said to it."""
+    for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(number, mode, closefd=False, encoding="utf-8"))  # noqa: SIM115 - for good
+
+
 def _run() -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")  # a terminal of another encoding than UTF-8
     code = app(prog_name="lrs2m", standalone_mode=False)
-    if sys.stdout is not None:
-        sys.stdout.flush()
+    sys.stdout.flush()
     return code if isinstance(code, int) else 0
 
 

@@ -39,7 +39,7 @@ def lint_prompts(plan: Plan, sample: Sample) -> list[str]:
     """
     captions: dict[CaptionColumn, str] = {"caption_short": "", "caption_long": ""}
     found = []
-    for number, (step, prompt) in enumerate(zip(plan.recipe.recipe.steps, plan.recipe.prompts, strict=True)):
+    for number, (step, prompt) in enumerate(zip(plan.recipe.steps, plan.recipe.prompts, strict=True)):
         given = prompt_variables(plan, sample, number, captions).keys()
         findings = (*_unknown(prompt, given), *_directions(prompt), *_viewpoint(prompt, plan.manifest))
         found += [f"prompt {prompt.name}: {finding}" for finding in (*findings, *_image(step, prompt))]

@@ -112,10 +112,10 @@ def prepare(options: BuildOptions, module: EngineModule, *, needs_model: bool = 
     check_writable(options.out_dir)
     names = [
         _model_name(options, manifest.models.mllm if s.role == "mllm" else manifest.models.llm, s.role)
-        for s in recipe.recipe.steps
+        for s in recipe.steps
     ]
-    passes = _passes(names, recipe.recipe.steps)
-    lint = _check_engine(options, module, passes, recipe.recipe.steps)
+    passes = _passes(names, recipe.steps)
+    lint = _check_engine(options, module, passes, recipe.steps)
     try:
         models = {name: module.find(name, options.engine_options) for name in dict.fromkeys(names)}
         has_model = True
@@ -125,11 +125,11 @@ def prepare(options: BuildOptions, module: EngineModule, *, needs_model: bool = 
         lint.append(f"{error}; so the prompts are shown without the model's chat template, and not proved")
         models, has_model = {name: (name, "") for name in names}, False
     plan = replace(plan, models=tuple(models[name] for name in names))
-    by_column, table = fits(source, recipe.recipe), None
+    by_column, table = fits(source, recipe), None
     with ThreadPoolExecutor(1) as pool:
         fingerprints = pool.submit(_fingerprints, source)  # files are hashed while they are read
         if by_column and options.images == "reference" and not options.retry_rejected:
-            table = read_table(source, recipe.recipe, options.limit)
+            table = read_table(source, recipe, options.limit)
         known, usable = (
             _known(source, plan, options.limit, with_hash=not by_column) if table is None else (table.known, None)
         )
@@ -144,7 +144,7 @@ def prepare(options: BuildOptions, module: EngineModule, *, needs_model: bool = 
         counts = ", ".join(f"{count} {reason} (such as: {detail})" for reason, (count, detail) in usable.items())
         raise UserError(
             f"{options.source}: none of its {known['number']} samples can be used: unusable {counts}"
-            f"{_what_it_reads(recipe.recipe)}"
+            f"{_what_it_reads(recipe)}"
         )
     settings = {**_settings(options, plan, module), **fingerprints.result(), "samples": known}
     return Prepared(options, plan, source, known["number"], passes, settings, tuple(lint), table, has_model=has_model)
@@ -284,16 +284,15 @@ def _model_setting(name: str, revision: str) -> dict[str, str]:
 
 
 def _settings(options: BuildOptions, plan: Plan, module: EngineModule) -> dict[str, Any]:
-    recipe, steps = plan.recipe, plan.recipe.recipe.steps
+    recipe, steps = plan.recipe, plan.recipe.steps
     return {
         "subset": plan.manifest.name,
         "manifest": plan.manifest.sha256,
-        "recipe": {"name": f"{recipe.recipe.name}.v{recipe.recipe.version}", "sha256": recipe.sha256},
+        "recipe": {"name": f"{recipe.name}.v{recipe.version}", "sha256": recipe.sha256},
         "prompts": {prompt.name: prompt.sha256 for prompt in recipe.prompts},
         "checks": [{check.name: check.level for check in step.checks} for step in steps],
         "given_checks": {
-            column: {check.name: check.level for check in checks}
-            for column, checks in recipe.recipe.given_checks.items()
+            column: {check.name: check.level for check in checks} for column, checks in recipe.given_checks.items()
         },
         "images": options.images,
         "sampling": [dict(step.sampling) for step in steps],

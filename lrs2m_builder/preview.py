@@ -8,7 +8,7 @@ from typing import Any
 
 from lrs2m_builder.engines.base import DEFAULT_MAX_PIXELS, EngineModule, ImageBound, Preview
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.images.load import load_rgb
+from lrs2m_builder.images.load import decode
 from lrs2m_builder.prepare import Prepared
 from lrs2m_builder.provenance import check_settings
 from lrs2m_builder.schema import ImageRef, Request, Sample
@@ -47,7 +47,7 @@ def dry_run(prepared: Prepared) -> dict[str, Any]:
                 "sampling": dict(step.sampling),
                 "checks": {check.name: check.level for check in step.checks},
             }
-            for step, (name, revision) in zip(prepared.plan.recipe.recipe.steps, prepared.plan.models, strict=True)
+            for step, (name, revision) in zip(prepared.plan.recipe.steps, prepared.plan.models, strict=True)
         ],
         "lint": list(prepared.lint),
         "max_attempts": options.max_attempts,
@@ -86,7 +86,7 @@ def _shown(prepared: Prepared, preview: Preview, sample: Sample, request: Reques
     image = None
     try:
         if request.role == "mllm" and sample.image_path is not None:
-            image = load_rgb(sample.image_path, preview.image_size, prepared.plan.manifest.part)
+            image = decode(sample.image_path, preview.image_size, prepared.plan.manifest.part)
         prompt = preview.prompt_text(request)
     except SampleError as error:
         return {"problem": str(error)}

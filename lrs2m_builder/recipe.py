@@ -49,6 +49,7 @@ class Recipe:
         reads: fields of a sample that must not be empty.
         given: caption columns that the source gives; the others are written by steps.
         given_checks: checks of the texts that the source gives; there is nobody to ask again, so an error rejects.
+        prompts, sha256: one prompt per step, and the hash of the recipe's file; `load_recipe` fills them in.
     """
 
     name: str
@@ -57,38 +58,26 @@ class Recipe:
     given: tuple[CaptionColumn, ...]
     steps: tuple[Step, ...]
     given_checks: Mapping[CaptionColumn, tuple[Check, ...]] = field(default_factory=dict)
+    prompts: tuple[Prompt, ...] = ()
+    sha256: str = ""
 
-
-@dataclass(frozen=True, slots=True)
-class LoadedRecipe:
-    """A recipe with its prompts read and the user's settings applied, ready to be run.
-
-    Attributes:
-        prompts: one for each step.
-        sha256: of the recipe file.
-    """
-
-    recipe: Recipe
-    prompts: tuple[Prompt, ...]
-    sha256: str
-
-    def with_settings(self, levels: Mapping[str, Level], sampling: Mapping[str, Any]) -> LoadedRecipe:
+    def with_settings(self, levels: Mapping[str, Level], sampling: Mapping[str, Any]) -> Recipe:
         """The recipe with other check levels and sampling parameters."""
         steps = tuple(
             replace(step, checks=override_levels(step.checks, levels), sampling={**step.sampling, **sampling})
-            for step in self.recipe.steps
+            for step in self.steps
         )
-        given = {column: override_levels(checks, levels) for column, checks in self.recipe.given_checks.items()}
-        return replace(self, recipe=replace(self.recipe, steps=steps, given_checks=given))
+        given = {column: override_levels(checks, levels) for column, checks in self.given_checks.items()}
+        return replace(self, steps=steps, given_checks=given)
 
     @property
     def check_names(self) -> list[str]:
         """Names of all checks, sorted."""
-        of_steps = (check for step in self.recipe.steps for check in step.checks)
-        return sorted({check.name for check in chain(of_steps, *self.recipe.given_checks.values())})
+        of_steps = (check for step in self.steps for check in step.checks)
+        return sorted({check.name for check in chain(of_steps, *self.given_checks.values())})
 
 
-def load_recipe(name: str) -> LoadedRecipe:
+def load_recipe(name: str) -> Recipe:
     """Load a shipped recipe by name or the user's own by path, with its prompts.
 
     Raises:
@@ -110,7 +99,7 @@ def load_recipe(name: str) -> LoadedRecipe:
     if not isinstance(recipe.steps, tuple) or not all(isinstance(step, Step) for step in recipe.steps):
         raise UserError(f"{path}: steps is a tuple of Step; one step is written (Step(...),)")
     prompts = tuple(_fitting_prompt(path, step) for step in recipe.steps)
-    return LoadedRecipe(recipe, prompts, hashlib.sha256(path.read_bytes()).hexdigest())
+    return replace(recipe, prompts=prompts, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
 
 
 def _fitting_prompt(path: Path, step: Step) -> Prompt:

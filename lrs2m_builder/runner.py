@@ -21,7 +21,7 @@ from lrs2m_builder.commit import ShardPaths
 from lrs2m_builder.engines.base import ENDPOINT_FAILED, MAX_FAILED, Engine, EngineStoppedError
 from lrs2m_builder.engines.thoughts import without_thought
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.images.load import IMAGE_WORKERS, load_rgb
+from lrs2m_builder.images.load import IMAGE_WORKERS, decode
 from lrs2m_builder.journal import Journal, replayed
 from lrs2m_builder.schema import Attempt, ImageRef, Record, Rejection, Request, Sample
 from lrs2m_builder.shards import write_shard
@@ -75,7 +75,7 @@ class Runner:
         """
         self._embed_images = embed_images
         self._plan, self._steps, self._engine, self._meter, self._display = plan, steps, engine, meter, display
-        self._is_last = steps.stop == len(plan.recipe.recipe.steps)
+        self._is_last = steps.stop == len(plan.recipe.steps)
         self._max_in_flight = engine.max_in_flight
         meter.max_in_flight = max(meter.max_in_flight, self._max_in_flight)
         self._window = asyncio.Semaphore(self._max_in_flight)
@@ -256,7 +256,7 @@ class Runner:
         if future is None:
             loop = asyncio.get_running_loop()
             size, part = self._engine.image_size, self._plan.manifest.part
-            future = loop.run_in_executor(self._pool, load_rgb, path, size, part)
+            future = loop.run_in_executor(self._pool, decode, path, size, part)
             future.add_done_callback(lambda done: done.cancelled() or done.exception())
             self._images[path] = future
             while len(self._images) > 4 * IMAGE_WORKERS:
@@ -283,7 +283,7 @@ class Runner:
                 work.outcomes,
                 self._plan.manifest.part,
                 number=work.number,
-                verify_images=all(step.role == "llm" for step in self._plan.recipe.recipe.steps),
+                verify_images=all(step.role == "llm" for step in self._plan.recipe.steps),
                 embed_images=self._embed_images,
             )
             work.journal.remove()

@@ -49,8 +49,19 @@ class TableCell:
         return f"{self.table}:{self.column}[{self.row}]"
 
 
-ImageRef = Path | TarMember | TableCell
-"""Where the bytes of an image are: a file of its own, or a place inside another file (`images/files.py` reads them)."""
+@dataclass(frozen=True, slots=True)
+class ImageBytes:
+    """An image whose bytes were read already, such as those of a row; the name is for messages."""
+
+    data: bytes
+    name: str = "the image"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+ImageRef = Path | TarMember | TableCell | ImageBytes
+"""Where the bytes of an image are: in a file, at a place inside one, or at hand (`images/files.py` reads them)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from typing import Any
 from lrs2m_builder.checks import Answer, Check, split_words
 from lrs2m_builder.clip.tokenizer import count_tokens
 from lrs2m_builder.manifest import Manifest
-from lrs2m_builder.recipe import LoadedRecipe
+from lrs2m_builder.recipe import Recipe
 from lrs2m_builder.schema import Attempt, CaptionColumn, Record, Rejection, Request, Sample
 from lrs2m_builder.text import normalise_caption, without_wrapping
 
@@ -33,7 +33,7 @@ class Plan:
         seed: of the run; a request's own seed follows from it, the sample's id, the step and the attempt.
     """
 
-    recipe: LoadedRecipe
+    recipe: Recipe
     manifest: Manifest
     models: tuple[tuple[str, str], ...]
     engine: str
@@ -66,12 +66,12 @@ def next_move(plan: Plan, sample: Sample, attempts: Sequence[Attempt], spent: in
     captions["caption_long"] = sample.caption_long
     accepted: list[Attempt] = []
     warnings: list[str] = []
-    for column, checks in plan.recipe.recipe.given_checks.items():
+    for column, checks in plan.recipe.given_checks.items():
         verdict = _judge(checks, _answer(plan, sample, captions[column]))
         if verdict.error is not None:
             return Rejection(sample.sample_id, verdict.error.name, f"{column}: {verdict.detail}", _answers(attempts))
         warnings.extend(verdict.warnings)
-    for number, step in enumerate(plan.recipe.recipe.steps):
+    for number, step in enumerate(plan.recipe.steps):
         mine = [attempt for attempt in attempts if attempt.step == number]
         if not mine:
             return _request(plan, sample, number, captions, 1, "")
@@ -109,7 +109,7 @@ def first_requests(plan: Plan, sample: Sample) -> list[Request]:
     captions: dict[CaptionColumn, str] = {"caption_short": next(iter(sample.captions), "")}
     captions["caption_long"] = sample.caption_long
     requests = []
-    for number, step in enumerate(plan.recipe.recipe.steps):
+    for number, step in enumerate(plan.recipe.steps):
         _request(plan, sample, number, captions, 2, "The answer was empty.")
         requests.append(_request(plan, sample, number, captions, 1, ""))
         captions[step.writes] = f"(the {step.writes} that step {number + 1} writes)"
@@ -120,10 +120,10 @@ def unusable(plan: Plan, sample: Sample) -> tuple[str, str] | None:
     """Reason and detail why a sample cannot be asked about at all; None where it can."""
     if sample.problem is not None:
         return sample.problem
-    missing = next((need for need in plan.recipe.recipe.reads if not getattr(sample, need)), None)
+    missing = next((need for need in plan.recipe.reads if not getattr(sample, need)), None)
     if missing == "anchors" and sample.no_anchors:
         return sample.no_anchors
-    return (f"no_{missing}", f"recipe {plan.recipe.recipe.name} reads {missing}") if missing else None
+    return (f"no_{missing}", f"recipe {plan.recipe.name} reads {missing}") if missing else None
 
 
 def prompt_variables(
@@ -131,7 +131,7 @@ def prompt_variables(
 ) -> dict[str, Any]:
     """What the prompt of a step sees: the captions so far, the recipe's own variables, and what was wrong before."""
     given: dict[str, Any] = {str(column): text for column, text in captions.items()}
-    return {**given, **plan.recipe.recipe.steps[number].variables(sample, plan.manifest), "problem": problem}
+    return {**given, **plan.recipe.steps[number].variables(sample, plan.manifest), "problem": problem}
 
 
 def request_seed(run_seed: int, sample_id: str, step: int, attempt: int) -> int:
@@ -186,7 +186,7 @@ def _judge(checks: Sequence[Check], answer: Answer) -> _Verdict:
 def _request(
     plan: Plan, sample: Sample, number: int, captions: dict[CaptionColumn, str], attempt: int, problem: str
 ) -> Request:
-    step = plan.recipe.recipe.steps[number]
+    step = plan.recipe.steps[number]
     return Request(
         sample_id=sample.sample_id,
         step=number,
@@ -207,7 +207,7 @@ def _record(
     history: tuple[Attempt, ...],
     warnings: Sequence[str],
 ) -> Record:
-    recipe = plan.recipe.recipe
+    recipe = plan.recipe
     wrote = {step.writes: name for step, (name, _) in zip(recipe.steps, plan.models, strict=True)}
     manifest = plan.manifest
     short_from = manifest.join.texts_from if manifest.join else manifest.texts_from

@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from lrs2m_builder.errors import SampleError
 from lrs2m_builder.images.files import hash_image
-from lrs2m_builder.images.load import IMAGE_WORKERS, load_rgb
+from lrs2m_builder.images.load import IMAGE_WORKERS, decode
 from lrs2m_builder.images.part import Part
 from lrs2m_builder.manifest import Manifest
 from lrs2m_builder.schema import ImageRef
@@ -135,7 +135,7 @@ def _read_images(
     def read(item: tuple[str, ImageRef]) -> tuple[str, str | SampleError]:
         name, path = item
         try:
-            load_rgb(path, lambda width, height: (32, 32), manifest.part)
+            decode(path, lambda width, height: (32, 32), manifest.part)
             return name, _sha256(path, manifest.part)
         except SampleError as error:
             return name, error

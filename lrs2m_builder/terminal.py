@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import sys
+from contextlib import suppress
 
 from lrs2m_builder.text import printable
 
 
 def say(text: str) -> None:
-    """Print a line on standard error, above the progress bar where there is one."""
+    """Print a line on standard error, above the progress bar if there is one; nobody need read it."""
     from tqdm import tqdm  # late: most commands show no progress
 
-    tqdm.write(printable(text), file=sys.stderr)
-    sys.stderr.flush()
+    with suppress(BrokenPipeError):  # whoever read it went away, which is no reason to stop the work
+        tqdm.write(printable(text), file=sys.stderr)
+        sys.stderr.flush()
 
 
 def show(text: str) -> None:

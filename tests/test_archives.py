@@ -18,7 +18,7 @@ from PIL import Image
 
 from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.images.files import read_image
-from lrs2m_builder.images.load import load_rgb, load_stored
+from lrs2m_builder.images.load import decode, load_stored
 from lrs2m_builder.manifest import load_manifest
 from lrs2m_builder.schema import ImageRef, TableCell, TarMember
 from lrs2m_builder.sources import open_source, read_samples
@@ -66,7 +66,7 @@ def write_rs5m_tars(folder: Path, num_samples: int, *, num_tars: int = 2, first:
 
 def reason_of(ref: ImageRef) -> str:
     with pytest.raises(SampleError) as caught:
-        load_rgb(ref)
+        decode(ref)
     return caught.value.reason
 
 
@@ -179,7 +179,7 @@ def test_a_geotiff_in_a_tar_is_decoded_as_a_file_is(tmp_path: Path) -> None:
         raster.write(bands)
     tar = write_tar(tmp_path / "a.tar", [("0.img_content", (tmp_path / "a.tif").read_bytes())])
     ((_, members),) = read_groups(tar)
-    assert np.array_equal(load_rgb(members["img_content"]), load_rgb(tmp_path / "a.tif"))
+    assert np.array_equal(decode(members["img_content"]), decode(tmp_path / "a.tif"))
     assert load_stored(members["img_content"]) == load_stored(tmp_path / "a.tif")
 
 

@@ -25,6 +25,7 @@ from lrs2m_builder.auditing.thumbnails import thumbnail
 from lrs2m_builder.cli import main
 from lrs2m_builder.commands.audit import audit_lines
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.schema import ImageBytes
 from lrs2m_builder.stored_rows import RECORD_SCHEMA
 from tests.test_resume import small_disk
 
@@ -83,7 +84,7 @@ def removals(folder: Path) -> list[dict[str, Any]]:
 def test_an_image_and_its_turns_share_a_hash(turn: Image.Transpose | None) -> None:
     image = draw(3)
     other = image if turn is None else image.transpose(turn)
-    hashes = hash_thumbnails(np.stack([thumbnail(encode(image)), thumbnail(encode(other))]))
+    hashes = hash_thumbnails(np.stack([thumbnail(ImageBytes(encode(image))), thumbnail(ImageBytes(encode(other)))]))
     first, second = (hashes.values[hashes.owners == owner] for owner in (0, 1))
     assert np.bitwise_count(first[:, None] ^ second).min() <= 4
 

@@ -17,12 +17,13 @@ import torch
 from PIL import Image
 
 from lrs2m_builder.clip.data import Batches
-from lrs2m_builder.clip.loading import Batch, BatchRows, Reading, TrainOn, decode, first_sentence
+from lrs2m_builder.clip.loading import Batch, BatchRows, Reading, TrainOn, first_sentence, image_ref
 from lrs2m_builder.clip.model import Tokenize
 from lrs2m_builder.clip.plan import Index, Order, count_batches, make_plan, read_index
 from lrs2m_builder.clip.preprocess import Preprocess, make_transform
 from lrs2m_builder.clip.tokenizer import encode
-from lrs2m_builder.errors import UserError
+from lrs2m_builder.errors import SampleError, UserError
+from lrs2m_builder.images.load import decode
 from tests.clip_toy import make_data, make_rows, png, write_table
 
 ORDER = Order(seed=0, batch_size=4, pool_rows=32, streams=1, weights={})
@@ -261,10 +262,12 @@ def test_a_folder_of_unreadable_images_stops_with_one_line(tmp_path: Path) -> No
 
 
 def test_rows_that_name_their_image_need_its_folder(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match="image_dir"):
-        decode({"bytes": None, "path": "0.png"})
+    with pytest.raises(SampleError, match="image_dir"):
+        image_ref({"bytes": None, "path": "0.png"})
     (tmp_path / "0.png").write_bytes(png(3))
-    assert decode({"bytes": None, "path": "0.png"}, tmp_path).tobytes() == decode(png(3)).tobytes()
+    assert (
+        decode(image_ref({"bytes": None, "path": "0.png"}, tmp_path)).tobytes() == decode(image_ref(png(3))).tobytes()
+    )
 
 
 @pytest.mark.parametrize("side", [256, 800])
@@ -274,7 +277,7 @@ def test_training_sees_the_pixels_that_evaluations_see(side: int) -> None:
     Image.fromarray(noise).resize((side, side)).save(buffer, "JPEG", quality=90)
     transform = make_transform(Preprocess(64))
     with Image.open(buffer) as evaluated:
-        assert torch.equal(transform(decode(buffer.getvalue())), transform(evaluated.convert("RGB")))
+        assert torch.equal(transform(decode(image_ref(buffer.getvalue()))), transform(evaluated.convert("RGB")))
 
 
 # The position

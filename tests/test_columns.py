@@ -141,8 +141,8 @@ def test_a_batch_in_which_no_entry_is_wanted_is_passed_over(tmp_path: Path, monk
 
 def load_table(folder: Path, limit: int | None = None, **changes: Any) -> ColumnTable | None:
     source, recipe = open_source(load_manifest("millionaid").model_copy(update=changes), folder), load_recipe("merge")
-    assert fits(source, recipe.recipe)
-    return read_table(source, recipe.recipe, limit)
+    assert fits(source, recipe)
+    return read_table(source, recipe, limit)
 
 
 def test_of_a_limited_source_what_follows_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +154,7 @@ def test_of_a_limited_source_what_follows_is_not_read(tmp_path: Path, monkeypatc
             seen.append(len(batch.texts))
             yield batch
 
-    table = read_table(replace(source, columns=read_columns), load_recipe("merge").recipe, 25)
+    table = read_table(replace(source, columns=read_columns), load_recipe("merge"), 25)
     assert table is not None and len(table.rows) == 25
     assert seen == [20, 20]
 

@@ -21,7 +21,7 @@ from lrs2m_builder import checks, shards
 from lrs2m_builder.engines.base import positive_options
 from lrs2m_builder.engines.model_files import find_model
 from lrs2m_builder.errors import SampleError, UserError
-from lrs2m_builder.images.load import load_rgb, load_stored
+from lrs2m_builder.images.load import decode, load_stored
 from lrs2m_builder.schema import Completion
 from tests.fake_engine import FakeModule, good_text
 from tests.test_checks import make_answer
@@ -146,7 +146,7 @@ def test_a_damaged_file_of_a_rarer_format_is_one_rejection(tmp_path: Path, kind:
     for cut in range(20, len(buffer.getvalue()), 97):
         path = tmp_path / f"{cut}.img"
         path.write_bytes(buffer.getvalue()[:cut] + b"\xff" * 64)
-        for load in (load_rgb, load_stored):
+        for load in (decode, load_stored):
             try:
                 load(path)
             except SampleError as error:
@@ -162,7 +162,7 @@ def test_a_file_that_points_to_another_is_no_image(tmp_path: Path) -> None:
     )
     (tmp_path / "1.jpg").write_text(vrt)
     with pytest.raises(SampleError, match="image_unreadable"):
-        load_rgb(tmp_path / "1.jpg")
+        decode(tmp_path / "1.jpg")
 
 
 def test_two_checkpoints_have_two_revisions(tmp_path: Path) -> None:
@@ -198,6 +198,17 @@ def test_a_closed_pipe_is_no_traceback() -> None:
         line = f"{command} {redirection}"
         result = subprocess.run(line, shell=True, capture_output=True, text=True, env=environment, check=False)
         assert "Traceback" not in result.stderr, (redirection, result.stderr)
+
+
+@pytest.mark.parametrize("redirection", ["2>&-", "2> >(true)", ">&- 2>&-"])
+def test_a_build_whose_messages_nobody_reads_is_finished(tmp_path: Path, redirection: str) -> None:
+    source = make_source(tmp_path / "source", 20)
+    words = f"--recipe short_to_long --source {source} --data-dir {source.parent} --model m --check hint_missing=off"
+    line = f"{sys.executable} -m tests.fake_engine build {words} --out {tmp_path / 'out'} {redirection}"
+    environment = {**os.environ, "LRS2M_FAKE_LOG": str(tmp_path / "log"), "LRS2M_FAKE_DELAY_S": "0.05"}
+    result = subprocess.run(["bash", "-c", line], env=environment, cwd=ROOT, check=False)
+    assert result.returncode == 0
+    assert len(ids(tmp_path / "out")) + len(ids(tmp_path / "out", "rejected")) == 20
 
 
 def test_the_demo_overwrites_nothing_of_the_users(tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import rasterio
 from PIL import Image
 
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.images.load import load_rgb, load_stored
+from lrs2m_builder.images.load import decode, load_stored
 from lrs2m_builder.images.part import Part
 from tests.test_images import write_geotiff
 
@@ -39,7 +39,7 @@ def patch_folder(folder: Path, sizes: dict[str, int]) -> Path:
 
 def reason_of(path: Path, part: Part) -> str:
     with pytest.raises(SampleError) as caught:
-        load_rgb(path, part=part)
+        decode(path, part=part)
     return caught.value.reason
 
 
@@ -54,7 +54,7 @@ def test_the_model_sees_and_the_shard_stores_the_panel_alone(tmp_path: Path, suf
         asked.append((width, height))
         return 10, 10
 
-    seen = load_rgb(path, quarter, part)
+    seen = decode(path, quarter, part)
     stored = load_stored(path, part)
     assert (asked, seen.size, (stored.width, stored.height)) == ([(48, 48)], (10, 10), (48, 48))
     assert np.abs(np.asarray(seen).astype(int) - COLOURS[number - 1]).max() < 12
@@ -64,7 +64,7 @@ def test_a_panel_is_cut_from_a_raster_of_16_bits(tmp_path: Path) -> None:
     pixels = np.full((3, 40, 80), 1000, np.uint16)
     pixels[0, :, 40:] = 5000
     path = write_geotiff(tmp_path / "1.tif", pixels)
-    seen = np.asarray(load_rgb(path, lambda width, height: (width // 4, height // 4), Part(panel=(2, 2))))
+    seen = np.asarray(decode(path, lambda width, height: (width // 4, height // 4), Part(panel=(2, 2))))
     assert seen.shape == (10, 10, 3) and (seen[..., 0] == 255).all()
 
 
@@ -78,7 +78,7 @@ def test_panels_are_counted_in_the_upright_picture(tmp_path: Path) -> None:
     exif = Image.Exif()
     exif[0x0112] = 3  # upside down: the last panel is the first
     path = three_panels(tmp_path / "1.jpg", exif=exif, quality=95)
-    middle = np.asarray(load_rgb(path, part=Part(panel=(1, 3))))[8:-8, 8:-8].astype(int)
+    middle = np.asarray(decode(path, part=Part(panel=(1, 3))))[8:-8, 8:-8].astype(int)
     assert np.abs(middle - COLOURS[2]).max() < 12
     stored = load_stored(path, Part(panel=(1, 3)))
     assert (stored.suffix, stored.width, stored.height) == (".png", 48, 48)
@@ -86,7 +86,7 @@ def test_panels_are_counted_in_the_upright_picture(tmp_path: Path) -> None:
 
 def test_band_files_of_a_folder_become_red_green_and_blue(tmp_path: Path) -> None:
     folder = patch_folder(tmp_path / "S2A_1_2", {"B02": 60, "B03": 60, "B04": 60, "B8A": 60})
-    pixels = np.asarray(load_rgb(folder, part=RGB))
+    pixels = np.asarray(decode(folder, part=RGB))
     assert [set((np.nonzero(pixels[30, :, c] > 200)[0] // 15).tolist()) for c in range(3)] == [{2}, {1}, {0}]
     stored = load_stored(folder, RGB)
     assert (stored.suffix, stored.width, stored.height) == (".png", 60, 60)
@@ -94,7 +94,7 @@ def test_band_files_of_a_folder_become_red_green_and_blue(tmp_path: Path) -> Non
 
 def test_coarser_bands_are_enlarged_to_the_finest(tmp_path: Path) -> None:
     folder = patch_folder(tmp_path / "patch", {"B01": 20, "B05": 30, "B04": 60})
-    pixels = np.asarray(load_rgb(folder, part=Part(bands=("B01", "B05", "B04"))))
+    pixels = np.asarray(decode(folder, part=Part(bands=("B01", "B05", "B04"))))
     assert pixels.shape == (60, 60, 3)
     assert [int(np.argmax(pixels[30, 10::20, c])) for c in range(3)] == [0, 1, 2]
 
@@ -115,4 +115,4 @@ def test_names_of_band_files_change_nothing_about_a_file_of_its_own(tmp_path: Pa
     raster = write_geotiff(tmp_path / "4.tif", np.arange(4 * 64, dtype=np.uint16).reshape(4, 8, 8))
     with rasterio.open(raster) as file:
         assert file.count == 4
-    assert (np.asarray(load_rgb(raster, part=RGB)) == np.asarray(load_rgb(raster))).all()
+    assert (np.asarray(decode(raster, part=RGB)) == np.asarray(decode(raster))).all()

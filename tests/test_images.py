@@ -18,7 +18,7 @@ from PIL import Image, ImageOps
 
 from lrs2m_builder.errors import SampleError
 from lrs2m_builder.images import load, pixels
-from lrs2m_builder.images.load import load_rgb, load_stored
+from lrs2m_builder.images.load import decode, load_stored
 from lrs2m_builder.images.part import Part
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
@@ -31,7 +31,7 @@ DAMAGED_PNGS = {"broken_data_stream.png", "truncated_end_chunk.png"}
 CORNERS = ((200, 30, 30), (30, 200, 30), (30, 30, 200), (200, 200, 30))  # top left, top right, bottom left and right
 
 
-def reason_of(path: Path, function: Any = load_rgb, **options: Any) -> str:
+def reason_of(path: Path, function: Any = decode, **options: Any) -> str:
     with pytest.raises(SampleError) as caught:
         function(path, **options)
     return caught.value.reason
@@ -66,7 +66,7 @@ def write_geotiff(path: Path, bands: np.ndarray, **options: Any) -> Path:
 def fault_of(path: Path) -> str:
     """What is wrong with how a file is read; "" if nothing is."""
     try:
-        image = load_rgb(path, lambda width, height: (48, 32))
+        image = decode(path, lambda width, height: (48, 32))
     except SampleError as error:
         return "" if error.reason in REASONS else f"undocumented reason {error.reason}"
     except Exception as error:  # noqa: BLE001 - every file is looked at, and all faults are named at once
@@ -121,7 +121,7 @@ def test_a_picture_is_upright_whatever_its_exif_orientation(tmp_path: Path, orie
     exif[0x0112] = orientation
     path = tmp_path / "turned.jpg"
     turned.save(path, quality=95, exif=exif)
-    image, stored = load_rgb(path, target_size), load_stored(path)
+    image, stored = decode(path, target_size), load_stored(path)
     assert image.size == ((256, 128) if target_size is None else (64, 32))
     assert np.abs(corner_colors(image) - CORNERS).max() < 12
     assert (stored.width, stored.height, stored.data) == (256, 128, path.read_bytes())
@@ -130,7 +130,7 @@ def test_a_picture_is_upright_whatever_its_exif_orientation(tmp_path: Path, orie
 def test_a_deep_tiff_is_upright_too(tmp_path: Path) -> None:
     path = tmp_path / "turned.tif"
     Image.fromarray(np.zeros((20, 30), np.uint16)).save(path, tiffinfo={0x0112: 6})
-    assert load_rgb(path).size == (20, 30)
+    assert decode(path).size == (20, 30)
 
 
 @pytest.mark.parametrize("format_", ["JPEG", "PNG", "WEBP", "GIF"])
@@ -168,7 +168,7 @@ def test_a_cmyk_jpeg_is_stored_as_rgb(tmp_path: Path) -> None:
 def test_a_wrong_extension_does_not_matter(tmp_path: Path) -> None:
     path = tmp_path / "field.png"
     corner_image().save(path, format="JPEG")
-    assert load_rgb(path).size == (64, 32)
+    assert decode(path).size == (64, 32)
     assert load_stored(path).suffix == ".jpg"
 
 
@@ -177,14 +177,14 @@ def test_transparency_of_a_palette_becomes_black(tmp_path: Path) -> None:
     image.putpalette([250, 10, 10, 10, 250, 10])
     image.paste(1, (4, 0, 8, 8))
     image.save(tmp_path / "map.png", transparency=0)
-    rgb = load_rgb(tmp_path / "map.png")
+    rgb = decode(tmp_path / "map.png")
     assert [rgb.getpixel((1, 1)), rgb.getpixel((6, 1))] == [(0, 0, 0), (10, 250, 10)]
 
 
 def test_alpha_is_laid_over_black(tmp_path: Path) -> None:
     pixels = np.array([[[200, 100, 50, 255], [200, 100, 50, 0], [200, 100, 50, 51]]], np.uint8)
     Image.fromarray(pixels).save(tmp_path / "cut.png")
-    assert np.asarray(load_rgb(tmp_path / "cut.png")).tolist() == [[[200, 100, 50], [0, 0, 0], [40, 20, 10]]]
+    assert np.asarray(decode(tmp_path / "cut.png")).tolist() == [[[200, 100, 50], [0, 0, 0], [40, 20, 10]]]
 
 
 def test_a_jpeg_cut_anywhere_is_refused(tmp_path: Path) -> None:
@@ -253,7 +253,7 @@ def test_a_picture_over_the_limit_is_not_stored(tmp_path: Path, monkeypatch: pyt
 def test_a_16_bit_tiff_is_stretched_and_keeps_its_order(tmp_path: Path) -> None:
     ramp = np.tile(np.linspace(3000, 5000, 100).astype(np.uint16), (10, 1))
     Image.fromarray(ramp).save(tmp_path / "ramp.tif")
-    row = np.asarray(load_rgb(tmp_path / "ramp.tif"))[5, :, 0].astype(int)
+    row = np.asarray(decode(tmp_path / "ramp.tif"))[5, :, 0].astype(int)
     assert (row[0], row[-1]) == (0, 255) and (np.diff(row) >= 0).all() and len(set(row)) > 80
 
 
@@ -262,7 +262,7 @@ def test_chosen_bands_become_red_green_and_blue(tmp_path: Path) -> None:
     for number in range(6):
         bands[number, 10:30, number * 10 : number * 10 + 10] = 9000
     path = write_geotiff(tmp_path / "scene.tif", bands)
-    pixels = np.asarray(load_rgb(path, part=Part(bands=(4, 3, 2))))
+    pixels = np.asarray(decode(path, part=Part(bands=(4, 3, 2))))
     bright = [{int(x) // 10 + 1 for x in np.unique(np.nonzero(pixels[..., c] > 200)[1])} for c in range(3)]
     assert bright == [{4}, {3}, {2}]
 
@@ -280,9 +280,9 @@ def test_complex_pixels_are_unsupported(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("dtype", "nodata"), [("uint16", 65535), ("int16", -9999), ("float32", float("nan"))])
 def test_nodata_is_black_and_does_not_shift_the_stretch(tmp_path: Path, dtype: str, nodata: float) -> None:
     ramp = np.tile(np.linspace(100, 900, 40), (3, 20, 1)).astype(dtype)
-    plain = np.asarray(load_rgb(write_geotiff(tmp_path / "plain.tif", ramp)))
+    plain = np.asarray(decode(write_geotiff(tmp_path / "plain.tif", ramp)))
     ramp[:, :6, :] = nodata
-    holed = np.asarray(load_rgb(write_geotiff(tmp_path / "holed.tif", ramp, nodata=nodata)))
+    holed = np.asarray(decode(write_geotiff(tmp_path / "holed.tif", ramp, nodata=nodata)))
     assert not holed[:6].any()
     assert np.array_equal(holed[6:], plain[6:])
 
@@ -291,7 +291,7 @@ def test_a_jpeg_decoded_small_is_close_to_one_decoded_whole(tmp_path: Path) -> N
     path = tmp_path / "field.jpg"
     smooth_image().save(path, quality=90)
     whole = Image.open(path).convert("RGB").resize((112, 84), Image.Resampling.BICUBIC)
-    small = load_rgb(path, lambda width, height: (112, 84))
+    small = decode(path, lambda width, height: (112, 84))
     error = np.mean((np.asarray(whole, np.float64) - np.asarray(small, np.float64)) ** 2)
     assert small.size == (112, 84)
     assert 10 * np.log10(255**2 / max(error, 1e-9)) > 30
@@ -304,4 +304,4 @@ def test_the_wanted_size_follows_from_the_size_of_the_file_alone(tmp_path: Path,
         smooth_image(640, 480).save(path)
     else:
         write_geotiff(path, np.ones((3, 480, 640), np.uint16))
-    assert load_rgb(path, lambda width, height: (width // 4, height // 4)).size == (160, 120)
+    assert decode(path, lambda width, height: (width // 4, height // 4)).size == (160, 120)

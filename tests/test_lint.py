@@ -37,7 +37,7 @@ def findings(folder: Path, prompt: str, *, role: str = "mllm", writes: str = "ca
 @pytest.mark.parametrize("manifest", sorted(path.stem for path in shipped_dir("manifests").glob("*.yaml")))
 def test_shipped_prompts_have_no_finding_for_any_shipped_source(recipe: str, manifest: str) -> None:
     loaded = load_recipe(recipe)
-    models = (("m", "1"),) * len(loaded.recipe.steps)
+    models = (("m", "1"),) * len(loaded.steps)
     assert not lint_prompts(Plan(loaded, load_manifest(manifest), models, "fake", 3, 0), SAMPLE)
 
 

@@ -31,7 +31,7 @@ def test_a_command_line_is_parsed_and_its_options_are_taken(line: str) -> None:
     options = parse_options("--engine-option", given["engine_option"] or ())
     options |= {"base_url": given["base_url"]} if given["base_url"] else {}
     sampling = parse_options("--sampling", given["sampling"] or ())
-    recipe = load_recipe(given["recipe"]).with_settings({}, sampling).recipe
+    recipe = load_recipe(given["recipe"]).with_settings({}, sampling)
     find("manifests", given["source"])
     engine_module(given["engine"]).check(given["model"], "mllm", options, [step.sampling for step in recipe.steps])
 

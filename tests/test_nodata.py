@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from lrs2m_builder.images import nodata
-from lrs2m_builder.images.load import load_rgb
+from lrs2m_builder.images.load import decode
 from tests.test_images import write_geotiff
 
 pytestmark = pytest.mark.filterwarnings("ignore::rasterio.errors.NotGeoreferencedWarning")
@@ -23,7 +23,7 @@ def scene(dtype: str, low: float = 400, high: float = 3000) -> np.ndarray:
 
 
 def stretched(path: Path, bands: np.ndarray) -> np.ndarray:
-    return np.asarray(load_rgb(write_geotiff(path, bands))).astype(int)
+    return np.asarray(decode(write_geotiff(path, bands))).astype(int)
 
 
 HOLES = [
@@ -94,7 +94,7 @@ def test_a_hole_in_an_image_that_pillow_reads_is_left_out_too(tmp_path: Path) ->
     values = scene("uint16")[0]
     values[:, :HOLE] = 65535
     Image.fromarray(values).save(tmp_path / "a.png")
-    seen = np.asarray(load_rgb(tmp_path / "a.png"))
+    seen = np.asarray(decode(tmp_path / "a.png"))
     assert not seen[:, :HOLE].any() and 100 < seen[:, HOLE:].mean() < 155
 
 

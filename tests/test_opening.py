@@ -18,7 +18,7 @@ import pytest
 from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.images import files
 from lrs2m_builder.images.files import hash_image, open_image, read_image
-from lrs2m_builder.images.load import load_rgb, load_stored
+from lrs2m_builder.images.load import decode, load_stored
 from lrs2m_builder.images.part import Part
 from lrs2m_builder.manifest import load_manifest
 from lrs2m_builder.opening import open_regular
@@ -53,7 +53,7 @@ ODD: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
-READERS = (load_rgb, load_stored, read_image)
+READERS = (decode, load_stored, read_image)
 
 
 @pytest.mark.parametrize("kind", ODD)
@@ -72,7 +72,7 @@ def test_what_is_no_image_file_is_a_rejection(tmp_path: Path, kind: str, read: C
 )
 def test_a_name_that_no_file_has_is_a_rejection(tmp_path: Path, name: str) -> None:
     with pytest.raises(SampleError, match=r"image_missing|image_unreadable"):
-        load_rgb(tmp_path / name)
+        decode(tmp_path / name)
 
 
 @pytest.mark.parametrize("number", [errno.EIO, errno.ESTALE, errno.EACCES, errno.ENODEV, errno.ETIMEDOUT])
@@ -122,12 +122,12 @@ def test_a_pipe_beside_a_raster_is_not_opened(tmp_path: Path) -> None:
     path = write_geotiff(tmp_path / "a.tif", np.arange(300, dtype=np.uint16).reshape(3, 10, 10))
     os.mkfifo(tmp_path / "a.tif.msk")
     with pytest.raises(SampleError, match=r"a\.tif\.msk"):
-        load_rgb(path)
+        decode(path)
 
 
 def test_a_raster_of_a_long_name_is_read(tmp_path: Path) -> None:
     path = write_geotiff(tmp_path / f"{'a' * 250}.tif", np.arange(300, dtype=np.uint16).reshape(3, 10, 10))
-    assert load_rgb(path).size == (10, 10)
+    assert decode(path).size == (10, 10)
 
 
 def test_a_pipe_as_annotation_file_or_band_is_one_line(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_pipe_as_annotation_file_or_band_is_one_line(tmp_path: Path) -> None:
     for band in ("B02", "B03", "B04"):
         os.mkfifo(tmp_path / "patch" / f"patch_{band}.tif")
     with pytest.raises(SampleError, match="image_unreadable"):
-        load_rgb(tmp_path / "patch", part=Part(bands=("B04", "B03", "B02")))
+        decode(tmp_path / "patch", part=Part(bands=("B04", "B03", "B02")))
 
 
 def test_a_container_that_became_a_pipe_is_a_rejection(tmp_path: Path) -> None:
@@ -157,7 +157,7 @@ def test_a_container_that_became_a_pipe_is_a_rejection(tmp_path: Path) -> None:
 def test_bytes_behind_an_image_are_not_taken_into_memory(tmp_path: Path) -> None:
     smooth_image(60, 40).save(tmp_path / "a.jpg")
     os.truncate(tmp_path / "a.jpg", 3 * 2**30)
-    for read in (load_rgb, load_stored, read_image):
+    for read in (decode, load_stored, read_image):
         with pytest.raises(SampleError, match=r"image_too_large: .*3,221,225,472 bytes, at most"):
             read(tmp_path / "a.jpg")
 
@@ -165,7 +165,7 @@ def test_bytes_behind_an_image_are_not_taken_into_memory(tmp_path: Path) -> None
 def test_a_raster_of_any_number_of_bytes_is_read_in_parts(tmp_path: Path) -> None:
     path = write_geotiff(tmp_path / "a.tif", np.arange(300, dtype=np.uint16).reshape(3, 10, 10))
     os.truncate(path, 3 * 2**30)
-    assert load_rgb(path).size == (10, 10)
+    assert decode(path).size == (10, 10)
     assert load_stored(path).suffix == ".png"
 
 

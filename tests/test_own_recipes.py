@@ -87,4 +87,4 @@ def test_a_recipe_of_ones_own_may_define_dataclasses(tmp_path: Path) -> None:
     )
     path = tmp_path / "mine.py"
     path.write_text(recipe + "\nfrom dataclasses import dataclass\n\n@dataclass\nclass Own:\n    name: str\n")
-    assert load_recipe(str(path)).recipe.name == "merge"
+    assert load_recipe(str(path)).name == "merge"

@@ -53,7 +53,7 @@ def test_a_subset_of_the_paper_states_its_row_of_table_one(name: str) -> None:
 @pytest.mark.parametrize("name", sorted(TABLE))
 def test_every_step_of_a_subset_has_the_model_of_the_paper(name: str) -> None:
     manifest = load_manifest(name)
-    steps = load_recipe(TABLE[name][5]).recipe.steps
+    steps = load_recipe(TABLE[name][5]).steps
     roles = {step.role for step in steps}
     assert {role for role in ("mllm", "llm") if getattr(manifest.models, role)} == roles
     for step in steps:

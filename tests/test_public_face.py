@@ -37,8 +37,8 @@ def test_every_public_name_is_there_and_on_the_page() -> None:
 
 
 def test_a_name_that_is_not_public_is_no_attribute() -> None:
-    with pytest.raises(AttributeError, match="no attribute 'LoadedRecipes'"):
-        _ = lrs2m_builder.LoadedRecipes
+    with pytest.raises(AttributeError, match="no attribute 'LoadedRecipe'"):
+        _ = lrs2m_builder.LoadedRecipe
 
 
 @pytest.mark.parametrize("path", sorted((ROOT / "recipes").glob("*.py")), ids=lambda path: path.stem)

@@ -12,7 +12,7 @@ import pytest
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.manifest import Manifest
 from lrs2m_builder.prompt import load_prompt
-from lrs2m_builder.recipe import LoadedRecipe, load_recipe
+from lrs2m_builder.recipe import Recipe, load_recipe
 from lrs2m_builder.schema import Anchor, Attempt, Completion, Record, Rejection, Request, Sample
 from lrs2m_builder.shipped import shipped_names
 from lrs2m_builder.stages import Plan, next_move, request_seed
@@ -65,7 +65,7 @@ def write_recipe(folder: Path, prompt: str = PROMPT, role: str = "mllm", recipe:
     return str(folder / "toy.py")
 
 
-def make_plan(recipe: LoadedRecipe, max_attempts: int = 3, seed: int = 0) -> Plan:
+def make_plan(recipe: Recipe, max_attempts: int = 3, seed: int = 0) -> Plan:
     return Plan(recipe, MANIFEST, (("toy-model", "abc123"),) * len(recipe.prompts), "fake", max_attempts, seed)
 
 
@@ -89,10 +89,10 @@ def ask_until_the_end(plan: Plan, sample: Sample, texts: list[str], prior: tuple
     return move, attempts
 
 
-def render(loaded: LoadedRecipe, sample: Sample, problem: str = "") -> list[tuple[str, ...]]:
+def render(loaded: Recipe, sample: Sample, problem: str = "") -> list[tuple[str, ...]]:
     """The parts of every step's prompt."""
     written = {"caption_short": sample.captions[0], "caption_long": sample.caption_long, "problem": problem}
-    steps = zip(loaded.recipe.steps, loaded.prompts, strict=True)
+    steps = zip(loaded.steps, loaded.prompts, strict=True)
     return [prompt.render({**written, **step.variables(sample, MANIFEST)}) for step, prompt in steps]
 
 
@@ -101,7 +101,7 @@ every_shipped_recipe = pytest.mark.parametrize("name", shipped_names("recipes"))
 
 @every_shipped_recipe
 def test_a_shipped_recipe_loads_under_its_own_name(name: str) -> None:
-    recipe = load_recipe(name).recipe
+    recipe = load_recipe(name)
     assert recipe.name == name
     columns = [*recipe.given, *(step.writes for step in recipe.steps)]
     assert sorted(columns) == ["caption_long", "caption_short"], "each text is given or written, once"
@@ -110,18 +110,18 @@ def test_a_shipped_recipe_loads_under_its_own_name(name: str) -> None:
 @every_shipped_recipe
 def test_the_prompts_of_a_shipped_recipe_hold_what_it_reads(name: str) -> None:
     loaded, sample = load_recipe(name), make_sample()
-    if not loaded.recipe.steps:
+    if not loaded.steps:
         pytest.skip("a recipe that asks no model has no prompt")
     known = {"captions": sample.captions[0], "caption_long": sample.caption_long, "anchors": sample.anchors[0].name}
     first, *later = ["".join(parts) for parts in render(loaded, sample)]
-    assert all(known[need] in first for need in loaded.recipe.reads)
+    assert all(known[need] in first for need in loaded.reads)
     assert all(any(text in prompt for text in known.values()) for prompt in later)
 
 
 @every_shipped_recipe
 def test_a_shipped_prompt_splits_at_the_image(name: str) -> None:
     loaded = load_recipe(name)
-    num_parts = [2 if step.role == "mllm" else 1 for step in loaded.recipe.steps]
+    num_parts = [2 if step.role == "mllm" else 1 for step in loaded.steps]
     assert [len(parts) for parts in render(loaded, make_sample())] == num_parts
 
 
@@ -251,7 +251,7 @@ def test_an_answer_that_comes_back_is_asked_for_at_a_higher_temperature(plan: Pl
 def test_a_temperature_above_one_or_none_is_left_as_it_is(plan: Plan) -> None:
     hot = replace(plan, recipe=plan.recipe.with_settings({}, {"temperature": 1.4}))
     assert temperatures(hot, [REFUSED, REFUSED]) == [1.4] * 3
-    assert temperatures(plan, [REFUSED, REFUSED]) == [plan.recipe.recipe.steps[0].sampling.get("temperature")] * 3
+    assert temperatures(plan, [REFUSED, REFUSED]) == [plan.recipe.steps[0].sampling.get("temperature")] * 3
 
 
 def test_an_answer_after_a_refused_one_can_still_be_accepted(plan: Plan) -> None:

@@ -62,7 +62,7 @@ def wait_for_answers(out: Path, more_than: int, process: subprocess.Popen[str]) 
 
 
 def test_real_images_are_captioned_killed_stopped_and_finished(real_data: Path, model: Path, tmp_path: Path) -> None:
-    """One build in three lives: SIGKILL, Ctrl-C at the terminal, the end. Nothing is lost, doubled or asked again."""
+    """One build in three lives: SIGKILL, SIGTERM to all its processes, the end. Nothing is lost, doubled or asked again."""
     manifest = yaml.safe_load(find("manifests", "ucmerced").read_text())
     source = tmp_path / "ucmerced.yaml"
     source.write_text(yaml.safe_dump(manifest))
@@ -82,7 +82,7 @@ def test_real_images_are_captioned_killed_stopped_and_finished(real_data: Path, 
 
     second = start(arguments)
     wait_for_answers(out, len(journaled(out)) + 40, second)
-    os.killpg(second.pid, signal.SIGINT)
+    os.killpg(second.pid, signal.SIGTERM)
     output, _ = second.communicate(timeout=120)
     assert second.returncode == 130, output
     assert "Traceback" not in output, output

@@ -16,7 +16,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, 
 from transformers import PreTrainedTokenizerFast
 
 from lrs2m_builder.prompt import load_prompt
-from lrs2m_builder.recipe import LoadedRecipe, load_recipe
+from lrs2m_builder.recipe import Recipe, load_recipe
 from lrs2m_builder.sample.random_model import CHAT_TEMPLATE, SPECIAL_TOKENS
 from lrs2m_builder.sample.texts import PADDING
 from lrs2m_builder.sample.words import IN_CELL, OF_CLASS, OF_COVER
@@ -33,12 +33,12 @@ def prompt_parts(recipe: str, step: int = 0, **sample: Any) -> tuple[str, ...]:
     loaded = _recipe(recipe)
     facts = Sample("", "", "", None, **({} if "caption_long" in sample else sample))
     manifest: Any = SimpleNamespace(view=VIEW, hint_label=False)
-    variables: Mapping[str, Any] = loaded.recipe.steps[step].variables(facts, manifest)
+    variables: Mapping[str, Any] = loaded.steps[step].variables(facts, manifest)
     return loaded.prompts[step].render({"problem": "", **sample, **variables})
 
 
 @cache
-def _recipe(name: str) -> LoadedRecipe:
+def _recipe(name: str) -> Recipe:
     return load_recipe(name)
 
 

@@ -23,7 +23,7 @@ from lrs2m_builder.auditing.thumbnails import SIZE, Thumbnails, thumbnail
 from lrs2m_builder.errors import SampleError
 from lrs2m_builder.foreign import plain_rows, reading
 from lrs2m_builder.images.files import read_image as read_bytes
-from lrs2m_builder.schema import ImageRef, TableCell, TarMember
+from lrs2m_builder.schema import ImageBytes, ImageRef, TableCell, TarMember
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")  # a data set of other origin may have something else in the column
 _CAPTION_NUMBER = re.compile(r"#\d+$")
@@ -100,13 +100,13 @@ class Collection:
         """
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for first in tqdm(range(0, len(refs), 256), desc="evaluation", disable=not show_progress):
-                fresh: list[tuple[bytes | Path, Place]] = []
+                fresh: list[tuple[ImageRef, Place]] = []
                 for ref in refs[first : first + 256]:
                     data = read_bytes(ref)
                     digest = hashlib.sha256(data).digest()[:16]
                     name = PurePosixPath(str(ref)).name
                     if self._add_picture(str(ref), evaluation, name, digest, True):
-                        fresh.append((ref, Place(ref)) if isinstance(ref, Path) else (data, Place(_file_of(ref))))
+                        fresh.append((ref if isinstance(ref, Path) else ImageBytes(data), Place(_file_of(ref))))
                 self._look(pool, fresh)
 
     def keep(self, folder: Path) -> None:
@@ -140,7 +140,7 @@ class Collection:
         self.file.truncate()
         self.pictures, self.places, self._contents, self.without_image = [], [], {}, 0
 
-    def _enter(self, row: Mapping[str, Any], evaluation: str, place: str) -> bytes | None:
+    def _enter(self, row: Mapping[str, Any], evaluation: str, place: str) -> ImageBytes | None:
         """Note a row's image; its bytes if none like it was seen. Without a sample id, `place` names the row."""
         if not evaluation:
             self.num_rows += 1
@@ -162,7 +162,7 @@ class Collection:
         is_fresh = self._add_picture(
             key, sys.intern(evaluation or row.get("subset") or ""), name, digest, bool(evaluation)
         )
-        return data if is_fresh else None
+        return ImageBytes(data) if is_fresh else None
 
     def _add_picture(self, key: str, subset: str, name: str, digest: bytes, is_evaluation: bool) -> bool:
         """Note an image; whether none of the same bytes was noted before."""
@@ -171,8 +171,8 @@ class Collection:
         self.pictures.append(Picture(key, subset, name, content, is_evaluation))
         return is_fresh
 
-    def _look(self, pool: ThreadPoolExecutor, fresh: list[tuple[Any, Place]]) -> None:
-        for (_, place), result in zip(fresh, pool.map(_try_thumbnail, (data for data, _ in fresh)), strict=True):
+    def _look(self, pool: ThreadPoolExecutor, fresh: Sequence[tuple[ImageRef, Place]]) -> None:
+        for (_, place), result in zip(fresh, pool.map(_try_thumbnail, (image for image, _ in fresh)), strict=True):
             if isinstance(result, SampleError):
                 self.problems[result.reason] += 1
                 result = _BLANK
@@ -180,8 +180,15 @@ class Collection:
             self.places.append(place)
 
 
-def _file_of(ref: TarMember | TableCell) -> Path:
-    return ref.archive if isinstance(ref, TarMember) else ref.table
+def _file_of(ref: ImageRef) -> Path:
+    match ref:
+        case TarMember():
+            return ref.archive
+        case TableCell():
+            return ref.table
+        case Path():
+            return ref
+    raise TypeError(f"{ref}: is in no file")
 
 
 def image_key(sample_id: str) -> str:
@@ -189,7 +196,7 @@ def image_key(sample_id: str) -> str:
     return _CAPTION_NUMBER.sub("", sample_id)
 
 
-def _try_thumbnail(image: bytes | Path) -> Thumbnails | SampleError:
+def _try_thumbnail(image: ImageRef) -> Thumbnails | SampleError:
     try:
         return thumbnail(image)
     except SampleError as error:

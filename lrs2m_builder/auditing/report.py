@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
-from PIL import Image
 
 from lrs2m_builder.auditing.collect import Place, read_image
 from lrs2m_builder.auditing.findings import KINDS, Audit, ImagePair
 from lrs2m_builder.errors import SampleError
 from lrs2m_builder.files import finished_file
-from lrs2m_builder.images.load import load_rgb
+from lrs2m_builder.images.load import decode
+from lrs2m_builder.schema import ImageBytes
 
 MAX_PAIRS = 60  # of each kind; those that differ most come first: they are the ones to look at
 MAX_NAMES = 100
@@ -64,7 +64,7 @@ def _section(kind: str, result: Audit, total: int, places: Sequence[Place]) -> _
 def _data_uri(place: Place) -> str:
     """An image as a small JPEG inside the page; empty where it cannot be shown."""
     try:
-        image = load_rgb(place.path) if place.row < 0 else Image.open(io.BytesIO(read_image(place))).convert("RGB")
+        image = decode(place.path if place.row < 0 else ImageBytes(read_image(place)))
     except (SampleError, OSError, ValueError):
         return ""
     image.thumbnail((SHOWN, SHOWN))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -13,7 +12,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from PIL import Image, ImageOps
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -22,7 +20,9 @@ from lrs2m_builder.clip.augment import Augmentation, augment_caption, augment_im
 from lrs2m_builder.clip.model import Tokenize
 from lrs2m_builder.clip.plan import Index, Plan, Rows
 from lrs2m_builder.clip.preprocess import Transform
-from lrs2m_builder.errors import UserError, one_line
+from lrs2m_builder.errors import SampleError, UserError, one_line
+from lrs2m_builder.images.load import decode
+from lrs2m_builder.schema import ImageBytes, ImageRef
 
 TrainOn = Literal["both", "short", "long", "first_sentence"]
 COLUMNS: dict[TrainOn, tuple[str, ...]] = {
@@ -35,7 +35,6 @@ READ_ROWS = 256  # of a row group at once
 BUFFER_BYTES = 1 << 20  # that are read of a column at once
 OPEN_FILES = 16
 MAX_TRIES = 16  # rows looked at for one place in a batch before the data counts as broken
-DAMAGED = (OSError, ValueError, SyntaxError, TypeError, EOFError, KeyError, IndexError, RuntimeError, MemoryError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +141,7 @@ class BatchRows(Dataset[Batch]):  # type: ignore[misc]
             row = self._row(row_number)
             try:
                 return row, self._pixels(row["image"], (*self._key, number, place)), problems
-            except DAMAGED as error:
+            except SampleError as error:
                 group = self._index.groups[self._index.group_of(row_number)]
                 where = f"{group.path} row {row_number - group.first_row} of group {group.number}"
                 problems.append(f"{where}: {one_line(error)}")
@@ -151,8 +150,8 @@ class BatchRows(Dataset[Batch]):  # type: ignore[misc]
     def _pixels(self, image: dict[str, Any] | bytes, key: tuple[int, ...]) -> Tensor:
         reading = self._reading
         if not reading.augment_images:
-            return reading.transform(decode(image, reading.image_dir))
-        picture = decode(image, reading.image_dir)
+            return reading.transform(decode(image_ref(image, reading.image_dir)))
+        picture = decode(image_ref(image, reading.image_dir))
         return reading.transform(augment_image(picture, reading.augment_images, reading.image_size, key))
 
     def _row(self, row_number: int) -> dict[str, Any]:
@@ -203,22 +202,19 @@ class BatchRows(Dataset[Batch]):  # type: ignore[misc]
             self._pool = pool
 
 
-def decode(image: dict[str, Any] | bytes, image_dir: Path | None = None) -> Image.Image:
-    """The picture of a row's image cell, upright and whole: a JPEG that its decoder shrinks has other pixels.
+def image_ref(image: dict[str, Any] | bytes, image_dir: Path | None = None) -> ImageRef:
+    """Where the bytes of a row's image cell are.
 
     Raises:
-        OSError, ValueError and what else Pillow raises: it cannot be read.
+        SampleError: the row only names its image, and no folder is given.
     """
-    data, name = (image, "") if isinstance(image, bytes) else (image["bytes"], image["path"])
-    if data is None and image_dir is None:
-        raise ValueError(f"the row only names its image, {name}; give the folder of the images as image_dir")
-    with Image.open(io.BytesIO(data) if data is not None else image_dir / name) as picture:  # type: ignore[operator]
-        picture.load()
-        upright = ImageOps.exif_transpose(picture)
-        if upright.mode in {"RGBA", "LA", "PA"} or "transparency" in upright.info:
-            rgba = upright.convert("RGBA")  # transparent is no-data, and no-data is black
-            return Image.alpha_composite(Image.new("RGBA", rgba.size, (0, 0, 0, 255)), rgba).convert("RGB")
-        return upright.convert("RGB")
+    if isinstance(image, bytes):
+        return ImageBytes(image)
+    if image["bytes"] is not None:
+        return ImageBytes(image["bytes"])
+    if image_dir is None:
+        raise SampleError("image_missing", f"the row only names its image, {image['path']}; give its folder: image_dir")
+    return image_dir / str(image["path"])
 
 
 def _make_batch(

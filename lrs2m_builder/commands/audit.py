@@ -47,7 +47,7 @@ def audit_command(
         against or (),
         out_dir=out,
         remove_same_names=remove_same_names,
-        show_progress=sys.stderr is not None and sys.stderr.isatty(),
+        show_progress=sys.stderr.isatty(),
     )
     if as_json:
         print_json(json_of(result))

@@ -65,7 +65,7 @@ def command_line() -> list[str]:
 
 def shows_progress() -> bool:
     """Whether a person sees bars."""
-    return sys.stderr is not None and sys.stderr.isatty()
+    return sys.stderr.isatty()
 
 
 def own_results(out: Path | None) -> None:

@@ -19,7 +19,7 @@ from lrs2m_builder.clip.model import Loaded, encode_image, encode_text, pad_ids
 from lrs2m_builder.clip.tokenizer import encode_batch
 from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.evals.ranks import finite
-from lrs2m_builder.images.load import load_rgb
+from lrs2m_builder.images.load import decode
 from lrs2m_builder.schema import ImageRef
 
 Features = NDArray[np.float32]
@@ -87,7 +87,7 @@ def _prepared(loaded: Loaded, images: Iterable[ImageRef | Image.Image], workers:
     """Yield pixels_CHW in order; a few batches are made ahead, never all."""
 
     def prepare(image: ImageRef | Image.Image) -> torch.Tensor:
-        return loaded.transform(image if isinstance(image, Image.Image) else load_rgb(image))
+        return loaded.transform(image if isinstance(image, Image.Image) else decode(image))
 
     waiting: deque[tuple[ImageRef | Image.Image, Future[torch.Tensor]]] = deque()
     with ThreadPoolExecutor(workers) as pool:

@@ -18,12 +18,13 @@ import torch
 from torch import Tensor
 
 from lrs2m_builder.clip.config import TrainConfig
-from lrs2m_builder.clip.loading import DAMAGED, decode, image_key
+from lrs2m_builder.clip.loading import image_key, image_ref
 from lrs2m_builder.clip.model import Loaded, encode_image, encode_text
-from lrs2m_builder.errors import UserError, one_line
+from lrs2m_builder.errors import SampleError, UserError, one_line
 from lrs2m_builder.evals.ranks import Features, Numbers, image_to_text, text_to_image
 from lrs2m_builder.evals.retrieval import recalls
 from lrs2m_builder.foreign import check_pairs, plain_rows, reading
+from lrs2m_builder.images.load import decode
 from lrs2m_builder.tables import record_files
 
 Text = Literal["long", "short"]
@@ -75,8 +76,8 @@ def read_held_out(paths: Sequence[Path], loaded: Loaded, *, image_dir: Path | No
         key = hashlib.sha256(image_key(row["image"])).digest()
         if key not in number_of:
             try:
-                image = decode(row["image"], image_dir)
-            except DAMAGED as error:
+                image = decode(image_ref(row["image"], image_dir))
+            except SampleError as error:
                 raise UserError(f"{where}: the image of a held-out pair cannot be read ({one_line(error)})") from error
             number_of[key] = len(pixels)
             pixels.append(loaded.transform(image).half())

@@ -18,7 +18,7 @@ import pyarrow as pa
 from lrs2m_builder.errors import SampleError
 from lrs2m_builder.images.cells import read_cell
 from lrs2m_builder.opening import open_regular, read_regular, refuse_larger
-from lrs2m_builder.schema import ImageRef, TarMember
+from lrs2m_builder.schema import ImageBytes, ImageRef, TarMember
 
 IMAGE_SUFFIXES = {
     *(".avif", ".bmp", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tga"),
@@ -87,6 +87,8 @@ def _said(error: Exception) -> object:
 def _read(ref: ImageRef) -> bytes:
     if isinstance(ref, Path):
         return read_regular(ref, MAX_BYTES)
+    if isinstance(ref, ImageBytes):
+        return ref.data
     return _read_member(ref) if isinstance(ref, TarMember) else read_cell(ref, MAX_BYTES)
 
 

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
-from PIL import Image, ImageCms, UnidentifiedImageError
+from PIL import Image, ImageCms
 from PIL.TiffImagePlugin import TiffImageFile
 
 from lrs2m_builder.errors import SampleError, one_line
@@ -54,8 +54,6 @@ _TIFF_SAMPLES_PER_PIXEL = 277
 _FORMATS = ("AVIF", "BMP", "GIF", "ICO", "JPEG", "JPEG2000", "PNG", "PPM", "TGA", "TIFF", "WEBP")
 _TIFF_GDAL_NODATA = 42113
 
-# The size of an image is checked here, against MAX_PIXELS, with a reason; Pillow's own guard would only warn.
-Image.MAX_IMAGE_PIXELS = None
 # Damaged EXIF and odd tags are no news to the user: the pixels decide, and a failure has its own message.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").setLevel(logging.CRITICAL)
@@ -79,7 +77,7 @@ class StoredImage:
     sha256: str
 
 
-def load_rgb(ref: ImageRef, target_size: TargetSize | None = None, part: Part = ALL) -> Image.Image:
+def decode(ref: ImageRef, target_size: TargetSize | None = None, part: Part = ALL) -> Image.Image:
     """Decode an image to RGB, upright, resized to what `target_size(width, height)` asks for.
 
     Args:
@@ -89,7 +87,7 @@ def load_rgb(ref: ImageRef, target_size: TargetSize | None = None, part: Part = 
     Raises:
         SampleError: the file is missing or is not a usable image.
     """
-    with _opened(ref) as image:
+    with opened(ref) as image:
         if image is None or not _is_plain(image, part.band_numbers):
             return read_raster(ref, target_size, part, _orientation(image))
         with bounded(ref, *image.size):
@@ -115,7 +113,7 @@ def load_stored(ref: ImageRef, part: Part = ALL, *, verify: bool = True) -> Stor
     Raises:
         SampleError: the file is missing or is not a usable image.
     """
-    with _opened(ref) as image:
+    with opened(ref) as image:
         modes, suffix = _STORED_AS_IS.get(image.format or "", (set(), "")) if image else (set(), "")
         one = image and image.mode in modes and (image.format == "MPO" or getattr(image, "n_frames", 1) == 1)
         if image and one and part.is_all(*image.size):
@@ -125,7 +123,7 @@ def load_stored(ref: ImageRef, part: Part = ALL, *, verify: bool = True) -> Stor
                     image.load()
                 orientation = 1 if image.format == "PNG" and b"eXIf" not in data else _orientation(image)
             return StoredImage(data, suffix, *upright_size(image.size, orientation), hashlib.sha256(data).hexdigest())
-    rgb = load_rgb(ref, part=part)
+    rgb = decode(ref, part=part)
     buffer = io.BytesIO()
     rgb.save(buffer, format="PNG", compress_level=1)
     data = buffer.getvalue()
@@ -140,7 +138,7 @@ def _damaged(ref: ImageRef, error: Exception) -> SampleError:
 
 
 @contextmanager
-def _opened(ref: ImageRef) -> Iterator[Image.Image | None]:
+def opened(ref: ImageRef) -> Iterator[Image.Image | None]:
     """The image as Pillow opens it, not yet decoded; None for a folder, or if rasterio must open it.
 
     Whatever goes wrong with the image until the end of the block is a SampleError.
@@ -163,10 +161,27 @@ def _identified(ref: ImageRef, file: BinaryIO) -> AbstractContextManager[Image.I
     if size > MAX_BYTES and is_raster(start):
         return nullcontext()  # rasterio reads only the parts it needs
     refuse_larger(size, MAX_BYTES, ref)
-    try:
-        return Image.open(file, formats=_FORMATS)
-    except UnidentifiedImageError:
-        return nullcontext()  # rasterio may know it
+    return _identify(file) or nullcontext()  # rasterio may know it
+
+
+def _identify(file: BinaryIO) -> Image.Image | None:
+    """`Image.open` without its guard of the size, one number for the whole process: ours is `bounded`."""
+    Image.preinit()
+    start = file.read(16)
+    for name in _FORMATS:
+        if name not in Image.OPEN:
+            Image.init()
+        if name not in Image.OPEN:
+            continue  # this Pillow was built without it
+        factory, accept = Image.OPEN[name]
+        if accept and (isinstance(verdict := accept(start), str) or not verdict):
+            continue  # a text says what this Pillow cannot do
+        file.seek(0)
+        try:
+            return factory(file, "")
+        except (SyntaxError, LookupError, TypeError, struct.error):
+            continue  # not of this format after all, as `Image.open` takes it
+    return None
 
 
 def _is_plain(image: Image.Image, bands: Bands | None) -> bool:

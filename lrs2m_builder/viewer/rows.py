@@ -13,10 +13,11 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image, UnidentifiedImageError
 
-from lrs2m_builder.errors import UserError, one_line
+from lrs2m_builder.errors import SampleError, UserError, one_line
 from lrs2m_builder.foreign import reading
+from lrs2m_builder.images.load import decode, opened
+from lrs2m_builder.schema import ImageBytes
 from lrs2m_builder.viewer.index import Index
 
 BATCH = 100  # rows; as many as a row group of ours has
@@ -24,7 +25,6 @@ CACHE_BYTES = 128 * 2**20
 MAX_PIXELS = 64_000_000  # of an image that is shown
 THUMBNAIL = 192  # pixels
 # What a browser may be given as it is; anything else, such as SVG, could hold a script.
-_FORMATS = ("JPEG", "PNG", "GIF", "WEBP")
 _BROWSER = {"JPEG": "image/jpeg", "MPO": "image/jpeg", "PNG": "image/png", "GIF": "image/gif", "WEBP": "image/webp"}
 
 
@@ -134,16 +134,19 @@ def picture(data: bytes, *, small: bool) -> tuple[str, bytes] | None:
         None for what is no JPEG, PNG, GIF or WebP, has more than MAX_PIXELS, or is damaged.
     """
     try:
-        with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-            if image.width * image.height > MAX_PIXELS:
+        with opened(ImageBytes(data)) as image:
+            if image is None or image.format not in _BROWSER or image.width * image.height > MAX_PIXELS:
                 return None
             if not small or max(image.size) <= THUMBNAIL:
-                return _BROWSER[image.format or ""], data
-            image.draft("RGB", (THUMBNAIL, THUMBNAIL))  # a JPEG is shrunk while it is decoded
-            thumbnail = image.convert("RGB")
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+                return _BROWSER[image.format], data
+        thumbnail = decode(ImageBytes(data), _small)
+    except SampleError:
         return None
-    thumbnail.thumbnail((THUMBNAIL, THUMBNAIL))
     buffer = io.BytesIO()
     thumbnail.save(buffer, "JPEG", quality=80)
     return "image/jpeg", buffer.getvalue()
+
+
+def _small(width: int, height: int) -> tuple[int, int]:
+    scale = THUMBNAIL / max(width, height)
+    return max(1, round(width * scale)), max(1, round(height * scale))

@@ -15,7 +15,7 @@ from lrs2m_builder.errors import UserError
 from lrs2m_builder.evals.data import EvalImage
 from lrs2m_builder.evals.encode import Features, encode_images, encode_texts
 from lrs2m_builder.evals.figures.canvas import QUIET, RIGHT, WRONG, new_figure, save_figure, show_picture, write_words
-from lrs2m_builder.images.load import load_rgb
+from lrs2m_builder.images.load import decode
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -97,7 +97,7 @@ def nearest(
 
 def _thumbnail(image: EvalImage) -> Image.Image:
     """The middle square of an image, small."""
-    whole = load_rgb(image.image)
+    whole = decode(image.image)
     side = min(whole.size)
     left, top = (whole.width - side) // 2, (whole.height - side) // 2
     return whole.crop((left, top, left + side, top + side)).resize((SHOWN, SHOWN), Image.Resampling.LANCZOS)

@@ -13,7 +13,7 @@ from lrs2m_builder.clip.model import Loaded
 from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.evals.figures.canvas import new_figure, save_figure, show_picture
 from lrs2m_builder.evals.figures.text_heat import text_heat
-from lrs2m_builder.images.load import load_rgb
+from lrs2m_builder.images.load import decode
 
 SHOWN = 448  # pixels a side
 COLUMNS = 4
@@ -30,7 +30,7 @@ def draw_text_heat(loaded: Loaded, image_path: Path, texts: Sequence[str], path:
     if not texts:
         raise UserError("figure 2 wants a text; give --text, or a text file beside the image")
     try:
-        image = load_rgb(image_path)
+        image = decode(image_path)
     except SampleError as error:
         raise UserError(f"--image {image_path}: {error}") from error
     view = _as_seen(image)

@@ -21,7 +21,7 @@ from lrs2m_builder.evals.selo.overlay import write_overlay
 from lrs2m_builder.evals.selo.queries import AIR_SLT, Query
 from lrs2m_builder.evals.selo.text_map import make_map
 from lrs2m_builder.evals.selo.windows import make_windows
-from lrs2m_builder.images.load import load_rgb
+from lrs2m_builder.images.load import decode
 
 
 def evaluate(
@@ -92,6 +92,6 @@ def evaluate(
 
 def _read(path: Path) -> np.ndarray:
     try:
-        return np.asarray(load_rgb(path))
+        return np.asarray(decode(path))
     except SampleError as error:
         raise UserError(f"{path}: the evaluation needs every image, and this one fails: {error}") from error

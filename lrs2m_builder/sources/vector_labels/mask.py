@@ -9,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
-from lrs2m_builder.errors import UserError
-from lrs2m_builder.images.pixels import MAX_PIXELS
+from lrs2m_builder.errors import SampleError, UserError
+from lrs2m_builder.images.load import opened
+from lrs2m_builder.images.pixels import bounded
 from lrs2m_builder.sources.vector_labels.shapes import ImageLabels, Thing
 
 SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif")  # a JPEG's pixels are not what was drawn
+_FORMATS = ("PNG", "TIFF", "BMP", "GIF")
 _COLOUR = re.compile(r"#[0-9a-fA-F]{6}")
 
 
@@ -88,12 +89,13 @@ class Masks:
 def _load_pixels(path: Path, in_colours: bool) -> np.ndarray:
     """One number a pixel, (H, W): the value, or the colour as 0xrrggbb."""
     try:
-        with Image.open(path, formats=("PNG", "TIFF", "BMP", "GIF")) as image:
-            if image.width * image.height > MAX_PIXELS:
-                raise UserError(f"{path}: {image.width} x {image.height} pixels, at most {MAX_PIXELS:,} are read")
-            pixels = np.asarray(image.convert("RGB") if in_colours else image)
-    except (OSError, ValueError, SyntaxError) as error:
-        raise UserError(f"{path}: not a readable mask: {error}") from error
+        with opened(path) as image:
+            if image is None or image.format not in _FORMATS:
+                raise UserError(f"{path}: not a readable mask; write {', '.join(_FORMATS)}")
+            with bounded(path, *image.size):
+                pixels = np.asarray(image.convert("RGB") if in_colours else image)
+    except SampleError as error:
+        raise UserError(f"{error.detail}; not a readable mask") from error
     if in_colours:
         return pixels.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], np.uint32)
     if pixels.ndim == 3 and (pixels[..., :3] != pixels[..., :1]).any():

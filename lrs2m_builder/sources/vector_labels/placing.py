@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
 
 from lrs2m_builder.errors import SampleError
 from lrs2m_builder.images.files import open_image
+from lrs2m_builder.images.load import opened
 from lrs2m_builder.images.part import Part
 from lrs2m_builder.images.rasters import raster_driver
 from lrs2m_builder.schema import ImageRef
@@ -22,7 +22,6 @@ from lrs2m_builder.sources.vector_labels.shapes import ImageLabels, Ring, Thing,
 SAME_SHAPE = 0.01  # by which the shapes of two copies of an image may differ: their sides are whole numbers
 _TURNED = {5, 6, 7, 8}  # EXIF orientations that swap width and height
 _ORIENTATION = 0x0112
-_HEADER_ERRORS = (OSError, ValueError, SyntaxError, TypeError, KeyError, EOFError, RuntimeError)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,18 +55,13 @@ def frame_of(image: ImageRef, part: Part, on_earth: bool) -> Frame:
 
 
 def _frame(image: ImageRef, on_earth: bool) -> Frame:
-    with open_image(image) as file:
-        try:
-            with Image.open(file) as picture:
-                width, height = picture.size
-                if picture.format in {"JPEG", "MPO"} and picture.getexif().get(_ORIENTATION) in _TURNED:
-                    width, height = height, width
-                if not on_earth or picture.format not in {"TIFF", "JPEG2000"}:
-                    return Frame(width, height)
-        except UnidentifiedImageError:
-            pass  # rasterio may know it
-        except _HEADER_ERRORS as error:
-            raise SampleError("image_unreadable", f"{image}: {error}") from error
+    with opened(image) as picture:
+        if picture is not None:
+            width, height = picture.size
+            if picture.format in {"JPEG", "MPO"} and picture.getexif().get(_ORIENTATION) in _TURNED:
+                width, height = height, width
+            if not on_earth or picture.format not in {"TIFF", "JPEG2000"}:
+                return Frame(width, height)
     return _raster_frame(image)
 
 
