@@ -1,8 +1,7 @@
 """A build whose recipe asks no model: whole shards, on all cores.
 
-A source that was read by the column is written by threads of this process. Of any other, reading stays in this process,
-because the order of its rows decides the shards; judging the texts, counting their tokens and writing is done by worker
-processes, a shard at a time.
+Reading stays in this process, because the order of the rows decides the shards; judging the texts, counting their
+tokens and writing is done by worker processes, a shard at a time.
 """
 
 from __future__ import annotations
@@ -13,9 +12,8 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
+from os import cpu_count
 
-from lrs2m_builder.columns.shards import write_columns
-from lrs2m_builder.columns.table import WORKERS, ColumnTable, threads
 from lrs2m_builder.commit import ShardPaths
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.options import BuildOptions
@@ -31,6 +29,7 @@ from lrs2m_builder.work import Work, open_works
 
 MIN_SHARDS = 4  # fewer are written here: workers take a second to start
 POLL_S = 0.25
+WORKERS = cpu_count() or 1
 
 _plan: Plan  # of a worker process
 _options: BuildOptions
@@ -42,9 +41,6 @@ def merge_shards(prepared: Prepared, work: Work, meter: Meter, display: Display,
     Raises:
         UserError: the disk is full or fails, or a worker was killed; the shards written so far stand.
     """
-    if prepared.table is not None and all(shard.status is None for shard in work.shards):
-        _write_columns(prepared, prepared.table, work, meter, display, stopping)
-        return
     if prepared.num_shards < MIN_SHARDS:
         warm_up()
         for shard in open_works(prepared, work):
@@ -61,34 +57,6 @@ def merge_shards(prepared: Prepared, work: Work, meter: Meter, display: Display,
                 f"{prepared.options.out_dir}: a worker process was killed, probably for lack of memory; "
                 "what is written stands, the same command goes on"
             ) from error
-
-
-def _write_columns(
-    prepared: Prepared, table: ColumnTable, work: Work, meter: Meter, display: Display, stopping: Callable[[], bool]
-) -> None:
-    start, left = 0, {shard.paths.name for shard in work.shards}
-    with threads() as pool:
-        pending: set[Future[Counter[str]]] = set()
-        for paths, length in prepared.shards():
-            here, start = start, start + length
-            if paths.name not in left:
-                continue
-            pending = _drain(pending, 2 * WORKERS, meter, display)
-            if stopping():
-                break
-            pending.add(
-                pool.submit(
-                    write_columns,
-                    prepared.plan,
-                    prepared.source,
-                    table,
-                    paths,
-                    here,
-                    here + length,
-                    round_number=work.round.number,
-                )
-            )
-        _drain(pending, 1, meter, display)
 
 
 def _merge_in_workers(

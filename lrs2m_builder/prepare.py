@@ -11,7 +11,6 @@ from itertools import groupby, islice
 from pathlib import Path
 from typing import Any
 
-from lrs2m_builder.columns.table import ColumnTable, fits, read_table
 from lrs2m_builder.commit import ShardPaths
 from lrs2m_builder.engines.base import EngineModule
 from lrs2m_builder.errors import MissingExtraError, ModelNotHereError, UserError
@@ -35,7 +34,6 @@ class Prepared:
         passes: runs of steps that share a model, with the role their engine must have.
         settings: what build.json holds.
         lint: what should be changed in the prompts.
-        table: the source by the column, where the recipe asks no model and it could be read so.
         every: keep one sample in `every`.
         has_model: whether the models' files are here; without them prompts can only be shown.
     """
@@ -47,7 +45,6 @@ class Prepared:
     passes: tuple[tuple[range, str, Role], ...]
     settings: dict[str, Any]
     lint: tuple[str, ...] = ()
-    table: ColumnTable | None = None
     every: int = 1
     has_model: bool = True
 
@@ -125,14 +122,9 @@ def prepare(options: BuildOptions, module: EngineModule, *, needs_model: bool = 
         lint.append(f"{error}; so the prompts are shown without the model's chat template, and not proved")
         models, has_model = {name: (name, "") for name in names}, False
     plan = replace(plan, models=tuple(models[name] for name in names))
-    by_column, table = fits(source, recipe), None
     with ThreadPoolExecutor(1) as pool:
         fingerprints = pool.submit(_fingerprints, source)  # files are hashed while they are read
-        if by_column and options.images == "reference" and not options.retry_rejected:
-            table = read_table(source, recipe, options.limit)
-        known, usable = (
-            _known(source, plan, options.limit, with_hash=not by_column) if table is None else (table.known, None)
-        )
+        known, usable = _known(source, plan, options.limit, with_hash=not _follows_from_files(source, recipe))
     if not known["number"]:
         split = f" in split {manifest.split!r}" if manifest.split else ""
         raise UserError(f"{named(source.annotations)}: no samples{split}")
@@ -140,14 +132,14 @@ def prepare(options: BuildOptions, module: EngineModule, *, needs_model: bool = 
         requests = first_requests(plan, usable)
         lint += lint_prompts(plan, usable)
         lint += _prove(options, module, passes, requests) if has_model else ()
-    elif usable and not (options.out_dir / BUILD_JSON).exists():  # a build that was begun may go on without its images
+    elif not (options.out_dir / BUILD_JSON).exists():  # a build that was begun may go on without its images
         counts = ", ".join(f"{count} {reason} (such as: {detail})" for reason, (count, detail) in usable.items())
         raise UserError(
             f"{options.source}: none of its {known['number']} samples can be used: unusable {counts}"
             f"{_what_it_reads(recipe)}"
         )
     settings = {**_settings(options, plan, module), **fingerprints.result(), "samples": known}
-    return Prepared(options, plan, source, known["number"], passes, settings, tuple(lint), table, has_model=has_model)
+    return Prepared(options, plan, source, known["number"], passes, settings, tuple(lint), has_model=has_model)
 
 
 def _passes(names: Sequence[str], steps: Sequence[Step]) -> tuple[tuple[range, str, Role], ...]:
@@ -258,6 +250,13 @@ def _known(
     return {"number": number, **({"sha256": digest.hexdigest()} if with_hash else {})}, usable or problems
 
 
+def _follows_from_files(source: Source, recipe: Recipe) -> bool:
+    """Whether the hashes of the files say all that is known of the samples: two text files that are joined."""
+    if recipe.steps or source.joined is None:
+        return False
+    return all(_is_hashed(path) for path in (*source.annotations, *source.joined.annotations))
+
+
 def _fingerprints(source: Source) -> dict[str, Any]:
     """Of a text file name, size and hash; of folders and of files that hold images the name.
 
@@ -265,10 +264,14 @@ def _fingerprints(source: Source) -> dict[str, Any]:
     """
 
     def of(path: Path) -> dict[str, Any]:
-        return {"name": path.name} if path.is_dir() or path.suffix in PARTS else file_fingerprint(path)
+        return file_fingerprint(path) if _is_hashed(path) else {"name": path.name}
 
     joined = source.joined and [of(path) for path in source.joined.annotations]
     return {"annotations": [of(path) for path in source.annotations], "joined": joined}
+
+
+def _is_hashed(path: Path) -> bool:
+    return not path.is_dir() and path.suffix not in PARTS
 
 
 def _model_name(options: BuildOptions, of_paper: str | None, role: Role) -> str:

@@ -98,21 +98,6 @@ def write_shard(
     return Counter(rejections[sample_id].reason if sample_id in rejections else "" for sample_id in outcomes)
 
 
-def write_table(
-    paths: ShardPaths, records: pa.Table, rejections: Sequence[Rejection], num_samples: int, number: int
-) -> None:
-    """Write a new shard of records (of RECORD_SCHEMA, without images) and rejections that are finished.
-
-    Args:
-        number: the round of retries, for the footer.
-
-    Raises:
-        UserError: the disk is full or fails; there is no shard then.
-    """
-    batches = records.combine_chunks().to_batches(ROWS_PER_GROUP_OF_TEXT)
-    _write_both(paths, batches, lambda: rejections, num_samples, number)
-
-
 def _write_both(
     paths: ShardPaths,
     records: Iterable[pa.RecordBatch],

@@ -62,7 +62,7 @@ def wait_for_answers(out: Path, more_than: int, process: subprocess.Popen[str]) 
 
 
 def test_real_images_are_captioned_killed_stopped_and_finished(real_data: Path, model: Path, tmp_path: Path) -> None:
-    """One build in three lives: SIGKILL, SIGTERM to all its processes, the end. Nothing is lost, doubled or asked again."""
+    """One build in three lives: SIGKILL, SIGTERM to all its processes, the end. Nothing is lost or asked again."""
     manifest = yaml.safe_load(find("manifests", "ucmerced").read_text())
     source = tmp_path / "ucmerced.yaml"
     source.write_text(yaml.safe_dump(manifest))

@@ -6,18 +6,13 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
+from typing import Any, Literal, TypeVar, cast, get_args
 
 from lrs2m_builder.errors import UserError, not_among
 from lrs2m_builder.schema import Sample, Viewpoint
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
 T = TypeVar("T")
 MAX_READ = 10_000  # characters of a text that the checks read: six times the longest that fits CLIP
-MAX_DISTANCE = 12  # words, in which `num_returns` looks back
 Level = Literal["error", "warn", "off"]
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
@@ -152,38 +147,6 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class TextColumn:
-    """What is told of many texts at once (`columns.texts`); of a text that is not plain only that.
-
-    Runs are three words (`split_words`) in a row, letter case ignored; hashes of theirs are compared, so that they are
-    counted a few too many at times, never too few.
-
-    Attributes:
-        plain: (N,) which are ASCII words with a blank between two, in which nothing is repaired or looks broken.
-        num_tokens: (N,) CLIP tokens, with the two special ones.
-        num_words: (N,) see `split_words`.
-        num_repeats: (N,) runs that have occurred before in their text.
-        num_returns: (N, MAX_DISTANCE) runs that occurred 1, 2, ... words before, if there are two repeats.
-        opens_thrice: (N,) in which three sentences begin with the same run, if there are two repeats; or with something
-            between blanks that is no word.
-    """
-
-    plain: NDArray[np.bool_]
-    num_tokens: NDArray[np.int32]
-    num_words: NDArray[np.int32]
-    num_repeats: NDArray[np.int32]
-    num_returns: NDArray[np.int32]
-    opens_thrice: NDArray[np.bool_]
-
-    def replaced(self, others: TextColumn) -> TextColumn:
-        """With what is told of others in the place of the texts that are not plain."""
-        fields = {name: getattr(self, name).copy() for name in self.__dataclass_fields__}
-        for name, values in fields.items():
-            values[~self.plain] = getattr(others, name)
-        return TextColumn(**fields)
-
-
-@dataclass(frozen=True, slots=True)
 class Check:
     """One property an answer must have.
 
@@ -191,13 +154,11 @@ class Check:
         name: the reason of a rejection or the name of a warning, in snake_case.
         find: what is wrong, worded as an instruction the model can follow when it is asked again; None if nothing is.
         level: "error" asks again and in the end rejects, "warn" keeps the row and names the check in `warnings`.
-        screen: which of many plain texts it has to look at (N,), as it finds nothing in the others; None: at all.
     """
 
     name: str
     find: Callable[[Answer], str | None]
     level: Level = "error"
-    screen: Callable[[TextColumn], NDArray[np.bool_]] | None = None
 
 
 def override_levels(checks: Iterable[Check], levels: Mapping[str, Level]) -> tuple[Check, ...]:

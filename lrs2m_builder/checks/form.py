@@ -5,20 +5,16 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-from lrs2m_builder.checks.base import MAX_DISTANCE, Answer, Check, Level, TextColumn, split_sentences, split_words
+from lrs2m_builder.checks.base import Answer, Check, Level, split_sentences, split_words
 from lrs2m_builder.checks.words import begins_word, is_word, word_set
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 CLIP_LONG = 248  # context length after knowledge-preserved stretching (paper, section IV-A)
 CLIP_SHORT = 77
 MAX_REPEATED = 0.3  # share of the runs of four words that have been before
 MIN_WORDS = 8  # of a text whose last word is looked up
 MIN_REPEATS = 2  # runs of three words that every loop repeats
+MAX_DISTANCE = 12  # words of the longest phrase that is looked for in a loop
 
 
 # No sentence ends with one of these; "around", "below" and the like can stand as adverbs and end one.
@@ -121,14 +117,6 @@ def _repetition(answer: Answer) -> str | None:
     return None
 
 
-def _may_repeat(texts: TextColumn) -> NDArray[np.bool_]:
-    """Where `_repetition` may find something: runs of three words are repeated at least as often as those of four."""
-    enough = [_enough(size) - 2 for size in range(1, MAX_DISTANCE + 1)]
-    goes_round = (texts.num_returns >= enough).any(1)
-    much = texts.num_repeats > MAX_REPEATED * (texts.num_words - 3)
-    return (texts.num_repeats >= MIN_REPEATS) & (goes_round | texts.opens_thrice | (much & (texts.num_words >= 20)))
-
-
 def word_range(low: int, high: int) -> Check:
     """The answer has at least `low` and at most `high` words."""
 
@@ -149,9 +137,9 @@ def clip_budget(max_tokens: int, level: Level = "error") -> Check:
             return None
         return f"The answer was too long ({answer.num_tokens} tokens of at most {max_tokens}). Write a shorter text."
 
-    return Check("clip_budget", find, level, lambda texts: texts.num_tokens > max_tokens)
+    return Check("clip_budget", find, level)
 
 
 EMPTY = Check("empty", _empty)
 CUT_OFF = Check("cut_off", _cut_off)
-REPETITION = Check("repetition", _repetition, screen=_may_repeat)
+REPETITION = Check("repetition", _repetition)

@@ -78,4 +78,4 @@ def _mojibake(answer: Answer) -> str | None:
 
 
 MARKDOWN = Check("markdown", _markdown)
-MOJIBAKE = Check("mojibake", _mojibake, screen=lambda texts: ~texts.plain)
+MOJIBAKE = Check("mojibake", _mojibake)

@@ -10,19 +10,18 @@ from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
 from lrs2m_builder.errors import SampleError, UserError, not_among, storable
 from lrs2m_builder.manifest import Manifest
 from lrs2m_builder.schema import ImageRef, Sample
-from lrs2m_builder.sources.base import NotColumnarError, SourceColumns, SourceRow
+from lrs2m_builder.sources.base import SourceRow
 from lrs2m_builder.sources.entering import entered, entered_anchors
 from lrs2m_builder.sources.names import image_stem
 from lrs2m_builder.sources.resolve import ImageFinder, choose_layout, find_annotations
 
-T = TypeVar("T")
 _NOT_FORMATS = {
     *("base", "entering", "hf_images", "hub", "json_list", "land_cover", "metadata", "names", "resolve", "tars"),
     "values",
@@ -39,12 +38,11 @@ class Joined:
     """The short texts of a second annotation file.
 
     Attributes:
-        rows, columns: as those of a `Source`.
+        rows: reads the file from the beginning.
     """
 
     annotations: tuple[Path, ...]
     rows: Callable[[], Iterator[SourceRow]]
-    columns: Callable[[], Iterator[SourceColumns]]
 
     @cached_property
     def captions(self) -> dict[str, tuple[str, ...]]:
@@ -67,14 +65,12 @@ class Source:
     Attributes:
         annotations: one file, or the parts of one (the tars or Parquet files that one glob matches).
         rows: reads the annotations from the beginning; what it yields is not kept.
-        columns: reads names and texts of many rows at once; raises NotColumnarError where the format cannot.
         images: finds the image of a name, for rows that do not hold it themselves.
     """
 
     manifest: Manifest
     annotations: tuple[Path, ...]
     rows: Callable[[], Iterator[SourceRow]]
-    columns: Callable[[], Iterator[SourceColumns]]
     images: ImageFinder
     joined: Joined | None = None
 
@@ -99,7 +95,7 @@ def open_source(manifest: Manifest, data_dir: Path) -> Source:
     Raises:
         UserError: the format is unknown, a file is missing or broken, or not one image was found.
     """
-    read, columns = _readers(manifest, manifest.format, manifest.options)
+    read = _reader(manifest, manifest.format, manifest.options)
     annotations = find_annotations(manifest, data_dir, manifest.files.annotations)
     _check_names(manifest, annotations)
     joined = _open_join(manifest, data_dir) if manifest.join else None
@@ -116,24 +112,20 @@ def open_source(manifest: Manifest, data_dir: Path) -> Source:
         return (row.image_file or row.image_name for row in read_all() if row.image is None)
 
     images = choose_layout(manifest, data_dir, map(entered, read_all()), all_names)
-    return Source(manifest, annotations, rows, lambda: chain.from_iterable(map(columns, annotations)), images, joined)
+    return Source(manifest, annotations, rows, images, joined)
 
 
-def _readers(
-    manifest: Manifest, name: str, options: Mapping[str, Any]
-) -> tuple[Callable[[Path], Iterator[SourceRow]], Callable[[Path], Iterator[SourceColumns]]]:
-    """The `read` of a format and its `read_columns` with the options bound."""
+def _reader(manifest: Manifest, name: str, options: Mapping[str, Any]) -> Callable[[Path], Iterator[SourceRow]]:
+    """The `read` of a format with the options bound."""
     if name not in formats():
         raise UserError(f"manifest {manifest.name}: no format {name!r}{not_among(name, formats())}")
-    module = importlib.import_module(f"{__name__}.{name}")
-    read, read_columns = module.read, getattr(module, "read_columns", _no_columns)
+    read = importlib.import_module(f"{__name__}.{name}").read
     known = list(inspect.signature(read).parameters)[1:]
     if unknown := sorted(options.keys() - set(known)):
         raise UserError(
             f"manifest {manifest.name}: format {name} has no option {unknown[0]!r}{not_among(unknown[0], known)}"
         )
-    options = _typed(manifest, name, read, options)
-    return partial(_read_file, partial(read, **options)), partial(_read_file, partial(read_columns, **options))
+    return partial(_read_file, partial(read, **_typed(manifest, name, read, options)))
 
 
 def _typed(manifest: Manifest, name: str, read: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
@@ -150,11 +142,7 @@ def _typed(manifest: Manifest, name: str, read: Callable[..., Any], options: Map
     return found
 
 
-def _no_columns(path: Path, **options: Any) -> Iterator[SourceColumns]:
-    raise NotColumnarError
-
-
-def _read_file(read: Callable[[Path], Iterator[T]], path: Path) -> Iterator[T]:
+def _read_file(read: Callable[[Path], Iterator[SourceRow]], path: Path) -> Iterator[SourceRow]:
     """The rows of a file, its troubles in one line."""
     try:
         yield from read(path)
@@ -179,10 +167,8 @@ def _check_names(manifest: Manifest, annotations: Sequence[Path]) -> None:
 def _open_join(manifest: Manifest, data_dir: Path) -> Joined:
     assert manifest.join is not None
     paths = find_annotations(manifest, data_dir, manifest.join.annotations)
-    read, columns = _readers(manifest, manifest.join.format, manifest.join.options)
-    return Joined(
-        paths, lambda: chain.from_iterable(map(read, paths)), lambda: chain.from_iterable(map(columns, paths))
-    )
+    read = _reader(manifest, manifest.join.format, manifest.join.options)
+    return Joined(paths, lambda: chain.from_iterable(map(read, paths)))
 
 
 class Mentions:

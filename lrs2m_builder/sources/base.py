@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from lrs2m_builder.images.part import Part
-from lrs2m_builder.schema import Anchor, CaptionColumn, ImageRef
-
-if TYPE_CHECKING:
-    import pyarrow as pa
+from lrs2m_builder.schema import Anchor, ImageRef
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,22 +32,3 @@ class SourceRow:
     image: ImageRef | None = None
     problem: tuple[str, str] | None = None
     image_file: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class SourceColumns:
-    """Many rows at once, of which a file gives a name and one text each (N rows).
-
-    Attributes:
-        kind: whether the texts are the long or short ones.
-        image_names: (N,) as a `SourceRow` has them.
-        texts: (N,) as they stand there.
-    """
-
-    kind: CaptionColumn
-    image_names: pa.StringArray
-    texts: pa.StringArray
-
-
-class NotColumnarError(Exception):
-    """A file that cannot be read by the column. By the row it can, or its reader says what is wrong with it."""

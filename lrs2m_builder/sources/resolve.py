@@ -96,24 +96,6 @@ class ImageFinder:
         fields = self._fields(next(iter(relative_paths(name)), name))
         return self.layout if fields is None else self.layout.format(**fields)
 
-    def find_each(self, names: Sequence[str]) -> list[bool]:
-        """Whether the image of each name is found; fast where images are called as their files are."""
-        if "{" not in self.layout:  # one image for all
-            is_there = self.find("any") is not None
-            return [is_there and not _leads_out(name) for name in names]
-        parent, _, last = self.layout.rpartition("/")
-        if self._numbering is not None or "{" in parent or last not in {"{filename}", "{basename}"}:
-            return [self.find(name) is not None for name in names]
-        only: dict[str, set[str]] = {}  # by a name's own folder: the files that one folder alone has
-        found = []
-        for name in names:
-            own, _, basename = name.rpartition("/")
-            if own not in only:
-                folders, _ = self._look_in(name)
-                only[own] = folders[0].names if len(folders) == 1 else set()
-            found.append(basename in only[own] or self.find(name) is not None)
-        return found
-
     def _find_loosely(self, name: str) -> tuple[Path | None, str]:
         """The one file that a name of another system means; else why none, if that can be said."""
         if self._numbering is not None or "{" not in self.layout:

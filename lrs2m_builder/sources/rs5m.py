@@ -22,7 +22,7 @@ from typing import Literal
 from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.images.files import read_image
 from lrs2m_builder.schema import Anchor, TarMember
-from lrs2m_builder.sources.base import NotColumnarError, SourceColumns, SourceRow
+from lrs2m_builder.sources.base import SourceRow
 from lrs2m_builder.sources.land_cover import split_classes
 from lrs2m_builder.sources.tars import read_groups
 from lrs2m_builder.text import plain_words
@@ -33,7 +33,6 @@ _METADATA = re.compile(
 )
 _SENTENCE_END = re.compile(r"[.!?]\s+")
 _PLACEHOLDER = re.compile(r"\{\w+\}")
-BYTES_AT_ONCE = 2**24
 MAX_TEXT_BYTES = 2**20
 _FMOW_CLASS = re.compile(r"fmow_(.+?)_\d+_\d+_")
 _BEN_CLASSES = re.compile(r"(?<!\w)'(.+?)'(?!\w)")  # the land-cover list in quotes, no genitive
@@ -63,7 +62,7 @@ def read(
         UserError: not a CSV with the columns name and caption (the line is named), or no name with the prefix; or not
             a tar.
     """
-    strip = _strip_function(path, metadata, templates) or str
+    strip = _strip_function(path, metadata, templates)
     found = False
     for entry in _read_tar(path) if path.suffix == ".tar" else (_Entry(*line) for line in _read_csv(path)):
         if not entry.name.startswith(prefix) and entry.problem is None:
@@ -82,66 +81,19 @@ def read(
         raise UserError(f"{path}: no name begins with {prefix!r}")
 
 
-def read_columns(
-    path: Path, prefix: str = "", metadata: Literal["strip", "keep"] = "strip", templates: str = ""
-) -> Iterator[SourceColumns]:
-    """What `read` yields of a CSV, without anchors and labels, many rows at once.
-
-    Raises:
-        NotColumnarError: a tar; or something is wrong below the header.
-        UserError: no CSV with the columns name and caption, or the templates cannot be read.
-    """
-    import pyarrow as pa
-    import pyarrow.compute as pc
-    from pyarrow import csv as arrow_csv
-
-    if path.suffix == ".tar":
-        raise NotColumnarError
-    strip = _strip_function(path, metadata, templates)
-    all_texts = dict.fromkeys(next(_read_lines(path)), pa.string())
-    try:
-        batches = arrow_csv.open_csv(
-            pa.OSFile(str(path)),  # of a path that ends in .gz it would take the content for packed
-            arrow_csv.ReadOptions(block_size=BYTES_AT_ONCE),
-            arrow_csv.ParseOptions(newlines_in_values=True),
-            arrow_csv.ConvertOptions(column_types=all_texts, strings_can_be_null=False),
-        )
-        for batch in batches:
-            if any(pc.any(pc.greater(pc.binary_length(texts), csv.field_size_limit())).as_py() for texts in batch):
-                raise NotColumnarError
-            batch = batch.filter(pc.starts_with(batch["name"], prefix))
-            captions = batch["caption"]
-            if strip:
-                found = pc.match_substring_regex(captions, _METADATA.pattern, ignore_case=True)
-                may_hold = pc.or_(found, pc.invert(pc.string_is_ascii(captions)))  # "ı" is an "i" to Python alone
-                stripped = [strip(caption) for caption in captions.filter(may_hold).to_pylist()]
-                captions = pc.replace_with_mask(captions, may_hold, pa.array(stripped, pa.string()))
-            yield SourceColumns("caption_short", pc.utf8_slice_codeunits(batch["name"], len(prefix)), captions)
-    except (pa.ArrowException, KeyError, OSError) as error:
-        raise NotColumnarError from error
-
-
 def _read_csv(path: Path) -> Iterator[tuple[str, str]]:
-    """Name and caption of each line."""
-    lines = _read_lines(path)
-    columns = next(lines)
-    name, caption = columns.index("name"), columns.index("caption")
-    return ((line[name], line[caption]) for line in lines)
-
-
-def _read_lines(path: Path) -> Iterator[list[str]]:
-    """The header, then every line that is not blank."""
+    """Name and caption of each line that is not blank."""
     with path.open(encoding="utf-8-sig", newline="") as file:
         lines = csv.reader(file)
         try:
             columns = next(lines, [])
             if not {"name", "caption"} <= set(columns):
                 raise UserError(f"{path}: line 1: no columns name and caption; is this RS5M's list?")
-            yield columns
-            needed = max(columns.index("name"), columns.index("caption"))
+            name, caption = columns.index("name"), columns.index("caption")
+            needed = max(name, caption)
             for line in lines:
                 if len(line) > needed:
-                    yield line
+                    yield line[name], line[caption]
                 elif line:
                     raise UserError(f"{path}: line {lines.line_num}: no name or no caption")
         except (csv.Error, UnicodeDecodeError) as error:
@@ -185,12 +137,12 @@ def _land_cover(entry: _Entry) -> tuple[str, ...]:
     return split_classes(found.group(1)) if found else ()
 
 
-def _strip_function(path: Path, metadata: str, templates: str) -> Callable[[str], str] | None:
-    """What cuts the metadata sentences off a caption; None where they are kept."""
+def _strip_function(path: Path, metadata: str, templates: str) -> Callable[[str], str]:
+    """What cuts the metadata sentences off a caption, or keeps them."""
     if metadata not in {"strip", "keep"}:
         raise UserError(f"{path}: metadata is strip or keep, not {metadata!r}")
     if metadata == "keep":
-        return None
+        return str
     patterns = _compile(Path(templates)) if templates else []
 
     def strip(caption: str) -> str:

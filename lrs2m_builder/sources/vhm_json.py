@@ -8,29 +8,13 @@ The identity of an image is its folder and its name; the long text is the first 
 
 from __future__ import annotations
 
-import glob
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.sources.base import NotColumnarError, SourceColumns, SourceRow
+from lrs2m_builder.sources.base import SourceRow
 from lrs2m_builder.sources.json_list import read_json_list
-
-if TYPE_CHECKING:
-    import pyarrow as pa
-
-ROWS_AT_ONCE = 65_536
-_COLUMNS = {
-    "image": "VARCHAR",
-    "source_dataset": "VARCHAR",
-    "conversations": 'STRUCT("from" VARCHAR, "value" VARCHAR)[]',
-}
-_ENTRIES = """
-    image, source_dataset, conversations IS NULL AS broken,
-    coalesce(list_filter(conversations, lambda turn: turn."from" = 'gpt')[1]."value", '') AS answer
-"""
-_NO_TEXT = r"^(?:[\[{]|-?[0-9.]+(?:[eE][-+]?[0-9]+)?$|true$|false$)"  # or so DuckDB writes it as one
 
 
 def read(path: Path, source_dataset: Sequence[str] = ()) -> Iterator[SourceRow]:
@@ -57,61 +41,6 @@ def read(path: Path, source_dataset: Sequence[str] = ()) -> Iterator[SourceRow]:
     if not found:
         of = f" of {' or '.join(source_dataset)}; it has {', '.join(sorted(others)) or 'none'}" if wanted else ""
         raise UserError(f"{path}: no entries{of}")
-
-
-def read_columns(path: Path, source_dataset: Sequence[str] = ()) -> Iterator[SourceColumns]:
-    """What `read` yields, many rows at once.
-
-    Slips outside of what is read are let pass: a comma behind the last value of an object, or a number that is none.
-
-    Raises:
-        NotColumnarError: it is no JSON, or an entry is not of this form, or may not be.
-    """
-    import duckdb
-    import pyarrow as pa
-
-    if not _is_closed(path):  # of a list that ends between two entries DuckDB says nothing
-        raise NotColumnarError
-    wanted = {_plain(name) for name in source_dataset}
-    try:
-        with duckdb.connect(config={"threads": 1, "autoinstall_known_extensions": False}) as connection:
-            entries = connection.read_json(
-                glob.escape(str(path)), format="array", columns=_COLUMNS, hive_partitioning=False
-            ).project(_ENTRIES)
-            for batch in entries.to_arrow_reader(ROWS_AT_ONCE):
-                yield _columns(batch, wanted)
-    except (duckdb.Error, pa.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise NotColumnarError from error
-
-
-def _is_closed(path: Path) -> bool:
-    """Whether the last character that is no white space ends a list."""
-    with path.open("rb") as file:
-        file.seek(max(0, path.stat().st_size - 4096))
-        return file.read().rstrip().endswith(b"]")
-
-
-def _columns(batch: pa.RecordBatch, wanted: set[str]) -> SourceColumns:
-    """The wanted entries of a batch, with the first answer of each."""
-    import pyarrow as pa
-    import pyarrow.compute as pc
-
-    images, datasets, answers = batch["image"], batch["source_dataset"], batch["answer"]
-    if images.null_count or datasets.null_count or pc.any(batch["broken"]).as_py():
-        raise NotColumnarError
-    spellings = pc.unique(datasets)
-    if any(pc.any(pc.match_substring_regex(texts, _NO_TEXT)).as_py() for texts in (images, spellings, answers)):
-        raise NotColumnarError
-    if any(pc.any(pc.equal(pc.binary_length(names), 0)).as_py() for names in (images, spellings)):
-        raise NotColumnarError
-    names = pc.binary_join_element_wise(datasets, images, "/")
-    if not wanted:
-        return SourceColumns("caption_long", names, answers)
-    named = [dataset for dataset in spellings.to_pylist() if _plain(dataset) in wanted]
-    if len(named) == len(spellings):
-        return SourceColumns("caption_long", names, answers)
-    mask = pc.is_in(datasets, pa.array(named, pa.string()))
-    return SourceColumns("caption_long", names.filter(mask), answers.filter(mask))
 
 
 def _row(path: Path, number: int, entry: Any) -> tuple[SourceRow, str]:

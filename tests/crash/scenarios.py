@@ -235,7 +235,6 @@ def scenarios() -> dict[str, Scenario]:
         Scenario("build vector_anchored, one model", build(*ANCHORED, "--model", "toy-model"), labelled),
         Scenario("build image_to_text", build("image_to_text", "{inputs}/toy.yaml", "--model", "toy-model"), toy),
         Scenario("build merge", build(*MERGE, shard_size=5), both_texts),
-        Scenario("build merge by the column", build(*MERGE, "--images", "reference", shard_size=3), both_texts),
         Scenario("build merge, workers", build(*MERGE, shard_size=3), both_texts, slow=True),
         Scenario("build merge, workers, one killed", build(*MERGE, shard_size=3), both_texts, alone=True, slow=True),
         *retries("retry short_to_long", toy, TOY),
