@@ -10,7 +10,7 @@ from pathlib import Path
 import psutil
 import yaml
 
-from lrs2m_builder.shipped import find
+from lrs2m_builder.declared.shipped import find
 
 
 def real_data() -> Path:

@@ -10,8 +10,8 @@ from typing import Any
 
 from lrs2m_builder import checks
 from lrs2m_builder.checks import Answer, Check, split_words
-from lrs2m_builder.clip.tokenizer import count_tokens
 from lrs2m_builder.schema import Anchor, Sample
+from lrs2m_builder.tokenizer import count_tokens
 
 CASES = Path(__file__).parent.parent / "tests" / "cases"
 KEYS = {"bad", "text", "why", "hints", "anchors", "label", "source", "viewpoint", "raw", "finish_reason"}

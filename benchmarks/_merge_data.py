@@ -14,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from lrs2m_builder.clip.tokenizer import MERGES_PATH
+from lrs2m_builder.tokenizer import MERGES_PATH
 
 LONG_WORDS, SHORT_WORDS = 65, 11  # about 77 and 13 CLIP tokens
 VOCABULARY = 12_000

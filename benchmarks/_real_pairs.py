@@ -11,9 +11,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lrs2m_builder.clip.tokenizer import count_tokens
-from lrs2m_builder.manifest import load_manifest
+from lrs2m_builder.declared.manifest import load_manifest
 from lrs2m_builder.sources import open_source, read_samples
+from lrs2m_builder.tokenizer import count_tokens
 
 ROWS_PER_GROUP = 100
 

@@ -7,9 +7,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from lrs2m_builder.sample.placing import CLASSES
-from lrs2m_builder.sample.scene import CELLS, Scene, SceneObject
-from lrs2m_builder.sample.sketch import SIDE
+from lrs2m_builder.sample.drawing.placing import CLASSES
+from lrs2m_builder.sample.drawing.scene import CELLS, Scene, SceneObject
+from lrs2m_builder.sample.drawing.sketch import SIDE
 from lrs2m_builder.sample.texts import said_by_name
 from lrs2m_builder.sample.words import ALSO_CALLED, IN_CELL, NUMBERS, SCENES
 

@@ -22,9 +22,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from _merge_data import texts
 
-from lrs2m_builder.auditing.captions import MIN_SHARED, RUN_LENGTHS, caption_repeats
-from lrs2m_builder.auditing.pairs import MAX_DISTANCE, candidates
-from lrs2m_builder.auditing.words import NUM_HASHES
+from lrs2m_builder.dataset.audit.captions import MIN_SHARED, RUN_LENGTHS, caption_repeats
+from lrs2m_builder.dataset.audit.pairs import MAX_DISTANCE, candidates
+from lrs2m_builder.dataset.audit.words import NUM_HASHES
 
 PART_HASHES, PART_TEXTS = 40_000, 20_000
 HASHES_AN_IMAGE = 1.4  # as measured on UC Merced: close calls are hashed in more than one turn

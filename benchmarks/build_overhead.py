@@ -21,19 +21,19 @@ from typing import Any
 
 from _common import one_row_an_image, real_data
 
-from lrs2m_builder.build import make_report
+from lrs2m_builder.build.options import BuildOptions
+from lrs2m_builder.build.prepare import Prepared, prepare
+from lrs2m_builder.build.run import make_report
+from lrs2m_builder.build.runner import Runner
+from lrs2m_builder.build.settings import claim_settings
+from lrs2m_builder.build.stages import next_move
+from lrs2m_builder.build.telemetry import Display, Meter
+from lrs2m_builder.build.work import find_work, open_works
 from lrs2m_builder.engines import vllm as vllm_engine
 from lrs2m_builder.images.load import decode
-from lrs2m_builder.lock import locked
-from lrs2m_builder.options import BuildOptions
-from lrs2m_builder.prepare import Prepared, prepare
-from lrs2m_builder.provenance import claim_settings
-from lrs2m_builder.runner import Runner
 from lrs2m_builder.sample.random_model import make_random_model
 from lrs2m_builder.schema import Request
-from lrs2m_builder.stages import next_move
-from lrs2m_builder.telemetry import Display, Meter
-from lrs2m_builder.work import find_work, open_works
+from lrs2m_builder.stores.lock import locked
 
 
 async def time_ours(engine: Any, options: BuildOptions) -> tuple[float, dict[str, float]]:

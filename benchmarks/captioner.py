@@ -18,15 +18,15 @@ from typing import Any
 
 from _truth import Score, kept, named, numbers, share
 
-from lrs2m_builder.build import build
+from lrs2m_builder.build.options import BuildOptions
+from lrs2m_builder.build.run import build
+from lrs2m_builder.build.shards import iter_rows
 from lrs2m_builder.checks import split_words
 from lrs2m_builder.engines import engine_module
-from lrs2m_builder.options import BuildOptions
 from lrs2m_builder.sample import CAPTIONER
+from lrs2m_builder.sample.drawing.scene import Scene, draw_scene
 from lrs2m_builder.sample.formats import MANIFEST, write_sample_source
-from lrs2m_builder.sample.scene import Scene, draw_scene
 from lrs2m_builder.sample.texts import write_texts
-from lrs2m_builder.shards import iter_rows
 
 SEED = 2000  # training draws seed 1000, the sample source seed 0
 MAX_WORDS = 20

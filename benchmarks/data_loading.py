@@ -29,11 +29,11 @@ from _real_pairs import write_ucm
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from lrs2m_builder.clip.data import Batches
-from lrs2m_builder.clip.loading import Reading
 from lrs2m_builder.clip.model import Tokenize
-from lrs2m_builder.clip.plan import Order, read_index
 from lrs2m_builder.clip.preprocess import Preprocess, make_transform
+from lrs2m_builder.train.data import Batches
+from lrs2m_builder.train.loading import Reading
+from lrs2m_builder.train.plan import Order, read_index
 
 BATCH, SIDE = 64, 224
 TOKENIZE, TRANSFORM = Tokenize(248), make_transform(Preprocess(SIDE))

@@ -22,13 +22,13 @@ from _truth import named
 from captioner import NO_HINT, SEED, scene_index
 from numpy.typing import NDArray
 
-from lrs2m_builder.build import build
+from lrs2m_builder.build.options import BuildOptions
+from lrs2m_builder.build.run import build
+from lrs2m_builder.build.shards import iter_rows
 from lrs2m_builder.engines import engine_module
-from lrs2m_builder.options import BuildOptions
 from lrs2m_builder.sample import CAPTIONER
+from lrs2m_builder.sample.drawing.scene import draw_scene
 from lrs2m_builder.sample.formats import MANIFEST, write_sample_source
-from lrs2m_builder.sample.scene import draw_scene
-from lrs2m_builder.shards import iter_rows
 
 NUM_RESAMPLES = 10_000
 

@@ -26,11 +26,11 @@ from PIL import Image
 from torch.utils.data import DataLoader
 
 from lrs2m_builder.clip.architecture import open_clip_config
-from lrs2m_builder.clip.config import TrainConfig, make_config
 from lrs2m_builder.clip.model import RANDOM, load, random_model
-from lrs2m_builder.clip.optim import fitted_warmup
-from lrs2m_builder.clip.train import train
 from lrs2m_builder.evals.held_out import make_recall, measure_recall, read_held_out
+from lrs2m_builder.train.config import TrainConfig, make_config
+from lrs2m_builder.train.optim import fitted_warmup
+from lrs2m_builder.train.run import train
 
 CONTEXT = 77  # of the plain loop: no caption of the set is longer, and open_clip pads to the whole of it
 LAST = 20  # steps whose mean loss is told

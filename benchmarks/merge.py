@@ -24,7 +24,7 @@ from _common import measure
 from _merge_data import write_sources
 from PIL import Image
 
-from lrs2m_builder.shipped import find
+from lrs2m_builder.declared.shipped import find
 
 DUCKDB = r"""
 import duckdb

@@ -14,7 +14,7 @@ import time
 
 from PIL import Image
 
-from lrs2m_builder.sample.scene import draw_scene
+from lrs2m_builder.sample.drawing.scene import draw_scene
 from lrs2m_builder.sample.texts import write_texts
 
 

@@ -20,9 +20,9 @@ import pyarrow.parquet as pq
 from _common import measure
 from _merge_data import texts
 
-from lrs2m_builder.manifest import load_manifest
-from lrs2m_builder.shipped import shipped_names
-from lrs2m_builder.stored_rows import RECORD_SCHEMA
+from lrs2m_builder.build.stored_rows import RECORD_SCHEMA
+from lrs2m_builder.declared.manifest import load_manifest
+from lrs2m_builder.declared.shipped import shipped_names
 
 ROWS_A_SHARD = 10_000
 IMAGE_BYTES = 600

@@ -20,7 +20,7 @@ from typing import Any
 
 from _common import real_data
 
-from lrs2m_builder.clip import tokenizer as ours
+from lrs2m_builder import tokenizer as ours
 from lrs2m_builder.text import normalise_caption
 
 BATCH = 5000

@@ -23,10 +23,10 @@ from typing import Any
 import open_clip
 import torch
 
-from lrs2m_builder.clip.loading import Batch
-from lrs2m_builder.clip.loss import LossSettings
 from lrs2m_builder.clip.model import random_model
-from lrs2m_builder.clip.step import Towers, accumulate_gradient
+from lrs2m_builder.train.loading import Batch
+from lrs2m_builder.train.loss import LossSettings
+from lrs2m_builder.train.step import Towers, accumulate_gradient
 
 CONTEXT, LONG, SHORT = 248, 110, 32
 START, END = 49406, 49407

@@ -14,21 +14,21 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from lrs2m_builder.checks.base import Answer, Check, Level
-    from lrs2m_builder.engines.base import Engine
+    from lrs2m_builder.declared.manifest import Manifest, load_manifest
+    from lrs2m_builder.declared.recipe import Recipe, Step, load_recipe
+    from lrs2m_builder.engines._base import Engine
     from lrs2m_builder.errors import SampleError, UserError
-    from lrs2m_builder.manifest import Manifest, load_manifest
-    from lrs2m_builder.recipe import Recipe, Step, load_recipe
     from lrs2m_builder.schema import Anchor, Completion, Record, Rejection, Request, Sample
-    from lrs2m_builder.sources.base import SourceRow
+    from lrs2m_builder.sources._base import SourceRow
 
 _MODULES = {
     "checks.base": ("Answer", "Check", "Level"),
-    "engines.base": ("Engine",),
+    "engines._base": ("Engine",),
     "errors": ("SampleError", "UserError"),
-    "manifest": ("Manifest", "load_manifest"),
-    "recipe": ("Recipe", "Step", "load_recipe"),
+    "declared.manifest": ("Manifest", "load_manifest"),
+    "declared.recipe": ("Recipe", "Step", "load_recipe"),
     "schema": ("Anchor", "Completion", "Record", "Rejection", "Request", "Sample"),
-    "sources.base": ("SourceRow",),
+    "sources._base": ("SourceRow",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
 

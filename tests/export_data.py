@@ -11,10 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image
 
-from lrs2m_builder.export import ExportReport, export
-from lrs2m_builder.exports.base import Options
-from lrs2m_builder.selection import Filters
-from lrs2m_builder.stored_rows import RECORD_SCHEMA
+from lrs2m_builder.build.stored_rows import RECORD_SCHEMA
+from lrs2m_builder.dataset.export._base import Options
+from lrs2m_builder.dataset.export._run import ExportReport, export
+from lrs2m_builder.dataset.selection import Filters
 
 
 def write_rows(path: Path, rows: list[dict[str, Any]], row_group_size: int = 7) -> None:

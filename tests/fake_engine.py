@@ -17,7 +17,7 @@ from typing import Any
 
 from PIL import Image
 
-from lrs2m_builder.engines.base import Preview
+from lrs2m_builder.engines._base import Preview
 from lrs2m_builder.schema import Completion, Request, Role
 
 WORDS = ("roof", "road", "tree", "field", "river", "car", "grey", "green", "white", "long", "narrow", "small", "left")

@@ -12,7 +12,7 @@ import torch
 import transformers
 from PIL import Image
 
-from lrs2m_builder.engines.base import Engine
+from lrs2m_builder.engines._base import Engine
 from lrs2m_builder.sample.random_model import CHAT_TEMPLATE, SPECIAL_TOKENS, make_random_model
 from lrs2m_builder.schema import Completion, Request
 

@@ -7,7 +7,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from lrs2m_builder.sample.scene import Scene, draw_scene
+from lrs2m_builder.sample.drawing.scene import Scene, draw_scene
 from lrs2m_builder.sample.texts import Texts, write_texts
 
 NUM_SCENES = 120

@@ -15,18 +15,18 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image, ImageDraw
 
-from lrs2m_builder.audit import audit
-from lrs2m_builder.auditing.captions import caption_repeats
-from lrs2m_builder.auditing.consistency import caption_checks
-from lrs2m_builder.auditing.findings import Audit
-from lrs2m_builder.auditing.hashes import hash_thumbnails
-from lrs2m_builder.auditing.pairs import MAX_ALIKE, MAX_DISTANCE, candidates
-from lrs2m_builder.auditing.thumbnails import thumbnail
+from lrs2m_builder.build.stored_rows import RECORD_SCHEMA
 from lrs2m_builder.cli import main
 from lrs2m_builder.commands.audit import audit_lines
+from lrs2m_builder.dataset.audit.captions import caption_repeats
+from lrs2m_builder.dataset.audit.consistency import caption_checks
+from lrs2m_builder.dataset.audit.findings import Audit
+from lrs2m_builder.dataset.audit.hashes import hash_thumbnails
+from lrs2m_builder.dataset.audit.pairs import MAX_ALIKE, MAX_DISTANCE, candidates
+from lrs2m_builder.dataset.audit.run import audit
+from lrs2m_builder.dataset.audit.thumbnails import thumbnail
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.schema import ImageBytes
-from lrs2m_builder.stored_rows import RECORD_SCHEMA
 from tests.test_resume import small_disk
 
 Turn = Image.Transpose

@@ -9,11 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 from datasets import Features, load_dataset
 
+from lrs2m_builder.build.stored_rows import RECORD_SCHEMA
+from lrs2m_builder.dataset.stats import read_stats
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import read_json
 from lrs2m_builder.schema import Completion, Request
-from lrs2m_builder.stats import read_stats
-from lrs2m_builder.stored_rows import RECORD_SCHEMA
 from tests.fake_engine import FakeModule, good_text
 from tests.toy import build_toy, ids, make_source, rows, toy_options
 
@@ -181,7 +181,7 @@ def test_settings_are_checked_before_an_engine_starts(tmp_path: Path) -> None:
 
 
 def test_no_model_anywhere_is_said(tmp_path: Path) -> None:
-    from lrs2m_builder.prepare import prepare
+    from lrs2m_builder.build.prepare import prepare
 
     with pytest.raises(UserError, match="--model"):
         prepare(toy_options(make_source(tmp_path, 2), tmp_path / "out", model=None), FakeModule())

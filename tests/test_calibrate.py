@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from lrs2m_builder.calibrate import Prices, calibrate
+from lrs2m_builder.build.calibrate import Prices, calibrate
+from lrs2m_builder.build.prepare import prepare
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.prepare import prepare
 from lrs2m_builder.schema import Completion, Request
 from tests.fake_engine import FakeModule, good_text
 from tests.toy import build_toy, make_source, start_cli, toy_options
@@ -57,7 +57,7 @@ def test_few_samples_are_called_a_rough_forecast(tmp_path: Path) -> None:
 def test_a_recipe_without_a_model_has_nothing_to_predict(tmp_path: Path) -> None:
     recipe = tmp_path / "none.py"
     recipe.write_text(
-        "from lrs2m_builder.recipe import Recipe\n"
+        "from lrs2m_builder.declared.recipe import Recipe\n"
         "RECIPE = Recipe(name='none', version=1, reads=('captions',), given=('caption_short',), steps=())\n"
     )
     prepared = prepare(toy_options(make_source(tmp_path, 3), tmp_path / "out", recipe=str(recipe)), FakeModule())

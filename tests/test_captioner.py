@@ -12,8 +12,8 @@ import pytest
 
 from lrs2m_builder.engines.vllm import preview
 from lrs2m_builder.sample import CAPTIONER
+from lrs2m_builder.sample.drawing.scene import draw_scene
 from lrs2m_builder.sample.formats import MANIFEST, write_sample_source
-from lrs2m_builder.sample.scene import draw_scene
 from lrs2m_builder.schema import Request
 from tests.toy import rows
 

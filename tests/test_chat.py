@@ -17,9 +17,9 @@ from transformers import (
     LlavaOnevisionVideoProcessor,
 )
 
-from lrs2m_builder.engines.base import DEFAULT_MAX_LENGTH
-from lrs2m_builder.engines.chat import Chat
-from lrs2m_builder.engines.model_files import find_model
+from lrs2m_builder.engines._base import DEFAULT_MAX_LENGTH
+from lrs2m_builder.engines._chat import Chat
+from lrs2m_builder.engines._model_files import find_model
 from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.sample.random_model import make_random_model
 from lrs2m_builder.schema import Request

@@ -21,10 +21,10 @@ from lrs2m_builder.checks import (
     split_words,
     word_range,
 )
-from lrs2m_builder.clip.tokenizer import count_tokens
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.schema import Anchor, Sample
 from lrs2m_builder.text import normalise_caption
+from lrs2m_builder.tokenizer import count_tokens
 
 SAMPLE = Sample("toy/1.tif#0", "toy", "1.tif", None, ("Two planes on the apron .",))
 SCENE = (

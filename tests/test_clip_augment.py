@@ -13,14 +13,14 @@ import torch
 from PIL import Image
 
 from lrs2m_builder.checks.base import split_sentences
-from lrs2m_builder.clip.augment import augment_caption, augment_image
-from lrs2m_builder.clip.config import changed, tiny
-from lrs2m_builder.clip.data import Batches
-from lrs2m_builder.clip.loading import Batch, Reading
 from lrs2m_builder.clip.model import Tokenize
-from lrs2m_builder.clip.plan import Order, read_index
 from lrs2m_builder.clip.preprocess import Preprocess, make_transform
-from lrs2m_builder.clip.train import train
+from lrs2m_builder.train.augment import augment_caption, augment_image
+from lrs2m_builder.train.config import changed, tiny
+from lrs2m_builder.train.data import Batches
+from lrs2m_builder.train.loading import Batch, Reading
+from lrs2m_builder.train.plan import Order, read_index
+from lrs2m_builder.train.run import train
 from tests.clip_toy import make_data
 
 BOTH = ("caption_long", "caption_short")

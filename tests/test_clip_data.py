@@ -16,14 +16,14 @@ import pytest
 import torch
 from PIL import Image
 
-from lrs2m_builder.clip.data import Batches
-from lrs2m_builder.clip.loading import Batch, BatchRows, Reading, TrainOn, first_sentence, image_ref
 from lrs2m_builder.clip.model import Tokenize
-from lrs2m_builder.clip.plan import Index, Order, count_batches, make_plan, read_index
 from lrs2m_builder.clip.preprocess import Preprocess, make_transform
-from lrs2m_builder.clip.tokenizer import encode
 from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.images.load import decode
+from lrs2m_builder.tokenizer import encode
+from lrs2m_builder.train.data import Batches
+from lrs2m_builder.train.loading import Batch, BatchRows, Reading, TrainOn, first_sentence, image_ref
+from lrs2m_builder.train.plan import Index, Order, count_batches, make_plan, read_index
 from tests.clip_toy import make_data, make_rows, png, write_table
 
 ORDER = Order(seed=0, batch_size=4, pool_rows=32, streams=1, weights={})
@@ -40,7 +40,7 @@ def toy_batches(folder: Path, **changes: Any) -> Batches:
 
 def toy_index(num_rows: int, rows_per_group: int = 10, subsets: tuple[str, ...] = ("toy",)) -> Index:
     """An index of rows that are in no file, of random lengths; subsets take turns by row."""
-    from lrs2m_builder.clip.plan import Group
+    from lrs2m_builder.train.plan import Group
 
     starts = range(0, num_rows, rows_per_group)
     groups = [Group(Path("a/b"), i, start, min(rows_per_group, num_rows - start)) for i, start in enumerate(starts)]

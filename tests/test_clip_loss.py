@@ -13,9 +13,9 @@ import torch.multiprocessing as mp
 from torch import Tensor
 from torch.nn import functional as F
 
-from lrs2m_builder.clip.loss import Features, LossSettings, dual_text_loss
-from lrs2m_builder.clip.pcm import principal_part
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.train.loss import Features, LossSettings, dual_text_loss
+from lrs2m_builder.train.pcm import principal_part
 
 SCALE = 1 / 0.07
 

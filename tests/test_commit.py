@@ -11,12 +11,12 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from lrs2m_builder import commit, shards
-from lrs2m_builder.engines.base import ENDPOINT_FAILED, EngineStoppedError
+from lrs2m_builder.build import commit, shards
+from lrs2m_builder.build.telemetry import Repetition
+from lrs2m_builder.engines._base import ENDPOINT_FAILED, EngineStoppedError
 from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.files import read_json
 from lrs2m_builder.schema import Completion, Request
-from lrs2m_builder.telemetry import Repetition
 from tests.fake_engine import FakeModule, good_text
 from tests.toy import build_toy, file_bytes, ids, make_source, rows
 

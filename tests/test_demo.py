@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from lrs2m_builder.commands.demo import demo_command
-from lrs2m_builder.demo import SEED, SOURCES
-from lrs2m_builder.sample.scene import draw_scene
+from lrs2m_builder.sample.demo import SEED, SOURCES
+from lrs2m_builder.sample.drawing.scene import draw_scene
 from lrs2m_builder.sample.texts import write_texts
 from lrs2m_builder.schema import Completion, Request
 from tests.fake_engine import FakeModule
@@ -21,7 +21,7 @@ def truth(request: Request) -> Completion:
 
 
 def run(folder: Path, module: FakeModule, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setattr("lrs2m_builder.demo.engine_module", lambda name: module)
+    monkeypatch.setattr("lrs2m_builder.sample.demo.engine_module", lambda name: module)
     demo_command(folder, engine="fake", scenes=3)
     return folder / "index.html"
 

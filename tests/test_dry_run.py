@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from lrs2m_builder.build import build
+from lrs2m_builder.build.prepare import check_writable, prepare
+from lrs2m_builder.build.preview import dry_run, show_prompts
+from lrs2m_builder.build.run import build
 from lrs2m_builder.engines import engine_module
-from lrs2m_builder.engines.options import parse_options
+from lrs2m_builder.engines._options import parse_options
 from lrs2m_builder.errors import ModelNotHereError, UserError
-from lrs2m_builder.prepare import check_writable, prepare
-from lrs2m_builder.preview import dry_run, show_prompts
 from lrs2m_builder.schema import Completion
 from tests.fake_engine import FakeModule, good_text
 from tests.toy import build_toy, make_source, toy_options

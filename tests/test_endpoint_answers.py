@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from lrs2m_builder.engines.endpoint_answers import read_reply
-from lrs2m_builder.engines.endpoint_errors import AwayError, PassingError, SettingError
-from lrs2m_builder.engines.endpoint_wire import Body, BodyError, Endpoint, Reply, open_endpoint
+from lrs2m_builder.engines._endpoint_answers import read_reply
+from lrs2m_builder.engines._endpoint_errors import AwayError, PassingError, SettingError
+from lrs2m_builder.engines._endpoint_wire import Body, BodyError, Endpoint, Reply, open_endpoint
 from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.schema import Completion
 

@@ -8,9 +8,9 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from lrs2m_builder.engines.endpoint_models import served_model
-from lrs2m_builder.engines.endpoint_sampling import check_sampling, request_body
-from lrs2m_builder.engines.endpoint_wire import open_endpoint
+from lrs2m_builder.engines._endpoint_models import served_model
+from lrs2m_builder.engines._endpoint_sampling import check_sampling, request_body
+from lrs2m_builder.engines._endpoint_wire import open_endpoint
 from lrs2m_builder.engines.openai import check, load
 from lrs2m_builder.errors import UserError
 from tests.fake_endpoint import Handler, endpoint

@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 from lrs2m_builder.engines import openai as engine_module
-from lrs2m_builder.engines.base import EngineStoppedError
+from lrs2m_builder.engines._base import EngineStoppedError
 from lrs2m_builder.engines.openai import OpenAIEngine, load
 from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.schema import Completion, Request
@@ -143,7 +143,7 @@ def test_a_request_ends_at_its_deadline_however_the_endpoint_holds_it(fault: Any
 
 
 def test_a_list_of_models_that_drips_holds_up_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
-    from lrs2m_builder.engines import endpoint_models
+    from lrs2m_builder.engines import _endpoint_models as endpoint_models
 
     monkeypatch.setattr(endpoint_models, "LIST_S", 0.5)
     with endpoint(lambda h, b, n: h.answer(b), list_models=lambda h: drip(h, {})) as server:

@@ -12,12 +12,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lrs2m_builder.declared.manifest import load_manifest
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.manifest import load_manifest
 from lrs2m_builder.schema import Anchor
-from lrs2m_builder.sources.base import SourceRow
-from lrs2m_builder.sources.entering import entered
-from lrs2m_builder.survey import survey
+from lrs2m_builder.sources._base import SourceRow
+from lrs2m_builder.sources._entering import entered
+from lrs2m_builder.sources._survey import survey
 from lrs2m_builder.text import MAX_TEXT, entering_text
 from tests.fake_engine import FakeModule
 from tests.toy import build_toy, make_source, rows

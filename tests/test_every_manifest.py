@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lrs2m_builder.build import build
-from lrs2m_builder.clip.tokenizer import count_tokens
-from lrs2m_builder.manifest import load_manifest
-from lrs2m_builder.options import BuildOptions
+from lrs2m_builder.build.options import BuildOptions
+from lrs2m_builder.build.run import build
+from lrs2m_builder.declared.manifest import load_manifest
+from lrs2m_builder.declared.shipped import shipped_names
 from lrs2m_builder.sample.formats import write_sample_source
 from lrs2m_builder.schema import Completion, Request
-from lrs2m_builder.shipped import shipped_names
-from lrs2m_builder.survey import survey
+from lrs2m_builder.sources._survey import survey
+from lrs2m_builder.tokenizer import count_tokens
 from tests.fake_engine import FakeModule, good_text
 from tests.test_archives import write_rs5m_tars
 from tests.test_long_to_short import LONG, entry, write_vhm

@@ -11,7 +11,6 @@ import typer.main
 from typer.testing import CliRunner
 
 from lrs2m_builder.cli import app
-from lrs2m_builder.clip.config import CONFIGS, make_config
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.evals.baselines import baselines
 from lrs2m_builder.evals.paper import TESTS, load_paper
@@ -22,6 +21,7 @@ from lrs2m_builder.experiments.plots import draw_figure
 from lrs2m_builder.experiments.registry import EXPERIMENTS, START, Size, find_experiment
 from lrs2m_builder.experiments.run import paper_commands, run_paper, run_tiny
 from lrs2m_builder.experiments.table import make_table, markdown
+from lrs2m_builder.train.config import CONFIGS, make_config
 
 PAPER = load_paper()
 INPUTS = Inputs((Path("LRS2M"),), Path("BENCH"), Path("OUT"))

@@ -12,8 +12,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from lrs2m_builder.dataset.export import formats
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.exports import formats
 from tests.export_data import exported_ids, png, records, row, run, write_rows
 from tests.toy import build_toy, ids, make_source, rows
 

@@ -10,8 +10,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lrs2m_builder.dataset.selection import Filters, read_rows, select
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.selection import Filters, read_rows, select
 from tests.export_data import exported_ids, row, run, write_rows
 
 

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from lrs2m_builder.dataset.export import formats, load_format
+from lrs2m_builder.dataset.export._base import Options
+from lrs2m_builder.dataset.export._run import export
+from lrs2m_builder.dataset.selection import Filters
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.export import export
-from lrs2m_builder.exports import formats, load_format
-from lrs2m_builder.exports.base import Options
-from lrs2m_builder.selection import Filters
 from tests.export_data import png, records, row, run, write_rows
 from tests.toy import ROOT, build_toy, make_source
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lrs2m_builder.engines.base import normal_finish
+from lrs2m_builder.engines._base import normal_finish
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lrs2m_builder.build.stored_rows import RECORD_SCHEMA
+from lrs2m_builder.dataset.foreign import check_files
+from lrs2m_builder.dataset.view.answers import DataSet
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.foreign import check_files
-from lrs2m_builder.stored_rows import RECORD_SCHEMA
-from lrs2m_builder.viewer.answers import DataSet
 from tests.export_data import png, row
 from tests.in_process import Finished, lrs2m
 

@@ -17,9 +17,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from lrs2m_builder import checks, shards
-from lrs2m_builder.engines.base import positive_options
-from lrs2m_builder.engines.model_files import find_model
+from lrs2m_builder import checks
+from lrs2m_builder.build import shards
+from lrs2m_builder.engines._base import positive_options
+from lrs2m_builder.engines._model_files import find_model
 from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.images.load import decode, load_stored
 from lrs2m_builder.schema import Completion
@@ -213,7 +214,7 @@ def test_a_build_whose_messages_nobody_reads_is_finished(tmp_path: Path, redirec
 
 def test_the_demo_overwrites_nothing_of_the_users(tmp_path: Path) -> None:
     pytest.importorskip("datasets")
-    from lrs2m_builder.demo import demo
+    from lrs2m_builder.sample.demo import demo
 
     (tmp_path / "drawn.yaml").write_text("mine")
     with pytest.raises(UserError, match="holds files that lrs2m demo did not make, such as drawn"):

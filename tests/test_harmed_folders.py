@@ -16,14 +16,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lrs2m_builder.build.journal import Journal
+from lrs2m_builder.dataset.tables import record_files, rejected_files
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import read_json
-from lrs2m_builder.journal import Journal
-from lrs2m_builder.lock import locked
 from lrs2m_builder.schema import Attempt
 from lrs2m_builder.sources import karpathy_json
 from lrs2m_builder.sources.vector_labels.files import load_json
-from lrs2m_builder.tables import record_files, rejected_files
+from lrs2m_builder.stores.lock import locked
 from tests.fake_engine import FakeModule
 from tests.toy import ROOT, build_toy, file_bytes, make_source
 

@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 import torch
 
-from lrs2m_builder.clip.config import TrainConfig, changed, tiny
 from lrs2m_builder.clip.model import encode_image, encode_text, random_model
-from lrs2m_builder.clip.train import train
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.evals.held_out import make_recall, measure_recall, read_held_out
 from lrs2m_builder.evals.retrieval import score
+from lrs2m_builder.train.config import TrainConfig, changed, tiny
+from lrs2m_builder.train.run import train
 from tests.clip_toy import make_data, make_rows, write_table
 
 

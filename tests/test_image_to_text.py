@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from lrs2m_builder.build.prepare import prepare
+from lrs2m_builder.build.preview import dry_run
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.prepare import prepare
-from lrs2m_builder.preview import dry_run
 from lrs2m_builder.schema import Completion, Request
 from tests.fake_engine import FakeModule, good_text
 from tests.test_odd_sources import write_manifest

@@ -4,18 +4,18 @@ from pathlib import Path
 
 import pytest
 
-from lrs2m_builder.lint import lint_prompts
-from lrs2m_builder.manifest import load_manifest
-from lrs2m_builder.prepare import prepare
-from lrs2m_builder.recipe import load_recipe
+from lrs2m_builder.build.prepare import prepare
+from lrs2m_builder.build.prompt_lint import lint_prompts
+from lrs2m_builder.build.stages import Plan
+from lrs2m_builder.declared.manifest import load_manifest
+from lrs2m_builder.declared.recipe import load_recipe
+from lrs2m_builder.declared.shipped import shipped_dir
 from lrs2m_builder.schema import Anchor, Sample
-from lrs2m_builder.shipped import shipped_dir
-from lrs2m_builder.stages import Plan
 from tests.fake_engine import FakeModule
 from tests.toy import make_source, start_cli, toy_options
 
 RECIPE = """
-from lrs2m_builder.recipe import Recipe, Step
+from lrs2m_builder.declared.recipe import Recipe, Step
 
 VARIABLES = lambda sample, manifest: dict(view=manifest.view)
 STEP = Step(prompt="mine.v1.jinja", role={role!r}, writes={writes!r}, variables=VARIABLES, checks=())

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.lock import LOCK_NAME, locked, locked_file
+from lrs2m_builder.stores.lock import LOCK_NAME, locked, locked_file
 
 
 def hold(folder: Path, held: Event, release: Event) -> None:

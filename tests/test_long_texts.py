@@ -11,7 +11,7 @@ ENOUGH_S = 500  # all texts together take some 20 s; one step that grows with th
 SCRIPT = """
 from benchmarks._labelled import shipped_checks
 from lrs2m_builder.checks import Answer, split_words
-from lrs2m_builder.clip.tokenizer import count_tokens
+from lrs2m_builder.tokenizer import count_tokens
 from lrs2m_builder.schema import Anchor, Sample
 from lrs2m_builder.text import normalise_caption, without_wrapping
 

@@ -10,15 +10,15 @@ from pathlib import Path
 
 import pytest
 
-from lrs2m_builder.build import build
-from lrs2m_builder.clip.tokenizer import count_tokens
+from lrs2m_builder.build.options import BuildOptions
+from lrs2m_builder.build.run import build
+from lrs2m_builder.declared.manifest import load_manifest
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.manifest import load_manifest
-from lrs2m_builder.options import BuildOptions
 from lrs2m_builder.schema import Anchor
-from lrs2m_builder.sources.land_cover import NAMES
+from lrs2m_builder.sources._land_cover import NAMES
+from lrs2m_builder.sources._survey import survey
 from lrs2m_builder.sources.rs5m import read
-from lrs2m_builder.survey import survey
+from lrs2m_builder.tokenizer import count_tokens
 from tests.fake_engine import FakeModule
 from tests.test_long_to_short import LONG, entry, write_vhm
 from tests.toy import rows

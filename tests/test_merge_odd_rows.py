@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from lrs2m_builder.build import Report, build
+from lrs2m_builder.build.options import BuildOptions
+from lrs2m_builder.build.run import Report, build
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.options import BuildOptions
 from tests.fake_engine import FakeModule
 from tests.test_long_to_short import entry, write_vhm
 from tests.test_merge import millionaid, write_rs5m

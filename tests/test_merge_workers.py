@@ -14,8 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
-from lrs2m_builder.build import Report, build
-from lrs2m_builder.options import BuildOptions
+from lrs2m_builder.build.options import BuildOptions
+from lrs2m_builder.build.run import Report, build
 from tests.fake_engine import FakeModule
 from tests.test_merge import millionaid
 from tests.toy import ROOT, file_bytes, ids, rows
@@ -29,7 +29,7 @@ def merge(folder: Path, out: Path, **changes: Any) -> Report:
 def test_workers_write_the_same_shards_as_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = millionaid(tmp_path, 40)
     for name, min_shards in (("one", 1000), ("many", 1)):
-        monkeypatch.setattr("lrs2m_builder.merging.MIN_SHARDS", min_shards)
+        monkeypatch.setattr("lrs2m_builder.build.workers.MIN_SHARDS", min_shards)
         assert merge(folder, tmp_path / name, shard_size=5).records == 40
     assert file_bytes(tmp_path / "one") == file_bytes(tmp_path / "many")
 
@@ -114,6 +114,6 @@ def test_a_worker_that_is_killed_is_said_in_one_line(tmp_path: Path) -> None:
 def test_no_journal_is_left_where_no_model_was_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     folder = millionaid(tmp_path, 10)
     for name, min_shards in (("one", 1000), ("many", 1)):
-        monkeypatch.setattr("lrs2m_builder.merging.MIN_SHARDS", min_shards)
+        monkeypatch.setattr("lrs2m_builder.build.workers.MIN_SHARDS", min_shards)
         merge(folder, tmp_path / name, shard_size=5)
         assert list((tmp_path / name / "journal").rglob("*.jsonl")) == []

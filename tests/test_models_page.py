@@ -8,10 +8,10 @@ import pytest
 import typer.main
 
 from lrs2m_builder.cli import app
+from lrs2m_builder.declared.recipe import load_recipe
+from lrs2m_builder.declared.shipped import find
 from lrs2m_builder.engines import engine_module
-from lrs2m_builder.engines.options import parse_options
-from lrs2m_builder.recipe import load_recipe
-from lrs2m_builder.shipped import find
+from lrs2m_builder.engines._options import parse_options
 from tests.toy import ROOT
 
 PAGE = (ROOT / "docs" / "models-to-use.md").read_text()

@@ -14,7 +14,7 @@ from lrs2m_builder.commands.sources import survey_lines
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.schema import Sample
 from lrs2m_builder.sources import open_source, read_samples
-from lrs2m_builder.survey import survey
+from lrs2m_builder.sources._survey import survey
 from tests.test_sources import toy_manifest
 
 NFC, NFD = "Zürich_1.png", unicodedata.normalize("NFD", "Zürich_1.png")

@@ -14,8 +14,8 @@ import pytest
 import yaml
 from PIL import Image
 
+from lrs2m_builder.declared.manifest import load_manifest
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.manifest import load_manifest
 from lrs2m_builder.schema import Sample
 from lrs2m_builder.sources import formats, open_source, read_samples
 from tests.toy import build_toy, make_source, rows

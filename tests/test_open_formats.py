@@ -13,8 +13,8 @@ import pytest
 import yaml
 from PIL import Image
 
+from lrs2m_builder.declared.manifest import Manifest
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.manifest import Manifest
 from lrs2m_builder.schema import Anchor, Sample
 from lrs2m_builder.sources import open_source, read_samples
 from tests.fake_engine import FakeModule

@@ -18,9 +18,9 @@ from typing import Any
 
 import pytest
 
-from lrs2m_builder.build import build
+from lrs2m_builder.build.options import BuildOptions
+from lrs2m_builder.build.run import build
 from lrs2m_builder.engines import openai as engine_module
-from lrs2m_builder.options import BuildOptions
 from tests.fake_endpoint import Handler, endpoint
 from tests.qwen_models import make_thinking_model
 from tests.test_thinking_models import SOURCES, build_all

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lrs2m_builder.engines.options import parse_options
+from lrs2m_builder.engines._options import parse_options
 from lrs2m_builder.errors import UserError
 
 

@@ -14,7 +14,7 @@ import pytest
 
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import disk_errors, finished_file
-from lrs2m_builder.outputs import MARK, check_own_picture, finished_folder, own_folder
+from lrs2m_builder.stores.outputs import MARK, check_own_picture, finished_folder, own_folder
 from tests.export_data import row, write_rows
 from tests.in_process import lrs2m
 from tests.toy import ROOT

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 import yaml
 
+from lrs2m_builder.declared.manifest import load_manifest
+from lrs2m_builder.declared.recipe import load_recipe
+from lrs2m_builder.declared.shipped import find
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.manifest import load_manifest
-from lrs2m_builder.recipe import load_recipe
-from lrs2m_builder.shipped import find
 from tests.fake_engine import FakeModule
 from tests.toy import ROOT, make_source, toy_options
 
@@ -51,7 +51,7 @@ def test_a_key_given_twice_in_a_manifest_is_refused_with_its_line(tmp_path: Path
 
 
 def test_a_variable_used_only_when_asked_again_is_found_beforehand(tmp_path: Path) -> None:
-    from lrs2m_builder.prepare import prepare
+    from lrs2m_builder.build.prepare import prepare
 
     recipe = (ROOT / "recipes" / "short_to_long.py").read_text().replace('"short_to_long.v1"', '"mine.jinja"')
     (tmp_path / "mine.py").write_text(recipe)
@@ -63,7 +63,7 @@ def test_a_variable_used_only_when_asked_again_is_found_beforehand(tmp_path: Pat
 @pytest.mark.parametrize("line", ["import sys; sys.exit(3)", "RECIPE = Recipe('x', 1, (), (), steps=(1))"])
 def test_a_recipe_of_ones_own_that_misbehaves_is_one_line(tmp_path: Path, line: str) -> None:
     path = tmp_path / "mine.py"
-    path.write_text(f"from lrs2m_builder.recipe import Recipe\n{line}\n")
+    path.write_text(f"from lrs2m_builder.declared.recipe import Recipe\n{line}\n")
     with pytest.raises(UserError, match=r"mine\.py"):
         load_recipe(str(path))
 
@@ -72,7 +72,7 @@ def test_a_recipe_of_ones_own_that_misbehaves_is_one_line(tmp_path: Path, line: 
     "text", ["{% if hints | length > 9 %}{{ image }}{% endif %}", "{% for hint in 'ab' %}{{ image }}{% endfor %}"]
 )
 def test_an_image_that_stands_in_a_branch_or_loop_is_found_beforehand(tmp_path: Path, text: str) -> None:
-    from lrs2m_builder.prepare import prepare
+    from lrs2m_builder.build.prepare import prepare
 
     recipe = (ROOT / "recipes" / "short_to_long.py").read_text().replace('"short_to_long.v1"', '"mine.jinja"')
     (tmp_path / "mine.py").write_text(recipe)

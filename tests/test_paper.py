@@ -6,11 +6,12 @@ from dataclasses import replace
 
 import pytest
 
-from lrs2m_builder.clip.config import make_config
+from lrs2m_builder.declared.manifest import load_manifest
+from lrs2m_builder.declared.shipped import shipped_names
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.evals.paper import MAIN_ROW, TESTS, find_disagreements, load_paper, r_mi, row_weighted_totals
-from lrs2m_builder.manifest import load_manifest
-from lrs2m_builder.shipped import shipped_names
+from lrs2m_builder.evals.paper import MAIN_ROW, TESTS, load_paper
+from lrs2m_builder.train.config import make_config
+from tests.paper_arithmetic import find_disagreements, r_mi, row_weighted_totals
 from tests.toy import ROOT
 
 PAPER = load_paper()

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from lrs2m_builder.manifest import Manifest, load_manifest
-from lrs2m_builder.recipe import load_recipe
-from lrs2m_builder.shipped import shipped_names
+from lrs2m_builder.declared.manifest import Manifest, load_manifest
+from lrs2m_builder.declared.recipe import load_recipe
+from lrs2m_builder.declared.shipped import shipped_names
 from tests.toy import ROOT
 
 # Table I of the paper: pairs, mean tokens of the long and the short texts, what made each, and the recipe.

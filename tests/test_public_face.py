@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import lrs2m_builder
-from lrs2m_builder.recipe import load_recipe
+from lrs2m_builder.declared.recipe import load_recipe
 from lrs2m_builder.sample.formats import write_sample_source
 from lrs2m_builder.schema import Completion
 from tests.fake_engine import FakeModule

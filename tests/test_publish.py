@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from lrs2m_builder.dataset.publish.run import publish
+from lrs2m_builder.dataset.selection import Filters
+from lrs2m_builder.declared.manifest import load_manifest
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.manifest import load_manifest
-from lrs2m_builder.publish import publish
-from lrs2m_builder.selection import Filters
 from tests.export_data import row, write_rows
 from tests.toy import build_toy, ids, make_source, rows
 

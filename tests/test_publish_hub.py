@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
+from lrs2m_builder.dataset.publish.run import STATE, publish
+from lrs2m_builder.dataset.publish.upload import upload_tree
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.publish import STATE, publish
-from lrs2m_builder.publishing.upload import upload_tree
 from tests.fake_hub import TOKEN, FakeHub, Fault, Repo, fake_hub
 from tests.toy import ROOT, build_toy, make_source
 

@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from lrs2m_builder.build import Report, build
-from lrs2m_builder.clip.tokenizer import count_tokens
-from lrs2m_builder.manifest import load_manifest
-from lrs2m_builder.options import BuildOptions
+from lrs2m_builder.build.options import BuildOptions
+from lrs2m_builder.build.run import Report, build
+from lrs2m_builder.declared.manifest import load_manifest
 from lrs2m_builder.schema import Completion
-from lrs2m_builder.sources.land_cover import NAMES
+from lrs2m_builder.sources._land_cover import NAMES
+from lrs2m_builder.sources._survey import survey
 from lrs2m_builder.sources.rs5m import read
-from lrs2m_builder.survey import survey
+from lrs2m_builder.tokenizer import count_tokens
 from tests.fake_engine import FakeModule, good_text
 from tests.test_archives import rs5m_members, write_tar
 from tests.test_long_to_short import entry, write_vhm

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from lrs2m_builder.engines.reaper import Reaper
+from lrs2m_builder.engines._reaper import Reaper
 from tests.toy import ROOT
 
 
@@ -31,7 +31,7 @@ def test_a_clean_stop_of_the_reaper_ends_nothing() -> None:
 
 def test_what_a_killed_program_started_is_ended() -> None:
     script = (
-        "import subprocess, time; from lrs2m_builder.engines.reaper import Reaper\n"
+        "import subprocess, time; from lrs2m_builder.engines._reaper import Reaper\n"
         "r = Reaper(); time.sleep(1); p = subprocess.Popen(['sleep', '300']); print(p.pid, flush=True); time.sleep(60)"
     )
     with subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, cwd=ROOT) as program:

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
+from lrs2m_builder.build.stages import Plan, next_move, request_seed
+from lrs2m_builder.declared.manifest import Manifest
+from lrs2m_builder.declared.prompt import load_prompt
+from lrs2m_builder.declared.recipe import Recipe, load_recipe
+from lrs2m_builder.declared.shipped import shipped_names
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.manifest import Manifest
-from lrs2m_builder.prompt import load_prompt
-from lrs2m_builder.recipe import Recipe, load_recipe
 from lrs2m_builder.schema import Anchor, Attempt, Completion, Record, Rejection, Request, Sample
-from lrs2m_builder.shipped import shipped_names
-from lrs2m_builder.stages import Plan, next_move, request_seed
 
 MANIFEST = Manifest(
     name="toy",
@@ -30,7 +30,7 @@ MANIFEST = Manifest(
 )
 RECIPE = """
 from lrs2m_builder.checks import CUT_OFF, REFUSAL, Check, word_range
-from lrs2m_builder.recipe import Recipe, Step
+from lrs2m_builder.declared.recipe import Recipe, Step
 
 RED = Check("red", lambda answer: "It is red." if "red" in answer.words else None, level="warn")
 RECIPE = Recipe(

@@ -9,17 +9,17 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from lrs2m_builder.build import build
+from lrs2m_builder.build.options import BuildOptions
+from lrs2m_builder.build.run import build
 from lrs2m_builder.commands.sample import FORMAT_NAMES
+from lrs2m_builder.declared.manifest import load_manifest
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.manifest import load_manifest
-from lrs2m_builder.options import BuildOptions
+from lrs2m_builder.sample.drawing.scene import draw_scene
 from lrs2m_builder.sample.evaluation import CELL
 from lrs2m_builder.sample.evaluation import CELLS as MOSAIC_CELLS
 from lrs2m_builder.sample.formats import FORMATS, visible, write_sample_source
 from lrs2m_builder.sample.formats import Drawn as DrawnScene
 from lrs2m_builder.sample.labels import MASK_OPTIONS
-from lrs2m_builder.sample.scene import draw_scene
 from lrs2m_builder.sample.texts import write_texts
 from lrs2m_builder.sample.words import ALSO_CALLED
 from lrs2m_builder.sample.world import drawn_world

@@ -6,7 +6,7 @@ import re
 
 from lrs2m_builder.checks import split_words
 from lrs2m_builder.checks.base import split_sentences
-from lrs2m_builder.sample.placing import CLASSES
+from lrs2m_builder.sample.drawing.placing import CLASSES
 from lrs2m_builder.sample.words import ALSO_CALLED, IN_CELL, NUMBERS
 from tests.sample_scenes import NUM_SCENES, world
 

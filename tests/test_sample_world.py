@@ -13,11 +13,11 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from rasterio.features import shapes
 
+from lrs2m_builder.sample.drawing.placing import CLASSES
+from lrs2m_builder.sample.drawing.scene import CELLS, Scene, draw_scene
+from lrs2m_builder.sample.drawing.sketch import SCALE, SIDE
 from lrs2m_builder.sample.labels import MASK_OPTIONS, class_mask
-from lrs2m_builder.sample.placing import CLASSES
 from lrs2m_builder.sample.relations import relations
-from lrs2m_builder.sample.scene import CELLS, Scene, draw_scene
-from lrs2m_builder.sample.sketch import SCALE, SIDE
 from lrs2m_builder.sample.texts import write_texts
 from tests.sample_scenes import world
 from tests.toy import ROOT
@@ -25,7 +25,7 @@ from tests.toy import ROOT
 BANDS = {"road", "river", "runway"}  # they cross the image and are cut by its edge
 HASHES = """
 import hashlib
-from lrs2m_builder.sample.scene import draw_scene
+from lrs2m_builder.sample.drawing.scene import draw_scene
 from lrs2m_builder.sample.texts import write_texts
 for index in reversed(range(30)):
     scene = draw_scene(5, index)

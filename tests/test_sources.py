@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
+from lrs2m_builder.declared.manifest import Manifest, load_manifest
+from lrs2m_builder.declared.shipped import shipped_names
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.manifest import Manifest, load_manifest
 from lrs2m_builder.schema import Sample
-from lrs2m_builder.shipped import shipped_names
 from lrs2m_builder.sources import formats, open_source, read_samples
-from lrs2m_builder.sources.base import SourceRow
+from lrs2m_builder.sources._base import SourceRow
 from lrs2m_builder.sources.karpathy_json import read
 
 FACTS: dict[str, Any] = {

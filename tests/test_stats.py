@@ -14,9 +14,9 @@ from PIL import Image
 
 from lrs2m_builder.checks import split_words
 from lrs2m_builder.commands.stats import stats_lines
+from lrs2m_builder.dataset.histogram import draw_histograms
+from lrs2m_builder.dataset.stats import paper_figures, read_stats
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.histogram import draw_histograms
-from lrs2m_builder.stats import paper_figures, read_stats
 from tests.test_cli import lrs2m
 from tests.test_resume import small_disk
 from tests.toy import build_toy, make_source, rows

@@ -96,7 +96,7 @@ def test_an_error_of_a_library_with_many_lines_is_one_line(monkeypatch: pytest.M
     def fail(*_: object) -> None:
         raise UserError("first\nsecond")
 
-    monkeypatch.setattr("lrs2m_builder.stats.read_stats", fail)
+    monkeypatch.setattr("lrs2m_builder.dataset.stats.read_stats", fail)
     assert lrs2m("stats", tmp_path).error == "error: first\\nsecond"
 
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from lrs2m_builder.clip import tokenizer
-from lrs2m_builder.clip.tokenizer import END_OF_TEXT, MERGES_PATH, START_OF_TEXT, count_tokens, encode, encode_batch
+from lrs2m_builder import tokenizer
 from lrs2m_builder.text import normalise_caption
+from lrs2m_builder.tokenizer import END_OF_TEXT, MERGES_PATH, START_OF_TEXT, count_tokens, encode, encode_batch
 
 TRICKY = [
     "",

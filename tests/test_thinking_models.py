@@ -8,15 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from lrs2m_builder.build import build
+from lrs2m_builder.build.options import BuildOptions
+from lrs2m_builder.build.run import build
 from lrs2m_builder.engines import transformers as transformers_engine
 from lrs2m_builder.engines import vllm as vllm_engine
-from lrs2m_builder.engines.base import EngineModule
-from lrs2m_builder.engines.chat import Chat
-from lrs2m_builder.engines.model_files import find_model
-from lrs2m_builder.engines.pool import SharedEngine
+from lrs2m_builder.engines._base import EngineModule
+from lrs2m_builder.engines._chat import Chat
+from lrs2m_builder.engines._model_files import find_model
+from lrs2m_builder.engines._pool import SharedEngine
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.options import BuildOptions
 from lrs2m_builder.sample.formats import write_sample_source
 from lrs2m_builder.schema import Request
 from tests.qwen_models import make_thinking_model

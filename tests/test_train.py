@@ -19,18 +19,18 @@ import pytest
 import torch
 from torch import Tensor
 
-from lrs2m_builder.clip import train as train_module
-from lrs2m_builder.clip.checkpoint import RunFolder
-from lrs2m_builder.clip.config import CONFIGS, TrainConfig, changed, make_config, tiny
-from lrs2m_builder.clip.loading import Batch
-from lrs2m_builder.clip.loss import LossSettings
 from lrs2m_builder.clip.model import load, random_model
-from lrs2m_builder.clip.optim import Average, fitted_warmup, learning_rate, long_weight
-from lrs2m_builder.clip.run import Run
 from lrs2m_builder.clip.sealed import check_seal, seal
-from lrs2m_builder.clip.step import Towers, accumulate_gradient
-from lrs2m_builder.clip.train import train
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.train import run as train_module
+from lrs2m_builder.train.checkpoint import RunFolder
+from lrs2m_builder.train.config import CONFIGS, TrainConfig, changed, make_config, tiny
+from lrs2m_builder.train.loading import Batch
+from lrs2m_builder.train.loss import LossSettings
+from lrs2m_builder.train.optim import Average, fitted_warmup, learning_rate, long_weight
+from lrs2m_builder.train.run import train
+from lrs2m_builder.train.state import Run
+from lrs2m_builder.train.step import Towers, accumulate_gradient
 from tests.clip_toy import make_data
 from tests.toy import ROOT
 
@@ -39,9 +39,9 @@ CHILD = """
 import sys, torch
 from pathlib import Path
 torch.set_num_threads(1)
-from lrs2m_builder.clip.checkpoint import RunFolder
-from lrs2m_builder.clip.config import make_config
-from lrs2m_builder.clip.train import train
+from lrs2m_builder.train.checkpoint import RunFolder
+from lrs2m_builder.train.config import make_config
+from lrs2m_builder.train.run import train
 train(make_config("tiny", sys.argv[3:]), [Path(sys.argv[1])], out_dir=Path(sys.argv[2]))
 """
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from lrs2m_builder import cli
-from lrs2m_builder.clip import train as train_module
+from lrs2m_builder.train import run as train_module
 from tests.clip_toy import make_data, make_rows, write_table
 
 QUICK = ("--config", "tiny", "--set", "max_steps=2")

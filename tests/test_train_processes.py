@@ -51,7 +51,7 @@ def test_a_process_that_does_not_see_the_runs_folder_ends_all_with_one_line(data
 
 
 def see_at_once() -> None:
-    from lrs2m_builder.clip import checkpoint
+    from lrs2m_builder.train import checkpoint
 
     checkpoint.SEEN_WITHIN_S = 0.0
 
@@ -101,7 +101,7 @@ class SlowEvaluation:
         self._begun, self._seconds = begun, seconds
 
     def __call__(self) -> None:
-        from lrs2m_builder.clip import train as module
+        from lrs2m_builder.train import run as module
 
         original = module.train
 

@@ -13,12 +13,12 @@ from typing import Any
 import pytest
 import torch
 
-from lrs2m_builder.engines import decoding
+from lrs2m_builder.engines import _decoding as decoding
 from lrs2m_builder.engines import transformers as module
 from lrs2m_builder.engines import vllm as vllm_module
-from lrs2m_builder.engines.base import EngineStoppedError
-from lrs2m_builder.engines.parameters import Sampling
-from lrs2m_builder.engines.sampling import RowSampler
+from lrs2m_builder.engines._base import EngineStoppedError
+from lrs2m_builder.engines._parameters import Sampling
+from lrs2m_builder.engines._sampling import RowSampler
 from lrs2m_builder.engines.transformers import TransformersEngine
 from lrs2m_builder.errors import SampleError
 from lrs2m_builder.schema import Completion

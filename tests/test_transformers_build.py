@@ -17,12 +17,12 @@ import transformers
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from lrs2m_builder.build import build
+from lrs2m_builder.build.options import BuildOptions
+from lrs2m_builder.build.run import build
 from lrs2m_builder.engines import engine_names
 from lrs2m_builder.engines import transformers as module
 from lrs2m_builder.engines.transformers import TransformersEngine
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.options import BuildOptions
 from lrs2m_builder.schema import Completion, Request, Role
 from tests.qwen_models import SEEDED, answers, asked, make_wandering_model
 from tests.test_long_to_short import entry, write_vhm

@@ -12,10 +12,10 @@ import pytest
 import yaml
 from PIL import Image
 
+from lrs2m_builder.declared.shipped import find
 from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.images.part import ALL
-from lrs2m_builder.shipped import find
-from lrs2m_builder.sources.base import SourceRow
+from lrs2m_builder.sources._base import SourceRow
 from lrs2m_builder.sources.vector_labels import read
 
 Counts = dict[str, dict[str, int | None]]

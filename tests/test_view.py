@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from lrs2m_builder.viewer.marks import find_class, mark
-from lrs2m_builder.viewer.server import Server
+from lrs2m_builder.dataset.view.marks import find_class, mark
+from lrs2m_builder.dataset.view.server import Server
 from tests.chrome import chromium
 from tests.view_data import make_data
 from tests.view_server import CHANGES, ask, ids, rows, serving

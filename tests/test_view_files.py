@@ -13,12 +13,12 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from lrs2m_builder.build.stored_rows import RECORD_SCHEMA
+from lrs2m_builder.dataset.view import rows as view_rows
+from lrs2m_builder.dataset.view.answers import DataSet
+from lrs2m_builder.dataset.view.index import open_indexes
+from lrs2m_builder.dataset.view.rows import picture
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.stored_rows import RECORD_SCHEMA
-from lrs2m_builder.viewer import rows as view_rows
-from lrs2m_builder.viewer.answers import DataSet
-from lrs2m_builder.viewer.index import open_indexes
-from lrs2m_builder.viewer.rows import picture
 from tests.view_data import make_data
 from tests.view_server import rows, serving
 

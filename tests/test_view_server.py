@@ -16,9 +16,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lrs2m_builder.dataset.reviews import Reviews
+from lrs2m_builder.dataset.view.server import Server
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.reviews import Reviews
-from lrs2m_builder.viewer.server import Server
 from tests.toy import ROOT
 from tests.view_data import make_data
 from tests.view_server import CHANGES, ask, ids, rows, save, serving

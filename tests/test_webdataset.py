@@ -9,12 +9,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lrs2m_builder.dataset.export._base import Options
+from lrs2m_builder.dataset.export._run import export
+from lrs2m_builder.dataset.selection import Filters
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.export import export
-from lrs2m_builder.exports.base import Options
 from lrs2m_builder.images.files import read_image
 from lrs2m_builder.schema import Sample
-from lrs2m_builder.selection import Filters
 from lrs2m_builder.sources import open_source, read_samples
 from tests.test_archives import jpeg, write_tar
 from tests.test_sources import toy_manifest

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["lrs2m_builder.clip.train", "lrs2m_builder.evals.held_out"])
+_CONTEXT.set_forkserver_preload(["lrs2m_builder.train.run", "lrs2m_builder.evals.held_out"])
 WAIT_S = 400.0
 
 

@@ -8,10 +8,10 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from lrs2m_builder.clip.tokenizer import count_tokens
-from lrs2m_builder.commit import ShardPaths
+from lrs2m_builder.build.commit import ShardPaths
+from lrs2m_builder.build.shards import write_shard
 from lrs2m_builder.schema import Anchor, Attempt, Record, Rejection
-from lrs2m_builder.shards import write_shard
+from lrs2m_builder.tokenizer import count_tokens
 
 MODEL = "Qwen/Qwen2.5-VL-7B-Instruct"
 SCRIPT = "<script>document.title='broken into'</script><img src=x onerror=\"document.title='broken into'\">"

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
-from lrs2m_builder.viewer.answers import DataSet
-from lrs2m_builder.viewer.server import Server
+from lrs2m_builder.dataset.view.answers import DataSet
+from lrs2m_builder.dataset.view.server import Server
 from tests.view_data import SCRIPT
 
 CHANGES = {

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from lrs2m_builder.recipe import load_recipe
+from lrs2m_builder.declared.recipe import load_recipe
 
 _WITH_HINT = load_recipe("short_to_long")
 RECIPE = replace(

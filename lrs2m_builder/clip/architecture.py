@@ -8,8 +8,8 @@ from typing import Any
 from transformers import CLIPConfig
 
 from lrs2m_builder.clip.names import State
-from lrs2m_builder.clip.tokenizer import END_OF_TEXT, START_OF_TEXT
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.tokenizer import END_OF_TEXT, START_OF_TEXT
 
 HEAD_WIDTH = 64
 # ViT-H, g and bigG: image towers that OpenAI never trained, with wider heads; open_clip's use the true GELU.

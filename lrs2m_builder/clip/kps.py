@@ -14,7 +14,6 @@ from torch import nn
 from lrs2m_builder.errors import UserError
 
 if TYPE_CHECKING:
-    from torch.utils.hooks import RemovableHandle
     from transformers import CLIPModel
 
 KEPT_ROWS = 20
@@ -58,18 +57,3 @@ def stretch(model: CLIPModel, context_length: int) -> None:
     embeddings.position_embedding = nn.Embedding.from_pretrained(table_PD, freeze=False)
     embeddings.position_ids = torch.arange(context_length, device=table_PD.device).unsqueeze(0)
     model.config.text_config.max_position_embeddings = context_length
-
-
-def freeze_kept_rows(model: CLIPModel, kept: int = KEPT_ROWS) -> RemovableHandle:
-    """Zero the gradient of the first rows of the position table from now on, as Long-CLIP's two tables do.
-
-    The optimizer must give the table no weight decay, which would move the rows without a gradient. Returns the
-    hook's handle.
-    """
-
-    def zero_kept(gradient_PD: torch.Tensor) -> torch.Tensor:
-        gradient_PD = gradient_PD.clone()
-        gradient_PD[:kept] = 0
-        return gradient_PD
-
-    return model.text_model.embeddings.position_embedding.weight.register_hook(zero_kept)

@@ -19,8 +19,8 @@ from lrs2m_builder.clip.initial import start_as_open_clip
 from lrs2m_builder.clip.kps import stretch
 from lrs2m_builder.clip.locate import locate
 from lrs2m_builder.clip.preprocess import Preprocess, Transform, make_transform
-from lrs2m_builder.clip.tokenizer import END_OF_TEXT, START_OF_TEXT, encode_batch
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.tokenizer import END_OF_TEXT, START_OF_TEXT, encode_batch
 
 LONG_CONTEXT = 248
 RANDOM: dict[str, dict[str, Any]] = {

@@ -13,10 +13,10 @@ from lrs2m_builder.clip.locate import write_sums
 from lrs2m_builder.clip.model import LONG_CONTEXT, Loaded
 from lrs2m_builder.clip.names import State, to_open_clip
 from lrs2m_builder.clip.preprocess import Preprocess
-from lrs2m_builder.clip.tokenizer import vocabulary
 from lrs2m_builder.errors import UserError, not_among
 from lrs2m_builder.files import finished_file, write_json
-from lrs2m_builder.outputs import check_new, finished_folder, one_writer
+from lrs2m_builder.stores.outputs import check_new, finished_folder, one_writer
+from lrs2m_builder.tokenizer import vocabulary
 
 FORMATS = ("transformers", "open_clip", "longclip")
 

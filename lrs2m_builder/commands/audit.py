@@ -13,7 +13,7 @@ from lrs2m_builder.commands import Json, print_json
 from lrs2m_builder.terminal import show
 
 if TYPE_CHECKING:
-    from lrs2m_builder.auditing.findings import Audit
+    from lrs2m_builder.dataset.audit.findings import Audit
 
 NUM_SHOWN = 3
 _FOUND = {
@@ -39,8 +39,8 @@ def audit_command(
     as_json: Json = False,
 ) -> None:
     """Find leaked and repeated images, captions said again and captions at odds; write a report and what to remove."""
-    from lrs2m_builder.audit import as_json as json_of
-    from lrs2m_builder.audit import audit
+    from lrs2m_builder.dataset.audit.run import as_json as json_of
+    from lrs2m_builder.dataset.audit.run import audit
 
     result = audit(
         data,

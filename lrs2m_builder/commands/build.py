@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
 
 import typer
 
+from lrs2m_builder.build.options import DEFAULT_MAX_ATTEMPTS, DEFAULT_SHARD_SIZE, BuildOptions, Images
 from lrs2m_builder.commands import Json, print_json
 from lrs2m_builder.commands._build_text import plan_text, report_text
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.options import DEFAULT_MAX_ATTEMPTS, DEFAULT_SHARD_SIZE, BuildOptions, Images
 from lrs2m_builder.terminal import say, show
 
 if TYPE_CHECKING:
-    from lrs2m_builder.calibrate import Prices
+    from lrs2m_builder.build.calibrate import Prices
 
 
 def build_command(
@@ -75,14 +75,14 @@ def build_command(
     as_json: Json = False,
 ) -> None:
     """Make the texts of a source and write them as Parquet shards; run it again to go on after a stop."""
-    from lrs2m_builder.build import build
-    from lrs2m_builder.calibrate import calibrate
+    from lrs2m_builder.build.calibrate import calibrate
+    from lrs2m_builder.build.prepare import prepare
+    from lrs2m_builder.build.preview import dry_run, show_prompts
+    from lrs2m_builder.build.run import build
     from lrs2m_builder.checks import parse_levels
+    from lrs2m_builder.declared.recipe import load_recipe
     from lrs2m_builder.engines import engine_module
-    from lrs2m_builder.engines.options import parse_options
-    from lrs2m_builder.prepare import prepare
-    from lrs2m_builder.preview import dry_run, show_prompts
-    from lrs2m_builder.recipe import load_recipe
+    from lrs2m_builder.engines._options import parse_options
 
     known_checks = load_recipe(recipe).check_names
     engine_options = parse_options("--engine-option", engine_option or ())
@@ -146,7 +146,7 @@ def _images(text: str) -> Images:
 
 
 def _prices(text: str) -> Prices:
-    from lrs2m_builder.calibrate import Prices
+    from lrs2m_builder.build.calibrate import Prices
 
     try:
         prompt, answer = (float(part) for part in text.split("/"))

@@ -25,8 +25,8 @@ def demo_command(
 ) -> None:
     """Draw scenes and build them by all four recipes with a small model: no GPU, no network, no data."""
     from lrs2m_builder.commands.stats import stats_lines
-    from lrs2m_builder.demo import demo
-    from lrs2m_builder.stats import read_stats
+    from lrs2m_builder.dataset.stats import read_stats
+    from lrs2m_builder.sample.demo import demo
 
     result = demo(out, engine=engine, num_scenes=scenes)
     show("\n" + "\n".join(stats_lines(read_stats(result.built), {})))

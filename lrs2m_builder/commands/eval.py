@@ -70,7 +70,7 @@ def shows_progress() -> bool:
 
 def own_results(out: Path | None) -> None:
     """Refuse a folder for results that holds other files, before anything is read."""
-    from lrs2m_builder.outputs import mark_folder
+    from lrs2m_builder.stores.outputs import mark_folder
 
     if out is not None:
         mark_folder(out, "eval")
@@ -97,7 +97,7 @@ def check_leaks(
     Raises:
         UserError: they do, and `allow` is not given.
     """
-    from lrs2m_builder.leakage import find_leaks, refuse_leaks, training_data
+    from lrs2m_builder.evals.leakage import find_leaks, refuse_leaks, training_data
 
     paths = list(dict.fromkeys([*training_data(model), *(trained_on or ())]))
     found = find_leaks([each.image for each in images], paths, cache=cache, show_progress=shows_progress())

@@ -45,7 +45,7 @@ def run_command(
     from lrs2m_builder.experiments.registry import EXPERIMENTS, find_experiment
     from lrs2m_builder.experiments.run import paper_commands, run_paper, run_tiny
     from lrs2m_builder.experiments.table import as_json, markdown
-    from lrs2m_builder.outputs import own_folder
+    from lrs2m_builder.stores.outputs import own_folder
 
     experiments = list(EXPERIMENTS.values()) if names == ["all"] else [find_experiment(name) for name in names]
     if scale == "paper":

@@ -71,9 +71,9 @@ def export_command(
     as_json: Json = False,
 ) -> None:
     """Write a data set in another format, or the part of it that is wanted."""
-    from lrs2m_builder.export import export
-    from lrs2m_builder.exports.base import Options
-    from lrs2m_builder.selection import Filters
+    from lrs2m_builder.dataset.export._base import Options
+    from lrs2m_builder.dataset.export._run import export
+    from lrs2m_builder.dataset.selection import Filters
 
     filters = Filters(
         tuple(subset or ()), reviewed.value if reviewed else None, without_audit=without is not None, where=where

@@ -14,8 +14,8 @@ from lrs2m_builder.errors import UserError
 from lrs2m_builder.terminal import show
 
 if TYPE_CHECKING:
-    from lrs2m_builder.publish import PublishReport
-    from lrs2m_builder.publishing.model import ModelReport
+    from lrs2m_builder.dataset.publish.run import PublishReport
+    from lrs2m_builder.evals.publish_model import ModelReport
 
 
 def publish_command(
@@ -52,9 +52,9 @@ def publish_command(
     as_json: Json = False,
 ) -> None:
     """Put data sets, as one, or a trained model on the Hub, with a card; run again after a stop, it goes on."""
-    from lrs2m_builder.publish import publish
-    from lrs2m_builder.publishing.model import find_model, publish_model
-    from lrs2m_builder.selection import Filters
+    from lrs2m_builder.dataset.publish.run import publish
+    from lrs2m_builder.dataset.selection import Filters
+    from lrs2m_builder.evals.publish_model import find_model, publish_model
 
     if any(find_model(path) for path in data):
         if len(data) > 1 or captions_only or with_images or reviewed or without or where:

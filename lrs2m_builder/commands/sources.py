@@ -13,8 +13,8 @@ from lrs2m_builder.errors import UserError
 from lrs2m_builder.terminal import show
 
 if TYPE_CHECKING:
-    from lrs2m_builder.manifest import Manifest
-    from lrs2m_builder.survey import Survey
+    from lrs2m_builder.declared.manifest import Manifest
+    from lrs2m_builder.sources._survey import Survey
 
 
 def sources_command(
@@ -28,8 +28,8 @@ def sources_command(
             raise UserError("--data-dir: say which source to read there: lrs2m sources NAME --data-dir DIR")
         _print_all(as_json)
         return
-    from lrs2m_builder.manifest import load_manifest
-    from lrs2m_builder.survey import describe, survey
+    from lrs2m_builder.declared.manifest import load_manifest
+    from lrs2m_builder.sources._survey import describe, survey
 
     manifest = load_manifest(name)
     if data_dir is None:
@@ -44,11 +44,11 @@ def sources_command(
 
 def _print_all(as_json: bool) -> None:
     """The shipped sources, a line each; as JSON, the whole manifests."""
-    from lrs2m_builder.shipped import find, shipped_names
+    from lrs2m_builder.declared.shipped import find, shipped_names
 
     names = shipped_names("manifests")
     if as_json:
-        from lrs2m_builder.manifest import load_manifest
+        from lrs2m_builder.declared.manifest import load_manifest
 
         print_json({name: load_manifest(name).model_dump(mode="json") for name in names})
         return

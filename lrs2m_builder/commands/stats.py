@@ -13,8 +13,8 @@ from lrs2m_builder.commands import Json, print_json
 from lrs2m_builder.terminal import show
 
 if TYPE_CHECKING:
-    from lrs2m_builder.manifest import Paper
-    from lrs2m_builder.stats import Stats, SubsetStats, TextStats
+    from lrs2m_builder.dataset.stats import Stats, SubsetStats, TextStats
+    from lrs2m_builder.declared.manifest import Paper
 
 
 def stats_command(
@@ -30,8 +30,8 @@ def stats_command(
     as_json: Json = False,
 ) -> None:
     """Count a data set: pairs, tokens, words, sources, attempts, warnings and rejections, subset by subset."""
-    from lrs2m_builder.histogram import check_histograms, draw_histograms
-    from lrs2m_builder.stats import paper_figures, read_stats
+    from lrs2m_builder.dataset.histogram import check_histograms, draw_histograms
+    from lrs2m_builder.dataset.stats import paper_figures, read_stats
 
     if plot:
         check_histograms(plot)

@@ -29,13 +29,13 @@ def train_command(
     ] = None,
 ) -> None:
     """Train a CLIP on long and short texts, as the paper did; goes on where it was stopped."""
-    from lrs2m_builder.clip.config import make_config
+    from lrs2m_builder.train.config import make_config
 
     made = make_config(config, settings or (), start)
     try:
         from lrs2m_builder.clip.locate import locate_data
-        from lrs2m_builder.clip.train import train
         from lrs2m_builder.evals.held_out import make_recall
+        from lrs2m_builder.train.run import train
     except ImportError as error:
         raise MissingExtraError("training", "train", error) from error
     evaluate = make_recall([locate_data(name) for name in eval_data], made) if eval_data else None

@@ -18,6 +18,6 @@ def view_command(
     open_: Annotated[bool, typer.Option("--open", help="Open the page in the default browser.")] = False,
 ) -> None:
     """Look through a data set in the browser: filter, search, read, accept or flag; Ctrl-C ends it."""
-    from lrs2m_builder.view import view
+    from lrs2m_builder.dataset.view.run import view
 
     view(data, port=port, open_browser=open_, say=show)

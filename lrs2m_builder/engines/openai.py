@@ -18,7 +18,7 @@ from typing import Any
 
 from PIL import Image
 
-from lrs2m_builder.engines.base import (
+from lrs2m_builder.engines._base import (
     DEFAULT_MAX_PIXELS,
     ENDPOINT_FAILED,
     EngineStoppedError,
@@ -27,13 +27,13 @@ from lrs2m_builder.engines.base import (
     positive_options,
     well_known_mark,
 )
-from lrs2m_builder.engines.endpoint_errors import PassingError, SettingError
-from lrs2m_builder.engines.endpoint_gate import KEPT, MAX_IN_A_ROW, Gate, GivenUpError
-from lrs2m_builder.engines.endpoint_models import Served, served_model
-from lrs2m_builder.engines.endpoint_sampling import check_sampling, request_body
-from lrs2m_builder.engines.endpoint_session import Session
-from lrs2m_builder.engines.endpoint_wire import Endpoint, open_endpoint
-from lrs2m_builder.engines.templates import NO_THOUGHT
+from lrs2m_builder.engines._endpoint_errors import PassingError, SettingError
+from lrs2m_builder.engines._endpoint_gate import KEPT, MAX_IN_A_ROW, Gate, GivenUpError
+from lrs2m_builder.engines._endpoint_models import Served, served_model
+from lrs2m_builder.engines._endpoint_sampling import check_sampling, request_body
+from lrs2m_builder.engines._endpoint_session import Session
+from lrs2m_builder.engines._endpoint_wire import Endpoint, open_endpoint
+from lrs2m_builder.engines._templates import NO_THOUGHT
 from lrs2m_builder.errors import MissingExtraError, SampleError, UserError
 from lrs2m_builder.schema import Completion, Request, Role
 

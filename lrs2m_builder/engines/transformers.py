@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from PIL import Image
 
-from lrs2m_builder.engines.base import (
+from lrs2m_builder.engines._base import (
     Brake,
     EngineStoppedError,
     mapping_options,
@@ -23,14 +23,14 @@ from lrs2m_builder.engines.base import (
     switch_options,
     text_options,
 )
-from lrs2m_builder.engines.chat import Chat
-from lrs2m_builder.engines.model_files import ModelFiles, find_model
-from lrs2m_builder.engines.parameters import check_sampling
+from lrs2m_builder.engines._chat import Chat
+from lrs2m_builder.engines._model_files import ModelFiles, find_model
+from lrs2m_builder.engines._parameters import check_sampling
 from lrs2m_builder.errors import MissingExtraError, SampleError, UserError
 from lrs2m_builder.schema import Completion, Request, Role
 
 if TYPE_CHECKING:
-    from lrs2m_builder.engines.decoding import Decoder
+    from lrs2m_builder.engines._decoding import Decoder
 
 EXTRA = "transformers"
 DEFAULT_BATCH_SIZE = 32  # halved when the memory does not do
@@ -202,7 +202,7 @@ def load(
     """
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     try:
-        from lrs2m_builder.engines.decoding import Decoder, load_network
+        from lrs2m_builder.engines._decoding import Decoder, load_network
     except ImportError as error:
         raise MissingExtraError("the transformers engine", EXTRA, error) from error
     check(model, role, options, samplings)

@@ -17,12 +17,12 @@ from typing import Any
 
 from PIL import Image
 
-from lrs2m_builder.engines.base import Brake, EngineStoppedError, mapping_options, positive_options, text_options
-from lrs2m_builder.engines.chat import Chat
-from lrs2m_builder.engines.model_files import ModelFiles, find_model
-from lrs2m_builder.engines.parameters import check_vllm
-from lrs2m_builder.engines.reaper import Reaper
-from lrs2m_builder.engines.thoughts import continued
+from lrs2m_builder.engines._base import Brake, EngineStoppedError, mapping_options, positive_options, text_options
+from lrs2m_builder.engines._chat import Chat
+from lrs2m_builder.engines._model_files import ModelFiles, find_model
+from lrs2m_builder.engines._parameters import check_vllm
+from lrs2m_builder.engines._reaper import Reaper
+from lrs2m_builder.engines._thoughts import continued
 from lrs2m_builder.errors import MissingExtraError, SampleError, UserError, one_line
 from lrs2m_builder.schema import Completion, Request, Role
 from lrs2m_builder.terminal import duration, say

@@ -8,7 +8,7 @@ import numpy as np
 
 from lrs2m_builder.errors import MissingExtraError
 from lrs2m_builder.evals.classification import Classification
-from lrs2m_builder.outputs import save_picture
+from lrs2m_builder.stores.outputs import save_picture
 
 MIN_SHOWN = 0.005  # a smaller share has no number in its cell
 MAX_NUMBERED = 50  # classes; beyond that numbers cannot be read

@@ -18,17 +18,17 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lrs2m_builder.dataset.tables import record_files
+from lrs2m_builder.declared.manifest import load_manifest
+from lrs2m_builder.declared.shipped import shipped_names
 from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.files import files_below
 from lrs2m_builder.images.files import read_image
-from lrs2m_builder.manifest import load_manifest
 from lrs2m_builder.schema import ImageRef
-from lrs2m_builder.shipped import shipped_names
 from lrs2m_builder.sources import hf_dataset, image_folder, karpathy_json, open_source
-from lrs2m_builder.sources.base import SourceRow
-from lrs2m_builder.sources.hub import column_names, pinned
-from lrs2m_builder.sources.resolve import DEFAULT_LAYOUTS, ImageFinder
-from lrs2m_builder.tables import record_files
+from lrs2m_builder.sources._base import SourceRow
+from lrs2m_builder.sources._hub import column_names, pinned
+from lrs2m_builder.sources._resolve import DEFAULT_LAYOUTS, ImageFinder
 
 IMAGE_COLUMNS = ("image", "img")
 LABEL_COLUMNS = ("label", "labels")

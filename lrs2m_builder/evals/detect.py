@@ -11,7 +11,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from lrs2m_builder.clip.tokenizer import count_tokens
+from lrs2m_builder.dataset.tables import record_files
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.evals.classification import class_sets, find_list
 from lrs2m_builder.evals.data import LABEL_COLUMNS
@@ -20,8 +20,8 @@ from lrs2m_builder.evals.results import Evaluation
 from lrs2m_builder.evals.selo.queries import read_queries, set_name
 from lrs2m_builder.files import files_below, is_hidden
 from lrs2m_builder.images.files import IMAGE_SUFFIXES
-from lrs2m_builder.tables import record_files
 from lrs2m_builder.terminal import say
+from lrs2m_builder.tokenizer import count_tokens
 
 LONG_TOKENS = 70  # mean tokens; the paper's short texts have up to 66, its long ones 77 and more
 SAMPLE = 200  # texts that are counted

@@ -16,11 +16,11 @@ from PIL import Image
 from tqdm import tqdm
 
 from lrs2m_builder.clip.model import Loaded, encode_image, encode_text, pad_ids
-from lrs2m_builder.clip.tokenizer import encode_batch
 from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.evals.ranks import finite
 from lrs2m_builder.images.load import decode
 from lrs2m_builder.schema import ImageRef
+from lrs2m_builder.tokenizer import encode_batch
 
 Features = NDArray[np.float32]
 MAX_TOKENS = 16 * 1024  # of a batch of texts, padding included: short texts share larger batches

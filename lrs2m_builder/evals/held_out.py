@@ -17,15 +17,15 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from lrs2m_builder.clip.config import TrainConfig
-from lrs2m_builder.clip.loading import image_key, image_ref
 from lrs2m_builder.clip.model import Loaded, encode_image, encode_text
+from lrs2m_builder.dataset.foreign import check_pairs, plain_rows, reading
+from lrs2m_builder.dataset.tables import record_files
 from lrs2m_builder.errors import SampleError, UserError, one_line
 from lrs2m_builder.evals.ranks import Features, Numbers, image_to_text, text_to_image
 from lrs2m_builder.evals.retrieval import recalls
-from lrs2m_builder.foreign import check_pairs, plain_rows, reading
 from lrs2m_builder.images.load import decode
-from lrs2m_builder.tables import record_files
+from lrs2m_builder.train.config import TrainConfig
+from lrs2m_builder.train.loading import image_key, image_ref
 
 Text = Literal["long", "short"]
 KINDS: tuple[Text, ...] = ("long", "short")

@@ -10,9 +10,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from lrs2m_builder.build.settings import versions
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import read_json, write_json
-from lrs2m_builder.provenance import versions
 
 Evaluation = Literal["zcrs", "zcrl", "zic", "selo"]
 METRICS: dict[Evaluation, tuple[str, ...]] = {

@@ -14,12 +14,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lrs2m_builder.clip.model import Loaded
-from lrs2m_builder.clip.tokenizer import encode
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.evals.data import EvalImage
 from lrs2m_builder.evals.encode import encode_images, encode_texts
 from lrs2m_builder.evals.ranks import Features, Numbers, Ranks, image_to_text, text_to_image
 from lrs2m_builder.evals.variants import VARIANTS, length_bins
+from lrs2m_builder.tokenizer import encode
 
 KS = (1, 5, 10)
 NUM_RESAMPLES = 1000

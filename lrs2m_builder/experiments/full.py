@@ -10,12 +10,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from lrs2m_builder.clip.config import CONFIGS, PAPER_PROCESSES, changed, paper_b16
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.evals.paper import Test
 from lrs2m_builder.evals.results import read_results
 from lrs2m_builder.experiments.registry import Experiment, Variant
 from lrs2m_builder.terminal import say
+from lrs2m_builder.train.config import CONFIGS, PAPER_PROCESSES, changed, paper_b16
 
 # The sets of each test as the paper names them; ablations and figures use the first of zcrl and zcrs.
 SETS: dict[Test, tuple[str, ...]] = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from lrs2m_builder.errors import MissingExtraError
 from lrs2m_builder.experiments.table import TITLES, Line, Table
-from lrs2m_builder.outputs import save_picture
+from lrs2m_builder.stores.outputs import save_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -12,11 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from lrs2m_builder.build import build
-from lrs2m_builder.clip.config import CONFIGS, TrainConfig, changed, paper_b16, tiny
+from lrs2m_builder.build.options import BuildOptions
+from lrs2m_builder.build.run import build
 from lrs2m_builder.clip.model import Loaded, random_model
 from lrs2m_builder.clip.save import save
-from lrs2m_builder.clip.train import train
 from lrs2m_builder.engines import engine_module
 from lrs2m_builder.errors import Stopped
 from lrs2m_builder.evals import classification, retrieval
@@ -27,10 +26,11 @@ from lrs2m_builder.evals.results import Result, read_results, write_result
 from lrs2m_builder.evals.selo.queries import read_queries
 from lrs2m_builder.evals.selo.run import evaluate as evaluate_selo
 from lrs2m_builder.experiments.registry import START, Size, Variant
-from lrs2m_builder.options import BuildOptions
-from lrs2m_builder.outputs import finished_folder
 from lrs2m_builder.sample.formats import write_sample_source
+from lrs2m_builder.stores.outputs import finished_folder
 from lrs2m_builder.terminal import say
+from lrs2m_builder.train.config import CONFIGS, TrainConfig, changed, paper_b16, tiny
+from lrs2m_builder.train.run import train
 
 SETS: dict[Test, tuple[str, ...]] = dict.fromkeys(TESTS, ("drawn scenes",))
 TRAIN_SEED, TEST_SEED = 1, 2  # scenes of other seeds are other scenes

@@ -10,8 +10,8 @@ from typing import Any
 
 from PIL import Image
 
-from lrs2m_builder.sample.scene import Scene
-from lrs2m_builder.sample.sketch import SIDE
+from lrs2m_builder.sample.drawing.scene import Scene
+from lrs2m_builder.sample.drawing.sketch import SIDE
 from lrs2m_builder.sample.words import ALSO_CALLED, article
 
 CELLS = 4  # scenes along the side of a mosaic

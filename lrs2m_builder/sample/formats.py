@@ -13,11 +13,11 @@ import yaml
 from tqdm import tqdm
 
 from lrs2m_builder.errors import UserError, not_among
-from lrs2m_builder.outputs import finished_folder
 from lrs2m_builder.sample import labels
+from lrs2m_builder.sample.drawing.scene import Scene, draw_scene
 from lrs2m_builder.sample.evaluation import write_mosaics
-from lrs2m_builder.sample.scene import Scene, draw_scene
 from lrs2m_builder.sample.texts import Texts, write_texts
+from lrs2m_builder.stores.outputs import finished_folder
 
 MANIFEST = "manifest.yaml"
 

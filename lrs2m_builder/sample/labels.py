@@ -10,9 +10,9 @@ from xml.etree import ElementTree
 import numpy as np
 from PIL import Image
 
-from lrs2m_builder.sample.placing import CLASSES
-from lrs2m_builder.sample.scene import Scene, SceneObject
-from lrs2m_builder.sample.sketch import SIDE
+from lrs2m_builder.sample.drawing.placing import CLASSES
+from lrs2m_builder.sample.drawing.scene import Scene, SceneObject
+from lrs2m_builder.sample.drawing.sketch import SIDE
 from lrs2m_builder.sources.vector_labels.shapes import clip
 
 # What other objects may cut into pieces: a mask names it, but its regions are no count.

@@ -11,8 +11,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+from lrs2m_builder.declared.shipped import shipped_dir
 from lrs2m_builder.errors import MissingExtraError
-from lrs2m_builder.shipped import shipped_dir
 
 SPECIAL_TOKENS = (
     "<|endoftext|>",

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lrs2m_builder.sample.scene import Box, Scene, SceneObject
-from lrs2m_builder.sample.sketch import SIDE, Point
+from lrs2m_builder.sample.drawing.scene import Box, Scene, SceneObject
+from lrs2m_builder.sample.drawing.sketch import SIDE, Point
 
 BANDS = frozenset({"road", "river", "runway"})  # they cross the image and have no side
 DRIVES = frozenset({"car", "truck"})

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from lrs2m_builder.checks import split_words
-from lrs2m_builder.sample.placing import CLASSES
+from lrs2m_builder.sample.drawing.placing import CLASSES
+from lrs2m_builder.sample.drawing.scene import Scene, SceneObject
+from lrs2m_builder.sample.drawing.sketch import SIDE
 from lrs2m_builder.sample.relations import BANDS, Relation, relations
-from lrs2m_builder.sample.scene import Scene, SceneObject
-from lrs2m_builder.sample.sketch import SIDE
 from lrs2m_builder.sample.words import (
     COVERS,
     IN_CELL,

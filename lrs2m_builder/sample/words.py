@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from lrs2m_builder.sample.placing import KINDS
-from lrs2m_builder.sample.scene import Scene, SceneObject
+from lrs2m_builder.sample.drawing.placing import KINDS
+from lrs2m_builder.sample.drawing.scene import Scene, SceneObject
 
 NUMBERS = ("no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve")
 IN_CELL = {

@@ -50,5 +50,5 @@ def _draw(folder: Path) -> None:
 
 def _code_version() -> str:
     """A hash of the code that draws: other code draws another world."""
-    files = sorted(Path(__file__).parent.glob("*.py"))
+    files = sorted(Path(__file__).parent.rglob("*.py"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:10]

@@ -14,18 +14,13 @@ from typing import Any, get_type_hints
 
 from pydantic import TypeAdapter, ValidationError
 
+from lrs2m_builder.declared.manifest import Manifest
 from lrs2m_builder.errors import SampleError, UserError, not_among, storable
-from lrs2m_builder.manifest import Manifest
 from lrs2m_builder.schema import ImageRef, Sample
-from lrs2m_builder.sources.base import SourceRow
-from lrs2m_builder.sources.entering import entered, entered_anchors
-from lrs2m_builder.sources.names import image_stem
-from lrs2m_builder.sources.resolve import ImageFinder, choose_layout, find_annotations
-
-_NOT_FORMATS = {
-    *("base", "entering", "hf_images", "hub", "json_list", "land_cover", "metadata", "names", "resolve", "tars"),
-    "values",
-}
+from lrs2m_builder.sources._base import SourceRow
+from lrs2m_builder.sources._entering import entered, entered_anchors
+from lrs2m_builder.sources._names import image_stem
+from lrs2m_builder.sources._resolve import ImageFinder, choose_layout, find_annotations
 
 
 def join_key(image_name: str) -> str:
@@ -86,7 +81,7 @@ def named(paths: Sequence[Path]) -> str:
 
 def formats() -> list[str]:
     """Names of the formats: the modules of this folder."""
-    return sorted(m.name for m in pkgutil.iter_modules(__path__) if m.name not in _NOT_FORMATS)
+    return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
 
 
 def open_source(manifest: Manifest, data_dir: Path) -> Source:

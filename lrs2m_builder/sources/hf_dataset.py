@@ -21,10 +21,10 @@ from lrs2m_builder.errors import SampleError, UserError, one_line
 from lrs2m_builder.images.cells import ARROW_SUFFIX, PARQUET_SUFFIX, is_text
 from lrs2m_builder.opening import open_regular
 from lrs2m_builder.schema import TableCell
-from lrs2m_builder.sources.base import SourceRow
-from lrs2m_builder.sources.hf_images import ImageColumn
-from lrs2m_builder.sources.hub import fetched
-from lrs2m_builder.sources.values import Texts, class_names, text_reader
+from lrs2m_builder.sources._base import SourceRow
+from lrs2m_builder.sources._hf_images import ImageColumn
+from lrs2m_builder.sources._hub import fetched
+from lrs2m_builder.sources._values import Texts, class_names, text_reader
 
 BATCH_SIZE = 1000  # rows whose texts are in memory
 

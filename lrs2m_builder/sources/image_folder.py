@@ -18,8 +18,8 @@ from lrs2m_builder.files import is_hidden
 from lrs2m_builder.images.files import IMAGE_SUFFIXES
 from lrs2m_builder.opening import read_regular
 from lrs2m_builder.schema import Anchor
-from lrs2m_builder.sources.base import SourceRow
-from lrs2m_builder.sources.metadata import NAMES, Metadata, Texts
+from lrs2m_builder.sources._base import SourceRow
+from lrs2m_builder.sources._metadata import NAMES, Metadata, Texts
 from lrs2m_builder.text import plain_words
 
 MAX_TEXT_BYTES = 2**24  # of a text file beside an image

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.sources.base import SourceRow
+from lrs2m_builder.sources._base import SourceRow
 
 
 def read(path: Path) -> Iterator[SourceRow]:

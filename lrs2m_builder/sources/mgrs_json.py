@@ -11,8 +11,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.sources.base import SourceRow
-from lrs2m_builder.sources.json_list import read_json_list
+from lrs2m_builder.sources._base import SourceRow
+from lrs2m_builder.sources._json_list import read_json_list
 
 _SHORT = ("brief_caption", "global_caption")
 

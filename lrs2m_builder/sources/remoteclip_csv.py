@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.sources.base import SourceRow
+from lrs2m_builder.sources._base import SourceRow
 
 
 def read(path: Path, text_column: str = "title", image_column: str = "filename") -> Iterator[SourceRow]:

@@ -22,9 +22,9 @@ from typing import Literal
 from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.images.files import read_image
 from lrs2m_builder.schema import Anchor, TarMember
-from lrs2m_builder.sources.base import SourceRow
-from lrs2m_builder.sources.land_cover import split_classes
-from lrs2m_builder.sources.tars import read_groups
+from lrs2m_builder.sources._base import SourceRow
+from lrs2m_builder.sources._land_cover import split_classes
+from lrs2m_builder.sources._tars import read_groups
 from lrs2m_builder.text import plain_words
 
 # Words that stand in metadata sentences alone. The visual sentence follows the sentence with the last of them.

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.schema import Anchor
-from lrs2m_builder.sources.base import SourceRow
+from lrs2m_builder.sources._base import SourceRow
 
 
 def read(path: Path) -> Iterator[SourceRow]:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.sources.base import SourceRow
-from lrs2m_builder.sources.json_list import read_json_list
+from lrs2m_builder.sources._base import SourceRow
+from lrs2m_builder.sources._json_list import read_json_list
 
 
 def read(path: Path, source_dataset: Sequence[str] = ()) -> Iterator[SourceRow]:

@@ -23,9 +23,9 @@ from lrs2m_builder.errors import SampleError, UserError, one_line
 from lrs2m_builder.images.files import IMAGE_SUFFIXES, read_image
 from lrs2m_builder.opening import open_regular
 from lrs2m_builder.schema import TarMember
-from lrs2m_builder.sources.base import SourceRow
-from lrs2m_builder.sources.metadata import Texts
-from lrs2m_builder.sources.tars import read_members
+from lrs2m_builder.sources._base import SourceRow
+from lrs2m_builder.sources._metadata import Texts
+from lrs2m_builder.sources._tars import read_members
 
 _SHORT = ("short.txt", "txt", "caption", "text")
 _LONG = ("long.txt", "caption_long")

@@ -108,18 +108,8 @@ def import_all(*, fast: bool) -> None:
     import matplotlib.pyplot  # noqa: F401
     import rasterio  # noqa: F401
 
-    import lrs2m_builder.audit
-    import lrs2m_builder.build
-    import lrs2m_builder.cli
-    import lrs2m_builder.export
-    import lrs2m_builder.publish
-    import lrs2m_builder.shards
-
     if not fast:
         import torch
-
-        import lrs2m_builder.clip.train
-        import lrs2m_builder.evals.held_out  # noqa: F401
 
         torch.set_num_threads(1)
     gc.collect()

@@ -32,7 +32,7 @@ class Scenario:
         before: a command that ran well before, with `before_script` behind its engine.
         between: changes the inputs after it.
         again: what is run after a kill, where it is not the same command.
-        settings: values of the package for the time of a run, such as {"merging.MIN_SHARDS": 1}.
+        settings: values of the package for the time of a run, such as {"build.workers.MIN_SHARDS": 1}.
         alone: kill the process alone; its workers must leave by themselves.
         act: what is called with the words in the place of the command line.
         modes: how it is disturbed.
@@ -180,7 +180,7 @@ def pairs(folder: Path) -> None:
 
 def review(words: list[str]) -> None:
     """Accept the samples that are not reviewed yet, as the page of `lrs2m view` does."""
-    from lrs2m_builder.reviews import Reviews
+    from lrs2m_builder.dataset.reviews import Reviews
 
     reviews = Reviews(Path(words[0]) / "reviews.jsonl")
     for number in range(6):
@@ -218,7 +218,7 @@ def merge_retries() -> tuple[Scenario, ...]:
 
 def exports() -> tuple[Scenario, ...]:
     """Each format of `lrs2m export`."""
-    from lrs2m_builder.exports import formats
+    from lrs2m_builder.dataset.export import formats
 
     data = "{inputs}/data_set"
     return tuple(

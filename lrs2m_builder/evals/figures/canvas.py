@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from PIL import Image
 
 from lrs2m_builder.errors import MissingExtraError
-from lrs2m_builder.outputs import save_picture
+from lrs2m_builder.stores.outputs import save_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,0 +1,174 @@
+"""The captioner: a Qwen2-VL of four million parameters, and what only its training needs."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import (
+    PreTrainedTokenizerFast,
+    Qwen2VLForConditionalGeneration,
+    Qwen2VLImageProcessor,
+    Qwen2VLProcessor,
+    Qwen2VLVideoProcessor,
+)
+
+from captioner_training.scenes import IMAGE_SIDE
+from lrs2m_builder.sample.drawing.placing import CLASSES
+from lrs2m_builder.sample.random_model import CHAT_TEMPLATE, qwen2_vl_config
+
+PATCH, MERGE = 14, 2
+GRID = IMAGE_SIDE // PATCH  # patches a side
+TOKENS = GRID // MERGE  # image tokens a side
+WIDTH = 192
+QUESTION_SHARE = 0.3  # hints repeat themselves: to foresee them teaches to copy, as an answer must
+MIDDLE = 2  # text layers before the places of objects are asked for
+
+
+def make_model(tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> Qwen2VLForConditionalGeneration:
+    """A fresh model for the tokenizer."""
+    config = qwen2_vl_config(
+        tokenizer, width=WIDTH, inner=2 * WIDTH + 128, layers=4, heads=3, kv_heads=3, vision=(192, 6)
+    )
+    torch.manual_seed(seed)
+    model = Qwen2VLForConditionalGeneration._from_config(config, attn_implementation="eager")
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    return model
+
+
+def make_processor(tokenizer: PreTrainedTokenizerFast) -> Qwen2VLProcessor:
+    """The processor; every image comes out at IMAGE_SIDE**2 pixels or close to it."""
+    return Qwen2VLProcessor(
+        image_processor=Qwen2VLImageProcessor(min_pixels=IMAGE_SIDE**2, max_pixels=IMAGE_SIDE**2),
+        tokenizer=tokenizer,
+        video_processor=Qwen2VLVideoProcessor(),
+        chat_template=CHAT_TEMPLATE,
+    )
+
+
+class Trainee(nn.Module):
+    """A captioner with two heads that are dropped after training.
+
+    They say how many objects of each class have their middle in an image token, and where that token lies, so that
+    places are learnt from the image at once and not word by word.
+    """
+
+    cos: Tensor
+    sin: Tensor
+
+    def __init__(self, captioner: Qwen2VLForConditionalGeneration) -> None:
+        super().__init__()
+        self.captioner = captioner
+        self.seen = nn.Linear(WIDTH, len(CLASSES))
+        self.placed = nn.Linear(WIDTH, len(CLASSES) + 2 * TOKENS)
+        nn.init.constant_(self.seen.bias, -4.0)
+        processor = Qwen2VLImageProcessor()
+        mean, std = torch.tensor(processor.image_mean), torch.tensor(processor.image_std)
+        self.register_buffer("mean", 255 * mean, persistent=False)
+        self.register_buffer("std", 255 * std, persistent=False)
+        cos, sin = _vision_angles(captioner)
+        self.register_buffer("cos", cos, persistent=False)
+        self.register_buffer("sin", sin, persistent=False)
+
+    @property
+    def vision_learns(self) -> bool:
+        """Whether the vision tower is trained."""
+        return any(weight.requires_grad for weight in self.captioner.model.visual.parameters())
+
+    def freeze_vision(self, averaged: Trainee) -> None:
+        """Take the averaged weights of the vision tower and keep them: steps cost half as much from then on."""
+        visual = self.captioner.model.visual
+        visual.load_state_dict(averaged.captioner.model.visual.state_dict())
+        visual.requires_grad_(False)
+
+    def unfreeze_vision(self) -> None:
+        """Let the vision tower learn on."""
+        self.captioner.model.visual.requires_grad_(True)
+
+    def image_tokens(self, pixels: Tensor) -> Tensor:
+        """Tokens (B, TOKENS**2, WIDTH) of images (B, IMAGE_SIDE, IMAGE_SIDE, 3), uint8; as the processor and the vision
+        tower make them, but for all images of a batch at once."""
+        visual: Any = self.captioner.model.visual
+        x = (pixels.float() - self.mean) / self.std
+        x = x.view(-1, TOKENS, MERGE, PATCH, TOKENS, MERGE, PATCH, 3).permute(0, 1, 4, 2, 5, 7, 3, 6)
+        x = x.reshape(len(pixels), GRID * GRID, 3, 1, PATCH * PATCH).expand(-1, -1, -1, 2, -1).flatten(2)
+        x = functional.linear(x, visual.patch_embed.proj.weight.flatten(1))
+        for block in visual.blocks:
+            q, k, v = block.attn.qkv(block.norm1(x)).unflatten(-1, (3, block.attn.num_heads, -1)).unbind(2)
+            q, k = (_rotated(value, self.cos, self.sin) for value in (q, k))
+            q, k, v = (value.transpose(1, 2) for value in (q, k, v))
+            weights = (q @ k.transpose(-1, -2) * block.attn.scaling).softmax(
+                -1
+            )  # faster on a CPU than the fused kernel
+            x = x + block.attn.proj((weights.to(v.dtype) @ v).transpose(1, 2).flatten(2))
+            x = x + block.mlp(block.norm2(x))
+        tokens: Tensor = visual.merger(x.flatten(0, 1)).view(len(pixels), TOKENS * TOKENS, WIDTH)
+        return tokens
+
+    def count_loss(self, tokens: Tensor, counts: Tensor) -> Tensor:
+        """How badly the image tokens alone tell the counts (B, TOKENS**2, classes)."""
+        return functional.poisson_nll_loss(self.seen(tokens), counts, reduction="none").sum(-1).mean()
+
+    def forward(
+        self, ids: Tensor, answer: Tensor, tokens: Tensor | None, counts: Tensor | None
+    ) -> tuple[Tensor, Tensor | None]:
+        """The loss of texts, the answer's tokens first of all (mask `answer` (B, L)), and that of places halfway."""
+        model: Any = self.captioner.model
+        embeds, middle = model.language_model.embed_tokens(ids), []
+        is_image = ids == self.captioner.config.image_token_id
+        if tokens is not None:
+            embeds = embeds.masked_scatter(is_image[..., None], tokens.to(embeds.dtype))
+        hook = model.language_model.layers[MIDDLE - 1].register_forward_hook(lambda *args: middle.append(args[-1]))
+        hidden = model.language_model(
+            inputs_embeds=embeds, position_ids=positions(is_image), use_cache=False
+        ).last_hidden_state
+        hook.remove()
+        logits = self.captioner.lm_head(hidden[:, :-1])
+        losses = functional.cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
+        is_text = (ids != self.captioner.config.text_config.pad_token_id) & ~is_image
+        weights = torch.where(answer, 1.0, QUESTION_SHARE * is_text)[:, 1:].flatten()
+        loss = (losses * weights).sum() / weights.sum()
+        if counts is None:
+            return loss, None
+        told = self.placed(middle[0][is_image]).float()
+        cells = torch.arange(TOKENS * TOKENS).repeat(len(ids))
+        objects, row, column = told.split((len(CLASSES), TOKENS, TOKENS), -1)
+        where = functional.cross_entropy(row, cells // TOKENS) + functional.cross_entropy(column, cells % TOKENS)
+        return loss, where + functional.poisson_nll_loss(objects, counts.flatten(0, 1), reduction="none").sum(-1).mean()
+
+
+def positions(is_image: Tensor) -> Tensor:
+    """Qwen2-VL's positions (3, B, L): an image counts for its longer side, its tokens have row and column."""
+    batch, length = is_image.shape
+    if not is_image.any():
+        return torch.arange(length).expand(3, batch, length)
+    first = is_image.int().argmax(1, keepdim=True)
+    place = torch.arange(length).expand(batch, length) - first
+    cell = place.clamp(0, TOKENS * TOKENS - 1)
+    after = place - TOKENS * TOKENS + TOKENS
+    text = torch.where(place < 0, place, after) + first
+    grid = torch.stack((torch.zeros_like(cell), cell // TOKENS, cell % TOKENS)) + first
+    return torch.where(is_image, grid, text)
+
+
+def _rotated(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    """Rotary embedding of x (B, patches, heads, size)."""
+    left, right = x.chunk(2, -1)
+    return x * cos + torch.cat((-right, left), -1) * sin
+
+
+def _vision_angles(captioner: Qwen2VLForConditionalGeneration) -> tuple[Tensor, Tensor]:
+    """The vision tower's own rotary embedding of one image, (patches, 1, size) each."""
+    visual: Any = captioner.model.visual
+    caught: list[tuple[Tensor, Tensor]] = []
+    hook = visual.blocks[0].register_forward_pre_hook(
+        lambda _, args, options: caught.append(options["position_embeddings"]), with_kwargs=True
+    )
+    with torch.no_grad():
+        visual(torch.zeros(GRID * GRID, 2 * 3 * PATCH * PATCH), torch.tensor([[1, GRID, GRID]]))
+    hook.remove()
+    cos, sin = caught[0]
+    return cos.view(GRID * GRID, 1, -1), sin.view(GRID * GRID, 1, -1)

@@ -1,0 +1,90 @@
+"""`lrs2m build --dry-run --calibrate N`: build a few samples for real, and say what all of them will take."""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from lrs2m_builder.build.prepare import Prepared
+from lrs2m_builder.build.run import run_passes
+from lrs2m_builder.build.telemetry import Meter
+from lrs2m_builder.build.work import find_work
+from lrs2m_builder.engines._base import EngineModule
+from lrs2m_builder.engines._pool import EnginePool
+from lrs2m_builder.errors import Stopped, UserError
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prices:
+    """What an endpoint asks for, in dollars per million tokens."""
+
+    prompt: float
+    answer: float
+
+
+@dataclass(frozen=True, slots=True)
+class Forecast:
+    """What was measured on some samples, and what follows for those that are left.
+
+    Attributes:
+        seconds: measured, without the start of the engine.
+        requests_per_sample: above one a step, checks asked again.
+        hours, prompt_tokens, tokens, dollars: of all samples that are left; dollars None without prices.
+        is_rough: fewer samples were tried than twice the requests in flight: the engine was never full for long,
+            and the real build will be faster.
+    """
+
+    samples_tried: int
+    samples_left: int
+    seconds: float
+    captions_per_s: float
+    requests_per_sample: float
+    reject_rate: float
+    rejections: dict[str, int]
+    hours: float
+    prompt_tokens: int
+    tokens: int
+    dollars: float | None
+    is_rough: bool
+
+
+def calibrate(prepared: Prepared, module: EngineModule, num_samples: int, prices: Prices | None = None) -> Forecast:
+    """Build samples spread evenly over the source into a folder that is thrown away.
+
+    Raises:
+        UserError: the recipe asks no model, nothing is left to build, or the engine stopped.
+        Stopped: by a signal.
+    """
+    if not prepared.passes:
+        raise UserError(f"--calibrate: recipe {prepared.options.recipe} asks no model; there is nothing to predict")
+    num_left = prepared.num_samples - sum(length for paths, length in prepared.shards() if paths.finished)
+    if not num_left:
+        raise UserError(f"--calibrate: {prepared.options.out_dir}: every sample is built; nothing is left to predict")
+    num_tried = min(num_samples, prepared.num_samples)
+    meter = Meter()
+    with tempfile.TemporaryDirectory(prefix="lrs2m-calibrate-") as folder:
+        options = replace(prepared.options, out_dir=Path(folder), retry_rejected=False)
+        trial = replace(prepared, options=options, num_samples=num_tried, every=prepared.num_samples // num_tried)
+        if run_passes(trial, find_work(trial), EnginePool(module), meter):
+            raise Stopped
+    return _forecast(meter, num_left, prices)
+
+
+def _forecast(meter: Meter, num_left: int, prices: Prices | None) -> Forecast:
+    scale = num_left / meter.done
+    prompt_tokens, tokens = round(meter.prompt_tokens * scale), round(meter.tokens * scale)
+    return Forecast(
+        samples_tried=meter.done,
+        samples_left=num_left,
+        seconds=round(meter.seconds, 3),
+        captions_per_s=round(meter.requests / meter.seconds, 3),
+        requests_per_sample=round(meter.requests / meter.done, 3),
+        reject_rate=round(meter.rejections.total() / meter.done, 4),
+        rejections=dict(meter.rejections.most_common()),
+        hours=round(meter.seconds * scale / 3600, 4),
+        prompt_tokens=prompt_tokens,
+        tokens=tokens,
+        dollars=round((prompt_tokens * prices.prompt + tokens * prices.answer) / 1e6, 2) if prices else None,
+        is_rough=meter.done < 2 * meter.max_in_flight,
+    )

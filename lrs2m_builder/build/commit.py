@@ -1,0 +1,213 @@
+"""The two files of a shard are one state: one rename makes both new, and what a killed writer left is mended.
+
+    1. rejected/<subset>/.train-00000.parquet.next    the rejections, whole on the disk
+    2. data/<subset>/train-00000.parquet    the records, whose footer names the hash of 1: this rename is the commit
+    3. rejected/<subset>/train-00000.parquet          1 gets its name
+
+Killed before 2, the shard is as it was; killed after it, step 3 is done by whoever looks next.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lrs2m_builder.build.stored_rows import RECORD_SCHEMA, REJECTION_SCHEMA
+from lrs2m_builder.errors import UserError, one_line
+from lrs2m_builder.files import discard_parts, disk_errors, finished_file, sync_folder
+
+_REJECTED, _ROUND, _SHARD, _SAMPLES = "lrs2m.rejected", "lrs2m.round", "lrs2m.shard", "lrs2m.samples"
+_BUILD = "lrs2m.build"
+NOT_PARQUET = (OSError, pa.ArrowException)
+Say = Callable[[str], None]
+
+
+class ShardPaths:
+    """Where the files of one shard are."""
+
+    def __init__(self, out_dir: Path, subset: str, index: int, build: str = "") -> None:
+        """Name them.
+
+        Args:
+            build: hash of the settings of the build, by which a shard of another one is known; empty if not known.
+        """
+        self.build = build
+        name = f"train-{index:05d}.parquet"
+        self.name = f"{subset}/{name}"
+        self.data = out_dir / "data" / subset / name
+        self.rejected = out_dir / "rejected" / subset / name
+        self.next = self.rejected.with_name(f".{name}.next")
+        self.journal = out_dir / "journal" / subset / f"train-{index:05d}.jsonl"
+
+    @property
+    def finished(self) -> bool:
+        """Whether the shard was written."""
+        return self.data.exists()
+
+
+@dataclass(frozen=True, slots=True)
+class ShardStatus:
+    """What a written shard holds.
+
+    Attributes:
+        rejections: their number by reason.
+        round: the round of retries in which it was last written, 0 for the first build.
+        is_whole: whether the rejections are those of the records; if not, they are lost and their samples are left.
+    """
+
+    records: int
+    rejections: Counter[str]
+    round: int
+    is_whole: bool
+
+
+@contextmanager
+def both_files(paths: ShardPaths) -> Iterator[tuple[Path, Path]]:
+    """Temporary names for the records and for the rejections; both files get their names when the block ends well.
+
+    The footer of the records must hold `seal` of the rejections.
+    """
+    with finished_file(paths.data) as data:
+        paths.next.parent.mkdir(parents=True, exist_ok=True)
+        yield data, paths.next
+    _name_rejections(paths)
+
+
+def seal(paths: ShardPaths, num_samples: int, number: int) -> dict[str, str]:
+    """The footer of the records, once their rejections are written: which ones these are, and how many samples."""
+    return {
+        _REJECTED: _sha256(paths.next),
+        _ROUND: str(number),
+        _SHARD: paths.name,
+        _SAMPLES: str(num_samples),
+        _BUILD: paths.build,
+    }
+
+
+def settle(paths: ShardPaths, num_samples: int, say: Say) -> ShardStatus | None:
+    """Finish or undo what a killed writer left of a shard, then say what it holds; None if it is still to be written.
+
+    Records that cannot be read, or are those of another shard, are set aside under a hidden name and built anew.
+
+    Raises:
+        UserError: a file can be neither read nor renamed.
+    """
+    with disk_errors(paths.data):
+        for path in (paths.data, paths.rejected, paths.next, paths.journal):
+            if os.path.lexists(path) and not path.is_file():
+                _set_aside(path, "not a regular file", say)
+        discard_parts(paths.data)
+        if not paths.data.exists():
+            paths.next.unlink(missing_ok=True)
+            return None
+        try:
+            num_records, footer = _footer(paths.data, RECORD_SCHEMA)
+            _check_owner(paths, num_samples, footer)
+            number = _round(footer)
+        except (*NOT_PARQUET, ValueError) as error:
+            if not _is_damage(error):
+                raise
+            _set_aside(paths.data, one_line(error), say)
+            return None
+        if not _agrees(paths.rejected, footer, num_samples - num_records):
+            if _REJECTED in footer and _agrees(paths.next, footer, num_samples - num_records):
+                _name_rejections(paths)
+            else:
+                say(f"{paths.rejected}: missing or damaged; its {num_samples - num_records} samples are built anew")
+                return ShardStatus(num_records, Counter(), number, is_whole=False)
+        paths.next.unlink(missing_ok=True)
+    return ShardStatus(num_records, _reasons(paths.rejected), number, is_whole=True)
+
+
+def _set_aside(path: Path, why: str, say: Say) -> None:
+    """Rename what cannot be used to a hidden name that is free, or that of a file that was set aside before."""
+    aside = path.with_name(f".{path.name}.damaged")
+    number = 1
+    while aside.is_dir() or (os.path.lexists(aside) and path.is_dir()):
+        number += 1
+        aside = path.with_name(f".{path.name}.damaged.{number}")
+    path.replace(aside)
+    say(f"{path}: cannot be used ({why}); it is now {aside.name}, what it should hold is built anew")
+
+
+def is_whole(paths: ShardPaths) -> bool:
+    """Whether a shard is written and its rejections are those of its records."""
+    if not paths.data.exists():
+        return False
+    try:
+        num_records, footer = _footer(paths.data, RECORD_SCHEMA)
+        num_samples = int(footer.get(_SAMPLES, num_records + pq.read_metadata(paths.rejected).num_rows))
+    except (*NOT_PARQUET, ValueError):
+        return False
+    return _agrees(paths.rejected, footer, num_samples - num_records)
+
+
+def _name_rejections(paths: ShardPaths) -> None:
+    with disk_errors(paths.rejected):
+        paths.next.replace(paths.rejected)
+        sync_folder(paths.rejected.parent)
+
+
+def _footer(path: Path, schema: pa.Schema) -> tuple[int, Mapping[str, str]]:
+    """The number of rows of a Parquet file, and what its footer says beside that schema."""
+    metadata = pq.read_metadata(path)
+    if (names := metadata.schema.to_arrow_schema().names) != schema.names:
+        raise ValueError(f"it has other columns: {', '.join(names)}")
+    ours = {key: value for key, value in (metadata.metadata or {}).items() if key.startswith(b"lrs2m.")}
+    return metadata.num_rows, {key.decode(): value.decode() for key, value in ours.items()}
+
+
+def _check_owner(paths: ShardPaths, num_samples: int, footer: Mapping[str, str]) -> None:
+    """Refuse the records of another shard or build; a footer that says nothing is of an earlier version."""
+    if (owner := footer.get(_SHARD, paths.name)) != paths.name:
+        raise ValueError(f"it holds the records of {owner}")
+    if paths.build and footer.get(_BUILD, paths.build) != paths.build:
+        raise ValueError("it is of a build with other settings")
+    if (samples := footer.get(_SAMPLES, str(num_samples))) != str(num_samples):
+        raise ValueError(f"it was written for {samples} samples, the shard has {num_samples}")
+
+
+def _agrees(rejected: Path, footer: Mapping[str, str], num_rejections: int) -> bool:
+    """Whether a file holds the rejections that belong to the records with that footer."""
+    try:
+        if _REJECTED in footer:
+            return _sha256(rejected) == footer[_REJECTED]
+        return _footer(rejected, REJECTION_SCHEMA)[0] == num_rejections
+    except (*NOT_PARQUET, ValueError) as error:
+        if not (_is_damage(error) or isinstance(error, FileNotFoundError)):
+            raise
+        return False
+
+
+def _is_damage(error: Exception) -> bool:
+    """Whether a file was read and holds something else than it should; a disk that fails is no reason to build anew."""
+    return not (isinstance(error, OSError) and error.errno)
+
+
+def _round(footer: Mapping[str, str]) -> int:
+    if not re.fullmatch("[0-9]{1,9}", text := footer.get(_ROUND, "0")):
+        raise ValueError(f"it was made in round {text!r}")
+    return int(text)
+
+
+def _reasons(rejected: Path) -> Counter[str]:
+    try:
+        return Counter(
+            pq.read_table(rejected, columns=["reason"], page_checksum_verification=True)["reason"].to_pylist()
+        )
+    except NOT_PARQUET as error:
+        raise UserError(f"{rejected}: cannot be read ({one_line(error)}); delete it and run again") from error
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

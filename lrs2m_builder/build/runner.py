@@ -1,0 +1,311 @@
+"""Keeps an engine busy: samples in, shards out, with a bounded number of everything in between.
+
+The engine's window is always refilled at once, across the borders of shards; images are decoded ahead of it by
+a pool of threads; a shard is written as soon as its last sample came to an end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import OrderedDict, deque
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from lrs2m_builder.build.commit import ShardPaths
+from lrs2m_builder.build.journal import Journal, replayed
+from lrs2m_builder.build.shards import write_shard
+from lrs2m_builder.build.stages import Plan, next_move
+from lrs2m_builder.build.telemetry import Bound, Display, Meter, Repetition, Telemetry
+from lrs2m_builder.engines._base import ENDPOINT_FAILED, MAX_FAILED, Engine, EngineStoppedError
+from lrs2m_builder.engines._thoughts import without_thought
+from lrs2m_builder.errors import SampleError
+from lrs2m_builder.images.load import IMAGE_WORKERS, decode
+from lrs2m_builder.schema import Attempt, ImageRef, Record, Rejection, Request, Sample
+from lrs2m_builder.terminal import say
+
+TICK_S = 0.25
+MAX_WAITING_SHARDS = 2  # finished in memory but not yet written
+
+
+@dataclass(slots=True)
+class ShardWork:
+    """A shard in progress.
+
+    Attributes:
+        order: ids of all samples of the shard.
+        samples: those still without an end; in a retry only the rejected ones.
+        prior: answers that earlier rounds rejected, by sample.
+        journal: the answers of this round.
+        number: the round of retries, 0 for the first build.
+    """
+
+    paths: ShardPaths
+    order: tuple[str, ...]
+    samples: tuple[Sample, ...]
+    journal: Journal
+    prior: Mapping[str, Sequence[Attempt]] = field(default_factory=dict)
+    number: int = 0
+    outcomes: dict[str, Record | Rejection] = field(default_factory=dict)
+
+
+class Runner:
+    """One pass of an engine over the shards that need it."""
+
+    def __init__(
+        self,
+        plan: Plan,
+        steps: range,
+        engine: Engine,
+        meter: Meter,
+        display: Display,
+        *,
+        embed_images: bool = True,
+    ) -> None:
+        """Prepare a pass.
+
+        Args:
+            steps: the steps that this engine answers; a sample that needs a later one is left for the next pass.
+            embed_images: whether rows hold the bytes of their images.
+        """
+        self._embed_images = embed_images
+        self._plan, self._steps, self._engine, self._meter, self._display = plan, steps, engine, meter, display
+        self._is_last = steps.stop == len(plan.recipe.steps)
+        self._max_in_flight = engine.max_in_flight
+        meter.max_in_flight = max(meter.max_in_flight, self._max_in_flight)
+        self._window = asyncio.Semaphore(self._max_in_flight)
+        # Enough samples alive to keep the window full while the pool decodes the next images.
+        self._alive = asyncio.Semaphore(self._max_in_flight + 4 * IMAGE_WORKERS)
+        self._pool = ThreadPoolExecutor(IMAGE_WORKERS, thread_name_prefix="image")
+        self._images: OrderedDict[ImageRef, asyncio.Future[Image.Image]] = OrderedDict()
+        self._writing = asyncio.Lock()
+        self._waiting_shards = asyncio.Semaphore(MAX_WAITING_SHARDS)
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._repetition = Repetition()
+        self._preparing: set[asyncio.Task[Any]] = set()  # of these, those that wait for an image
+        self._journals: set[Journal] = set()
+        # Refused since the last answer: if the engine stops, nobody knows whether they were at fault.
+        self._refused: deque[tuple[Journal, Attempt]] = deque(maxlen=self._max_in_flight + MAX_FAILED)
+        self._failure: BaseException | None = None
+        self._in_flight = 0
+        self._decoding = 0
+        self._all_admitted = False
+        self.stopping = False
+
+    def stop(self) -> None:
+        """Ask no more; what is in flight is answered and kept, what waits for an image or an endpoint is left."""
+        self.stopping = True
+        for task in self._preparing:
+            task.cancel()
+        self._engine.stop_waiting()  # what waits for an endpoint that is away is not in flight
+
+    def cancel(self) -> None:
+        """Drop what is in flight too."""
+        self.stopping = True
+        for task in self._tasks:
+            task.cancel()
+
+    async def run(self, works: Iterator[ShardWork], telemetry_path: Path) -> None:
+        """Take every shard through the steps of this pass.
+
+        Raises:
+            UserError: the engine stopped or the disk failed; answers already there are in the journals.
+        """
+        telemetry = Telemetry(telemetry_path, self._meter, self._gauges)
+        ticker = asyncio.create_task(self._tick(telemetry))
+        try:
+            try:
+                await self._admit(works)
+                self._all_admitted = True
+            except BaseException as error:  # noqa: BLE001 - raised below, when what is in flight has been kept
+                self._fail(error)
+            while self._tasks:
+                await asyncio.wait(self._tasks)
+        finally:
+            ticker.cancel()
+            await self._engine.finish()
+            # A read that hangs, as on a disk behind a dead network, must not hold a build that is to stop.
+            self._pool.shutdown(wait=not self.stopping, cancel_futures=True)
+            if isinstance(self._failure, EngineStoppedError):
+                self._take_back_refusals()
+            for journal in self._journals:
+                journal.close()
+            with contextlib.suppress(asyncio.CancelledError):
+                await ticker
+        if self._failure is not None:
+            raise self._failure
+        telemetry.tick(last=True)
+        self._display.update(self._meter)
+
+    def _take_back_refusals(self) -> None:
+        """Have what was refused just before the engine stopped asked again, as far as its shard is not written."""
+        for journal, attempt in self._refused:
+            if journal in self._journals:
+                journal.append(replace(attempt, problem=ENDPOINT_FAILED))
+
+    async def _admit(self, works: Iterator[ShardWork]) -> None:
+        for work in works:
+            self._journals.add(work.journal)
+            async with self._waiting_shards:
+                pass  # let the disk catch up
+            if not work.samples:
+                await self._finish(work)
+            for sample in work.samples:
+                await self._alive.acquire()
+                if self.stopping:
+                    self._alive.release()
+                    return
+                task = asyncio.create_task(self._guarded(work, sample))
+                self._tasks.add(task)
+                task.add_done_callback(self._tasks.discard)
+            if self.stopping:
+                return
+
+    async def _guarded(self, work: ShardWork, sample: Sample) -> None:
+        """Take one sample to its end; the first failure that is not the sample's own stops the pass."""
+        try:
+            await self._answer(work, sample)
+        except BaseException as error:  # noqa: BLE001 - raised by run()
+            self._fail(error)
+        finally:
+            self._alive.release()
+
+    def _fail(self, error: BaseException) -> None:
+        self._failure = self._failure or error
+        self.stopping = True
+
+    async def _answer(self, work: ShardWork, sample: Sample) -> None:
+        prior = work.prior.get(sample.sample_id, ())
+        journaled = work.journal.attempts.pop(sample.sample_id, ())
+        attempts = [kept for kept in replayed(prior, journaled) if not self._may_pass(kept)]
+        spent = len(prior) if work.number else 0
+        while True:
+            move = next_move(self._plan, sample, attempts, spent)
+            if not isinstance(move, Request) or move.step not in self._steps:
+                break
+            attempts = [
+                kept for kept in attempts if kept.step <= move.step
+            ]  # later ones were asked for a lost one's sake
+            attempt = await self._ask(sample, move)
+            if attempt is None:
+                return  # stopping
+            work.journal.append(attempt)
+            attempts.append(attempt)
+            if attempt.problem:
+                self._refused.append((work.journal, attempt))
+        if isinstance(move, Request):  # for the next pass, which finds its answers in the journal
+            move = Rejection(sample.sample_id, "unfinished")
+        work.outcomes[sample.sample_id] = move
+        self._meter.passed += 1
+        if self._is_last:
+            self._count(move)
+        if len(work.outcomes) == len(work.samples):
+            await self._finish(work)
+
+    def _may_pass(self, attempt: Attempt) -> bool:
+        """Whether an earlier run of this pass could not put the request for a reason of the moment."""
+        return attempt.problem == ENDPOINT_FAILED and attempt.step in self._steps
+
+    async def _ask(self, sample: Sample, request: Request) -> Attempt | None:
+        """Put one request to the engine; None where the build is stopping and it was not asked any more."""
+        try:
+            image = await self._prepared(sample) if request.role == "mllm" else None
+            async with self._window:
+                if self.stopping:
+                    return None
+                self._in_flight += 1
+                try:
+                    completion = without_thought(await self._engine.generate(request, image))
+                finally:
+                    self._in_flight -= 1
+        except SampleError as error:
+            return Attempt.failed(request, error.reason, error.detail)
+        self._refused.clear()
+        self._meter.requests += 1
+        self._meter.thoughts += completion.thought
+        self._meter.prompt_tokens += completion.num_prompt_tokens
+        self._meter.tokens += completion.num_tokens
+        if warning := self._repetition.add(request.step, sample.sample_id, completion.text):
+            say(warning)
+        return Attempt.answered(request, completion)
+
+    async def _prepared(self, sample: Sample) -> Image.Image | None:
+        """The sample's image; None if the build is stopped meanwhile."""
+        task = asyncio.current_task()
+        assert task is not None
+        self._preparing.add(task)
+        try:
+            return await self._image(sample)
+        except asyncio.CancelledError:
+            if not self.stopping:
+                raise
+            return None
+        finally:
+            self._preparing.discard(task)
+
+    async def _image(self, sample: Sample) -> Image.Image:
+        """The sample's image, decoded by the pool; neighbours that share an image share the work."""
+        assert sample.image_path is not None
+        path = sample.image_path
+        future = self._images.get(path)
+        if future is None:
+            loop = asyncio.get_running_loop()
+            size, part = self._engine.image_size, self._plan.manifest.part
+            future = loop.run_in_executor(self._pool, decode, path, size, part)
+            future.add_done_callback(lambda done: done.cancelled() or done.exception())
+            self._images[path] = future
+            while len(self._images) > 4 * IMAGE_WORKERS:
+                self._images.popitem(last=False)
+        self._decoding += 1
+        try:
+            return await asyncio.shield(future)
+        finally:
+            self._decoding -= 1
+
+    async def _finish(self, work: ShardWork) -> None:
+        """Write a shard whose samples all came to their end; after an earlier pass, keep its journal."""
+        if not self._is_last:
+            failed = any(isinstance(end, Rejection) and end.reason == ENDPOINT_FAILED for end in work.outcomes.values())
+            if not failed:
+                work.journal.finish_pass(self._steps.stop)
+            work.journal.close()
+            return
+        async with self._waiting_shards, self._writing:
+            await asyncio.to_thread(
+                write_shard,
+                work.paths,
+                work.order,
+                work.outcomes,
+                self._plan.manifest.part,
+                number=work.number,
+                verify_images=all(step.role == "llm" for step in self._plan.recipe.steps),
+                embed_images=self._embed_images,
+            )
+            work.journal.remove()
+            self._journals.discard(work.journal)
+
+    def _count(self, outcome: Record | Rejection) -> None:
+        if isinstance(outcome, Record):
+            self._meter.records += 1
+        else:
+            self._meter.rejections[outcome.reason] += 1
+
+    def _gauges(self) -> dict[str, int]:
+        return {"in_flight": self._in_flight, "decoding": self._decoding, "samples_alive": len(self._tasks)}
+
+    async def _tick(self, telemetry: Telemetry) -> None:
+        while True:
+            await asyncio.sleep(TICK_S)
+            bound: Bound = "source"
+            if self._in_flight >= self._max_in_flight or (self._all_admitted and not self._decoding):
+                bound = "engine"
+            elif self._decoding:
+                bound = "images"
+            self._meter.bound_s[bound] += TICK_S
+            self._display.update(self._meter)
+            telemetry.tick()

@@ -1,0 +1,225 @@
+"""Parquet shards: how they are written and read.
+
+    OUT/data/<subset>/train-00000.parquet        the records
+    OUT/rejected/<subset>/train-00000.parquet    what gave no record, and why
+
+How both files become one state: `commit.py`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lrs2m_builder.build.commit import NOT_PARQUET, ShardPaths, both_files, is_whole, seal
+from lrs2m_builder.build.stored_rows import RECORD_SCHEMA, REJECTION_SCHEMA, record_row, rejection_row
+from lrs2m_builder.errors import SampleError, UserError, one_line
+from lrs2m_builder.images.load import StoredImage, load_stored
+from lrs2m_builder.images.part import ALL, Part
+from lrs2m_builder.schema import Attempt, ImageRef, Record, Rejection
+
+BYTES_PER_GROUP = 256 * 2**20
+ROWS_PER_GROUP = 100  # the Hub's viewer and random access read one group at a time
+ROWS_PER_GROUP_OF_TEXT = 5000  # where rows hold no image
+
+# Columns that get no dictionary, nor do image bytes: zstd already finds the same image in neighbouring rows.
+_DIFFERENT = {"sample_id", "image_sha256", "caption_short", "caption_long", "detail"}
+# What pyarrow raises for a value that a column cannot hold; for half a surrogate pair it is a kind of ValueError.
+_NOT_STORABLE = (pa.ArrowException, ValueError, TypeError, OverflowError)
+
+
+def write_shard(
+    paths: ShardPaths,
+    order: Sequence[str],
+    outcomes: dict[str, Record | Rejection],
+    part: Part = ALL,
+    *,
+    number: int = 0,
+    verify_images: bool = True,
+    embed_images: bool = True,
+) -> Counter[str]:
+    """Write a shard, and merge it into the one that is there.
+
+    Args:
+        order: the sample ids of the whole shard, as the source gives them: rows are written in this order.
+        outcomes: what became of the samples; one that is missing here is taken from the files that are there.
+        part: which bands and which picture of a file are stored.
+        number: the round of retries, for the footer.
+        verify_images: decode each image to see that it is whole; not needed where a model has seen it.
+        embed_images: store the bytes of the images; else only their names, and no image is opened.
+
+    Returns:
+        How the given samples ended: their number by the reason of their rejection, "" for those that gave a record.
+
+    Raises:
+        UserError: the disk is full or fails; the shard is then as it was before.
+    """
+    old_rejections = {r.sample_id: r for r in read_rejections(paths.rejected)} if is_whole(paths) else {}
+    rejections = {**old_rejections, **{k: v for k, v in outcomes.items() if isinstance(v, Rejection)}}
+
+    def rows() -> Iterator[dict[str, Any]]:
+        old = iter_rows(paths.data) if paths.finished else iter(())
+        upcoming = next(old, None)
+        images = _ImageReader(part, verify=verify_images)
+        for sample_id in order:
+            if upcoming is not None and upcoming["sample_id"] == sample_id:
+                row, upcoming = upcoming, next(old, None)
+            elif isinstance(outcome := outcomes.get(sample_id), Record):
+                try:
+                    row = record_row(outcome, images.read(outcome.image_path) if embed_images else None)
+                except SampleError as error:  # readable when it was captioned, not any more
+                    rejections[sample_id] = Rejection(sample_id, error.reason, error.detail, outcome.history)
+                    continue
+            else:
+                continue
+            rejections.pop(sample_id, None)
+            yield row
+        if upcoming is not None:
+            raise UserError(
+                f"{paths.data}: row {upcoming['sample_id']} is not where the source has it; was the file changed? "
+                "Move it away and run the same command again"
+            )
+
+    def refused() -> list[Rejection]:
+        return [rejections[sample_id] for sample_id in order if sample_id in rejections]
+
+    def refuse(row: dict[str, Any], why: str) -> None:
+        sample_id, outcome = row["sample_id"], outcomes.get(row["sample_id"])
+        history = outcome.history if isinstance(outcome, Record) else ()
+        rejections[sample_id] = Rejection(sample_id, "not_storable", why, history)
+
+    _write_both(paths, _row_batches(RECORD_SCHEMA, rows(), refuse), refused, len(order), number)
+    return Counter(rejections[sample_id].reason if sample_id in rejections else "" for sample_id in outcomes)
+
+
+def _write_both(
+    paths: ShardPaths,
+    records: Iterable[pa.RecordBatch],
+    rejections: Callable[[], Sequence[Rejection]],
+    num_samples: int,
+    number: int,
+) -> None:
+    """Write both files of a shard; the rejections are known when the records are written."""
+    with both_files(paths) as (data_part, next_rejected), _writer(data_part, RECORD_SCHEMA) as writer:
+        num_records = _write_batches(writer, records)
+        refused = rejections()
+        if num_records + len(refused) != num_samples:
+            raise AssertionError(f"{paths.data}: {num_samples} samples, {num_records} + {len(refused)} rows")
+        with _writer(next_rejected, REJECTION_SCHEMA) as rejected_writer:
+            _write_batches(rejected_writer, _row_batches(REJECTION_SCHEMA, map(rejection_row, refused), _raise))
+        with next_rejected.open("rb") as file:
+            os.fsync(file.fileno())
+        writer.add_key_value_metadata(seal(paths, num_samples, number))
+
+
+def iter_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a shard, a row group at a time.
+
+    Raises:
+        UserError: the file is not readable Parquet.
+    """
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            for group in range(file.num_row_groups):
+                yield from file.read_row_group(group, columns=columns).to_pylist()
+    except NOT_PARQUET as error:
+        raise UserError(
+            f"{path}: not a readable shard ({one_line(error)}); delete it and run the same command again"
+        ) from error
+
+
+def read_rejections(path: Path) -> list[Rejection]:
+    """The rejections of a shard, in the order of the source."""
+    return [
+        Rejection(
+            sample_id=row["sample_id"],
+            reason=row["reason"],
+            detail=row["detail"],
+            attempts=tuple(Attempt(sample_id=row["sample_id"], **attempt) for attempt in row["attempts"]),
+        )
+        for row in iter_rows(path)
+    ]
+
+
+def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
+    """A writer whose pages carry checksums: a bit that flips on the disk is noticed when the page is read."""
+    repeated = [field.name for field in schema if pa.types.is_string(field.type) and field.name not in _DIFFERENT]
+    return pq.ParquetWriter(
+        path, schema, compression="zstd", use_dictionary=repeated, write_page_index=True, write_page_checksum=True
+    )
+
+
+def _write_batches(writer: pq.ParquetWriter, batches: Iterable[pa.RecordBatch]) -> int:
+    """Write all batches; their number of rows."""
+    num_rows = 0
+    for batch in batches:
+        writer.write_batch(batch, row_group_size=ROWS_PER_GROUP_OF_TEXT)
+        num_rows += len(batch)
+    return num_rows
+
+
+def _row_batches(
+    schema: pa.Schema, rows: Iterable[dict[str, Any]], refuse: Callable[[dict[str, Any], str], None]
+) -> Iterator[pa.RecordBatch]:
+    """Rows as batches; a row that the schema cannot hold is refused alone."""
+    for group in _groups(rows):
+        try:
+            yield pa.RecordBatch.from_pylist(group, schema=schema)
+        except _NOT_STORABLE:
+            yield pa.RecordBatch.from_pylist(list(_storable_rows(schema, group, refuse)), schema=schema)
+
+
+def _storable_rows(
+    schema: pa.Schema, rows: Iterable[dict[str, Any]], refuse: Callable[[dict[str, Any], str], None]
+) -> Iterator[dict[str, Any]]:
+    for row in rows:
+        try:
+            pa.RecordBatch.from_pylist([row], schema=schema)
+        except _NOT_STORABLE as error:
+            refuse(row, one_line(error))
+        else:
+            yield row
+
+
+def _raise(row: dict[str, Any], why: str) -> None:
+    raise AssertionError(f"{row['sample_id']}: its rejection cannot be stored: {why}")
+
+
+def _groups(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
+    """Rows in groups of ROWS_PER_GROUP, of fewer where their images are large: a group is held in memory."""
+    group: list[dict[str, Any]] = []
+    size = num_images = 0
+    for row in rows:
+        image = row["image"]["bytes"] if "image" in row else None
+        if group and size + len(image or b"") > BYTES_PER_GROUP:
+            yield group
+            group, size, num_images = [], 0, 0
+        group.append(row)
+        size, num_images = size + len(image or b""), num_images + (image is not None)
+        if num_images == ROWS_PER_GROUP or len(group) == ROWS_PER_GROUP_OF_TEXT:
+            yield group
+            group, size, num_images = [], 0, 0
+    if group:
+        yield group
+
+
+class _ImageReader:
+    """Reads the image of each row, and once only where neighbouring rows share it."""
+
+    def __init__(self, part: Part, *, verify: bool) -> None:
+        self._part, self._verify = part, verify
+        self._path: ImageRef | None = None
+        self._image: StoredImage | None = None
+
+    def read(self, path: ImageRef | None) -> StoredImage:
+        if path is None:
+            raise SampleError("image_missing", "no file")
+        if path != self._path or self._image is None:
+            self._image, self._path = load_stored(path, self._part, verify=self._verify), path
+        return self._image

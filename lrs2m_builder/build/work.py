@@ -1,0 +1,163 @@
+"""What is left to do of a build: the shards that are not written, and the rejections that are asked for again."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+from lrs2m_builder.build.commit import ShardPaths, ShardStatus, settle
+from lrs2m_builder.build.journal import Journal
+from lrs2m_builder.build.prepare import Prepared
+from lrs2m_builder.build.runner import ShardWork
+from lrs2m_builder.build.settings import Round, open_round, read_round
+from lrs2m_builder.build.shards import iter_rows, read_rejections, write_shard
+from lrs2m_builder.engines._base import ENDPOINT_FAILED
+from lrs2m_builder.errors import UserError
+from lrs2m_builder.files import disk_errors, files_below
+from lrs2m_builder.schema import Attempt, Rejection
+from lrs2m_builder.terminal import say
+
+
+@dataclass(frozen=True, slots=True)
+class ShardLeft:
+    """A shard that needs work.
+
+    Attributes:
+        length: its number of samples.
+        status: what it holds already; None if it was not written yet.
+        num_left: samples without an end.
+    """
+
+    paths: ShardPaths
+    length: int
+    status: ShardStatus | None
+    num_left: int
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """All that is left of a build, and the round of retries it belongs to."""
+
+    shards: tuple[ShardLeft, ...]
+    round: Round
+
+    @property
+    def num_left(self) -> int:
+        """Samples without an end."""
+        return sum(shard.num_left for shard in self.shards)
+
+    def is_passed(self, num_steps: int) -> bool:
+        """Whether the first so many steps need no model any more, for any sample."""
+        for shard in self.shards:
+            if not shard.paths.journal.exists():
+                return False
+            with Journal(shard.paths.journal) as journal:
+                if journal.num_passed < num_steps:
+                    return False
+        return True
+
+
+def find_work(prepared: Prepared) -> Work:
+    """Mend what a killed run left, begin the round of retries if one is asked for, and say what is left to do.
+
+    Raises:
+        UserError: the folder holds shards that are not of this build, or the disk fails.
+    """
+    out_dir = prepared.options.out_dir
+    _refuse_strays(prepared)
+    shards = [(paths, length, _settled(paths, length)) for paths, length in prepared.shards()]
+    number = read_round(out_dir)
+    for paths, length, status in shards:
+        if status is not None and not _num_left(length, status, number):
+            with disk_errors(paths.journal):
+                paths.journal.unlink(missing_ok=True)  # the shard got its name, then the process died
+    if number.is_open:
+        say(f"going on with round {number.number} of --retry-rejected")
+    elif prepared.options.retry_rejected and any(status and status.rejections for _, _, status in shards):
+        number = open_round(out_dir, number.number + 1)
+    left = [(paths, length, status, _num_left(length, status, number)) for paths, length, status in shards]
+    return Work(tuple(ShardLeft(*shard) for shard in left if shard[-1]), number)
+
+
+def _settled(paths: ShardPaths, length: int) -> ShardStatus | None:
+    """What a shard holds after it was mended, as far as that needs no model."""
+    status = settle(paths, length, say)
+    if status is not None and not status.is_whole and status.records == length:  # only the word that none was rejected
+        write_shard(paths, [row["sample_id"] for row in iter_rows(paths.data, ["sample_id"])], {}, number=status.round)
+        status = settle(paths, length, say)
+    return status
+
+
+def _num_left(length: int, status: ShardStatus | None, number: Round) -> int:
+    if status is None:
+        return length
+    if not status.is_whole:
+        return length - status.records
+    if _is_retried(status, number):
+        return status.rejections.total()
+    return status.rejections[ENDPOINT_FAILED]  # the endpoint was at fault, not the sample
+
+
+def _is_retried(status: ShardStatus, number: Round) -> bool:
+    return number.is_open and status.round < number.number
+
+
+def open_works(prepared: Prepared, work: Work) -> Iterator[ShardWork]:
+    """The shards that need work, opened one after the other."""
+    left = {shard.paths.name: shard for shard in work.shards}
+    samples = prepared.samples()
+    for paths, length in prepared.shards():
+        batch = tuple(islice(samples, length))
+        if (shard := left.get(paths.name)) is None:
+            continue
+        order = tuple(sample.sample_id for sample in batch)
+        journal = _open_journal(paths.journal)
+        if shard.status is None:
+            yield ShardWork(paths, order, batch, journal, number=work.round.number)
+            continue
+        ended, prior = _ends(shard, work.round)
+        again = tuple(sample for sample in batch if sample.sample_id not in ended)
+        yield ShardWork(paths, order, again, journal, prior, work.round.number)
+
+
+def _ends(shard: ShardLeft, number: Round) -> tuple[set[str], dict[str, tuple[Attempt, ...]]]:
+    """The samples of a written shard that stay as they are, and the answers of those that are asked for again."""
+    assert shard.status is not None
+    ended = {row["sample_id"] for row in iter_rows(shard.paths.data, ["sample_id"])}
+    if not shard.status.is_whole:
+        return ended, {}
+    is_retried = _is_retried(shard.status, number)
+    again: list[Rejection] = []
+    for rejection in read_rejections(shard.paths.rejected):
+        if is_retried or rejection.reason == ENDPOINT_FAILED:
+            again.append(rejection)
+        else:
+            ended.add(rejection.sample_id)
+    return ended, {rejection.sample_id: rejection.attempts for rejection in again}
+
+
+def _open_journal(path: Path) -> Journal:
+    journal = Journal(path)
+    if journal.num_damaged:
+        say(f"{path}: {journal.num_damaged} damaged lines were dropped; their answers are asked for again")
+    return journal
+
+
+def _refuse_strays(prepared: Prepared) -> None:
+    """Every reader counts all Parquet files below data/: one that is no shard of this build is said, not counted."""
+    out_dir = prepared.options.out_dir
+    names = {paths.name for paths, _ in prepared.shards()}
+    for folder in (out_dir / kind / name for kind in ("data", "rejected", "journal") for name in ("", prepared.subset)):
+        if os.path.lexists(folder) and not folder.is_dir():
+            raise UserError(
+                f"{folder}: not a folder, nor a link to one; mend or move it and run the same command again"
+            )
+    for kind in ("data", "rejected"):
+        for path in sorted(files_below(out_dir / kind, ".parquet")):
+            if path.relative_to(out_dir / kind).as_posix() not in names:
+                raise UserError(
+                    f"{path}: no shard of this build, which has {len(names)} of subset {prepared.subset}; move it away"
+                )

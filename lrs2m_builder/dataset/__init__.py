@@ -1,0 +1,1 @@
+"""A finished data set: read, counted, audited, exported, viewed and published."""

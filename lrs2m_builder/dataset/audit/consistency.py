@@ -1,0 +1,152 @@
+"""What the checks say of every record of a finished data set, whoever wrote it and whatever was checked then."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from lrs2m_builder import checks
+from lrs2m_builder.checks import CLIP_LONG, CLIP_SHORT, Answer, Check, clip_budget, split_words
+from lrs2m_builder.dataset.foreign import as_record, plain_rows, reading
+from lrs2m_builder.declared.manifest import load_manifest
+from lrs2m_builder.declared.shipped import shipped_names
+from lrs2m_builder.schema import Anchor, Sample, Viewpoint
+from lrs2m_builder.stopping import worker_processes
+from lrs2m_builder.tokenizer import count_tokens
+
+NUM_EXAMPLES = 5
+COLUMNS = ("sample_id", "subset", "caption_short", "caption_long", "num_tokens_short", "num_tokens_long", "anchors")
+_MAX_IN_FLIGHT = 4  # row groups a process
+# A short text made from the long one may not say more than it; labels are promised in the long text alone.
+_OF_SHORT = ("empty", "repetition", "direction", "copy", "summary_object", "summary_count", "anchor_count")
+_OF_LONG = ("empty", "repetition", "direction", "anchor_missing", "anchor_count")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A check of a caption column.
+
+    Attributes:
+        subsets: number of records by subset, the most first.
+        examples: (sample id, what the check says, the text).
+    """
+
+    check: str
+    column: str
+    records: int
+    subsets: dict[str, int]
+    examples: tuple[tuple[str, str, str], ...]
+
+
+@dataclass(slots=True)
+class _Tally:
+    counts: Counter[tuple[str, str, str]] = field(default_factory=Counter)
+    examples: dict[tuple[str, str], list[tuple[str, str, str]]] = field(default_factory=dict)
+
+    def add(self, other: _Tally) -> None:
+        self.counts += other.counts
+        for key, examples in other.examples.items():
+            self.examples[key] = [*self.examples.get(key, []), *examples][:NUM_EXAMPLES]
+
+
+def caption_checks() -> dict[str, tuple[Check, ...]]:
+    """The checks by caption column, found by name: one that this release does not have is left out."""
+    known = {value.name: value for value in vars(checks).values() if isinstance(value, Check)}
+    return {
+        "caption_short": (*(known[name] for name in _OF_SHORT if name in known), clip_budget(CLIP_SHORT)),
+        "caption_long": (*(known[name] for name in _OF_LONG if name in known), clip_budget(CLIP_LONG)),
+    }
+
+
+def check_records(files: Sequence[Path], *, show_progress: bool = False) -> tuple[Finding, ...]:
+    """Run the checks on every record, on all cores, a row group at a time.
+
+    Returns:
+        What was found, the most frequent first.
+    """
+    tally, spans = _Tally(), list(_spans(files))
+    if len(spans) == 1:  # not worth other processes
+        tally.add(_check_span(*spans[0])[0])
+        return _findings(tally)
+    total = sum(pq.read_metadata(file).num_rows for file in files)
+    with (
+        worker_processes(os.cpu_count() or 1) as submit,
+        tqdm(total=total, desc="checks", unit="record", disable=not show_progress) as bar,
+    ):
+        waiting: list[Any] = []
+        for span in [*spans, None]:
+            if span is not None:
+                waiting.append(submit(_check_span, *span))
+            while waiting and (span is None or len(waiting) >= _MAX_IN_FLIGHT * (os.cpu_count() or 1)):
+                found, num_records = waiting.pop(0).result()
+                tally.add(found)
+                bar.update(num_records)
+    return _findings(tally)
+
+
+def _findings(tally: _Tally) -> tuple[Finding, ...]:
+    findings = []
+    for (check, column), examples in tally.examples.items():
+        counts = {subset: n for (c, col, subset), n in tally.counts.most_common() if (c, col) == (check, column)}
+        findings.append(Finding(check, column, sum(counts.values()), counts, tuple(examples)))
+    return tuple(sorted(findings, key=lambda finding: (-finding.records, finding.check, finding.column)))
+
+
+def _spans(files: Sequence[Path], size: int = 2000) -> Iterator[tuple[Path, list[int]]]:
+    """Neighbouring row groups of about `size` rows together."""
+    for path in files:
+        metadata, groups, rows = pq.read_metadata(path), [], 0
+        for group in range(metadata.num_row_groups):
+            groups.append(group)
+            rows += metadata.row_group(group).num_rows
+            if rows >= size or group == metadata.num_row_groups - 1:
+                yield path, groups
+                groups, rows = [], 0
+
+
+def _check_span(path: Path, groups: list[int]) -> tuple[_Tally, int]:
+    tally, by_column, viewpoints = _Tally(), caption_checks(), _viewpoints()
+    with reading(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        columns = [name for name in COLUMNS if name in file.schema_arrow.names]
+        table = file.read_row_groups(groups, columns=columns)
+        rows = [row for batch in table.to_batches() for row in plain_rows(as_record(batch), path)]
+    for row in rows:
+        for column, mine in by_column.items():
+            answer = _answer(row, column, viewpoints.get(row["subset"], "overhead"))
+            for check in mine:
+                if (problem := check.find(answer)) is not None:
+                    tally.counts[check.name, column, row["subset"] or ""] += 1
+                    examples = tally.examples.setdefault((check.name, column), [])
+                    if len(examples) < NUM_EXAMPLES:
+                        examples.append((row["sample_id"], problem, answer.text))
+    return tally, len(rows)
+
+
+@cache
+def _viewpoints() -> dict[str, Viewpoint]:
+    return {name: load_manifest(name).viewpoint for name in shipped_names("manifests")}
+
+
+def _answer(row: dict[str, Any], column: str, viewpoint: Viewpoint) -> Answer:
+    """A stored text as the checks see an answer; the short one as if it had been made from the long one."""
+    text = row[column] or ""
+    tokens = row.get(column.replace("caption", "num_tokens"))
+    anchors = tuple(Anchor(anchor["class"], anchor["count"]) for anchor in row.get("anchors") or ())
+    return Answer(
+        text=text,
+        raw=text,
+        words=split_words(text),
+        finish_reason="stop",
+        num_tokens=count_tokens(text) if tokens is None else tokens,
+        sample=Sample(row["sample_id"], row["subset"] or "", "", None, anchors=anchors),
+        source=(row["caption_long"] or "") if column == "caption_short" else "",
+        viewpoint=viewpoint,
+    )

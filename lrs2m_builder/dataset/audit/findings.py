@@ -1,0 +1,74 @@
+"""What an audit found, as records."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from lrs2m_builder.dataset.audit.captions import CaptionRepeats
+from lrs2m_builder.dataset.audit.consistency import Finding
+
+# Kinds of pairs, the gravest first, and how a removal words them.
+KINDS = {
+    "leak": "same bytes as evaluation image",
+    "near_leak": "nearly the evaluation image",
+    "duplicate": "same bytes as",
+    "near_duplicate": "nearly the same as",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ImagePair:
+    """An image, and an earlier one that it repeats or an evaluation image that it leaks.
+
+    Attributes:
+        kind: duplicate (the same bytes), near_duplicate, leak (the same bytes), near_leak.
+        image, of: keys of the two: the sample id without the caption's number, or an evaluation image's path.
+        residual: grey levels by which the two differ at 32 x 32; 0 of the same bytes.
+        contents: numbers of the two in the collection.
+    """
+
+    kind: str
+    image: str
+    subset: str
+    of: str
+    of_subset: str
+    residual: float
+    contents: tuple[int, int]
+
+
+@dataclass(frozen=True, slots=True)
+class NameMatch:
+    """An image whose file name, without extension, an evaluation image has as well: a hint, not a proof."""
+
+    image: str
+    subset: str
+    name: str
+    of: str
+
+
+@dataclass(frozen=True, slots=True)
+class Audit:
+    """A data set's findings.
+
+    Attributes:
+        images, distinct_images: images, the rows of one image counted once; and those of different bytes.
+        evaluation_names: file names of evaluation images, those without a file too.
+        flat_images: without structure; compared by their bytes alone.
+        removals: sample key -> (reason, detail).
+    """
+
+    path: str
+    against: tuple[str, ...]
+    records: int
+    images: int
+    distinct_images: int
+    evaluation_images: int
+    evaluation_names: int
+    flat_images: int
+    without_image: int
+    unreadable: dict[str, int]
+    pairs: tuple[ImagePair, ...]
+    names: tuple[NameMatch, ...]
+    captions: tuple[CaptionRepeats, ...]
+    findings: tuple[Finding, ...]
+    removals: dict[str, tuple[str, str]]

@@ -1,0 +1,198 @@
+"""`lrs2m audit`: what to know of a finished data set before trusting it; the data set itself is left as it is.
+
+OUT/audit/audit.json           everything found
+OUT/audit/removals.parquet     sample_id, reason, detail: what to leave out, for `lrs2m export --without audit`
+OUT/audit/report.html          the pairs side by side
+"""
+
+from __future__ import annotations
+
+import errno
+import tempfile
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lrs2m_builder.dataset.audit.against import Evaluation, open_evaluation
+from lrs2m_builder.dataset.audit.captions import RUN_LENGTHS, caption_repeats
+from lrs2m_builder.dataset.audit.collect import Collection, Picture, Place, image_key
+from lrs2m_builder.dataset.audit.consistency import COLUMNS, check_records
+from lrs2m_builder.dataset.audit.findings import KINDS, Audit, ImagePair, NameMatch
+from lrs2m_builder.dataset.audit.hashes import hash_thumbnails
+from lrs2m_builder.dataset.audit.pairs import Pairs, near_pairs
+from lrs2m_builder.dataset.audit.report import write_report
+from lrs2m_builder.dataset.foreign import reading
+from lrs2m_builder.dataset.tables import open_tables, record_files
+from lrs2m_builder.errors import UserError
+from lrs2m_builder.files import finished_file, write_json
+from lrs2m_builder.stores.outputs import own_folder
+
+NEEDS = ("sample_id", "subset", "image", "caption_short", "caption_long")
+MAX_LISTED = 100_000  # pairs in audit.json; removals name every record
+REMOVAL_SCHEMA = pa.schema([(name, pa.string()) for name in ("sample_id", "reason", "detail")])
+
+
+def audit(
+    path: Path,
+    against: Sequence[Path] = (),
+    *,
+    out_dir: Path | None = None,
+    remove_same_names: bool = False,
+    show_progress: bool = False,
+) -> Audit:
+    """Look at every image and text of a data set, and write what was found to `out_dir` (default: audit/ in it).
+
+    Args:
+        against: evaluation images: a folder of images, a list in JSON, or Parquet.
+        remove_same_names: put records that share but a file name with an evaluation image into the removals, too.
+
+    Raises:
+        UserError: no Parquet files, a missing column, nothing at `against`, no rows, or a full disk.
+    """
+    out_dir = out_dir or (path if path.is_dir() else path.parent) / "audit"
+    _check_columns(path)
+    files = record_files(path)
+    evaluations = [open_evaluation(each) for each in against]
+    with own_folder(out_dir, "audit"):
+        result, places = _look(path, files, evaluations, against, out_dir, remove_same_names, show_progress)
+        write_json(out_dir / "audit.json", as_json(result))
+        write_removals(files, result.removals, out_dir / "removals.parquet")
+        write_report(out_dir / "report.html", result, places)
+    return result
+
+
+def _look(
+    path: Path,
+    files: list[Path],
+    evaluations: Sequence[Evaluation],
+    against: Sequence[Path],
+    out_dir: Path,
+    remove_same_names: bool,
+    show_progress: bool,
+) -> tuple[Audit, list[Place]]:
+    """What there is to find, and where the images are stored."""
+    try:
+        with tempfile.TemporaryFile(dir=out_dir) as file:  # without a name: a kill leaves nothing
+            collection = Collection(file)
+            collection.add_records(files, show_progress=show_progress)
+            if not collection.num_rows:
+                raise UserError(f"{path}: no rows")
+            for evaluation in evaluations:
+                evaluation.add_to(collection, show_progress=show_progress)
+            hashes = hash_thumbnails(collection.thumbnails())
+            near = near_pairs(hashes, collection.thumbnails(), show_progress=show_progress)
+        names = _name_matches(collection.pictures, evaluations)
+        pairs = _image_pairs(collection.pictures, near)
+        result = Audit(
+            path=str(path),
+            against=tuple(map(str, against)),
+            records=collection.num_rows,
+            images=sum(not picture.is_evaluation for picture in collection.pictures),
+            distinct_images=len({picture.content for picture in collection.pictures if not picture.is_evaluation}),
+            evaluation_images=sum(picture.is_evaluation for picture in collection.pictures),
+            evaluation_names=len({_stem(name) for evaluation in evaluations for name in evaluation.names}),
+            flat_images=hashes.num_flat - collection.problems.total(),
+            without_image=collection.without_image,
+            unreadable=dict(collection.problems),
+            pairs=pairs,
+            names=names,
+            captions=tuple(caption_repeats(files, column, show_progress=show_progress) for column in RUN_LENGTHS),
+            findings=check_records(files, show_progress=show_progress),
+            removals=_removals(pairs, names if remove_same_names else ()),
+        )
+    except (OSError, pa.ArrowException) as error:
+        if getattr(error, "errno", None) == errno.ENOSPC:  # the thumbnails: about 1 KB an image
+            raise UserError(f"{out_dir}: no space left on the disk; make room or give --out elsewhere") from error
+        raise UserError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
+    return result, collection.places
+
+
+def _check_columns(path: Path) -> None:
+    open_tables(path, NEEDS, (*COLUMNS, "image_sha256")).close()
+
+
+def as_json(result: Audit) -> dict[str, Any]:
+    """The findings as `audit.json` has them; of more pairs than MAX_LISTED, the first."""
+    counts = Counter(pair.kind for pair in result.pairs)
+    content = asdict(result) | {"pair_counts": dict(counts), "removed_images": len(result.removals)}
+    del content["removals"]
+    for pair in content["pairs"]:
+        del pair["contents"]
+    return content | {"pairs": content["pairs"][:MAX_LISTED], "names": content["names"][:MAX_LISTED]}
+
+
+def _image_pairs(pictures: Sequence[Picture], near: Pairs) -> tuple[ImagePair, ...]:
+    """Each image that is not to be kept, with the one it leaks or repeats; of two, the first by subset and key is kept.
+
+    An image is a repetition of one that is kept, never of one that is left out itself: chains are not followed.
+    """
+    neighbours: dict[int, list[tuple[float, int]]] = {}
+    for a, b, residual in zip(near.first.tolist(), near.second.tolist(), near.residual.tolist(), strict=True):
+        neighbours.setdefault(a, []).append((residual, b))
+        neighbours.setdefault(b, []).append((residual, a))
+    held: dict[int, Picture] = {}  # by content: evaluation images first, then what is kept
+    for picture in sorted((p for p in pictures if p.is_evaluation), key=_by_subset_and_key):
+        held.setdefault(picture.content, picture)
+    evaluation = dict(held)
+    pairs = []
+    for picture in sorted((p for p in pictures if not p.is_evaluation), key=_by_subset_and_key):
+        options = [(0.0, picture.content), *sorted(neighbours.get(picture.content, ()))]
+        found = next((o for o in options if o[1] in evaluation), next((o for o in options if o[1] in held), None))
+        if found is None:
+            held[picture.content] = picture
+            continue
+        residual, content = found
+        of = held[content]
+        kind = ("" if content == picture.content else "near_") + ("leak" if of.is_evaluation else "duplicate")
+        mine = picture.content, content
+        pairs.append(ImagePair(kind, picture.key, picture.subset, of.key, of.subset, residual, mine))
+    order = {kind: number for number, kind in enumerate(KINDS)}
+    return tuple(sorted(pairs, key=lambda pair: (order[pair.kind], -pair.residual)))
+
+
+def _by_subset_and_key(picture: Picture) -> tuple[str, str]:
+    return picture.subset, picture.key
+
+
+def _name_matches(pictures: Sequence[Picture], evaluations: Sequence[Evaluation]) -> tuple[NameMatch, ...]:
+    """File names that evaluation images have too; those without a letter, as 17.tif, tell nothing."""
+    stems: dict[str, str] = {}
+    for evaluation in evaluations:
+        for name in evaluation.names:
+            stems.setdefault(_stem(name), f"{evaluation.path}: {name}")
+    mine = sorted((p for p in pictures if not p.is_evaluation), key=_by_subset_and_key)
+    return tuple(
+        NameMatch(picture.key, picture.subset, picture.name, stems[stem])
+        for picture in mine
+        if (stem := _stem(picture.name)) in stems and any(map(str.isalpha, stem))
+    )
+
+
+def _stem(name: str) -> str:
+    return PurePosixPath(name).stem.casefold()
+
+
+def _removals(pairs: Sequence[ImagePair], names: Sequence[NameMatch]) -> dict[str, tuple[str, str]]:
+    by_name = {match.image: ("same_name", f"name of {match.of}") for match in names}
+    return by_name | {pair.image: (pair.kind, f"{KINDS[pair.kind]} {pair.of}") for pair in pairs}
+
+
+def _sample_ids(path: Path) -> Iterator[list[str]]:
+    with reading(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+        for batch in file.iter_batches(100_000, columns=["sample_id"]):
+            yield batch.column(0).to_pylist()
+
+
+def write_removals(files: Sequence[Path], removals: dict[str, tuple[str, str]], path: Path) -> None:
+    """Write every record of the images to be left out: sample_id, reason and detail."""
+    with finished_file(path) as part, pq.ParquetWriter(part, REMOVAL_SCHEMA, compression="zstd") as writer:
+        for file in files:
+            for sample_ids in _sample_ids(file):
+                found = [(name, *removals[key]) for name in sample_ids if (key := image_key(name)) in removals]
+                rows = [dict(zip(REMOVAL_SCHEMA.names, row, strict=True)) for row in found]
+                writer.write_table(pa.Table.from_pylist(rows, schema=REMOVAL_SCHEMA))

@@ -1,0 +1,89 @@
+"""Figure 6 of the paper: how long the long and the short texts are, in CLIP tokens, subset by subset."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lrs2m_builder.checks import CLIP_LONG, CLIP_SHORT
+from lrs2m_builder.dataset.stats import Stats, SubsetStats, TextStats
+from lrs2m_builder.errors import MissingExtraError, UserError
+from lrs2m_builder.stores.outputs import check_own_picture, save_picture
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+BIN = 4  # tokens
+COLUMNS = 3
+LONG_COLOR, SHORT_COLOR = "#1f5a8a", "#d98324"
+
+
+def check_histograms(path: Path) -> None:
+    """What `draw_histograms` would refuse, before the data are read.
+
+    Raises:
+        UserError: `path` names no file, or another program's file has its name.
+    """
+    if not path.name:
+        raise UserError(f"--plot {path}: give a name for the pictures, such as lengths.png")
+    for suffix in (".png", ".svg"):
+        check_own_picture(path.with_suffix(suffix))
+
+
+def draw_histograms(stats: Stats, path: Path) -> list[Path]:
+    """Draw a panel for each subset and one for all, as PNG and as SVG.
+
+    Args:
+        path: its suffix is replaced.
+
+    Raises:
+        UserError: another program's file has the name, or the disk fails.
+        MissingExtraError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError("a plot", "plot", error) from error
+    check_histograms(path)
+    panels = [*stats.subsets, *([stats.total] if len(stats.subsets) > 1 else [])]
+    columns = min(COLUMNS, len(panels))
+    lines = -(-len(panels) // columns)
+    figure = Figure(figsize=(4.2 * columns, 2.6 * lines + 0.5), layout="constrained")
+    FigureCanvasAgg(figure)
+    last = max(max(panel.long.max_tokens, panel.short.max_tokens) for panel in panels)
+    for number, panel in enumerate(panels, start=1):
+        _draw_panel(figure.add_subplot(lines, columns, number), panel, min(last, 2 * CLIP_LONG))
+    handles, labels = figure.axes[0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside upper center", ncols=4 if columns > 1 else 2, frameon=False, fontsize=8)
+    paths = [path.with_suffix(suffix) for suffix in (".png", ".svg")]
+    for file in paths:
+        save_picture(figure, file, dpi=150)
+    return paths
+
+
+def _draw_panel(axes: Axes, stats: SubsetStats, last: int) -> None:
+    for text, color, label in ((stats.short, SHORT_COLOR, "short text"), (stats.long, LONG_COLOR, "long text")):
+        edges = range(0, last + 2 * BIN, BIN)
+        shares = _shares(text, last)
+        axes.hist(list(edges)[:-1], bins=list(edges), weights=shares, color=color, alpha=0.75, label=label)
+        axes.axvline(
+            text.mean_tokens, color=color, linewidth=1, linestyle="--", label="mean" if text is stats.long else None
+        )
+    contexts = axes.vlines((CLIP_SHORT, CLIP_LONG), 0, 1, transform=axes.get_xaxis_transform(), color="0.55")
+    contexts.set(linewidth=0.8, linestyle=":", label="77 and 248 tokens")
+    axes.set_title(f"{stats.name} ({stats.pairs:,} pairs)", fontsize=10)
+    axes.set_xlim(0, max(last, CLIP_LONG) + BIN)
+    axes.set_xlabel("CLIP tokens", fontsize=8)
+    axes.set_ylabel("% of texts", fontsize=8)
+    axes.tick_params(labelsize=8)
+    axes.spines[["top", "right"]].set_visible(False)
+
+
+def _shares(text: TextStats, last: int) -> list[float]:
+    """Percent of the texts in each bin; those beyond the last bin are counted in it."""
+    total = sum(text.histogram.values())
+    shares = [0.0] * len(range(0, last + BIN, BIN))
+    for tokens, times in text.histogram.items():
+        shares[min(tokens, last) // BIN] += 100 * times / total
+    return shares

@@ -1,0 +1,188 @@
+"""`lrs2m publish`: finished data sets, of one build or of several, as one data set of the Hub.
+
+The tree that goes up is written first, in full, beside the data; an upload that was interrupted uses it again.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from lrs2m_builder import __version__
+from lrs2m_builder.build.stored_rows import RECORD_SCHEMA
+from lrs2m_builder.dataset.foreign import reading
+from lrs2m_builder.dataset.histogram import draw_histograms
+from lrs2m_builder.dataset.publish.card import HISTOGRAM, make_card, make_license_file
+from lrs2m_builder.dataset.publish.facts import read_facts, shipped_manifest
+from lrs2m_builder.dataset.publish.tree import MAX_SHARD_BYTES, Split, holds_images, tree_schema, write_subset
+from lrs2m_builder.dataset.publish.upload import Uploaded, check_repo_id, find_token, upload_tree
+from lrs2m_builder.dataset.selection import NEEDS, Filters, select
+from lrs2m_builder.dataset.stats import NEEDS as COUNTED
+from lrs2m_builder.dataset.tables import open_tables, record_files
+from lrs2m_builder.errors import UserError
+from lrs2m_builder.files import read_json, write_json
+from lrs2m_builder.stores.outputs import finished_folder
+
+STATE = ".lrs2m.json"  # of the tree: what it was made from; never uploaded
+_SUBSET = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class PublishReport:
+    """What was written, and where it went.
+
+    Attributes:
+        files: sizes by path, of what is or would be uploaded.
+        uploaded: None for a dry run.
+    """
+
+    tree: str
+    repo_id: str
+    splits: tuple[Split, ...]
+    files: dict[str, int]
+    uploaded: Uploaded | None = None
+
+
+def publish(
+    paths: list[Path],
+    repo_id: str,
+    *,
+    images: bool | None = None,
+    private: bool = False,
+    filters: Filters | None = None,
+    dest: Path | None = None,
+    dry_run: bool = False,
+    max_shard_bytes: int = MAX_SHARD_BYTES,
+) -> PublishReport:
+    """Write the tree of a data set and upload it; run it again after a stop and it goes on.
+
+    Args:
+        images: publish all images, or none; None goes by the manifest of each subset.
+        dest: folder of the tree; default: beside the first path, with ".hub" after its name.
+        dry_run: write the tree alone; needs no token.
+
+    Raises:
+        UserError: bad data or names, a subset twice, nothing may be published, no token, the Hub or the disk fails.
+    """
+    check_repo_id(repo_id)
+    token = "" if dry_run else find_token()
+    dest = dest or paths[0].resolve().with_name(f"{paths[0].resolve().name}.hub")
+    splits = make_tree(paths, dest, repo_id, images=images, filters=filters or Filters(), max_bytes=max_shard_bytes)
+    sizes = {str(path.relative_to(dest)): path.stat().st_size for path in sorted(dest.rglob("*")) if path.is_file()}
+    report = PublishReport(str(dest), repo_id, splits, {name: size for name, size in sizes.items() if name != STATE})
+    if dry_run:
+        return report
+    uploaded = upload_tree(
+        dest,
+        repo_id,
+        repo_type="dataset",
+        private=private,
+        message=f"{sum(split.rows for split in splits):,} pairs, by lrs2m-builder {__version__}",
+        token=token,
+        replaces=("data/*",),
+        ignore=(STATE,),
+    )
+    return replace(report, uploaded=uploaded)
+
+
+def make_tree(
+    paths: list[Path], dest: Path, repo_id: str, *, images: bool | None, filters: Filters, max_bytes: int
+) -> tuple[Split, ...]:
+    """Write shards, card, licences and plot into a new folder; one that was made from the same is taken as it is.
+
+    Raises:
+        UserError: `dest` holds something else, or as `publish`.
+    """
+    sources = _sources(paths)
+    state = {"made_from": _fingerprint(paths, repo_id, images, filters, max_bytes)}
+    if (dest / STATE).is_file():
+        earlier = read_json(dest / STATE)
+        if earlier.get("made_from") == state["made_from"]:
+            return tuple(Split(**split) for split in earlier["splits"])
+        raise UserError(f"{dest}: holds a tree that was made from other data or settings; remove it or give --dest")
+    with_images = {subset: _with_images(subset, path, images) for subset, path in sources.items()}
+    schema = tree_schema(with_images=any(with_images.values()))
+    with finished_folder(dest, "publish") as folder:
+        splits = []
+        for subset, path in sources.items():
+            selection = select(path, replace(filters, subsets=(subset,)))
+            split = write_subset(
+                selection, folder, subset, schema, with_images=with_images[subset], max_bytes=max_bytes
+            )
+            if split.rows != selection.num_rows:
+                raise AssertionError(f"{path}: {selection.num_rows} rows wanted, {split.rows} written")
+            splits.append(split)
+        _describe(folder, splits, sources, repo_id)
+        write_json(folder / STATE, state | {"splits": [asdict(split) for split in splits]})
+    return tuple(splits)
+
+
+def _describe(folder: Path, splits: list[Split], sources: Mapping[str, Path], repo_id: str) -> None:
+    """Write the card and what it points to."""
+    facts = read_facts(folder, splits, sources)
+    schema = tree_schema(with_images=any(split.with_images for split in splits))
+    (folder / "README.md").write_text(make_card(facts, schema, repo_id), encoding="utf-8")
+    (folder / "LICENSE.md").write_text(make_license_file(facts), encoding="utf-8")
+    (folder / HISTOGRAM).parent.mkdir()
+    for picture in draw_histograms(facts.stats, folder / HISTOGRAM):
+        if picture.suffix != Path(HISTOGRAM).suffix:
+            picture.unlink()
+
+
+def _sources(paths: list[Path]) -> dict[str, Path]:
+    """The folder of each subset, by the subsets' names in order."""
+    sources: dict[str, Path] = {}
+    for path in paths:
+        tables = open_tables(path, (*NEEDS, *COUNTED), RECORD_SCHEMA.names)
+        with reading(path):
+            names = tables.sql("SELECT DISTINCT coalesce(subset, '') AS name FROM records").fetchall()
+        if not names:
+            raise UserError(f"{path}: it has no rows; build it again, or leave it out")
+        for (name,) in names:
+            if not _SUBSET.fullmatch(name) or name == "default":
+                raise UserError(f"{path}: subset {name!r} cannot be a name on the Hub; use letters, digits and . _ -")
+            if name in sources:
+                raise UserError(f"{path}: subset {name!r} is in {sources[name]} too; publish one of them")
+            sources[name] = path
+    return dict(sorted(sources.items()))
+
+
+def _with_images(subset: str, path: Path, images: bool | None) -> bool:
+    """Whether the images of a subset are published.
+
+    Unless the user says, they are where the shipped manifest says so and every row has the manifest's licence.
+    """
+    manifest = shipped_manifest(subset)
+    if manifest and manifest.redistribute == "nothing":
+        raise UserError(f"{path}: subset {subset!r} must not be passed on, by its manifest")
+    if images is False or (images is None and (manifest is None or manifest.redistribute != "images")):
+        return False
+    held = holds_images(record_files(path))
+    if images and not held:
+        raise UserError(f"{path}: its rows hold no images but their names; publish it with --captions-only")
+    if images or manifest is None:
+        return held
+    tables = open_tables(path, uses=("subset", "license"))
+    if "license" not in tables.sql("SELECT * FROM records LIMIT 0").columns:
+        return False
+    query = "SELECT count(*) FROM records WHERE subset = $subset AND license IS DISTINCT FROM $license"
+    with reading(path):
+        found = tables.execute(query, {"subset": subset, "license": manifest.license}).fetchall()
+    return held and bool(found[0][0] == 0)
+
+
+def _fingerprint(paths: list[Path], repo_id: str, images: bool | None, filters: Filters, max_bytes: int) -> str:
+    """A hash of all that a tree is made from: the data by their files' names, sizes and times."""
+    files: list[Any] = []
+    for path in paths:
+        beside = [path / name for name in ("build.json", "reviews.jsonl", "audit/removals.parquet")]
+        for file in [*record_files(path), *(file for file in beside if file.is_file())]:
+            stat = file.stat()
+            files.append((str(file.resolve()), stat.st_size, stat.st_mtime_ns))
+    settings = [__version__, repo_id, images, asdict(filters), max_bytes]
+    return hashlib.sha256(json.dumps([files, settings]).encode()).hexdigest()

@@ -1,0 +1,198 @@
+"""The files of a published data set, laid out as `load_dataset(repo, subset)` and the Hub's viewer read them.
+
+    data/<subset>/train-00000-of-00002.parquet
+
+The Hub advises shards of 500 MB at most, and its viewer reads one row group at a time: a hundred rows, as in a build.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from lrs2m_builder.build.shards import BYTES_PER_GROUP, ROWS_PER_GROUP
+from lrs2m_builder.build.stored_rows import RECORD_SCHEMA, with_features
+from lrs2m_builder.dataset.foreign import reading
+from lrs2m_builder.dataset.selection import Selection, read_batches
+
+MAX_SHARD_BYTES = 500 * 10**6
+# A model in a folder of this machine is published by the folder's name: where it lies is nobody's business.
+_NAMES_A_MODEL = {"model", "short_source", "long_source"}
+_FOLDER = r"^(?:/|~|[A-Za-z]:[/\\]).*?([^/\\]+)[/\\]*$"
+
+
+@dataclass(frozen=True, slots=True)
+class Split:
+    """The rows of a subset as they were written.
+
+    Attributes:
+        with_images: whether their images are there too.
+        num_bytes: in memory; `file_bytes` on the disk.
+    """
+
+    subset: str
+    with_images: bool
+    rows: int
+    num_bytes: int
+    file_bytes: int
+    files: int
+
+
+def tree_schema(*, with_images: bool) -> pa.Schema:
+    """The columns of a published record: those of a build and `image_path`; `image` only where a subset has some."""
+    fields = []
+    for field in RECORD_SCHEMA:
+        if field.name != "image" or with_images:
+            fields.append(field)
+        if field.name == "image":
+            fields.append(pa.field("image_path", pa.string()))
+    return with_features(pa.schema(fields))
+
+
+def write_subset(
+    selection: Selection,
+    folder: Path,
+    subset: str,
+    schema: pa.Schema,
+    *,
+    with_images: bool,
+    max_bytes: int = MAX_SHARD_BYTES,
+) -> Split:
+    """Write the wanted rows of a subset as shards, in their order.
+
+    Args:
+        schema: of all subsets, so that they can be read together: a subset without images has nulls for them.
+        max_bytes: of a shard; it holds one row group at least.
+
+    Raises:
+        UserError: a file cannot be read.
+    """
+    batches = _read(selection, schema, with_images=with_images)
+    (folder / "data" / subset).mkdir(parents=True)
+    shards = _Shards(folder / "data" / subset, schema, max_bytes)
+    try:
+        for group in _groups(batches, schema):
+            shards.add(group)
+    finally:
+        shards.close()
+    files = shards.name_all()
+    size = sum(path.stat().st_size for path in files)
+    return Split(subset, with_images, shards.rows, shards.num_bytes, size, len(files))
+
+
+def _read(selection: Selection, schema: pa.Schema, *, with_images: bool) -> Iterator[pa.RecordBatch]:
+    with reading(selection.path):
+        for batch in read_batches(selection, with_images=with_images):
+            yield _converted(batch, schema, with_images=with_images)
+
+
+def _converted(batch: pa.RecordBatch, schema: pa.Schema, *, with_images: bool) -> pa.RecordBatch:
+    """The batch with exactly the columns of the schema; what it does not have is null."""
+    have = set(batch.schema.names)
+
+    def column(field: pa.Field) -> Any:
+        if field.name == "image" and not with_images:
+            return pa.nulls(len(batch), field.type)
+        if field.name == "image" and "image" in have:
+            return _whole(batch.column("image").cast(field.type))
+        if field.name == "image_path" and "image" in have:
+            return pc.struct_field(batch.column("image"), "path").cast(pa.string())
+        if field.name in _NAMES_A_MODEL and field.name in have:
+            return pc.replace_substring_regex(batch.column(field.name).cast(field.type), _FOLDER, r"\1")
+        return batch.column(field.name).cast(field.type) if field.name in have else pa.nulls(len(batch), field.type)
+
+    return pa.RecordBatch.from_arrays([column(field) for field in schema], schema=schema)
+
+
+def _whole(images: pa.StructArray) -> pa.Array:
+    """Images, null where there is a name alone: a reader would look for a file of that name."""
+    data = pc.struct_field(images, "bytes")
+    return images if not data.null_count else images.filter(pc.is_valid(data)).take(_places(data))
+
+
+def _places(data: pa.Array) -> pa.Array:
+    """For each value its place among those that are there; null for null."""
+    places = pc.subtract(pc.cumulative_sum(pc.is_valid(data).cast(pa.int64())), 1)
+    return pc.if_else(pc.is_valid(data), places, pa.scalar(None, pa.int64()))
+
+
+def holds_images(files: Iterable[Path]) -> bool:
+    """Whether any row of the files has the bytes of its image, by what the files say of themselves."""
+    for path in files:
+        with reading(path):
+            metadata = pq.read_metadata(path)
+        for number in range(metadata.num_row_groups):
+            group = metadata.row_group(number)
+            chunks = [group.column(index) for index in range(group.num_columns)]
+            for chunk in (chunk for chunk in chunks if chunk.path_in_schema == "image.bytes"):
+                if chunk.statistics is None or chunk.statistics.null_count < group.num_rows:
+                    return True
+    return False
+
+
+def _groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
+    """Row groups of ROWS_PER_GROUP rows, of fewer where their images are large."""
+    waiting = schema.empty_table()
+    for batch in batches:
+        waiting = pa.concat_tables([waiting, pa.Table.from_batches([batch])])
+        limit = min(ROWS_PER_GROUP, max(1, waiting.num_rows * BYTES_PER_GROUP // max(1, waiting.nbytes)))
+        while waiting.num_rows >= limit:
+            yield waiting.slice(0, limit)
+            waiting = waiting.slice(limit)
+    if waiting.num_rows:
+        yield waiting
+
+
+class _Shards:
+    """Writes row groups into a file, and into the next one when it is full."""
+
+    def __init__(self, folder: Path, schema: pa.Schema, max_bytes: int) -> None:
+        self._folder, self._schema, self._max_bytes = folder, schema, max_bytes
+        self._paths: list[Path] = []
+        self._writer: pq.ParquetWriter | None = None
+        self._file: Any = None
+        self.rows = 0
+        self.num_bytes = 0
+
+    def add(self, group: pa.Table) -> None:
+        """Write one row group."""
+        if self._writer is None or self._file.tell() + group.nbytes > self._max_bytes:
+            self._next()
+        assert self._writer is not None
+        self._writer.write_table(group, row_group_size=group.num_rows)
+        self.rows += group.num_rows
+        self.num_bytes += group.nbytes
+
+    def _next(self) -> None:
+        self.close()
+        self._paths.append(self._folder / f"train-{len(self._paths):05d}.parquet")
+        self._file = self._paths[-1].open("wb")
+        strings = [field.name for field in self._schema if pa.types.is_string(field.type)]
+        # Cut by content, so that a later version with a few other rows uploads only what changed.
+        self._writer = pq.ParquetWriter(
+            self._file,
+            self._schema,
+            compression="zstd",
+            use_dictionary=strings,
+            write_page_index=True,
+            use_content_defined_chunking=True,
+        )
+
+    def close(self) -> None:
+        """Finish the file in hand."""
+        if self._writer is not None:
+            writer, self._writer = self._writer, None
+            try:
+                writer.close()
+            finally:
+                self._file.close()
+
+    def name_all(self) -> list[Path]:
+        """Give all files the names that say how many they are."""
+        return [path.rename(path.with_name(f"{path.stem}-of-{len(self._paths):05d}.parquet")) for path in self._paths]

@@ -1,0 +1,195 @@
+"""Which rows of a finished data set are wanted, and those rows as a stream: row groups at a time, in their order.
+
+The question which rows is asked of the columns that it needs alone; images are read only for rows that are wanted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from lrs2m_builder.dataset.foreign import as_record, check_files, plain_rows, reading
+from lrs2m_builder.dataset.reviews import Reviews
+from lrs2m_builder.dataset.tables import open_tables, record_files
+from lrs2m_builder.errors import UserError
+
+Reviewed = Literal["accept", "not-flagged"]
+NEEDS = ("sample_id", "subset", "caption_short", "caption_long")
+USES = ("image", "license")
+ROWS_AT_ONCE = 100
+REVIEWS = "reviews.jsonl"
+REMOVALS = Path("audit", "removals.parquet")
+
+
+@dataclass(frozen=True, slots=True)
+class Filters:
+    """What is wanted of a data set; everything where nothing is said.
+
+    Attributes:
+        subsets: their names.
+        reviewed: only what a person accepted in `lrs2m view`, or all that nobody flagged there.
+        without_audit: leave out what `lrs2m audit` would remove.
+        where: a condition of SQL on the columns of a record.
+    """
+
+    subsets: tuple[str, ...] = ()
+    reviewed: Reviewed | None = None
+    without_audit: bool = False
+    where: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """The wanted rows of a data set.
+
+    Attributes:
+        rows: numbers of rows in their file, ascending, by file; files in the order of their names.
+        num_rows: how many that are.
+        of: how many rows the data set has.
+    """
+
+    path: Path
+    rows: dict[Path, np.ndarray]
+    num_rows: int
+    of: int
+
+
+def select(path: Path, filters: Filters) -> Selection:
+    """Find the wanted rows of a build or of any folder of Parquet files with the columns of a record.
+
+    Raises:
+        UserError: no such data, an unknown subset, no reviews, no audit, a bad condition, or no row is left.
+    """
+    connection = open_tables(path, NEEDS, USES)
+    files = record_files(path)
+    with reading(path):
+        table = connection.sql("SELECT * FROM records")
+        of = _count(table)
+        for condition in _conditions(connection, table, path, filters):
+            table = table.filter(condition)
+        if filters.where is not None:
+            table = _where(table, filters.where)
+        found = table.aggregate("file, list(row::INTEGER ORDER BY row) AS numbers", "file").fetchnumpy()
+    by_file = dict(zip(found["file"], found["numbers"], strict=True))
+    rows = {file: np.asarray(by_file[str(file)]) for file in files if str(file) in by_file}
+    num_rows = sum(map(len, rows.values()))
+    if not of:
+        raise UserError(f"{path}: it has no rows{_all_rejected(connection)}")
+    if not num_rows:
+        raise UserError(f"{path}: no row matches (of {of:,}); relax the filters")
+    return Selection(path, rows, num_rows, of)
+
+
+def read_batches(selection: Selection, *, with_images: bool = True) -> Iterator[pa.RecordBatch]:
+    """Yield the wanted rows in order, a hundred at most at a time.
+
+    Args:
+        with_images: read the bytes of images too; their names are read in any case.
+
+    Raises:
+        UserError: a file broke since it was opened.
+    """
+    for path, numbers in selection.rows.items():
+        with reading(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+            for batch in _wanted(file, numbers, _columns(file.schema_arrow, with_images=with_images)):
+                yield as_record(batch)
+
+
+def read_rows(selection: Selection, *, with_images: bool = True) -> Iterator[dict[str, Any]]:
+    """Yield the wanted rows in order (see `read_batches`)."""
+    for batch in read_batches(selection, with_images=with_images):
+        yield from plain_rows(batch, selection.path)
+
+
+def _columns(schema: pa.Schema, *, with_images: bool) -> list[str]:
+    """The columns to read: all, of an image its path alone where its bytes are not wanted."""
+    if with_images or "image" not in schema.names:
+        return list(schema.names)
+    return ["image.path" if name == "image" else name for name in schema.names]
+
+
+def _wanted(file: pq.ParquetFile, numbers: np.ndarray, columns: list[str]) -> Iterator[pa.RecordBatch]:
+    start = 0
+    for group in range(file.num_row_groups):
+        end = start + file.metadata.row_group(group).num_rows
+        if len(_between(numbers, start, end)):
+            for batch in file.iter_batches(ROWS_AT_ONCE, row_groups=[group], columns=columns):
+                inside = _between(numbers, start, start + len(batch)) - start
+                start += len(batch)
+                if len(inside):
+                    yield batch if len(inside) == len(batch) else batch.take(pa.array(inside))
+        start = end
+
+
+def _between(numbers: np.ndarray, start: int, end: int) -> np.ndarray:
+    return numbers[np.searchsorted(numbers, start) : np.searchsorted(numbers, end)]
+
+
+def _all_rejected(connection: duckdb.DuckDBPyConnection) -> str:
+    ((count,),) = connection.sql("SELECT count(*) FROM rejections").fetchall()
+    return f": all {count:,} samples were rejected; lrs2m view shows why" if count else ""
+
+
+def _count(table: duckdb.DuckDBPyRelation) -> int:
+    return int(table.aggregate("count(*)").fetchall()[0][0])
+
+
+def _conditions(
+    connection: duckdb.DuckDBPyConnection, table: duckdb.DuckDBPyRelation, path: Path, filters: Filters
+) -> Iterator[str]:
+    """The conditions of all filters but the user's own; names and ids stand in tables beside."""
+    folder = path if path.is_dir() else path.parent
+    if filters.subsets:
+        known = [str(name) for (name,) in table.project("subset").distinct().order("subset").fetchall()]
+        if unknown := [name for name in filters.subsets if name not in known]:
+            raise UserError(f"{path}: no subset {unknown[0]!r}; it has {', '.join(known)}")
+        yield _in(connection, "subset", "wanted_subsets", list(filters.subsets))
+    if filters.reviewed:
+        verdict = "accept" if filters.reviewed == "accept" else "flag"
+        listed = _in(connection, "sample_id", "reviewed", _reviewed(folder / REVIEWS, verdict))
+        yield listed if verdict == "accept" else f"NOT ({listed})"
+    if filters.without_audit:
+        removed = _in(connection, "sample_id", "removed", _read_removals(folder / REMOVALS))
+        yield f"NOT ({removed})"
+
+
+def _in(connection: duckdb.DuckDBPyConnection, column: str, name: str, values: list[str]) -> str:
+    connection.register(name, pa.table({"value": pa.array(values, pa.string())}))
+    return f"{column} IN (SELECT value FROM {name})"
+
+
+def _where(table: duckdb.DuckDBPyRelation, condition: str) -> duckdb.DuckDBPyRelation:
+    """The rows that fulfil one expression; it is tried on all rows, so that none fails later."""
+    try:
+        table = table.filter(condition)
+        _count(table)
+    except duckdb.Error as error:
+        reason = " ".join(str(error).split("\n")[0].split())[:200]
+        columns = ", ".join(name for name in table.columns if name not in {"file", "row"})
+        raise UserError(f"--where {condition!r}: {reason}; the columns are {columns}") from error
+    return table
+
+
+def _reviewed(path: Path, verdict: str) -> list[str]:
+    """Ids of the samples whose last verdict it is."""
+    if not path.is_file():
+        raise UserError(f"--reviewed: no {path}; review the data with: lrs2m view {path.parent}")
+    return Reviews(path).by_verdict()[verdict]
+
+
+def _read_removals(path: Path) -> list[str]:
+    if not path.is_file():
+        raise UserError(f"--without audit: no {path}; run first: lrs2m audit {path.parent.parent}")
+    check_files([path], ["sample_id"])
+    with reading(path):
+        ids: list[str] = pq.read_table(path, columns=["sample_id"], page_checksum_verification=True)[
+            "sample_id"
+        ].to_pylist()
+    return ids

@@ -1,0 +1,160 @@
+"""A finished data set as tables: any folder of Parquet files with the columns of a record, however many rows.
+
+DuckDB reads the columns that a question needs and no others, on all cores: two million rows with their images cost no
+more than their texts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence, Set
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from lrs2m_builder.build.stored_rows import RECORD_SCHEMA
+from lrs2m_builder.dataset.foreign import check_files, check_rejections, reading
+from lrs2m_builder.errors import UserError
+from lrs2m_builder.files import files_below
+
+# The checks of a row's warnings, each once: "hedge: The answer guessed ..." is a warning of hedge.
+WARNING_NAMES = "list_sort(list_distinct(list_transform(warnings, lambda w: trim(split_part(w, ':', 1)))))"
+_FILE = "lrs2m file"  # what no column of a data set is called
+_WILDCARDS = "*?["
+MAX_MEMORY = "600MB"  # DuckDB spills to disk beyond that
+
+
+def _sql_type(kind: pa.DataType) -> str:
+    if pa.types.is_list(kind):
+        return f"{_sql_type(kind.value_type)}[]"
+    if pa.types.is_struct(kind):
+        return f"STRUCT({', '.join(f'{chr(34)}{field.name}{chr(34)} {_sql_type(field.type)}' for field in kind)})"
+    return "BIGINT" if pa.types.is_integer(kind) else "BLOB" if pa.types.is_binary(kind) else "VARCHAR"
+
+
+_SQL_TYPES = {field.name: _sql_type(field.type) for field in RECORD_SCHEMA}
+
+
+def record_files(path: Path) -> list[Path]:
+    """The Parquet files that hold records: of a build, of a published tree or of any folder, or the one file given.
+
+    Raises:
+        UserError: there are none, or one has a name or is of a kind that cannot be read.
+    """
+    if path.is_file():
+        return [_readable(path)]
+    if path.exists() and not path.is_dir():
+        raise UserError(f"{path}: neither a folder nor a regular file")
+    if not path.is_dir():
+        raise UserError(f"{path}: no such folder; give the --out of a build or any folder of its Parquet files")
+    inside = path / "data" if (path / "data").is_dir() else path
+    files = sorted(
+        _readable(file)
+        for file in files_below(inside, ".parquet")
+        if not {"rejected", "journal", "audit"} & set(file.relative_to(path).parts)
+    )
+    if not files:
+        raise UserError(f"{path}: no Parquet files; give the --out of a build or any folder of its Parquet files")
+    return files
+
+
+def rejected_files(path: Path) -> list[Path]:
+    """The Parquet files that hold the rejections of a build, or of all builds in a folder; there may be none."""
+    if not path.is_dir():
+        return []
+    return sorted(
+        _readable(file) for file in files_below(path, ".parquet") if "rejected" in file.relative_to(path).parts
+    )
+
+
+def _readable(file: Path) -> Path:
+    """The file under a name that every reader takes; a pipe or a device would be waited for without end."""
+    if not file.is_file():
+        raise UserError(f"{file}: no regular file; remove it or put it elsewhere")
+    try:
+        str(file).encode()
+    except UnicodeEncodeError as error:
+        raise UserError(f"{file}: its name is no UTF-8; rename it") from error
+    # DuckDB gives names with wildcards back without their "..", and they are compared.
+    return file.resolve() if ".." in file.parts and set(str(file)) & set(_WILDCARDS) else file
+
+
+def open_tables(path: Path, needs: Sequence[str] = (), uses: Sequence[str] = ()) -> duckdb.DuckDBPyConnection:
+    """A connection with the views `records` and `rejections`.
+
+    `records` has two more columns, `file` and `row` (its number in the file), and `rejections` also its `subset`.
+
+    Args:
+        needs: columns of a record that must be there.
+        uses: columns of a record that are used if they are there.
+
+    Raises:
+        UserError: no Parquet files, one that is none, or a column is missing or holds something else.
+    """
+    files, rejected = record_files(path), rejected_files(path)
+    are_alike = check_files(files, needs, uses)
+    check_rejections(rejected)
+    connection = duckdb.connect(
+        config={
+            "memory_limit": MAX_MEMORY,
+            "preserve_insertion_order": False,
+            "autoinstall_known_extensions": False,  # it would fetch them from the network
+        }
+    )
+    with reading(path):
+        table = (
+            f"read_parquet({_list(files)}, filename = '{_FILE}', file_row_number = true, hive_partitioning = false, "
+            f"union_by_name = {str(not are_alike).lower()})"
+        )
+        there = connection.sql(f"SELECT * FROM {table} LIMIT 0")
+        types = dict(zip(there.columns, map(str, there.types), strict=True))
+        connection.sql(f"CREATE VIEW records AS SELECT {', '.join(_columns(types, {*needs, *uses}))} FROM {table}")
+        connection.sql(f"CREATE VIEW rejections AS {_rejections(rejected)}")
+        if "sample_id" in needs:
+            _refuse_nameless(connection)
+    return connection
+
+
+def _columns(types: Mapping[str, str], used: Set[str]) -> list[str]:
+    """The columns of the view `records`: those that are used as the types of a record, others as they are."""
+    columns = []
+    for name, kind in types.items():
+        quoted = '"' + name.replace('"', '""') + '"'
+        if name == _FILE:
+            columns.append(f"{quoted} AS file")
+        elif name == "file_row_number":
+            columns.append(f"{quoted} AS row")
+        elif name in used and "NULL" in kind:
+            columns.append(f"{quoted}::{_SQL_TYPES[name]} AS {name}")
+        elif name in used and _SQL_TYPES[name] == "BIGINT":
+            columns.append(f"TRY_CAST({quoted} AS BIGINT) AS {name}")  # as floats, they may be not-a-number
+        elif name.casefold() not in {"file", "row"}:
+            columns.append(quoted)
+    return columns
+
+
+def _refuse_nameless(connection: duckdb.DuckDBPyConnection) -> None:
+    query = "SELECT count(*), min(file), min(row) FROM records WHERE coalesce(sample_id, '') = ''"
+    (count, file, row), *_ = connection.sql(query).fetchall()
+    if count:
+        raise UserError(f"{file}: {count} rows have no sample_id, such as row {row + 1}; every row needs its own")
+
+
+def _rejections(files: list[Path]) -> str:
+    if not files:
+        return "SELECT '' AS sample_id, '' AS reason, '' AS detail, '' AS subset, '' AS file, 0 AS row WHERE false"
+    table = f"read_parquet({_list(files)}, filename = '{_FILE}', file_row_number = true, hive_partitioning = false)"
+    return (
+        f"SELECT sample_id, reason, detail, attempts, split_part(sample_id, '/', 1) AS subset, "
+        f'"{_FILE}" AS file, file_row_number AS row FROM {table}'
+    )
+
+
+def duckdb_name(file: Path | str) -> str:
+    """The name of a file as DuckDB takes it: what it would take for a wildcard stands for itself."""
+    return "".join(f"[{letter}]" if letter in _WILDCARDS else letter for letter in str(file))
+
+
+def _list(files: list[Path]) -> str:
+    """The files as a list of SQL; a quote in a name is doubled."""
+    return "[" + ", ".join("'" + duckdb_name(file).replace("'", "''") + "'" for file in files) + "]"

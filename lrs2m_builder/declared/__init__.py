@@ -1,0 +1,1 @@
+"""What a user writes: manifests, recipes and prompts."""

@@ -1,0 +1,209 @@
+"""Manifests: the facts of a subset, in YAML (where its files are, its licence, what the paper made of it)."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from lrs2m_builder.declared.shipped import find
+from lrs2m_builder.errors import UserError, not_among
+from lrs2m_builder.images.part import Part
+from lrs2m_builder.schema import Viewpoint
+
+_VIEWS: dict[Viewpoint, str] = {
+    "satellite": "satellite image",
+    "aerial": "aerial image",
+    "drone": "image taken from a drone",
+    "overhead": "overhead image",
+}
+Band = Annotated[int, Field(ge=1)]
+BandName = Annotated[str, Field(pattern=r"^\w+$")]
+# A glob below the data folder: relative, "**" only as a whole folder.
+Pattern = Annotated[str, Field(pattern=r"^(?!/)(?!.*\*\*(?!/|$))(?!.*[^/]\*\*).+$")]
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, regex_engine="python-re")
+
+
+class Files(_Model):
+    """Which files of the data folder hold the texts, and where the images are.
+
+    Attributes:
+        annotations: globs below the data folder; the first that matches is used.
+        images: layouts (see `sources.resolve.ImageFinder`); the one that finds most images serves all of them. None
+            where the annotation files hold the images themselves.
+    """
+
+    annotations: Annotated[tuple[Pattern, ...], Field(min_length=1)]
+    images: Annotated[tuple[Pattern, ...], Field(min_length=1)] = ()
+
+    @field_validator("images")
+    @classmethod
+    def _known_fields(cls, layouts: tuple[str, ...]) -> tuple[str, ...]:
+        for layout in layouts:
+            try:
+                layout.format(filename="1.tif", basename="1.tif", stem="1", class_name="a", index=1)
+            except (KeyError, IndexError) as error:
+                known = "filename, basename, stem, class_name, index"
+                raise ValueError(f"layout {layout!r}: no field {error}; known: {known}") from error
+            except ValueError as error:
+                raise ValueError(f"layout {layout!r}: {error}") from error
+        return layouts
+
+
+class Numbering(_Model):
+    """An archive that numbers its images through all classes: N is image (N-1) % per_class of a class."""
+
+    per_class: Annotated[int, Field(ge=1)]
+    classes: Annotated[tuple[str, ...], Field(min_length=1)]
+
+
+class Panel(_Model):
+    """Which of several square pictures side by side in one file is the image.
+
+    Attributes:
+        number: counted from the left, from 1 on.
+        of: how many squares a file is wide; a file of another shape holds the image alone.
+    """
+
+    number: Band
+    of: Annotated[int, Field(ge=2)]
+
+    @model_validator(mode="after")
+    def _inside(self) -> Panel:
+        if self.number > self.of:
+            raise ValueError(f"number {self.number} of {self.of}")
+        return self
+
+
+class Join(_Model):
+    """A second annotation file that gives the short texts of the same images, joined by the stem of their names.
+
+    Attributes:
+        texts_from: what its texts are called in `short_source`.
+    """
+
+    format: Name
+    annotations: Annotated[tuple[Pattern, ...], Field(min_length=1)]
+    options: dict[str, Any] = {}
+    texts_from: str
+
+
+class Paper(_Model):
+    """What Table I of the paper says of the subset."""
+
+    pairs: int
+    mean_tokens_long: float
+    mean_tokens_short: float
+    long_from: str
+    short_from: str
+
+
+class Models(_Model):
+    """Hub names of the models that the paper used for the subset."""
+
+    mllm: str | None = None
+    llm: str | None = None
+
+
+class Manifest(_Model):
+    """One subset. Every key of the YAML file is one of these; an unknown key is refused.
+
+    Attributes:
+        options: keyword arguments of the format's `read`, beside the annotation file.
+        rows: one sample a distinct caption of an image, or one an image with all its captions.
+        split: only rows of that split.
+        hint_label: whether a prompt may state the label, because it is surer than the short text.
+        bands: what is red, green and blue: of multi-band files the numbers of the bands, counted from 1; of folders
+            with a file a band the ends of the files' names, such as B04.
+        panel: of files that hold several pictures side by side, the one that is the image.
+        texts_from: what the published texts are called in `short_source` and `long_source`.
+        redistribute: what `lrs2m publish` passes on unless told otherwise; images only where their licence allows it.
+    """
+
+    name: Name
+    title: str
+    format: Name
+    files: Files
+    numbering: Numbering | None = None
+    join: Join | None = None
+    options: dict[str, Any] = {}
+    rows: Literal["caption", "image"] = "image"
+    split: str | None = None
+    hint_label: bool = False
+    viewpoint: Viewpoint = "overhead"
+    bands: tuple[Band, Band, Band] | tuple[BandName, BandName, BandName] | None = None
+    panel: Panel | None = None
+    license: str
+    redistribute: Literal["images", "captions", "nothing"] = "captions"
+    homepage: str
+    citation: str
+    get: str
+    texts_from: str
+    models: Models = Models()
+    paper: Paper | None = None
+    sha256: str = ""
+
+    @property
+    def view(self) -> str:
+        """What a prompt calls an image of the subset."""
+        return _VIEWS[self.viewpoint]
+
+    @property
+    def part(self) -> Part:
+        """Which pixels of its files are the images."""
+        return Part(self.bands, (self.panel.number, self.panel.of) if self.panel else None)
+
+    @model_validator(mode="after")
+    def _numbered(self) -> Manifest:
+        """`{index}` has a meaning in a numbered archive alone; `{class_name}` too."""
+        needy = [layout for layout in self.files.images if "{index" in layout or "{class_name" in layout]
+        if needy and self.numbering is None:
+            raise ValueError(f"layout {needy[0]!r} needs the key numbering")
+        return self
+
+
+class _Loader(yaml.SafeLoader):
+    """YAML in which a key stands once; PyYAML itself takes the last of several and says nothing."""
+
+    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
+        seen = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode):
+                raise yaml.constructor.ConstructorError(problem="a key is a word", problem_mark=key.start_mark)
+            if key.value in seen:
+                raise yaml.constructor.ConstructorError(problem=f"key {key.value!r} twice", problem_mark=key.start_mark)
+            seen.add(key.value)
+        return super().construct_mapping(node, deep)
+
+
+def load_manifest(name: str) -> Manifest:
+    """Load a shipped manifest by name or the user's own by path.
+
+    Raises:
+        UserError: no such manifest, not YAML, an unknown or missing key, or a value of the wrong kind.
+    """
+    path = find("manifests", name)
+    data = path.read_bytes()
+    try:
+        raw = yaml.load(data, _Loader)
+    except yaml.YAMLError as error:
+        raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
+    if not isinstance(raw, dict):
+        raise UserError(f"{path}: a manifest is a mapping of keys to values")
+    try:
+        return Manifest(**raw, sha256=hashlib.sha256(data).hexdigest())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        if first["type"] == "extra_forbidden":
+            known = sorted(Manifest.model_fields.keys() - {"sha256"})
+            raise UserError(f"{path}: unknown key {where!r}{not_among(where, known)}") from error
+        raise UserError(f"{path}: {where}: {first['msg'].lower()}") from error
+    except TypeError as error:
+        raise UserError(f"{path}: keys must be words, each once: {error}") from error

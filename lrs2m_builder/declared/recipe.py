@@ -1,0 +1,113 @@
+"""Recipes: how a subset's texts are made, as a list of steps."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.util
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import chain
+from pathlib import Path
+from typing import Any, Literal
+
+from lrs2m_builder.checks import Check, Level, override_levels
+from lrs2m_builder.declared.manifest import Manifest
+from lrs2m_builder.declared.prompt import Prompt, load_prompt
+from lrs2m_builder.declared.shipped import find
+from lrs2m_builder.errors import UserError
+from lrs2m_builder.schema import CaptionColumn, Role, Sample
+
+Variables = Callable[[Sample, Manifest], Mapping[str, Any]]
+Needs = Literal["captions", "caption_long", "anchors"]
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One question to a model and the caption column its answer fills.
+
+    Attributes:
+        prompt: name of a shipped prompt, or a path (a file beside the recipe is found first).
+        role: "mllm" sees the image, "llm" is text only.
+        variables: what the template sees of a sample, beside the captions written so far and `problem`.
+        sampling: the engine's sampling parameters.
+    """
+
+    prompt: str
+    role: Role
+    writes: CaptionColumn
+    variables: Variables
+    checks: tuple[Check, ...]
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A recipe as its file declares it; the file ends with `RECIPE = Recipe(...)`.
+
+    Attributes:
+        reads: fields of a sample that must not be empty.
+        given: caption columns that the source gives; the others are written by steps.
+        given_checks: checks of the texts that the source gives; there is nobody to ask again, so an error rejects.
+        prompts, sha256: one prompt per step, and the hash of the recipe's file; `load_recipe` fills them in.
+    """
+
+    name: str
+    version: int
+    reads: tuple[Needs, ...]
+    given: tuple[CaptionColumn, ...]
+    steps: tuple[Step, ...]
+    given_checks: Mapping[CaptionColumn, tuple[Check, ...]] = field(default_factory=dict)
+    prompts: tuple[Prompt, ...] = ()
+    sha256: str = ""
+
+    def with_settings(self, levels: Mapping[str, Level], sampling: Mapping[str, Any]) -> Recipe:
+        """The recipe with other check levels and sampling parameters."""
+        steps = tuple(
+            replace(step, checks=override_levels(step.checks, levels), sampling={**step.sampling, **sampling})
+            for step in self.steps
+        )
+        given = {column: override_levels(checks, levels) for column, checks in self.given_checks.items()}
+        return replace(self, steps=steps, given_checks=given)
+
+    @property
+    def check_names(self) -> list[str]:
+        """Names of all checks, sorted."""
+        of_steps = (check for step in self.steps for check in step.checks)
+        return sorted({check.name for check in chain(of_steps, *self.given_checks.values())})
+
+
+def load_recipe(name: str) -> Recipe:
+    """Load a shipped recipe by name or the user's own by path, with its prompts.
+
+    Raises:
+        UserError: no such recipe or prompt, the file fails or ends without a RECIPE, or a prompt does not fit its step.
+    """
+    path = find("recipes", name)
+    spec = importlib.util.spec_from_file_location(f"lrs2m_recipe_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise UserError(f"{path}: not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up there
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        raise UserError(f"{path}: {type(error).__name__}: {error}") from error
+    recipe = getattr(module, "RECIPE", None)
+    if not isinstance(recipe, Recipe):
+        raise UserError(f"{path}: a recipe file ends with RECIPE = Recipe(...)")
+    if not isinstance(recipe.steps, tuple) or not all(isinstance(step, Step) for step in recipe.steps):
+        raise UserError(f"{path}: steps is a tuple of Step; one step is written (Step(...),)")
+    prompts = tuple(_fitting_prompt(path, step) for step in recipe.steps)
+    return replace(recipe, prompts=prompts, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+
+
+def _fitting_prompt(path: Path, step: Step) -> Prompt:
+    prompt = load_prompt(step.prompt, beside=path.parent)
+    if step.role == "mllm" and not prompt.has_image:
+        raise UserError(
+            f"{path}: prompt {prompt.name} has no {{{{ image }}}}, but its step is for a model that sees it"
+        )
+    if step.role == "llm" and prompt.has_image:
+        raise UserError(f"{path}: prompt {prompt.name} has {{{{ image }}}}, but its step is text only")
+    return prompt

@@ -1,0 +1,69 @@
+"""Which engines are up: one for each pass of a build, or one for several builds."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine, Mapping, Sequence
+from types import TracebackType
+from typing import Any, TypeVar
+
+from lrs2m_builder.engines._base import Engine, EngineModule
+from lrs2m_builder.schema import Role
+
+T = TypeVar("T")
+
+
+class EnginePool:
+    """Starts the engines of one module and runs what is asked of them; one engine is up at a time."""
+
+    def __init__(self, module: EngineModule) -> None:
+        self.module = module
+
+    def start(
+        self, model: str, role: Role, options: Mapping[str, Any], samplings: Sequence[Mapping[str, Any]]
+    ) -> Engine:
+        """An engine that is ready (see `EngineModule.load`)."""
+        return self.module.load(model, role, options, samplings)
+
+    def release(self, engine: Engine) -> None:
+        """A pass is done with its engine."""
+        engine.close()
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run the requests of a pass in an event loop."""
+        return asyncio.run(work)
+
+
+class SharedEngine(EnginePool):
+    """One engine for several builds, with its event loop: started at the first pass, closed at the end.
+
+    It is asked for both roles: a multimodal model answers text-only requests too.
+    """
+
+    def __init__(self, module: EngineModule) -> None:
+        super().__init__(module)
+        self._engine: Engine | None = None
+        self._loop = asyncio.Runner()
+
+    def start(
+        self, model: str, role: Role, options: Mapping[str, Any], samplings: Sequence[Mapping[str, Any]]
+    ) -> Engine:
+        """The engine; whatever the role, it sees images."""
+        if self._engine is None:
+            self._engine = super().start(model, "mllm", options, samplings)
+        return self._engine
+
+    def release(self, engine: Engine) -> None:
+        """Keep it for the next build."""
+
+    def run(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run the requests of a pass in the loop that the engine belongs to."""
+        return self._loop.run(work)
+
+    def __enter__(self) -> SharedEngine:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._loop.close()
+        if self._engine is not None:
+            self._engine.close()

@@ -1,0 +1,226 @@
+"""A trained model as a repository of the Hub: what transformers and open_clip load without remote code, and a card."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import yaml
+
+from lrs2m_builder import __version__
+from lrs2m_builder.dataset.publish.upload import Uploaded, check_repo_id, find_token, upload_tree
+from lrs2m_builder.errors import MissingExtraError, UserError
+from lrs2m_builder.evals.results import METRICS, Evaluation, Result, read_results
+from lrs2m_builder.files import read_json, write_json
+from lrs2m_builder.stores.outputs import finished_folder
+
+STATE = ".lrs2m.json"  # of the tree: what it was made from; never uploaded
+_TITLES: dict[Evaluation, str] = {
+    "zcrl": "Retrieval with long texts",
+    "zcrs": "Retrieval with short texts",
+    "zic": "Zero-shot classification",
+    "selo": "Semantic localisation",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class ModelReport:
+    """What was written, and where it went.
+
+    Attributes:
+        files: sizes by path, of what is or would be uploaded.
+        uploaded: None for a dry run.
+    """
+
+    tree: str
+    repo_id: str
+    files: dict[str, int]
+    uploaded: Uploaded | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """Results of one evaluation: a line a model and set, values in percent or None."""
+
+    title: str
+    metrics: tuple[str, ...]
+    lines: tuple[tuple[str, str, tuple[float | None, ...]], ...]
+
+
+def find_model(path: Path) -> Path | None:
+    """The folder of the model, if this is a run of `lrs2m train` or a model's own folder.
+
+    Raises:
+        UserError: it is a run that is not finished.
+    """
+    if (path / "model" / "config.json").is_file():
+        return path / "model"
+    if not (path / "config.json").is_file():
+        return None
+    content = read_json(path / "config.json")
+    if "start_revision" in content:
+        raise UserError(f"{path}: the run is not finished: there is no {path / 'model'}; run `lrs2m train` to its end")
+    return path if "model_type" in content else None
+
+
+def publish_model(
+    path: Path,
+    repo_id: str,
+    *,
+    results: Path | None = None,
+    datasets: Sequence[str] = (),
+    license_id: str | None = None,
+    private: bool = False,
+    dest: Path | None = None,
+    dry_run: bool = False,
+) -> ModelReport:
+    """Write the tree of a model and upload it; run it again after a stop and it goes on.
+
+    Args:
+        path: a run of `lrs2m train`, or a folder with a model of transformers' format.
+        results: folder with what `lrs2m eval` wrote, for the tables of the card.
+        datasets: data sets of the Hub that it was trained on; the card links them.
+        license_id: the model's licence as the Hub names it.
+        dest: folder of the tree; default: beside the path, with ".hub" after its name.
+        dry_run: write the tree alone; needs no token.
+
+    Raises:
+        UserError: no model, bad names or results, no token, the Hub or the disk fails.
+        MissingExtraError: what loads models is not installed.
+    """
+    check_repo_id(repo_id)
+    for name in datasets:
+        check_repo_id(name, "--trained-on")
+    token = "" if dry_run else find_token()
+    dest = dest or path.resolve().with_name(f"{path.resolve().name}.hub")
+    _make_tree(path, dest, repo_id, results, datasets, license_id)
+    sizes = {str(file.relative_to(dest)): file.stat().st_size for file in sorted(dest.rglob("*")) if file.is_file()}
+    report = ModelReport(str(dest), repo_id, {name: size for name, size in sizes.items() if name != STATE})
+    if dry_run:
+        return report
+    uploaded = upload_tree(
+        dest,
+        repo_id,
+        repo_type="model",
+        private=private,
+        message=f"A CLIP, by lrs2m-builder {__version__}",
+        token=token,
+        ignore=(STATE,),
+    )
+    return replace(report, uploaded=uploaded)
+
+
+def _make_tree(
+    path: Path, dest: Path, repo_id: str, results: Path | None, datasets: Sequence[str], license_id: str | None
+) -> None:
+    """Write the model's files and the card; a tree that was made from the same is taken as it is."""
+    folder = find_model(path)
+    if folder is None:
+        raise UserError(f"{path}: no model; give a run of `lrs2m train`, or a folder with a model's config.json")
+    found = read_results(results) if results else []
+    beside = [path / "config.json", path / "metrics.jsonl"] if folder != path else []
+    files = [*sorted(file for file in folder.iterdir() if file.is_file()), *(file for file in beside if file.is_file())]
+    times = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
+    settings = [__version__, repo_id, list(datasets), license_id, [repr(result) for result in found]]
+    state = {"made_from": hashlib.sha256(json.dumps([times, settings]).encode()).hexdigest()}
+    if (dest / STATE).is_file():
+        if read_json(dest / STATE) == state:
+            return
+        raise UserError(f"{dest}: holds a tree that was made from something else; remove it or give --dest")
+    try:
+        from lrs2m_builder.clip.model import load
+        from lrs2m_builder.clip.save import save
+    except ImportError as error:
+        raise MissingExtraError("publishing a model", "train", error) from error
+    loaded = load(str(folder), context_length=None)
+    run = _read_run(path) if folder != path else None
+    with finished_folder(dest, "publish") as part:
+        save(loaded, part / "model")
+        for file in (part / "model").glob("[!.]*"):  # its checksums stay: the Hub has its own
+            file.rename(part / file.name)
+        shutil.rmtree(part / "model")
+        tables = list(_tables(found, loaded.revision, repo_id))
+        card = make_model_card(repo_id, loaded.model.config, run, tables, datasets, license_id)
+        (part / "README.md").write_text(card, encoding="utf-8")
+        write_json(part / STATE, state)
+
+
+def make_model_card(
+    repo_id: str,
+    architecture: Any,
+    run: dict[str, Any] | None,
+    tables: Sequence[Table],
+    datasets: Sequence[str],
+    license_id: str | None,
+) -> str:
+    """The text of README.md.
+
+    Args:
+        architecture: the model's CLIPConfig.
+        run: config.json of the run with "last", its last line of metrics; None for a model of no run.
+    """
+    start = run["config"]["start"] if run else ""
+    is_on_hub = start.count("/") == 1 and not start.startswith((".", "/", "~")) and not Path(start).exists()
+    front = {
+        **({"license": license_id} if license_id else {}),
+        "library_name": "transformers",
+        "pipeline_tag": "zero-shot-image-classification",
+        "language": ["en"],
+        "tags": ["clip", "open_clip", "remote-sensing", "earth-observation", "image-text-retrieval", "long-captions"],
+        **({"datasets": list(datasets)} if datasets else {}),
+        **({"base_model": start} if is_on_hub else {}),
+    }
+    environment = jinja2.Environment(
+        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
+    )
+    environment.filters |= {"cell": _cell}
+    template = environment.from_string((Path(__file__).parent / "model_card.md.jinja").read_text(encoding="utf-8"))
+    body = template.render(
+        repo_id=repo_id,
+        title=repo_id.split("/")[-1],
+        vision=architecture.vision_config,
+        text=architecture.text_config,
+        run=run,
+        evaluated={k.removeprefix("eval_"): v for k, v in run["last"].items() if k.startswith("eval_")} if run else {},
+        datasets=datasets,
+        tables=tables,
+        version=__version__,
+    )
+    return f"---\n{yaml.safe_dump(front, sort_keys=False, allow_unicode=True, width=120)}---\n\n{body}"
+
+
+def _read_run(path: Path) -> dict[str, Any]:
+    """The settings of a run, and its last line of metrics under "last"."""
+    lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
+    return {**read_json(path / "config.json"), "last": lines[-1]}
+
+
+def _tables(results: Sequence[Result], revision: str, repo_id: str) -> Iterator[Table]:
+    """A table for each evaluation that there is; results of this very model carry its name on the Hub."""
+    for evaluation, title in _TITLES.items():
+        if found := [result for result in results if result.evaluation == evaluation]:
+            metrics = METRICS[evaluation]
+            lines = tuple(
+                (
+                    f"**{repo_id}**" if result.revision == revision else result.model,
+                    result.dataset,
+                    tuple(_percent(result.metrics.get(name)) for name in metrics),
+                )
+                for result in sorted(found, key=lambda each: (each.dataset, each.model))
+            )
+            yield Table(title, metrics, lines)
+
+
+def _percent(value: float | None) -> float | None:
+    return None if value is None else 100 * value
+
+
+def _cell(value: object) -> str:
+    """A value inside a table of Markdown."""
+    return " ".join(str(value).split()).replace("|", "\\|") or "-"

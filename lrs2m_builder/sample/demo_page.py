@@ -1,0 +1,60 @@
+"""The demo's page: every scene with the texts that each recipe gave it; static, opened by its path, no script."""
+
+from __future__ import annotations
+
+import base64
+from pathlib import Path
+from typing import Any
+
+from jinja2 import Environment
+
+from lrs2m_builder.build.shards import iter_rows, read_rejections
+from lrs2m_builder.files import finished_file
+
+PAGE = Path(__file__).with_name("demo_page.html.jinja")
+
+
+def write_page(built: Path, recipes: list[str], page: Path) -> Path:
+    """Write the page for the builds `built/<recipe>`; scenes of one name are one scene.
+
+    Raises:
+        UserError: a shard cannot be read, or the page cannot be written.
+    """
+    scenes: dict[str, dict[str, Any]] = {}
+    for recipe in recipes:
+        for path in sorted((built / recipe / "data").rglob("*.parquet")):
+            for row in iter_rows(path):
+                _add_record(scenes, recipe, row)
+        for path in sorted((built / recipe / "rejected").rglob("*.parquet")):
+            for rejection in read_rejections(path):
+                scene = scenes.setdefault(_scene_name(rejection.sample_id), {"texts": []})
+                scene["texts"].append({"recipe": recipe, "reason": rejection.reason, "detail": rejection.detail})
+    template = Environment(autoescape=True).from_string(PAGE.read_text(encoding="utf-8"))
+    html = template.render(scenes=dict(sorted(scenes.items())))
+    with finished_file(page) as part:
+        part.write_text(html, encoding="utf-8")
+    return page
+
+
+def _add_record(scenes: dict[str, dict[str, Any]], recipe: str, row: dict[str, Any]) -> None:
+    scene = scenes.setdefault(_scene_name(row["sample_id"]), {"texts": []})
+    scene.setdefault("image", base64.b64encode(row["image"]["bytes"]).decode())
+    if row["anchors"]:
+        scene["anchors"] = ", ".join(f"{anchor['count']} {anchor['class']}" for anchor in row["anchors"])
+    scene["texts"].append(
+        {
+            "recipe": recipe,
+            "short": row["caption_short"],
+            "short_by": Path(row["short_source"]).name,
+            "short_tokens": row["num_tokens_short"],
+            "long": row["caption_long"],
+            "long_by": Path(row["long_source"]).name,
+            "long_tokens": row["num_tokens_long"],
+            "warnings": ", ".join(row["warnings"]),
+        }
+    )
+
+
+def _scene_name(sample_id: str) -> str:
+    """The image's number: the sources call one scene by names of their own."""
+    return Path(sample_id.split("/", 1)[1]).stem.split("/")[-1]

@@ -1,0 +1,1 @@
+"""Draws the scenes of the sample world."""

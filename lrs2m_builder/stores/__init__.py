@@ -1,0 +1,1 @@
+"""Folders and files on the disk: who may write where."""

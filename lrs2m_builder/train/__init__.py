@@ -1,0 +1,1 @@
+"""Fit a CLIP to short and long texts."""

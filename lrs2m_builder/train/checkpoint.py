@@ -1,0 +1,251 @@
+"""The folder of a run: its settings, its metrics, and checkpoints from which it goes on exactly.
+
+RUN/config.json                  all settings, the data, the start
+RUN/metrics.jsonl                a line a step
+RUN/tensorboard/                 the same for TensorBoard, where wanted
+RUN/checkpoints/step-000500.pt   weights, optimizer, random numbers, data position; its last line is its checksum
+RUN/model/                       the trained model, once the run is finished
+
+Only the first process writes here; the others load the checkpoint that it names.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import pickle
+import random
+import re
+import shutil
+import socket
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lrs2m_builder import __version__
+from lrs2m_builder.clip.sealed import check_seal, seal, stated_hash
+from lrs2m_builder.errors import UserError, one_line
+from lrs2m_builder.files import disk_errors, finished_file, read_json, write_json
+from lrs2m_builder.terminal import say
+from lrs2m_builder.train.config import SPEED_ONLY, TrainConfig
+from lrs2m_builder.train.processes import first_process, refuse_together
+
+NOT_A_CHECKPOINT = (OSError, RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError)
+_NAME = re.compile(r"step-(\d{6}|[1-9]\d{6,})\.pt")
+SEEN_WITHIN_S = 20.0  # a network disk may show another machine's files late
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A checkpoint that was found whole."""
+
+    path: Path
+    seal: str
+
+
+class RunFolder:
+    """Where a run writes."""
+
+    def __init__(self, out_dir: Path, config: TrainConfig, data: list[Path]) -> None:
+        self.out_dir = out_dir
+        self.model_dir = out_dir / "model"
+        self.tensorboard_dir = out_dir / "tensorboard"
+        self._checkpoints = out_dir / "checkpoints"
+        self._metrics = out_dir / "metrics.jsonl"
+        self._keep = config.keep_checkpoints
+        self._path = out_dir / "config.json"
+        self._settings: dict[str, Any] = {
+            "config": _plain(config),
+            "data": [str(path) for path in data],
+        }
+
+    def check(self) -> None:
+        """See that the folder is new, or holds a run of the same settings.
+
+        Raises:
+            UserError: it holds a run of other settings, or something else.
+        """
+        if self._path.exists():
+            self._compare(read_json(self._path))
+        elif self.out_dir.exists() and (
+            not self.out_dir.is_dir() or any(path.name[0] != "." for path in self.out_dir.iterdir())
+        ):
+            raise UserError(f"{self.out_dir}: not empty and no training run; give a new folder")
+
+    def write_settings(self, start_revision: str) -> None:
+        """Write config.json: what was asked for, and what it was made with."""
+        made_with = {"start_revision": start_revision, "version": __version__, "torch": torch.__version__}
+        write_json(self._path, self._settings | made_with)
+
+    def save(self, step: int, state: dict[str, Any]) -> None:
+        """Write a checkpoint whole, then remove the oldest."""
+        with disk_errors(self._metrics), self._metrics.open("a") as file:
+            os.fsync(file.fileno())  # the lines up to this step outlive what the checkpoint does
+        with finished_file(self._checkpoints / f"step-{step:06d}.pt") as part:
+            torch.save({"step": step, "rng": _random_state(), **state}, part)
+            seal(part)
+        for _, old in self._saved()[: -self._keep]:
+            old.unlink()
+
+    def load_latest(self) -> dict[str, Any] | None:
+        """The last whole checkpoint, the same in every process, or None; random numbers go on from it.
+
+        Damaged ones are told of and passed over.
+
+        Raises:
+            UserError: none of the checkpoints is whole, or a process does not see the one that the first process names.
+        """
+        saved = first_process(self._last_whole)
+        if saved is None:
+            return None
+        refuse_together(self._not_seen(saved))
+        try:
+            state: dict[str, Any] = torch.load(saved.path, map_location="cpu", weights_only=True)
+            _set_random_state(state["rng"])
+        except NOT_A_CHECKPOINT as error:
+            raise UserError(
+                f"{saved.path}: a whole file, but no checkpoint of this version ({one_line(error)}); delete it to go "
+                "on from the one before"
+            ) from error
+        return state
+
+    def go_on_after(self, step: int) -> None:
+        """Make ready to write after a step: later lines of the metrics go, and what was never finished.
+
+        Checkpoints after that step are damaged, or they would be the last: they are put aside.
+        """
+        with disk_errors(self.out_dir):
+            for number, path in self._saved():
+                if number > step:
+                    path.replace(path.with_name(f"{path.name}.damaged"))
+            for part in (*self._checkpoints.glob(".step-*.part"), *self.out_dir.glob(".*.part")):
+                shutil.rmtree(part) if part.is_dir() else part.unlink()
+            self._rewrite([line for line in self._lines() if line["step"] <= step])
+
+    def check_is_shared(self) -> None:
+        """See that all processes have the folder before them that the first one wrote its settings to.
+
+        Raises:
+            UserError: one has not.
+        """
+        stated = first_process(self._path.read_text)
+        deadline = time.monotonic() + SEEN_WITHIN_S
+        while (here := self._text()) != stated and time.monotonic() < deadline:
+            time.sleep(1.0)
+        refuse_together(None if here == stated else self._elsewhere(self._path))
+
+    def write_metrics(self, line: dict[str, Any]) -> None:
+        """Append a line to metrics.jsonl."""
+        with disk_errors(self._metrics), self._metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def add_to_metrics(self, step: int, values: dict[str, Any]) -> None:
+        """Add what was measured later to the line of a step."""
+        self._rewrite([line | values if line["step"] == step else line for line in self._lines()])
+
+    def _last_whole(self) -> Saved | None:
+        problems = []
+        for _, path in reversed(self._saved()):
+            try:
+                return Saved(path, check_seal(path))
+            except (OSError, ValueError) as error:
+                problems.append(f"{path.name}: {one_line(error)}")
+                say(f"{path}: not used, {one_line(error)}")
+        if problems:
+            raise UserError(
+                f"{self._checkpoints}: none of {len(problems)} checkpoints is whole ({problems[0]}); put a copy of one "
+                "back, or train in a new folder"
+            )
+        return None
+
+    def _not_seen(self, saved: Saved) -> str | None:
+        """Why this process cannot load a checkpoint of the first one."""
+        deadline = time.monotonic() + SEEN_WITHIN_S
+        while True:
+            with suppress(OSError, ValueError):
+                if stated_hash(saved.path) == saved.seal:
+                    return None
+            if time.monotonic() >= deadline:
+                return self._elsewhere(saved.path)
+            time.sleep(1.0)
+
+    def _elsewhere(self, path: Path) -> str:
+        return (
+            f"{path}: the first process wrote it, and on {socket.gethostname()} it is not there; give an --out on a "
+            "disk that all machines of the run share"
+        )
+
+    def _text(self) -> str:
+        try:
+            return self._path.read_text()
+        except (OSError, ValueError):
+            return ""
+
+    def _lines(self) -> list[dict[str, Any]]:
+        if not self._metrics.exists():
+            return []
+        lines = []
+        for text in self._metrics.read_text(encoding="utf-8", errors="replace").splitlines():
+            try:
+                line = json.loads(text)
+            except ValueError:
+                continue  # half a line: the process was killed while it wrote, and the step is made again
+            if isinstance(line, dict) and isinstance(line.get("step"), int):
+                lines.append(line)
+        return lines
+
+    def _rewrite(self, lines: list[dict[str, Any]]) -> None:
+        text = "".join(json.dumps(line) + "\n" for line in lines)
+        if not self._metrics.exists() or self._metrics.read_bytes() == text.encode():
+            return
+        with finished_file(self._metrics) as part:
+            part.write_text(text, encoding="utf-8")
+
+    def _saved(self) -> list[tuple[int, Path]]:
+        """Step and path of the checkpoints, by step; files of other names are none."""
+        if not self._checkpoints.is_dir():
+            return []
+        named = ((_NAME.fullmatch(path.name), path) for path in self._checkpoints.iterdir())
+        return sorted((int(name[1]), path) for name, path in named if name)
+
+    def _compare(self, there: dict[str, Any]) -> None:
+        # An earlier version did not know the newest settings: it trained with what is their default now.
+        config = there.get("config")
+        if not isinstance(config, dict):
+            raise UserError(f"{self._path}: not the settings of a training run; give a new folder")
+        earlier: dict[str, Any] = {"data": there.get("data"), **_plain(TrainConfig()), **config}
+        for key, value in {**self._settings["config"], "data": self._settings["data"]}.items():
+            before = earlier[key]
+            if key not in SPEED_ONLY and before != value:
+                raise UserError(
+                    f"{self._path.parent}: was trained with {key}={before}, now {key}={value}; give the same settings "
+                    f"to go on, or a new folder"
+                )
+
+
+def _plain(config: TrainConfig) -> dict[str, Any]:
+    """The settings as JSON gives them back."""
+    plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
+    return plain
+
+
+def _random_state() -> dict[str, Any]:
+    """The state of the generators that training may draw from."""
+    version, internal, gauss = random.getstate()
+    state: dict[str, Any] = {"torch": torch.get_rng_state(), "python": [version, list(internal), gauss]}
+    if torch.cuda.is_available():
+        state["cuda"] = torch.cuda.get_rng_state()
+    return state
+
+
+def _set_random_state(state: dict[str, Any]) -> None:
+    torch.set_rng_state(state["torch"])
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal), gauss))
+    if "cuda" in state and torch.cuda.is_available():
+        torch.cuda.set_rng_state(state["cuda"])

@@ -1,0 +1,117 @@
+"""The batches of a process in the order of the plan, made in worker processes; a position is taken up exactly."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import fields
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+
+from lrs2m_builder.errors import UserError
+from lrs2m_builder.stopping import signals_kept_from_children
+from lrs2m_builder.train.loading import Batch, BatchRows, Reading
+from lrs2m_builder.train.plan import VERSION, Index, Order, Plan, count_batches, make_plan
+from lrs2m_builder.train.processes import die_with_parent
+
+
+class Batches:
+    """The batches of a process from a position on, epoch after epoch without end.
+
+    `state_dict()` taken after a batch and given to `load_state_dict` of a new one goes on with the batch after it. The
+    same seed, batch size, workers and processes give the same batches.
+    """
+
+    def __init__(
+        self,
+        index: Index,
+        order: Order,
+        reading: Reading,
+        *,
+        rank: int = 0,
+        world_size: int = 1,
+        workers: int = 0,
+        pin_memory: bool = False,
+    ) -> None:
+        self._index, self._order, self._reading = index, order, reading
+        self._rank, self._world_size, self._workers = rank, world_size, workers
+        self._pin_memory = pin_memory
+        self._plan_epoch = -1
+        self._plan: Plan | None = None
+        self.epoch = self.number = 0
+
+    def num_batches(self, epoch: int) -> int:
+        """Batches of an epoch."""
+        return count_batches(self._index, self._order, epoch, self._world_size)
+
+    def state_dict(self) -> dict[str, Any]:
+        """The position: the next batch's number in its epoch, and what the order follows from."""
+        return {"epoch": self.epoch, "number": self.number, "order": self._identity()}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on at a position.
+
+        Raises:
+            UserError: it is a position in other data or in another order.
+        """
+        mine = self._identity()
+        if changed := [name for name in mine if mine[name] != state["order"].get(name)]:
+            raise UserError(
+                f"the checkpoint was made with another {changed[0]} ({state['order'].get(changed[0])}, now "
+                f"{mine[changed[0]]}), so its data position means nothing here; give what it had, or a new folder"
+            )
+        self.epoch, self.number = state["epoch"], state["number"]
+
+    def __iter__(self) -> Iterator[Batch]:
+        while True:
+            plan = self._planned(self.epoch)
+            key = (self._order.seed, self.epoch, self._rank)
+            rows = BatchRows(self._index, plan, self._reading, max(1, self._workers), key)
+            loader = DataLoader(
+                rows,
+                batch_size=None,
+                sampler=range(self.number, len(plan)),
+                num_workers=self._workers,
+                collate_fn=_as_it_is,
+                worker_init_fn=_start_worker,
+                pin_memory=self._pin_memory,
+                prefetch_factor=4 if self._workers else None,
+            )
+            for batch in _with_plain_errors(loader):
+                self.number += 1
+                yield batch
+            self.epoch, self.number = self.epoch + 1, 0
+
+    def _planned(self, epoch: int) -> Plan:
+        if self._plan is None or self._plan_epoch != epoch:
+            self._plan = make_plan(self._index, self._order, epoch, self._rank, self._world_size)
+            self._plan_epoch = epoch
+        return self._plan
+
+    def _identity(self) -> dict[str, Any]:
+        order = {field.name: getattr(self._order, field.name) for field in fields(self._order)}
+        order["weights"] = dict(sorted(self._order.weights.items()))
+        return {"data": self._index.fingerprint, "world_size": self._world_size, "shuffle": VERSION, **order}
+
+
+def _with_plain_errors(loader: Iterable[Batch]) -> Iterator[Batch]:
+    """The batches; a DataLoader wraps a worker's UserError in its traceback, whose last line it is."""
+    try:
+        with signals_kept_from_children():
+            batches = iter(loader)
+        yield from batches
+    except UserError as error:
+        raise UserError(
+            str(error).strip().splitlines()[-1].removeprefix(f"{UserError.__module__}.UserError: ")
+        ) from None
+
+
+def _as_it_is(batch: Batch) -> Batch:
+    return batch
+
+
+def _start_worker(number: int) -> None:
+    """A worker ends with the process that trains, and one core is its own."""
+    die_with_parent()
+    torch.set_num_threads(1)

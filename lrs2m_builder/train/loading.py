@@ -1,0 +1,266 @@
+"""Makes batches of the rows that a plan names: pictures decoded, texts as token ids."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from lrs2m_builder.checks.base import split_sentences
+from lrs2m_builder.clip.model import Tokenize
+from lrs2m_builder.clip.preprocess import Transform
+from lrs2m_builder.errors import SampleError, UserError, one_line
+from lrs2m_builder.images.load import decode
+from lrs2m_builder.schema import ImageBytes, ImageRef
+from lrs2m_builder.train.augment import Augmentation, augment_caption, augment_image
+from lrs2m_builder.train.plan import Index, Plan, Rows
+
+TrainOn = Literal["both", "short", "long", "first_sentence"]
+COLUMNS: dict[TrainOn, tuple[str, ...]] = {
+    "both": ("caption_long", "caption_short"),
+    "short": ("caption_short",),
+    "long": ("caption_long",),
+    "first_sentence": ("caption_long",),
+}
+READ_ROWS = 256  # of a row group at once
+BUFFER_BYTES = 1 << 20  # that are read of a column at once
+OPEN_FILES = 16
+MAX_TRIES = 16  # rows looked at for one place in a batch before the data counts as broken
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One batch of one process; a text that is not trained on is None, T its longest text's length.
+
+    Attributes:
+        image_ids_B, long_ids_B, short_ids_B: equal numbers mean equal content.
+        num_unreadable: images that could not be read; a row of a later batch took the place of each.
+        problem: what was wrong with the first of them.
+    """
+
+    pixels_BCHW: Tensor
+    long_BT: Tensor | None
+    short_BT: Tensor | None
+    image_ids_B: Tensor
+    long_ids_B: Tensor | None
+    short_ids_B: Tensor | None
+    num_unreadable: int = 0
+    problem: str = ""
+
+    def pin_memory(self) -> Batch:
+        """The batch where a GPU can fetch it by itself; the DataLoader calls this."""
+        return self.each(lambda tensor: tensor.pin_memory())
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch on a device."""
+        return self.each(lambda tensor: tensor.to(device, non_blocking=True))
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """The batch with each of its tensors changed."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return replace(self, **{name: change(value) for name, value in values.items() if isinstance(value, Tensor)})
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """How rows become tensors.
+
+    Attributes:
+        length_multiple: texts are padded to a multiple of so many tokens; 1 pads to the longest of the batch.
+        image_dir: where images are that the rows only name.
+        augment_captions: how often a long text is read without its opening, its other sentences sampled and shuffled.
+        augment_images: what is done to pictures.
+    """
+
+    train_on: TrainOn
+    tokenize: Tokenize
+    transform: Transform
+    image_size: int
+    length_multiple: int = 1
+    image_dir: Path | None = None
+    augment_captions: float = 0.0
+    augment_images: tuple[Augmentation, ...] = ()
+
+
+class BatchRows(Dataset[Batch]):  # type: ignore[misc]
+    """Batch by its number in the plan; keeps the rows of the pool that it last read from.
+
+    A row group is read when a row of it is needed first; of it, the rows of the pool are kept.
+
+    Args:
+        streams: every so many batches come from the same pool.
+        key: what the augmentations follow from, beside a batch's number and a place in it.
+    """
+
+    def __init__(self, index: Index, plan: Plan, reading: Reading, streams: int, key: tuple[int, ...] = (0,)) -> None:
+        self._key = key
+        self._index, self._plan, self._reading, self._streams = index, plan, reading, streams
+        self._columns = ["image", *COLUMNS[reading.train_on]]
+        self._rows: dict[int, dict[str, Any]] = {}
+        self._needed: dict[int, Rows] = {}  # by row group, of the pool
+        self._files: dict[Path, pq.ParquetFile] = {}
+        self._pool = -1
+
+    def __len__(self) -> int:
+        return len(self._plan)
+
+    def __getitem__(self, number: int) -> Batch:
+        self._enter_pool(int(self._plan.pools[number]))
+        rows, images, problems = [], [], []
+        for place in range(self._plan.rows.shape[1]):
+            row, image, failed = self._readable(number, place)
+            rows.append(row)
+            images.append(image)
+            problems += failed
+        texts = {name: [row[name] for row in rows] for name in self._columns[1:]}
+        if self._reading.augment_captions and "caption_long" in texts:
+            texts["caption_long"] = [
+                self._other_text(text, (*self._key, number, place)) for place, text in enumerate(texts["caption_long"])
+            ]
+        return _make_batch(rows, texts, images, problems, self._reading)
+
+    def _other_text(self, text: str, key: tuple[int, ...]) -> str:
+        """The text or, as often as it is wanted, another view of it."""
+        random = np.random.default_rng(key)
+        return augment_caption(text, random) if random.random() < self._reading.augment_captions else text
+
+    def _readable(self, number: int, place: int) -> tuple[dict[str, Any], Tensor, list[str]]:
+        """The row of a place in a batch, or the first readable one at that place in the next batches of its pool."""
+        problems: list[str] = []
+        for tries in range(MAX_TRIES):
+            row_number = int(self._plan.rows[(number + tries * self._streams) % len(self._plan), place])
+            row = self._row(row_number)
+            try:
+                return row, self._pixels(row["image"], (*self._key, number, place)), problems
+            except SampleError as error:
+                group = self._index.groups[self._index.group_of(row_number)]
+                where = f"{group.path} row {row_number - group.first_row} of group {group.number}"
+                problems.append(f"{where}: {one_line(error)}")
+        raise UserError(f"{MAX_TRIES} images in a row cannot be read, the first is {problems[0]}")
+
+    def _pixels(self, image: dict[str, Any] | bytes, key: tuple[int, ...]) -> Tensor:
+        reading = self._reading
+        if not reading.augment_images:
+            return reading.transform(decode(image_ref(image, reading.image_dir)))
+        picture = decode(image_ref(image, reading.image_dir))
+        return reading.transform(augment_image(picture, reading.augment_images, reading.image_size, key))
+
+    def _row(self, row_number: int) -> dict[str, Any]:
+        if row_number not in self._rows:
+            number = self._index.group_of(row_number)
+            self._rows |= self._read_rows(number, self._needed.pop(number, np.array([row_number])))
+        if row_number not in self._rows:  # another pool's, in the place of one that cannot be read
+            return self._read_rows(self._index.group_of(row_number), np.array([row_number]))[row_number]
+        return self._rows[row_number]
+
+    def _read_rows(self, number: int, rows: Rows) -> dict[int, dict[str, Any]]:
+        """Rows of a row group, which is never in memory as a whole: some hold a whole data set."""
+        group = self._index.groups[number]
+        read: dict[int, dict[str, Any]] = {}
+        first = group.first_row
+        try:
+            for batch in self._open(group.path).iter_batches(
+                READ_ROWS, row_groups=[group.number], columns=self._columns, use_threads=False
+            ):
+                for row in rows[(rows >= first) & (rows < first + len(batch))]:
+                    read[int(row)] = {name: batch.column(name)[int(row) - first].as_py() for name in self._columns}
+                first += len(batch)
+                if len(read) == len(rows):
+                    break
+        except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
+            raise UserError(
+                f"{group.path}: not readable any more ({one_line(error)}); mend it and run again"
+            ) from error
+        if len(read) < len(rows):
+            raise UserError(f"{group.path}: has fewer rows than it had when the run began; start the command again")
+        return read
+
+    def _open(self, path: Path) -> pq.ParquetFile:
+        """The file, kept open with the last few: its footer takes as long to read as a row group."""
+        if path not in self._files:
+            if len(self._files) == OPEN_FILES:
+                self._files.pop(next(iter(self._files))).close()
+            self._files[path] = pq.ParquetFile(path, buffer_size=BUFFER_BYTES, page_checksum_verification=True)
+        return self._files[path]
+
+    def _enter_pool(self, pool: int) -> None:
+        """Drop the rows of the pool before, and note which rows of which row groups this one needs."""
+        if pool != self._pool:
+            rows = np.unique(self._plan.rows[self._plan.pools == pool])
+            groups, first = np.unique(self._index.groups_of(rows), return_index=True)
+            self._needed = dict(zip(groups.tolist(), np.split(rows, first[1:]), strict=True))
+            self._rows = {}
+            self._pool = pool
+
+
+def image_ref(image: dict[str, Any] | bytes, image_dir: Path | None = None) -> ImageRef:
+    """Where the bytes of a row's image cell are.
+
+    Raises:
+        SampleError: the row only names its image, and no folder is given.
+    """
+    if isinstance(image, bytes):
+        return ImageBytes(image)
+    if image["bytes"] is not None:
+        return ImageBytes(image["bytes"])
+    if image_dir is None:
+        raise SampleError("image_missing", f"the row only names its image, {image['path']}; give its folder: image_dir")
+    return image_dir / str(image["path"])
+
+
+def _make_batch(
+    rows: list[dict[str, Any]],
+    texts: dict[str, list[str]],
+    images: list[Tensor],
+    problems: list[str],
+    reading: Reading,
+) -> Batch:
+    """The rows as tensors; `texts` are what is read of them, `rows` what they are known by."""
+    long, short = texts.get("caption_long"), texts.get("caption_short")
+    if reading.train_on == "first_sentence":
+        short = [first_sentence(row["caption_long"]) for row in rows]
+    return Batch(
+        pixels_BCHW=torch.stack(images),
+        long_BT=_ids(long, reading),
+        short_BT=_ids(short, reading),
+        image_ids_B=_content_ids([image_key(row["image"]) for row in rows]),
+        long_ids_B=None if long is None else _content_ids([row["caption_long"].encode() for row in rows]),
+        short_ids_B=None if short is None else _content_ids([text.encode() for text in short]),
+        num_unreadable=len(problems),
+        problem=problems[0] if problems else "",
+    )
+
+
+def first_sentence(text: str) -> str:
+    """The first sentence of a text, as one of the paper's ablations takes it for the short text."""
+    return next(iter(split_sentences(text)), text)
+
+
+def _ids(texts: Sequence[str] | None, reading: Reading) -> Tensor | None:
+    if texts is None:
+        return None
+    ids_BT = reading.tokenize(texts, trim=True)
+    multiple = reading.length_multiple
+    longer = min(-(-ids_BT.shape[1] // multiple) * multiple, reading.tokenize.context_length)
+    return torch.nn.functional.pad(ids_BT, (0, longer - ids_BT.shape[1]))
+
+
+def image_key(image: dict[str, Any] | bytes) -> bytes:
+    if isinstance(image, bytes):
+        return image
+    return image["bytes"] if image["bytes"] is not None else str(image["path"]).encode()
+
+
+def _content_ids(contents: Sequence[bytes]) -> Tensor:
+    """A number for each content, int64: [B]."""
+    digests = [hashlib.blake2b(content, digest_size=8).digest() for content in contents]
+    return torch.tensor([int.from_bytes(digest, "little", signed=True) for digest in digests])

@@ -1,0 +1,83 @@
+"""The optimizer, its learning rate, and what may not move."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import CLIPModel
+
+from lrs2m_builder.train.config import TrainConfig
+
+ADAM_EPS = 1e-6  # CLIP's and open_clip's for ViTs; PyTorch's 1e-8 moves rare tokens as far as common ones
+
+
+def make_optimizer(towers: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """SGD or AdamW over the trained parameters; only matrices decay."""
+    named = [(name, parameter) for name, parameter in towers.named_parameters() if parameter.requires_grad]
+    decays = [parameter for name, parameter in named if parameter.ndim > 1 and "position_embedding" not in name]
+    others = [parameter for name, parameter in named if parameter.ndim <= 1 or "position_embedding" in name]
+    groups = [{"params": decays, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
+    fused = others[0].is_cuda or None
+    if config.optimizer == "adamw":
+        return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, eps=ADAM_EPS, fused=fused)
+    return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, dampening=config.dampening, fused=fused)
+
+
+def fitted_warmup(total_steps: int, config: TrainConfig) -> int:
+    """Steps over which the learning rate rises: those that were set, but a tenth of the run at most."""
+    return min(config.warmup_steps, -(-total_steps // 10))
+
+
+def learning_rate(step: int, total_steps: int, config: TrainConfig) -> float:
+    """The learning rate of a step, counted from 1: a linear rise, then a cosine or no change.
+
+    The cosine would be 0 one step after the last, so that no step is wasted.
+    """
+    warmup = fitted_warmup(total_steps, config)
+    if step <= warmup:
+        return config.lr * step / warmup
+    if config.schedule == "constant":
+        return config.lr
+    return config.lr * 0.5 * (1 + math.cos(math.pi * (step - 1 - warmup) / (total_steps - warmup)))
+
+
+def long_weight(step: int, total_steps: int, config: TrainConfig) -> float:
+    """The weight of the long text in a step, counted from 1."""
+    if config.long_weight_end is None or total_steps == 1:
+        return config.long_weight
+    return config.long_weight + (config.long_weight_end - config.long_weight) * (step - 1) / (total_steps - 1)
+
+
+def freeze_positions(model: CLIPModel, num_rows: int) -> None:
+    """Keep the first rows of the text's positional table as they are: KPS left them alone, and so does training."""
+    table_TW = model.text_model.embeddings.position_embedding.weight
+    moves_T1 = (torch.arange(len(table_TW)) >= num_rows).float()[:, None]
+
+    def without_frozen(gradient_TW: Tensor) -> Tensor:
+        return gradient_TW * moves_T1.to(gradient_TW)
+
+    table_TW.register_hook(without_frozen)
+
+
+class Average:
+    """A moving average of the parameters, kept apart from them."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self._decay = decay
+        self.values = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+
+    def update(self, model: nn.Module) -> None:
+        """Move the average by 1 - decay to where the parameters are."""
+        with torch.no_grad():
+            for name, parameter in model.named_parameters():
+                self.values[name].lerp_(parameter, 1 - self._decay)
+
+
+def move_between(model: nn.Module, start: dict[str, Any], share: float) -> None:
+    """Set the parameters to start + share * (parameters - start): WiSE-FT (arXiv 2109.01903)."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            parameter.copy_(torch.lerp(start[name].to(parameter), parameter, share))

@@ -1,0 +1,74 @@
+"""What is told of a run: a line a step on the screen, in metrics.jsonl and, where wanted, for TensorBoard."""
+
+from __future__ import annotations
+
+from collections import deque
+from statistics import median
+from typing import Any
+
+from lrs2m_builder.errors import MissingExtraError
+from lrs2m_builder.terminal import duration, say
+from lrs2m_builder.train.checkpoint import RunFolder
+
+RECENT = 50  # steps from which the time left is told
+
+
+class Progress:
+    """Tells of each step, once it is done.
+
+    Args:
+        total_steps: of the whole run.
+        last_step: the last one that was told of, before the run was stopped; TensorBoard drops what came after it.
+
+    Raises:
+        MissingExtraError: TensorBoard is wanted and not installed.
+    """
+
+    def __init__(self, folder: RunFolder, *, total_steps: int, last_step: int, tensorboard: bool) -> None:
+        self._folder, self._total = folder, total_steps
+        self._seconds: deque[float] = deque(maxlen=RECENT)
+        self._writer: Any = None
+        if tensorboard:
+            try:
+                from torch.utils.tensorboard import SummaryWriter
+            except ImportError as error:
+                raise MissingExtraError("tensorboard=true", "train", error) from error
+            self._writer = SummaryWriter(str(folder.tensorboard_dir), purge_step=last_step + 1)
+
+    def tell(self, line: dict[str, Any], *, seconds: float) -> None:
+        """Write a step's line.
+
+        Args:
+            line: "step", losses, rates; names that begin with "eval_" are measured on held-out data.
+            seconds: that the step took, an evaluation left out.
+        """
+        self._folder.write_metrics(line)
+        self._seconds.append(seconds)
+        step = line["step"]
+        parts = [f"step {step}/{self._total}", f"loss {line['loss']:.4f}"]
+        parts += [f"{name} {line[f'loss_{name}']:.4f}" for name in ("long", "short") if f"loss_{name}" in line]
+        parts += [f"lr {line['lr']:.2e}", f"scale {line['logit_scale']:.2f}", f"{line['images_per_s']:.1f} images/s"]
+        parts += [f"at {line['epoch']}:{line['batch']}"]
+        if step < self._total:
+            parts += [f"{duration(median(self._seconds) * (self._total - step))} left"]
+        say("  ".join(parts))
+        for name, value in line.items():
+            if name != "step" and not name.startswith("eval_"):
+                self._draw(f"train/{name}", value, step)
+        if measured := {name.removeprefix("eval_"): line[name] for name in line if name.startswith("eval_")}:
+            self.tell_measured(measured, step)
+
+    def tell_measured(self, measured: dict[str, float], step: int) -> None:
+        """Tell what was measured on held-out data after a step."""
+        say(f"held out after step {step}: " + ", ".join(f"{k} {v:.1%}" for k, v in measured.items()))
+        for name, value in measured.items():
+            self._draw(f"eval/{name}", value, step)
+
+    def _draw(self, name: str, value: float, step: int) -> None:
+        if self._writer is not None:
+            self._writer.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Finish what TensorBoard reads."""
+        if self._writer is not None:
+            self._writer.close()

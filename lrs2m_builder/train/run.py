@@ -1,0 +1,218 @@
+"""Training a CLIP on long and short texts: one loop, on one process or on several under torchrun.
+
+A run that is stopped, or killed, goes on from its last checkpoint: on one CPU process with the same losses, bit by
+bit, as if it had never stopped.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import torch
+import torch.distributed as dist
+from torch import nn
+
+from lrs2m_builder.clip.model import Loaded
+from lrs2m_builder.errors import UserError
+from lrs2m_builder.stores.lock import locked
+from lrs2m_builder.terminal import say
+from lrs2m_builder.train.checkpoint import RunFolder
+from lrs2m_builder.train.config import TrainConfig
+from lrs2m_builder.train.loading import Batch
+from lrs2m_builder.train.loss import Losses, LossSettings, rank, world_size
+from lrs2m_builder.train.optim import learning_rate, long_weight
+from lrs2m_builder.train.processes import Stop, first_process, is_peer_lost, join_processes, stop_flag
+from lrs2m_builder.train.state import Run
+from lrs2m_builder.train.step import accumulate_gradient
+
+Evaluate = Callable[[Loaded], dict[str, float]]
+MakeEvaluate = Callable[[Loaded], Evaluate]
+AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def train(
+    config: TrainConfig, data: Sequence[Path], *, out_dir: Path, make_evaluate: MakeEvaluate | None = None
+) -> Path:
+    """Train on the Parquet files of folders and files; returns the folder of the trained model.
+
+    Args:
+        make_evaluate: given the start, returns what measures the model every `eval_every` steps and after the last, in
+            the first process; its figures go into the metrics as "eval_NAME".
+
+    Raises:
+        UserError: settings or data that cannot be used, a loss that is not finite, too little memory.
+        KeyboardInterrupt: stopped by a signal; a checkpoint was written.
+    """
+    folder = RunFolder(out_dir, config, [path.resolve() for path in data])
+    with stop_flag() as stop, join_processes(config.device) as device, ExitStack() as held:
+        first_process(folder.check)
+        if not first_process(folder.model_dir.exists):
+            first_process(lambda: held.enter_context(locked(out_dir, "training")))
+        if first_process(folder.model_dir.exists):
+            if rank() == 0:
+                say(f"{folder.model_dir} is trained already")
+            return folder.model_dir
+        with _plain_errors() as step_of:
+            run = step_of.run = Run.begin(config, data, device, folder)
+            evaluate = make_evaluate(run.loaded) if make_evaluate and rank() == 0 else None
+            try:
+                with stop.noted():
+                    _loop(run, stop, evaluate)
+                    run.save_model()
+            finally:
+                run.close()
+        return folder.model_dir
+
+
+@dataclass
+class _Doing:
+    """The run, once it has begun."""
+
+    run: Run | None = None
+
+
+@contextmanager
+def _plain_errors() -> Iterator[_Doing]:
+    """Tells in one line what is no fault of the program: too little memory, a process that was killed."""
+    doing = _Doing()
+    try:
+        yield doing
+    except (torch.OutOfMemoryError, MemoryError) as error:
+        if doing.run is None:
+            raise
+        raise UserError(_memory_message(doing.run)) from error
+    except RuntimeError as error:
+        if "allocate memory" in str(error) and doing.run is not None:
+            raise UserError(_memory_message(doing.run)) from error
+        if "DataLoader worker" in str(error):
+            raise UserError(
+                "a process that reads images was killed, probably for lack of memory; the same command goes on from "
+                "the last checkpoint; if it comes again, take a smaller pool_rows or fewer workers, and a new folder"
+            ) from error
+        if is_peer_lost(error):
+            raise UserError(
+                "another process of this training ended, and the training with it (its own message says why); the same "
+                "command goes on from the last checkpoint"
+            ) from error
+        raise
+
+
+def _loop(run: Run, stop: Stop, evaluate: Evaluate | None) -> None:
+    """Train to the last step."""
+    config = run.config
+    settings = _loss_settings(config)
+    dtype = AUTOCAST.get(config.precision)
+    autocast = partial(torch.autocast, run.device.type, dtype=dtype) if dtype else nullcontext
+    if run.is_unmeasured:
+        _measure_again(run, stop, evaluate)
+    started = time.perf_counter()
+    batches = iter(run.batches)
+    while run.step < run.total_steps:
+        batch = next(batches)
+        run.step += 1
+        lr = learning_rate(run.step, run.total_steps, config)
+        weight = long_weight(run.step, run.total_steps, config)
+        for group in run.optimizer.param_groups:
+            group["lr"] = lr
+
+        losses = accumulate_gradient(
+            run.towers,
+            batch.to(run.device),
+            settings,
+            long_weight=weight,
+            micro_batch=config.micro_batch,
+            autocast=autocast,
+            loss_factor=run.scaler.scale,
+        )
+        told = _agreed(losses, batch, stop)
+        if batch.problem:
+            say(f"an image was replaced: {batch.problem}")
+        if not math.isfinite(told["loss"]):
+            raise UserError(
+                f"the loss of step {run.step} is {told['loss']} at lr {lr:.2e}; nothing after the last checkpoint was "
+                f"kept: take a smaller lr, precision=bf16 or fp32, or clip_gradient=1.0, and a new folder"
+            )
+        run.scaler.unscale_(run.optimizer)
+        if config.clip_gradient is not None:
+            nn.utils.clip_grad_norm_(run.towers.parameters(), config.clip_gradient)
+        run.scaler.step(run.optimizer)
+        run.scaler.update()
+        run.optimizer.zero_grad(set_to_none=True)
+        with torch.no_grad():
+            run.loaded.model.logit_scale.clamp_(max=math.log(config.max_logit_scale))
+        if run.average:
+            run.average.update(run.loaded.model)
+
+        seconds = time.perf_counter() - started
+        is_due = run.step % config.eval_every == 0 or run.step == run.total_steps
+        measured = _measure(run.loaded, stop, evaluate) if is_due else {}
+        run.log(told, lr, weight, seconds=seconds, measured=measured or {})
+        run.is_unmeasured = measured is None
+        stop_now = told["stop"] > 0 or (is_due and _anywhere(stop.wanted, run.device))
+        if stop_now or run.step % config.checkpoint_every == 0 or run.step == run.total_steps:
+            run.save_checkpoint()
+        if stop_now and (run.step < run.total_steps or _anywhere(run.is_unmeasured, run.device)):
+            raise KeyboardInterrupt
+        started = time.perf_counter()
+
+
+def _measure(loaded: Loaded, stop: Stop, evaluate: Evaluate | None) -> dict[str, float] | None:
+    """What the evaluation measures; None if a signal interrupted it."""
+    if evaluate is None:
+        return {}
+    try:
+        with stop.noted(False):
+            return evaluate(loaded)
+    except KeyboardInterrupt:
+        loaded.model.train()
+        return None
+
+
+def _measure_again(run: Run, stop: Stop, evaluate: Evaluate | None) -> None:
+    """Make up for an evaluation that was interrupted after the step that the run goes on from."""
+    measured = _measure(run.loaded, stop, evaluate)
+    if _anywhere(measured is None, run.device):
+        raise KeyboardInterrupt
+    run.add_measured(measured or {})
+    run.is_unmeasured = False
+
+
+def _anywhere(here: bool, device: torch.device) -> bool:
+    """Whether something is so in any process."""
+    if world_size() == 1:
+        return here
+    told = torch.tensor(float(here), device=device)
+    dist.all_reduce(told)
+    return bool(told)
+
+
+def _loss_settings(config: TrainConfig) -> LossSettings:
+    return LossSettings(**{field.name: getattr(config, field.name) for field in dataclasses.fields(LossSettings)})
+
+
+def _agreed(losses: Losses, batch: Batch, stop: Stop) -> dict[str, float]:
+    """What all processes must know alike: mean losses, sums of unreadable images and of wishes to stop."""
+    means = {"loss": losses.total, "loss_long": losses.long, "loss_short": losses.short}
+    values = {name: float(value.detach()) / world_size() for name, value in means.items() if value is not None}
+    values |= {"unreadable": float(batch.num_unreadable), "stop": float(stop.wanted)}
+    if world_size() == 1:
+        return values
+    told = torch.tensor(list(values.values()), dtype=torch.float64, device=losses.total.device)
+    dist.all_reduce(told)
+    return dict(zip(values, told.tolist(), strict=True))
+
+
+def _memory_message(run: Run) -> str:
+    config = run.config
+    part = config.micro_batch or config.batch_size
+    return (
+        f"out of memory in step {run.step} with {part} pairs at once; run again with micro_batch={max(1, part // 2)} "
+        f"(the same loss, a third slower) or gradient_checkpointing=true"
+    )

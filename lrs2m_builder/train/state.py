@@ -1,0 +1,258 @@
+"""A run of training: the model, the optimizer, the data and the step it is at, and how these are kept."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+from torch.nn.parallel import DistributedDataParallel
+
+from lrs2m_builder.clip.model import RANDOM, Loaded, load, random_model
+from lrs2m_builder.clip.save import save
+from lrs2m_builder.errors import UserError
+from lrs2m_builder.terminal import say
+from lrs2m_builder.train.checkpoint import RunFolder
+from lrs2m_builder.train.config import TrainConfig
+from lrs2m_builder.train.data import Batches
+from lrs2m_builder.train.loading import COLUMNS, Reading
+from lrs2m_builder.train.loss import rank, world_size
+from lrs2m_builder.train.optim import Average, fitted_warmup, freeze_positions, make_optimizer, move_between
+from lrs2m_builder.train.pcm import check_k
+from lrs2m_builder.train.plan import BUCKET, Order, read_index
+from lrs2m_builder.train.processes import first_process
+from lrs2m_builder.train.progress import Progress
+from lrs2m_builder.train.step import Towers
+
+
+@dataclass
+class Run:
+    """All that changes while a run goes on, and where it is written."""
+
+    config: TrainConfig
+    loaded: Loaded
+    towers: nn.Module
+    optimizer: torch.optim.Optimizer
+    scaler: torch.amp.GradScaler
+    average: Average | None
+    batches: Batches
+    total_steps: int
+    folder: RunFolder
+    device: torch.device
+    progress: Progress | None = None  # of the first process
+    step: int = 0
+    unreadable: int = 0
+    is_unmeasured: bool = False  # the evaluation after the last step was interrupted
+
+    @classmethod
+    def begin(cls, config: TrainConfig, data: Sequence[Path], device: torch.device, folder: RunFolder) -> Run:
+        """Load the start and, where there is one, the last checkpoint."""
+        torch.manual_seed(config.seed)
+        if config.pcm != "off":
+            check_k(config.pcm_k, config.batch_size * (world_size() if config.pcm == "global" else 1))
+        loaded = load_start(config, device)
+        batches = make_batches(config, data, loaded, device)
+        per_epoch = sum(batches.num_batches(epoch) for epoch in range(config.epochs))
+        freeze_positions(loaded.model, config.frozen_positions)
+        towers = Towers(loaded.model, has_bias=config.objective == "sigmoid").to(device).train()
+        run = cls(
+            config=config,
+            loaded=loaded,
+            towers=towers,
+            optimizer=make_optimizer(towers, config),
+            scaler=torch.amp.GradScaler(device.type, enabled=config.precision == "fp16"),
+            average=Average(loaded.model, config.ema) if config.ema else None,
+            batches=batches,
+            total_steps=min(per_epoch, config.max_steps or per_epoch),
+            folder=folder,
+            device=device,
+        )
+        if (state := folder.load_latest()) is not None:
+            run.restore(state)
+        if rank() == 0:
+            run.tell_start()
+        first_process(run.make_ready)
+        folder.check_is_shared()
+        if rank() == 0:
+            run.progress = Progress(
+                folder, total_steps=run.total_steps, last_step=run.step, tensorboard=config.tensorboard
+            )
+        if world_size() > 1:
+            run.towers = DistributedDataParallel(towers, device_ids=[device] if device.type == "cuda" else None)
+            if device.type == "cpu":
+                _settle(run.towers, loaded, config)
+        return run
+
+    def tell_start(self) -> None:
+        """Say from where the run goes on, and what of its settings does not fit its length."""
+        if self.step:
+            say(f"going on after step {self.step}")
+        warmup = fitted_warmup(self.total_steps, self.config)
+        if warmup < self.config.warmup_steps:
+            say(f"the warm-up is {warmup} of {self.total_steps} steps, not {self.config.warmup_steps}: a tenth at most")
+
+    def make_ready(self) -> None:
+        """Have the folder as it was after the step that the run goes on from."""
+        self.folder.go_on_after(self.step)
+        if self.step == 0:
+            self.folder.write_settings(self.loaded.revision)
+
+    def save_checkpoint(self) -> None:
+        """Write all that is needed to go on; the first process does, and all wait until it is there."""
+        first_process(self._save_checkpoint)
+
+    @property
+    def own_towers(self) -> nn.Module:
+        """The towers without what joins the processes around them."""
+        return self.towers.module if isinstance(self.towers, DistributedDataParallel) else self.towers
+
+    def _save_checkpoint(self) -> None:
+        state = {
+            "towers": self.own_towers.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "average": self.average.values if self.average else None,
+            "data": self.batches.state_dict(),
+            "unreadable": self.unreadable,
+            "is_unmeasured": self.is_unmeasured,
+        }
+        self.folder.save(self.step, state)
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from a checkpoint.
+
+        Raises:
+            UserError: it is of another model or of other data.
+        """
+        try:
+            self.towers.load_state_dict(state["towers"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.scaler.load_state_dict(state["scaler"])
+        except (RuntimeError, ValueError, KeyError) as error:
+            why = " ".join(str(error).split())[:200]
+            raise UserError(
+                f"the checkpoint does not fit the model {self.config.start}: {why}; give a new folder"
+            ) from error
+        if self.average:
+            self.average.values = {name: value.to(self.device) for name, value in state["average"].items()}
+        self.batches.load_state_dict(state["data"])
+        self.step, self.unreadable = state["step"], state["unreadable"]
+        self.is_unmeasured = state["is_unmeasured"]
+
+    def log(
+        self, told: dict[str, float], lr: float, weight: float, *, seconds: float, measured: dict[str, float]
+    ) -> None:
+        """Tell of the step that is done.
+
+        Args:
+            told: what all processes agreed on: losses, unreadable images.
+            measured: on held-out data, if it was measured after this step.
+        """
+        self.unreadable += int(told["unreadable"])
+        if self.progress is None:
+            return
+        line: dict[str, Any] = {
+            "step": self.step,
+            **{name: told[name] for name in ("loss", "loss_long", "loss_short") if name in told},
+            "lr": lr,
+            "long_weight": weight,
+            "logit_scale": math.exp(self.loaded.model.logit_scale.item()),
+            "images_per_s": round(self.config.batch_size * world_size() / seconds, 2),
+            "epoch": self.batches.epoch,
+            "batch": self.batches.number,
+            "unreadable": self.unreadable,
+            **{f"eval_{name}": value for name, value in measured.items()},
+        }
+        self.progress.tell(line, seconds=seconds)
+
+    def add_measured(self, measured: dict[str, float]) -> None:
+        """Tell what was measured after the step that the run goes on from."""
+        if self.progress is not None:
+            self.folder.add_to_metrics(self.step, {f"eval_{name}": value for name, value in measured.items()})
+            self.progress.tell_measured(measured, self.step)
+
+    def close(self) -> None:
+        """Finish what is told of the run."""
+        if self.progress is not None:
+            self.progress.close()
+
+    def save_model(self) -> None:
+        """Write the trained model, averaged where that was asked for; the first process does."""
+        first_process(self._save_model)
+
+    def _save_model(self) -> None:
+        model = self.loaded.model
+        if self.average:
+            move_between(model, self.average.values, 0.0)
+        if self.config.wise_ft < 1:
+            start = dict(load_start(self.config, self.device).model.named_parameters())
+            move_between(model, start, self.config.wise_ft)
+        if (bias := self.own_towers.bias) is not None:
+            model.config.logit_bias = bias.item()
+        save(dataclasses.replace(self.loaded, model=model.eval()), self.folder.model_dir)
+        say(f"trained: {self.folder.model_dir}")
+
+
+def _settle(towers: nn.Module, loaded: Loaded, config: TrainConfig) -> None:
+    """Have DDP make its buckets of gradients for good, by a step that changes nothing.
+
+    It makes them anew after its first step, and a sum over more than two processes is rounded by the place in its
+    bucket: the first step of a run that goes on would differ in its last bits from that of one never stopped.
+    """
+    pixels_BCHW = torch.zeros(2, 3, loaded.preprocess.image_size, loaded.preprocess.image_size)
+    ids_BT = loaded.tokenize(["one", "two"], trim=True)
+    long_BT, short_BT = (None if config.train_on == other else ids_BT for other in ("short", "long"))
+    outputs = towers(pixels_BCHW, long_BT, short_BT)
+    (torch.stack([value.sum() for value in outputs.values()]).sum() * 0.0).backward()
+    towers.zero_grad(set_to_none=True)
+
+
+def load_start(config: TrainConfig, device: torch.device) -> Loaded:
+    """The model that training starts from, stretched to the context of the configuration."""
+    if config.start in RANDOM:
+        loaded = random_model(context_length=config.context_length, seed=config.seed, **RANDOM[config.start])
+        loaded.model.to(device)
+    else:
+        loaded = load(config.start, context_length=config.context_length, device=device)
+    if config.gradient_checkpointing:
+        loaded.model.gradient_checkpointing_enable({"use_reentrant": False})
+    if config.compile:
+        loaded.model.vision_model.compile()
+        loaded.model.text_model.compile()
+    return loaded
+
+
+def make_batches(config: TrainConfig, data: Sequence[Path], loaded: Loaded, device: torch.device) -> Batches:
+    """The batches of this process, in the order of the configuration."""
+    order = Order(
+        seed=config.seed,
+        batch_size=config.batch_size,
+        pool_rows=config.pool_rows,
+        streams=max(1, config.workers),
+        weights=config.weights,
+        num_pairs=config.num_pairs,
+    )
+    reading = Reading(
+        train_on=config.train_on,
+        tokenize=loaded.tokenize,
+        transform=loaded.transform,
+        image_size=loaded.preprocess.image_size,
+        length_multiple=max(config.length_multiple, BUCKET if config.compile else 1),
+        image_dir=Path(config.image_dir) if config.image_dir else None,
+        augment_captions=config.augment_captions,
+        augment_images=config.augment_images,
+    )
+    return Batches(
+        read_index(data, COLUMNS[config.train_on]),
+        order,
+        reading,
+        rank=rank(),
+        world_size=world_size(),
+        workers=config.workers,
+        pin_memory=device.type == "cuda",
+    )

@@ -1,0 +1,121 @@
+"""One training step's gradient: both towers, the loss of the whole batch, and batches larger than memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+from transformers import CLIPModel
+
+from lrs2m_builder.clip.model import encode_image, encode_text
+from lrs2m_builder.train.loading import Batch
+from lrs2m_builder.train.loss import Features, Losses, LossSettings, dual_text_loss
+
+START_BIAS = -10.0  # of the sigmoid objective, as SigLIP starts; a start that was trained with it has its own
+Outputs = dict[str, Tensor]
+
+
+class Towers(nn.Module):  # type: ignore[misc]
+    """The model, with all that a step needs in one forward: DDP then sees every parameter that is used."""
+
+    def __init__(self, model: CLIPModel, *, has_bias: bool) -> None:
+        super().__init__()
+        self.model = model
+        start = getattr(model.config, "logit_bias", None)
+        self.bias = nn.Parameter(torch.tensor(START_BIAS if start is None else float(start))) if has_bias else None
+
+    def forward(self, pixels_BCHW: Tensor, long_BT: Tensor | None, short_BT: Tensor | None) -> Outputs:
+        """Features of unit length, the scale of the logits, and their bias."""
+        outputs = {"image_BD": encode_image(self.model, pixels_BCHW)}
+        if long_BT is not None:
+            outputs["long_BD"] = encode_text(self.model, long_BT)
+        if short_BT is not None:
+            outputs["short_BD"] = encode_text(self.model, short_BT)
+        outputs["scale"] = self.model.logit_scale.exp()
+        if self.bias is not None:
+            outputs["bias"] = self.bias * 1.0
+        return outputs
+
+
+def accumulate_gradient(
+    towers: nn.Module,
+    batch: Batch,
+    settings: LossSettings,
+    *,
+    long_weight: float,
+    micro_batch: int | None,
+    autocast: Callable[[], AbstractContextManager[Any]],
+    loss_factor: Callable[[Tensor], Tensor],
+) -> Losses:
+    """Add the gradient of a batch's loss to the parameters; returns the losses.
+
+    With `micro_batch`, features are made in parts without gradients, the loss of the whole batch gives the gradient
+    of each feature, and a second pass over the parts carries it into the towers (GradCache, arXiv 2101.06983): the
+    gradient is the whole batch's, for a third more arithmetic.
+
+    Args:
+        loss_factor: what the loss is multiplied with against underflow in half precision.
+    """
+    if micro_batch is None or micro_batch >= len(batch.pixels_BCHW):
+        with autocast():
+            outputs = _encode(towers, batch)
+        losses = _loss(outputs, batch, settings, long_weight)
+        loss_factor(losses.total).backward()
+        return losses
+    parts = list(_parts(batch, micro_batch))
+    with torch.no_grad(), autocast():
+        made = [_encode(towers, part) for part in parts]
+    leaves = {name: _joined(name, made).requires_grad_() for name in made[0]}
+    losses = _loss(leaves, batch, settings, long_weight)
+    loss_factor(losses.total).backward()
+    for number, part in enumerate(parts):
+        is_last = number == len(parts) - 1
+        waits = isinstance(towers, DistributedDataParallel) and not is_last  # processes meet once a step
+        with towers.no_sync() if waits else nullcontext():
+            with autocast():
+                outputs = _encode(towers, part)
+            carried = [
+                (outputs[name] * _share(name, leaf, number, len(parts), micro_batch)).sum()
+                for name, leaf in leaves.items()
+            ]
+            torch.stack(carried).sum().backward()
+    return losses
+
+
+def _encode(towers: nn.Module, batch: Batch) -> Outputs:
+    outputs: Outputs = towers(batch.pixels_BCHW, batch.long_BT, batch.short_BT)
+    return outputs
+
+
+def _loss(outputs: Outputs, batch: Batch, settings: LossSettings, long_weight: float) -> Losses:
+    features = Features(
+        outputs["image_BD"],
+        outputs.get("long_BD"),
+        outputs.get("short_BD"),
+        batch.image_ids_B,
+        batch.long_ids_B,
+        batch.short_ids_B,
+    )
+    return dual_text_loss(features, outputs["scale"], settings, long_weight=long_weight, bias=outputs.get("bias"))
+
+
+def _parts(batch: Batch, size: int) -> Iterator[Batch]:
+    """The batch in parts of `size` rows."""
+    for start in range(0, len(batch.pixels_BCHW), size):
+        yield batch.each(lambda tensor, start=start: tensor[start : start + size])  # type: ignore[misc]
+
+
+def _joined(name: str, made: list[Outputs]) -> Tensor:
+    """The features of all parts; scale and bias are the same in each."""
+    return torch.cat([outputs[name] for outputs in made]) if name.endswith("_BD") else made[0][name].clone()
+
+
+def _share(name: str, leaf: Tensor, number: int, num_parts: int, size: int) -> Tensor:
+    """What a part carries of the gradient: its rows, and an even share of the scale's and the bias's."""
+    if leaf.grad is None:
+        raise AssertionError(f"{name} has no gradient")
+    return leaf.grad[number * size : (number + 1) * size] if name.endswith("_BD") else leaf.grad / num_parts
