@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from lrs2m_builder.engines import transformers as module
-from lrs2m_builder.engines.chat import Chat
-from lrs2m_builder.engines.model_files import find_model
+from lrs2m_builder.engines._chat import Chat
+from lrs2m_builder.engines._model_files import find_model
 from lrs2m_builder.engines.transformers import TransformersEngine
 from lrs2m_builder.errors import SampleError
 from lrs2m_builder.schema import Completion
