@@ -13,6 +13,12 @@ from typing import Any
 from lrs2m_builder.errors import UserError, one_line
 from lrs2m_builder.opening import open_regular
 
+# Folders of macOS, Synology, QNAP, Windows and ext4: thumbnails, copies and what was deleted.
+_OF_SYSTEMS = {
+    *("__macosx", "@eadir", "#recycle", "@recycle", "#snapshot", "$recycle.bin", "system volume information"),
+    "lost+found",
+}
+
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
@@ -117,6 +123,11 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
+def is_hidden(name: str) -> bool:
+    """Whether a system or another program keeps a file or folder of this name for itself, beside a user's own."""
+    return name.startswith(".") or name.lower() in _OF_SYSTEMS
+
+
 def files_below(path: Path, *suffixes: str) -> Iterator[Path]:
     """Yield the files in a folder and below that end so, in any case, also through links to folders.
 
@@ -136,9 +147,9 @@ def files_below(path: Path, *suffixes: str) -> Iterator[Path]:
         folders.sort(key=lambda name: Path(folder, name).is_symlink())  # a folder rather than a link to it
         for name in tuple(folders):
             there = os.path.realpath(Path(folder, name))
-            if name.startswith(".") or there in seen:
+            if is_hidden(name) or there in seen:
                 folders.remove(name)
             seen.add(there)
         for name in names:
-            if not name.startswith(".") and name.lower().endswith(suffixes):
+            if not is_hidden(name) and name.lower().endswith(suffixes):
                 yield Path(folder, name)

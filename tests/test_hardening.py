@@ -38,7 +38,7 @@ def good(request: Any) -> Completion:
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 def test_a_looping_answer_does_not_hang_a_check(check: checks.Check) -> None:
     """Every word of the patterns, said eighty times: a pattern that backtracks would not come back."""
-    source = "".join(path.read_text() for path in (ROOT / "lrs2m_builder" / "checks").glob("*.py"))
+    source = "".join(path.read_text() for path in (ROOT / "lrs2m_builder" / "checks").rglob("*.py"))
     for word in sorted(set(re.findall(r"[a-z]{3,}", source))):
         check.find(make_answer(f"The scene shows the {f'{word} ' * 80}roof."))
 

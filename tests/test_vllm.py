@@ -53,7 +53,7 @@ def start(arguments: list[str]) -> subprocess.Popen[str]:
 
 
 def wait_for_answers(out: Path, more_than: int, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 400
     while time.monotonic() < deadline and process.poll() is None:
         if len(journaled(out)) > more_than:
             return

@@ -196,7 +196,8 @@ class Chat:
             )
         except ValueError as error:
             raise SampleError("image_aspect_ratio", f"{width} x {height} pixels: {error}") from error
-        return new_width, new_height
+        # Of a strip the shorter side may come to less than one of the model's patches.
+        return max(self._factor, new_width), max(self._factor, new_height)
 
 
 def _bounds(image_processor: Any, max_pixels: int | None) -> tuple[int, int, int]:

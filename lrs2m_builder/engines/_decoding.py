@@ -56,10 +56,8 @@ class Decoder:
         except (RuntimeError, MemoryError) as error:
             if not _is_out_of_memory(error):
                 raise
-        except (SampleError, ValueError) as error:  # of one request; the model's own ValueErrors are about its images
-            if len(asked) == 1:
-                return [error if isinstance(error, SampleError) else SampleError("request_refused", one_line(error))]
-            return self._one_by_one(asked, given_up)
+        except SampleError as error:  # of one request
+            return [error] if len(asked) == 1 else self._one_by_one(asked, given_up)
         _free_memory()  # only here, when the error is gone, and with it the tensors of its frames
         return None
 
@@ -96,17 +94,7 @@ class Decoder:
         rooms_B = torch.tensor(rooms, device=self._model.device)
         ends = RowEnds(sampling.stop, rooms_B, prompt_length, self._tokenizer, given_up)
         sampler = RowSampler(sampling, [request.seed for request, _ in asked], inputs, num_steps)
-        ids_BT = self._model.generate(
-            **{name: value for name, value in inputs.items() if name in self._accepted},
-            generation_config=GenerationConfig(
-                max_new_tokens=max(rooms),
-                do_sample=False,  # the sampler leaves one token to choose from
-                eos_token_id=sorted(self._ends),
-                pad_token_id=self._tokenizer.pad_token_id,
-            ),
-            logits_processor=LogitsProcessorList([sampler]),
-            stopping_criteria=StoppingCriteriaList([ends]),
-        )
+        ids_BT = self._generate(inputs, max(rooms), sampler, ends)
         rows = ids_BT[:, prompt_length:].tolist()
         return [
             continued(
@@ -115,6 +103,31 @@ class Decoder:
             )
             for i in range(len(asked))
         ]
+
+    def _generate(self, inputs: Mapping[str, Any], num_steps: int, sampler: RowSampler, ends: RowEnds) -> torch.Tensor:
+        """The prompts and answers of a batch, as token ids (B, T).
+
+        Raises:
+            SampleError: request_refused, the model cannot take one of the requests, such as an image of its shape.
+        """
+        try:
+            ids_BT: torch.Tensor = self._model.generate(
+                **{name: value for name, value in inputs.items() if name in self._accepted},
+                generation_config=GenerationConfig(
+                    max_new_tokens=num_steps,
+                    do_sample=False,  # the sampler leaves one token to choose from
+                    eos_token_id=sorted(self._ends),
+                    pad_token_id=self._tokenizer.pad_token_id,
+                ),
+                logits_processor=LogitsProcessorList([sampler]),
+                stopping_criteria=StoppingCriteriaList([ends]),
+            )
+        except (RuntimeError, ValueError, IndexError) as error:
+            if _is_out_of_memory(error) or isinstance(error, torch.AcceleratorError):  # of all that follows too
+                raise
+            what = f"{type(error).__name__}: {one_line(error)}"
+            raise SampleError("request_refused", f"the model fails: {what[:300]}") from error
+        return ids_BT
 
     def _inputs(self, asked: Sequence[tuple[Request, Image.Image | None]]) -> dict[str, Any]:
         images = [image for _, image in asked if image is not None]

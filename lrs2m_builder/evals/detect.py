@@ -18,7 +18,7 @@ from lrs2m_builder.evals.data import LABEL_COLUMNS
 from lrs2m_builder.evals.paper import load_paper
 from lrs2m_builder.evals.results import Evaluation
 from lrs2m_builder.evals.selo.queries import read_queries, set_name
-from lrs2m_builder.files import files_below
+from lrs2m_builder.files import files_below, is_hidden
 from lrs2m_builder.images.files import IMAGE_SUFFIXES
 from lrs2m_builder.terminal import say
 from lrs2m_builder.tokenizer import count_tokens
@@ -89,15 +89,13 @@ def _has_tables(path: Path) -> bool:
 
 
 def _folders(path: Path) -> list[Path]:
-    """The folders of a folder but hidden ones, which notebooks and file managers leave."""
-    return sorted(folder for folder in path.iterdir() if folder.is_dir() and not folder.name.startswith("."))
+    """The folders of a folder but those that notebooks, file managers and disks leave."""
+    return sorted(folder for folder in path.iterdir() if folder.is_dir() and not is_hidden(folder.name))
 
 
 def _classes(path: Path) -> list[Test]:
     """Classification, if there are images in two folders or more."""
-    holds = {
-        folder: any(file.suffix.lower() in IMAGE_SUFFIXES for file in folder.iterdir()) for folder in _folders(path)
-    }
+    holds = {folder: _has_images(folder) for folder in _folders(path)}
     folders = [folder for folder, has_images in holds.items() if has_images]
     if len(folders) < 2:
         return []
@@ -108,7 +106,7 @@ def _classes(path: Path) -> list[Test]:
 
 
 def _has_images(folder: Path) -> bool:
-    return any(file.suffix.lower() in IMAGE_SUFFIXES for file in folder.iterdir())
+    return any(file.suffix.lower() in IMAGE_SUFFIXES and not is_hidden(file.name) for file in folder.iterdir())
 
 
 def _of_json(file: Path, folder: Path) -> list[Test]:

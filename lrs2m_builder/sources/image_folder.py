@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Literal
 
 from lrs2m_builder.errors import SampleError, UserError
+from lrs2m_builder.files import is_hidden
 from lrs2m_builder.images.files import IMAGE_SUFFIXES
 from lrs2m_builder.opening import read_regular
 from lrs2m_builder.schema import Anchor
@@ -47,7 +48,7 @@ def read(path: Path, subfolders: Literal["label", "anchor", "ignore"] = "label")
     tables: dict[Path, Metadata] = {}
     for folder, folders, files in os.walk(path, onerror=_raise, followlinks=True):
         where = Path(folder)
-        folders[:] = [name for name in sorted(folders) if not name.startswith(".") and _is_new(where / name, seen)]
+        folders[:] = [name for name in sorted(folders) if not is_hidden(name) and _is_new(where / name, seen)]
         if table := _metadata(where, files):
             tables[where] = table
         label = "" if where == path or subfolders == "ignore" else plain_words(where.name)
@@ -55,7 +56,7 @@ def read(path: Path, subfolders: Literal["label", "anchor", "ignore"] = "label")
         beside = _text_files(where, files)
         for name in sorted(set(files)):
             suffix = Path(name).suffix.lower()
-            if name.startswith(".") or suffix not in _PICTURES:
+            if is_hidden(name) or suffix not in _PICTURES:
                 continue
             image = where / name
             texts = _listed(image, tables) + _beside(image, beside)
@@ -116,7 +117,7 @@ def _text_files(folder: Path, files: list[str]) -> dict[str, list[Path]]:
     by_stem: dict[str, list[Path]] = {}
     for name in sorted(files, key=lambda name: (Path(name).suffix.lower() == ".json", name)):
         file = folder / name
-        if file.suffix.lower() in _TEXT_SUFFIXES and not name.startswith("."):
+        if file.suffix.lower() in _TEXT_SUFFIXES and not is_hidden(name):
             by_stem.setdefault(file.stem, []).append(file)
     return by_stem
 
