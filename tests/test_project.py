@@ -160,7 +160,7 @@ def test_the_page_of_checks_marks_exactly_those_that_warn_in_a_shipped_recipe() 
     levels = {
         (check.name, check.level)
         for name in shipped_names("recipes")
-        for step in load_recipe(name).recipe.steps
+        for step in load_recipe(name).steps
         for check in step.checks
     }
     assert {name for name, level in levels if level == "warn"} == marked
