@@ -9,7 +9,7 @@ export LRS2M_REAL_DATA ?= $(abspath ../shared/data)
 # Small models need little cache, and the engine reserves it at once.
 export VLLM_CPU_KVCACHE_SPACE ?= 1
 
-.PHONY: help setup demo demo-model test endpoint-campaign train-campaign lint format bench lock wheel clean crash-lab
+.PHONY: help setup demo demo-model test endpoint-campaign train-campaign docs lint format bench lock wheel clean crash-lab
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -45,6 +45,9 @@ lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: setup  ## write the generated parts of docs/cli.md and docs/train.md
+	$(BIN)/python -m docs.generate
 
 format: setup  ## let ruff rewrite
 	$(BIN)/ruff check --fix .

@@ -1,7 +1,7 @@
 """The command line.
 
-Exit codes: 0 done; 1 a bug (traceback); 2 a bad setting or input (one line); 3 done, but with more rejections than
-`--max-reject-rate`; 130 stopped by a signal, the same command goes on.
+Exit codes: 0 done; 1 a bug (traceback); 2 a bad setting or input (one line); 3 done, but more samples were rejected
+than `--max-reject-rate` allows; 130 stopped by a signal, the same command resumes.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import errno
 import io
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from typing import Annotated
 
@@ -28,6 +29,7 @@ from lrs2m_builder.commands.eval_retrieval import zcrl_command, zcrs_command
 from lrs2m_builder.commands.eval_selo import selo_command
 from lrs2m_builder.commands.experiment import experiment_app, list_command, run_command
 from lrs2m_builder.commands.export import export_command
+from lrs2m_builder.commands.help import add_command, make_group
 from lrs2m_builder.commands.publish import publish_command
 from lrs2m_builder.commands.sample import sample_command
 from lrs2m_builder.commands.sources import sources_command
@@ -38,54 +40,65 @@ from lrs2m_builder.errors import Stopped, UserError
 from lrs2m_builder.stopping import interruptible
 from lrs2m_builder.text import printable
 
-app = typer.Typer(
+app = make_group(
+    """Build image-text data for remote sensing.
+
+    Makes a short and a long text per image, checks what they say, and writes Parquet; audits, reviews, converts and
+    publishes data sets; trains CLIP models on them and evaluates them. The demo builds a small data set without a GPU,
+    data or network.
+
+    Example:
+        lrs2m demo
+    """,
     name="lrs2m",
-    help="Build checked remote-sensing image data with a short and a long text each.",
-    rich_markup_mode=None,
-    pretty_exceptions_enable=False,
-    add_completion=False,
-    no_args_is_help=False,
 )
 
 
 @app.callback(invoke_without_command=True)
 def _root(
     context: typer.Context,
-    version: Annotated[bool, typer.Option("--version", help="Print the version and stop.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Print the version and exit.")] = False,
 ) -> None:
     if version:
         print(f"lrs2m-builder {__version__}")
         raise typer.Exit
     if context.invoked_subcommand is None:
         print(context.get_help())
-        print("To see all of it at work without a GPU, data or network: lrs2m demo")
         raise typer.Exit
 
 
-app.command("build")(build_command)
-app.command("sources")(sources_command)
-app.command("sample")(sample_command)
-app.command("stats")(stats_command)
-app.command("view")(view_command)
-app.command("audit")(audit_command)
-app.command("export")(export_command)
-app.command("publish")(publish_command)
-app.command("train")(train_command)
-app.command("convert")(convert_command)
+_COMMANDS: dict[typer.Typer, dict[str, Callable[..., None]]] = {
+    app: {
+        "build": build_command,
+        "sources": sources_command,
+        "sample": sample_command,
+        "stats": stats_command,
+        "view": view_command,
+        "audit": audit_command,
+        "export": export_command,
+        "publish": publish_command,
+        "train": train_command,
+        "convert": convert_command,
+        "demo": demo_command,
+    },
+    eval_app: {
+        "zcrl": zcrl_command,
+        "zcrs": zcrs_command,
+        "zic": zic_command,
+        "selo": selo_command,
+        "all": all_command,
+        "figure1": figure1_command,
+        "figure2": figure2_command,
+        "figure3": figure3_command,
+        "models": models_command,
+    },
+    experiment_app: {"list": list_command, "run": run_command},
+}
+for _group, _commands in _COMMANDS.items():
+    for _name, _function in _commands.items():
+        add_command(_group, _name, _function)
 app.add_typer(eval_app, name="eval")
-eval_app.command("zcrl")(zcrl_command)
-eval_app.command("zcrs")(zcrs_command)
-eval_app.command("zic")(zic_command)
-eval_app.command("selo")(selo_command)
-eval_app.command("all")(all_command)
-eval_app.command("figure1")(figure1_command)
-eval_app.command("figure2")(figure2_command)
-eval_app.command("figure3")(figure3_command)
-eval_app.command("models")(models_command)
 app.add_typer(experiment_app, name="experiment")
-experiment_app.command("list")(list_command)
-experiment_app.command("run")(run_command)
-app.command("demo")(demo_command)
 
 
 def main() -> None:
@@ -105,7 +118,7 @@ def main() -> None:
                 code, complaint = found
     if code == 130:
         with suppress(OSError):  # nobody reads it any more
-            print(printable(complaint or "stopped; run the same command to go on"), file=sys.stderr, flush=True)
+            print(printable(complaint or "stopped; run the same command to resume"), file=sys.stderr, flush=True)
         os._exit(130)  # an engine that is still starting has threads that would hold the process
     if complaint:
         print(f"error: {printable(complaint, one_line=True)}", file=sys.stderr)
@@ -132,7 +145,7 @@ def _run() -> int:
 
 
 def _expected(error: Exception) -> tuple[int, str] | None:
-    """The exit code of an error that is no bug, and what to say of it."""
+    """The exit code and message of an error that is not a bug; None for a bug."""
     if isinstance(error, UserError):
         return 2, str(error)
     if isinstance(error, BrokenPipeError):
@@ -144,7 +157,8 @@ def _expected(error: Exception) -> tuple[int, str] | None:
     # What the option parser raises about wrong usage; its class has moved between releases.
     if hasattr(error, "format_message"):
         context = getattr(error, "ctx", None)
-        return 2, f"{error.format_message()} (try: {context.command_path if context else 'lrs2m'} --help)"
+        message = error.format_message().replace(": Value error, ", ": ")  # a prefix of pydantic
+        return 2, f"{message} (try: {context.command_path if context else 'lrs2m'} --help)"
     return None
 
 

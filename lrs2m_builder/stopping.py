@@ -92,7 +92,7 @@ def interruptible() -> Iterator[Interruption]:
 
 
 def _end() -> None:
-    os.write(2, b"stopped; run the same command to go on\n")
+    os.write(2, b"stopped; run the same command to resume\n")
     os._exit(130)
 
 
@@ -174,7 +174,7 @@ def leaving() -> Iterator[Callable[[], None]]:
     timers: list[threading.Timer] = []
 
     def leave() -> None:
-        say("stopped; run the same command to go on")
+        say("stopped; run the same command to resume")
         os._exit(130)
 
     def leave_soon() -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from lrs2m_builder.checks import ANCHOR_COUNT, ANCHOR_MISSING
-from lrs2m_builder.checks.nouns import is_named, read
-from lrs2m_builder.checks.numbers import quantities
+from lrs2m_builder.checks.reading.nouns import is_named, read
+from lrs2m_builder.checks.reading.numbers import quantities
 from lrs2m_builder.schema import Anchor
 from tests.test_checks import make_answer
 

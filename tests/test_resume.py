@@ -117,7 +117,7 @@ def test_a_signal_drains_and_exits_130(tmp_path: Path, number: signal.Signals) -
     asked = log.read_text().splitlines()
     assert 0 < len(asked) < 120
     assert journaled(tmp_path / "out") == set(asked), "an answer in flight was dropped"
-    assert "run the same command to go on" in out
+    assert "run the same command to resume" in out
     again = start_cli(source, tmp_path / "out", log=log, delay_s=0.0)
     again.communicate(timeout=60)
     assert again.returncode == 0
@@ -147,7 +147,7 @@ def test_a_second_signal_ends_a_build_whose_engine_does_not_close(
     time.sleep(0.5)
     process.send_signal(signal.SIGTERM)
     _, err = process.communicate(timeout=60)
-    assert (process.returncode, err.splitlines()[-1]) == (130, "stopped; run the same command to go on")
+    assert (process.returncode, err.splitlines()[-1]) == (130, "stopped; run the same command to resume")
 
 
 def test_a_second_build_on_the_same_folder_is_refused(tmp_path: Path) -> None:

@@ -89,8 +89,8 @@ def test_warnings_are_a_share_of_the_pairs_and_rejections_of_all_samples(tmp_pat
     stats = read_stats(tmp_path / "out")
     total = replace(stats.total, warnings={"hedge": 9})
     lines = "\n".join(stats_lines(replace(stats, subsets=(), total=total), {}))
-    assert "warnings, of the pairs:\n         9   34.6%  hedge" in lines
-    assert "rejected, of all samples:\n         3   10.0%  image_missing" in lines
+    assert "warnings, share of pairs:\n         9   34.6%  hedge" in lines
+    assert "rejected, share of samples:\n         3   10.0%  image_missing" in lines
 
 
 @pytest.mark.parametrize("name", ["", "/"])

@@ -2,26 +2,26 @@
 
 from dataclasses import replace
 
+from lrs2m_builder.checks.anchor_count import ANCHOR_COUNT
+from lrs2m_builder.checks.anchors import ANCHOR_EXTRA, ANCHOR_MISSING, UNSUPPORTED_OBJECT
 from lrs2m_builder.checks.base import Answer, Check, Level, override_levels, parse_levels, split_words
-from lrs2m_builder.checks.claims import DATE
-from lrs2m_builder.checks.counts import ANCHOR_COUNT
-from lrs2m_builder.checks.directions import DIRECTION
-from lrs2m_builder.checks.faith import ANCHOR_EXTRA, ANCHOR_MISSING, UNSUPPORTED_OBJECT
+from lrs2m_builder.checks.date import DATE
+from lrs2m_builder.checks.direction import DIRECTION
 from lrs2m_builder.checks.form import CLIP_LONG, CLIP_SHORT, CUT_OFF, EMPTY, REPETITION, clip_budget, word_range
-from lrs2m_builder.checks.hedge import HEDGE
-from lrs2m_builder.checks.hint_leak import HINT_LEAK
-from lrs2m_builder.checks.hints import HINT_MISSING
+from lrs2m_builder.checks.hint_missing import HINT_MISSING
 from lrs2m_builder.checks.language import LANGUAGE
-from lrs2m_builder.checks.marks import MARKDOWN, MOJIBAKE
+from lrs2m_builder.checks.markup import MARKDOWN, MOJIBAKE
 from lrs2m_builder.checks.measures import COORDINATES, RESOLUTION
-from lrs2m_builder.checks.meta_text import META_TEXT
-from lrs2m_builder.checks.place_names import PLACE_NAME
-from lrs2m_builder.checks.preamble import PREAMBLE
-from lrs2m_builder.checks.purposes import PURPOSE
-from lrs2m_builder.checks.refusal import REFUSAL
+from lrs2m_builder.checks.place_name import PLACE_NAME
+from lrs2m_builder.checks.purpose import PURPOSE
 from lrs2m_builder.checks.summary import COPY, SUMMARY_COUNT, SUMMARY_OBJECT
-from lrs2m_builder.checks.titles import TITLE
-from lrs2m_builder.checks.views import VIEWPOINT
+from lrs2m_builder.checks.talk.hedge import HEDGE
+from lrs2m_builder.checks.talk.hint_leak import HINT_LEAK
+from lrs2m_builder.checks.talk.meta_text import META_TEXT
+from lrs2m_builder.checks.talk.preamble import PREAMBLE
+from lrs2m_builder.checks.talk.refusal import REFUSAL
+from lrs2m_builder.checks.title import TITLE
+from lrs2m_builder.checks.viewpoint import VIEWPOINT
 
 # What every answer must be; those that find a loop come first, before patterns look for words in it. `preamble` warns:
 # its precision on texts that its author had not seen is 0.91.

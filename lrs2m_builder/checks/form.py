@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from lrs2m_builder.checks.base import Answer, Check, Level, split_sentences, split_words
-from lrs2m_builder.checks.words import begins_word, is_word, word_set
+from lrs2m_builder.checks.reading.english import begins_word, is_word, word_set
 
 CLIP_LONG = 248  # context length after knowledge-preserved stretching (paper, section IV-A)
 CLIP_SHORT = 77

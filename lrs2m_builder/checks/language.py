@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import regex
 
 from lrs2m_builder.checks.base import Answer, Check, beginning, split_sentences, without_writing
-from lrs2m_builder.checks.words import english_words
+from lrs2m_builder.checks.reading.english import english_words
 
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier

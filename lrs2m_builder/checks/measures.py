@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from lrs2m_builder.checks.base import Answer, Check, beginning, late
-from lrs2m_builder.checks.claims import known_text
+from lrs2m_builder.checks.date import known_text
 
 _NUMBER = r"[-−+]?\d+(?:\.\d+)?"
 _PRECISE = r"[-−+]?\d{1,3}\.\d{2,}"

@@ -5,12 +5,12 @@ from __future__ import annotations
 import re
 from itertools import pairwise
 
+from lrs2m_builder.checks.anchor_count import adds_up, agrees
 from lrs2m_builder.checks.base import Answer, Check, split_sentences, split_words
-from lrs2m_builder.checks.counts import adds_up, agrees
-from lrs2m_builder.checks.nouns import Mention, Text, read
-from lrs2m_builder.checks.numbers import Quantity, counted
-from lrs2m_builder.checks.support import classes_of, unsupported
-from lrs2m_builder.checks.vocabulary import singular_of, vocabulary
+from lrs2m_builder.checks.reading.implied import classes_of, unsupported
+from lrs2m_builder.checks.reading.nouns import Mention, Text, read
+from lrs2m_builder.checks.reading.numbers import Quantity, counted
+from lrs2m_builder.checks.reading.vocabulary import singular_of, vocabulary
 
 MAX_NUMBERS = 50  # of a summary that are looked at
 MIN_RUN = 8  # words of a sentence's beginning that make a copy of it

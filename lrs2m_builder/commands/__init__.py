@@ -1,15 +1,20 @@
-"""The commands, a file each: an option of a command is a keyword of the function that does the work."""
+"""The commands, one file each: an option of a command is a keyword of the function that does the work."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from lrs2m_builder.text import printable
 
-Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else there.")]
+DataSet = Annotated[
+    Path,
+    typer.Argument(metavar="DATA", help="The --out of a build, or any folder of Parquet files with the same columns."),
+]
+Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 
 
 def print_json(result: Any) -> None:

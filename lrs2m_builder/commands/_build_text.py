@@ -1,4 +1,4 @@
-"""What `lrs2m build` prints: its report, or the plan of a dry run."""
+"""The output of `lrs2m build`: its report, or the plan of a dry run."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ if TYPE_CHECKING:
 
 
 def report_text(report: Report) -> str:
-    """What a build came to."""
+    """The report of a build for people."""
     lines = [
         f"{report.out_dir}: {report.samples} samples = {report.records} records + "
         f"{sum(report.rejections.values())} rejections, {report.shards} shards"
-        + (" so far; stopped, run the same command to go on" if report.stopped else "")
+        + (" so far; stopped, run the same command to resume" if report.stopped else "")
     ]
     if report.kept_answers:
         lines.append(f"  {report.kept_answers} answers of {report.kept_samples} samples are kept in the journal")
@@ -29,16 +29,16 @@ def report_text(report: Report) -> str:
             + (f"; bound by {shares}" if shares else "")
         )
         if thoughts := report.run.get("thoughts"):
-            lines.append(f"  thoughts were taken off {thoughts} answers; what they cost is in the tokens")
+            lines.append(f"  thoughts were removed from {thoughts} answers; the token count includes them")
     return "\n".join(lines)
 
 
 def plan_text(plan: dict[str, Any]) -> str:
-    """What a build would do: the result of `dry_run`, with prompts and forecast where they were asked for."""
+    """The plan of a build for people: the result of `dry_run`, with prompts and forecast if it has them."""
     lines = [
         f"{plan['subset']}: {plan['samples']} samples of {plan['images']} images"
         f" ({plan['image_layout'] or 'in the annotation files'}), "
-        f"{plan['shards']} shards, {plan['samples_left']} samples left to do",
+        f"{plan['shards']} shards, {plan['samples_left']} samples to do",
     ]
     if plan["unusable"]:
         lines.append(f"  unusable   {pairs(plan['unusable'])}")
@@ -58,7 +58,11 @@ def plan_text(plan: dict[str, Any]) -> str:
         size = (
             f"{prompt['image']} as {prompt['image_size'][0]} x {prompt['image_size'][1]}, " if prompt["image"] else ""
         )
-        tokens = "tokens not known" if prompt["num_prompt_tokens"] is None else f"{prompt['num_prompt_tokens']} tokens"
+        tokens = (
+            "unknown number of tokens"
+            if prompt["num_prompt_tokens"] is None
+            else f"{prompt['num_prompt_tokens']} tokens"
+        )
         lines.append(f"{size}{tokens}\n{prompt['prompt']}")
     return "\n".join(lines)
 
@@ -66,7 +70,7 @@ def plan_text(plan: dict[str, Any]) -> str:
 def _forecast_lines(forecast: dict[str, Any]) -> list[str]:
     lines = [
         f"  tried      {forecast['samples_tried']} samples in {forecast['seconds']:.0f} s: "
-        f"{forecast['captions_per_s']:.1f} captions/s, {forecast['requests_per_sample']:.2f} requests a sample, "
+        f"{forecast['captions_per_s']:.1f} captions/s, {forecast['requests_per_sample']:.2f} requests per sample, "
         f"{forecast['reject_rate']:.0%} rejected"
         + (f" ({pairs(forecast['rejections'])})" if forecast["rejections"] else ""),
         f"  forecast   {forecast['samples_left']} samples left: {duration(forecast['hours'] * 3600)}, "
@@ -74,5 +78,5 @@ def _forecast_lines(forecast: dict[str, Any]) -> list[str]:
         + (f", ${forecast['dollars']:,.2f}" if forecast["dollars"] is not None else ""),
     ]
     if forecast["is_rough"]:
-        lines.append("             few samples were tried, and the engine was never full for long: it will be faster")
+        lines.append("             rough: with so few samples the engine was never full; the build will be faster")
     return lines

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lrs2m_builder.commands import Json, print_json
+from lrs2m_builder.commands import DataSet, Json, print_json
 from lrs2m_builder.terminal import show
 
 if TYPE_CHECKING:
@@ -17,28 +17,42 @@ if TYPE_CHECKING:
 
 NUM_SHOWN = 3
 _FOUND = {
-    "leak": "evaluation images, byte for byte",
-    "near_leak": "near copies of evaluation images",
-    "duplicate": "images again, byte for byte",
-    "near_duplicate": "near copies of other images",
+    "leak": "images identical to an evaluation image",
+    "near_leak": "near copies of an evaluation image",
+    "duplicate": "images identical to another one",
+    "near_duplicate": "near copies of another image",
 }
 
 
 def audit_command(
-    data: Annotated[
-        Path, typer.Argument(help="The --out of a build, or any folder of Parquet files with its columns.")
-    ],
+    data: DataSet,
     against: Annotated[
         list[Path] | None,
-        typer.Option(help="Evaluation images: a folder, a Karpathy or COCO list in JSON, or Parquet. Repeatable."),
+        typer.Option(
+            metavar="PATH",
+            help="Evaluation images: a folder, a Karpathy or COCO list in JSON above its images, or Parquet.",
+        ),
     ] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for the findings (default: audit/ in the data set).")] = None,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder for the findings. By default audit/ in the data set.")
+    ] = None,
     remove_same_names: Annotated[
-        bool, typer.Option("--remove-same-names", help="Also remove images that share but the name of one --against.")
+        bool,
+        typer.Option(
+            "--remove-same-names", help="Also remove images that only share a file name with an --against image."
+        ),
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Find leaked and repeated images, captions said again and captions at odds; write a report and what to remove."""
+    """Find leaks, duplicates and bad captions.
+
+    Compares the images of a data set with each other and with evaluation images, looks for repeated captions, and runs
+    the checks on every text. Writes a report and the list of images to remove; the data set stays unchanged. What is
+    compared: docs/audit.md.
+
+    Example:
+        lrs2m audit out --against RSITMD/images --against dataset_RSICD.json
+    """
     from lrs2m_builder.dataset.audit.run import as_json as json_of
     from lrs2m_builder.dataset.audit.run import audit
 
@@ -56,8 +70,8 @@ def audit_command(
 
 
 def audit_lines(result: Audit) -> list[str]:
-    """The findings for people; everything else is in the report."""
-    images = f"{result.images:,} images, {result.distinct_images:,} of different bytes"
+    """The findings for people; the report has the details."""
+    images = f"{result.images:,} images, {result.distinct_images:,} of them distinct"
     lines = [f"{result.path}: {result.records:,} records, {images}"]
     if result.against:
         images = f"{result.evaluation_images:,} evaluation images"
@@ -79,11 +93,9 @@ def audit_lines(result: Audit) -> list[str]:
     for column in result.captions:
         lines.append(
             f"  {column.column}: {column.distinct:,} distinct of {column.rows:,}; {column.repeated_rows:,} records "
-            f"repeat a text, {column.near_rows:,} nearly, in {column.near_groups:,} groups"
+            f"repeat a text exactly, {column.near_rows:,} nearly, in {column.near_groups:,} groups"
         )
-    lines.append(
-        f"  checks: {len(result.findings)} of them find something" if result.findings else "  checks: nothing found"
-    )
+    lines.append(f"  checks: {len(result.findings)} with findings" if result.findings else "  checks: no findings")
     lines += [
         f"  {finding.records:>8,}  {finding.records / result.records:>6.1%}  {finding.check} in {finding.column}, "
         f"such as {finding.examples[0][0]}"
@@ -94,7 +106,7 @@ def audit_lines(result: Audit) -> list[str]:
 
 def _left_out(result: Audit) -> dict[str, int]:
     return {
-        "images of one colour, compared by their bytes alone": result.flat_images,
+        "images of a single colour, only compared byte by byte": result.flat_images,
         "records without an image": result.without_image,
         **{f"images not compared: {reason}": count for reason, count in result.unreadable.items()},
     }

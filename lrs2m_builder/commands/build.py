@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast, get_args
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lrs2m_builder.build.options import DEFAULT_MAX_ATTEMPTS, DEFAULT_SHARD_SIZE, BuildOptions, Images
 from lrs2m_builder.commands import Json, print_json
 from lrs2m_builder.commands._build_text import plan_text, report_text
+from lrs2m_builder.commands.complete import engines, recipe_names, source_names
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.terminal import say, show
 
@@ -19,62 +20,144 @@ if TYPE_CHECKING:
 
 
 def build_command(
-    recipe: Annotated[str, typer.Option(help="A shipped recipe's name, or the path of your own .py file.")],
-    source: Annotated[str, typer.Option(help="A shipped manifest's name, or the path of your own .yaml file.")],
-    out: Annotated[Path, typer.Option(help="Folder to write to; an interrupted build there goes on.")],
+    recipe: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", autocompletion=recipe_names, help="Shipped recipe, or the path of your own .py file."
+        ),
+    ],
+    source: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", autocompletion=source_names, help="Shipped source, or the path of your own .yaml file."
+        ),
+    ],
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Output folder: new, empty, or an earlier run of the same build.")
+    ],
     data_dir: Annotated[
         Path | None,
-        typer.Option(help="Folder that holds the source's annotation file and images; only sample needs none."),
+        typer.Option(
+            metavar="DIR", help="Folder with the annotation files and images of the source. Only 'sample' needs none."
+        ),
     ] = None,
-    engine: Annotated[str, typer.Option(help="What answers the requests: vllm, transformers or openai.")] = "vllm",
+    engine: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME",
+            autocompletion=engines,
+            help="What runs the model: vllm, transformers (without vLLM) or openai (any OpenAI-compatible endpoint).",
+        ),
+    ] = "vllm",
     model: Annotated[
-        str | None, typer.Option(help="Hub name or folder of the model; default: the paper's for this source.")
+        str | None,
+        typer.Option(metavar="NAME", help="Hub name or folder of the model. By default the paper's for this source."),
     ] = None,
     base_url: Annotated[
-        str | None, typer.Option(help="Address of an OpenAI-compatible endpoint, such as http://127.0.0.1:8000/v1.")
+        str | None,
+        typer.Option(
+            metavar="URL",
+            help="Address of the endpoint, such as http://127.0.0.1:8000/v1; OPENAI_API_KEY holds its key.",
+        ),
     ] = None,
     engine_option: Annotated[
         list[str] | None,
-        typer.Option(help="KEY=VALUE for the engine, such as max_model_len=8192 or max_pixels=500000; repeatable."),
+        typer.Option(metavar="KEY=VALUE", help="Option of the engine, such as max_model_len=8192 (docs/build.md)."),
     ] = None,
     sampling: Annotated[
         list[str] | None,
-        typer.Option(help="KEY=VALUE over the recipe's sampling, such as temperature=0.2; repeatable."),
+        typer.Option(metavar="KEY=VALUE", help="Sampling parameter over the recipe's, such as temperature=0.2."),
     ] = None,
     check: Annotated[
         list[str] | None,
-        typer.Option(help="NAME=error|warn|off over the recipe's checks; all=LEVEL for every other one; repeatable."),
+        typer.Option(
+            metavar="NAME=LEVEL",
+            help="Level of a check: error, warn or off. all=LEVEL sets every check not named (docs/checks.md).",
+        ),
     ] = None,
     images: Annotated[
-        str, typer.Option(help="embed: rows hold their images; reference: their names alone, no image is copied.")
+        Images,
+        typer.Option(metavar="embed|reference", help="Store the bytes of the images in the rows, or only their names."),
     ] = "embed",
-    limit: Annotated[int | None, typer.Option(min=1, help="Read only the first N samples.")] = None,
-    shard_size: Annotated[int, typer.Option(min=1, help="Samples a shard.")] = DEFAULT_SHARD_SIZE,
+    limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Read only the first N samples.")] = None,
+    shard_size: Annotated[int, typer.Option(metavar="N", min=1, help="Samples per shard.")] = DEFAULT_SHARD_SIZE,
     max_attempts: Annotated[
-        int, typer.Option(min=1, help="Answers asked for at most before a sample is rejected.")
+        int, typer.Option(metavar="N", min=1, help="Maximum attempts per sample before it is rejected.")
     ] = DEFAULT_MAX_ATTEMPTS,
     max_reject_rate: Annotated[
-        float, typer.Option(min=0, max=1, help="Exit with 3 if a larger share was rejected.")
+        float,
+        typer.Option(
+            metavar="SHARE",
+            min=0,
+            max=1,
+            help="Exit with code 3 if a larger share of samples is rejected (0 to 1).",
+        ),
     ] = 0.5,
-    seed: Annotated[int, typer.Option(min=-(2**63), max=2**63 - 1, help="Every request's seed follows from it.")] = 0,
-    system: Annotated[str, typer.Option(help="System prompt for every request; default: none.")] = "",
+    seed: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=-(2**63),
+            max=2**63 - 1,
+            help="Seed of the build; each request derives its own from it, the sample id, the step and the attempt.",
+        ),
+    ] = 0,
+    system: Annotated[
+        str, typer.Option(metavar="TEXT", help="System prompt of every request. By default there is none.")
+    ] = "",
     dry_run_: Annotated[
-        bool, typer.Option("--dry-run", help="Check everything, print the plan, ask no model.")
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Check settings, source, prompts and --out, print the plan and stop. No model is loaded.",
+        ),
     ] = False,
     show_prompts_: Annotated[
-        int, typer.Option("--show-prompts", min=0, help="Print the first N requests as the model would see them.")
+        int,
+        typer.Option(
+            "--show-prompts",
+            metavar="N",
+            min=0,
+            show_default=False,
+            help="Print the requests of the first N samples as the model would see them.",
+        ),
     ] = 0,
     calibrate_: Annotated[
-        int, typer.Option("--calibrate", min=0, help="With --dry-run: build N samples, predict time, tokens, cost.")
+        int,
+        typer.Option(
+            "--calibrate",
+            metavar="N",
+            min=0,
+            show_default=False,
+            help="With --dry-run: build N samples as a trial and predict hours and tokens of the rest.",
+        ),
     ] = 0,
     price: Annotated[
-        str | None, typer.Option(help="PROMPT/ANSWER: dollars per million tokens for --calibrate, such as 0.15/0.60.")
+        str | None,
+        typer.Option(
+            metavar="PROMPT/ANSWER",
+            help="Price in dollars per million tokens, such as 0.15/0.60; --calibrate then predicts the cost.",
+        ),
     ] = None,
-    retry_rejected: Annotated[bool, typer.Option(help="Ask again for what finished shards rejected.")] = False,
-    restart: Annotated[bool, typer.Option(help="Set an earlier build aside (OUT.1, ...) and begin anew.")] = False,
+    retry_rejected: Annotated[
+        bool,
+        typer.Option("--retry-rejected", help="Retry the rejected samples of finished shards."),
+    ] = False,
+    restart: Annotated[
+        bool, typer.Option("--restart", help="Move an earlier build to OUT.1, OUT.2 ... and start again.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Make the texts of a source and write them as Parquet shards; run it again to go on after a stop."""
+    """Build the texts of a source.
+
+    Reads the images and annotations of a source, has a model write the missing texts (or joins published ones), checks
+    every text, and writes images and texts as Parquet shards. Run the same command again to resume after a stop. Engine
+    options, dry runs and defaults: docs/build.md.
+
+    Example:
+        lrs2m build --recipe merge --source sample --out pairs
+        lrs2m build --recipe short_to_long --source ucmerced --data-dir ucm --out out
+    """
     from lrs2m_builder.build.calibrate import calibrate
     from lrs2m_builder.build.prepare import prepare
     from lrs2m_builder.build.preview import dry_run, show_prompts
@@ -85,6 +168,7 @@ def build_command(
     from lrs2m_builder.engines._options import parse_options
 
     known_checks = load_recipe(recipe).check_names
+    module = engine_module(engine)
     engine_options = parse_options("--engine-option", engine_option or ())
     if base_url is not None:
         engine_options["base_url"] = base_url
@@ -98,7 +182,7 @@ def build_command(
         engine_options=engine_options,
         sampling=parse_options("--sampling", sampling or ()),
         checks=parse_levels(check or (), known_checks),
-        images=_images(images),
+        images=images,
         limit=limit,
         shard_size=shard_size,
         max_attempts=max_attempts,
@@ -107,9 +191,8 @@ def build_command(
         retry_rejected=retry_rejected,
         restart=restart,
     )
-    module = engine_module(engine)
     if calibrate_ and not dry_run_:
-        raise UserError("--calibrate goes with --dry-run: it predicts a build and writes nothing to --out")
+        raise UserError("--calibrate needs --dry-run: it predicts a build and writes nothing to --out")
     prices = _prices(price) if price else None
     if dry_run_ or show_prompts_:
         prepared = prepare(options, module, needs_model=dry_run_)
@@ -139,12 +222,6 @@ def _drawn(source: str) -> Path | None:
     return drawn_world() if source == SOURCE else None
 
 
-def _images(text: str) -> Images:
-    if text not in get_args(Images):
-        raise UserError(f"--images {text}: write {' or '.join(get_args(Images))}")
-    return cast(Images, text)
-
-
 def _prices(text: str) -> Prices:
     from lrs2m_builder.build.calibrate import Prices
 
@@ -155,5 +232,5 @@ def _prices(text: str) -> Prices:
             f"--price {text}: write PROMPT/ANSWER in dollars per million tokens, such as 0.15/0.60"
         ) from error
     if not (0 <= prompt < float("inf") and 0 <= answer < float("inf")):
-        raise UserError(f"--price {text}: a price is a number from 0 on")
+        raise UserError(f"--price {text}: a price is a finite number of at least 0")
     return Prices(prompt=prompt, answer=answer)

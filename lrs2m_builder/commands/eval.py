@@ -1,4 +1,4 @@
-"""`lrs2m eval`: what its commands share; each stands in a file of its own, `commands/eval_NAME.py`."""
+"""`lrs2m eval`: what its commands share; each has a file of its own, `commands/eval_NAME.py`."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lrs2m_builder.commands import print_json
+from lrs2m_builder.commands.complete import models
+from lrs2m_builder.commands.help import make_group
 from lrs2m_builder.errors import MissingExtraError
 from lrs2m_builder.terminal import say, show
 
@@ -21,41 +23,75 @@ if TYPE_CHECKING:
 # What the evaluations share; each takes them under these names.
 Model = Annotated[
     str,
-    typer.Option(help="A short name (`lrs2m eval models`), a training run, a model's folder or file, or a Hub name."),
+    typer.Option(
+        metavar="MODEL",
+        autocompletion=models,
+        help="Short name (lrs2m eval models), training run, model folder or file, or Hub name.",
+    ),
 ]
 Out = Annotated[
-    Path | None, typer.Option(help="Folder for the result (JSON) and the pictures; default: none is written.")
+    Path | None, typer.Option(metavar="DIR", help="Folder for the result (JSON) and the pictures. By default none.")
 ]
 Device = Annotated[
-    str | None, typer.Option(help="Where the model runs, such as cuda:1 or cpu; default: the first GPU.")
+    str | None,
+    typer.Option(metavar="NAME", help="Device of the model, such as cuda:1 or cpu. By default the first GPU."),
 ]
 ContextLength = Annotated[
-    int | None, typer.Option(help="Tokens of a text that are read; default: the model's own. More stretches it by KPS.")
+    int | None,
+    typer.Option(
+        metavar="N", help="Maximum tokens per text. By default the model's own; a larger number stretches it by KPS."
+    ),
 ]
-Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a model on the Hub.")]
-Workers = Annotated[int | None, typer.Option(help="Threads that read images; default: one a core.")]
-Name = Annotated[str | None, typer.Option(help="What the result calls the data; default: by their path.")]
+Revision = Annotated[str | None, typer.Option(metavar="REV", help="Branch, tag or commit of a model on the Hub.")]
+Workers = Annotated[
+    int | None, typer.Option(metavar="N", help="Threads that read images. By default one per CPU core.")
+]
+Name = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Name of the data set in the result. By default from its path.")
+]
 Images = Annotated[
     Path | None,
-    typer.Option("--images", help="Folder of the images of a Karpathy list, or the data folder of a source."),
+    typer.Option("--images", metavar="DIR", help="Image folder of a Karpathy list, or data folder of a source."),
 ]
 Split = Annotated[
-    str | None, typer.Option(help="Split to evaluate; default: test of a Karpathy list and on the Hub, else all.")
+    str | None,
+    typer.Option(
+        metavar="NAME", help="Split to evaluate. By default 'test' of a Karpathy list or a Hub data set, else all."
+    ),
 ]
-DataRevision = Annotated[str | None, typer.Option(help="Branch, tag or commit of a data set on the Hub.")]
+DataRevision = Annotated[
+    str | None, typer.Option(metavar="REV", help="Branch, tag or commit of a data set on the Hub.")
+]
 TrainedOn = Annotated[
     list[Path] | None,
-    typer.Option(help="What the model was trained on (Parquet), to look for the evaluation's images; repeatable."),
+    typer.Option(
+        metavar="PATH",
+        help="Training data besides those that the run names (builds, Parquet); searched for evaluation images.",
+    ),
 ]
 AllowLeak = Annotated[
-    bool, typer.Option("--allow-leak", help="Go on where evaluation images are training images; the result says so.")
+    bool,
+    typer.Option(
+        "--allow-leak", help="Continue if evaluation images are in the training data; the result counts them."
+    ),
 ]
 LeakCache = Annotated[
-    Path | None, typer.Option(help="Folder that keeps the hashes of training images for the next evaluation.")
+    Path | None,
+    typer.Option(metavar="DIR", help="Folder that keeps the hashes of the training images for later evaluations."),
 ]
-Seed = Annotated[int, typer.Option(help="Of the resampling for the intervals, and of orders of sentences.")]
+Seed = Annotated[int, typer.Option(metavar="N", help="Seed for the bootstrap intervals and for sentence shuffling.")]
 
-eval_app = typer.Typer(help="Evaluate a model by the paper's four zero-shot tests.", rich_markup_mode=None)
+eval_app = make_group(
+    """Evaluate a CLIP with four zero-shot tests.
+
+    Retrieval with long texts (zcrl) and short texts (zcrs), scene classification (zic), and localization in large
+    images (selo), with intervals and a search for evaluation images in the training data. Needs the extra 'eval'.
+    Details: docs/eval.md.
+
+    Example:
+        lrs2m eval zcrs rsitmd --images RSITMD --model clip-b16
+    """
+)
 
 
 def command_line() -> list[str]:
@@ -64,7 +100,7 @@ def command_line() -> list[str]:
 
 
 def shows_progress() -> bool:
-    """Whether a person sees bars."""
+    """Whether standard error is a terminal, so that progress bars are shown."""
     return sys.stderr.isatty()
 
 
@@ -92,10 +128,10 @@ def check_leaks(
     allow: bool,
     cache: Path | None = None,
 ) -> dict[str, Any]:
-    """What is known of the training data, for a result's settings; stops where they hold evaluation images.
+    """Search the training data for the evaluation images; returns what a result's settings say of it.
 
     Raises:
-        UserError: they do, and `allow` is not given.
+        UserError: evaluation images were found, and `allow` is false.
     """
     from lrs2m_builder.evals.leakage import find_leaks, refuse_leaks, training_data
 
@@ -104,11 +140,11 @@ def check_leaks(
     if not allow:
         refuse_leaks(found, len(images))
     if found.leaked:
-        say(f"{found.leaked} of {len(images)} evaluation images are in the training data: no zero-shot result")
+        say(f"{found.leaked} of {len(images)} evaluation images are in the training data: the result is not zero-shot")
     for path in found.missing:
-        say(f"the training data {path} are not there any more: whether they hold evaluation images is not known")
+        say(f"training data {path}: not found, so not searched for evaluation images")
     if found.unchecked:
-        say(f"{found.unchecked} training images are only named, without their bytes: they were not compared")
+        say(f"{found.unchecked} training images were not compared: their rows hold only names, no bytes")
     return {"allow_leak": allow, **asdict(found)}
 
 

@@ -28,17 +28,21 @@ from lrs2m_builder.terminal import say, show
 if TYPE_CHECKING:
     from lrs2m_builder.evals.results import Result
 
-NUM_MAPS = 4  # of the localization test in the report
+NUM_MAPS = 4  # maps of the localization test in the report
 Pictures = dict[tuple[str, str], list[tuple[str, Path]]]
 
 
 def all_command(
     data: Annotated[
         list[str],
-        typer.Argument(help="Data of the tests, or folders of them: what each is for is told by its files (docs)."),
+        typer.Argument(
+            metavar="DATA", help="Data sets, or folders of them; the test is inferred from the files (docs/eval.md)."
+        ),
     ],
     model: Model,
-    out: Annotated[Path, typer.Option(help="Folder for the report, the results (JSON) and the pictures.")],
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder for the report, the results (JSON) and the pictures.")
+    ],
     trained_on: TrainedOn = None,
     allow_leak: AllowLeak = False,
     context_length: ContextLength = None,
@@ -47,7 +51,13 @@ def all_command(
     workers: Workers = None,
     seed: Seed = 0,
 ) -> None:
-    """Run each of the four tests that there are data for; one report with the paper's rows and pictures."""
+    """Run every test that fits the data.
+
+    Writes one report (report.html and report.json) with the paper's rows beside the results, and the pictures.
+
+    Example:
+        lrs2m eval all RSITMD-L dataset_RSITMD.json eurosat --model run --out report
+    """
     from lrs2m_builder.evals.results import read_results
 
     try:
@@ -60,7 +70,7 @@ def all_command(
     names = [(test.evaluation, test.name) for test in tests]
     if twice := next((name for name in names if names.count(name) > 1), None):
         raise UserError(
-            f"two sets for {twice[0]} are called {twice[1]}; evaluate them apart, with --name and other --out"
+            f"two data sets for {twice[0]} are named {twice[1]}; evaluate each with its own --name and --out"
         )
     shared: dict[str, Any] = {"model": model, "context_length": context_length, "device": device, "revision": revision}
     guard: dict[str, Any] = {"trained_on": trained_on, "allow_leak": allow_leak, "seed": seed}
@@ -81,7 +91,7 @@ def all_command(
                 selo_command(Path(test.data), images=test.images, **asked)
         if test.evaluation in {"zcrl", "zcrs"}:
             figure1_command(test.data, out=place, **texts, **shared)
-            pictures[test.evaluation, test.name] = [("Figure 1: what it finds", place)]
+            pictures[test.evaluation, test.name] = [("Figure 1: retrieved images and texts", place)]
     results = [
         result
         for result in read_results(out)
@@ -94,12 +104,12 @@ def all_command(
 
 
 def _pictures(result: Result, out: Path) -> list[tuple[str, Path]]:
-    """What a test left behind: the confusion of classes, R@1 by length, the first maps."""
+    """The pictures of a test with their titles: confused classes, R@1 by text length, the first maps."""
     from lrs2m_builder.evals.results import result_name
 
     path = out / f"{result_name(result)}.png"
     if result.evaluation == "zic":
-        return [("What was taken for what", path)]
+        return [("Confused classes", path)]
     if result.details.get("lengths"):
         place = out / f"figure3_{result.dataset}.png"
         figure3_command([path.with_suffix(".json")], out=place)

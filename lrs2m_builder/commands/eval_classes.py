@@ -39,23 +39,37 @@ def zic_command(
     data: Annotated[
         str,
         typer.Argument(
-            help="A set of the paper by name (resisc45 ...), a folder of folders a class, Parquet or a Hub id."
+            metavar="DATA",
+            help="Name of a set of the paper (resisc45 ...), folder with one subfolder per class, Parquet, or Hub data "
+            "set.",
         ),
     ],
     model: Model,
     classes: Annotated[
         str | None,
-        typer.Option(help="List of classes (docs/eval.md); default: the one with just these classes, or none."),
+        typer.Option(
+            metavar="NAME",
+            help="List of class names (docs/eval.md). By default the set's own, the list with exactly these classes, "
+            "or the folder names.",
+        ),
     ] = None,
     templates: Annotated[
-        str, typer.Option(help="paper (one sentence), rs (several, averaged), or a sentence with {class_name}.")
+        str,
+        typer.Option(
+            metavar="paper|rs|TEXT",
+            help="Sentences per class: the paper's one, eight averaged (rs), or your own with {class_name} in it.",
+        ),
     ] = "paper",
-    split: Annotated[str | None, typer.Option(help="Split to evaluate; default: all of them, as the paper.")] = None,
+    split: Annotated[
+        str | None, typer.Option(metavar="NAME", help="Split to evaluate. By default all together, as in the paper.")
+    ] = None,
     label_column: Annotated[
-        str | None, typer.Option(help="Column of the classes in Parquet or Hub data; default: label.")
+        str | None,
+        typer.Option(metavar="NAME", help="Column of the classes in Parquet or Hub data. By default 'label'."),
     ] = None,
     image_column: Annotated[
-        str | None, typer.Option(help="Column of the images in Parquet or Hub data; default: image.")
+        str | None,
+        typer.Option(metavar="NAME", help="Column of the images in Parquet or Hub data. By default 'image'."),
     ] = None,
     name: Name = None,
     trained_on: TrainedOn = None,
@@ -70,7 +84,15 @@ def zic_command(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Zero-shot classification of scenes: accuracy, a table of the classes, and a picture of what was confused."""
+    """Evaluate scene classification.
+
+    Zero-shot: an image gets the class with the nearest text. Prints the accuracy and a table of the classes; --out also
+    gets a picture of the confused classes.
+
+    Example:
+        lrs2m eval zic eurosat --model clip-b16
+        lrs2m eval zic UCMerced/Images --classes ucmerced --model run
+    """
     from lrs2m_builder.evals.data import IMAGE_COLUMNS, LABEL_COLUMNS, Columns, fingerprint, read_images
     from lrs2m_builder.evals.results import Result, result_name
 
@@ -93,20 +115,20 @@ def zic_command(
     is_name = data in class_sets() and not Path(data).exists()
     where = class_sets()[data].hub if is_name else data
     if not where:
-        raise UserError(f"{data}: a list of classes whose images are not on the Hub; give their folder")
+        raise UserError(f"{data}: the images of this set are not on the Hub; give their folder and --classes {data}")
     columns = Columns(
         image=(image_column,) if image_column else IMAGE_COLUMNS,
         label=(label_column,) if label_column else LABEL_COLUMNS,
     )
     images = read_images(where, columns, split=split, all_splits=True, revision=data_revision)
     if chosen is None and (chosen := find_list({each.label for each in images})):
-        say(f"{data} has the classes of {class_sets()[chosen].title}: its names for them are used")
+        say(f"{data} has the classes of {class_sets()[chosen].title}: the class names of that set are used")
     known = class_sets()[chosen] if chosen else None
     leakage = check_leaks(model, images, trained_on, allow_leak, leak_cache)
     loaded = load_model(model, device=device, context_length=context_length, revision=revision)
     found = evaluate(loaded, images, known, lines, seed=seed, workers=workers, show_progress=shows_progress())
     if known and known.images and len(images) != known.images:
-        say(f"{known.title} has {known.images} images in the paper, here are {len(images)}")
+        say(f"{known.title} has {known.images} images in the paper, but {len(images)} here")
     result = Result(
         evaluation="zic",
         dataset=name or (known.title if known else Path(data).stem),
@@ -137,24 +159,30 @@ def zic_command(
 
 
 def table_lines(result: Result) -> list[str]:
-    """The accuracy, and a line a class with what it was taken for most often."""
+    """The accuracy, and one line per class with the class it was most often confused with."""
     low, high = result.details["interval"]
     rows = result.details["classes"]
     width = max(len(row["class"]) for row in rows)
     lines = [
         f"accuracy {100 * result.metrics['accuracy']:.2f} % (95 %: {100 * low:.2f} to {100 * high:.2f}) of "
-        f"{result.num_images} images in {result.num_texts} classes; by chance {100 / result.num_texts:.2f}"
+        f"{result.num_images} images in {result.num_texts} classes; chance level {100 / result.num_texts:.2f}"
     ]
     for row in rows:
-        confused = f"  {row['confused']} taken for {row['confused_with']}" if row["confused"] else ""
+        confused = f"  {row['confused']} classified as {row['confused_with']}" if row["confused"] else ""
         lines.append(f"  {row['class']:<{width}} {100 * row['accuracy']:6.2f} % of {row['images']}{confused}")
-    if result.settings["leakage"]["leaked"]:
-        lines.append(f"not zero-shot: {result.settings['leakage']['leaked']} evaluation images were trained on")
+    if leaked := result.settings["leakage"]["leaked"]:
+        lines.append(f"not zero-shot: {leaked} evaluation images are in the training data")
     return lines
 
 
 def models_command(as_json: Json = False) -> None:
-    """List the published models that have a short name."""
+    """List published models by short name.
+
+    Every option --model accepts these names.
+
+    Example:
+        lrs2m eval models
+    """
     from lrs2m_builder.evals.baselines import baselines
 
     if as_json:

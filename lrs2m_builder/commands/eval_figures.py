@@ -1,4 +1,4 @@
-"""`lrs2m eval figure1`, `figure2` and `figure3`: the paper's figures of what a model finds, as PNG and SVG."""
+"""`lrs2m eval figure1`, `figure2` and `figure3`: the paper's figures of retrieval and attention, as PNG and SVG."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from lrs2m_builder.commands.eval_retrieval import TEXT_COLUMNS, Data, ImageColum
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.terminal import show
 
-Figure = Annotated[Path, typer.Option("--out", help="File to write; PNG and SVG are made of its name.")]
+Figure = Annotated[Path, typer.Option("--out", metavar="FILE", help="Picture to write, as FILE.png and FILE.svg.")]
 
 
 def figure1_command(
@@ -33,14 +33,23 @@ def figure1_command(
     split: Split = None,
     text_column: TextColumn = None,
     image_column: ImageColumn = None,
-    num_queries: Annotated[int, typer.Option(min=1, help="So many texts, and as many images, evenly spread.")] = 3,
-    top_k: Annotated[int, typer.Option(min=1, max=10, help="Answers shown of each.")] = 5,
+    num_queries: Annotated[
+        int,
+        typer.Option(metavar="N", min=1, help="Number of text queries and of image queries, evenly spaced."),
+    ] = 3,
+    top_k: Annotated[int, typer.Option(metavar="N", min=1, max=10, help="Answers per query, at most 10.")] = 5,
     context_length: ContextLength = None,
     device: Device = None,
     revision: Revision = None,
     data_revision: DataRevision = None,
 ) -> None:
-    """Figure 1: texts with the images nearest to them, images with their nearest texts, the right ones marked."""
+    """Draw Figure 1: nearest images and texts.
+
+    Shows texts with their nearest images and images with their nearest texts; the correct answers are marked.
+
+    Example:
+        lrs2m eval figure1 RSITMD-L --model run --out figures/found
+    """
     from lrs2m_builder.evals.data import IMAGE_COLUMNS, Columns, read_images
 
     columns = Columns(
@@ -56,15 +65,21 @@ def figure1_command(
 
 
 def figure2_command(
-    image: Annotated[Path, typer.Argument(help="An image.")],
+    image: Annotated[Path, typer.Argument(metavar="IMAGE", help="Image file.")],
     model: Model,
-    text: Annotated[list[str], typer.Option(help="What to look for; repeatable, a panel each.")],
+    text: Annotated[list[str], typer.Option(metavar="TEXT", help="Text to look for; one panel per text.")],
     out: Figure,
     context_length: ContextLength = None,
     device: Device = None,
     revision: Revision = None,
 ) -> None:
-    """Figure 2: where each text looks in an image (Grad-ECLIP)."""
+    """Draw Figure 2: heat maps of texts.
+
+    Shows where in an image each text looks, by Grad-ECLIP (docs/eval.md).
+
+    Example:
+        lrs2m eval figure2 port.png --text "a ship" --text "a crane" --model run --out where
+    """
     loaded = load_model(model, device=device, context_length=context_length, revision=revision)
     from lrs2m_builder.evals.figures.text_heat_sheet import draw_text_heat
 
@@ -72,10 +87,19 @@ def figure2_command(
 
 
 def figure3_command(
-    results: Annotated[list[Path], typer.Argument(help="Results of `lrs2m eval zcrl --by-length`, or their folders.")],
+    results: Annotated[
+        list[Path],
+        typer.Argument(metavar="RESULT", help="Results of lrs2m eval zcrl --by-length, or folders of them."),
+    ],
     out: Figure,
 ) -> None:
-    """Figure 3: R@1 against the length of the text, a line a model."""
+    """Draw Figure 3: R@1 by text length.
+
+    Draws one line per model.
+
+    Example:
+        lrs2m eval figure3 results --out figures/lengths
+    """
     from lrs2m_builder.evals.figures.length_plot import draw_length_plot
     from lrs2m_builder.evals.results import Result, read_result, read_results
 

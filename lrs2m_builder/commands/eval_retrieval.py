@@ -35,7 +35,7 @@ from lrs2m_builder.commands.eval import (
 if TYPE_CHECKING:
     from lrs2m_builder.evals.results import Result
 
-# The first of these columns that is there.
+# The first of these columns that the data have.
 TEXT_COLUMNS = {
     "zcrl": ("caption_long", "long_caption", "caption", "text"),
     "zcrs": ("caption_short", "captions", "caption", "short_caption", "sentences", "raw", "text"),
@@ -43,13 +43,19 @@ TEXT_COLUMNS = {
 Data = Annotated[
     str,
     typer.Argument(
-        help="The --out of a build, a Karpathy list in JSON, Parquet, a folder of `datasets`, a Hub data set, a source."
+        metavar="DATA",
+        help="The --out of a build, Karpathy list in JSON, Parquet, folder of 'datasets', Hub data set, or source.",
     ),
 ]
 TextColumn = Annotated[
-    str | None, typer.Option(help="Column of the texts in Parquet or Hub data; default: by its name.")
+    str | None,
+    typer.Option(
+        metavar="NAME", help="Column of the texts in Parquet or Hub data. By default the first usual name found."
+    ),
 ]
-ImageColumn = Annotated[str | None, typer.Option(help="Column of the images in Parquet or Hub data; default: image.")]
+ImageColumn = Annotated[
+    str | None, typer.Option(metavar="NAME", help="Column of the images in Parquet or Hub data. By default 'image'.")
+]
 
 
 def zcrl_command(
@@ -61,11 +67,13 @@ def zcrl_command(
     image_column: ImageColumn = None,
     name: Name = None,
     by_length: Annotated[
-        bool, typer.Option("--by-length", help="Also R@1 for texts of similar length (the data of Figure 3).")
+        bool, typer.Option("--by-length", help="Also report R@1 per text length (the data of Figure 3).")
     ] = False,
     robustness: Annotated[
         bool,
-        typer.Option("--robustness", help="Also with the sentences in another order, and without the first sentence."),
+        typer.Option(
+            "--robustness", help="Also evaluate with shuffled sentences, and without the first sentence of each text."
+        ),
     ] = False,
     trained_on: TrainedOn = None,
     allow_leak: AllowLeak = False,
@@ -79,7 +87,13 @@ def zcrl_command(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Zero-shot retrieval with long texts: recalls at 1, 5 and 10 in both directions, and their mean."""
+    """Evaluate retrieval with long texts.
+
+    Zero-shot: recall at 1, 5 and 10 from text to image and from image to text, and their mean (mR).
+
+    Example:
+        lrs2m eval zcrl RSITMD-L --model run --out results
+    """
     _retrieve("zcrl", **locals())
 
 
@@ -103,7 +117,13 @@ def zcrs_command(
     seed: Seed = 0,
     as_json: Json = False,
 ) -> None:
-    """Zero-shot retrieval with short texts, as a rule five an image."""
+    """Evaluate retrieval with short texts.
+
+    As zcrl, with short captions: usually five per image.
+
+    Example:
+        lrs2m eval zcrs dataset_RSITMD.json --images RSITMD/images --model clip-b16
+    """
     _retrieve("zcrs", by_length=False, robustness=False, **locals())
 
 
@@ -183,17 +203,17 @@ def result_lines(result: Result) -> list[str]:
     details = result.details
     lines = [
         f"{result.num_images} images, {result.num_texts} texts of {details['mean_tokens']:.1f} tokens, "
-        f"{details['num_cut']} longer than the {result.settings['context_length']} that are read",
+        f"{details['num_cut']} of them cut at {result.settings['context_length']}",
         "            text to image           image to text",
         "             R@1    R@5   R@10       R@1    R@5   R@10       mR",
         _row("", result.metrics),
         _row("95% from", {key: low for key, (low, _) in details["intervals"].items()}),
         _row("95% to", {key: high for key, (_, high) in details["intervals"].items()}),
     ]
-    lines.append(_row("by chance", by_chance(result)))
+    lines.append(_row("chance", by_chance(result)))
     if "optimistic" in details:
         lines.append(_row("ties won", details["optimistic"]))
-    for key, title in (("permuted", "permuted"), ("without_first", "no first")):
+    for key, title in (("permuted", "shuffled"), ("without_first", "no first")):
         if key in details:
             lines.append(_row(title, details[key]["metrics"]))
     for each in details.get("lengths", ()):
@@ -201,8 +221,8 @@ def result_lines(result: Result) -> list[str]:
         lines.append(
             f"  {each['low']:>3}-{each['high']} tokens: T2I R@1 {100 * each['t2i_r1']:.2f} of {each['num_texts']}{i2t}"
         )
-    if result.settings["leakage"]["leaked"]:
-        lines.append(f"not zero-shot: {result.settings['leakage']['leaked']} evaluation images were trained on")
+    if leaked := result.settings["leakage"]["leaked"]:
+        lines.append(f"not zero-shot: {leaked} evaluation images are in the training data")
     return lines
 
 

@@ -29,11 +29,19 @@ if TYPE_CHECKING:
 
 
 def selo_command(
-    data: Annotated[Path, typer.Argument(help="Texts and regions in AIR-SLT's form: its anno.json.")],
+    data: Annotated[
+        Path, typer.Argument(metavar="FILE", help="Texts and regions in the format of AIR-SLT's anno.json.")
+    ],
     model: Model,
-    images: Annotated[Path | None, typer.Option(help="Folder of the images; default: the folder of the file.")] = None,
+    images: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Image folder. By default the folder of FILE.")
+    ] = None,
     compat: Annotated[
-        bool, typer.Option(help="Store crops and maps as JPEG on the way, as the published code does; or not at all.")
+        bool,
+        typer.Option(
+            "--compat/--no-compat",
+            help="Leave out the JPEG compression of crops and maps that the published code has.",
+        ),
     ] = True,
     name: Name = None,
     out: Out = None,
@@ -43,7 +51,14 @@ def selo_command(
     workers: Workers = None,
     as_json: Json = False,
 ) -> None:
-    """Where in a large image is what a text says? R_su, R_as, R_da and R_mi, and with --out a picture of each map."""
+    """Evaluate localization in large images.
+
+    Zero-shot: finds where in an image of thousands of pixels the content of a text is. Prints R_su, R_as, R_da and R_mi
+    (docs/eval.md); --out also gets a picture of each map.
+
+    Example:
+        lrs2m eval selo annotations/anno.json --images imgs --model run --out results
+    """
     from lrs2m_builder.evals.selo.queries import fingerprint, read_queries, set_name
 
     own_results(out)
@@ -77,4 +92,4 @@ def selo_command(
 def selo_lines(result: Result) -> list[str]:
     """The mean indicators, for people."""
     values = "  ".join(f"{name} {result.metrics[name]:.4f}" for name in ("r_su", "r_as", "r_da", "r_mi"))
-    return [f"{result.num_texts} texts over {result.num_images} images", f"{values}  (of r_as, the lower is better)"]
+    return [f"{result.num_texts} texts over {result.num_images} images", f"{values}  (lower is better for r_as)"]

@@ -4,19 +4,37 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
 from lrs2m_builder.commands import Json, print_json
+from lrs2m_builder.commands.complete import experiments
+from lrs2m_builder.commands.help import make_group
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.terminal import show
 
-experiment_app = typer.Typer(help="Rerun the paper's tables II to IX and figures 7 to 10.", rich_markup_mode=None)
+Scale = Literal["tiny", "paper"]
+experiment_app = make_group(
+    """Rerun the paper's tables and figures.
+
+    Tables II to IX and figures 7 to 10, at a tiny scale on a CPU or at the paper's scale on GPUs. Needs the extra
+    'eval'. Details: docs/experiments.md.
+
+    Example:
+        lrs2m experiment run table_vii --out tables
+    """
+)
 
 
 def list_command(as_json_: Json = False) -> None:
-    """List the experiments: what each varies, and what it trains and evaluates."""
+    """List the experiments.
+
+    Shows the title of each, what it varies, and its variants.
+
+    Example:
+        lrs2m experiment list
+    """
     from lrs2m_builder.experiments.registry import EXPERIMENTS
 
     if as_json_:
@@ -28,43 +46,73 @@ def list_command(as_json_: Json = False) -> None:
 
 
 def run_command(
-    names: Annotated[list[str], typer.Argument(help="Experiments (`lrs2m experiment list`); all for every one.")],
-    out: Annotated[Path, typer.Option(help="Folder of trainings, results and tables; a stopped run there goes on.")],
+    names: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="NAME", autocompletion=experiments, help="Experiments (lrs2m experiment list), or 'all'."
+        ),
+    ],
+    out: Annotated[
+        Path,
+        typer.Option(metavar="DIR", help="Folder of trainings, results, tables and plots. A stopped run resumes."),
+    ],
     scale: Annotated[
-        str, typer.Option(help="tiny: drawn scenes and small models on a CPU; paper: LRS2M and the paper's sets.")
+        Scale,
+        typer.Option(
+            metavar="tiny|paper", help="Drawn scenes and small models on a CPU, or LRS2M and the paper's benchmarks."
+        ),
     ] = "tiny",
-    data: Annotated[list[Path] | None, typer.Option(help="paper: builds of LRS2M to train on; repeatable.")] = None,
-    benchmarks: Annotated[Path | None, typer.Option(help="paper: folder of the evaluation sets.")] = None,
-    processes: Annotated[int, typer.Option(min=1, help="paper: GPUs to train on.")] = 8,
-    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each variant, from as many seeds.")] = 1,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="paper: print the commands and run none.")] = False,
+    data: Annotated[
+        list[Path] | None, typer.Option(metavar="DIR", help="Scale paper: build of LRS2M to train on.")
+    ] = None,
+    benchmarks: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Scale paper: folder of the evaluation sets.")
+    ] = None,
+    processes: Annotated[int, typer.Option(metavar="N", min=1, help="Scale paper: number of GPUs to train on.")] = 8,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            metavar="N",
+            min=1,
+            help="Trainings per variant, each with its own seed; tables show mean, lowest and highest.",
+        ),
+    ] = 1,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Scale paper: print the commands without running them.")
+    ] = False,
     as_json_: Json = False,
 ) -> None:
-    """Train, evaluate, and put the results in a table beside the paper's."""
+    """Train, evaluate and compare variants.
+
+    Writes one table per experiment with the paper's numbers beside, and plots for figures. Experiments that share
+    trainings train once. Run the same command again to resume after a stop.
+
+    Example:
+        lrs2m experiment run table_vii table_viii figure_10 --out tables
+        lrs2m experiment run all --scale paper --data LRS2M --benchmarks sets --out tables
+    """
     from lrs2m_builder.experiments.full import Inputs
     from lrs2m_builder.experiments.registry import EXPERIMENTS, find_experiment
     from lrs2m_builder.experiments.run import paper_commands, run_paper, run_tiny
     from lrs2m_builder.experiments.table import as_json, markdown
     from lrs2m_builder.stores.outputs import own_folder
 
-    experiments = list(EXPERIMENTS.values()) if names == ["all"] else [find_experiment(name) for name in names]
+    chosen = list(EXPERIMENTS.values()) if names == ["all"] else [find_experiment(name) for name in names]
     if scale == "paper":
         if not (dry_run or (data and benchmarks)):
-            raise UserError("--scale paper needs --data and --benchmarks; --dry-run prints the commands without")
+            raise UserError("--scale paper needs --data and --benchmarks; only --dry-run works without them")
         inputs = Inputs(tuple(data or (Path("LRS2M"),)), benchmarks or Path("BENCHMARKS"), out, processes)
         if dry_run:
-            lines = [command.line for command in paper_commands(experiments, inputs, seeds=seeds)]
+            lines = [command.line for command in paper_commands(chosen, inputs, seeds=seeds)]
             print_json({"commands": lines}) if as_json_ else show("\n".join(lines))
             return
         with own_folder(out, "experiment run"):
-            tables = run_paper(experiments, inputs, seeds=seeds)
-    elif scale == "tiny":
+            tables = run_paper(chosen, inputs, seeds=seeds)
+    else:
         if dry_run or data or benchmarks:
             raise UserError("--dry-run, --data and --benchmarks are for --scale paper: the tiny scale draws its data")
         with own_folder(out, "experiment run"):
-            tables = run_tiny(experiments, out, seeds=seeds)
-    else:
-        raise UserError(f"--scale {scale}: write tiny or paper")
+            tables = run_tiny(chosen, out, seeds=seeds)
     if as_json_:
         print_json({table.experiment.name: as_json(table) for table in tables})
         return

@@ -3,83 +3,74 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
-from lrs2m_builder.commands import Json, print_json
+from lrs2m_builder.commands import DataSet, Json, print_json
+from lrs2m_builder.dataset.export import formats
+from lrs2m_builder.dataset.export._base import Images, Text
 from lrs2m_builder.terminal import show
 
-
-class TextChoice(StrEnum):
-    """Values of --text."""
-
-    LONG, SHORT, BOTH = "long", "short", "both"
-
-
-class ImagesChoice(StrEnum):
-    """Values of --images."""
-
-    EMBED, COPY, REFERENCE = "embed", "copy", "reference"
-
-
-class ReviewedChoice(StrEnum):
-    """Values of --reviewed."""
-
-    ACCEPT, NOT_FLAGGED = "accept", "not-flagged"
-
-
-class WithoutChoice(StrEnum):
-    """Values of --without."""
-
-    AUDIT = "audit"
-
-
-Subsets = Annotated[list[str] | None, typer.Option("--subset", help="Only this subset; repeatable.")]
+Reviewed = Literal["accept", "not-flagged"]
 ReviewedOption = Annotated[
-    ReviewedChoice | None,
-    typer.Option(help="Only rows that were accepted in lrs2m view, or all that were not flagged."),
+    Reviewed | None,
+    typer.Option(
+        metavar="accept|not-flagged", help="Keep only rows accepted in lrs2m view, or all except the flagged ones."
+    ),
 ]
 WithoutOption = Annotated[
-    WithoutChoice | None, typer.Option(help="audit: leave out what lrs2m audit says should be removed.")
+    Literal["audit"] | None, typer.Option(metavar="audit", help="Leave out what lrs2m audit lists for removal.")
 ]
 Where = Annotated[
-    str | None, typer.Option(help="Only rows that fulfil this SQL condition on their columns.", metavar="SQL")
+    str | None,
+    typer.Option(metavar="SQL", help="Keep only rows that meet this SQL condition, such as 'num_tokens_long > 77'."),
 ]
 
 
 def export_command(
-    data: Annotated[
-        Path, typer.Argument(help="The --out of a build, or any folder of Parquet files with its columns.")
+    data: DataSet,
+    dest: Annotated[
+        Path, typer.Argument(metavar="DEST", help="New folder to write; it appears when the export is complete.")
     ],
-    dest: Annotated[Path, typer.Argument(help="A new folder to write to; it appears when it is complete.")],
-    to: Annotated[str, typer.Option(help="json, webdataset, csv (open_clip's table) or mgrs (MGRS-200k's JSON).")],
-    subset: Subsets = None,
+    to: Annotated[
+        str, typer.Option(metavar="|".join(formats()), autocompletion=formats, help="Format to write (docs/share.md).")
+    ],
+    subset: Annotated[list[str] | None, typer.Option(metavar="NAME", help="Export only this subset.")] = None,
     reviewed: ReviewedOption = None,
     without: WithoutOption = None,
     where: Where = None,
-    text: Annotated[TextChoice, typer.Option(help="Which texts of a row.")] = TextChoice.BOTH,
+    text: Annotated[Text, typer.Option(metavar="long|short|both", help="Texts to write per row.")] = "both",
     images: Annotated[
-        ImagesChoice | None,
-        typer.Option(help="Images inside the file, as files beside it, or by name alone; default: as fits the format."),
+        Images | None,
+        typer.Option(
+            metavar="embed|copy|reference",
+            help="Write images into the file, as files beside it, or only their names. By default as fits the format.",
+        ),
     ] = None,
-    image_prefix: Annotated[str, typer.Option(help="Put before the path of every image.")] = "",
-    lines: Annotated[bool, typer.Option("--lines", help="json: an object a line (records.jsonl), no list.")] = False,
-    max_size: Annotated[int, typer.Option(min=1, help="webdataset: megabytes a tar at most.")] = 1000,
+    image_prefix: Annotated[str, typer.Option(metavar="TEXT", help="Prefix of every image path.")] = "",
+    lines: Annotated[
+        bool, typer.Option("--lines", help="json: write one object per line (records.jsonl) instead of one list.")
+    ] = False,
+    max_size: Annotated[int, typer.Option(metavar="N", min=1, help="webdataset: maximum megabytes per tar.")] = 1000,
     as_json: Json = False,
 ) -> None:
-    """Write a data set in another format, or the part of it that is wanted."""
+    """Convert a data set to another format.
+
+    Writes all rows or a selection as JSON, WebDataset, a table for open_clip (csv) or the JSON of MGRS-200k (mgrs).
+    Formats: docs/share.md.
+
+    Example:
+        lrs2m export out wds --to webdataset --where "num_tokens_long <= 248"
+    """
     from lrs2m_builder.dataset.export._base import Options
     from lrs2m_builder.dataset.export._run import export
     from lrs2m_builder.dataset.selection import Filters
 
-    filters = Filters(
-        tuple(subset or ()), reviewed.value if reviewed else None, without_audit=without is not None, where=where
-    )
-    options = Options(text=text.value, image_prefix=image_prefix, lines=lines, max_bytes=max_size * 10**6)
-    report = export(data, to, dest, filters, options, images.value if images else None)
+    filters = Filters(tuple(subset or ()), reviewed, without_audit=without is not None, where=where)
+    options = Options(text=text, image_prefix=image_prefix, lines=lines, max_bytes=max_size * 10**6)
+    report = export(data, to, dest, filters, options, images)
     if as_json:
         result: dict[str, Any] = asdict(report)
         print_json(result)

@@ -21,44 +21,66 @@ if TYPE_CHECKING:
 def publish_command(
     data: Annotated[
         list[Path],
-        typer.Argument(help="The --out of builds, folders of Parquet files with their columns, or one run or model."),
+        typer.Argument(
+            metavar="DATA",
+            help="The --out of builds, folders of Parquet files with the same columns, or one training run or model.",
+        ),
     ],
-    repo_id: Annotated[str, typer.Option(help="NAMESPACE/NAME on the Hub; made if it is not there.")],
+    repo_id: Annotated[
+        str, typer.Option(metavar="NAMESPACE/NAME", help="Repository on the Hub; created if it does not exist.")
+    ],
     captions_only: Annotated[
-        bool, typer.Option("--captions-only", help="Publish no image, only their names and hashes.")
+        bool, typer.Option("--captions-only", help="Publish no images, only their names and hashes.")
     ] = False,
     with_images: Annotated[
-        bool, typer.Option("--with-images", help="Publish all images: you hold the right to, whatever manifests say.")
+        bool,
+        typer.Option(
+            "--with-images", help="Publish all images, whatever the manifests say. You must hold the rights to them."
+        ),
     ] = False,
-    private: Annotated[bool, typer.Option("--private", help="Make a new repository private.")] = False,
+    private: Annotated[bool, typer.Option("--private", help="Create the repository as private.")] = False,
     reviewed: ReviewedOption = None,
     without: WithoutOption = None,
     where: Where = None,
     results: Annotated[
-        Path | None, typer.Option(help="Of a model: folder with what lrs2m eval wrote, for the card's tables.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Model only: results of lrs2m eval, for the tables of the card."),
     ] = None,
     trained_on: Annotated[
-        list[str] | None, typer.Option(help="Of a model: a data set on the Hub it was trained on, linked; repeatable.")
+        list[str] | None,
+        typer.Option(metavar="NAMESPACE/NAME", help="Model only: training data set on the Hub, linked in the card."),
     ] = None,
     license_id: Annotated[
-        str | None, typer.Option("--license", help="Of a model: its licence as the Hub names it, such as apache-2.0.")
+        str | None,
+        typer.Option("--license", metavar="ID", help="Model only: licence as the Hub names it, such as apache-2.0."),
     ] = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Write the tree and say what would be uploaded; needs no token.")
+        bool,
+        typer.Option("--dry-run", help="Write the upload folder and list what would be uploaded. Needs no token."),
     ] = False,
     dest: Annotated[
-        Path | None, typer.Option(help="Folder of the tree that is uploaded; default: beside the data, with .hub.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Upload folder. By default beside the data, named after it with '.hub'."),
     ] = None,
     as_json: Json = False,
 ) -> None:
-    """Put data sets, as one, or a trained model on the Hub, with a card; run again after a stop, it goes on."""
+    """Upload data sets or a model to the Hub.
+
+    Several data sets become one repository with a card; a training run or model gets one of its own. Images are
+    published only if the manifests allow it. Run the same command again to resume after a stop. Needs the extra 'hub',
+    for a model also 'train'. Details: docs/share.md.
+
+    Example:
+        lrs2m publish out/ucmerced out/fmow --repo-id me/LRS2M-rebuilt --dry-run
+        lrs2m publish run --repo-id me/clip --results results --license apache-2.0
+    """
     from lrs2m_builder.dataset.publish.run import publish
     from lrs2m_builder.dataset.selection import Filters
     from lrs2m_builder.evals.publish_model import find_model, publish_model
 
     if any(find_model(path) for path in data):
         if len(data) > 1 or captions_only or with_images or reviewed or without or where:
-            raise UserError(f"{data[0]}: a model is published alone, and options of data are not for it")
+            raise UserError(f"{data[0]}: publish a model alone and without the options for data sets")
         made = publish_model(
             data[0],
             repo_id,
@@ -72,15 +94,15 @@ def publish_command(
         print_json(asdict(made)) if as_json else _print_upload(made)
         return
     if results or trained_on or license_id:
-        raise UserError("--results, --trained-on and --license are of a model; give a run or a model's folder")
+        raise UserError("--results, --trained-on and --license are for models; give a training run or a model folder")
     if captions_only and with_images:
-        raise UserError("--captions-only and --with-images: give one of them")
+        raise UserError("--captions-only and --with-images exclude each other")
     report = publish(
         data,
         repo_id,
         images=with_images if captions_only or with_images else None,
         private=private,
-        filters=Filters((), reviewed.value if reviewed else None, without_audit=without is not None, where=where),
+        filters=Filters((), reviewed, without_audit=without is not None, where=where),
         dest=dest,
         dry_run=dry_run,
     )
@@ -96,7 +118,7 @@ def publish_command(
 
 
 def _print_upload(report: PublishReport | ModelReport) -> None:
-    """Where it went, or what would go up."""
+    """The address of the upload, or after a dry run the files that would be uploaded."""
     if report.uploaded is None:
         show(f"would upload to {report.repo_id}, from {report.tree}:")
         for name, size in report.files.items():

@@ -14,14 +14,23 @@ FORMAT_NAMES = "world, evaluation, karpathy, vhm, rs5m, remoteclip, geojson, dot
 
 
 def sample_command(
-    out: Annotated[Path, typer.Option(help="Folder to write to; new or empty.")],
-    format_: Annotated[str, typer.Option("--format", help=f"One of {FORMAT_NAMES}.")] = "world",
-    scenes: Annotated[int, typer.Option(min=1, help="How many scenes.")] = 96,
-    seed: Annotated[int, typer.Option(min=0, help="Another seed draws other scenes.")] = 0,
+    out: Annotated[Path, typer.Option(metavar="DIR", help="Output folder: new or empty.")],
+    format_: Annotated[
+        str, typer.Option("--format", metavar="NAME", help=f"Format of the annotations: {FORMAT_NAMES}.")
+    ] = "world",
+    scenes: Annotated[int, typer.Option(metavar="N", min=1, help="Number of scenes to draw.")] = 96,
+    seed: Annotated[int, typer.Option(metavar="N", min=0, help="Seed of the scenes.")] = 0,
 ) -> None:
-    """Draw scenes whose truth is known, in the format of a real source, and say how to build from them."""
+    """Draw scenes with known objects and texts.
+
+    Writes the images, the annotations in the format of a real source, and a manifest that reads them; prints the
+    command that builds from them. Formats: docs/sample.md.
+
+    Example:
+        lrs2m sample --out scenes --format dota --scenes 200
+    """
     from lrs2m_builder.sample.formats import write_sample_source
 
     manifest = write_sample_source(format_, out, scenes, seed, progress=sys.stderr.isatty())
-    show(f"{scenes} scenes in {out}; with a RECIPE that reads what this format holds:")
+    show(f"{scenes} scenes in {out}; build from them with a RECIPE that fits the format:")
     show(f"  lrs2m build --recipe RECIPE --source {manifest} --data-dir {out} --out OUT")

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from lrs2m_builder.commands import Json, pairs, print_json
+from lrs2m_builder.commands.complete import source_names
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.terminal import show
 
@@ -18,14 +19,29 @@ if TYPE_CHECKING:
 
 
 def sources_command(
-    name: Annotated[str | None, typer.Argument(help="A source to describe, or to read with --data-dir.")] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Read the source in this folder for real.")] = None,
+    name: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="NAME", autocompletion=source_names, help="Source to describe: a shipped name or your .yaml file."
+        ),
+    ] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the source: read it and report on its contents.")
+    ] = None,
     as_json: Json = False,
 ) -> None:
-    """List the sources; describe one; or read one for real and report what is there and what is missing."""
+    """List, describe or test the sources.
+
+    Without a name: the list. With a name: licence, homepage, citation and how to get the data. With --data-dir: reads
+    the source, decodes every image, and reports counts of images and captions, repeated captions, splits, and images
+    that are missing or unreadable.
+
+    Example:
+        lrs2m sources ucmerced --data-dir ucm
+    """
     if name is None:
         if data_dir is not None:
-            raise UserError("--data-dir: say which source to read there: lrs2m sources NAME --data-dir DIR")
+            raise UserError("--data-dir needs the name of a source: lrs2m sources NAME --data-dir DIR")
         _print_all(as_json)
         return
     from lrs2m_builder.declared.manifest import load_manifest
@@ -43,7 +59,7 @@ def sources_command(
 
 
 def _print_all(as_json: bool) -> None:
-    """The shipped sources, a line each; as JSON, the whole manifests."""
+    """Print the shipped sources, one line each; as JSON, the whole manifests."""
     from lrs2m_builder.declared.shipped import find, shipped_names
 
     names = shipped_names("manifests")
@@ -60,9 +76,9 @@ def _print_all(as_json: bool) -> None:
 
 
 def survey_lines(manifest: Manifest, result: Survey) -> list[str]:
-    """What a source was found to hold."""
+    """The report on a source that was read."""
     lines = [
-        f"  read       {result.annotations}, images {f'as {result.layout}' if result.layout else 'in it'}",
+        f"  read       {result.annotations}, images {f'as {result.layout}' if result.layout else 'inside'}",
         f"  images     {result.images} listed, {result.images_found} found",
         f"  captions   {result.captions}, {result.captions - result.distinct_captions} repeated within their image",
         f"  samples    {result.samples} ({manifest.rows} rows); splits {pairs(result.splits)}",

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from lrs2m_builder.commands.complete import configs
 from lrs2m_builder.errors import MissingExtraError
 from lrs2m_builder.terminal import show
 
@@ -15,20 +16,40 @@ from lrs2m_builder.terminal import show
 def train_command(
     data: Annotated[
         list[str],
-        typer.Argument(help="Builds, folders of Parquet files, single files, or OWNER/NAME[@REVISION] on the Hub."),
+        typer.Argument(
+            metavar="DATA", help="Builds, folders of Parquet files, single files, or OWNER/NAME[@REVISION] on the Hub."
+        ),
     ],
-    out: Annotated[Path, typer.Option(help="Folder of the run: new, or an earlier run of the same settings to go on.")],
-    config: Annotated[str, typer.Option(help="A named configuration (docs/train.md lists them).")] = "paper_b16",
-    start: Annotated[str | None, typer.Option(help="Model to start from, over the configuration's.")] = None,
+    out: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder of the run: new, or an earlier run with the same settings.")
+    ],
+    config: Annotated[
+        str,
+        typer.Option(
+            metavar="NAME", autocompletion=configs, help="Named configuration (docs/train.md); 'tiny' takes seconds."
+        ),
+    ] = "paper_b16",
+    start: Annotated[
+        str | None,
+        typer.Option(metavar="MODEL", help="Hub name, folder or weights file to start from, over the configuration's."),
+    ] = None,
     eval_data: Annotated[
         list[str] | None,
-        typer.Option(help="Held-out pairs, as DATA: recall on them every eval_every steps; repeatable."),
+        typer.Option(metavar="DATA", help="Held-out pairs, given like DATA: measure recall every eval_every steps."),
     ] = None,
     settings: Annotated[
-        list[str] | None, typer.Option("--set", help="KEY=VALUE over a field of the configuration; repeatable.")
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Setting over the configuration's, such as lr=1e-4."),
     ] = None,
 ) -> None:
-    """Train a CLIP on long and short texts, as the paper did; goes on where it was stopped."""
+    """Train a CLIP on long and short texts.
+
+    Follows the paper by default. Prints the folder of the trained model. Run the same command again to resume after a
+    stop. Configurations and settings: docs/train.md. Needs the extra 'train'.
+
+    Example:
+        lrs2m train out --config paper_b16 --out run --set lr=1e-4
+    """
     from lrs2m_builder.train.config import make_config
 
     made = make_config(config, settings or (), start)

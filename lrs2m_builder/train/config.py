@@ -27,34 +27,58 @@ SPEED_ONLY = {
 
 @dataclass(frozen=True, kw_only=True, config=ConfigDict(extra="forbid"))
 class TrainConfig:
-    """Everything that a run follows from, but for the data's folder. The paper leaves several open: see docs/train.md.
+    """All settings of a run except its data. docs/train.md shows the lines below as a table (`make docs`).
 
     Attributes:
-        start: model to start from: what `clip.model.load` takes, or random weights: "random" or "random_small".
-        context_length: longest text in tokens; a start of 77 is stretched (KPS).
-        train_on: both texts, one of them, or the long one and its first sentence as the short one.
-        long_weight: w of the long text; the short text has 1 - w.
-        long_weight_end: w at the last step, reached evenly from long_weight; None keeps it.
-        batch_size: pairs a process and step.
-        micro_batch: pairs that go through the towers at once; the loss is still that of the whole batch (GradCache).
-        epochs, max_steps: the run ends with the first of them that is reached.
-        warmup_steps: steps over which the learning rate rises from 0, but a tenth of the run at most.
-        weight_decay: of matrices; never of biases, gains, the logit scale and the positional tables.
-        clip_gradient: largest norm of the gradient; None leaves it.
-        frozen_positions: so many first rows of the text positions stay as they are (KPS keeps 20).
-        max_logit_scale: the scale is kept at or below it (CLIP: 100).
-        ema: decay of a moving average that is saved in the place of the weights; 0 has none.
-        wise_ft: the saved weights are start + wise_ft * (trained - start); 1 saves the trained ones.
-        weights: how often an epoch takes the rows of a subset; 1 where not named.
-        num_pairs: train on so many pairs of the data only, chosen from the seed.
-        workers: processes that decode images; a part of the data order.
-        pool_rows: rows that a worker holds in memory: more rows per process are shuffled by fragments of row groups.
-        length_multiple: texts are padded to a multiple of so many tokens; 32 keeps compiled shapes few.
-        image_dir: where images are that the rows only name.
-        augment_captions: how often a long text is read without its opening, its other sentences sampled and shuffled.
-        augment_images: views of the pictures: crop, flip, turn, color; flip and turn make "left" and "top" untrue.
-        eval_every: steps between evaluations, where the run was given data for one; the last step has one too.
-        tensorboard: also write what TensorBoard shows.
+        start: model to start from, as of `lrs2m convert`; `random` and `random_small` are models with random weights.
+        context_length: maximum tokens per text; a start of 77 positions is stretched (KPS).
+        train_on: texts to train on; `first_sentence` uses the first sentence of the long text as the short text.
+        objective: InfoNCE, or the loss of SigLIP, whose bias is saved as `logit_bias` in `config.json` and in the
+            weights for open_clip.
+        long_weight: weight w of the long text in the loss; the short text has 1 - w.
+        long_weight_end: w at the last step, reached linearly from `long_weight`; null keeps it constant.
+        gather: gradient of the global batch, or of the published code, which treats the candidates as constants.
+        pcm: component matching of the short texts, within the batch of each process or of all processes.
+        pcm_k: number of leading principal directions that component matching keeps.
+        label_smoothing: label smoothing of the softmax targets; Long-CLIP's code has 0.1.
+        multi_positive: pairs with the same image or text are no negatives of each other; for data that repeat them.
+        batch_size: pairs per process and step.
+        micro_batch: pairs that go through the towers at once (GradCache), for large batches on one GPU; the loss is
+            still that of the whole batch. null takes the batch.
+        epochs: passes over the data; the run ends with `epochs` or `max_steps`, whichever comes first.
+        max_steps: maximum number of steps; null has no limit.
+        optimizer: how the weights are updated.
+        lr: maximum learning rate.
+        momentum: momentum of SGD.
+        dampening: dampening of SGD.
+        betas: betas of AdamW.
+        weight_decay: weight decay of matrices; never of biases, gains, the logit scale and positional tables.
+        clip_gradient: maximum norm of the gradient; null does not clip.
+        schedule: learning rate after the warm-up: down to almost 0, or constant.
+        warmup_steps: steps of the linear warm-up, at most a tenth of the run.
+        frozen_positions: first rows of the text positions that stay bit-identical; KPS keeps 20, 0 trains all.
+        max_logit_scale: maximum logit scale; CLIP has 100.
+        ema: decay of a moving average of the weights, saved in their place; 0 saves the weights.
+        wise_ft: WiSE-FT: the saved weights are start + wise_ft * (trained - start); 1 saves the trained ones.
+        precision: precision of the forward pass.
+        compile: compile both towers with torch.compile; texts are then padded to multiples of 32 tokens.
+        gradient_checkpointing: recompute activations: less memory, a third slower.
+        device: `auto`, `cpu` or `cuda`.
+        weights: how often an epoch takes the rows of a subset, such as `{ucmerced: 2, det10: 0.5}`; 1 if not named.
+        num_pairs: number of pairs to train on, chosen by the seed; null takes all.
+        workers: processes that decode images; the data order depends on it.
+        pool_rows: rows that a worker holds in memory. Larger data are shuffled by fragments of row groups.
+        length_multiple: texts are padded to a multiple of this number of tokens; 1 pads to the longest of the batch.
+        image_dir: folder of images that the rows only name.
+        augment_captions: probability that a long text is read without its opening sentence, with any number of the
+            others in any order (DeBias-CLIP).
+        augment_images: augmentations of the images, such as `[crop,color]`: `crop` (at least half of the area), `flip`,
+            `turn` (by quarters) and `color`.
+        seed: seed of the data order and of a random start.
+        checkpoint_every: steps between checkpoints.
+        keep_checkpoints: number of checkpoints to keep.
+        eval_every: steps between measurements on `--eval-data`; the last step has one too.
+        tensorboard: also write event files for `tensorboard --logdir RUN`.
     """
 
     start: str = "openai/clip-vit-base-patch16"

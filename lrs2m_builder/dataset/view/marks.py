@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lrs2m_builder.checks.nouns import find_label, is_named, read
-from lrs2m_builder.checks.vocabulary import resolve
+from lrs2m_builder.checks.reading.nouns import find_label, is_named, read
+from lrs2m_builder.checks.reading.vocabulary import resolve
 
 Piece = tuple[str, int | None]
 

@@ -8,7 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from lrs2m_builder.checks.nouns import is_named
+from lrs2m_builder.checks.reading.nouns import is_named
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.schema import Anchor
 from lrs2m_builder.text import plain_words

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 
-from lrs2m_builder.checks.speech import inflections
-from lrs2m_builder.checks.talk import LETTERS, ME, YOU, Sentence, sentences
-from lrs2m_builder.checks.words import word_set
+from lrs2m_builder.checks.reading.english import word_set
+from lrs2m_builder.checks.talk.lexicon import inflections
+from lrs2m_builder.checks.talk.sentences import LETTERS, ME, YOU, Sentence, sentences
 
 # Words of talk: a sentence that holds one and names nothing that can be seen is no part of a caption.
 _ABOUT = inflections(

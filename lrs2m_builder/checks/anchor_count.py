@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from itertools import groupby
 
 from lrs2m_builder.checks.base import Answer, Check
-from lrs2m_builder.checks.grammar import DETERMINERS, STOPS
-from lrs2m_builder.checks.nouns import Mention, Text, find_label, read
-from lrs2m_builder.checks.numbers import REACH, Quantity, counted
-from lrs2m_builder.checks.vocabulary import resolve, singular_of, vocabulary
-from lrs2m_builder.checks.words import word_set
+from lrs2m_builder.checks.reading.english import word_set
+from lrs2m_builder.checks.reading.nouns import Mention, Text, find_label, read
+from lrs2m_builder.checks.reading.numbers import REACH, Quantity, counted
+from lrs2m_builder.checks.reading.tokens import DETERMINERS, STOPS
+from lrs2m_builder.checks.reading.vocabulary import resolve, singular_of, vocabulary
 from lrs2m_builder.schema import Anchor, Sample
 
 ABOUT = 0.2  # "about 20" is said of 16 to 24

@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from lrs2m_builder.checks.base import Answer, Check, late, without_writing
-from lrs2m_builder.checks.speech import inflections
-from lrs2m_builder.checks.talk import LETTERS, ME, TASK, YOU, Sentence, sentences
-from lrs2m_builder.checks.words import word_set
+from lrs2m_builder.checks.reading.english import word_set
+from lrs2m_builder.checks.talk.lexicon import inflections
+from lrs2m_builder.checks.talk.sentences import LETTERS, ME, TASK, YOU, Sentence, sentences
 from lrs2m_builder.text import wrapping
 
 _PREAMBLE = late(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from lrs2m_builder.checks.base import Answer, Check, late, split_sentences, without_writing
-from lrs2m_builder.checks.claims import known_text
+from lrs2m_builder.checks.date import known_text
 
 _USES = (
     r"(?:(?:urban|city|town|regional|spatial|land(?:[\s-]?use)?|infrastructure|environmental|agricultural"

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from lrs2m_builder.checks.grammar import DETERMINERS, PREPOSITIONS, PUNCTUATION, STOPS, VERBS
-from lrs2m_builder.checks.words import word_set
+from lrs2m_builder.checks.reading.english import word_set
+from lrs2m_builder.checks.reading.tokens import DETERMINERS, PREPOSITIONS, PUNCTUATION, STOPS, VERBS
 
 _NO = frozenset(
     ["no", "without", "neither", "nor", "lacks", "lack", "lacking", "devoid", "absence", "never", "zero", "none"]

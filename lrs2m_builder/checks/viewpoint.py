@@ -5,7 +5,7 @@ from __future__ import annotations
 import regex
 
 from lrs2m_builder.checks.base import Answer, Check, cued, late, listed
-from lrs2m_builder.checks.claims import VIEW_NOUN
+from lrs2m_builder.checks.date import VIEW_NOUN
 
 _SAT = r"s[ae]t+[ae]l+[iae]t+e?"  # people misspell it
 _SATELLITE = late(

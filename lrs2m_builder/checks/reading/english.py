@@ -33,7 +33,7 @@ def _sorted_words() -> tuple[str, ...]:
 
 @lru_cache(maxsize=1)
 def _named_words() -> frozenset[str]:
-    listed = files("lrs2m_builder.checks").joinpath("vocabulary.yaml").read_text(encoding="utf-8")
+    listed = files("lrs2m_builder.checks.reading").joinpath("vocabulary.yaml").read_text(encoding="utf-8")
     words = frozenset(re.findall(r"[a-z]+", listed.lower()))
     return words | {f"{word}s" for word in words} | {f"{word}es" for word in words}
 
@@ -41,5 +41,5 @@ def _named_words() -> frozenset[str]:
 @lru_cache(maxsize=1)
 def english_words() -> frozenset[str]:
     """The 40,000 commonest lower-case words with their inflections (SCOWL, sizes 10 to 35; see NOTICE)."""
-    packed = files("lrs2m_builder.checks").joinpath("english_words.txt.gz").read_bytes()
+    packed = files("lrs2m_builder.checks.reading").joinpath("english_words.txt.gz").read_bytes()
     return frozenset(gzip.decompress(packed).decode().split())

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from lrs2m_builder.checks.grammar import PREPOSITIONS, PUNCTUATION, STOPS
-from lrs2m_builder.checks.nouns import Mention, Text
-from lrs2m_builder.checks.vocabulary import singular_of, vocabulary
-from lrs2m_builder.checks.words import word_set
+from lrs2m_builder.checks.reading.english import word_set
+from lrs2m_builder.checks.reading.nouns import Mention, Text
+from lrs2m_builder.checks.reading.tokens import PREPOSITIONS, PUNCTUATION, STOPS
+from lrs2m_builder.checks.reading.vocabulary import singular_of, vocabulary
 
 Axes = tuple[int, int]  # of the image: -1 left, 1 right; -1 bottom, 1 top; 0 where nothing is said
 _LEFT, _RIGHT, _TOP, _BOTTOM = (-1, 0), (1, 0), (0, 1), (0, -1)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 
 from lrs2m_builder.checks.base import Answer, Check, cued, late, listed, without_writing
-from lrs2m_builder.checks.self_talk import self_talk
-from lrs2m_builder.checks.speech import IMAGE, TOLD, WORDED, WRITTEN_TEXT
+from lrs2m_builder.checks.talk.lexicon import IMAGE, TOLD, WORDED, WRITTEN_TEXT
+from lrs2m_builder.checks.talk.self_talk import self_talk
 
 _TEXT = r"(?:description|caption|paragraph|summary|response|answer|text|sentence|passage|narrative|write-?up|rewrite)"
 _META = late(

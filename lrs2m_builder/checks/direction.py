@@ -6,12 +6,12 @@ from collections.abc import Sequence
 from itertools import combinations
 
 from lrs2m_builder.checks.base import Answer, Check
-from lrs2m_builder.checks.grammar import SENTENCE_ENDS, STOPS
-from lrs2m_builder.checks.nouns import read
-from lrs2m_builder.checks.placements import Fact, facts_of
-from lrs2m_builder.checks.positions import BESIDE, ONE, WHERE, Thing, things_of
-from lrs2m_builder.checks.vocabulary import vocabulary
-from lrs2m_builder.checks.words import word_set
+from lrs2m_builder.checks.reading.english import word_set
+from lrs2m_builder.checks.reading.nouns import read
+from lrs2m_builder.checks.reading.place_phrases import BESIDE, ONE, WHERE, Thing, things_of
+from lrs2m_builder.checks.reading.tokens import SENTENCE_ENDS, STOPS
+from lrs2m_builder.checks.reading.vocabulary import vocabulary
+from lrs2m_builder.checks.reading.whereabouts import Fact, facts_of
 
 MAX_FACTS = 60  # of a text that are compared: a caption has ten
 _SAME_AGAIN = frozenset(["the", "this", "that", "same", "it"])

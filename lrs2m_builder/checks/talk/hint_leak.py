@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from lrs2m_builder.checks.base import Answer, Check, cued, late, listed, without_writing
-from lrs2m_builder.checks.given_text import speaks_of_given_text
-from lrs2m_builder.checks.speech import ACCORDING, HANDED, HANDED_OVER, IMAGE, MAYBE_TEXT, SAY, TEXT
-from lrs2m_builder.checks.talk import sentences
+from lrs2m_builder.checks.talk.given_text import speaks_of_given_text
+from lrs2m_builder.checks.talk.lexicon import ACCORDING, HANDED, HANDED_OVER, IMAGE, MAYBE_TEXT, SAY, TEXT
+from lrs2m_builder.checks.talk.sentences import sentences
 
 # A label or a list may also be one that hangs in the scene.
 _NOT_WRITTEN = (

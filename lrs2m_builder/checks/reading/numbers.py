@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
-from lrs2m_builder.checks.grammar import DETERMINERS, PREPOSITIONS, PUNCTUATION, SENTENCE_ENDS, STOPS, VERBS
-from lrs2m_builder.checks.nouns import Mention, Text
-from lrs2m_builder.checks.number_words import Kind, number_at, number_words
-from lrs2m_builder.checks.words import word_set
+from lrs2m_builder.checks.reading.english import word_set
+from lrs2m_builder.checks.reading.nouns import Mention, Text
+from lrs2m_builder.checks.reading.number_words import Kind, number_at, number_words
+from lrs2m_builder.checks.reading.tokens import DETERMINERS, PREPOSITIONS, PUNCTUATION, SENTENCE_ENDS, STOPS, VERBS
 
 MAX_CLAUSE = 60  # words that a number looks back for what it is said of
 REACH = 6  # words between a number and what it counts: "two large white commercial passenger planes"

@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from lrs2m_builder.checks.base import Answer, Check
-from lrs2m_builder.checks.nouns import is_named, read
-from lrs2m_builder.checks.numbers import counted
-from lrs2m_builder.checks.support import classes_of, classes_of_label, implied_scenes, movable, supported, unsupported
-from lrs2m_builder.checks.vocabulary import resolve, vocabulary
+from lrs2m_builder.checks.reading.implied import (
+    classes_of,
+    classes_of_label,
+    implied_scenes,
+    movable,
+    supported,
+    unsupported,
+)
+from lrs2m_builder.checks.reading.nouns import is_named, read
+from lrs2m_builder.checks.reading.numbers import counted
+from lrs2m_builder.checks.reading.vocabulary import resolve, vocabulary
 from lrs2m_builder.schema import Sample
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from lrs2m_builder.checks.grammar import PREPOSITIONS, PUNCTUATION, SENTENCE_ENDS, VERBS
-from lrs2m_builder.checks.positions import BESIDE, MOVING, WHERE, Axes, Place, Thing, places_of
-from lrs2m_builder.checks.words import word_set
+from lrs2m_builder.checks.reading.english import word_set
+from lrs2m_builder.checks.reading.place_phrases import BESIDE, MOVING, WHERE, Axes, Place, Thing, places_of
+from lrs2m_builder.checks.reading.tokens import PREPOSITIONS, PUNCTUATION, SENTENCE_ENDS, VERBS
 
 _COMMA = frozenset([",", "and", "while", "but", "which", "where", "whereas"])
 _PARTS = word_set(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import cache
 from typing import Literal
 
-from lrs2m_builder.checks.vocabulary import Trie
+from lrs2m_builder.checks.reading.vocabulary import Trie
 
 Kind = Literal["exact", "about", "more", "fewer", "vague"]
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from lrs2m_builder.checks.speech import inflections
-from lrs2m_builder.checks.talk import LETTERS, YOU, Sentence
-from lrs2m_builder.checks.words import word_set
+from lrs2m_builder.checks.reading.english import word_set
+from lrs2m_builder.checks.talk.lexicon import inflections
+from lrs2m_builder.checks.talk.sentences import LETTERS, YOU, Sentence
 
 # Texts that are given to a model and stand in no scene; those that are so where something is said of them.
 _GIVEN_TEXTS = word_set(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 from lrs2m_builder.checks.base import beginning
-from lrs2m_builder.checks.words import word_set
+from lrs2m_builder.checks.reading.english import word_set
 
 _TOKEN = re.compile(
     r"(?:(?<=\w)-)?(?:\d+(?:[.,]\d+)*[^\W\d_]*|[^\W\d_]+(?:['’][^\W\d_]+)*)|[.,;:!?()—–]",

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from lrs2m_builder.checks.denials import ABSENT, GONE, NOT, away
-from lrs2m_builder.checks.grammar import DETERMINERS, PREPOSITIONS, PUNCTUATION, STOPS, VERBS, tokenize
-from lrs2m_builder.checks.vocabulary import Label, resolve, vocabulary
-from lrs2m_builder.checks.words import word_set
+from lrs2m_builder.checks.reading.english import word_set
+from lrs2m_builder.checks.reading.negation import ABSENT, GONE, NOT, away
+from lrs2m_builder.checks.reading.tokens import DETERMINERS, PREPOSITIONS, PUNCTUATION, STOPS, VERBS, tokenize
+from lrs2m_builder.checks.reading.vocabulary import Label, resolve, vocabulary
 
 _VERBS_TOO = word_set(
     "park parks dock docks house houses bridge bridges farm farms pool pools ship ships bank banks harbor harbors "

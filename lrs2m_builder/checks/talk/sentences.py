@@ -9,10 +9,10 @@ from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from functools import lru_cache
 
-from lrs2m_builder.checks.grammar import SENTENCE_ENDS
-from lrs2m_builder.checks.nouns import read
-from lrs2m_builder.checks.speech import inflections
-from lrs2m_builder.checks.words import word_set
+from lrs2m_builder.checks.reading.english import word_set
+from lrs2m_builder.checks.reading.nouns import read
+from lrs2m_builder.checks.reading.tokens import SENTENCE_ENDS
+from lrs2m_builder.checks.talk.lexicon import inflections
 
 ME = word_set("i i'm i've i'll i'd me my mine myself we're we've we'll our ours")
 YOU = word_set("you your yours yourself you're you've you'll you'd")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from functools import lru_cache
 
-from lrs2m_builder.checks.nouns import Text, read
-from lrs2m_builder.checks.vocabulary import resolve, vocabulary
+from lrs2m_builder.checks.reading.nouns import Text, read
+from lrs2m_builder.checks.reading.vocabulary import resolve, vocabulary
 
 Classes = frozenset[str]
 _LABEL_SEPARATOR = re.compile(r"\s*[;|\n]\s*|,\s*(?=[A-Z])")

@@ -9,9 +9,9 @@ from __future__ import annotations
 import regex
 
 from lrs2m_builder.checks.base import Answer, Check, beginning
-from lrs2m_builder.checks.claims import known_text
-from lrs2m_builder.checks.gazetteer import HUGE, LARGE, WORDS_AS_PLACES, fold, gazetteer, is_no_place
-from lrs2m_builder.checks.words import english_words, word_set
+from lrs2m_builder.checks.date import known_text
+from lrs2m_builder.checks.reading.english import english_words, word_set
+from lrs2m_builder.checks.reading.gazetteer import HUGE, LARGE, WORDS_AS_PLACES, fold, gazetteer, is_no_place
 
 _CAPITAL = r"(?:(?:St|Mt|Ft)\.\s*)?\p{Lu}[\p{L}\p{M}]*(?:\.(?=\p{Lu}\.?)\p{Lu}+)*(?:['’-][\p{L}\p{M}]+)*"
 _LINK = r"(?:\s+(?:of|de|du|des|del|della|di|da|do|dos|la|le|les|el|al|von|van|der|den|upon|sur)){1,2}(?:\s+the)?"

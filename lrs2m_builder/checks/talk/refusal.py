@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 
 from lrs2m_builder.checks.base import Answer, Check, cued, late, listed, without_writing
-from lrs2m_builder.checks.speech import inflections
-from lrs2m_builder.checks.talk import BOT, IMAGE, ME, NOT, TASK, YOU, Sentence, sentences
-from lrs2m_builder.checks.words import word_set
+from lrs2m_builder.checks.reading.english import word_set
+from lrs2m_builder.checks.talk.lexicon import inflections
+from lrs2m_builder.checks.talk.sentences import BOT, IMAGE, ME, NOT, TASK, YOU, Sentence, sentences
 
 _APOSTROPHE = r"(?:'|’)?"
 _REFUSAL = late(

@@ -7,12 +7,12 @@ from collections.abc import Set
 from functools import lru_cache
 
 from lrs2m_builder.checks.base import Answer, Check
-from lrs2m_builder.checks.denials import away
-from lrs2m_builder.checks.grammar import STOPS
-from lrs2m_builder.checks.nouns import Text, read
-from lrs2m_builder.checks.support import Classes, classes_of, classes_of_label
-from lrs2m_builder.checks.vocabulary import singular_of, vocabulary
-from lrs2m_builder.checks.words import word_set
+from lrs2m_builder.checks.reading.english import word_set
+from lrs2m_builder.checks.reading.implied import Classes, classes_of, classes_of_label
+from lrs2m_builder.checks.reading.negation import away
+from lrs2m_builder.checks.reading.nouns import Text, read
+from lrs2m_builder.checks.reading.tokens import STOPS
+from lrs2m_builder.checks.reading.vocabulary import singular_of, vocabulary
 from lrs2m_builder.schema import Sample
 
 # What stands in so many scenes that naming it does not show that the hint was followed.

@@ -6,7 +6,7 @@ import unicodedata
 from collections.abc import Mapping
 from functools import lru_cache
 
-from lrs2m_builder.checks.words import word_set
+from lrs2m_builder.checks.reading.english import word_set
 
 # A name begins a sentence, or stands in small letters, in good faith only where the place is a large one.
 LARGE = 100_000

@@ -1,0 +1,1 @@
+"""What a text says: its classes, counts, places and denials."""

@@ -1,0 +1,134 @@
+"""What `--help` and docs/cli.md show of a command: both are made of the rows of `parameter_rows`.
+
+The docstring of a command is its help. Its first sentence, of at most 45 characters, is shown in the list of commands;
+the last paragraph, headed "Example:", holds command lines.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from inspect import cleandoc
+from typing import Any, NamedTuple
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+MAX_WIDTH = 120
+
+
+class Row(NamedTuple):
+    """An argument or option in words; `default` is empty if there is nothing to state."""
+
+    name: str
+    meaning: str
+    default: str
+
+
+def parameter_rows(parameters: Iterable[Any], kind: str) -> list[Row]:
+    """The rows of all arguments or of all options.
+
+    Args:
+        kind: "argument" or "option".
+    """
+    return [_row(each) for each in parameters if each.param_type_name == kind and not getattr(each, "hidden", False)]
+
+
+def _row(parameter: Any) -> Row:
+    is_argument = parameter.param_type_name == "argument"
+    name = _usage(parameter) if is_argument else parameter.opts[0]
+    is_flag = getattr(parameter, "is_flag", False)
+    if is_flag and parameter.default is True:  # only its negative form changes anything
+        name = parameter.secondary_opts[0]
+    elif not is_flag and not is_argument:
+        name = f"{name} {parameter.metavar}"
+    meaning = f"{parameter.help} Repeatable." if getattr(parameter, "multiple", False) else parameter.help
+    shows_default = parameter.show_default and not is_flag and parameter.default not in (None, "")
+    default = "required" if parameter.required else str(parameter.default) if shows_default else ""
+    return Row(name, meaning, default)
+
+
+def _usage(argument: Any) -> str:
+    return str(argument.metavar) + ("..." if argument.nargs != 1 else "")
+
+
+def _write_parameters(command: Any, context: Any, formatter: Any) -> None:
+    for title, kind in (("Arguments", "argument"), ("Options", "option")):
+        rows = parameter_rows(command.get_params(context), kind)
+        if rows:
+            with formatter.section(title):
+                formatter.write_dl([(row.name, f"{row.meaning}{_note(row)}") for row in rows])
+
+
+def _note(row: Row) -> str:
+    return f"  [{'' if row.default == 'required' else 'default: '}{row.default}]" if row.default else ""
+
+
+def _write_example(command: Any, formatter: Any) -> None:
+    """Command lines as they stand: they are never wrapped."""
+    if command.epilog:
+        with formatter.section("Example"):
+            for line in command.epilog.splitlines():
+                formatter.write(f"{'':{formatter.current_indent}}{line}\n")
+
+
+def _names_only(items: list[Any]) -> list[Any]:
+    """Completions without their help: rendering it imports rich, which doubles the time of a Tab."""
+    for item in items:
+        item.help = None
+    return items
+
+
+class Command(TyperCommand):
+    """A command whose help shows metavars, defaults and an example, and only that form of a flag that changes it."""
+
+    def collect_usage_pieces(self, ctx: Any) -> list[str]:
+        return ["[OPTIONS]", *(_usage(each) for each in self.params if each.param_type_name == "argument")]
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        _write_parameters(self, ctx, formatter)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        return _names_only(super().shell_complete(ctx, incomplete))
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        _write_example(self, formatter)
+
+
+class Group(TyperGroup):
+    """A group of commands with the help of a `Command`."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        _write_parameters(self, ctx, formatter)
+        self.format_commands(ctx, formatter)
+
+    def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
+        return _names_only(super().shell_complete(ctx, incomplete))
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        _write_example(self, formatter)
+
+
+def make_group(text: str, **settings: Any) -> typer.Typer:
+    """A group without commands; `text` is written as the docstring of a command is."""
+    prose, example = split_help(text)
+    return typer.Typer(
+        cls=Group,
+        help=prose,
+        epilog=example,
+        context_settings={"max_content_width": MAX_WIDTH},
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        **settings,
+    )
+
+
+def add_command(group: typer.Typer, name: str, function: Callable[..., None]) -> None:
+    """Add a function to a group as a command; its docstring is the help."""
+    prose, example = split_help(function.__doc__ or "")
+    group.command(name, cls=Command, help=prose, epilog=example)(function)
+
+
+def split_help(text: str) -> tuple[str, str]:
+    """Prose and example of a docstring."""
+    prose, _, example = cleandoc(text).partition("\n\nExample:\n")
+    return prose, cleandoc(example)
