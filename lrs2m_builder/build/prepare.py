@@ -16,6 +16,7 @@ from lrs2m_builder.build.options import BuildOptions
 from lrs2m_builder.build.prompt_lint import lint_prompts
 from lrs2m_builder.build.settings import BUILD_JSON, file_fingerprint, settings_hash
 from lrs2m_builder.build.stages import Plan, first_requests, unusable
+from lrs2m_builder.checks import talk
 from lrs2m_builder.declared.manifest import load_manifest
 from lrs2m_builder.declared.recipe import Recipe, Step, load_recipe
 from lrs2m_builder.engines._base import EngineModule
@@ -286,6 +287,12 @@ def _model_setting(name: str, revision: str) -> dict[str, str]:
     return {"name": "(folder)" if revision.startswith("sha256:") else name, "revision": revision}
 
 
+def _asks_talk_model(recipe: Recipe) -> bool:
+    checks = [check for step in recipe.steps for check in step.checks]
+    checks += [check for given in recipe.given_checks.values() for check in given]
+    return any(check.name in talk.NAMES for check in checks)
+
+
 def _settings(options: BuildOptions, plan: Plan, module: EngineModule) -> dict[str, Any]:
     recipe, steps = plan.recipe, plan.recipe.steps
     return {
@@ -294,6 +301,7 @@ def _settings(options: BuildOptions, plan: Plan, module: EngineModule) -> dict[s
         "recipe": {"name": f"{recipe.name}.v{recipe.version}", "sha256": recipe.sha256},
         "prompts": {prompt.name: prompt.sha256 for prompt in recipe.prompts},
         "checks": [{check.name: check.level for check in step.checks} for step in steps],
+        **({"talk_weights": talk.weights_sha256()} if _asks_talk_model(recipe) else {}),
         "given_checks": {
             column: {check.name: check.level for check in checks} for column, checks in recipe.given_checks.items()
         },

@@ -15,11 +15,7 @@ from lrs2m_builder.checks.measures import COORDINATES, RESOLUTION
 from lrs2m_builder.checks.place_name import PLACE_NAME
 from lrs2m_builder.checks.purpose import PURPOSE
 from lrs2m_builder.checks.summary import COPY, SUMMARY_COUNT, SUMMARY_OBJECT
-from lrs2m_builder.checks.talk.hedge import HEDGE
-from lrs2m_builder.checks.talk.hint_leak import HINT_LEAK
-from lrs2m_builder.checks.talk.meta_text import META_TEXT
-from lrs2m_builder.checks.talk.preamble import PREAMBLE
-from lrs2m_builder.checks.talk.refusal import REFUSAL
+from lrs2m_builder.checks.talk import HEDGE, HINT_LEAK, META_TEXT, PREAMBLE, REFUSAL
 from lrs2m_builder.checks.title import TITLE
 from lrs2m_builder.checks.viewpoint import VIEWPOINT
 
