@@ -89,6 +89,9 @@ class RunFolder:
         with finished_file(self._checkpoints / f"step-{step:06d}.pt") as part:
             torch.save({"step": step, "rng": _random_state(), **state}, part)
             seal(part)
+        self._remove_oldest()
+
+    def _remove_oldest(self) -> None:
         for _, old in self._saved()[: -self._keep]:
             old.unlink()
 
@@ -126,6 +129,7 @@ class RunFolder:
             for part in (*self._checkpoints.glob(".step-*.part"), *self.out_dir.glob(".*.part")):
                 shutil.rmtree(part) if part.is_dir() else part.unlink()
             self._rewrite([line for line in self._lines() if line["step"] <= step])
+            self._remove_oldest()
 
     def check_is_shared(self) -> None:
         """See that all processes have the folder before them that the first one wrote its settings to.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,6 +54,7 @@ class Run:
     def begin(cls, config: TrainConfig, data: Sequence[Path], device: torch.device, folder: RunFolder) -> Run:
         """Load the start and, where there is one, the last checkpoint."""
         torch.manual_seed(config.seed)
+        random.seed(config.seed)  # nothing draws from it, but a checkpoint holds its state
         if config.pcm != "off":
             check_k(config.pcm_k, config.batch_size * (world_size() if config.pcm == "global" else 1))
         loaded = load_start(config, device)
