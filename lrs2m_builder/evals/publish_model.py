@@ -16,17 +16,13 @@ import yaml
 from lrs2m_builder import __version__
 from lrs2m_builder.dataset.publish.upload import Uploaded, check_repo_id, find_token, upload_tree
 from lrs2m_builder.errors import MissingExtraError, UserError
-from lrs2m_builder.evals.results import METRICS, Evaluation, Result, read_results
+from lrs2m_builder.evals.record import Result
+from lrs2m_builder.evals.registry import evaluations
+from lrs2m_builder.evals.results import read_results
 from lrs2m_builder.files import read_json, write_json
 from lrs2m_builder.stores.outputs import finished_folder
 
 STATE = ".lrs2m.json"  # of the tree: what it was made from; never uploaded
-_TITLES: dict[Evaluation, str] = {
-    "zcrl": "Retrieval with long texts",
-    "zcrs": "Retrieval with short texts",
-    "zic": "Zero-shot classification",
-    "selo": "Semantic localisation",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,9 +199,9 @@ def _read_run(path: Path) -> dict[str, Any]:
 
 def _tables(results: Sequence[Result], revision: str, repo_id: str) -> Iterator[Table]:
     """A table for each evaluation that there is; results of this very model carry its name on the Hub."""
-    for evaluation, title in _TITLES.items():
-        if found := [result for result in results if result.evaluation == evaluation]:
-            metrics = METRICS[evaluation]
+    for name, evaluation in evaluations().items():
+        if found := [result for result in results if result.evaluation == name]:
+            metrics = tuple(evaluation.metrics)
             lines = tuple(
                 (
                     f"**{repo_id}**" if result.revision == revision else result.model,
@@ -214,7 +210,7 @@ def _tables(results: Sequence[Result], revision: str, repo_id: str) -> Iterator[
                 )
                 for result in sorted(found, key=lambda each: (each.dataset, each.model))
             )
-            yield Table(title, metrics, lines)
+            yield Table(evaluation.title, metrics, lines)
 
 
 def _percent(value: float | None) -> float | None:
