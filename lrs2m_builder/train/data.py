@@ -79,6 +79,7 @@ class Batches:
                 worker_init_fn=partial(_start_worker, os.getpid()),
                 pin_memory=self._pin_memory,
                 prefetch_factor=4 if self._workers else None,
+                generator=torch.Generator(),  # the seed of its workers is not drawn from the run's random numbers
             )
             for batch in _with_plain_errors(loader):
                 self.number += 1
