@@ -14,15 +14,13 @@ import jinja2
 import yaml
 
 from lrs2m_builder import __version__
-from lrs2m_builder.dataset.publish.upload import Uploaded, check_repo_id, find_token, upload_tree
+from lrs2m_builder.dataset.publish.upload import STATE, Uploaded, check_repo_id, find_token, tree_sizes, upload_tree
 from lrs2m_builder.errors import MissingExtraError, UserError
 from lrs2m_builder.evals.record import Result
 from lrs2m_builder.evals.registry import evaluations
 from lrs2m_builder.evals.results import read_results
 from lrs2m_builder.files import read_json, write_json
 from lrs2m_builder.stores.outputs import finished_folder
-
-STATE = ".lrs2m.json"  # of the tree: what it was made from; never uploaded
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,8 +94,7 @@ def publish_model(
     token = "" if dry_run else find_token()
     dest = dest or path.resolve().with_name(f"{path.resolve().name}.hub")
     _make_tree(path, dest, repo_id, results, datasets, license_id)
-    sizes = {str(file.relative_to(dest)): file.stat().st_size for file in sorted(dest.rglob("*")) if file.is_file()}
-    report = ModelReport(str(dest), repo_id, {name: size for name, size in sizes.items() if name != STATE})
+    report = ModelReport(str(dest), repo_id, tree_sizes(dest))
     if dry_run:
         return report
     uploaded = upload_tree(
@@ -107,7 +104,6 @@ def publish_model(
         private=private,
         message=f"A CLIP, by lrs2m-builder {__version__}",
         token=token,
-        ignore=(STATE,),
     )
     return replace(report, uploaded=uploaded)
 

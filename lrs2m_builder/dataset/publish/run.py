@@ -21,7 +21,7 @@ from lrs2m_builder.dataset.publish.card import HISTOGRAM, make_card, make_licens
 from lrs2m_builder.dataset.publish.facts import read_facts
 from lrs2m_builder.dataset.publish.origins import publishes_images
 from lrs2m_builder.dataset.publish.tree import MAX_SHARD_BYTES, Split, tree_schema, write_subset
-from lrs2m_builder.dataset.publish.upload import Uploaded, check_repo_id, find_token, upload_tree
+from lrs2m_builder.dataset.publish.upload import STATE, Uploaded, check_repo_id, find_token, tree_sizes, upload_tree
 from lrs2m_builder.dataset.selection import NEEDS, Filters, select
 from lrs2m_builder.dataset.stats import NEEDS as COUNTED
 from lrs2m_builder.dataset.tables import open_tables, record_files
@@ -29,7 +29,6 @@ from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import read_json, write_json
 from lrs2m_builder.stores.outputs import finished_folder
 
-STATE = ".lrs2m.json"  # of the tree: what it was made from; never uploaded
 _SUBSET = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
 
 
@@ -74,8 +73,7 @@ def publish(
     token = "" if dry_run else find_token()
     dest = dest or paths[0].resolve().with_name(f"{paths[0].resolve().name}.hub")
     splits = make_tree(paths, dest, repo_id, images=images, filters=filters or Filters(), max_bytes=max_shard_bytes)
-    sizes = {str(path.relative_to(dest)): path.stat().st_size for path in sorted(dest.rglob("*")) if path.is_file()}
-    report = PublishReport(str(dest), repo_id, splits, {name: size for name, size in sizes.items() if name != STATE})
+    report = PublishReport(str(dest), repo_id, splits, tree_sizes(dest))
     if dry_run:
         return report
     uploaded = upload_tree(
@@ -86,7 +84,6 @@ def publish(
         message=f"{sum(split.rows for split in splits):,} pairs, by lrs2m-builder {__version__}",
         token=token,
         replaces=("data/*",),
-        ignore=(STATE,),
     )
     return replace(report, uploaded=uploaded)
 
