@@ -42,7 +42,7 @@ async def time_ours(engine: Any, options: BuildOptions) -> tuple[float, dict[str
     start = time.perf_counter()
     prepared = prepare(options, vllm_engine)
     with locked(options.out_dir, "build"):
-        claim_settings(options.out_dir, prepared.settings)
+        claim_settings(options.out_dir, prepared.settings, prepared.plan.manifest.origin)
         display = Display(prepared.num_samples, 0, "ours")
         runner = Runner(prepared.plan, range(1), engine, meter, display)
         await runner.run(open_works(prepared, find_work(prepared)), options.out_dir / "telemetry.jsonl")

@@ -17,7 +17,8 @@ from lrs2m_builder.evals.figures.length_plot import draw_length_plot, line_label
 from lrs2m_builder.evals.figures.retrieval_sheet import draw_retrieval_sheet, nearest
 from lrs2m_builder.evals.figures.text_heat import feature_heat, text_heat
 from lrs2m_builder.evals.figures.text_heat_sheet import draw_text_heat
-from lrs2m_builder.evals.results import METRICS, Result
+from lrs2m_builder.evals.record import Result
+from lrs2m_builder.evals.registry import find_evaluation
 
 SIDE = 4  # patches
 
@@ -113,7 +114,7 @@ def test_the_heat_sheet_has_a_panel_for_each_text(tmp_path: Path) -> None:
 
 
 def result(model: str, dataset: str = "RSITMD-L", **details: Any) -> Result:
-    metrics = dict.fromkeys(METRICS["zcrl"], 0.5)
+    metrics = dict.fromkeys(find_evaluation("zcrl").metrics, 0.5)
     return Result("zcrl", dataset, model, "sha256:0", metrics, 452, 452, details=details)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,8 +16,9 @@ from lrs2m_builder.clip.save import save
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.evals.detect import find_tests
 from lrs2m_builder.evals.paper import load_paper
+from lrs2m_builder.evals.record import Result
+from lrs2m_builder.evals.registry import find_evaluation
 from lrs2m_builder.evals.report import paper_rows, write_report
-from lrs2m_builder.evals.results import METRICS, Evaluation, Result, by_chance
 from tests.clip_toy import make_data
 
 LONG = "A wide green field with a narrow road that runs from the left to the right, " * 5
@@ -51,8 +51,8 @@ def make_regions(folder: Path) -> Path:
     return folder
 
 
-def result(evaluation: Evaluation, dataset: str, num_images: int = 452, model: str = "m") -> Result:
-    metrics = dict.fromkeys(METRICS[evaluation], 0.5)
+def result(evaluation: str, dataset: str, num_images: int = 452, model: str = "m") -> Result:
+    metrics = dict.fromkeys(find_evaluation(evaluation).metrics, 0.5)
     return Result(evaluation, dataset, model, "sha256:0", metrics, num_images, 452)
 
 
@@ -101,11 +101,11 @@ def test_the_report_has_what_guessing_reaches(tmp_path: Path) -> None:
     page, as_json = write_report([result("zcrl", "mine", 100)], tmp_path, pictures={})
     assert "<td>by chance</td><td>1.00</td><td>5.00</td><td>10.00</td>" in page.read_text()
     assert json.loads(as_json.read_text())["tests"][0]["by_chance"]["t2i_r1"] == 0.01
-    assert by_chance(result("zic", "EuroSAT")) == {"accuracy": 1 / 452}
+    assert find_evaluation("zic").by_chance(452, 452) == {"accuracy": 1 / 452}
 
 
 def test_the_chance_of_an_image_is_that_of_random_orders_of_the_texts() -> None:
-    found = by_chance(replace(result("zcrs", "mine", 20), num_texts=100))
+    found = find_evaluation("zcrs").by_chance(20, 100)
     random = np.random.default_rng(0)
     first = np.array([random.permutation(100)[:5].min() + 1 for _ in range(20_000)])  # rank of the best of an image's 5
     for k in (1, 5, 10):

@@ -12,7 +12,9 @@ from lrs2m_builder.clip.model import encode_text, random_model
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.evals.data import Columns, read_images
 from lrs2m_builder.evals.encode import encode_images, encode_texts
-from lrs2m_builder.evals.results import METRICS, Result, read_results, write_result
+from lrs2m_builder.evals.record import Result
+from lrs2m_builder.evals.registry import find_evaluation
+from lrs2m_builder.evals.results import read_results, write_result
 from lrs2m_builder.evals.variants import length_bins, permuted, without_first
 from tests.clip_toy import write_table
 from tests.eval_models import evaluated, lrs2m_eval, refused, tiny_model
@@ -84,7 +86,7 @@ def test_a_karpathy_list_is_evaluated_on_its_test_split(tmp_path: Path, real_dat
     path, model = karpathy(tmp_path, real_data), tiny_model(tmp_path)
     found = evaluated("zcrs", path, "--images", tmp_path / "pictures", "--model", model, "--name", "RSITMD")
     assert (found["dataset"], found["num_images"], found["num_texts"]) == ("RSITMD", 6, 30)
-    assert tuple(found["metrics"]) == METRICS["zcrs"]
+    assert tuple(found["metrics"]) == tuple(find_evaluation("zcrs").metrics)
     assert found["settings"]["command"][:3] == ["lrs2m", "eval", "zcrs"]
     assert found["settings"]["leakage"]["trained_on"] == []
     assert len(found["settings"]["data"]["sha256"]) == 64

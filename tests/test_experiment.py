@@ -13,8 +13,10 @@ from typer.testing import CliRunner
 from lrs2m_builder.cli import app
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.evals.baselines import baselines
-from lrs2m_builder.evals.paper import TESTS, load_paper
-from lrs2m_builder.evals.results import Result, write_result
+from lrs2m_builder.evals.paper import load_paper
+from lrs2m_builder.evals.record import Result
+from lrs2m_builder.evals.registry import paper_tests
+from lrs2m_builder.evals.results import write_result
 from lrs2m_builder.experiments import tiny
 from lrs2m_builder.experiments.full import SETS, Inputs, _batch_words, used_sets
 from lrs2m_builder.experiments.plots import draw_figure
@@ -33,7 +35,7 @@ def test_every_row_of_tables_ii_to_ix_is_a_line_of_its_experiment() -> None:
         if name in {"table_i", "table_x"}:
             continue
         experiment = EXPERIMENTS[name]
-        sets = {test: used_sets(experiment, test) for test in TESTS}
+        sets = {test: used_sets(experiment, test) for test in paper_tests()}
         made = make_table(experiment, "paper", {}, sets)
         stated = [dict(line.paper) for line in made.lines if line.paper]
         missing = [row.name for row in table.rows if dict(row.values) not in stated]
@@ -128,7 +130,7 @@ def test_what_is_done_is_not_run_again_and_the_table_has_both_columns(tmp_path: 
     metrics = {"zcrl": {"mr": 0.5}, "zcrs": {"mr": 0.25}, "zic": {"accuracy": 0.75}, "selo": {"r_mi": 0.6}}
     for name in ("pcm_on", "paper_b16"):
         (tmp_path / "runs" / name / "model").mkdir(parents=True)
-        for test in TESTS:
+        for test in paper_tests():
             details = {"intervals": {"mr": [0.2, 0.6]}, "interval": [0.7, 0.8]}
             for number, dataset in enumerate(used_sets(experiment, test)):
                 result = Result(test, dataset, name, "", metrics[test], 1, 1, details=details)
@@ -147,7 +149,7 @@ def test_a_command_that_fails_is_named(tmp_path: Path) -> None:
 def test_the_tiny_scale_trains_evaluates_and_does_nothing_twice(tmp_path: Path) -> None:
     experiments = [find_experiment("table_viii"), find_experiment("table_ii")]
     first, second = run_tiny(experiments, tmp_path, size=SMALL)
-    assert [set(line.ours) for line in first.lines] == [set(TESTS)] * 2
+    assert [set(line.ours) for line in first.lines] == [set(paper_tests())] * 2
     assert [bool(line.ours) for line in second.lines] == [True, True, False, False]
     files = {
         path: path.stat().st_mtime_ns for folder in ("runs", "results") for path in (tmp_path / folder).rglob("*.*")
@@ -159,7 +161,7 @@ def test_the_tiny_scale_trains_evaluates_and_does_nothing_twice(tmp_path: Path) 
 @pytest.mark.parametrize("name", ["table_ix", "figure_9"])
 def test_experiments_with_starts_of_their_own_run_at_the_tiny_scale(name: str, tmp_path: Path) -> None:
     (table,) = run_tiny([find_experiment(name)], tmp_path, size=SMALL)
-    assert all(set(line.ours) == set(TESTS) for line in table.lines)
+    assert all(set(line.ours) == set(paper_tests()) for line in table.lines)
     assert (tmp_path / f"{name}.png").is_file() is table.experiment.is_figure
 
 
@@ -188,7 +190,7 @@ def test_a_figure_is_drawn_from_results_of_one_seed_and_of_several(tmp_path: Pat
             )
             write_result(result, folder / "zic.json")
             runs.setdefault(variant.label, []).append(folder)
-    table = make_table(experiment, "tiny", runs, {test: SETS[test][:1] for test in TESTS})
+    table = make_table(experiment, "tiny", runs, {test: SETS[test][:1] for test in paper_tests()})
     assert [path.name for path in draw_figure(table, tmp_path)] == ["figure_10.png", "figure_10.svg"]
     assert (tmp_path / "figure_10.png").stat().st_size > 10_000
 

@@ -142,7 +142,7 @@ def test_the_card_says_what_is_in_the_data(toy: Path, tmp_path: Path) -> None:
     card = (dest / "README.md").read_text()
     settings = json.loads((toy / "build.json").read_text())["settings"]
     rejected = len(rows(toy, "rejected"))
-    assert f"| `toy` | {len(ids(toy))} |" in card
+    assert f"| `toy`: Toy | {len(ids(toy))} |" in card
     assert f"| `toy` | 25 | {rejected} | {100 * rejected / 25:.1f} % | " in card
     assert f"short_to_long.v1 ({settings['prompts']['short_to_long.v1'][:12]})" in card
     assert "toy-model" in card and "CC0-1.0" in card

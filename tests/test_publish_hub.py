@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from lrs2m_builder.dataset.publish.run import STATE, publish
-from lrs2m_builder.dataset.publish.upload import upload_tree
+from lrs2m_builder.dataset.publish.run import publish
+from lrs2m_builder.dataset.publish.upload import STATE, upload_tree
 from lrs2m_builder.errors import UserError
 from tests.fake_hub import TOKEN, FakeHub, Fault, Repo, fake_hub
 from tests.toy import ROOT, build_toy, make_source

@@ -19,10 +19,12 @@ from transformers import AutoModel, AutoProcessor, AutoTokenizer
 from lrs2m_builder import cli
 from lrs2m_builder.clip.model import encode_image, encode_text, load, random_model
 from lrs2m_builder.clip.save import save
+from lrs2m_builder.dataset.publish.upload import STATE
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.evals.held_out import make_recall
-from lrs2m_builder.evals.publish_model import STATE, publish_model
-from lrs2m_builder.evals.results import Result, write_result
+from lrs2m_builder.evals.publish_model import publish_model
+from lrs2m_builder.evals.record import Result
+from lrs2m_builder.evals.results import write_result
 from lrs2m_builder.train.config import changed, tiny
 from lrs2m_builder.train.run import train
 from tests.clip_toy import make_data

@@ -91,7 +91,7 @@ def build(options: BuildOptions, engines: EngineModule | EnginePool) -> Report:
                 say(f"the earlier build is now {aside}")
     with locked(out_dir, "build"):
         discard_parts(out_dir / BUILD_JSON, out_dir / REPORT_JSON)
-        claim_settings(out_dir, prepared.settings, restart=options.restart)
+        claim_settings(out_dir, prepared.settings, prepared.plan.manifest.origin, restart=options.restart)
         work = find_work(prepared)
         meter = Meter()
         stopped = run_passes(prepared, work, pool, meter)

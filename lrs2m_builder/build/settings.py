@@ -53,17 +53,20 @@ def versions(packages: Sequence[str] = _RECORDED_PACKAGES) -> dict[str, str]:
     return found
 
 
-def claim_settings(out_dir: Path, settings: Mapping[str, Any], *, restart: bool = False) -> None:
+def claim_settings(
+    out_dir: Path, settings: Mapping[str, Any], source: Mapping[str, str], *, restart: bool = False
+) -> None:
     """Write build.json, or check that the one there says the same.
 
     Args:
+        source: what the manifest says of licence and origin, for whoever publishes the data; recorded, not compared.
         restart: whether the build begins anew beside an earlier one; remembered until it is finished.
 
     Raises:
         UserError: the folder was built with other settings, or holds other files.
     """
     if not check_settings(out_dir, settings):
-        begun = {"settings": settings, "versions": versions()}
+        begun = {"settings": settings, "source": dict(source), "versions": versions()}
         write_json(out_dir / BUILD_JSON, begun | ({_RESTART: True} if restart else {}))
 
 

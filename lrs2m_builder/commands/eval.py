@@ -18,7 +18,7 @@ from lrs2m_builder.terminal import say, show
 if TYPE_CHECKING:
     from lrs2m_builder.clip.model import Loaded
     from lrs2m_builder.evals.data import EvalImage
-    from lrs2m_builder.evals.results import Result
+    from lrs2m_builder.evals.record import Result
 
 # What the evaluations share; each takes them under these names.
 Model = Annotated[

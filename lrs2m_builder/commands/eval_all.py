@@ -26,7 +26,7 @@ from lrs2m_builder.errors import MissingExtraError, UserError
 from lrs2m_builder.terminal import say, show
 
 if TYPE_CHECKING:
-    from lrs2m_builder.evals.results import Result
+    from lrs2m_builder.evals.record import Result
 
 NUM_MAPS = 4  # maps of the localization test in the report
 Pictures = dict[tuple[str, str], list[tuple[str, Path]]]

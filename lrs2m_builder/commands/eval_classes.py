@@ -32,7 +32,7 @@ from lrs2m_builder.errors import MissingExtraError, UserError, not_among
 from lrs2m_builder.terminal import say, show
 
 if TYPE_CHECKING:
-    from lrs2m_builder.evals.results import Result
+    from lrs2m_builder.evals.record import Result
 
 
 def zic_command(
@@ -94,7 +94,8 @@ def zic_command(
         lrs2m eval zic UCMerced/Images --classes ucmerced --model run
     """
     from lrs2m_builder.evals.data import IMAGE_COLUMNS, LABEL_COLUMNS, Columns, fingerprint, read_images
-    from lrs2m_builder.evals.results import Result, result_name
+    from lrs2m_builder.evals.record import Result
+    from lrs2m_builder.evals.results import result_name
 
     try:
         from lrs2m_builder.evals.classification import class_sets, class_table, evaluate, find_list

@@ -101,7 +101,8 @@ def figure3_command(
         lrs2m eval figure3 results --out figures/lengths
     """
     from lrs2m_builder.evals.figures.length_plot import draw_length_plot
-    from lrs2m_builder.evals.results import Result, read_result, read_results
+    from lrs2m_builder.evals.record import Result
+    from lrs2m_builder.evals.results import read_result, read_results
 
     found: list[Result] = []
     for path in results:

@@ -33,7 +33,7 @@ from lrs2m_builder.commands.eval import (
 )
 
 if TYPE_CHECKING:
-    from lrs2m_builder.evals.results import Result
+    from lrs2m_builder.evals.record import Result
 
 # The first of these columns that the data have.
 TEXT_COLUMNS = {
@@ -152,7 +152,7 @@ def _retrieve(
     as_json: bool,
 ) -> None:
     from lrs2m_builder.evals.data import IMAGE_COLUMNS, Columns, fingerprint, read_images
-    from lrs2m_builder.evals.results import Result
+    from lrs2m_builder.evals.record import Result
 
     own_results(out)
     columns = Columns(
@@ -198,7 +198,7 @@ def _retrieve(
 
 def result_lines(result: Result) -> list[str]:
     """The recalls in percent as a table for people."""
-    from lrs2m_builder.evals.results import by_chance
+    from lrs2m_builder.evals.registry import find_evaluation
 
     details = result.details
     lines = [
@@ -210,7 +210,7 @@ def result_lines(result: Result) -> list[str]:
         _row("95% from", {key: low for key, (low, _) in details["intervals"].items()}),
         _row("95% to", {key: high for key, (_, high) in details["intervals"].items()}),
     ]
-    lines.append(_row("chance", by_chance(result)))
+    lines.append(_row("chance", find_evaluation(result.evaluation).by_chance(result.num_images, result.num_texts)))
     if "optimistic" in details:
         lines.append(_row("ties won", details["optimistic"]))
     for key, title in (("permuted", "shuffled"), ("without_first", "no first")):

@@ -25,7 +25,7 @@ from lrs2m_builder.commands.eval import (
 from lrs2m_builder.errors import MissingExtraError
 
 if TYPE_CHECKING:
-    from lrs2m_builder.evals.results import Result
+    from lrs2m_builder.evals.record import Result
 
 
 def selo_command(

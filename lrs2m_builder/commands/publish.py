@@ -111,7 +111,7 @@ def publish_command(
         return
     width = max(len(split.subset) for split in report.splits)
     for split in report.splits:
-        what = "with images" if split.with_images else "captions only"
+        what = f"{'with images' if split.with_images else 'captions only'}: {split.why}"
         megabytes = f"{split.file_bytes / 1e6:,.1f} MB"
         show(f"{split.subset:<{width}} {split.rows:>9,} pairs  {split.files:>4} shards  {megabytes:>12}  {what}")
     _print_upload(report)

@@ -155,6 +155,11 @@ class Manifest(_Model):
         return _VIEWS[self.viewpoint]
 
     @property
+    def origin(self) -> dict[str, str]:
+        """What a published data set says of its source, and what of it may be passed on."""
+        return self.model_dump(include={"title", "license", "redistribute", "homepage", "citation"})
+
+    @property
     def part(self) -> Part:
         """Which pixels of its files are the images."""
         return Part(self.bands, (self.panel.number, self.panel.of) if self.panel else None)

@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 import gc
-import multiprocessing
 import os
-import shlex
-import sys
-import tempfile
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any
 
 from PIL import Image
@@ -23,6 +18,7 @@ from lrs2m_builder.engines._model_files import ModelFiles, find_model
 from lrs2m_builder.engines._parameters import check_vllm
 from lrs2m_builder.engines._reaper import Reaper
 from lrs2m_builder.engines._thoughts import continued
+from lrs2m_builder.engines._vllm_processes import EngineLog, children_apart
 from lrs2m_builder.errors import MissingExtraError, SampleError, UserError, one_line
 from lrs2m_builder.schema import Completion, Request, Role
 from lrs2m_builder.terminal import duration, say
@@ -52,7 +48,9 @@ class VLLMEngine:
 
     name = "vllm"
 
-    def __init__(self, model: ModelFiles, chat: Chat, core: Any, reaper: Reaper, max_in_flight: int) -> None:
+    def __init__(
+        self, model: ModelFiles, chat: Chat, core: Any, reaper: Reaper, log: EngineLog, max_in_flight: int
+    ) -> None:
         from vllm import SamplingParams
         from vllm.exceptions import VLLMValidationError
         from vllm.sampling_params import RequestOutputKind
@@ -65,7 +63,7 @@ class VLLMEngine:
         self._chat = chat
         self._brake = Brake(model.name)
         self._core: Any = core
-        self._reaper = reaper
+        self._reaper, self._log = reaper, log
         self._max_length = core.model_config.max_model_len
         # The chat template has set the special tokens; a tokenizer that sets them too would double the first.
         self._tokenizing = core.renderer.default_chat_tok_params.with_kwargs(add_special_tokens=False)
@@ -98,8 +96,7 @@ class VLLMEngine:
             raise (refusal if too_long else self._brake.failed(refusal)) from error
         except self._dead as error:
             raise EngineStoppedError(
-                "the vllm engine stopped (its own message stands above); "
-                "what it answered is kept, the same command goes on"
+                f"the vllm engine stopped: {self._log.reason()}; what it answered is kept, the same command goes on"
             ) from error
         self._brake.release()
         completion = Completion(
@@ -140,6 +137,7 @@ class VLLMEngine:
             core, self._core = self._core, None
             core.shutdown()
             self._reaper.stop()
+            self._log.remove()
             gc.unfreeze()  # what is frozen when Python ends is reported as leaked by some packages
 
 
@@ -176,8 +174,7 @@ def load(model: str, role: Role, options: Mapping[str, Any], samplings: Sequence
     check(model, role, options, samplings)
     files = find_model(model, options.get("revision"))
     chat = Chat(files, role, options)
-    # Quiet unless asked otherwise: the build has its own progress, and vLLM's errors still come.
-    os.environ.setdefault("VLLM_LOGGING_LEVEL", "ERROR")
+    log = EngineLog()  # the build has its own progress
     os.environ.setdefault("VLLM_LOGGING_STREAM", "ext://sys.stderr")
     os.environ.setdefault("PYTHONWARNINGS", "ignore::FutureWarning")
     os.environ.setdefault("VLLM_CPU_KVCACHE_SPACE", "2")
@@ -197,23 +194,25 @@ def load(model: str, role: Role, options: Mapping[str, Any], samplings: Sequence
             raise UserError(f"--sampling: vllm refuses {dict(sampling)}: {' '.join(str(error).split())}") from error
     reaper = Reaper()
     try:
-        with _clock(f"vllm on {files.name}"), _children_in_own_group():
+        with _clock(f"vllm on {files.name}"), children_apart(log):
             core = AsyncLLM.from_engine_args(AsyncEngineArgs(model=files.path, **arguments))
     except (RuntimeError, ValueError, OSError, TypeError) as error:
         reaper.stop(kill=True)
-        raise UserError(f"vllm could not start on --model {model}: {' '.join(str(error).split())}") from error
+        raise UserError(f"vllm could not start on --model {model}: {log.reason(error)}") from error
     except BaseException:
         reaper.stop(kill=True)
+        log.remove()
         raise
     if role == "mllm" and not core.model_config.is_multimodal_model:
         core.shutdown()
         reaper.stop()
+        log.remove()
         raise UserError(f"--model {model}: vllm runs it without images, and this step shows it one")
     # What the imports left behind is never garbage; a collection that does not look at it is a hundred times shorter.
     gc.collect()
     gc.freeze()
     max_in_flight = options.get("max_in_flight") or 2 * core.vllm_config.scheduler_config.max_num_seqs
-    return VLLMEngine(files, chat, core, reaper, max_in_flight)
+    return VLLMEngine(files, chat, core, reaper, log, max_in_flight)
 
 
 def _engine_arguments(
@@ -257,23 +256,3 @@ def _clock(what: str) -> Iterator[None]:
         is_over.set()
         thread.join()
     say(f"{what}: started in {duration(time.monotonic() - began)}")
-
-
-@contextmanager
-def _children_in_own_group() -> Iterator[None]:
-    """Let the processes started meanwhile form groups of their own, out of reach of a Ctrl-C at the terminal.
-
-    The signal goes to every process of the terminal's group, and an engine that ends on it leaves nothing to drain.
-    multiprocessing offers no hook between fork and exec, but lets the interpreter be chosen: a shell line that calls
-    setpgrp first. (Not setsid: Linux shares the CPU evenly between sessions, and the engine's would starve ours.)
-    """
-    with tempfile.TemporaryDirectory(prefix="lrs2m-") as folder:
-        launcher = Path(folder) / "python"
-        code = "import os, sys; os.setpgrp(); os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
-        launcher.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -c {shlex.quote(code)} "$@"\n')
-        launcher.chmod(0o700)
-        multiprocessing.set_executable(str(launcher))
-        try:
-            yield
-        finally:
-            multiprocessing.set_executable(sys.executable)

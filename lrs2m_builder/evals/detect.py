@@ -16,7 +16,6 @@ from lrs2m_builder.errors import UserError
 from lrs2m_builder.evals.classification import class_sets, find_list
 from lrs2m_builder.evals.data import LABEL_COLUMNS
 from lrs2m_builder.evals.paper import load_paper
-from lrs2m_builder.evals.results import Evaluation
 from lrs2m_builder.evals.selo.queries import read_queries, set_name
 from lrs2m_builder.files import files_below, is_hidden
 from lrs2m_builder.images.files import IMAGE_SUFFIXES
@@ -40,7 +39,7 @@ class Test:
         classes: list of classes of a set of the paper.
     """
 
-    evaluation: Evaluation
+    evaluation: str
     data: str
     name: str
     images: Path | None = None
@@ -125,7 +124,7 @@ def _of_json(file: Path, folder: Path) -> list[Test]:
     if not texts:
         return []
     mean = sum(map(count_tokens, texts)) / len(texts)
-    evaluation: Evaluation = "zcrl" if mean >= LONG_TOKENS else "zcrs"
+    evaluation = "zcrl" if mean >= LONG_TOKENS else "zcrs"
     return [Test(evaluation, str(file), _set_name(evaluation, file), images=folder)]
 
 
@@ -147,7 +146,7 @@ def _of_columns(table: Path, path: Path) -> list[Test]:
     return found
 
 
-def _set_name(evaluation: Evaluation, path: Path) -> str:
+def _set_name(evaluation: str, path: Path) -> str:
     """RSITMD-L, RSICD-L, RSITMD or RSICD where the path says so."""
     words = _key(f"{path.parent.name} {path.stem}")
     for table in load_paper().tables.values():

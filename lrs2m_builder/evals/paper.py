@@ -6,22 +6,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
 
 from lrs2m_builder.errors import UserError
 
-Test = Literal["zcrl", "zcrs", "zic", "selo"]
-TESTS: tuple[Test, ...] = ("zcrl", "zcrs", "zic", "selo")
 RECALLS = ("t2i_r1", "t2i_r5", "t2i_r10", "i2t_r1", "i2t_r5", "i2t_r10")
-# The row that every ablation repeats: LRSCLIP at the size of the ablations, and the column of each test's summary.
-MAIN_ROW = {
-    "zcrl": ("table_ii", "RSITMD-L ViT-B/16 LRSCLIP", "mr"),
-    "zcrs": ("table_iii", "RSITMD ViT-B/16 LRSCLIP", "mr"),
-    "zic": ("table_iv", "ViT-B/16 LRSCLIP", "mean"),
-    "selo": ("table_v", "ViT-B/16 LRSCLIP", "r_mi"),
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +34,7 @@ class Table:
 
     name: str
     title: str
-    test: Test | None
+    test: str | None
     rows: tuple[Row, ...]
 
     def row(self, name: str) -> Row:

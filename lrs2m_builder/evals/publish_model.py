@@ -14,19 +14,13 @@ import jinja2
 import yaml
 
 from lrs2m_builder import __version__
-from lrs2m_builder.dataset.publish.upload import Uploaded, check_repo_id, find_token, upload_tree
+from lrs2m_builder.dataset.publish.upload import STATE, Uploaded, check_repo_id, find_token, tree_sizes, upload_tree
 from lrs2m_builder.errors import MissingExtraError, UserError
-from lrs2m_builder.evals.results import METRICS, Evaluation, Result, read_results
+from lrs2m_builder.evals.record import Result
+from lrs2m_builder.evals.registry import evaluations
+from lrs2m_builder.evals.results import read_results
 from lrs2m_builder.files import read_json, write_json
 from lrs2m_builder.stores.outputs import finished_folder
-
-STATE = ".lrs2m.json"  # of the tree: what it was made from; never uploaded
-_TITLES: dict[Evaluation, str] = {
-    "zcrl": "Retrieval with long texts",
-    "zcrs": "Retrieval with short texts",
-    "zic": "Zero-shot classification",
-    "selo": "Semantic localisation",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +94,7 @@ def publish_model(
     token = "" if dry_run else find_token()
     dest = dest or path.resolve().with_name(f"{path.resolve().name}.hub")
     _make_tree(path, dest, repo_id, results, datasets, license_id)
-    sizes = {str(file.relative_to(dest)): file.stat().st_size for file in sorted(dest.rglob("*")) if file.is_file()}
-    report = ModelReport(str(dest), repo_id, {name: size for name, size in sizes.items() if name != STATE})
+    report = ModelReport(str(dest), repo_id, tree_sizes(dest))
     if dry_run:
         return report
     uploaded = upload_tree(
@@ -111,7 +104,6 @@ def publish_model(
         private=private,
         message=f"A CLIP, by lrs2m-builder {__version__}",
         token=token,
-        ignore=(STATE,),
     )
     return replace(report, uploaded=uploaded)
 
@@ -203,9 +195,9 @@ def _read_run(path: Path) -> dict[str, Any]:
 
 def _tables(results: Sequence[Result], revision: str, repo_id: str) -> Iterator[Table]:
     """A table for each evaluation that there is; results of this very model carry its name on the Hub."""
-    for evaluation, title in _TITLES.items():
-        if found := [result for result in results if result.evaluation == evaluation]:
-            metrics = METRICS[evaluation]
+    for name, evaluation in evaluations().items():
+        if found := [result for result in results if result.evaluation == name]:
+            metrics = tuple(evaluation.metrics)
             lines = tuple(
                 (
                     f"**{repo_id}**" if result.revision == revision else result.model,
@@ -214,7 +206,7 @@ def _tables(results: Sequence[Result], revision: str, repo_id: str) -> Iterator[
                 )
                 for result in sorted(found, key=lambda each: (each.dataset, each.model))
             )
-            yield Table(title, metrics, lines)
+            yield Table(evaluation.title, metrics, lines)
 
 
 def _percent(value: float | None) -> float | None:

@@ -1,72 +1,15 @@
-"""What an evaluation found, as a JSON file that holds all that is needed to find it again."""
+"""Results as JSON files, which hold all that is needed to repeat an evaluation."""
 
 from __future__ import annotations
 
-import math
 import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, fields
-from functools import partial
+from dataclasses import asdict, fields
 from pathlib import Path
-from typing import Any, Literal, get_args
 
-from lrs2m_builder.build.settings import versions
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.evals.record import Result
+from lrs2m_builder.evals.registry import evaluations
 from lrs2m_builder.files import read_json, write_json
-
-Evaluation = Literal["zcrs", "zcrl", "zic", "selo"]
-METRICS: dict[Evaluation, tuple[str, ...]] = {
-    "zcrs": ("t2i_r1", "t2i_r5", "t2i_r10", "i2t_r1", "i2t_r5", "i2t_r10", "mr"),
-    "zcrl": ("t2i_r1", "t2i_r5", "t2i_r10", "i2t_r1", "i2t_r5", "i2t_r10", "mr"),
-    "zic": ("accuracy",),
-    "selo": ("r_su", "r_as", "r_da", "r_mi"),
-}
-_KS = (1, 5, 10)
-_PACKAGES = ("torch", "torchvision", "transformers", "numpy", "pillow", "pyarrow", "datasets", "scipy")
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """One evaluation of one model on one set.
-
-    Attributes:
-        dataset: the set's name, as the paper writes it where it is one of the paper's.
-        model, revision: what the model was loaded by, and the Hub's commit or "sha256:..." of the local files.
-        metrics: fractions from 0 to 1, by the names of METRICS; a metric that makes no sense for the data is left out.
-        num_images, num_texts: what was evaluated; for zic the texts are the classes.
-        settings: all that was asked for: "command" (the words of the command line), "data" (its path and
-            fingerprint), and each option by its name.
-        details: what is no metric: intervals, tables, problems; each evaluation says its keys.
-    """
-
-    evaluation: Evaluation
-    dataset: str
-    model: str
-    revision: str
-    metrics: Mapping[str, float]
-    num_images: int
-    num_texts: int
-    settings: Mapping[str, Any] = field(default_factory=dict)
-    details: Mapping[str, Any] = field(default_factory=dict)
-    versions: Mapping[str, str] = field(default_factory=partial(versions, _PACKAGES))
-
-
-def by_chance(result: Result) -> dict[str, float]:
-    """What guessing reaches on average, by metric; of the localization test it is not known.
-
-    Where images have several texts, each is taken to have as many.
-    """
-    images, texts = result.num_images, result.num_texts
-    if result.evaluation == "zic":
-        return {"accuracy": 1 / texts}
-    if result.evaluation == "selo":
-        return {}
-    wrong = texts - texts / images  # of an image's own texts, the others
-    found: dict[str, float] = {f"t2i_r{k}": min(1.0, k / images) for k in _KS}
-    for k in _KS:
-        none = math.prod(max(wrong - j, 0.0) / (texts - j) for j in range(min(k, texts)))
-        found[f"i2t_r{k}"] = 1 - none
-    return found | {"mr": sum(found.values()) / len(found)}
 
 
 def write_result(result: Result, path: Path) -> None:
@@ -92,7 +35,7 @@ def read_result(path: Path) -> Result:
     """
     content = read_json(path)
     names = {each.name for each in fields(Result)}
-    if content.keys() != names or content["evaluation"] not in get_args(Evaluation):
+    if content.keys() != names or content["evaluation"] not in evaluations():
         raise UserError(f"{path}: not a result of lrs2m eval")
     return Result(**content)
 

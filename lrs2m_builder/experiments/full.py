@@ -11,21 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.evals.paper import Test
+from lrs2m_builder.evals.registry import find_evaluation, paper_tests
 from lrs2m_builder.evals.results import read_results
 from lrs2m_builder.experiments.registry import Experiment, Variant
 from lrs2m_builder.terminal import say
 from lrs2m_builder.train.config import CONFIGS, PAPER_PROCESSES, changed, paper_b16
 
-# The sets of each test as the paper names them; ablations and figures use the first of zcrl and zcrs.
-SETS: dict[Test, tuple[str, ...]] = {
-    "zcrl": ("RSITMD-L", "RSICD-L"),
-    "zcrs": ("RSITMD", "RSICD"),
-    "zic": ("RESISC45", "EuroSAT", "PatternNet", "WHU-RS19", "OPTIMAL-31", "RS_C11"),
-    "selo": ("AIR-SLT",),
-}
-
-
+SETS = {name: find_evaluation(name).sets for name in paper_tests()}  # by test, as the paper names them
 LARGEST_PART = paper_b16().batch_size  # pairs that go through the towers at once
 
 
@@ -57,7 +49,7 @@ class Command:
 
     words: tuple[str, ...]
     makes: Path
-    result: tuple[Test, str] | None = None
+    result: tuple[str, str] | None = None
     processes: int = 1
 
     @property
@@ -76,10 +68,10 @@ class Command:
         return any((each.evaluation, each.dataset) == self.result for each in read_results(self.makes))
 
 
-def used_sets(experiment: Experiment, test: Test) -> tuple[str, ...]:
+def used_sets(experiment: Experiment, test: str) -> tuple[str, ...]:
     """The sets of a test: all in the test's own table, in ablations one for each retrieval."""
-    sets = SETS[test]
-    return sets[:1] if len(experiment.tests) > 1 and test in {"zcrl", "zcrs"} else sets
+    evaluation = find_evaluation(test)
+    return evaluation.sets[: evaluation.ablation_sets] if len(experiment.tests) > 1 else evaluation.sets
 
 
 def make_commands(experiment: Experiment, inputs: Inputs, seeds: int = 1) -> list[Command]:
@@ -128,10 +120,11 @@ def _of_variant(experiment: Experiment, variant: Variant, seed: int, inputs: Inp
         yield Command(words, run_dir / "model", processes=inputs.processes)
     results_dir = inputs.out_dir / "results" / name
     for test in experiment.tests:
+        evaluation = find_evaluation(test)
         for dataset in used_sets(experiment, test):
-            words = ("eval", test, *_data_words(test, dataset, inputs.benchmarks), "--model", model)
+            words = ("eval", test, *evaluation.paper_data(dataset, inputs.benchmarks), "--model", model)
             words += ("--name", dataset, "--out", str(results_dir))
-            if test != "selo":  # whose regions are asked about, not whole images
+            if evaluation.searches_leaks:
                 words += ("--allow-leak", "--leak-cache", str(inputs.out_dir / "training-images"))
             yield Command(words, results_dir, (test, dataset))
 
@@ -160,16 +153,3 @@ def _batch_words(config: str, processes: int) -> tuple[str, ...]:
     except UserError as error:
         raise UserError(f"--processes {processes}: {config}: {error}; take fewer") from error
     return tuple(word for name, value in settings.items() for word in ("--set", f"{name}={value}"))
-
-
-def _data_words(test: Test, dataset: str, benchmarks: Path) -> tuple[str, ...]:
-    """What names the data of a test on the command line."""
-    if test == "zcrl":
-        return (str(benchmarks / dataset.lower().replace("-", "_")),)
-    if test == "zcrs":
-        return (dataset.lower(), "--images", str(benchmarks / dataset.lower()))
-    if test == "zic":
-        name = dataset.lower().replace("_", "-")
-        return (str(benchmarks / name), "--classes", name) if (benchmarks / name).is_dir() else (name,)
-    folder = benchmarks / "selo_air_slt"
-    return (str(folder / "annotations" / "anno.json"), "--images", str(folder / "imgs"))

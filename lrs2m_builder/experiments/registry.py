@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from lrs2m_builder.errors import UserError, not_among
-from lrs2m_builder.evals.paper import TESTS, Test
+from lrs2m_builder.evals.registry import paper_tests
 
 Scale = Literal["tiny", "paper"]
 START = "start"  # the model that trainings of the tiny scale start from, as the paper's start from CLIP
@@ -56,7 +56,7 @@ class Experiment:
     title: str
     varies: str
     variants: tuple[Variant, ...]
-    tests: tuple[Test, ...] = TESTS
+    tests: tuple[str, ...] = field(default_factory=paper_tests)
 
     @property
     def is_figure(self) -> bool:

@@ -7,17 +7,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from lrs2m_builder.evals.paper import MAIN_ROW, RECALLS, Paper, Test, load_paper, mean_accuracy
-from lrs2m_builder.evals.results import Result, read_results
+from lrs2m_builder.evals.paper import Paper, load_paper, mean_accuracy
+from lrs2m_builder.evals.record import Result
+from lrs2m_builder.evals.registry import evaluations, find_evaluation
+from lrs2m_builder.evals.results import read_results
 from lrs2m_builder.experiments.full import SETS
 from lrs2m_builder.experiments.registry import LRSCLIP, START, Experiment, Scale, Variant
 from lrs2m_builder.files import finished_file, write_json
 
-TITLES = {
-    **{"zcrl": "ZCRL mR", "zcrs": "ZCRS mR", "zic": "ZIC", "selo": "SeLo R_mi"},
-    **{name: f"{name[:3].upper()} R@{name[5:]}" for name in RECALLS},
-    **{"mr": "mR", "r_su": "R_su", "r_as": "R_as", "r_da": "R_da", "r_mi": "R_mi"},
-}
 MISSING = "-"
 
 
@@ -60,7 +57,7 @@ class Table:
 
 
 def make_table(
-    experiment: Experiment, scale: Scale, runs: Mapping[str, Sequence[Path]], sets: Mapping[Test, Sequence[str]]
+    experiment: Experiment, scale: Scale, runs: Mapping[str, Sequence[Path]], sets: Mapping[str, Sequence[str]]
 ) -> Table:
     """Collect the results of an experiment.
 
@@ -114,9 +111,9 @@ def markdown(table: Table) -> str:
     own = "ours" if table.scale == "paper" else "tiny"
     head = [table.experiment.varies, *(["set"] if _per_set(table.experiment) else [])]
     for column in table.columns:
-        head += [f"{TITLES.get(column, column)} {own}", "paper"]
+        head += [f"{_heading(table.experiment, column)} {own}", "paper"]
     rows = [
-        [line.label, *([line.dataset] if _per_set(table.experiment) else []), *_cells(line, table.columns)]
+        [line.label, *([line.dataset] if _per_set(table.experiment) else []), *_cells(line, table)]
         for line in table.lines
     ]
     text = [f"# {table.experiment.name}: {table.experiment.title}", "", _row(head)]
@@ -131,6 +128,14 @@ def markdown(table: Table) -> str:
     return "\n".join([*text, ""])
 
 
+def _heading(experiment: Experiment, column: str) -> str:
+    """The heading of a metric, a set, or of the summary of an evaluation."""
+    if len(experiment.tests) == 1:
+        return find_evaluation(experiment.tests[0]).metrics.get(column, column).rstrip(" ↑↓")
+    evaluation = find_evaluation(column)
+    return evaluation.abbreviation if evaluation.columns_are_sets else f"{evaluation.abbreviation} {evaluation.heading}"
+
+
 def _leaks(label: str, results: Sequence[Result]) -> list[str]:
     """A sentence for each result whose evaluation images are also training images."""
     leaked = [(each, int((each.settings.get("leakage") or {}).get("leaked", 0))) for each in results]
@@ -141,10 +146,10 @@ def _label(variant: Variant, scale: Scale) -> str:
     return f"{variant.label} (here: the start)" if scale == "tiny" and variant.tiny == START else variant.label
 
 
-def _cells(line: Line, columns: Sequence[str]) -> list[str]:
+def _cells(line: Line, table: Table) -> list[str]:
     cells = []
-    for column in columns:
-        digits = 4 if column == "selo" or column.startswith("r_") else 2
+    for column in table.columns:
+        digits = evaluations().get(column, find_evaluation(table.experiment.tests[0])).digits
         ours = line.ours.get(column)
         own = f"{sum(ours) / len(ours):.{digits}f}" if ours else MISSING
         if ours and len(ours) > 1:
@@ -158,49 +163,50 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _per_set(experiment: Experiment) -> bool:
-    """Tables II and III have a line for each set."""
-    return experiment.tests in {("zcrl",), ("zcrs",)}
+    """Whether the table has a line for each set, as Tables II and III do."""
+    evaluation = find_evaluation(experiment.tests[0])
+    return len(experiment.tests) == 1 and len(evaluation.sets) > 1 and not evaluation.columns_are_sets
 
 
-def _datasets(experiment: Experiment, sets: Mapping[Test, Sequence[str]]) -> Sequence[str]:
+def _datasets(experiment: Experiment, sets: Mapping[str, Sequence[str]]) -> Sequence[str]:
     return sets[experiment.tests[0]] if _per_set(experiment) else ("",)
 
 
 def _values(
-    experiment: Experiment, results: Sequence[Result], dataset: str, sets: Mapping[Test, Sequence[str]]
+    experiment: Experiment, results: Sequence[Result], dataset: str, sets: Mapping[str, Sequence[str]]
 ) -> dict[str, float]:
     """The numbers of one seed of a variant by column; those that are not measured yet are left out."""
-    found = {(each.evaluation, each.dataset): each.metrics for each in results}
-    if _per_set(experiment):
-        metrics = found.get((experiment.tests[0], dataset), {})
-        return {name: 100 * value for name, value in metrics.items()}
-    if experiment.tests == ("selo",):
-        return dict(found.get(("selo", sets["selo"][0]), {}))
-    accuracies = {name: 100 * found["zic", name]["accuracy"] for name in sets["zic"] if ("zic", name) in found}
-    mean = mean_accuracy(accuracies) if len(accuracies) == len(sets["zic"]) else None
-    if experiment.tests == ("zic",):
-        return accuracies | ({} if mean is None else {"mean": mean})
     values: dict[str, float] = {}
-    for test, column, scale in (("zcrl", "mr", 100.0), ("zcrs", "mr", 100.0), ("selo", "r_mi", 1.0)):
-        for (evaluation, name), metrics in found.items():
-            if evaluation == test and name == sets[evaluation][0]:
-                values[test] = scale * metrics[column]
-    return values if mean is None else values | {"zic": mean}
+    for test in experiment.tests:
+        evaluation = find_evaluation(test)
+        by_set = {each.dataset: each.metrics for each in results if each.evaluation == test}
+        if evaluation.columns_are_sets:
+            own = {name: evaluation.scaled(by_set[name][evaluation.head]) for name in sets[test] if name in by_set}
+            own |= {"mean": mean_accuracy(own)} if len(own) == len(sets[test]) else {}
+        else:
+            metrics = by_set.get(dataset or sets[test][0], {})
+            own = {name: evaluation.scaled(value) for name, value in metrics.items()}
+        if len(experiment.tests) == 1:
+            return own
+        column = "mean" if evaluation.columns_are_sets else evaluation.head
+        values |= {test: own[column]} if column in own else {}
+    return values
 
 
 def _intervals(
-    experiment: Experiment, results: Sequence[Result], dataset: str, sets: Mapping[Test, Sequence[str]]
+    experiment: Experiment, results: Sequence[Result], dataset: str, sets: Mapping[str, Sequence[str]]
 ) -> dict[str, tuple[float, float]]:
-    """Intervals of single numbers, in percent; means over several sets have none."""
-    found: dict[str, tuple[float, float]] = {}
+    """Intervals of single numbers, by column; means over several sets have none."""
+    intervals: dict[str, tuple[float, float]] = {}
     for each in results:
-        if each.evaluation in {"zcrl", "zcrs"} and each.dataset == (dataset or sets[each.evaluation][0]):
-            low, high = each.details["intervals"]["mr"]
-            found["mr" if _per_set(experiment) else each.evaluation] = 100 * low, 100 * high
-        elif each.evaluation == "zic" and len(sets["zic"]) == 1:
-            low, high = each.details["interval"]
-            found["zic"] = 100 * low, 100 * high
-    return {name: interval for name, interval in found.items() if name == "mr" or name in experiment.tests}
+        if each.evaluation not in experiment.tests:
+            continue
+        evaluation = find_evaluation(each.evaluation)
+        first, *others = sets[each.evaluation]
+        is_single = not others if evaluation.columns_are_sets else each.dataset == (dataset or first)
+        if is_single and (interval := evaluation.interval(each)):
+            intervals[evaluation.head if _per_set(experiment) else each.evaluation] = interval
+    return intervals
 
 
 def _paper_values(paper: Paper, experiment: Experiment, variant: Variant, place: int) -> dict[str, float]:
@@ -213,7 +219,7 @@ def _paper_values(paper: Paper, experiment: Experiment, variant: Variant, place:
         return dict(paper.tables[experiment.name].row(row).values)
     values: dict[str, float] = {}
     for test in experiment.tests:
-        table, main, column = MAIN_ROW[test]
-        row = main.replace(f"ViT-B/16 {LRSCLIP}", name)
-        values[test] = paper.tables[table].row(row).values[column]
+        if main := find_evaluation(test).main_row:
+            same_row = main.row.replace(f"ViT-B/16 {LRSCLIP}", name)
+            values[test] = paper.tables[main.table].row(same_row).values[main.column]
     return values

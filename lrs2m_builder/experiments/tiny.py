@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from lrs2m_builder.build.options import BuildOptions
 from lrs2m_builder.build.run import build
@@ -21,8 +21,9 @@ from lrs2m_builder.errors import Stopped
 from lrs2m_builder.evals import classification, retrieval
 from lrs2m_builder.evals.data import LABEL_COLUMNS, Columns, read_images
 from lrs2m_builder.evals.models import open_model
-from lrs2m_builder.evals.paper import TESTS, Test
-from lrs2m_builder.evals.results import Result, read_results, write_result
+from lrs2m_builder.evals.record import Result
+from lrs2m_builder.evals.registry import paper_tests
+from lrs2m_builder.evals.results import read_results, write_result
 from lrs2m_builder.evals.selo.queries import read_queries
 from lrs2m_builder.evals.selo.run import evaluate as evaluate_selo
 from lrs2m_builder.experiments.registry import START, Size, Variant
@@ -32,7 +33,7 @@ from lrs2m_builder.terminal import say
 from lrs2m_builder.train.config import CONFIGS, TrainConfig, changed, paper_b16, tiny
 from lrs2m_builder.train.run import train
 
-SETS: dict[Test, tuple[str, ...]] = dict.fromkeys(TESTS, ("drawn scenes",))
+SETS: dict[str, tuple[str, ...]] = dict.fromkeys(paper_tests(), ("drawn scenes",))
 TRAIN_SEED, TEST_SEED = 1, 2  # scenes of other seeds are other scenes
 CONTEXT_OF_START = 77
 # Random models, shaped to each other as B/16, B/32 and L/14 are.
@@ -86,7 +87,7 @@ def train_variant(variant: Variant, seed: int, world: World, runs_dir: Path, siz
     return train(dataclasses.replace(config, start=str(start), seed=seed), [world.pairs], out_dir=run_dir)
 
 
-def evaluate_model(model_dir: Path, world: World, results_dir: Path, tests: Sequence[Test]) -> None:
+def evaluate_model(model_dir: Path, world: World, results_dir: Path, tests: Sequence[str]) -> None:
     """Evaluate a model by the tests that it has no result of yet.
 
     Raises:
@@ -116,7 +117,7 @@ def tiny_config(variant: Variant, size: Size) -> TrainConfig:
     return changed(_base(size), {"start": START, **settings})
 
 
-def _retrieve(test: Literal["zcrl", "zcrs"], data: Path, column: str, loaded: Loaded) -> Result:
+def _retrieve(test: str, data: Path, column: str, loaded: Loaded) -> Result:
     images = read_images(str(data), Columns(texts=(column,)))
     found, details = retrieval.evaluate(loaded, images, show_progress=False)
     num_texts = sum(len(each.texts) for each in images)
@@ -137,7 +138,7 @@ def _localize(loaded: Loaded, world: World) -> Result:
 
 
 def _result(
-    test: Test, loaded: Loaded, metrics: Mapping[str, float], num_images: int, num_texts: int, details: dict[str, Any]
+    test: str, loaded: Loaded, metrics: Mapping[str, float], num_images: int, num_texts: int, details: dict[str, Any]
 ) -> Result:
     return Result(
         evaluation=test,
@@ -151,7 +152,7 @@ def _result(
     )
 
 
-_EVALUATE: dict[Test, Callable[[Loaded, World], Result]] = {
+_EVALUATE: dict[str, Callable[[Loaded, World], Result]] = {
     "zcrl": lambda loaded, world: _retrieve("zcrl", world.long_texts, "caption_long", loaded),
     "zcrs": lambda loaded, world: _retrieve("zcrs", world.scenes / "dataset.json", "captions", loaded),
     "zic": _classify,

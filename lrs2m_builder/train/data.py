@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator
 from dataclasses import fields
+from functools import partial
 from typing import Any
 
 import torch
@@ -13,7 +15,7 @@ from lrs2m_builder.errors import UserError
 from lrs2m_builder.stopping import signals_kept_from_children
 from lrs2m_builder.train.loading import Batch, BatchRows, Reading
 from lrs2m_builder.train.plan import VERSION, Index, Order, Plan, count_batches, make_plan
-from lrs2m_builder.train.processes import die_with_parent
+from lrs2m_builder.train.processes import die_with, die_with_parent
 
 
 class Batches:
@@ -74,9 +76,10 @@ class Batches:
                 sampler=range(self.number, len(plan)),
                 num_workers=self._workers,
                 collate_fn=_as_it_is,
-                worker_init_fn=_start_worker,
+                worker_init_fn=partial(_start_worker, os.getpid()),
                 pin_memory=self._pin_memory,
                 prefetch_factor=4 if self._workers else None,
+                generator=torch.Generator(),  # the seed of its workers is not drawn from the run's random numbers
             )
             for batch in _with_plain_errors(loader):
                 self.number += 1
@@ -111,7 +114,8 @@ def _as_it_is(batch: Batch) -> Batch:
     return batch
 
 
-def _start_worker(number: int) -> None:
+def _start_worker(trainer: int, number: int) -> None:
     """A worker ends with the process that trains, and one core is its own."""
     die_with_parent()
+    die_with(trainer)
     torch.set_num_threads(1)

@@ -11,7 +11,7 @@ import pyarrow as pa
 import yaml
 
 from lrs2m_builder import __version__
-from lrs2m_builder.dataset.publish.facts import Facts
+from lrs2m_builder.dataset.publish.facts import Facts, SubsetFacts
 
 HISTOGRAM = "assets/text_lengths.png"
 RECIPES = {
@@ -41,6 +41,7 @@ def make_card(facts: Facts, schema: pa.Schema, repo_id: str) -> str:
         undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
     )
     environment.filters |= {"cell": _cell, "number": lambda value: f"{value:,}", "names": _names}
+    environment.filters["licenses"] = _licenses
     template = environment.from_string((Path(__file__).parent / "card.md.jinja").read_text(encoding="utf-8"))
     body = template.render(
         facts=facts,
@@ -50,6 +51,9 @@ def make_card(facts: Facts, schema: pa.Schema, repo_id: str) -> str:
         recipes={name: words for name, words in RECIPES.items() if name in _recipes(facts)},
         columns=schema.names,
         version=__version__,
+        written=_is_written(facts),
+        unlicensed=any(subset.num_unlicensed for subset in facts.subsets),
+        rs5m=any("RS5M" in (*s.stats.short.sources, *s.stats.long.sources) for s in facts.subsets),
     )
     front = yaml.safe_dump(front_matter(facts, schema, repo_id), sort_keys=False, allow_unicode=True, width=120)
     return f"---\n{front}---\n\n{body}"
@@ -59,7 +63,6 @@ def front_matter(facts: Facts, schema: pa.Schema, repo_id: str) -> dict[str, Any
     """What stands between the dashes: licence, tasks, size, and the configurations with their columns and counts."""
     names = [subset.name for subset in facts.subsets]
     rows, size = facts.total.pairs, next((name for limit, name in _SIZES if facts.total.pairs < limit), "10M<n<100M")
-    written = any(made.model for subset in facts.subsets for made in subset.made)
     total = [sum(getattr(s.split, key) for s in facts.subsets) for key in ("num_bytes", "file_bytes")]
     assert rows == sum(subset.split.rows for subset in facts.subsets)
     return {
@@ -70,7 +73,7 @@ def front_matter(facts: Facts, schema: pa.Schema, repo_id: str) -> dict[str, Any
         "size_categories": [size],
         "tags": [
             *("remote-sensing", "earth-observation", "image-text", "clip", "long-captions", "lrs2m"),
-            *(["synthetic"] if written else []),
+            *(["synthetic"] if _is_written(facts) else []),
         ],
         "configs": [
             _config("default", [f"data/{name}/train-*.parquet" for name in names], default=True),
@@ -88,9 +91,16 @@ def front_matter(facts: Facts, schema: pa.Schema, repo_id: str) -> dict[str, Any
 
 def make_license_file(facts: Facts) -> str:
     """LICENSE.md: the terms of each subset, to which the card's `license_link` leads."""
-    lines = ["# Licences", "", "Every row names its own in the column `license`.", ""]
+    lines = [
+        "# Licences",
+        "",
+        "Of images and published texts; the column `license` of each row says which is its own.",
+        "",
+    ]
+    if _is_written(facts):
+        lines += ["Texts that a model wrote are bound by the terms of that model too.", ""]
     for subset in facts.subsets:
-        lines += [f"- `{subset.name}`: {_names(subset.stats.licenses) or 'no licence stated'}"]
+        lines += [f"- `{subset.name}`: {_licenses(subset)}"]
     return "\n".join(lines) + "\n"
 
 
@@ -124,14 +134,28 @@ def _info(name: str, features: list[dict[str, Any]], rows: int, num_bytes: int, 
 
 
 def _license(facts: Facts) -> dict[str, str]:
-    names = {name.lower().replace(" ", "-") for name in facts.total.licenses}
-    if len(names) == 1 and names <= _LICENSES:
+    names = {name.lower().replace(" ", "-") for name in facts.total.licenses if name.strip()}
+    is_stated = not any(subset.num_unlicensed for subset in facts.subsets)
+    if is_stated and len(names) == 1 and names <= _LICENSES:
         return {"license": names.pop()}
     return {"license": "other", "license_name": "see-each-subset", "license_link": "LICENSE.md"}
 
 
 def _recipes(facts: Facts) -> set[str]:
     return {made.recipe.split(".")[0] for subset in facts.subsets for made in subset.made}
+
+
+def _is_written(facts: Facts) -> bool:
+    """Whether a model wrote any of the texts."""
+    return any(made.model for subset in facts.subsets for made in subset.made)
+
+
+def _licenses(subset: SubsetFacts) -> str:
+    """The licences of a subset's rows, and how many rows state none."""
+    without, rows = subset.num_unlicensed, subset.stats.pairs
+    stated = "no licence stated" if without == rows else f"no licence stated for {without:,} of {rows:,} rows"
+    names = [name for name in subset.stats.licenses if name.strip()]
+    return _names([*names, *([stated] if without else [])])
 
 
 def _names(names: Sequence[str]) -> str:

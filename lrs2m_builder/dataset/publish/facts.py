@@ -9,13 +9,11 @@ from pathlib import Path
 from typing import Any
 
 from lrs2m_builder.build.settings import BUILD_JSON
+from lrs2m_builder.dataset.publish.origins import Origin, origin_of, read_build
 from lrs2m_builder.dataset.publish.tree import Split
 from lrs2m_builder.dataset.stats import Stats, SubsetStats, read_stats
 from lrs2m_builder.dataset.tables import open_tables
-from lrs2m_builder.declared.manifest import Manifest, load_manifest
-from lrs2m_builder.declared.shipped import shipped_names
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.files import read_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +34,8 @@ class SubsetFacts:
 
     Attributes:
         stats: of the published rows.
-        manifest: the shipped one of that name, if there is one.
+        origin: what its manifest says, if one is known.
+        num_unlicensed: published rows that state no licence.
         num_built: rows of the data that it was published from, before any was left out.
         rejections: by reason, of the builds that made the rows.
         checks: level by name, of these builds.
@@ -45,7 +44,8 @@ class SubsetFacts:
 
     stats: SubsetStats
     split: Split
-    manifest: Manifest | None
+    origin: Origin | None
+    num_unlicensed: int
     made: tuple[Made, ...]
     num_built: int
     rejections: Mapping[str, int]
@@ -72,11 +72,6 @@ class Facts:
     stats: Stats
 
 
-def shipped_manifest(subset: str) -> Manifest | None:
-    """The shipped manifest of a subset; None where the subset is of other origin."""
-    return load_manifest(subset) if subset in shipped_names("manifests") else None
-
-
 def read_facts(tree: Path, splits: Sequence[Split], sources: Mapping[str, Path]) -> Facts:
     """Count a tree that was written, and read what its builds say.
 
@@ -86,13 +81,14 @@ def read_facts(tree: Path, splits: Sequence[Split], sources: Mapping[str, Path])
     Raises:
         UserError: a file cannot be read.
     """
-    stats, made, builds = read_stats(tree), _read_made(tree), _Builds(sources)
+    stats, made, builds, unlicensed = read_stats(tree), _read_made(tree), _Builds(sources), _read_unlicensed(tree)
     by_name = {split.subset: split for split in splits}
     subsets = tuple(
         SubsetFacts(
             stats=subset,
             split=by_name[subset.name],
-            manifest=shipped_manifest(subset.name),
+            origin=origin_of(subset.name, sources[subset.name]),
+            num_unlicensed=unlicensed.get(subset.name, 0),
             made=tuple(made[subset.name]),
             num_built=builds.counted(subset.name).pairs,
             rejections=builds.counted(subset.name).rejections,
@@ -102,6 +98,11 @@ def read_facts(tree: Path, splits: Sequence[Split], sources: Mapping[str, Path])
         for subset in stats.subsets
     )
     return Facts(subsets, stats.total, stats)
+
+
+def _read_unlicensed(tree: Path) -> dict[str, int]:
+    query = "SELECT subset, count(*) FROM records WHERE coalesce(trim(license), '') = '' GROUP BY subset"
+    return dict(open_tables(tree).sql(query).fetchall())
 
 
 def _read_made(tree: Path) -> dict[str, list[Made]]:
@@ -120,12 +121,8 @@ class _Builds:
 
     def __init__(self, sources: Mapping[str, Path]) -> None:
         self._sources = sources
-        self._build = {path: self._read(path) for path in set(sources.values())}
+        self._build = {path: read_build(path) for path in set(sources.values())}
         self._stats = {path: read_stats(path) for path in set(sources.values())}
-
-    @staticmethod
-    def _read(path: Path) -> dict[str, Any]:
-        return read_json(path / BUILD_JSON) if (path / BUILD_JSON).is_file() else {}
 
     def counted(self, subset: str) -> SubsetStats:
         return next(one for one in self._stats[self._sources[subset]].subsets if one.name == subset)

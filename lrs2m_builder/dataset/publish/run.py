@@ -18,9 +18,10 @@ from lrs2m_builder.build.stored_rows import RECORD_SCHEMA
 from lrs2m_builder.dataset.foreign import reading
 from lrs2m_builder.dataset.histogram import draw_histograms
 from lrs2m_builder.dataset.publish.card import HISTOGRAM, make_card, make_license_file
-from lrs2m_builder.dataset.publish.facts import read_facts, shipped_manifest
-from lrs2m_builder.dataset.publish.tree import MAX_SHARD_BYTES, Split, holds_images, tree_schema, write_subset
-from lrs2m_builder.dataset.publish.upload import Uploaded, check_repo_id, find_token, upload_tree
+from lrs2m_builder.dataset.publish.facts import read_facts
+from lrs2m_builder.dataset.publish.origins import publishes_images
+from lrs2m_builder.dataset.publish.tree import MAX_SHARD_BYTES, Split, tree_schema, write_subset
+from lrs2m_builder.dataset.publish.upload import STATE, Uploaded, check_repo_id, find_token, tree_sizes, upload_tree
 from lrs2m_builder.dataset.selection import NEEDS, Filters, select
 from lrs2m_builder.dataset.stats import NEEDS as COUNTED
 from lrs2m_builder.dataset.tables import open_tables, record_files
@@ -28,7 +29,6 @@ from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import read_json, write_json
 from lrs2m_builder.stores.outputs import finished_folder
 
-STATE = ".lrs2m.json"  # of the tree: what it was made from; never uploaded
 _SUBSET = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
 
 
@@ -73,8 +73,7 @@ def publish(
     token = "" if dry_run else find_token()
     dest = dest or paths[0].resolve().with_name(f"{paths[0].resolve().name}.hub")
     splits = make_tree(paths, dest, repo_id, images=images, filters=filters or Filters(), max_bytes=max_shard_bytes)
-    sizes = {str(path.relative_to(dest)): path.stat().st_size for path in sorted(dest.rglob("*")) if path.is_file()}
-    report = PublishReport(str(dest), repo_id, splits, {name: size for name, size in sizes.items() if name != STATE})
+    report = PublishReport(str(dest), repo_id, splits, tree_sizes(dest))
     if dry_run:
         return report
     uploaded = upload_tree(
@@ -85,7 +84,6 @@ def publish(
         message=f"{sum(split.rows for split in splits):,} pairs, by lrs2m-builder {__version__}",
         token=token,
         replaces=("data/*",),
-        ignore=(STATE,),
     )
     return replace(report, uploaded=uploaded)
 
@@ -105,18 +103,17 @@ def make_tree(
         if earlier.get("made_from") == state["made_from"]:
             return tuple(Split(**split) for split in earlier["splits"])
         raise UserError(f"{dest}: holds a tree that was made from other data or settings; remove it or give --dest")
-    with_images = {subset: _with_images(subset, path, images) for subset, path in sources.items()}
-    schema = tree_schema(with_images=any(with_images.values()))
+    passed_on = {subset: publishes_images(subset, path, images) for subset, path in sources.items()}
+    schema = tree_schema(with_images=any(with_images for with_images, _ in passed_on.values()))
     with finished_folder(dest, "publish") as folder:
         splits = []
         for subset, path in sources.items():
             selection = select(path, replace(filters, subsets=(subset,)))
-            split = write_subset(
-                selection, folder, subset, schema, with_images=with_images[subset], max_bytes=max_bytes
-            )
+            with_images, why = passed_on[subset]
+            split = write_subset(selection, folder, subset, schema, with_images=with_images, max_bytes=max_bytes)
             if split.rows != selection.num_rows:
                 raise AssertionError(f"{path}: {selection.num_rows} rows wanted, {split.rows} written")
-            splits.append(split)
+            splits.append(replace(split, why=why))
         _describe(folder, splits, sources, repo_id)
         write_json(folder / STATE, state | {"splits": [asdict(split) for split in splits]})
     return tuple(splits)
@@ -150,30 +147,6 @@ def _sources(paths: list[Path]) -> dict[str, Path]:
                 raise UserError(f"{path}: subset {name!r} is in {sources[name]} too; publish one of them")
             sources[name] = path
     return dict(sorted(sources.items()))
-
-
-def _with_images(subset: str, path: Path, images: bool | None) -> bool:
-    """Whether the images of a subset are published.
-
-    Unless the user says, they are where the shipped manifest says so and every row has the manifest's licence.
-    """
-    manifest = shipped_manifest(subset)
-    if manifest and manifest.redistribute == "nothing":
-        raise UserError(f"{path}: subset {subset!r} must not be passed on, by its manifest")
-    if images is False or (images is None and (manifest is None or manifest.redistribute != "images")):
-        return False
-    held = holds_images(record_files(path))
-    if images and not held:
-        raise UserError(f"{path}: its rows hold no images but their names; publish it with --captions-only")
-    if images or manifest is None:
-        return held
-    tables = open_tables(path, uses=("subset", "license"))
-    if "license" not in tables.sql("SELECT * FROM records LIMIT 0").columns:
-        return False
-    query = "SELECT count(*) FROM records WHERE subset = $subset AND license IS DISTINCT FROM $license"
-    with reading(path):
-        found = tables.execute(query, {"subset": subset, "license": manifest.license}).fetchall()
-    return held and bool(found[0][0] == 0)
 
 
 def _fingerprint(paths: list[Path], repo_id: str, images: bool | None, filters: Filters, max_bytes: int) -> str:

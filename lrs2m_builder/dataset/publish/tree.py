@@ -32,7 +32,7 @@ class Split:
     """The rows of a subset as they were written.
 
     Attributes:
-        with_images: whether their images are there too.
+        with_images: whether their images are there too; `why` or why not, in words.
         num_bytes: in memory; `file_bytes` on the disk.
     """
 
@@ -42,6 +42,7 @@ class Split:
     num_bytes: int
     file_bytes: int
     files: int
+    why: str = ""
 
 
 def tree_schema(*, with_images: bool) -> pa.Schema:

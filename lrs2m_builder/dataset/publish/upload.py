@@ -17,6 +17,7 @@ from typing import Any, Literal
 from lrs2m_builder.errors import MissingExtraError, UserError
 
 RepoType = Literal["dataset", "model"]
+STATE = ".lrs2m.json"  # of a tree: what it was made from; never uploaded
 MAX_TRIES = 4
 MAX_WAIT_S = 120.0
 _REPO_ID = re.compile(r"\w[\w.-]{,95}/\w[\w.-]{,95}", re.ASCII)
@@ -34,6 +35,12 @@ class Uploaded:
     url: str
     commit: str
     changed: bool
+
+
+def tree_sizes(tree: Path) -> dict[str, int]:
+    """The sizes of the files that are or would be uploaded, by path in the tree."""
+    files = ((str(file.relative_to(tree)), file) for file in sorted(tree.rglob("*")) if file.is_file())
+    return {name: file.stat().st_size for name, file in files if name != STATE}
 
 
 def check_repo_id(repo_id: str, flag: str = "--repo-id") -> None:
@@ -70,13 +77,11 @@ def upload_tree(
     message: str,
     token: str,
     replaces: tuple[str, ...] = (),
-    ignore: tuple[str, ...] = (),
 ) -> Uploaded:
     """Make the repository if it is not there and bring it to the state of a folder.
 
     Args:
         replaces: patterns of files that are removed from the repository where the folder has them not.
-        ignore: patterns of files of the folder that stay here.
 
     Raises:
         UserError: the token may not, the name is taken by another type, the Hub or the network failed for good.
@@ -99,7 +104,7 @@ def upload_tree(
         reraise=True,
     )
     try:
-        return retrying(_upload, api, tree, repo_id, repo_type, private, message, replaces, ignore)
+        return retrying(_upload, api, tree, repo_id, repo_type, private, message, replaces)
     except Exception as error:
         if not _is_of_the_hub(error):
             raise
@@ -114,7 +119,6 @@ def _upload(
     private: bool,
     message: str,
     replaces: tuple[str, ...],
-    ignore: tuple[str, ...],
 ) -> Uploaded:
     repo = api.create_repo(repo_id, repo_type=repo_type, private=private or None, exist_ok=True)
     before = api.repo_info(repo.repo_id, repo_type=repo_type).sha
@@ -123,7 +127,7 @@ def _upload(
         repo_type=repo_type,
         folder_path=tree,
         commit_message=message,
-        ignore_patterns=list(ignore),
+        ignore_patterns=[STATE],
         delete_patterns=list(replaces) or None,
     )
     return Uploaded(str(repo), commit.oid, commit.oid != before)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.evals.figures.canvas import COLOURS, new_figure, save_figure
-from lrs2m_builder.evals.results import Result
+from lrs2m_builder.evals.record import Result
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

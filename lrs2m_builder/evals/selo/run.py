@@ -14,7 +14,7 @@ from tqdm import tqdm
 from lrs2m_builder.clip.model import Loaded
 from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.evals.encode import encode_images, encode_texts
-from lrs2m_builder.evals.results import METRICS, Result
+from lrs2m_builder.evals.record import Result
 from lrs2m_builder.evals.selo.crops import make_crops
 from lrs2m_builder.evals.selo.indicators import measure
 from lrs2m_builder.evals.selo.overlay import write_overlay
@@ -82,7 +82,7 @@ def evaluate(
         dataset=dataset,
         model=model or loaded.name,
         revision=loaded.revision,
-        metrics={name: float(np.mean([each[name] for each in ordered])) for name in METRICS["selo"]},
+        metrics={name: float(np.mean([each[name] for each in ordered])) for name in ("r_su", "r_as", "r_da", "r_mi")},
         num_images=len(numbers),
         num_texts=len(queries),
         settings={"compat": compat, **(settings or {})},
