@@ -34,7 +34,9 @@ def _shortened(sentence: str) -> str:
     return quoted if len(quoted) <= MAX_SHOWN else f"{quoted[:MAX_SHOWN].rpartition(' ')[0]} ..."
 
 
-def _learned(name: str, found: str, level: Level = "error", rule: Callable[[Answer], str | None] | None = None) -> Check:
+def _learned(
+    name: str, found: str, level: Level = "error", rule: Callable[[Answer], str | None] | None = None
+) -> Check:
     def find(answer: Answer) -> str | None:
         return (rule(answer) if rule else None) or _in_sentence(name, answer.text, found)
 

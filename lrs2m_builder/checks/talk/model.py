@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from lrs2m_builder.checks.base import beginning
 from lrs2m_builder.checks.talk import NAMES, WEIGHTS
-from lrs2m_builder.checks.talk.ngrams import hash_of, marked_sentences, sequence_buckets, word_buckets
+from lrs2m_builder.checks.talk.ngrams import RUNS, hash_of, marked_sentences, run_buckets, word_buckets
 
 
 class TalkModel:
@@ -26,7 +26,7 @@ class TalkModel:
         self._word = lru_cache(maxsize=50_000)(self._word_score)
 
     def _word_score(self, word: str) -> tuple[int, NDArray[Any]]:
-        return hash_of(word), self.weights[word_buckets(word)].sum(axis=0)
+        return hash_of(word), self.weights[list(word_buckets(word))].sum(axis=0)
 
     def score(self, text: str) -> tuple[list[str], NDArray[np.float32]]:
         """The sentences of a text (S) and their scores (S, 5)."""
@@ -38,10 +38,9 @@ class TalkModel:
         values = np.array([value for _, value in scored])
         lengths = [len(sentence) for sentence in words]
         sentence_of = np.repeat(np.arange(len(words)), lengths)
-        for length in (2, 3):
-            last = len(hashes) - length + 1
-            within = np.flatnonzero(sentence_of[:last] == sentence_of[length - 1 :])
-            values[within] += self.weights[sequence_buckets(hashes, length)[within]]
+        for run in RUNS:
+            within = np.flatnonzero(sentence_of[: len(hashes) - run[-1]] == sentence_of[run[-1] :])
+            values[within] += self.weights[run_buckets(hashes, run)[within]]
         starts = np.concatenate([[0], np.cumsum(lengths)[:-1]])
         return sentences, np.add.reduceat(values, starts, axis=0) + self.bias
 

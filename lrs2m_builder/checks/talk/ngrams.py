@@ -8,14 +8,17 @@ from __future__ import annotations
 import re
 import zlib
 from collections.abc import Sequence
+from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
 
-BUCKETS = 1 << 17
+BITS = 18
+BUCKETS = 1 << BITS
 LETTERS = (3, 4, 5)  # lengths of the letter n-grams within a word
 MAX_WORDS = 200  # of a sentence that are read
-_SHIFT = np.uint64(64 - 17)
+RUNS = ((0, 1), (0, 1, 2), (0, 2))  # which words of a run count: two, three, and two with any word between them
+_SHIFT = np.uint64(64 - BITS)
 _MIX = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], np.uint64)
 _END = re.compile(r"(?<=[.!?])[\"'”’)]*\s+|\n+")
 _QUOTED = re.compile(r"[\"“”][^\"“”]{1,60}[\"“”]")
@@ -51,19 +54,20 @@ def hash_of(word: str) -> int:
     return zlib.crc32(word.encode())
 
 
-def word_buckets(word: str) -> list[int]:
+@lru_cache(maxsize=50_000)
+def word_buckets(word: str) -> tuple[int, ...]:
     """The buckets of a word: its own and those of its letter n-grams."""
     padded = f"_{word}_"
     pieces = (padded[i : i + n] for n in LETTERS for i in range(len(padded) - n + 1))
-    return [hash_of(word) % BUCKETS, *(hash_of(f"#{piece}") % BUCKETS for piece in pieces)]
+    return (hash_of(word) % BUCKETS, *(hash_of(f"#{piece}") % BUCKETS for piece in pieces))
 
 
-def sequence_buckets(hashes: NDArray[np.uint64], length: int) -> NDArray[np.int64]:
-    """The buckets of every run of words of that length (2 or 3), from the hashes of all words (N,)."""
-    count = max(len(hashes) - length + 1, 0)
-    mixed = np.full(count, length, np.uint64)
-    for i in range(length):
-        mixed = mixed * _MIX[0] + hashes[i : i + count] * _MIX[i]
+def run_buckets(hashes: NDArray[np.uint64], run: tuple[int, ...]) -> NDArray[np.int64]:
+    """The bucket of a run (one of RUNS) that begins at each word, from the hashes of all words (N,); (N - run[-1],)."""
+    count = max(len(hashes) - run[-1], 0)
+    mixed = np.full(count, RUNS.index(run) + 2, np.uint64)
+    for i, offset in enumerate(run):
+        mixed = mixed * _MIX[0] + hashes[offset : offset + count] * _MIX[i]
     buckets: NDArray[np.int64] = ((mixed * _MIX[1]) >> _SHIFT).astype(np.int64)
     return buckets
 
@@ -72,4 +76,4 @@ def sentence_buckets(words: Sequence[str]) -> NDArray[np.int64]:
     """All buckets of a sentence, one per n-gram; a bucket may occur several times."""
     hashes = np.array([hash_of(word) for word in words], np.uint64)
     single = np.array([bucket for word in words for bucket in word_buckets(word)], np.int64)
-    return np.concatenate([single, sequence_buckets(hashes, 2), sequence_buckets(hashes, 3)])
+    return np.concatenate([single, *(run_buckets(hashes, run) for run in RUNS)])
