@@ -15,7 +15,7 @@ from lrs2m_builder.build.commit import ShardPaths
 from lrs2m_builder.build.options import BuildOptions
 from lrs2m_builder.build.prompt_lint import lint_prompts
 from lrs2m_builder.build.settings import BUILD_JSON, file_fingerprint, settings_hash
-from lrs2m_builder.build.stages import Plan, first_requests, unusable
+from lrs2m_builder.build.stages import BuildPlan, first_requests, unusable
 from lrs2m_builder.declared.manifest import load_manifest
 from lrs2m_builder.declared.recipe import Recipe, Step, load_recipe
 from lrs2m_builder.engines._base import EngineModule
@@ -39,7 +39,7 @@ class Prepared:
     """
 
     options: BuildOptions
-    plan: Plan
+    plan: BuildPlan
     source: Source
     num_samples: int
     passes: tuple[tuple[range, str, Role], ...]
@@ -75,13 +75,13 @@ class Prepared:
         return islice(islice(read_samples(self.source), 0, self.options.limit, self.every), self.num_samples)
 
 
-def make_plan(options: BuildOptions) -> Plan:
+def make_plan(options: BuildOptions) -> BuildPlan:
     """The plan that the options ask for, its models not yet looked for.
 
     Raises:
         UserError: no such recipe, prompt or manifest, or one that cannot be used.
     """
-    return Plan(
+    return BuildPlan(
         recipe=load_recipe(options.recipe).with_settings(options.checks, options.sampling),
         manifest=load_manifest(options.source),
         models=(),
@@ -223,7 +223,7 @@ def check_writable(out_dir: Path) -> None:
 
 
 def _known(
-    source: Source, plan: Plan, limit: int | None, *, with_hash: bool
+    source: Source, plan: BuildPlan, limit: int | None, *, with_hash: bool
 ) -> tuple[dict[str, Any], Sample | dict[str, tuple[int, str]]]:
     """What build.json says of the samples, and the first that can be used, by which prompts are tried.
 
@@ -286,7 +286,7 @@ def _model_setting(name: str, revision: str) -> dict[str, str]:
     return {"name": "(folder)" if revision.startswith("sha256:") else name, "revision": revision}
 
 
-def _settings(options: BuildOptions, plan: Plan, module: EngineModule) -> dict[str, Any]:
+def _settings(options: BuildOptions, plan: BuildPlan, module: EngineModule) -> dict[str, Any]:
     recipe, steps = plan.recipe, plan.recipe.steps
     return {
         "subset": plan.manifest.name,

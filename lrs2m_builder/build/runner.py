@@ -20,7 +20,7 @@ from PIL import Image
 from lrs2m_builder.build.commit import ShardPaths
 from lrs2m_builder.build.journal import Journal, replayed
 from lrs2m_builder.build.shards import write_shard
-from lrs2m_builder.build.stages import Plan, next_move
+from lrs2m_builder.build.stages import BuildPlan, next_move
 from lrs2m_builder.build.telemetry import Bound, Display, Meter, Repetition, Telemetry
 from lrs2m_builder.engines._base import ENDPOINT_FAILED, MAX_FAILED, Engine, EngineStoppedError
 from lrs2m_builder.engines._thoughts import without_thought
@@ -59,7 +59,7 @@ class Runner:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: BuildPlan,
         steps: range,
         engine: Engine,
         meter: Meter,
