@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 DEFAULT_SHARD_SIZE = 2000
 DEFAULT_MAX_ATTEMPTS = 3
-Images = Literal["embed", "reference"]
+ImageStorage = Literal["embed", "reference"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +44,7 @@ class BuildOptions:
     engine_options: Mapping[str, Any] = field(default_factory=dict)
     sampling: Mapping[str, Any] = field(default_factory=dict)
     checks: Mapping[str, Level] = field(default_factory=dict)
-    images: Images = "embed"
+    images: ImageStorage = "embed"
     limit: int | None = None
     shard_size: int = DEFAULT_SHARD_SIZE
     max_attempts: int = DEFAULT_MAX_ATTEMPTS

@@ -15,7 +15,7 @@ from lrs2m_builder.schema import Role
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class BuildPlan:
     """What every sample of a build goes through.
 
     Attributes:
@@ -51,13 +51,13 @@ class Pass:
     is_last: bool
 
 
-def make_plan(options: BuildOptions) -> Plan:
+def make_plan(options: BuildOptions) -> BuildPlan:
     """The plan that the options ask for, its models not yet looked for.
 
     Raises:
         UserError: no such recipe, prompt or manifest, or one that cannot be used.
     """
-    return Plan(
+    return BuildPlan(
         recipe=load_recipe(options.recipe).with_settings(options.checks, options.sampling),
         manifest=load_manifest(options.source),
         models=(),
@@ -90,7 +90,7 @@ def make_passes(recipe: Recipe, models: Sequence[str]) -> tuple[Pass, ...]:
     return tuple(passes)
 
 
-def model_names(options: BuildOptions, plan: Plan) -> list[str]:
+def model_names(options: BuildOptions, plan: BuildPlan) -> list[str]:
     """The model of each step: the one that the options name, or the manifest's.
 
     Raises:

@@ -10,7 +10,7 @@ from typing import Any
 
 from lrs2m_builder.build.commit import ShardPaths
 from lrs2m_builder.build.options import BuildOptions, check_writable
-from lrs2m_builder.build.plan import Pass, Plan, make_passes, make_plan, model_names
+from lrs2m_builder.build.plan import BuildPlan, Pass, make_passes, make_plan, model_names
 from lrs2m_builder.build.prompt_lint import lint_prompts
 from lrs2m_builder.build.provenance import files_say_all, fingerprints, settings_of, survey_samples
 from lrs2m_builder.build.settings import BUILD_JSON, settings_hash
@@ -35,7 +35,7 @@ class Prepared:
     """
 
     options: BuildOptions
-    plan: Plan
+    plan: BuildPlan
     source: Source
     num_samples: int
     passes: tuple[Pass, ...]

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lrs2m_builder.build.options import BuildOptions
-from lrs2m_builder.build.plan import Plan
+from lrs2m_builder.build.plan import BuildPlan
 from lrs2m_builder.build.settings import file_fingerprint
 from lrs2m_builder.build.stages import unusable
 from lrs2m_builder.declared.recipe import Recipe
@@ -23,7 +23,7 @@ def _model_setting(name: str, revision: str) -> dict[str, str]:
     return {"name": "(folder)" if revision.startswith("sha256:") else name, "revision": revision}
 
 
-def settings_of(options: BuildOptions, plan: Plan, module: EngineModule) -> dict[str, Any]:
+def settings_of(options: BuildOptions, plan: BuildPlan, module: EngineModule) -> dict[str, Any]:
     """The settings that decide what a build writes, without those of its source."""
     recipe, steps = plan.recipe, plan.recipe.steps
     return {
@@ -49,7 +49,7 @@ def settings_of(options: BuildOptions, plan: Plan, module: EngineModule) -> dict
 
 
 def survey_samples(
-    source: Source, plan: Plan, limit: int | None, *, with_hash: bool
+    source: Source, plan: BuildPlan, limit: int | None, *, with_hash: bool
 ) -> tuple[dict[str, Any], Sample | dict[str, tuple[int, str]]]:
     """Number and hash of the samples, and the first usable one, with which prompts are tried.
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from lrs2m_builder.build.image_window import ImageWindow
 from lrs2m_builder.build.journal import Journal, replayed
-from lrs2m_builder.build.plan import Plan
+from lrs2m_builder.build.plan import BuildPlan
 from lrs2m_builder.build.shards import write_shard
 from lrs2m_builder.build.stages import next_move
 from lrs2m_builder.build.telemetry import Bound, Display, Meter, Repetition, Telemetry
@@ -36,7 +36,7 @@ class Runner:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: BuildPlan,
         steps: range,
         engine: Engine,
         meter: Meter,

@@ -137,7 +137,7 @@ def check_settings(out_dir: Path, settings: Mapping[str, Any]) -> bool:
     earlier = read_json(path).get("settings")
     if not isinstance(earlier, dict):
         raise UserError(f"{path}: holds no settings; was it edited? Use --restart to begin anew beside it")
-    changes = list(_differences(earlier, settings))
+    changes = list(differences(earlier, settings))
     if changes and _nothing_done(out_dir):
         return False  # it failed before the first answer: nothing is lost when it begins anew
     if changes:
@@ -148,13 +148,14 @@ def check_settings(out_dir: Path, settings: Mapping[str, Any]) -> bool:
     return True
 
 
-def _differences(earlier: Any, now: Any, where: str = "") -> Iterator[str]:
+def differences(earlier: Any, now: Any, where: str = "") -> Iterator[str]:
+    """Yield what has changed between two settings, a piece of a sentence each."""
     if isinstance(earlier, Mapping) and isinstance(now, Mapping):
         for key in sorted(earlier.keys() | now.keys()):
-            yield from _differences(earlier.get(key), now.get(key), f"{where}.{key}" if where else str(key))
+            yield from differences(earlier.get(key), now.get(key), f"{where}.{key}" if where else str(key))
     elif isinstance(earlier, list) and isinstance(now, list) and len(earlier) == len(now):
         for number, (one, other) in enumerate(zip(earlier, now, strict=True)):
-            yield from _differences(one, other, f"{where}[{number}]")
+            yield from differences(one, other, f"{where}[{number}]")
     elif earlier != now:
         yield f"{where} was {_shown(earlier)}, now {_shown(now)}"
 

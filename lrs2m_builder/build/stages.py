@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lrs2m_builder.build.plan import Plan
+from lrs2m_builder.build.plan import BuildPlan
 from lrs2m_builder.checks import Answer, Check, split_words
 from lrs2m_builder.schema import Attempt, CaptionColumn, Record, Rejection, Request, Sample
 from lrs2m_builder.text import normalise_caption, without_wrapping
@@ -31,7 +31,9 @@ class _Verdict:
     warnings: tuple[str, ...]
 
 
-def next_move(plan: Plan, sample: Sample, attempts: Sequence[Attempt], spent: int = 0) -> Request | Record | Rejection:
+def next_move(
+    plan: BuildPlan, sample: Sample, attempts: Sequence[Attempt], spent: int = 0
+) -> Request | Record | Rejection:
     """What comes next for a sample: a request to be answered, or its end as a record or a rejection.
 
     Args:
@@ -72,14 +74,14 @@ def next_move(plan: Plan, sample: Sample, attempts: Sequence[Attempt], spent: in
     return _record(plan, sample, captions, accepted, _answers(attempts), warnings)
 
 
-def end_without_model(plan: Plan, sample: Sample) -> Record | Rejection:
+def end_without_model(plan: BuildPlan, sample: Sample) -> Record | Rejection:
     """The end of a sample in a recipe that asks no model."""
     move = next_move(plan, sample, ())
     assert not isinstance(move, Request), "the recipe asks no model"
     return move
 
 
-def first_requests(plan: Plan, sample: Sample) -> list[Request]:
+def first_requests(plan: BuildPlan, sample: Sample) -> list[Request]:
     """The request of every step for a sample, as asked first; what earlier steps write is described.
 
     Raises:
@@ -95,7 +97,7 @@ def first_requests(plan: Plan, sample: Sample) -> list[Request]:
     return requests
 
 
-def unusable(plan: Plan, sample: Sample) -> tuple[str, str] | None:
+def unusable(plan: BuildPlan, sample: Sample) -> tuple[str, str] | None:
     """Reason and detail why a sample cannot be asked about at all; None where it can."""
     if sample.problem is not None:
         return sample.problem
@@ -106,7 +108,7 @@ def unusable(plan: Plan, sample: Sample) -> tuple[str, str] | None:
 
 
 def prompt_variables(
-    plan: Plan, sample: Sample, number: int, captions: Mapping[CaptionColumn, str], problem: str = ""
+    plan: BuildPlan, sample: Sample, number: int, captions: Mapping[CaptionColumn, str], problem: str = ""
 ) -> dict[str, Any]:
     """What the prompt of a step sees: the captions so far, the recipe's own variables, and what was wrong before."""
     given: dict[str, Any] = {str(column): text for column, text in captions.items()}
@@ -136,7 +138,7 @@ def _answers(attempts: Sequence[Attempt]) -> tuple[Attempt, ...]:
     return tuple(attempt for attempt in attempts if not attempt.problem)
 
 
-def _answer(plan: Plan, sample: Sample, raw: str, finish_reason: str = "stop", source: str = "") -> Answer:
+def _answer(plan: BuildPlan, sample: Sample, raw: str, finish_reason: str = "stop", source: str = "") -> Answer:
     """A text as the checks see it."""
     text = normalise_caption(raw)
     return Answer(
@@ -163,7 +165,7 @@ def _judge(checks: Sequence[Check], answer: Answer) -> _Verdict:
 
 
 def _request(
-    plan: Plan, sample: Sample, number: int, captions: dict[CaptionColumn, str], attempt: int, problem: str
+    plan: BuildPlan, sample: Sample, number: int, captions: dict[CaptionColumn, str], attempt: int, problem: str
 ) -> Request:
     step = plan.recipe.steps[number]
     return Request(
@@ -179,7 +181,7 @@ def _request(
 
 
 def _record(
-    plan: Plan,
+    plan: BuildPlan,
     sample: Sample,
     captions: dict[CaptionColumn, str],
     accepted: Sequence[Attempt],

@@ -17,7 +17,7 @@ from os import cpu_count
 
 from lrs2m_builder.build.commit import ShardPaths
 from lrs2m_builder.build.options import BuildOptions
-from lrs2m_builder.build.plan import Plan, make_plan
+from lrs2m_builder.build.plan import BuildPlan, make_plan
 from lrs2m_builder.build.prepare import Prepared
 from lrs2m_builder.build.shards import write_shard
 from lrs2m_builder.build.stages import end_without_model
@@ -33,7 +33,7 @@ MIN_SHARDS = 4  # fewer are written here: workers take a second to start
 POLL_S = 0.25
 WORKERS = cpu_count() or 1
 
-_plan: Plan  # of a worker process
+_plan: BuildPlan  # of a worker process
 _options: BuildOptions
 
 
@@ -142,7 +142,7 @@ def _write_in_worker(task: _Task) -> Counter[str]:
     return _write(_plan, _options, task)
 
 
-def _write(plan: Plan, options: BuildOptions, task: _Task) -> Counter[str]:
+def _write(plan: BuildPlan, options: BuildOptions, task: _Task) -> Counter[str]:
     """Write one shard; the number of its samples by reason of rejection, "" for records."""
     outcomes = {sample.sample_id: end_without_model(plan, sample) for sample in task.samples}
     embed = options.images == "embed"
