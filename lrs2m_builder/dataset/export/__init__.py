@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import cast
 
-from lrs2m_builder.dataset.export._base import Format
+from lrs2m_builder.dataset.export._base import ExportFormat
 from lrs2m_builder.errors import UserError, not_among
 from lrs2m_builder.members import member_names
 
@@ -15,7 +15,7 @@ def formats() -> list[str]:
     return member_names(__path__)
 
 
-def load_format(name: str) -> Format:
+def load_format(name: str) -> ExportFormat:
     """The module of a format.
 
     Raises:
@@ -23,4 +23,4 @@ def load_format(name: str) -> Format:
     """
     if name not in formats():
         raise UserError(f"--to {name}: no such format{not_among(name, formats())}")
-    return cast(Format, importlib.import_module(f"{__name__}.{name}"))
+    return cast(ExportFormat, importlib.import_module(f"{__name__}.{name}"))
