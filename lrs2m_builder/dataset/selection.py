@@ -193,9 +193,13 @@ def _kept(table: duckdb.DuckDBPyRelation, condition: str | None, scores: Collect
 
 
 def _notes(missing: int, older: int) -> tuple[str, ...]:
-    parts = [f"{missing:,} rows have no score"] * bool(missing)
-    parts += [f"{older:,} {'have' if missing else 'rows have'} one of an older text"] * bool(older)
+    parts = [f"{missing:,} {_rows_have(missing)} no score"] if missing else []
+    parts += [f"{older:,} {_rows_have(older)} one of an older text"] if older else []
     return (", ".join(parts),) if parts else ()
+
+
+def _rows_have(number: int) -> str:
+    return "row has" if number == 1 else "rows have"
 
 
 def _reviewed(path: Path, verdict: str) -> list[str]:

@@ -120,7 +120,8 @@ def _joined(records: str, found: Sequence[ScoredFile], wanted: Sequence[ScoreCol
         for table in tables
     ]
     same = [
-        f"{_alias(table)}.{_judged(text)} = left(sha256(coalesce(records.caption_{text}, '')), {_DIGITS}) AS {_same(table, text)}"
+        f"{_alias(table)}.{_judged(text)} = left(sha256(coalesce(records.caption_{text}, '')), {_DIGITS}) "
+        f"AS {_same(table, text)}"
         for table, text in texts
     ]
     values = [f'{_alias(one.table)}."{one.column}" AS {_value(one)}' for one in wanted]
