@@ -98,6 +98,7 @@ class Request:
         parts: the text before and after the image; a text-only request has one part.
         sampling: keyword arguments of the engine's sampling parameters, without the seed.
         system: what the system prompt says; empty for none.
+        answers: words of which one is the answer, if their probabilities are asked and no text.
     """
 
     sample_id: str
@@ -108,6 +109,7 @@ class Request:
     seed: int
     sampling: Mapping[str, Any]
     system: str = ""
+    answers: tuple[str, ...] = ()
 
     @property
     def request_id(self) -> str:
@@ -129,6 +131,24 @@ class Completion:
     num_prompt_tokens: int = 0
     num_tokens: int = 0
     thought: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerScores:
+    """How probable each of a request's `answers` is as what the model says next.
+
+    Attributes:
+        log_probs: natural logarithms, in the order of the answers; None if the engine does not tell.
+        tokens: by which tokens each answer was recognised; None if by their texts.
+        is_bound: whether one of them is only known to be no larger than that.
+        num_cached_tokens: of the prompt, those that were computed before for another request; None if not told.
+    """
+
+    log_probs: tuple[float | None, ...]
+    tokens: tuple[tuple[int, ...], ...] | None = None
+    is_bound: bool = False
+    num_prompt_tokens: int = 0
+    num_cached_tokens: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
