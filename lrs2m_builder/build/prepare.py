@@ -107,7 +107,7 @@ def prepare(options: BuildOptions, module: EngineModule, *, needs_model: bool = 
         models, has_model = {name: (name, "") for name in {*names, judge} if name is not None}, False
     plan = replace(plan, models=tuple(models[name] for name in names))
     if judge and options.verify != "off":
-        thresholds = {kind: options.thresholds.get(kind, DEFAULT_THRESHOLD) for kind in KINDS}
+        thresholds: dict[str, float] = {kind: options.thresholds.get(kind, DEFAULT_THRESHOLD) for kind in KINDS}
         plan = replace(plan, verify=VerifySettings(options.verify, thresholds, models[judge]))
     with ThreadPoolExecutor(1) as pool:
         files = pool.submit(fingerprints, source)  # files are hashed while they are read
