@@ -57,7 +57,7 @@ def script(text: str, corrected: str = "") -> Any:
 def build(tmp_path: Path, mode: str, text: str, corrected: str = "", **changes: Any) -> tuple[Path, FakeModule]:
     module = FakeModule(script(text, corrected), scores=says_ships_are_false)
     out = tmp_path / f"out-{mode}"
-    checks = {"all": "off", "word_count": "error"}
+    checks = {"all": "off", "word_range": "error"}
     build_toy(make_source(tmp_path / "source", 3), out, module, verify=mode, checks=checks, **changes)
     return out, module
 
