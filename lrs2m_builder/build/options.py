@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 DEFAULT_SHARD_SIZE = 2000
 DEFAULT_MAX_ATTEMPTS = 3
 ImageStorage = Literal["embed", "reference"]
+VerifyOption = Literal["off", "warn", "ask", "cut"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,9 @@ class BuildOptions:
         checks: levels by check name; "all" stands for every check not named.
         images: whether rows hold their images or only their paths.
         system: the system prompt of every request; empty for none.
+        verify: whether the claims of each text are held against its image, and what a false one leads to; "off" not.
+        verify_model: the judge; None takes the model that writes the texts.
+        thresholds: by kind of claim, the probability below which it is false.
         limit: number of samples read at most, from the first on.
         retry_rejected: ask again for what finished shards rejected.
         restart: set an earlier build in `out_dir` aside and begin anew.
@@ -50,6 +54,9 @@ class BuildOptions:
     max_attempts: int = DEFAULT_MAX_ATTEMPTS
     seed: int = 0
     system: str = ""
+    verify: VerifyOption = "off"
+    verify_model: str | None = None
+    thresholds: Mapping[str, float] = field(default_factory=dict)
     retry_rejected: bool = False
     restart: bool = False
 
