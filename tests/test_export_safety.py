@@ -31,7 +31,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_nothing_is_written_over(built: Path, tmp_path: Path) -> None:
     (tmp_path / "dest").mkdir()
     (tmp_path / "dest" / "mine.txt").write_text("mine")
-    with pytest.raises(UserError, match="is there already"):
+    with pytest.raises(UserError, match="already exists"):
         run(built, "json", tmp_path / "dest")
     assert [path.name for path in (tmp_path / "dest").iterdir()] == ["mine.txt"]
 

@@ -191,7 +191,7 @@ def test_a_label_file_that_cannot_be_read_is_named(tmp_path: Path, name: str, co
 def test_a_key_that_is_no_word_is_one_line(tmp_path: Path) -> None:
     path = write_manifest(tmp_path)
     path.write_text(path.read_text().replace("get: make it", "get: {{ somewhere }}"))
-    with pytest.raises(UserError, match="a key is a word"):
+    with pytest.raises(UserError, match="a key must be a word"):
         load_manifest(str(path))
 
 
