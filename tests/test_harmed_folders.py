@@ -256,5 +256,5 @@ def test_a_number_of_thousands_of_digits_in_a_source_is_one_line(
     tmp_path: Path, read: Callable[[Path], Iterable[Any]]
 ) -> None:
     (tmp_path / "a.json").write_text(f'{{"images": [{"9" * 6000}]}}')
-    with pytest.raises(UserError, match=r"a\.json: not JSON that can be read"):
+    with pytest.raises(UserError, match=r"a\.json: unreadable JSON"):
         list(read(tmp_path / "a.json"))

@@ -140,7 +140,7 @@ def test_an_unclosed_quotation_mark_swallows_no_rows(tmp_path: Path) -> None:
     lines = ("title\tfilename", '"old" roofs\t0.jpg', '"a roof\t1.jpg', "a road\t2.jpg", 'The "x" field\t3.jpg')
     (tmp_path / "dataset.json").write_text("\n".join(lines) + "\n")
     draw(tmp_path / "imgs" / "0.jpg")
-    with pytest.raises(UserError, match=r"line 5: .* holds other lines"):
+    with pytest.raises(UserError, match=r"line 5: .* spans other lines"):
         read(tmp_path, format="remoteclip_csv")
 
 
