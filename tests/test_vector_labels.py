@@ -186,7 +186,7 @@ def test_a_broken_label_file_is_named(tmp_path: Path, name: str, content: str, m
         ({}, "a mask needs the option classes"),
         ({"classes": {1: "road"}}, r"1\.png: pixel value 0 is not in the option classes"),
         ({"classes": {"#000000": "road"}}, r"1\.png: colour #010101 is not in the option classes"),
-        ({"classes": {0: None, "#010101": "road"}}, "all of one kind"),
+        ({"classes": {0: None, "#010101": "road"}}, "not both"),
         ({"classes": {0: None, 1: ""}}, "1: words or null, not ''"),
         ({"classes": ["road"]}, "a mapping"),
         ({"classes": {0: None, 1: "road"}, "countable": ["car"]}, "'car' is not among the words"),
