@@ -257,7 +257,7 @@ def test_unreadable_images_are_replaced_and_counted(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_unreadable_images_stops_with_one_line(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="16 images in a row cannot be read"):
+    with pytest.raises(UserError, match="16 consecutive images cannot be read"):
         next(iter(toy_batches(make_data(tmp_path, unreadable=range(64)))))
 
 
