@@ -214,8 +214,8 @@ def test_a_limit_and_other_columns_fetch_another_file(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("{", r"hub\.json: does not name a data set"),
-        ('{"id": "a/b"}', r'wanted: "id", "revision"'),
-        ('{"id": "a/b", "revision": "main", "colour": 1}', r'wanted: "id", "revision"'),
+        ('{"id": "a/b"}', r'expected "id", "revision"'),
+        ('{"id": "a/b", "revision": "main", "colour": 1}', r'expected "id", "revision"'),
         ('{"id": "/no/such/folder", "revision": "main"}', r"/no/such/folder at main: cannot be loaded from the Hub"),
     ],
 )
