@@ -133,7 +133,7 @@ def test_rows_that_hold_the_name_of_an_image_alone_have_none(tmp_path: Path) -> 
     found = load_dataset(str(tree([tmp_path / "in"], tmp_path / "dest", images=True)), "a", split="train")
     assert [image and image.getpixel((0, 0)) for image in found["image"]] == [(1, 0, 0), None, (3, 0, 0)]
     write_rows(tmp_path / "names" / "a.parquet", [row(2, **named)])
-    with pytest.raises(UserError, match="hold no images but their names; publish it with --captions-only"):
+    with pytest.raises(UserError, match="its rows contain only the names of images; publish it with --captions-only"):
         tree([tmp_path / "names"], tmp_path / "other", images=True)
 
 
