@@ -142,14 +142,14 @@ def test_unknown_subset_in_weights_lists_the_known_ones() -> None:
 
 def test_less_data_than_a_batch_is_said() -> None:
     with pytest.raises(
-        UserError, match=r"6 rows .*one batch of 4 for each of 2.*take batch_size=3 or less, fewer proc"
+        UserError, match=r"6 rows .*one batch of 4 for each of 2.*use batch_size=3 or less, fewer proc"
     ):
         make_plan(toy_index(6), ORDER, 0, 0, 2)
     make_plan(toy_index(6), replace(ORDER, batch_size=3), 0, 0, 2)
 
 
 def test_a_smaller_batch_is_not_advised_where_no_batch_would_do() -> None:
-    with pytest.raises(UserError, match=r"6 rows .*each of 4 process\(es\); take fewer processes or more data"):
+    with pytest.raises(UserError, match=r"6 rows .*each of 4 process\(es\); use fewer processes or more data"):
         make_plan(toy_index(6), ORDER, 0, 0, 4)
 
 

@@ -232,7 +232,7 @@ def test_a_property_states_a_class_as_text_or_as_yes(tmp_path: Path, value: Any,
         ({"name": "building"}, "a class is one text"),
         (3, "the number 3; give 'class=3' words"),
         (0.5, "the number 0.5"),
-        ("['building']", "is no word"),
+        ("['building']", "is not a word"),
     ],
 )
 def test_a_property_that_is_no_text_is_named(tmp_path: Path, value: Any, message: str) -> None:
