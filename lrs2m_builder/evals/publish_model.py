@@ -137,7 +137,7 @@ def _make_tree(
         for file in (part / "model").glob("[!.]*"):  # its checksums stay: the Hub has its own
             file.rename(part / file.name)
         shutil.rmtree(part / "model")
-        tables = list(_tables(found, loaded.revision, repo_id))
+        tables = list(make_tables(found, loaded.revision, repo_id))
         card = make_model_card(repo_id, loaded.model.config, run, tables, datasets, license_id)
         (part / "README.md").write_text(card, encoding="utf-8")
         write_json(part / STATE, state)
@@ -193,7 +193,7 @@ def _read_run(path: Path) -> dict[str, Any]:
     return {**read_json(path / "config.json"), "last": lines[-1]}
 
 
-def _tables(results: Sequence[Result], revision: str, repo_id: str) -> Iterator[Table]:
+def make_tables(results: Sequence[Result], revision: str, repo_id: str) -> Iterator[Table]:
     """A table for each evaluation that there is; results of this very model carry its name on the Hub."""
     for name, evaluation in evaluations().items():
         if found := [result for result in results if result.evaluation == name]:
