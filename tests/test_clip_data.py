@@ -141,9 +141,7 @@ def test_unknown_subset_in_weights_lists_the_known_ones() -> None:
 
 
 def test_less_data_than_a_batch_is_said() -> None:
-    with pytest.raises(
-        UserError, match=r"6 rows .*one batch of 4 for each of 2.*use batch_size=3 or less, fewer proc"
-    ):
+    with pytest.raises(UserError, match=r"6 rows .*one batch of 4 for each of 2.*use batch_size=3 or less, fewer proc"):
         make_plan(toy_index(6), ORDER, 0, 0, 2)
     make_plan(toy_index(6), replace(ORDER, batch_size=3), 0, 0, 2)
 

@@ -217,7 +217,7 @@ def test_a_dry_run_prints_the_real_commands() -> None:
     [
         (["table_xi"], "no experiment 'table_xi'; did you mean 'table_vi'? known: table_ii, table_iii"),
         (["table_vi", "--scale", "paper"], "--scale paper needs --data and --benchmarks"),
-        (["table_vi", "--dry-run"], "are for --scale paper"),
+        (["table_vi", "--dry-run"], "need --scale paper"),
     ],
 )
 def test_a_wrong_setting_is_one_line(words: list[str], message: str, tmp_path: Path) -> None:

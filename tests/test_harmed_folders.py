@@ -139,7 +139,7 @@ def test_a_stray_shard_behind_a_link_is_said(tmp_path: Path) -> None:
     source, out = built(tmp_path)
     shutil.copytree(out / "data/toy", tmp_path / "elsewhere")
     (out / "data/more").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(UserError, match=r"data/more/train-00000\.parquet: no shard of this build"):
+    with pytest.raises(UserError, match=r"data/more/train-00000\.parquet: not a shard of this build"):
         build_toy(source, out, max_attempts=1)
 
 

@@ -1,4 +1,4 @@
-"""What every sample of a build goes through: recipe, manifest, models, and the passes over them."""
+"""The plan of a build: recipe, manifest, models, and the passes of the engines."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ from lrs2m_builder.schema import Role
 
 @dataclass(frozen=True, slots=True)
 class BuildPlan:
-    """What every sample of a build goes through.
+    """The settings that apply to every sample of a build.
 
     Attributes:
         models: for each step, the (name, revision) of the model that answers it.
-        max_attempts: how often a step of one sample is asked at most.
-        system: the system prompt of every request; empty for none.
+        max_attempts: maximum number of requests per step and sample.
+        system: the system prompt of every request; empty for no system prompt.
         seed: of the run; a request's own seed follows from it, the sample's id, the step and the attempt.
     """
 
@@ -36,12 +36,12 @@ class BuildPlan:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """Neighbouring steps of a recipe that share a model: one engine answers them.
+    """Consecutive steps of a recipe with the same model: one engine answers them.
 
     Attributes:
         role: "mllm" if the engine must see images.
         samplings: the sampling parameters of each step.
-        is_last: whether every sample has come to its end after it.
+        is_last: whether every sample is finished after it.
     """
 
     steps: range
@@ -52,10 +52,10 @@ class Pass:
 
 
 def make_plan(options: BuildOptions) -> BuildPlan:
-    """The plan that the options ask for, its models not yet looked for.
+    """The plan for the options; the models are not yet located.
 
     Raises:
-        UserError: no such recipe, prompt or manifest, or one that cannot be used.
+        UserError: no such recipe, prompt or manifest, or an unusable one.
     """
     return BuildPlan(
         recipe=load_recipe(options.recipe).with_settings(options.checks, options.sampling),
@@ -72,7 +72,7 @@ def make_passes(recipe: Recipe, models: Sequence[str]) -> tuple[Pass, ...]:
     """The passes of a recipe.
 
     Args:
-        models: the name of the model of each step.
+        models: model name of each step.
     """
     passes = []
     for model, group in groupby(range(len(models)), key=models.__getitem__):
@@ -91,10 +91,10 @@ def make_passes(recipe: Recipe, models: Sequence[str]) -> tuple[Pass, ...]:
 
 
 def model_names(options: BuildOptions, plan: BuildPlan) -> list[str]:
-    """The model of each step: the one that the options name, or the manifest's.
+    """The model of each step: from the options, or the manifest.
 
     Raises:
-        UserError: neither names one.
+        UserError: neither names a model.
     """
     of_role: dict[Role, str | None] = {"mllm": plan.manifest.models.mllm, "llm": plan.manifest.models.llm}
     names = []
