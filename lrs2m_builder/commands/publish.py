@@ -81,7 +81,7 @@ def publish_command(
     if any(find_model(path) for path in data):
         if len(data) > 1 or captions_only or with_images or reviewed or without or where:
             raise UserError(f"{data[0]}: publish a model by itself, without the options for data sets")
-        report = publish_model(
+        model_report = publish_model(
             data[0],
             repo_id,
             results=results,
@@ -91,7 +91,7 @@ def publish_command(
             dest=dest,
             dry_run=dry_run,
         )
-        print_json(asdict(report)) if as_json else _print_upload(report)
+        print_json(asdict(model_report)) if as_json else _print_upload(model_report)
         return
     if results or trained_on or license_id:
         raise UserError("--results, --trained-on and --license are for models; give a training run or a model folder")
