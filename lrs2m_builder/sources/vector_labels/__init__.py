@@ -62,8 +62,8 @@ def read(
         min_share: masks: the share of an image's pixels that a class must cover to be an anchor.
         countable: masks: caption words of classes whose connected regions are counted as objects; the others are
             named without a number.
-        min_area: pixels of the smallest object; by default 100 for a mask's regions and for objects cut by the image's
-            edge, 16 for other outlines.
+        min_area: pixels of the smallest object; by default 32 for a mask's regions and for outlines at the image's
+            edge, 9 for other outlines.
         min_object_share: the share of an image's pixels that an outlined object must cover to be seen.
         min_inside: the share of an outlined object that must be in the image.
         lay_over: compare outlines with the image; false accepts every label, whatever the image's size and location.
