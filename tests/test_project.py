@@ -67,7 +67,7 @@ HEAVY = {
     "psutil": {"engines/_reaper.py"},
     "duckdb": {
         "sources/vhm_json.py",
-        *(f"dataset/{name}.py" for name in ("foreign", "selection", "stats", "tables")),
+        *(f"dataset/{name}.py" for name in ("foreign", "scores/read", "selection", "stats", "tables")),
         *(f"dataset/{name}.py" for name in ("audit/against", "view/answers", "view/index")),
     },
     "huggingface_hub": {

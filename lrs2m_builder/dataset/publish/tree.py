@@ -33,6 +33,7 @@ class SubsetSplit:
 
     Attributes:
         with_images: whether the images are included; `why` is the reason, in words.
+        notes: notes on the scores in a condition, one per line.
         num_bytes, file_bytes: size in memory and on the disk.
     """
 
@@ -43,6 +44,7 @@ class SubsetSplit:
     file_bytes: int
     files: int
     why: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def tree_schema(*, with_images: bool) -> pa.Schema:
