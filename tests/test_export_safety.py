@@ -58,7 +58,7 @@ def test_an_image_never_leaves_the_folder(tmp_path: Path) -> None:
 def test_every_format_refuses_what_it_cannot_do_with_images(tmp_path: Path, to: str) -> None:
     write_rows(tmp_path / "in" / "a.parquet", [row(1)])
     for images in {"embed", "copy", "reference"} - set(load_format(to).IMAGES):
-        with pytest.raises(UserError, match=f"--images {images}: {to} can "):
+        with pytest.raises(UserError, match=f"--images {images}: {to} supports "):
             run(tmp_path / "in", to, tmp_path / "dest", images=images)
 
 

@@ -106,7 +106,7 @@ def test_a_licence_of_the_whole_is_named_only_where_every_row_has_it(
     _, card, front = tree(tmp_path / "in", tmp_path / "dest")
     assert front["license"] == on_top and cell in card
     assert f"- `a`: {cell[8:-2]}\n" in (tmp_path / "dest" / "LICENSE.md").read_text()
-    assert ("Where none is stated, none is known" in card) == ("licence stated" in cell and not all(licenses))
+    assert ("If no licence is stated, it is unknown" in card) == ("licence stated" in cell and not all(licenses))
 
 
 def test_the_terms_of_a_model_are_spoken_of_where_one_wrote(tmp_path: Path) -> None:
