@@ -98,6 +98,7 @@ class Request:
         parts: the text before and after the image; a text-only request has one part.
         sampling: keyword arguments of the engine's sampling parameters, without the seed.
         system: the system prompt; empty for no system prompt.
+        answers: words whose probabilities are requested instead of a text.
     """
 
     sample_id: str
@@ -108,6 +109,7 @@ class Request:
     seed: int
     sampling: Mapping[str, Any]
     system: str = ""
+    answers: tuple[str, ...] = ()
 
     @property
     def request_id(self) -> str:
@@ -132,11 +134,38 @@ class Completion:
 
 
 @dataclass(frozen=True, slots=True)
+class AnswerScores:
+    """The probability of each of a request's `answers` as the model's next words.
+
+    Attributes:
+        log_probs: natural logarithms, in the order of the answers; None if the engine does not give it.
+        tokens: the tokens by which each answer was recognised; None if by text.
+        is_bound: whether one of them is only an upper bound.
+        num_cached_tokens: prompt tokens already computed for another request; None if unknown.
+    """
+
+    log_probs: tuple[float | None, ...]
+    tokens: tuple[tuple[int, ...], ...] | None = None
+    is_bound: bool = False
+    num_prompt_tokens: int = 0
+    num_cached_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedClaim:
+    """A statement of an answer, and the judge's probability that it is true of the image (None: not answered)."""
+
+    words: str
+    p: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Attempt:
     """A request and its answer, as stored in the journal: enough to resume without asking again.
 
     Attributes:
         problem: the rejection reason if the request could not be answered; `text` then holds the error.
+        claims: the judged statements of the answer; None if it was not judged.
     """
 
     sample_id: str
@@ -148,6 +177,7 @@ class Attempt:
     num_prompt_tokens: int = 0
     num_tokens: int = 0
     problem: str = ""
+    claims: tuple[JudgedClaim, ...] | None = None
 
     @classmethod
     def answered(cls, request: Request, completion: Completion) -> Attempt:
@@ -175,6 +205,9 @@ class Attempt:
         Raises:
             TypeError, ValueError: a field is of another type, or a number is too large.
         """
+        for claim in self.claims or ():
+            if type(claim.words) is not str or type(claim.p) not in {float, type(None)}:
+                raise TypeError("a claim is a text and a probability")
         texts = (self.sample_id, self.text, self.finish_reason, self.problem)
         numbers = (self.step, self.attempt, self.num_prompt_tokens, self.num_tokens)
         if any(type(text) is not str for text in texts) or any(type(n) is not int for n in (*numbers, self.seed)):
@@ -198,11 +231,41 @@ def _count(number: int) -> int:
 
 
 @dataclass(frozen=True, slots=True)
+class Verification:
+    """An answer whose statements a judge must check, one by one."""
+
+    sample_id: str
+    attempt: Attempt
+    statements: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RowClaim:
+    """A statement of a finished text.
+
+    Attributes:
+        column: the text it is read from.
+        start, end: the characters of that text it is read from.
+        p: the judge's probability that it is true of the image; None if it was not answered.
+    """
+
+    column: CaptionColumn
+    kind: str
+    words: str
+    start: int
+    end: int
+    p: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """A finished row without the image columns, which are read when the shard is written.
 
     Attributes:
-        history: every answer the sample got; not a column, but needed if the image is missing later.
+        judge: the model that was asked whether the texts are true of the image; None if none was.
+        claims: what it was asked of the texts written here; None without a judge.
+        cut: sentences that were removed because the judge called one of their claims false; None without a judge.
+        history: every answer the sample got; no column, but kept should the image be gone when the shard is written.
     """
 
     sample_id: str
@@ -227,6 +290,9 @@ class Record:
     attempts: int
     finish_reason: str
     warnings: tuple[str, ...]
+    judge: str | None = None
+    claims: tuple[RowClaim, ...] | None = None
+    cut: tuple[str, ...] | None = None
     history: tuple[Attempt, ...] = ()
 
 

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lrs2m_builder.build import commit, shards
+from lrs2m_builder.build.stored_rows import ADDED
 from lrs2m_builder.build.telemetry import Repetition
 from lrs2m_builder.engines._base import ENDPOINT_FAILED, EngineStoppedError
 from lrs2m_builder.errors import SampleError, UserError
@@ -329,3 +330,18 @@ def test_a_broken_report_of_a_finished_build_is_written_anew(tmp_path: Path, con
     (out / "report.json").write_bytes(content)
     assert build_toy(source, out).samples == 4
     assert read_json(out / "report.json")["samples"] == 4
+
+
+def test_a_shard_of_an_earlier_version_with_fewer_columns_stays(tmp_path: Path) -> None:
+    source, out = make_source(tmp_path / "source", 20), tmp_path / "out"
+    first = build_toy(source, out)
+    data = out / "data" / "toy" / "train-00000.parquet"
+    metadata = pq.read_metadata(data).metadata
+    table = pq.read_table(data).drop_columns(sorted(ADDED))
+    pq.write_table(table.replace_schema_metadata(metadata), data)
+    content = data.read_bytes()
+    module = FakeModule()
+    again = build_toy(source, out, module)
+    assert (again.records, again.rejections) == (first.records, first.rejections)
+    assert data.read_bytes() == content
+    assert not module.requests

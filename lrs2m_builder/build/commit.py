@@ -21,7 +21,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lrs2m_builder.build.stored_rows import RECORD_SCHEMA, REJECTION_SCHEMA
+from lrs2m_builder.build.stored_rows import ADDED, RECORD_SCHEMA, REJECTION_SCHEMA
 from lrs2m_builder.errors import UserError, one_line
 from lrs2m_builder.files import discard_parts, disk_errors, finished_file, sync_folder
 
@@ -160,7 +160,8 @@ def _name_rejections(paths: ShardPaths) -> None:
 def _footer(path: Path, schema: pa.Schema) -> tuple[int, Mapping[str, str]]:
     """The number of rows of a Parquet file, and the metadata of its footer."""
     metadata = pq.read_metadata(path)
-    if (names := metadata.schema.to_arrow_schema().names) != schema.names:
+    names = metadata.schema.to_arrow_schema().names
+    if names != schema.names and names != [name for name in schema.names if name not in ADDED]:
         raise ValueError(f"it has other columns: {', '.join(names)}")
     ours = {key: value for key, value in (metadata.metadata or {}).items() if key.startswith(b"lrs2m.")}
     return metadata.num_rows, {key.decode(): value.decode() for key, value in ours.items()}

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 DEFAULT_SHARD_SIZE = 2000
 DEFAULT_MAX_ATTEMPTS = 3
 ImageStorage = Literal["embed", "reference"]
+VerifyOption = Literal["off", "warn", "ask", "cut"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +31,9 @@ class BuildOptions:
         checks: levels by check name; "all" sets every check not named.
         images: whether rows contain their images or only the paths.
         system: the system prompt of every request; empty for no system prompt.
+        verify: what a false claim of a text leads to when it is compared with the image; "off" compares nothing.
+        verify_model: the judge; None uses the model that writes the texts.
+        thresholds: by kind of claim, the probability below which it is false.
         limit: maximum number of samples, from the first on.
         retry_rejected: retry the rejected samples of finished shards.
         restart: move an earlier build in `out_dir` aside and start again.
@@ -50,6 +54,9 @@ class BuildOptions:
     max_attempts: int = DEFAULT_MAX_ATTEMPTS
     seed: int = 0
     system: str = ""
+    verify: VerifyOption = "off"
+    verify_model: str | None = None
+    thresholds: Mapping[str, float] = field(default_factory=dict)
     retry_rejected: bool = False
     restart: bool = False
 

@@ -49,11 +49,20 @@ def dry_run(prepared: Prepared) -> dict[str, Any]:
             }
             for step, (name, revision) in zip(prepared.plan.recipe.steps, prepared.plan.models, strict=True)
         ],
+        "verify": _shown_verify(prepared),
         "lint": list(prepared.lint),
         "max_attempts": options.max_attempts,
         "engine": options.engine,
         "out": str(options.out_dir),
     }
+
+
+def _shown_verify(prepared: Prepared) -> dict[str, Any] | None:
+    """How texts are held against the images; None if they are not."""
+    verify = prepared.plan.verify
+    if verify is None:
+        return None
+    return {"mode": verify.mode, "thresholds": dict(verify.thresholds), "judge": list(verify.judge)}
 
 
 def show_prompts(prepared: Prepared, module: EngineModule, count: int) -> list[dict[str, Any]]:

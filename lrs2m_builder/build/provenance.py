@@ -11,11 +11,14 @@ from lrs2m_builder.build.options import BuildOptions
 from lrs2m_builder.build.plan import BuildPlan
 from lrs2m_builder.build.settings import file_fingerprint
 from lrs2m_builder.build.stages import unusable
+from lrs2m_builder.declared.prompt import load_prompt
 from lrs2m_builder.declared.recipe import Recipe
 from lrs2m_builder.engines._base import EngineModule
 from lrs2m_builder.schema import Sample
 from lrs2m_builder.sources import Source, read_samples
 from lrs2m_builder.sources._resolve import PARTS
+from lrs2m_builder.verify.decide import VerifySettings
+from lrs2m_builder.verify.judge import PROMPT, judge_settings
 
 
 def _model_setting(name: str, revision: str) -> dict[str, str]:
@@ -45,7 +48,13 @@ def settings_of(options: BuildOptions, plan: BuildPlan, module: EngineModule) ->
         "shard_size": options.shard_size,
         "limit": options.limit,
         **({"system": options.system} if options.system else {}),
+        **({"verify": _verify_settings(plan.verify)} if plan.verify else {}),
     }
+
+
+def _verify_settings(verify: VerifySettings) -> dict[str, Any]:
+    judge = {"mode": verify.mode, "thresholds": dict(sorted(verify.thresholds.items()))}
+    return judge | {"model": _model_setting(*verify.judge)} | judge_settings(load_prompt(PROMPT))
 
 
 def survey_samples(

@@ -13,9 +13,11 @@ from typing import Any
 
 from lrs2m_builder.build.plan import BuildPlan
 from lrs2m_builder.checks import Answer, Check, split_words
-from lrs2m_builder.schema import Attempt, CaptionColumn, Record, Rejection, Request, Sample
+from lrs2m_builder.schema import Attempt, CaptionColumn, Record, Rejection, Request, RowClaim, Sample, Verification
 from lrs2m_builder.text import normalise_caption, without_wrapping
 from lrs2m_builder.tokenizer import count_tokens
+from lrs2m_builder.verify.claims import claims_of
+from lrs2m_builder.verify.decide import FALSE_CLAIM, false_claims, is_judged, problem_of, row_claims, without_false
 
 # Increase of the temperature per repeated answer, for models that repeat themselves when asked again.
 WARMER, WARMEST = 0.2, 1.0
@@ -23,18 +25,25 @@ WARMER, WARMEST = 0.2, 1.0
 
 @dataclass(frozen=True, slots=True)
 class _Verdict:
-    """The result of the checks for an attempt: the error that refuses it, if any, and the warnings."""
+    """The result of the checks and of the judge for an attempt.
+
+    Attributes:
+        error, detail: the check that refuses it, or "", and the reason.
+        cut: removed sentences.
+    """
 
     text: str
-    error: Check | None
-    detail: str
-    warnings: tuple[str, ...]
+    error: str = ""
+    detail: str = ""
+    warnings: tuple[str, ...] = ()
+    cut: tuple[str, ...] = ()
 
 
-def next_move(
-    plan: BuildPlan, sample: Sample, attempts: Sequence[Attempt], spent: int = 0
-) -> Request | Record | Rejection:
-    """The next move of a sample: a request to be answered, or its end as a record or a rejection.
+Move = Request | Verification | Record | Rejection
+
+
+def next_move(plan: BuildPlan, sample: Sample, attempts: Sequence[Attempt], spent: int = 0) -> Move:
+    """The next move of a sample: a request to be answered, an answer to be judged, or its end.
 
     Args:
         attempts: all answers so far, in order.
@@ -47,10 +56,12 @@ def next_move(
     captions["caption_long"] = sample.caption_long
     accepted: list[Attempt] = []
     warnings: list[str] = []
+    claims: list[RowClaim] = []
+    cut: list[str] = []
     for column, checks in plan.recipe.given_checks.items():
         verdict = _judge(checks, _answer(plan, sample, captions[column]))
-        if verdict.error is not None:
-            return Rejection(sample.sample_id, verdict.error.name, f"{column}: {verdict.detail}", _answers(attempts))
+        if verdict.error:
+            return Rejection(sample.sample_id, verdict.error, f"{column}: {verdict.detail}", _answers(attempts))
         warnings.extend(verdict.warnings)
     for number, step in enumerate(plan.recipe.steps):
         of_step = [attempt for attempt in attempts if attempt.step == number]
@@ -58,26 +69,55 @@ def next_move(
             return _request(plan, sample, number, captions, 1, "")
         if of_step[-1].problem:
             return Rejection(sample.sample_id, of_step[-1].problem, of_step[-1].text, _answers(attempts))
+        is_last = sum(attempt.step == number for attempt in attempts[spent:]) >= plan.max_attempts
+        text = without_wrapping(of_step[-1].text)
         source = "" if step.role == "mllm" else captions["caption_long"]
-        verdict = _judge(
-            step.checks, _answer(plan, sample, without_wrapping(of_step[-1].text), of_step[-1].finish_reason, source)
-        )
-        if verdict.error is not None:
-            asked = sum(attempt.step == number for attempt in attempts[spent:])
-            if asked >= plan.max_attempts:
-                return Rejection(sample.sample_id, verdict.error.name, verdict.detail, _answers(attempts))
+        verdict = _judge(step.checks, _answer(plan, sample, text, of_step[-1].finish_reason, source))
+        if plan.verifies(step) and not verdict.error:
+            statements = claims_of(verdict.text)
+            if not is_judged(statements, of_step[-1].claims):
+                return Verification(sample.sample_id, of_step[-1], tuple(claim.words for claim in statements))
+            verdict = _verified(plan, sample, number, of_step[-1], verdict, is_last=is_last)
+        if verdict.error and is_last:
+            return Rejection(sample.sample_id, verdict.error, verdict.detail, _answers(attempts))
+        if verdict.error:
             request = _request(plan, sample, number, captions, len(of_step) + 1, verdict.detail)
             return replace(request, sampling=_warmer(request.sampling, _num_repeats(of_step)))
         captions[step.writes] = verdict.text
         warnings.extend(verdict.warnings)
+        claims.extend(row_claims(step.writes, verdict.text, of_step[-1].claims or ()) if plan.verifies(step) else ())
+        cut.extend(verdict.cut)
         accepted.append(of_step[-1])
-    return _record(plan, sample, captions, accepted, _answers(attempts), warnings)
+    record = _record(plan, sample, captions, accepted, _answers(attempts), warnings)
+    if plan.verify is None:
+        return record
+    return replace(record, judge="@".join(filter(None, plan.verify.judge)), claims=tuple(claims), cut=tuple(cut))
+
+
+def _verified(
+    plan: BuildPlan, sample: Sample, number: int, attempt: Attempt, verdict: _Verdict, *, is_last: bool
+) -> _Verdict:
+    """The verdict on an answer that passed its checks, after a judge has seen its claims."""
+    assert plan.verify is not None
+    judged, thresholds, mode = attempt.claims or (), plan.verify.thresholds, plan.verify.mode
+    false = false_claims(claims_of(verdict.text), judged, thresholds)
+    if not false:
+        return verdict
+    if mode == "warn":
+        false_words = tuple(f"{FALSE_CLAIM}: {claim.words}" for claim in false)
+        return replace(verdict, warnings=verdict.warnings + false_words)
+    if mode == "cut" or is_last:
+        text, cut = without_false(verdict.text, judged, thresholds)
+        rest = _judge(plan.recipe.steps[number].checks, _answer(plan, sample, text, attempt.finish_reason))
+        if text and not rest.error:
+            return replace(rest, cut=cut)
+    return _Verdict(verdict.text, FALSE_CLAIM, problem_of(false))
 
 
 def end_without_model(plan: BuildPlan, sample: Sample) -> Record | Rejection:
     """The end of a sample in a recipe without a model."""
     move = next_move(plan, sample, ())
-    assert not isinstance(move, Request), "the recipe uses no model"
+    assert isinstance(move, Record | Rejection), "the recipe uses no model"
     return move
 
 
@@ -158,10 +198,10 @@ def _judge(checks: Sequence[Check], answer: Answer) -> _Verdict:
     for check in checks:
         detail = check.find(answer)
         if detail is not None and check.level == "error":
-            return _Verdict(answer.text, check, detail, ())
+            return _Verdict(answer.text, check.name, detail)
         if detail is not None:
             warnings.append(f"{check.name}: {detail}")
-    return _Verdict(answer.text, None, "", tuple(warnings))
+    return _Verdict(answer.text, warnings=tuple(warnings))
 
 
 def _request(

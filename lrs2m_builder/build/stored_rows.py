@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from posixpath import splitext
 from typing import Any
 
@@ -15,6 +16,18 @@ from lrs2m_builder.schema import Record, Rejection
 
 _ANCHORS = pa.list_(pa.struct([("class", pa.string()), ("count", pa.int32())]))
 _PROMPTS = pa.list_(pa.struct([("name", pa.string()), ("sha256", pa.string())]))
+_CLAIMS = pa.list_(
+    pa.struct(
+        [
+            ("column", pa.string()),
+            ("kind", pa.string()),
+            ("words", pa.string()),
+            ("start", pa.int32()),
+            ("end", pa.int32()),
+            ("p", pa.float32()),
+        ]
+    )
+)
 _ATTEMPT = pa.struct(
     [
         ("step", pa.int32()),
@@ -75,9 +88,13 @@ RECORD_SCHEMA = with_features(
             ("attempts", pa.int32()),
             ("finish_reason", pa.string()),
             ("warnings", pa.list_(pa.string())),
+            ("judge", pa.string()),
+            ("claims", _CLAIMS),
+            ("cut", pa.list_(pa.string())),
         ]
     )
 )
+ADDED = frozenset({"judge", "claims", "cut"})  # columns that a shard written by an earlier version does not have
 REJECTION_SCHEMA = with_features(
     pa.schema(
         [
@@ -108,6 +125,7 @@ def record_row(record: Record, image: StoredImage | None) -> dict[str, Any]:
         "anchors": [{"class": anchor.name, "count": anchor.count} for anchor in record.anchors],
         "prompts": [{"name": name, "sha256": sha256} for name, sha256 in record.prompts],
         "warnings": list(record.warnings),
+        "claims": None if record.claims is None else [asdict(claim) for claim in record.claims],
     }
 
 

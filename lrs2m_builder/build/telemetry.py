@@ -35,6 +35,7 @@ class Meter:
     Attributes:
         passed: samples that have finished the current pass.
         thoughts: answers from which a model's thought was removed.
+        claims: statements sent to a judge.
         max_in_flight: requests that the engine accepts at once.
         bound_s: seconds in which the engine was full, waited for images, or waited for the source.
     """
@@ -46,6 +47,7 @@ class Meter:
     prompt_tokens: int = 0
     tokens: int = 0
     thoughts: int = 0
+    claims: int = 0
     max_in_flight: int = 1
     bound_s: dict[Bound, float] = field(default_factory=lambda: dict.fromkeys(get_args(Bound), 0.0))
     started: float | None = None
@@ -83,6 +85,7 @@ class Meter:
             "rejections": dict(sorted(self.rejections.items())),
             "requests": self.requests,
             "thoughts": self.thoughts,
+            "claims": self.claims,
             "captions_per_s": round(self.requests / seconds, 3),
             "prompt_tokens_per_s": round(self.prompt_tokens / seconds, 1),
             "tokens_per_s": round(self.tokens / seconds, 1),

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lrs2m_builder.build.commit import ShardPaths, ShardStatus, settle
 from lrs2m_builder.build.journal import Journal
+from lrs2m_builder.build.plan import Pass
 from lrs2m_builder.build.prepare import Prepared
 from lrs2m_builder.build.settings import Round, open_round, read_round
 from lrs2m_builder.build.shards import iter_rows, read_rejections, write_shard
@@ -69,15 +70,21 @@ class Work:
         """Number of unfinished samples."""
         return sum(shard.num_left for shard in self.shards)
 
-    def has_passed(self, steps: range) -> bool:
-        """Whether no sample needs a model any more for these steps or for earlier ones."""
+    def has_passed(self, one: Pass) -> bool:
+        """Whether no sample needs the model of a pass, or of an earlier pass, any more."""
         for shard in self.shards:
             if not shard.paths.journal.exists():
                 return False
             with Journal(shard.paths.journal) as journal:
-                if journal.num_passed < steps.stop:
+                if journal.num_passed <= one.number:
                     return False
         return True
+
+    def skip(self, one: Pass) -> None:
+        """Store that no sample needs a pass."""
+        for shard in self.shards:
+            with Journal(shard.paths.journal) as journal:
+                journal.finish_pass(one.number + 1)
 
 
 def find_work(prepared: Prepared) -> Work:

@@ -6,7 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -88,12 +88,14 @@ eval_app = make_group(
 def evaluation_command(evaluation: Evaluation) -> Callable[..., None]:
     """The command of an evaluation: its own argument and options, then those that all share."""
     data, *own = evaluation.options
-    _, _, model, *shared = inspect.signature(_evaluate, eval_str=True).parameters.values()
+    _, model, *shared = inspect.signature(_evaluate, eval_str=True).parameters.values()
     shared = [each for each in shared if evaluation.searches_leaks or each.name not in LEAK_OPTIONS]
-    own_names = [each.name for each in own]
 
     def command(**given: Any) -> None:
-        _evaluate(evaluation, {name: given.pop(name) for name in [data.name, *own_names]}, **given)
+        test = Test(
+            evaluation.name, str(given.pop(data.name)), options={each.name: given.pop(each.name) for each in own}
+        )
+        _evaluate(test, **given)
 
     parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (data, model, *own, *shared)]
     command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -102,8 +104,7 @@ def evaluation_command(evaluation: Evaluation) -> Callable[..., None]:
 
 
 def _evaluate(
-    evaluation: Evaluation,
-    own: dict[str, Any],
+    test: Test,
     model: Model,
     name: Name = None,
     trained_on: TrainedOn = None,
@@ -116,8 +117,6 @@ def _evaluate(
     workers: Workers = None,
     as_json: Json = False,
 ) -> None:
-    data, *_ = own
-    test = Test(evaluation.name, str(own.pop(data)), name or "", own)
     run = make_run(
         model,
         out,
@@ -130,7 +129,7 @@ def _evaluate(
     with needing_extra():
         from lrs2m_builder.evals.run import evaluate
 
-        result, _ = evaluate(test, run)
+        result, _ = evaluate(replace(test, name=name or ""), run)
     print_json(asdict(result)) if as_json else show_result(result)
 
 

@@ -24,7 +24,7 @@ from lrs2m_builder.commands.eval import (
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.evals.members._options import Seed
 from lrs2m_builder.evals.record import Test
-from lrs2m_builder.evals.registry import find_evaluation
+from lrs2m_builder.evals.registry import evaluations
 from lrs2m_builder.terminal import say, show
 
 
@@ -70,9 +70,11 @@ def all_command(
         results, pictures = [], {}
         for test in _find(data, seed):
             say(f"{test.evaluation} on {test.name}: {test.data}")
-            result, pictures[test.evaluation, test.name] = evaluate(test, run)
+            result, drawn = evaluate(test, run)
             show_result(result)
+            show("\n".join(f"{title}: {path}" for title, path in drawn))
             results.append(result)
+            pictures[test.evaluation, test.name] = drawn
     page, as_json = write_report(results, out, pictures=pictures)
     show(f"{page}\n{as_json}")
 
@@ -87,9 +89,7 @@ def _find(data: Sequence[str], seed: int) -> list[Test]:
         raise UserError(
             f"two data sets for {twice[0]} are named {twice[1]}; evaluate each with its own --name and --out"
         )
-    return [replace(test, options=test.options | _seed(test, seed)) for test in tests]
-
-
-def _seed(test: Test, seed: int) -> dict[str, int]:
-    options = find_evaluation(test.evaluation).options
-    return {"seed": seed} if any(option.name == "seed" for option in options) else {}
+    has_seed = {name for name, each in evaluations().items() if any(option.name == "seed" for option in each.options)}
+    return [
+        replace(test, options={**test.options, "seed": seed}) if test.evaluation in has_seed else test for test in tests
+    ]

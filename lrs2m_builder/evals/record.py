@@ -98,10 +98,6 @@ class Run:
         return self.out_dir / name
 
 
-def _no_pictures(loaded: Loaded, result: Result, run: Run) -> list[Picture]:
-    return []
-
-
 @dataclass(frozen=True, slots=True)
 class Prepared:
     """An evaluation whose options are checked and whose data are read.
@@ -121,8 +117,8 @@ class Prepared:
     settings: Mapping[str, Any]
     measure: Callable[[Loaded, Run], tuple[Mapping[str, float], Mapping[str, Any]]]
     images: Sequence[ImageRef] = ()
-    draw: Callable[[Loaded, Result, Run], Sequence[Picture]] = _no_pictures
-    draw_for_report: Callable[[Loaded, Result, Run], Sequence[Picture]] = _no_pictures
+    draw: Callable[[Loaded, Result, Run], Sequence[Picture]] = lambda loaded, result, run: ()
+    draw_for_report: Callable[[Loaded, Result, Run], Sequence[Picture]] = lambda loaded, result, run: ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,22 +128,6 @@ class MainRow:
     table: str
     row: str
     column: str
-
-
-def _one_folder(dataset: str, benchmarks: Path) -> tuple[str, ...]:
-    return (str(benchmarks / dataset.lower().replace("-", "_")),)
-
-
-def _no_chance(num_images: int, num_texts: int) -> dict[str, float]:
-    return {}
-
-
-def _no_notes(result: Result, is_papers: bool) -> list[str]:
-    return []
-
-
-def _finds_nothing(data: str) -> list[Test]:
-    return []
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +164,7 @@ class Evaluation:
     prepare: Callable[..., Prepared]
     metrics: Mapping[str, str]
     head: str
-    find: Callable[[str], Sequence[Test]] = _finds_nothing
+    find: Callable[[str], Sequence[Test]] = lambda data: ()
     data: str = ""
     lines: Callable[[Result], Sequence[str]] | None = None
     is_percent: bool = True
@@ -194,9 +174,11 @@ class Evaluation:
     columns_are_sets: bool = False
     ablation_sets: int | None = None
     searches_leaks: bool = True
-    paper_data: Callable[[str, Path], tuple[str, ...]] = _one_folder
-    by_chance: Callable[[int, int], dict[str, float]] = _no_chance
-    notes: Callable[[Result, bool], Sequence[str]] = _no_notes
+    paper_data: Callable[[str, Path], tuple[str, ...]] = lambda dataset, benchmarks: (
+        str(benchmarks / dataset.lower().replace("-", "_")),
+    )
+    by_chance: Callable[[int, int], dict[str, float]] = lambda num_images, num_texts: {}
+    notes: Callable[[Result, bool], Sequence[str]] = lambda result, is_papers: ()
 
     @property
     def options(self) -> list[inspect.Parameter]:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lrs2m_builder.evals.members._files import json_files, set_name, table_columns
+from lrs2m_builder.evals.members._options import DataRevision, ImageColumn, Seed
 from lrs2m_builder.evals.record import Picture, Prepared, Result, Run, Test
 
 if TYPE_CHECKING:
@@ -51,23 +52,25 @@ TextColumn = Annotated[
 
 
 def prepare(
-    data: str,
     text_columns: Sequence[str],
-    *,
-    images: Path | None,
-    split: str | None,
-    text_column: str | None,
-    image_column: str | None,
-    data_revision: str | None,
-    seed: int,
-    by_length: bool = False,
-    robustness: bool = False,
+    data: Data,
+    images: Images = None,
+    split: Split = None,
+    text_column: TextColumn = None,
+    image_column: ImageColumn = None,
+    data_revision: DataRevision = None,
+    by_length: Annotated[
+        bool, typer.Option("--by-length", help="Also report R@1 per text length (the data of Figure 3).")
+    ] = False,
+    robustness: Annotated[
+        bool,
+        typer.Option(
+            "--robustness", help="Also evaluate with shuffled sentences, and without the first sentence of each text."
+        ),
+    ] = False,
+    seed: Seed = 0,
 ) -> Prepared:
-    """Read images and texts.
-
-    Args:
-        text_columns: those that are looked for if `text_column` names none.
-    """
+    """Read images and texts; `text_columns` are looked for if `text_column` names none."""
     from lrs2m_builder.evals.data import IMAGE_COLUMNS, Columns, fingerprint, read_images
 
     columns = Columns(

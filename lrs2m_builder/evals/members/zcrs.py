@@ -8,34 +8,13 @@ Example:
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 from lrs2m_builder.evals.members import _retrieval
-from lrs2m_builder.evals.members._options import DataRevision, ImageColumn, Seed
-from lrs2m_builder.evals.record import Evaluation, MainRow, Prepared, Test
+from lrs2m_builder.evals.record import Evaluation, MainRow, Test
 
 SETS = ("RSITMD", "RSICD")
-
-
-def _prepare(
-    data: _retrieval.Data,
-    images: _retrieval.Images = None,
-    split: _retrieval.Split = None,
-    text_column: _retrieval.TextColumn = None,
-    image_column: ImageColumn = None,
-    data_revision: DataRevision = None,
-    seed: Seed = 0,
-) -> Prepared:
-    return _retrieval.prepare(
-        data,
-        _retrieval.SHORT_COLUMNS,
-        images=images,
-        split=split,
-        text_column=text_column,
-        image_column=image_column,
-        data_revision=data_revision,
-        seed=seed,
-    )
 
 
 def _find(data: str) -> list[Test]:
@@ -51,7 +30,7 @@ EVALUATION = Evaluation(
     title="Retrieval with short texts",
     abbreviation="ZCRS",
     help=__doc__,
-    prepare=_prepare,
+    prepare=partial(_retrieval.prepare, _retrieval.SHORT_COLUMNS),
     find=_find,
     data=_retrieval.DATA,
     lines=_retrieval.lines,

@@ -150,7 +150,7 @@ def _has_images(folder: Path) -> bool:
 
 
 def _draw(loaded: Loaded, result: Result, run: Run) -> list[Picture]:
-    from lrs2m_builder.evals.confusion import draw_confusion
+    from lrs2m_builder.evals.figures.confusion import draw_confusion
     from lrs2m_builder.evals.results import result_name
 
     path = run.file(f"{result_name(result)}.png")

@@ -6,34 +6,20 @@ from pathlib import Path
 
 import numpy as np
 
-from lrs2m_builder.errors import MissingExtraError
+from lrs2m_builder.evals.figures.canvas import new_figure, save_figure
 from lrs2m_builder.evals.record import Result
-from lrs2m_builder.stores.outputs import save_picture
 
 MIN_SHOWN = 0.005  # a smaller share has no number in its cell
 MAX_NUMBERED = 50  # classes; beyond that numbers cannot be read
 
 
 def draw_confusion(result: Result, path: Path) -> list[Path]:
-    """Draw a result of zic as PNG and as SVG; classes without images have no row.
-
-    Args:
-        path: its suffix is replaced.
-
-    Raises:
-        MissingExtraError: matplotlib is not installed.
-    """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("a picture", "eval", error) from error
+    """Draw a result of zic; classes without images have no row; returns the two files."""
     confusion, classes = np.array(result.details["confusion"]), result.settings["classes"]
     have = np.flatnonzero(confusion.sum(axis=1))
     shares = confusion[have] / confusion[have].sum(axis=1, keepdims=True)
     num_rows, num_columns = shares.shape
-    figure = Figure(figsize=(0.3 * num_columns + 2.6, 0.3 * num_rows + 2.6), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure = new_figure(0.3 * num_columns + 2.6, 0.3 * num_rows + 2.6)
     axes = figure.add_subplot()
     axes.imshow(shares, cmap="Blues", vmin=0, vmax=1, aspect="equal")
     axes.set_xticks(range(num_columns), classes, rotation=90, fontsize=8)
@@ -52,7 +38,4 @@ def draw_confusion(result: Result, path: Path) -> list[Path]:
             share = shares[row, column]
             color = "white" if share > 0.55 else "#222222"
             axes.text(column, row, f"{100 * share:.0f}", ha="center", va="center", fontsize=6, color=color)
-    paths = [path.with_suffix(f".{suffix}") for suffix in ("png", "svg")]
-    for each in paths:
-        save_picture(figure, each, dpi=150)
-    return paths
+    return save_figure(figure, path)
