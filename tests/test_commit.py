@@ -162,7 +162,7 @@ def test_a_stray_shard_is_said_and_not_counted(tmp_path: Path, name: str) -> Non
     build_toy(source, out)
     (out / name).parent.mkdir(exist_ok=True)
     shutil.copy(out / DATA, out / name)
-    with pytest.raises(UserError, match=r"no shard of this build, which has 2 of subset toy; move it away"):
+    with pytest.raises(UserError, match=r"not a shard of this build, which has 2 of subset toy; move it away"):
         build_toy(source, out)
 
 
@@ -305,7 +305,7 @@ def test_a_telemetry_file_that_cannot_be_written_stops_no_build(
     (out / "telemetry.jsonl").mkdir()
     (out / DATA).unlink()
     assert build_toy(tmp_path / "source" / "toy.yaml", out, limit=2).samples == 2
-    assert "telemetry.jsonl: Is a directory; the build goes on without it" in capfd.readouterr().err
+    assert "telemetry.jsonl: Is a directory; the build continues without it" in capfd.readouterr().err
 
 
 def test_one_answer_for_many_images_is_said_while_the_build_runs(
@@ -313,7 +313,7 @@ def test_one_answer_for_many_images_is_said_while_the_build_runs(
 ) -> None:
     same = FakeModule(lambda request: Completion(good_text(7), "stop"))
     build_toy(make_source(tmp_path / "source", 40), tmp_path / "out", same)
-    said = [line for line in capfd.readouterr().err.splitlines() if "one and the same answer" in line]
+    said = [line for line in capfd.readouterr().err.splitlines() if "got the same answer" in line]
     assert len(said) == 1 and said[0].startswith("warning: 15 of 15 samples")
 
 

@@ -1,6 +1,6 @@
-"""The journal of a shard in progress: one line for each answer, so that none is asked for twice.
+"""The journal of a shard in progress: one line per answer, so that no request is sent twice.
 
-A line that is damaged is dropped (see `stores/log.py`), and its answer asked for again.
+A damaged line is dropped (see `stores/log.py`), and its answer is requested again.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from lrs2m_builder.files import disk_errors
 from lrs2m_builder.schema import Attempt, JudgedClaim
 from lrs2m_builder.stores.log import Log, parse_lines
 
-_PASSED = "passes"  # the key of a line that is no answer but says that a pass is done
+_PASSED = "passes"  # the key of a line that marks a finished pass
 
 
 class Journal:
     """The answers of one shard.
 
     Attributes:
-        attempts: the answers that were there when it was opened, by sample, in the order they were given.
-        num_passed: no sample needs the models of that many passes, from the first one on, any more.
-        num_damaged: lines that were dropped because they do not fit their CRC.
+        attempts: the answers present when it was opened, by sample, in order.
+        num_passed: number of first passes whose models no sample needs any more.
+        num_damaged: number of lines dropped because their CRC does not match.
     """
 
     def __init__(self, path: Path) -> None:
@@ -41,17 +41,17 @@ class Journal:
                 TypeError,
                 ValueError,
                 OverflowError,
-            ):  # not a line of this program, or a damaged one: an empty entry
+            ):  # a foreign or damaged line: an empty entry
                 self.num_damaged += 1
             else:
                 self.attempts.setdefault(attempt.sample_id, []).append(attempt)
         self._log.entries.clear()
 
     def append(self, attempt: Attempt) -> None:
-        """Keep an answer.
+        """Store an answer.
 
         Raises:
-            UserError: the disk is full or fails; what is half written is ignored by the next reader.
+            UserError: the disk is full or fails; a partial line is ignored by the next reader.
         """
         entry = asdict(attempt)
         if attempt.claims is None:
@@ -59,11 +59,11 @@ class Journal:
         self._log.append(entry)
 
     def finish_pass(self, num_passed: int) -> None:
-        """Keep that no sample of the shard needs the model of the first `num_passed` passes any more."""
+        """Store that no sample of the shard needs the models of the first `num_passed` passes any more."""
         self._log.append({_PASSED: num_passed})
 
     def close(self) -> None:
-        """Force what was kept to the disk and close the file."""
+        """Sync and close the file."""
         self._log.close()
 
     def remove(self) -> None:
@@ -78,10 +78,10 @@ class Journal:
 
 
 def replayed(prior: Sequence[Attempt], journaled: Sequence[Attempt]) -> list[Attempt]:
-    """The answers of earlier rounds, then those of the journal that follow on them without a gap.
+    """The answers of earlier rounds, then those of the journal that follow them without a gap.
 
-    An answer that was lost is asked for again, and so is what came after it: it may have been asked for its sake. The
-    journal is a log: an answer takes back those to the same and to later requests that were written before it. An
+    A lost answer is requested again, and so are later ones, which may depend on it. The journal is a log: an answer
+    replaces earlier lines for the same and for later requests. An
     answer of an earlier round may have been judged in this one.
     """
     log: list[Attempt] = []
@@ -113,7 +113,7 @@ def _key(attempt: Attempt) -> tuple[int, int]:
 
 
 def count_answers(folder: Path) -> tuple[int, int]:
-    """How many answers the journals below a folder keep, and of how many samples."""
+    """Number of answers in the journals below a folder, and of their samples."""
     answers: set[tuple[str, str, str]] = set()
     for path in folder.rglob("*.jsonl"):
         with disk_errors(path):

@@ -1,4 +1,4 @@
-"""What every sample of a build goes through: recipe, manifest, models, and the passes over them."""
+"""The plan of a build: recipe, manifest, models, and the passes of the engines."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ JUDGE = -1  # among the numbers of steps: an answer is held against the image
 
 @dataclass(frozen=True, slots=True)
 class BuildPlan:
-    """What every sample of a build goes through.
+    """The settings that apply to every sample of a build.
 
     Attributes:
         models: for each step, the (name, revision) of the model that answers it.
-        max_attempts: how often a step of one sample is asked at most.
-        system: the system prompt of every request; empty for none.
-        verify: how the answers of models that see the image are held against it; None if they are not.
+        max_attempts: maximum number of requests per step and sample.
+        system: the system prompt of every request; empty for no system prompt.
+        verify: how the answers of models that see the image are compared with it; None if they are not.
         seed: of the run; a request's own seed follows from it, the sample's id, the step and the attempt.
     """
 
@@ -45,16 +45,16 @@ class BuildPlan:
 
 @dataclass(frozen=True, slots=True)
 class Pass:
-    """What one engine answers over all shards, before the next one starts.
+    """The work of one engine over all shards, before the next engine starts.
 
     Attributes:
-        number: its place among the passes of a build, from 0.
-        steps: the neighbouring steps of the recipe that share its model; none for a judge of another model.
-        model: "" for a pass that asks nothing any more and only writes the shards.
+        number: its position among the passes of a build, from 0.
+        steps: the consecutive steps of the recipe with its model; empty for a judge with another model.
+        model: "" for a pass that sends no requests and only writes the shards.
         role: "mllm" if the engine must see images.
         samplings: the sampling parameters of each step.
-        judges: whether it holds answers against the images.
-        is_last: whether every sample has come to its end after it.
+        judges: whether it compares answers with the images.
+        is_last: whether every sample is finished after it.
     """
 
     number: int
@@ -72,10 +72,10 @@ class Pass:
 
 
 def make_plan(options: BuildOptions) -> BuildPlan:
-    """The plan that the options ask for, its models not yet looked for.
+    """The plan for the options; the models are not yet located.
 
     Raises:
-        UserError: no such recipe, prompt or manifest, or one that cannot be used.
+        UserError: no such recipe, prompt or manifest, or an unusable one.
     """
     return BuildPlan(
         recipe=load_recipe(options.recipe).with_settings(options.checks, options.sampling),
@@ -91,11 +91,11 @@ def make_plan(options: BuildOptions) -> BuildPlan:
 def make_passes(plan: BuildPlan, models: Sequence[str], judge: str | None) -> tuple[Pass, ...]:
     """The passes of a build.
 
-    A judge of another model takes turns with the model that is asked again, as often as there are attempts.
+    A judge with another model alternates with the answering model, once per attempt.
 
     Args:
-        models: the name of the model of each step.
-        judge: the name of the model that answers are held against the images by; None if they are not.
+        models: model name of each step.
+        judge: name of the model that compares answers with the images; None if they are not compared.
     """
     steps, passes = plan.recipe.steps, list[Pass]()
     for model, group in groupby(range(len(models)), key=models.__getitem__):
@@ -118,10 +118,10 @@ def make_passes(plan: BuildPlan, models: Sequence[str], judge: str | None) -> tu
 
 
 def model_names(options: BuildOptions, plan: BuildPlan) -> list[str]:
-    """The model of each step: the one that the options name, or the manifest's.
+    """The model of each step: from the options, or the manifest.
 
     Raises:
-        UserError: neither names one.
+        UserError: neither names a model.
     """
     of_role: dict[Role, str | None] = {"mllm": plan.manifest.models.mllm, "llm": plan.manifest.models.llm}
     names = []

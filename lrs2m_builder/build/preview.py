@@ -68,7 +68,7 @@ def _shown_verify(prepared: Prepared) -> dict[str, Any] | None:
 def show_prompts(prepared: Prepared, module: EngineModule, count: int) -> list[dict[str, Any]]:
     """The first samples' requests as the model would see them, with the image's size and the number of tokens.
 
-    Every step is shown; what an earlier one writes is described in its place.
+    Every step is shown; a placeholder describes the text of an earlier step.
     """
     shown: list[dict[str, Any]] = []
     previews: dict[int, Preview] = {}
@@ -83,7 +83,7 @@ def show_prompts(prepared: Prepared, module: EngineModule, count: int) -> list[d
 
 
 def _preview(prepared: Prepared, module: EngineModule, step: int) -> Preview:
-    """What shows the requests of a step."""
+    """A function that shows the requests of a step."""
     options = prepared.options
     if not prepared.has_model:
         return ImageBound(options.engine_options.get("max_pixels") or DEFAULT_MAX_PIXELS)

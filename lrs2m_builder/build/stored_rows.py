@@ -1,4 +1,4 @@
-"""A record and a rejection as rows of Parquet: their columns, and how `datasets` is told of them."""
+"""Records and rejections as rows of Parquet: their columns, and the metadata for `datasets`."""
 
 from __future__ import annotations
 
@@ -43,10 +43,10 @@ _ATTEMPT_NAMES = [field.name for field in _ATTEMPT]
 
 
 def _hf_feature(kind: pa.DataType) -> Any:
-    """A column type in the words of `datasets`."""
+    """A column type as a `datasets` feature."""
     if pa.types.is_list(kind):
         item = _hf_feature(kind.value_type)
-        # The spelling that datasets 3 and later ones read alike; `List` is of 4 alone.
+        # A spelling that datasets 3 and later can read; `List` exists only in 4.
         return [item] if pa.types.is_struct(kind.value_type) else {"feature": item, "_type": "Sequence"}
     if pa.types.is_struct(kind):
         return {field.name: _hf_feature(field.type) for field in kind}
@@ -54,7 +54,7 @@ def _hf_feature(kind: pa.DataType) -> Any:
 
 
 def with_features(schema: pa.Schema) -> pa.Schema:
-    """The schema with the metadata from which `load_dataset` knows images without being told."""
+    """The schema with the metadata by which `load_dataset` recognises images."""
     features = {field.name: _hf_feature(field.type) for field in schema}
     if "image" in features:
         features["image"] = {"_type": "Image"}
@@ -109,12 +109,12 @@ _RECORD_FIELDS = [name for name in RECORD_SCHEMA.names if name in Record.__datac
 
 
 def warm_up() -> None:
-    """Pay for what pyarrow imports on first use (pandas: a second) before the clock runs."""
+    """Load what pyarrow imports on first use (pandas: one second) before time is measured."""
     pa.RecordBatch.from_pylist([{"sample_id": ""}], schema=RECORD_SCHEMA)
 
 
 def record_row(record: Record, image: StoredImage | None) -> dict[str, Any]:
-    """A record and its image as one row of RECORD_SCHEMA; without an image, its name alone."""
+    """A record and its image as one row of RECORD_SCHEMA; without an image, only its name."""
     name = _with_suffix(record.image_name, image.suffix) if image else record.image_name
     return {
         **{name: getattr(record, name) for name in _RECORD_FIELDS},
@@ -130,7 +130,7 @@ def record_row(record: Record, image: StoredImage | None) -> dict[str, Any]:
 
 
 def _with_suffix(name: str, suffix: str) -> str:
-    """The name with the extension that fits the bytes; of "tile_0.5" no part is one."""
+    """The name with the extension that fits the bytes; ".5" in "tile_0.5" is not an extension."""
     stem, old = splitext(name)
     return (stem if old.lower() in IMAGE_SUFFIXES | RASTER_SUFFIXES else name) + suffix
 
