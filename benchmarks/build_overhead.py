@@ -1,10 +1,10 @@
-"""What a whole build costs over the engine alone.
+"""The overhead of a whole build over the engine alone.
 
-Ours:    everything `lrs2m build` does after the engine is up: read the source, decode and resize images, render
+Ours:    everything that `lrs2m build` does once the engine is up: read the source, decode and resize images, render
          prompts, check answers, journal them, count tokens, write Parquet.
-Ceiling: raw AsyncLLM on the same requests, same window, images decoded and resized beforehand and held in memory.
+Ceiling: raw AsyncLLM on the same requests, same window, images decoded and resized in advance and held in memory.
 
-Both run in turn on one engine with its caches emptied before each turn; the ratio is taken turn by turn.
+Both run alternately on one engine with its caches emptied before each turn; the ratio is taken per turn.
 
     python benchmarks/build_overhead.py [--turns 4] [--images 1680] [--tokens 64]
 """
@@ -23,9 +23,9 @@ from _common import one_row_an_image, real_data
 
 from lrs2m_builder.build.options import BuildOptions
 from lrs2m_builder.build.prepare import Prepared, prepare
-from lrs2m_builder.build.run import make_report
+from lrs2m_builder.build.report import write_report
 from lrs2m_builder.build.runner import Runner
-from lrs2m_builder.build.settings import claim_settings
+from lrs2m_builder.build.settings import claimed
 from lrs2m_builder.build.stages import next_move
 from lrs2m_builder.build.telemetry import Display, Meter
 from lrs2m_builder.build.work import find_work, open_works
@@ -33,27 +33,25 @@ from lrs2m_builder.engines import vllm as vllm_engine
 from lrs2m_builder.images.load import decode
 from lrs2m_builder.sample.random_model import make_random_model
 from lrs2m_builder.schema import Request
-from lrs2m_builder.stores.lock import locked
 
 
 async def time_ours(engine: Any, options: BuildOptions) -> tuple[float, dict[str, float]]:
-    """Captions a second of a build, and what bound its speed."""
+    """Captions per second of a build, and the bottlenecks of its speed."""
     meter = Meter()
     start = time.perf_counter()
     prepared = prepare(options, vllm_engine)
-    with locked(options.out_dir, "build"):
-        claim_settings(options.out_dir, prepared.settings, prepared.plan.manifest.origin)
+    with claimed(options.out_dir, prepared.settings, prepared.plan.manifest.origin):
         display = Display(prepared.num_samples, 0, "ours")
         runner = Runner(prepared.plan, range(1), engine, meter, display)
         await runner.run(open_works(prepared, find_work(prepared)), options.out_dir / "telemetry.jsonl")
         display.close()
-        report = make_report(prepared, meter, stopped=False)
+        report = write_report(prepared, meter, stopped=False)
     assert report.records == prepared.num_samples, report
     return report.records / (time.perf_counter() - start), meter.bound_shares()
 
 
 async def time_ceiling(engine: Any, prepared: Prepared, images: list[Any]) -> float:
-    """Captions a second of raw AsyncLLM."""
+    """Captions per second of raw AsyncLLM."""
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind
 

@@ -23,7 +23,7 @@ from lrs2m_builder.images.load import decode
 from lrs2m_builder.tokenizer import encode
 from lrs2m_builder.train.data import Batches
 from lrs2m_builder.train.loading import Batch, BatchRows, Reading, TrainOn, first_sentence, image_ref
-from lrs2m_builder.train.plan import Index, Order, count_batches, make_plan, read_index
+from lrs2m_builder.train.plan import Order, RowIndex, count_batches, make_plan, read_index
 from tests.clip_toy import make_data, make_rows, png, write_table
 
 ORDER = Order(seed=0, batch_size=4, pool_rows=32, streams=1, weights={})
@@ -38,14 +38,14 @@ def toy_batches(folder: Path, **changes: Any) -> Batches:
     return Batches(read_index([folder], BOTH), ORDER, reading(), **changes)
 
 
-def toy_index(num_rows: int, rows_per_group: int = 10, subsets: tuple[str, ...] = ("toy",)) -> Index:
+def toy_index(num_rows: int, rows_per_group: int = 10, subsets: tuple[str, ...] = ("toy",)) -> RowIndex:
     """An index of rows that are in no file, of random lengths; subsets take turns by row."""
-    from lrs2m_builder.train.plan import Group
+    from lrs2m_builder.train.plan import RowGroup
 
     starts = range(0, num_rows, rows_per_group)
-    groups = [Group(Path("a/b"), i, start, min(rows_per_group, num_rows - start)) for i, start in enumerate(starts)]
+    groups = [RowGroup(Path("a/b"), i, start, min(rows_per_group, num_rows - start)) for i, start in enumerate(starts)]
     lengths = np.random.default_rng(0).integers(20, 248, num_rows, dtype=np.int32)
-    return Index(tuple(groups), lengths, np.arange(num_rows, dtype=np.int32) % len(subsets), subsets)
+    return RowIndex(tuple(groups), lengths, np.arange(num_rows, dtype=np.int32) % len(subsets), subsets)
 
 
 def assert_equal(one: Batch, other: Batch) -> None:
@@ -141,15 +141,13 @@ def test_unknown_subset_in_weights_lists_the_known_ones() -> None:
 
 
 def test_less_data_than_a_batch_is_said() -> None:
-    with pytest.raises(
-        UserError, match=r"6 rows .*one batch of 4 for each of 2.*take batch_size=3 or less, fewer proc"
-    ):
+    with pytest.raises(UserError, match=r"6 rows .*one batch of 4 for each of 2.*use batch_size=3 or less, fewer proc"):
         make_plan(toy_index(6), ORDER, 0, 0, 2)
     make_plan(toy_index(6), replace(ORDER, batch_size=3), 0, 0, 2)
 
 
 def test_a_smaller_batch_is_not_advised_where_no_batch_would_do() -> None:
-    with pytest.raises(UserError, match=r"6 rows .*each of 4 process\(es\); take fewer processes or more data"):
+    with pytest.raises(UserError, match=r"6 rows .*each of 4 process\(es\); use fewer processes or more data"):
         make_plan(toy_index(6), ORDER, 0, 0, 4)
 
 
@@ -257,7 +255,7 @@ def test_unreadable_images_are_replaced_and_counted(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_unreadable_images_stops_with_one_line(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="16 images in a row cannot be read"):
+    with pytest.raises(UserError, match="16 consecutive images cannot be read"):
         next(iter(toy_batches(make_data(tmp_path, unreadable=range(64)))))
 
 

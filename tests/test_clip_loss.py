@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.train.loss import Features, LossSettings, dual_text_loss
+from lrs2m_builder.train.loss import BatchFeatures, LossSettings, dual_text_loss
 from lrs2m_builder.train.pcm import principal_part
 
 SCALE = 1 / 0.07
@@ -30,7 +30,7 @@ def make_rows(num_rows: int = 16, width: int = 8, seed: int = 0) -> list[Tensor]
 def loss_and_gradients(rows: list[Tensor], settings: LossSettings, **changes: Any) -> tuple[Tensor, list[Tensor]]:
     leaves = [row.clone().requires_grad_() for row in rows]
     scale = torch.tensor(SCALE, requires_grad=True)
-    features = Features(*(F.normalize(leaf, dim=-1) for leaf in leaves), **changes)
+    features = BatchFeatures(*(F.normalize(leaf, dim=-1) for leaf in leaves), **changes)
     loss = dual_text_loss(features, scale, settings, long_weight=0.8).total
     loss.backward()
     return loss.detach(), [leaf.grad for leaf in (*leaves, scale)]  # type: ignore[misc]
@@ -66,8 +66,8 @@ def test_sigmoid_loss_and_gradients_equal_open_clips() -> None:
 
 def test_a_text_that_is_not_trained_on_leaves_the_other_at_full_weight() -> None:
     image, long, short = (F.normalize(row, dim=-1) for row in make_rows())
-    both = dual_text_loss(Features(image, long, short), torch.tensor(SCALE), LossSettings(), long_weight=0.8)
-    alone = dual_text_loss(Features(image, long, None), torch.tensor(SCALE), LossSettings(), long_weight=0.8)
+    both = dual_text_loss(BatchFeatures(image, long, short), torch.tensor(SCALE), LossSettings(), long_weight=0.8)
+    alone = dual_text_loss(BatchFeatures(image, long, None), torch.tensor(SCALE), LossSettings(), long_weight=0.8)
     assert both.long is not None and alone.total == both.long and alone.short is None
 
 
@@ -130,7 +130,7 @@ def test_pcm_is_finite_with_duplicate_images_where_the_svd_is_not() -> None:
 
 def test_pcm_that_would_keep_everything_is_refused() -> None:
     rows = torch.randn(6, 10)
-    with pytest.raises(UserError, match="pcm_k 5 keeps all that 6 images span"):
+    with pytest.raises(UserError, match="pcm_k 5 keeps all directions of 6 images"):
         principal_part(rows, rows, 5)
     assert principal_part(rows, rows, 4).shape == rows.shape
 

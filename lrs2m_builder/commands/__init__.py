@@ -1,4 +1,4 @@
-"""The commands, one file each: an option of a command is a keyword of the function that does the work."""
+"""The commands, one per file: an option of a command is a keyword of the function that does the work."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import typer
 
 from lrs2m_builder.text import printable
 
-DataSet = Annotated[
+DataSetArgument = Annotated[
     Path,
     typer.Argument(metavar="DATA", help="The --out of a build, or any folder of Parquet files with the same columns."),
 ]

@@ -8,14 +8,13 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from lrs2m_builder.commands import DataSet, Json, print_json
+from lrs2m_builder.commands import DataSetArgument, Json, print_json
 from lrs2m_builder.dataset.export import formats
-from lrs2m_builder.dataset.export._base import Images, Text
-from lrs2m_builder.terminal import show
+from lrs2m_builder.dataset.export._base import ImageChoice, TextChoice
+from lrs2m_builder.terminal import say, show
 
-Reviewed = Literal["accept", "not-flagged"]
 ReviewedOption = Annotated[
-    Reviewed | None,
+    Literal["accept", "not-flagged"] | None,
     typer.Option(
         metavar="accept|not-flagged", help="Keep only rows accepted in lrs2m view, or all except the flagged ones."
     ),
@@ -25,12 +24,15 @@ WithoutOption = Annotated[
 ]
 Where = Annotated[
     str | None,
-    typer.Option(metavar="SQL", help="Keep only rows that meet this SQL condition, such as 'num_tokens_long > 77'."),
+    typer.Option(
+        metavar="SQL",
+        help="Keep only rows that meet this SQL condition on columns and scores, such as 'num_tokens_long > 77'.",
+    ),
 ]
 
 
 def export_command(
-    data: DataSet,
+    data: DataSetArgument,
     dest: Annotated[
         Path, typer.Argument(metavar="DEST", help="New folder to write; it appears when the export is complete.")
     ],
@@ -41,12 +43,12 @@ def export_command(
     reviewed: ReviewedOption = None,
     without: WithoutOption = None,
     where: Where = None,
-    text: Annotated[Text, typer.Option(metavar="long|short|both", help="Texts to write per row.")] = "both",
+    text: Annotated[TextChoice, typer.Option(metavar="long|short|both", help="Texts to write per row.")] = "both",
     images: Annotated[
-        Images | None,
+        ImageChoice | None,
         typer.Option(
             metavar="embed|copy|reference",
-            help="Write images into the file, as files beside it, or only their names. By default as fits the format.",
+            help="Write images into the file, as files beside it, or only their names. Default: by format.",
         ),
     ] = None,
     image_prefix: Annotated[str, typer.Option(metavar="TEXT", help="Prefix of every image path.")] = "",
@@ -71,6 +73,8 @@ def export_command(
     filters = Filters(tuple(subset or ()), reviewed, without_audit=without is not None, where=where)
     options = Options(text=text, image_prefix=image_prefix, lines=lines, max_bytes=max_size * 10**6)
     report = export(data, to, dest, filters, options, images)
+    for note in report.notes:
+        say(note)
     if as_json:
         result: dict[str, Any] = asdict(report)
         print_json(result)

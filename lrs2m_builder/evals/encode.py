@@ -1,4 +1,4 @@
-"""Images and texts to features of unit length, a batch at a time: what all evaluations begin with."""
+"""Encodes images and texts to features of unit length, batch by batch: the first step of every evaluation."""
 
 from __future__ import annotations
 
@@ -40,8 +40,8 @@ def encode_images(
     Args:
         images: files, members of archives or cells of tables, or pictures; taken one after the other, so that a
             generator's pictures are not all in memory.
-        workers: threads that read, decode and resize; default: one a core.
-        show_progress: a bar on standard error.
+        workers: threads that read, decode and resize; default: one per core.
+        show_progress: show a bar on standard error.
 
     Raises:
         UserError: an image cannot be read: a score without it would not be comparable.
@@ -84,7 +84,7 @@ def _bar(what: str, total: int | None, show: bool) -> tqdm[NoReturn]:
 
 
 def _prepared(loaded: Loaded, images: Iterable[ImageRef | Image.Image], workers: int) -> Iterator[torch.Tensor]:
-    """Yield pixels_CHW in order; a few batches are made ahead, never all."""
+    """Yield pixels_CHW in order; a few batches are prepared ahead."""
 
     def prepare(image: ImageRef | Image.Image) -> torch.Tensor:
         return loaded.transform(image if isinstance(image, Image.Image) else decode(image))
@@ -118,7 +118,7 @@ def _groups(tensors: Iterator[torch.Tensor], size: int) -> Iterator[list[torch.T
 
 
 def _by_length(order: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Numbers of texts of similar lengths, at most MAX_TOKENS a batch; `order` is by length."""
+    """Numbers of texts of similar lengths, at most MAX_TOKENS per batch; `order` is by length."""
     batch: list[int] = []
     for number in order:
         if batch and (len(batch) + 1) * lengths[number] > MAX_TOKENS:

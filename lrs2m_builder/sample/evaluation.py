@@ -1,4 +1,4 @@
-"""Drawn scenes as the sets that the four evaluations read: captions, class folders, and mosaics with regions."""
+"""Drawn scenes as data for the four evaluations: captions, class folders, and mosaics with regions."""
 
 from __future__ import annotations
 
@@ -15,20 +15,22 @@ from lrs2m_builder.sample.drawing.sketch import SIDE
 from lrs2m_builder.sample.words import ALSO_CALLED, article
 
 CELLS = 4  # scenes along the side of a mosaic
-CELL = 448  # pixels of a scene in it: the protocol's windows of 256, 512 and 768 see a part, one and a few of them
+CELL = (
+    448  # pixels of a scene in a mosaic: the protocol's windows of 256, 512 and 768 cover a part, one and a few of them
+)
 MAX_MOSAICS = 6
-MAX_PLACES = 2  # a query asks for what is in so many scenes of a mosaic at most
-MAX_QUERIES = 4  # of a mosaic
+MAX_PLACES = 2  # maximum number of scenes of a mosaic with a query's class
+MAX_QUERIES = 4  # per mosaic
 MIN_SIDE = 64  # pixels of a region; smaller ones are less than a quarter of the smallest window
 
-Region = tuple[tuple[float, float], ...]
+Outline = tuple[tuple[float, float], ...]
 
 
 def write_mosaics(folder: Path, scenes: Sequence[Scene]) -> list[dict[str, Any]]:
-    """Write scenes as squares of CELLS x CELLS of them and `anno.json`, queries in AIR-SLT's form; returns the queries.
+    """Write mosaics of CELLS x CELLS scenes and `anno.json`, queries in AIR-SLT's form; returns the queries.
 
     A query asks for a class of objects that is in few scenes of its mosaic; its regions are the boxes around the
-    objects of the class in each of these. Scenes that fill no square are left out.
+    objects of the class in each of these. Scenes that do not fill a mosaic are omitted.
     """
     folder.mkdir()
     cells = min(CELLS, math.isqrt(len(scenes)))
@@ -50,9 +52,9 @@ def _paste(scenes: Sequence[Scene], cells: int) -> Image.Image:
     return mosaic
 
 
-def _wanted(scenes: Sequence[Scene], cells: int) -> list[tuple[str, list[Region]]]:
+def _wanted(scenes: Sequence[Scene], cells: int) -> list[tuple[str, list[Outline]]]:
     """The rarest classes of a mosaic with their regions, in pixels of the mosaic."""
-    places: dict[str, list[Region]] = {}
+    places: dict[str, list[Outline]] = {}
     for place, scene in enumerate(scenes):
         for class_name in scene.counts:
             places.setdefault(class_name, []).append(_region(scene, class_name, place % cells, place // cells))
@@ -62,7 +64,7 @@ def _wanted(scenes: Sequence[Scene], cells: int) -> list[tuple[str, list[Region]
     return sorted(rare.items(), key=lambda item: (len(item[1]), item[0]))[:MAX_QUERIES]
 
 
-def _region(scene: Scene, class_name: str, column: int, row: int) -> Region:
+def _region(scene: Scene, class_name: str, column: int, row: int) -> Outline:
     """The box around all objects of a class, in the pixels of a mosaic."""
     boxes = [thing.box for thing in scene.of(class_name)]
     scale = CELL / SIDE
@@ -72,11 +74,11 @@ def _region(scene: Scene, class_name: str, column: int, row: int) -> Region:
     return (left + x, top + y), (right + x, top + y), (right + x, bottom + y), (left + x, bottom + y)
 
 
-def _large(region: Region) -> bool:
+def _large(region: Outline) -> bool:
     (left, top), _, (right, bottom), _ = region
     return min(right - left, bottom - top) >= MIN_SIDE
 
 
 def _caption(class_name: str) -> str:
-    """As AIR-SLT's people write: "there is a pond." """
+    """A query in AIR-SLT's wording: "there is a pond." """
     return f"there is {article(ALSO_CALLED.get(class_name, (class_name,))[0])}."

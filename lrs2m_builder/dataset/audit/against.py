@@ -1,4 +1,4 @@
-"""Evaluation images that a data set must not hold: a folder of images, a list in JSON, or Parquet."""
+"""Evaluation images that a data set must not contain: a folder of images, a list in JSON, or Parquet."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ SUFFIXES = {".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".png", ".ppm", ".
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
-    """One `--against`.
+class AgainstSet:
+    """The evaluation images of one `--against`.
 
     Attributes:
-        names: file names of its images, those without a file too.
-        images: files that were found; of Parquet, none.
+        names: file names of its images, including those without a file.
+        images: image files that were found; empty for Parquet.
         records: Parquet files.
     """
 
@@ -31,33 +31,33 @@ class Evaluation:
     records: tuple[Path, ...] = ()
 
     def add_to(self, collection: Collection, *, show_progress: bool = False) -> None:
-        """Look at the images."""
+        """Add the images to a collection."""
         if self.records:
             collection.add_records(list(self.records), evaluation=str(self.path), show_progress=show_progress)
         collection.add_files(list(self.images), str(self.path), show_progress=show_progress)
 
 
-def open_evaluation(path: Path) -> Evaluation:
-    """What `--against` names.
+def open_evaluation(path: Path) -> AgainstSet:
+    """Open the evaluation images at a path.
 
     Raises:
-        UserError: there is nothing of the kind.
+        UserError: the path holds no images, list or Parquet.
     """
     if path.suffix == ".json" and path.is_file():
         return _from_json(path)
     if path.is_dir():
         images = tuple(sorted(file for file in files_below(path, *SUFFIXES) if file.is_file()))
         if images:
-            return Evaluation(path, tuple(image.name for image in images), images)
+            return AgainstSet(path, tuple(image.name for image in images), images)
     if (path.is_dir() and any(files_below(path, ".parquet"))) or (path.is_file() and path.suffix == ".parquet"):
         return _from_parquet(path)
     if path.is_dir():
-        raise UserError(f"--against {path}: holds no image and no Parquet file")
-    raise UserError(f"--against {path}: give a folder of images, a JSON list as Karpathy's or COCO's, or Parquet")
+        raise UserError(f"--against {path}: contains neither images nor Parquet files")
+    raise UserError(f"--against {path}: give a folder of images, a JSON list in Karpathy's or COCO's form, or Parquet")
 
 
-def _from_json(path: Path) -> Evaluation:
-    """Names from a list as Karpathy's ("filename") or COCO's ("file_name"); images where they lie below its folder."""
+def _from_json(path: Path) -> AgainstSet:
+    """Names from a list in Karpathy's ("filename") or COCO's ("file_name") form, and images found below its folder."""
     images = read_json(path).get("images")
     names = [_name(image) for image in images] if isinstance(images, list) else []
     if not names or not all(names):
@@ -65,8 +65,10 @@ def _from_json(path: Path) -> Evaluation:
     below: dict[str, list[Path]] = {}
     for file in sorted(files_below(path.parent, *SUFFIXES)):
         below.setdefault(file.name, []).append(file)
-    found = [file for name in dict.fromkeys(PurePosixPath(name).name for name in names) for file in below.get(name, [])]
-    return Evaluation(path, tuple(names), tuple(found))
+    images = [
+        file for name in dict.fromkeys(PurePosixPath(name).name for name in names) for file in below.get(name, [])
+    ]
+    return AgainstSet(path, tuple(names), tuple(images))
 
 
 def _name(image: Any) -> str:
@@ -74,8 +76,8 @@ def _name(image: Any) -> str:
     return str(entry.get("filename") or entry.get("file_name") or "")
 
 
-def _from_parquet(path: Path) -> Evaluation:
+def _from_parquet(path: Path) -> AgainstSet:
     tables = open_tables(path, ("sample_id", "image"))
     with reading(f"--against {path}"):
         rows = tables.sql("SELECT DISTINCT coalesce(nullif(image.path, ''), sample_id) FROM records").fetchall()
-    return Evaluation(path, tuple(name for (name,) in rows), records=tuple(record_files(path)))
+    return AgainstSet(path, tuple(name for (name,) in rows), records=tuple(record_files(path)))
