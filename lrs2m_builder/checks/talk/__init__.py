@@ -1,24 +1,22 @@
 """Talk that is no caption: refusals, preambles, talk of the hint or of the text itself, guesses.
 
-One learned model judges every sentence for all five (model.py); marks that a template or a chat left are a pattern.
+One learned model judges every sentence for all five (model.py).
 A sentence that is judged wrongly is mended by a line in `tests/cases/` or `talk_training/phrases/` and new weights.
 """
 
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Callable
 from functools import cache
 from importlib.resources import files
 
-from lrs2m_builder.checks.base import Answer, Check, Level, beginning
+from lrs2m_builder.checks.base import Answer, Check, Level
 from lrs2m_builder.text import wrapping
 
 NAMES = ("refusal", "preamble", "hint_leak", "meta_text", "hedge")
 WEIGHTS = files("lrs2m_builder.checks.talk").joinpath("weights.npz")
 MAX_SHOWN = 120  # characters of a sentence in a finding
-_MARKS = re.compile(r"<\|?/?[a-z_]+\|?>|\[/?[A-Za-z_ ]{2,}\]|\{\{?\s*\w+\s*\}|```|(?:^|\s)#[A-Za-z]\w+|^#+ ")
 
 
 def _in_sentence(check: str, text: str, found: str) -> str | None:
@@ -54,22 +52,11 @@ def weights_sha256() -> str:
     return hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()
 
 
-def leftover_mark(text: str) -> re.Match[str] | None:
-    """The first mark of a template or a chat in a text."""
-    return _MARKS.search(beginning(text))
-
-
-def _left_over(answer: Answer) -> str | None:
-    marks = leftover_mark(answer.text)
-    return f'The answer holds a mark of a template or a chat ("{marks[0].strip()}"). Leave it out.' if marks else None
-
-
 REFUSAL = _learned("refusal", 'The answer refused ("{}"). Describe what can be seen, nothing else.')
-PREAMBLE = _learned("preamble", 'The answer began with "{}". Begin with the description itself.', rule=_wrapped)
+# Those that warn have a precision below 0.95 on unseen texts (docs/checks.md).
+PREAMBLE = _learned("preamble", 'The answer began with "{}". Begin with the description itself.', "warn", _wrapped)
 HINT_LEAK = _learned("hint_leak", 'The answer spoke of the given text ("{}"). Speak of the image only.')
 META_TEXT = _learned(
-    "meta_text",
-    'The answer spoke of itself or to the reader ("{}"). Write the description alone.',
-    rule=_left_over,
+    "meta_text", 'The answer spoke of itself or to the reader ("{}"). Write the description alone.', "warn"
 )
 HEDGE = _learned("hedge", 'The answer guessed ("{}"). Say only what can be seen with confidence.', "warn")
