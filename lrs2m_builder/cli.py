@@ -21,12 +21,9 @@ from lrs2m_builder.commands.audit import audit_command
 from lrs2m_builder.commands.build import build_command
 from lrs2m_builder.commands.convert import convert_command
 from lrs2m_builder.commands.demo import demo_command
-from lrs2m_builder.commands.eval import eval_app
+from lrs2m_builder.commands.eval import eval_app, evaluation_command, models_command
 from lrs2m_builder.commands.eval_all import all_command
-from lrs2m_builder.commands.eval_classes import models_command, zic_command
 from lrs2m_builder.commands.eval_figures import figure1_command, figure2_command, figure3_command
-from lrs2m_builder.commands.eval_retrieval import zcrl_command, zcrs_command
-from lrs2m_builder.commands.eval_selo import selo_command
 from lrs2m_builder.commands.experiment import experiment_app, list_command, run_command
 from lrs2m_builder.commands.export import export_command
 from lrs2m_builder.commands.help import add_command, make_group
@@ -38,6 +35,7 @@ from lrs2m_builder.commands.train import train_command
 from lrs2m_builder.commands.verify import verify_command
 from lrs2m_builder.commands.view import view_command
 from lrs2m_builder.errors import Stopped, UserError
+from lrs2m_builder.evals.registry import evaluations
 from lrs2m_builder.stopping import interruptible
 from lrs2m_builder.text import printable
 
@@ -84,10 +82,7 @@ _COMMANDS: dict[typer.Typer, dict[str, Callable[..., None]]] = {
         "demo": demo_command,
     },
     eval_app: {
-        "zcrl": zcrl_command,
-        "zcrs": zcrs_command,
-        "zic": zic_command,
-        "selo": selo_command,
+        **{name: evaluation_command(each) for name, each in evaluations().items()},
         "all": all_command,
         "figure1": figure1_command,
         "figure2": figure2_command,

@@ -13,18 +13,8 @@ from PIL import Image
 from lrs2m_builder.clip.model import random_model
 from lrs2m_builder.dataset.audit.collect import Collection
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.evals.classification import (
-    Classification,
-    ClassSet,
-    class_numbers,
-    class_sets,
-    class_table,
-    encode_classes,
-    evaluate,
-    find_list,
-    templates,
-    words,
-)
+from lrs2m_builder.evals.classes import ClassSet, class_numbers, class_sets, find_list, templates, words
+from lrs2m_builder.evals.classification import Classification, class_table, encode_classes, evaluate
 from lrs2m_builder.evals.data import Columns, EvalImage, fingerprint, read_images
 from lrs2m_builder.evals.encode import encode_images, encode_texts
 from lrs2m_builder.evals.leakage import find_leaks, training_data

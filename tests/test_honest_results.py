@@ -56,7 +56,7 @@ def test_what_is_no_name_of_a_repository_is_refused(name: str) -> None:
 def test_hidden_folders_are_no_classes_and_empty_ones_are_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from lrs2m_builder.evals.classification import class_sets
+    from lrs2m_builder.evals.classes import class_sets
     from lrs2m_builder.evals.detect import find_tests
 
     hidden = (".ipynb_checkpoints", "__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "#snapshot")
@@ -66,7 +66,7 @@ def test_hidden_folders_are_no_classes_and_empty_ones_are_told(
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "._0.png").write_bytes(b"")
     (test,) = find_tests(str(tmp_path))
-    assert (test.evaluation, test.name, test.classes) == ("zic", "UC Merced", "ucmerced")
+    assert (test.evaluation, test.name, test.options["classes"]) == ("zic", "UC Merced", "ucmerced")
     assert "1 folders hold no image" in capsys.readouterr().err
 
 

@@ -152,6 +152,7 @@ def test_the_card_has_a_table_for_each_evaluation_with_this_model_by_its_name(fi
         Result("zcrl", "RSITMD-L", "run", own, recalls, 452, 452),
         Result("zcrl", "RSITMD-L", "Long-CLIP | B/16", "sha256:other", {"t2i_r1": 0.1903}, 452, 452),
         Result("zic", "EuroSAT", "run", own, {"accuracy": 0.5755}, 27000, 10),
+        Result("selo", "AIR-SLT", "run", own, {"r_su": 0.7, "r_as": 0.2, "r_da": 0.8, "r_mi": 0.7582}, 22, 59),
     ]
     for number, result in enumerate(found):
         write_result(result, tmp_path / "results" / f"{number}.json")
@@ -162,6 +163,7 @@ def test_the_card_has_a_table_for_each_evaluation_with_this_model_by_its_name(fi
     assert "| Long-CLIP \\| B/16 | RSITMD-L | 19.03 | - | - | - | - | - | - |" in lines
     assert lines[lines.index("| model | set | accuracy |") + 1] == "|---|---|---:|"
     assert "| **me/clip** | EuroSAT | 57.55 |" in lines
+    assert "| **me/clip** | AIR-SLT | 0.7000 | 0.2000 | 0.8000 | 0.7582 |" in lines
 
 
 # The upload, and what is refused

@@ -72,7 +72,8 @@ def build_command(
         list[str] | None,
         typer.Option(
             metavar="NAME=LEVEL",
-            help="Level of a check: error, warn or off. all=LEVEL sets every check not named (docs/checks.md).",
+            help="Level of a check, also of one that the recipe does not have: error, warn or off. all=LEVEL sets "
+            "every check not named (docs/checks.md).",
         ),
     ] = None,
     images: Annotated[
@@ -162,12 +163,12 @@ def build_command(
     from lrs2m_builder.build.prepare import prepare
     from lrs2m_builder.build.preview import dry_run, show_prompts
     from lrs2m_builder.build.run import build
-    from lrs2m_builder.checks import parse_levels
+    from lrs2m_builder.checks import every_check, parse_levels
     from lrs2m_builder.declared.recipe import load_recipe
     from lrs2m_builder.engines import engine_module
     from lrs2m_builder.engines._options import parse_options
 
-    known_checks = load_recipe(recipe).check_names
+    known_checks = {*load_recipe(recipe).check_names, *every_check()}
     module = engine_module(engine)
     engine_options = parse_options("--engine-option", engine_option or ())
     if base_url is not None:

@@ -11,7 +11,7 @@ import typer
 from lrs2m_builder.commands import Json, print_json
 from lrs2m_builder.commands.export import ReviewedOption, Where, WithoutOption
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.terminal import show
+from lrs2m_builder.terminal import say, show
 
 if TYPE_CHECKING:
     from lrs2m_builder.dataset.publish.run import PublishReport
@@ -109,6 +109,9 @@ def publish_command(
     if as_json:
         print_json(asdict(report))
         return
+    for split in report.splits:
+        for note in split.notes:
+            say(f"{split.subset}: {note}")
     width = max(len(split.subset) for split in report.splits)
     for split in report.splits:
         what = f"{'with images' if split.with_images else 'captions only'}: {split.why}"

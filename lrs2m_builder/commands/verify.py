@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from lrs2m_builder.commands import DataSet, Json, print_json
+from lrs2m_builder.commands import DataSetArgument, Json, print_json
 from lrs2m_builder.commands.complete import engines
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.terminal import duration, show
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def verify_command(
-    data: DataSet,
+    data: DataSetArgument,
     model: Annotated[str, typer.Option(metavar="NAME", help="Hub name or folder of a multimodal model: the judge.")],
     engine: Annotated[
         str,
@@ -121,8 +121,8 @@ def report_lines(report: VerifyReport) -> list[str]:
         lines.append(f"  this run: {run.num_asked:,} claims in {duration(run.seconds)}{_cache_words(run.cached_share)}")
     if run.num_left_out:
         lines.append(f"  {run.num_left_out:,} claims were not asked: the texts have too many")
-    if report.left:
-        lines.append(f"  {report.left:,} rows are left; run the same command to judge them")
+    if run.rows_left:
+        lines.append(f"  {run.rows_left:,} rows are left; run the same command to judge them")
     lines += [
         f"  {claim['score']:.3f}  {claim['sample_id']} ({claim['kind']}): {claim['words']}" for claim in report.shown
     ]

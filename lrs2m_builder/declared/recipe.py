@@ -11,11 +11,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
-from lrs2m_builder.checks import Check, Level, override_levels
+from lrs2m_builder.checks import Check, Level, every_check, override_levels
 from lrs2m_builder.declared.manifest import Manifest
 from lrs2m_builder.declared.prompt import Prompt, load_prompt
 from lrs2m_builder.declared.shipped import find
-from lrs2m_builder.errors import UserError
+from lrs2m_builder.errors import UserError, not_among
 from lrs2m_builder.schema import CaptionColumn, Role, Sample
 
 Variables = Callable[[Sample, Manifest], Mapping[str, Any]]
@@ -62,12 +62,25 @@ class Recipe:
     sha256: str = ""
 
     def with_settings(self, levels: Mapping[str, Level], sampling: Mapping[str, Any]) -> Recipe:
-        """The recipe with other check levels and sampling parameters."""
+        """The recipe with other check levels and sampling parameters.
+
+        A check that is named in `levels` and that the recipe does not have joins those of every text.
+
+        Raises:
+            UserError: there is no check of a name.
+        """
+        known, missing = every_check(), sorted(levels.keys() - {*self.check_names, "all"})
+        if unknown := [name for name in missing if name not in known]:
+            raise UserError(f"no check {unknown[0]!r}{not_among(unknown[0], sorted({*self.check_names, *known}))}")
+        others = tuple(known[name] for name in missing)
         steps = tuple(
-            replace(step, checks=override_levels(step.checks, levels), sampling={**step.sampling, **sampling})
+            replace(
+                step, checks=override_levels((*step.checks, *others), levels), sampling={**step.sampling, **sampling}
+            )
             for step in self.steps
         )
-        given = {column: override_levels(checks, levels) for column, checks in self.given_checks.items()}
+        columns = self.given if others else self.given_checks
+        given = {column: override_levels((*self.given_checks.get(column, ()), *others), levels) for column in columns}
         return replace(self, steps=steps, given_checks=given)
 
     @property

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib
 import inspect
-import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -16,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from lrs2m_builder.declared.manifest import Manifest
 from lrs2m_builder.errors import SampleError, UserError, not_among, storable
+from lrs2m_builder.members import member_names
 from lrs2m_builder.schema import ImageRef, Sample
 from lrs2m_builder.sources._base import SourceRow
 from lrs2m_builder.sources._entering import entered, entered_anchors
@@ -81,7 +81,7 @@ def named(paths: Sequence[Path]) -> str:
 
 def formats() -> list[str]:
     """Names of the formats: the modules of this folder."""
-    return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
+    return member_names(__path__)
 
 
 def open_source(manifest: Manifest, data_dir: Path) -> Source:

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from typing import cast
 
 from lrs2m_builder.dataset.export._base import ExportFormat
 from lrs2m_builder.errors import UserError, not_among
+from lrs2m_builder.members import member_names
 
 
 def formats() -> list[str]:
     """Names of the formats: the modules of this folder."""
-    return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
+    return member_names(__path__)
 
 
 def load_format(name: str) -> ExportFormat:

@@ -25,6 +25,7 @@ class ExportReport:
         rows: of the data set that were wanted, `of` so many.
         subsets, licenses: rows by subset and by licence.
         bytes: of all files.
+        notes: what a person should know of the scores in a condition, a line each.
     """
 
     dest: str
@@ -35,6 +36,7 @@ class ExportReport:
     licenses: dict[str, int]
     files: int
     bytes: int
+    notes: tuple[str, ...] = ()
 
 
 def export(
@@ -68,7 +70,8 @@ def export(
         files = [file for file in folder.rglob("*") if file.is_file()]
         size = sum(file.stat().st_size for file in files)
     return ExportReport(
-        str(dest), to, seen.rows, selection.of, dict(seen.subsets), dict(seen.licenses), len(files), size
+        *(str(dest), to, seen.rows, selection.of, dict(seen.subsets), dict(seen.licenses), len(files), size),
+        notes=selection.notes,
     )
 
 

@@ -22,6 +22,7 @@ from lrs2m_builder.dataset.publish.facts import read_facts
 from lrs2m_builder.dataset.publish.origins import publishes_images
 from lrs2m_builder.dataset.publish.tree import MAX_SHARD_BYTES, SubsetSplit, tree_schema, write_subset
 from lrs2m_builder.dataset.publish.upload import STATE, Uploaded, check_repo_id, find_token, tree_sizes, upload_tree
+from lrs2m_builder.dataset.scores.places import SCORES
 from lrs2m_builder.dataset.selection import NEEDS, Filters, select
 from lrs2m_builder.dataset.stats import NEEDS as COUNTED
 from lrs2m_builder.dataset.tables import open_tables, record_files
@@ -113,7 +114,7 @@ def make_tree(
             split = write_subset(selection, folder, subset, schema, with_images=with_images, max_bytes=max_bytes)
             if split.rows != selection.num_rows:
                 raise AssertionError(f"{path}: {selection.num_rows} rows wanted, {split.rows} written")
-            splits.append(replace(split, why=why))
+            splits.append(replace(split, why=why, notes=selection.notes))
         _describe(folder, splits, sources, repo_id)
         write_json(folder / STATE, state | {"splits": [asdict(split) for split in splits]})
     return tuple(splits)
@@ -154,6 +155,7 @@ def _fingerprint(paths: list[Path], repo_id: str, images: bool | None, filters: 
     files: list[Any] = []
     for path in paths:
         beside = [path / name for name in ("build.json", "reviews.jsonl", "audit/removals.parquet")]
+        beside += sorted((path / SCORES).glob("*/*/*.parquet"))
         for file in [*record_files(path), *(file for file in beside if file.is_file())]:
             stat = file.stat()
             files.append((str(file.resolve()), stat.st_size, stat.st_mtime_ns))

@@ -33,6 +33,7 @@ class SubsetSplit:
 
     Attributes:
         with_images: whether their images are there too; `why` or why not, in words.
+        notes: what a person should know of the scores in a condition, a line each.
         num_bytes: in memory; `file_bytes` on the disk.
     """
 
@@ -43,6 +44,7 @@ class SubsetSplit:
     file_bytes: int
     files: int
     why: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def tree_schema(*, with_images: bool) -> pa.Schema:

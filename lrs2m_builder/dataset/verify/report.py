@@ -20,6 +20,7 @@ class VerifyRun:
         num_asked: claims that were answered.
         cached_share: of the prompts' tokens, those computed before for another claim; None if the engine does not tell.
         num_left_out: claims beyond the most that are asked of a text.
+        rows_left: records that another run will ask about.
         stopped: whether a signal ended it.
     """
 
@@ -27,6 +28,7 @@ class VerifyRun:
     seconds: float = 0.0
     cached_share: float | None = None
     num_left_out: int = 0
+    rows_left: int = 0
     stopped: bool = False
 
 
@@ -38,7 +40,6 @@ class VerifyReport:
         texts: by text, records with a verdict, records with a false claim, and records without a verdict by reason.
         kinds: by kind of claim, how many, unanswered, false, and their mean score.
         shown: the claims with the smallest scores.
-        left: records that another run will ask about.
     """
 
     path: str
@@ -46,11 +47,10 @@ class VerifyReport:
     texts: dict[str, dict[str, Any]]
     kinds: dict[str, dict[str, Any]]
     shown: list[dict[str, Any]]
-    left: int
     run: VerifyRun
 
 
-def make_report(table: ScoreTable, num_shown: int, run: VerifyRun, left: int) -> VerifyReport:
+def make_report(table: ScoreTable, num_shown: int, run: VerifyRun) -> VerifyReport:
     """Count what the tables hold.
 
     Raises:
@@ -79,7 +79,7 @@ def make_report(table: ScoreTable, num_shown: int, run: VerifyRun, left: int) ->
                 f"ORDER BY score, sample_id, words LIMIT {num_shown}"
             )
             shown = [dict(zip(worst.columns, row, strict=True)) for row in worst.fetchall()]
-    return VerifyReport(str(home), name, texts, kinds, shown, left, run)
+    return VerifyReport(str(home), name, texts, kinds, shown, run)
 
 
 def _texts(table: ScoreTable) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from lrs2m_builder.dataset.scores.places import SCORE_JSON, SCORES, ScoredFile, scored_files, the_home
+from lrs2m_builder.dataset.scores.places import SCORE_JSON, SCORES, ScoredFile, check_name, scored_files, the_home
 from lrs2m_builder.dataset.scores.table import Scoring
 from lrs2m_builder.dataset.scores.write import ScoreTable, score_table
 from lrs2m_builder.dataset.verify.report import VerifyReport, VerifyRun, make_report
@@ -67,6 +67,7 @@ def verify(options: VerifyOptions, engines: EngineModule | EnginePool) -> Verify
         UserError: a setting, a file or the model cannot be used, or scores of this name were made otherwise.
     """
     pool = engines if isinstance(engines, EnginePool) else EnginePool(engines)
+    check_name(options.name)
     check_engine_options(options.engine, options.engine_options)
     pool.module.check(options.model, "mllm", options.engine_options)
     prompt = load_prompt(PROMPT)
@@ -75,8 +76,7 @@ def verify(options: VerifyOptions, engines: EngineModule | EnginePool) -> Verify
     with score_table(options.path, _scoring(options, prompt, pool.module), say) as table:
         works = _to_do(table, options.limit)
         run = _ask(options, prompt, table, works, pool) if works else VerifyRun()
-        left = sum(len(ids) for _, ids in _to_do(table, options.limit)) if run.num_asked or run.stopped else 0
-        return make_report(table, options.num_shown, run, left)
+        return make_report(table, options.num_shown, run)
 
 
 def _scoring(options: VerifyOptions, prompt: Prompt, module: EngineModule) -> Scoring:
@@ -143,4 +143,5 @@ def _ask(
             seconds = clock() - began
         finally:
             pool.release(engine)
-    return VerifyRun(judge.num_asked, seconds, judge.cached_share, runner.num_left_out, stopped)
+    left = sum(len(ids) for _, ids in works) - runner.num_kept
+    return VerifyRun(judge.num_asked, seconds, judge.cached_share, runner.num_left_out, left, stopped)

@@ -32,6 +32,7 @@ class VerifyRunner:
 
     Attributes:
         stopping: ask no more; what is in flight is answered and kept.
+        num_kept: records whose verdicts were kept.
         num_left_out: claims of texts with too many, which are not asked.
     """
 
@@ -45,7 +46,7 @@ class VerifyRunner:
         self._held: list[RowScores] = []
         self._failure: BaseException | None = None
         self.stopping = False
-        self.num_left_out = 0
+        self.num_kept = self.num_left_out = 0
 
     def stop(self) -> None:
         """Ask about no further record; what waits for an endpoint is dropped."""
@@ -115,7 +116,7 @@ class VerifyRunner:
         self.num_left_out += question.num_left_out
         scores = row_scores(question, dict(zip(statements, verdicts, strict=True)), self._thresholds)
         if self._tried is None:
-            shard.keep([scores])
+            self._keep(shard, [scores])
             return
         self._held.append(scores)
         if question.image is not None:
@@ -128,8 +129,12 @@ class VerifyRunner:
         if self._tried:
             check_tried(self._tried, self._judge.engine.model)
             self._tried = None
-        shard.keep(self._held)
+        self._keep(shard, self._held)
         self._held.clear()
+
+    def _keep(self, shard: ScoreShard, scores: Sequence[RowScores]) -> None:
+        shard.keep(scores)
+        self.num_kept += len(scores)
 
     async def _verdicts(self, question: Question, statements: Sequence[str]) -> list[Verdict]:
         if question.image is None:
