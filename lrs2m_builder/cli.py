@@ -109,33 +109,33 @@ def main() -> None:
         except Exception as error:
             if interruption.came:
                 code, complaint = 130, ""
-            elif (found := _expected(error)) is None:
+            elif (outcome := _expected(error)) is None:
                 raise
             else:
-                code, complaint = found
+                code, complaint = outcome
     if code == 130:
-        with suppress(OSError):  # nobody reads it any more
+        with suppress(OSError):  # standard error may be closed
             print(printable(complaint or "stopped; run the same command to resume"), file=sys.stderr, flush=True)
-        os._exit(130)  # an engine that is still starting has threads that would hold the process
+        os._exit(130)  # a starting engine's threads would keep the process alive
     if complaint:
         print(f"error: {printable(complaint, one_line=True)}", file=sys.stderr)
     sys.exit(code)
 
 
 def _open_streams() -> None:
-    """Put /dev/null where a standard stream is closed: else the next file gets its number, and what is said to it."""
+    """Open /dev/null for every closed standard stream; otherwise the next opened file would receive its output."""
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number: this one
         if getattr(sys, name) is None:
-            setattr(sys, name, open(number, mode, closefd=False, encoding="utf-8"))  # noqa: SIM115 - for good
+            setattr(sys, name, open(number, mode, closefd=False, encoding="utf-8"))  # noqa: SIM115 - open until the end
 
 
 def _run() -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal of another encoding than UTF-8
+        sys.stdout.reconfigure(errors="backslashreplace")  # the terminal may not use UTF-8
     code = app(prog_name="lrs2m", standalone_mode=False)
     sys.stdout.flush()
     return code if isinstance(code, int) else 0
@@ -146,12 +146,12 @@ def _expected(error: Exception) -> tuple[int, str] | None:
     if isinstance(error, UserError):
         return 2, str(error)
     if isinstance(error, BrokenPipeError):
-        _print_no_more()  # the reader went away: nothing to tell it
+        _print_no_more()  # the reader has gone
         return 1, ""
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         _print_no_more()
         return 2, "standard output: no space left"
-    # What the option parser raises about wrong usage; its class has moved between releases.
+    # The option parser's usage errors; their class has moved between releases.
     if hasattr(error, "format_message"):
         context = getattr(error, "ctx", None)
         message = error.format_message().replace(": Value error, ", ": ")  # a prefix of pydantic

@@ -199,6 +199,6 @@ def test_options_of_data_are_refused_for_a_model_and_the_other_way_round(
     finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert run(monkeypatch, finished, "--repo-id", "me/clip", "--captions-only", "--dry-run") == 2
-    assert "publish a model alone" in capsys.readouterr().err
+    assert "publish a model by itself" in capsys.readouterr().err
     assert run(monkeypatch, tmp_path, "--repo-id", "me/clip", "--license", "mit", "--dry-run") == 2
     assert "--results, --trained-on and --license are for models" in capsys.readouterr().err

@@ -48,7 +48,7 @@ def export_command(
         ImageChoice | None,
         typer.Option(
             metavar="embed|copy|reference",
-            help="Write images into the file, as files beside it, or only their names. By default as fits the format.",
+            help="Write images into the file, as files beside it, or only their names. Default: by format.",
         ),
     ] = None,
     image_prefix: Annotated[str, typer.Option(metavar="TEXT", help="Prefix of every image path.")] = "",

@@ -83,12 +83,12 @@ def stats_lines(stats: Stats, paper: Mapping[str, PaperFigures]) -> list[str]:
     ]
     pairs = stats.total.pairs
     asked = pairs + sum(stats.total.rejections.values())
-    for title, kind, of, whole in (
+    for title, kind, unit, whole in (
         ("warnings", "warnings", "share of pairs", pairs),
         ("rejected", "rejections", "share of samples", asked),
     ):
         counts = {subset.name: getattr(subset, kind) for subset in everyone}
-        lines += ["", f"{title}, {of}:", *_counts(counts, whole)] if counts["total"] else ["", f"{title}: none"]
+        lines += ["", f"{title}, {unit}:", *_counts(counts, whole)] if counts["total"] else ["", f"{title}: none"]
     if stats.total.mean_attempts is not None:
         lines += ["", f"mean attempts per record: {stats.total.mean_attempts:.2f}"]
     return lines
@@ -114,7 +114,7 @@ def _paper_row(paper: PaperFigures) -> tuple[str, ...]:
 
 
 def _names(names: Sequence[str]) -> str:
-    """The first two names; of a model folder, the last part of its path."""
+    """The first two names; for a model folder, the last part of its path."""
     names = [name.rstrip("/").rpartition("/")[2] if name.startswith("/") else name for name in names]
     return ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "") if names else "-"
 
@@ -142,7 +142,9 @@ def _counts(counts: Mapping[str, Mapping[str, int]], whole: int) -> list[str]:
     """One line per kind: its count, its share of `whole`, and its subsets."""
     lines = []
     for kind, times in counts["total"].items():
-        where = [f"{name} {mine[kind]:,}" for name, mine in counts.items() if name != "total" and kind in mine]
+        where = [
+            f"{name} {of_subset[kind]:,}" for name, of_subset in counts.items() if name != "total" and kind in of_subset
+        ]
         lines.append(
             f"  {times:>8,}  {times / whole:>6.1%}  {kind}" + (f"  ({', '.join(where)})" if len(where) > 1 else "")
         )

@@ -47,8 +47,8 @@ class Recipe:
 
     Attributes:
         reads: fields of a sample that must not be empty.
-        given: caption columns that the source gives; the others are written by steps.
-        given_checks: checks of the texts that the source gives; there is nobody to ask again, so an error rejects.
+        given: caption columns that come from the source; the others are written by steps.
+        given_checks: checks of the texts from the source; they cannot be asked for again, so an error rejects.
         prompts, sha256: one prompt per step, and the hash of the recipe's file; `load_recipe` fills them in.
     """
 
@@ -101,7 +101,7 @@ def load_recipe(name: str) -> Recipe:
     if spec is None or spec.loader is None:
         raise UserError(f"{path}: not a Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up there
+    sys.modules[spec.name] = module  # dataclasses look up their module there
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
@@ -110,7 +110,7 @@ def load_recipe(name: str) -> Recipe:
     if not isinstance(recipe, Recipe):
         raise UserError(f"{path}: a recipe file ends with RECIPE = Recipe(...)")
     if not isinstance(recipe.steps, tuple) or not all(isinstance(step, Step) for step in recipe.steps):
-        raise UserError(f"{path}: steps is a tuple of Step; one step is written (Step(...),)")
+        raise UserError(f"{path}: steps must be a tuple of Step; write a single step as (Step(...),)")
     prompts = tuple(_fitting_prompt(path, step) for step in recipe.steps)
     return replace(recipe, prompts=prompts, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
 
@@ -119,7 +119,7 @@ def _fitting_prompt(path: Path, step: Step) -> Prompt:
     prompt = load_prompt(step.prompt, beside=path.parent)
     if step.role == "mllm" and not prompt.has_image:
         raise UserError(
-            f"{path}: prompt {prompt.name} has no {{{{ image }}}}, but its step is for a model that sees it"
+            f"{path}: prompt {prompt.name} has no {{{{ image }}}}, but its step is for a model that sees the image"
         )
     if step.role == "llm" and prompt.has_image:
         raise UserError(f"{path}: prompt {prompt.name} has {{{{ image }}}}, but its step is text only")

@@ -1,4 +1,4 @@
-"""Scenes of the sample world (`lrs2m sample`): a line a scene with all that is true of it.
+"""Scenes of the sample world (`lrs2m sample`): one line per scene with all its facts.
 
 {"image", "scene", "captions": [...], "caption_short", "caption_long", "objects": [{"class", "box", ...}], ...}
 """
@@ -16,10 +16,10 @@ from lrs2m_builder.sources._base import SourceRow
 
 
 def read(path: Path) -> Iterator[SourceRow]:
-    """Yield one row a scene, in the order of the file; its classes and their counts are the anchors.
+    """Yield one row per scene, in file order; its classes and their counts are the anchors.
 
     Raises:
-        UserError: a line is not of this form (the line is named).
+        UserError: a line is not of this form (the message gives the line).
     """
     with path.open(encoding="utf-8-sig") as file:
         for number, line in enumerate(file, start=1):
@@ -28,7 +28,7 @@ def read(path: Path) -> Iterator[SourceRow]:
                 counts = Counter(thing["class"] for thing in scene["objects"])
                 texts = [scene["image"], scene["caption_long"], scene["scene"], *scene["captions"], *counts]
                 if not isinstance(scene["captions"], list) or not all(isinstance(text, str) for text in texts):
-                    raise TypeError("a text or a class is no text, or captions are no list")
+                    raise TypeError("a text or a class is not a string, or captions is not a list")
             except (ValueError, KeyError, TypeError, RecursionError) as error:
                 raise UserError(f"{path}: line {number}: not a scene of the sample world: {error!r}") from error
             yield SourceRow(

@@ -72,14 +72,21 @@ class Judge:
         num_asked, num_prompt_tokens, num_cached_tokens: of all answers.
     """
 
-    def __init__(self, engine: Engine, prompt: Prompt | None = None, system: str = "") -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        prompt: Prompt | None = None,
+        system: str = "",
+        window: asyncio.Semaphore | None = None,
+    ) -> None:
         """Prepare to ask.
 
         Args:
             prompt: what is asked; it marks where the image and the `claim` stand.
+            window: bounds the requests in flight, where others ask the engine too.
         """
         self.engine, self._prompt, self._system = engine, prompt or load_prompt(PROMPT), system
-        self._window = asyncio.Semaphore(engine.max_in_flight)
+        self._window = window or asyncio.Semaphore(engine.max_in_flight)
         self._numbers = count()
         self.tokens: tuple[tuple[int, ...], ...] | None = None
         self.num_asked = self.num_prompt_tokens = 0
@@ -117,6 +124,12 @@ class Judge:
     def cached_share(self) -> float | None:
         """The share of the prompts' tokens that were computed before for another claim; None if that is not told."""
         return None if self.num_cached_tokens is None else self.num_cached_tokens / max(1, self.num_prompt_tokens)
+
+
+def trial_request(prompt: Prompt | None = None, system: str = "") -> Request:
+    """A request as a judge gets it, to try a model's chat template with."""
+    parts = (prompt or load_prompt(PROMPT)).render({"claim": "There is a road in the image."})
+    return Request("", _STEP, 0, "mllm", parts, 0, {}, system, YES_NO)
 
 
 def check_tried(verdicts: Sequence[Verdict], model: str) -> None:

@@ -1,4 +1,4 @@
-"""Export formats: one file a format; the folder is the registry."""
+"""Export formats: one file per format; the folder is the registry."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def load_format(name: str) -> ExportFormat:
     """The module of a format.
 
     Raises:
-        UserError: there is none of that name.
+        UserError: no such format.
     """
     if name not in formats():
         raise UserError(f"--to {name}: no such format{not_among(name, formats())}")
