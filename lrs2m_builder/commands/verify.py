@@ -66,7 +66,7 @@ def verify_command(
 
     Example:
         lrs2m verify out --model Qwen/Qwen3-VL-8B-Instruct
-        lrs2m export out --where "verify_long_min > 0.3" --format json --out kept
+        lrs2m verify out --model internvl --engine openai --base-url http://127.0.0.1:8000/v1 --name internvl
     """
     from lrs2m_builder.dataset.verify.run import VerifyOptions, verify
     from lrs2m_builder.engines import engine_module
