@@ -29,6 +29,7 @@ from lrs2m_builder.commands.export import export_command
 from lrs2m_builder.commands.help import add_command, make_group
 from lrs2m_builder.commands.publish import publish_command
 from lrs2m_builder.commands.sample import sample_command
+from lrs2m_builder.commands.score import score_command
 from lrs2m_builder.commands.sources import sources_command
 from lrs2m_builder.commands.stats import stats_command
 from lrs2m_builder.commands.train import train_command
@@ -75,6 +76,7 @@ _COMMANDS: dict[typer.Typer, dict[str, Callable[..., None]]] = {
         "view": view_command,
         "audit": audit_command,
         "verify": verify_command,
+        "score": score_command,
         "export": export_command,
         "publish": publish_command,
         "train": train_command,
