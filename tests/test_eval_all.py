@@ -75,6 +75,14 @@ def test_a_folder_of_data_is_told_apart_by_its_files(tmp_path: Path) -> None:
     }
 
 
+def test_the_folders_of_a_lists_splits_are_no_classes(tmp_path: Path) -> None:
+    make_karpathy(tmp_path / "mine", "a field")
+    for split in ("train", "test"):
+        (tmp_path / "mine" / split).mkdir()
+        Image.new("RGB", (40, 40)).save(tmp_path / "mine" / split / "1.png")
+    assert [(test.evaluation, test.name) for test in find_tests(str(tmp_path / "mine"))] == [("zcrs", "mine")]
+
+
 def test_a_folder_without_data_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
     for path in (tmp_path, tmp_path / "x", tmp_path / "none"):

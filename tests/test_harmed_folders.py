@@ -126,6 +126,15 @@ def test_a_folder_of_a_build_that_is_none_is_named_before_anything_is_asked(
     assert not module.requests
 
 
+def test_a_build_whose_manifest_was_edited_says_so_and_how_to_resume(tmp_path: Path) -> None:
+    source, out = built(tmp_path)
+    source.write_text(source.read_text() + "# a word more\n")
+    with pytest.raises(
+        UserError, match=r"the file of its manifest has changed .* resume with the files as they were, or"
+    ):
+        build_toy(source, out, max_attempts=1)
+
+
 def test_settings_of_a_build_on_another_disk_may_not_change(tmp_path: Path) -> None:
     source, out = built(tmp_path)
     for kind in ("data/toy", "journal/toy"):

@@ -141,11 +141,28 @@ def check_settings(out_dir: Path, settings: Mapping[str, Any]) -> bool:
     if changes and _nothing_done(out_dir):
         return False  # it failed before the first answer, so nothing is lost by starting again
     if changes:
-        raise UserError(
-            f"--out {out_dir}: was built with other settings: {'; '.join(changes)}. "
+        raise UserError(f"--out {out_dir}: {_what_changed(changes)}")
+    return True
+
+
+def _what_changed(changes: Sequence[str]) -> str:
+    """Why the folder of an earlier build cannot be resumed, and what to do."""
+    files = [
+        name
+        for name, key in (("recipe", "recipe.sha256"), ("manifest", "manifest"), ("prompts", "prompts"))
+        if any(change.startswith((f"{key} ", f"{key}.")) for change in changes)
+    ]
+    if not files:
+        return (
+            f"was built with other settings: {'; '.join(changes)}. "
             "Give the same again, or another --out, or --restart to start again beside it"
         )
-    return True
+    others = [change for change in changes if not change.startswith(("recipe.sha256 ", "manifest ", "prompts."))]
+    return (
+        f"the file of its {' and '.join(files)} has changed since it was begun (edited, or of another version of "
+        f"lrs2m-builder){''.join(f'; {change}' for change in others)}. What is finished stays readable; resume with "
+        "the files as they were, or give another --out, or --restart to start again beside it"
+    )
 
 
 def differences(earlier: Any, now: Any, where: str = "") -> Iterator[str]:

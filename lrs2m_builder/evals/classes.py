@@ -26,8 +26,8 @@ class ClassSet:
 
     Attributes:
         title: the set's name, as the paper writes it.
-        hub: a data set of the Hub with columns image and label; "" where none is known.
-        images: what the paper's figures imply; 0 where it is no set of the paper.
+        hub: a data set of the Hub with columns image and label; "" if none is known.
+        images: their number, as the paper's figures imply; 0 if it is not a set of the paper.
         aliases: other names of classes.
     """
 
@@ -46,7 +46,7 @@ def class_sets() -> Mapping[str, ClassSet]:
 
 @cache
 def templates() -> Mapping[str, Sequence[str]]:
-    """Every list of templates by its name; `{class_name}` stands for the class."""
+    """Every list of templates by its name; `{class_name}` is replaced by the class."""
     return {name: tuple(lines) for name, lines in _content()["templates"].items()}
 
 
@@ -57,12 +57,12 @@ def _content() -> dict[str, Any]:
 
 
 def words(label: str) -> str:
-    """A class as a text says it: underscores and slashes to blanks, lower case, CamelCase in words."""
+    """A class name in words: underscores and slashes to blanks, lower case, CamelCase in words."""
     return plain_words(label.replace("/", " "))
 
 
 def find_list(labels: Iterable[str]) -> str | None:
-    """The name of the list that has exactly these classes, however they are written; None where there is none."""
+    """The name of the list that has exactly these classes, regardless of spaces and case; None if no list has."""
     wanted = {_key(words(label)) for label in labels}
     for name, known in class_sets().items():
         other = {_key(alias): _key(meant) for alias, meant in (known.aliases or {}).items()}
@@ -72,7 +72,7 @@ def find_list(labels: Iterable[str]) -> str | None:
 
 
 def class_numbers(images: Sequence[EvalImage], known: ClassSet | None) -> tuple[tuple[str, ...], NDArray[np.int64]]:
-    """The classes, and (N,) the number of each image's.
+    """The classes, and (N,) the class number of each image.
 
     Args:
         known: None takes the labels of the images themselves as words, in alphabetical order.
@@ -81,7 +81,7 @@ def class_numbers(images: Sequence[EvalImage], known: ClassSet | None) -> tuple[
         UserError: an image has no label, or one that is not in the list.
     """
     if bare := next((each.name for each in images if not each.label), None):
-        raise UserError(f"{bare}: no class; an evaluation of classes needs a folder a class, or a column of labels")
+        raise UserError(f"{bare}: no class; classification needs one folder per class, or a column of labels")
     labels = [words(each.label) for each in images]
     classes = tuple(known.classes) if known else tuple(sorted(set(labels)))
     number_of = {_key(name): number for number, name in enumerate(classes)}
@@ -96,5 +96,5 @@ def class_numbers(images: Sequence[EvalImage], known: ClassSet | None) -> tuple[
 
 
 def _key(name: str) -> str:
-    """Names that differ in blanks and letter case alone are the same class: "baseballdiamond" is "baseball diamond"."""
+    """Names that differ only in spaces and case are the same class: "baseballdiamond" is "baseball diamond"."""
     return re.sub(r"[^a-z0-9]", "", name.lower())

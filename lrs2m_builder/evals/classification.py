@@ -9,20 +9,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lrs2m_builder.clip.encode import Features, encode_images, encode_texts
 from lrs2m_builder.clip.model import Loaded
 from lrs2m_builder.evals.classes import ClassSet, class_numbers
 from lrs2m_builder.evals.data import EvalImage
-from lrs2m_builder.evals.encode import Features, encode_images, encode_texts
 
 NUM_RESAMPLES = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class Classification:
-    """What was found.
+    """The outcome of a classification.
 
     Attributes:
-        confusion: (C, C) numbers of images, a row a true class, a column the class that was said.
+        confusion: (C, C) numbers of images; one row per true class, one column per predicted class.
     """
 
     accuracy: float
@@ -49,11 +49,11 @@ def evaluate(
     workers: int | None = None,
     show_progress: bool = True,
 ) -> Classification:
-    """Classify the images by the nearest text; of equal scores, the first class is said.
+    """Classify the images by the nearest text; of equal scores, the first class is predicted.
 
     Args:
         lines: templates with `{class_name}`.
-        seed: of the resampling for the interval.
+        seed: for the resampling that gives the interval.
 
     Raises:
         UserError: a label is not in the list, or an image cannot be read.
@@ -72,7 +72,7 @@ def evaluate(
 
 
 def class_table(found: Classification) -> list[dict[str, Any]]:
-    """A row a class that has images: its number, the share that was recognised, and what the others were taken for."""
+    """One row per class that has images: their number, the accuracy, and the class it is most often confused with."""
     rows = []
     for number, (name, counts) in enumerate(zip(found.classes, found.confusion, strict=True)):
         if not (total := int(counts.sum())):

@@ -74,7 +74,7 @@ def publish_model(
     dest: Path | None = None,
     dry_run: bool = False,
 ) -> ModelReport:
-    """Write the tree of a model and upload it; run it again after a stop and it goes on.
+    """Write the tree of a model and upload it; the same call resumes after a stop.
 
     Args:
         path: a run of `lrs2m train`, or a folder with a model of transformers' format.
@@ -194,7 +194,7 @@ def _read_run(path: Path) -> dict[str, Any]:
 
 
 def make_tables(results: Sequence[Result], revision: str, repo_id: str) -> Iterator[Table]:
-    """A table for each evaluation that there is; results of this very model carry its name on the Hub."""
+    """Yield a table per evaluation that has results; those of this model get its name on the Hub."""
     for name, evaluation in evaluations().items():
         if found := [result for result in results if result.evaluation == name]:
             lines = tuple(

@@ -1,4 +1,4 @@
-"""Figures 7 to 10 of the paper from the results of an experiment: a panel a test, as PNG and SVG."""
+"""Figures 7 to 10 of the paper from the results of an experiment: one panel per test, as PNG and SVG."""
 
 from __future__ import annotations
 

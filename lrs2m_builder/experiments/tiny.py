@@ -1,7 +1,7 @@
 """The tiny scale: a world drawn and built here, a start trained on it, and trainings from there; minutes on a CPU.
 
-What CLIP is to the paper, the start is here: a model that has read short texts only, in a context of 77 tokens, of
-scenes that no other training sees. It is stretched to 248 tokens as the paper's is, and every training goes on from it.
+The start takes the place that CLIP has in the paper: a model trained on short texts only, in a context of 77 tokens, on
+scenes that no other training sees. It is stretched to 248 tokens as in the paper, and every training continues from it.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from lrs2m_builder.train.config import CONFIGS, TrainConfig, changed, paper_b16,
 from lrs2m_builder.train.run import train
 
 SETS: dict[str, tuple[str, ...]] = dict.fromkeys(paper_tests(), ("drawn scenes",))
-TRAIN_SEED, TEST_SEED = 1, 2  # scenes of other seeds are other scenes
+TRAIN_SEED, TEST_SEED = 1, 2  # different seeds give different scenes
 CONTEXT_OF_START = 77
 # Random models, shaped to each other as B/16, B/32 and L/14 are.
 SHAPES: dict[str, dict[str, int]] = {
@@ -45,7 +45,7 @@ LONG_START = "start_long"  # the start after a first training on long texts, as 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Folders of what all experiments share.
+    """Folders that all experiments share.
 
     Attributes:
         pairs, start_pairs: Parquet files to train on.
@@ -60,11 +60,11 @@ class World:
 
 
 def make_world(folder: Path, size: Size) -> World:
-    """Draw and build what is not there yet.
+    """Draw and build what is missing.
 
     Raises:
         UserError: the folder cannot be written.
-        Stopped: by a signal; the same call goes on.
+        Stopped: by a signal; the same call resumes.
     """
     built, test = folder / "train" / "built", folder / "test"
     _draw(folder / "train" / "scenes", "world", size.pairs + size.start_pairs, TRAIN_SEED)
@@ -76,7 +76,7 @@ def make_world(folder: Path, size: Size) -> World:
 
 
 def train_variant(variant: Variant, seed: int, world: World, runs_dir: Path, size: Size) -> Path:
-    """Train a variant, and before it the start that it goes on from; returns the folder of the model."""
+    """Train a variant, after the start that it continues from; returns the folder of the model."""
     if variant.tiny == START:
         return _train_start(START, world, runs_dir, size)
     config = tiny_config(variant, size)
@@ -86,7 +86,7 @@ def train_variant(variant: Variant, seed: int, world: World, runs_dir: Path, siz
 
 
 def evaluate_model(model_dir: Path, world: World, results_dir: Path, tests: Sequence[str]) -> None:
-    """Evaluate a model by the tests that it has no result of yet.
+    """Run the evaluations of a model that have no result yet.
 
     Raises:
         UserError: the world's files are damaged.
@@ -112,13 +112,13 @@ def tiny_config(variant: Variant, size: Size) -> TrainConfig:
     settings: dict[str, Any] = {name: value for name, value in own.items() if value != paper[name]}
     if isinstance(variant.tiny, Mapping) and variant.tiny:
         settings = dict(variant.tiny)
-    if "num_pairs" in settings:  # of 2000 that stand for the paper's two million
+    if "num_pairs" in settings:  # of 2000, in place of the paper's two million
         settings["num_pairs"] = settings["num_pairs"] * size.pairs // 2000
     return changed(_base(size), {"start": START, **settings})
 
 
 def _base(size: Size) -> TrainConfig:
-    """The settings that all trainings of the tiny scale share; the batch and the loss are those of one process."""
+    """The settings that all trainings of the tiny scale share; they run in one process."""
     return dataclasses.replace(
         tiny(),
         optimizer="adamw",
@@ -129,7 +129,7 @@ def _base(size: Size) -> TrainConfig:
         epochs=size.epochs,
         max_steps=size.max_steps,
         device="cpu",
-        checkpoint_every=100_000,  # a run of a minute begins anew
+        checkpoint_every=100_000,  # a run takes a minute and is simply repeated
     )
 
 

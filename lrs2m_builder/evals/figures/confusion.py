@@ -1,4 +1,4 @@
-"""The picture of a classification: for each true class, the shares of the classes that were said."""
+"""The confusion matrix of a classification: for each true class, the shares of the predicted classes."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def draw_confusion(result: Result, path: Path) -> list[Path]:
     axes.set_yticks(np.arange(num_rows + 1) - 0.5, minor=True)
     axes.grid(which="minor", color="#e6e6e6", linewidth=0.5)
     axes.tick_params(which="both", length=0)
-    axes.set_xlabel("class that was said")
+    axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     accuracy = f"{result.metrics['accuracy']:.1%} of {confusion.sum()} images"
     title = f"{result.dataset}, {Path(result.model).name}: {accuracy}; shares of a row in percent"
