@@ -159,7 +159,7 @@ def test_a_shard_of_another_seed_is_built_anew(tmp_path: Path, capsys: pytest.Ca
     shutil.copy(tmp_path / "other" / DATA, out / DATA)
     shutil.copy(tmp_path / "other" / REJECTED, out / REJECTED)
     build_toy(source, out, max_attempts=1)
-    assert "it is of a build with other settings" in capsys.readouterr().err
+    assert "it belongs to a build with other settings" in capsys.readouterr().err
     assert file_bytes(out / "data") == wanted
 
 
