@@ -19,10 +19,11 @@ from PIL import Image
 from lrs2m_builder.clip.model import Tokenize
 from lrs2m_builder.clip.preprocess import Preprocess, make_transform
 from lrs2m_builder.errors import SampleError, UserError
+from lrs2m_builder.images.files import image_ref
 from lrs2m_builder.images.load import decode
 from lrs2m_builder.tokenizer import encode
 from lrs2m_builder.train.data import Batches
-from lrs2m_builder.train.loading import Batch, BatchRows, Reading, TrainOn, first_sentence, image_ref
+from lrs2m_builder.train.loading import Batch, BatchRows, Reading, TrainOn, first_sentence
 from lrs2m_builder.train.plan import Order, RowIndex, count_batches, make_plan, read_index
 from tests.clip_toy import make_data, make_rows, png, write_table
 

@@ -19,8 +19,8 @@ from lrs2m_builder.checks.base import split_sentences
 from lrs2m_builder.clip.model import Tokenize
 from lrs2m_builder.clip.preprocess import Transform
 from lrs2m_builder.errors import SampleError, UserError, one_line
+from lrs2m_builder.images.files import image_ref
 from lrs2m_builder.images.load import decode
-from lrs2m_builder.schema import ImageBytes, ImageRef
 from lrs2m_builder.train.augment import Augmentation, augment_caption, augment_image
 from lrs2m_builder.train.plan import EpochPlan, RowIndex, Rows
 
@@ -200,23 +200,6 @@ class BatchRows(Dataset[Batch]):  # type: ignore[misc]
             self._needed = dict(zip(groups.tolist(), np.split(rows, first[1:]), strict=True))
             self._rows = {}
             self._pool = pool
-
-
-def image_ref(image: dict[str, Any] | bytes, image_dir: Path | None = None) -> ImageRef:
-    """The image reference of a row's image cell.
-
-    Raises:
-        SampleError: the row contains only the image's name, and `image_dir` is not set.
-    """
-    if isinstance(image, bytes):
-        return ImageBytes(image)
-    if image["bytes"] is not None:
-        return ImageBytes(image["bytes"])
-    if image_dir is None:
-        raise SampleError(
-            "image_missing", f"the row contains only the image's name, {image['path']}; set image_dir to its folder"
-        )
-    return image_dir / str(image["path"])
 
 
 def _make_batch(
