@@ -33,6 +33,7 @@ from lrs2m_builder.commands.score import score_command
 from lrs2m_builder.commands.sources import sources_command
 from lrs2m_builder.commands.stats import stats_command
 from lrs2m_builder.commands.train import train_command
+from lrs2m_builder.commands.verify import verify_command
 from lrs2m_builder.commands.view import view_command
 from lrs2m_builder.errors import Stopped, UserError
 from lrs2m_builder.evals.registry import evaluations
@@ -74,6 +75,7 @@ _COMMANDS: dict[typer.Typer, dict[str, Callable[..., None]]] = {
         "stats": stats_command,
         "view": view_command,
         "audit": audit_command,
+        "verify": verify_command,
         "score": score_command,
         "export": export_command,
         "publish": publish_command,

@@ -71,7 +71,7 @@ HEAVY = {
             f"dataset/{name}.py"
             for name in ("foreign", "scores/read", "scores/summary", "selection", "stats", "tables")
         ),
-        *(f"dataset/{name}.py" for name in ("audit/against", "view/answers", "view/index")),
+        *(f"dataset/{name}.py" for name in ("audit/against", "verify/report", "view/answers", "view/index")),
     },
     "huggingface_hub": {
         *("engines/_model_files.py", "dataset/publish/upload.py", "clip/locate.py", "sources/_hub.py"),
