@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterator
+import pkgutil
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -153,3 +154,12 @@ def files_below(path: Path, *suffixes: str) -> Iterator[Path]:
         for name in names:
             if not is_hidden(name) and name.lower().endswith(suffixes):
                 yield Path(folder, name)
+
+
+def member_names(path: Iterable[str]) -> list[str]:
+    """Names of the members of a registry folder, sorted: its modules that do not begin with "_".
+
+    Args:
+        path: the `__path__` of the package.
+    """
+    return sorted(module.name for module in pkgutil.iter_modules(path) if not module.name.startswith("_"))
