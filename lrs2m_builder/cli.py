@@ -19,6 +19,7 @@ import typer
 from lrs2m_builder import __version__
 from lrs2m_builder.commands.audit import audit_command
 from lrs2m_builder.commands.build import build_command
+from lrs2m_builder.commands.claims import claims_command
 from lrs2m_builder.commands.convert import convert_command
 from lrs2m_builder.commands.demo import demo_command
 from lrs2m_builder.commands.eval import eval_app, evaluation_command, models_command
@@ -80,6 +81,7 @@ _COMMANDS: dict[typer.Typer, dict[str, Callable[..., None]]] = {
         "export": export_command,
         "publish": publish_command,
         "train": train_command,
+        "claims": claims_command,
         "convert": convert_command,
         "demo": demo_command,
     },

@@ -25,7 +25,7 @@ from lrs2m_builder.checks.talk.preamble import PREAMBLE
 from lrs2m_builder.checks.talk.refusal import REFUSAL
 from lrs2m_builder.checks.title import TITLE
 from lrs2m_builder.checks.viewpoint import VIEWPOINT
-from lrs2m_builder.members import member_names
+from lrs2m_builder.files import member_names
 
 # What every answer must be; those that find a loop come first, before patterns look for words in it. `preamble` warns:
 # its precision on texts that its author had not seen is 0.91.
