@@ -19,6 +19,7 @@ import typer
 from lrs2m_builder import __version__
 from lrs2m_builder.commands.audit import audit_command
 from lrs2m_builder.commands.build import build_command
+from lrs2m_builder.commands.claims import claims_command
 from lrs2m_builder.commands.convert import convert_command
 from lrs2m_builder.commands.demo import demo_command
 from lrs2m_builder.commands.eval import eval_app, evaluation_command, models_command
@@ -29,9 +30,11 @@ from lrs2m_builder.commands.export import export_command
 from lrs2m_builder.commands.help import add_command, make_group
 from lrs2m_builder.commands.publish import publish_command
 from lrs2m_builder.commands.sample import sample_command
+from lrs2m_builder.commands.score import score_command
 from lrs2m_builder.commands.sources import sources_command
 from lrs2m_builder.commands.stats import stats_command
 from lrs2m_builder.commands.train import train_command
+from lrs2m_builder.commands.verify import verify_command
 from lrs2m_builder.commands.view import view_command
 from lrs2m_builder.errors import Stopped, UserError
 from lrs2m_builder.evals.registry import evaluations
@@ -73,9 +76,12 @@ _COMMANDS: dict[typer.Typer, dict[str, Callable[..., None]]] = {
         "stats": stats_command,
         "view": view_command,
         "audit": audit_command,
+        "verify": verify_command,
+        "score": score_command,
         "export": export_command,
         "publish": publish_command,
         "train": train_command,
+        "claims": claims_command,
         "convert": convert_command,
         "demo": demo_command,
     },

@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterator
+import pkgutil
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from lrs2m_builder.errors import UserError, one_line
 from lrs2m_builder.opening import open_regular
 
-# Folders of macOS, Synology, QNAP, Windows and ext4: thumbnails, copies and what was deleted.
+# Folders of macOS, Synology, QNAP, Windows and ext4: thumbnails, copies and deleted files.
 _OF_SYSTEMS = {
     *("__macosx", "@eadir", "#recycle", "@recycle", "#snapshot", "$recycle.bin", "system volume information"),
     "lost+found",
@@ -153,3 +154,12 @@ def files_below(path: Path, *suffixes: str) -> Iterator[Path]:
         for name in names:
             if not is_hidden(name) and name.lower().endswith(suffixes):
                 yield Path(folder, name)
+
+
+def member_names(path: Iterable[str]) -> list[str]:
+    """Names of the members of a registry folder, sorted: its modules that do not begin with "_".
+
+    Args:
+        path: the `__path__` of the package.
+    """
+    return sorted(module.name for module in pkgutil.iter_modules(path) if not module.name.startswith("_"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,12 +16,21 @@ CaptionColumn = Literal["caption_short", "caption_long"]
 Viewpoint = Literal["satellite", "aerial", "drone", "overhead"]
 
 
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom of an object, in pixels of its image."""
+
+
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """An object class that the labels say is in the image, and how many times (None: not counted)."""
+    """An object class that the labels say is in the image, and how many times (None: not counted).
+
+    Attributes:
+        boxes: where each of them is; empty if that is not known of all.
+    """
 
     name: str
     count: int | None = None
+    boxes: tuple[Box, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +272,7 @@ class Record:
 
     Attributes:
         judge: the model that was asked whether the texts are true of the image; None if none was.
-        claims: what it was asked of the texts written here; None without a judge.
+        claims: the judged statements of the texts written here; None without a judge.
         cut: sentences that were removed because the judge called one of their claims false; None without a judge.
         history: every answer the sample got; no column, but kept should the image be gone when the shard is written.
     """

@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from lrs2m_builder.build.stored_rows import RECORD_SCHEMA, REJECTION_SCHEMA
+from lrs2m_builder.clip.encode import finite
 from lrs2m_builder.dataset.publish.upload import check_repo_id
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.evals.ranks import finite, image_to_text, text_to_image
+from lrs2m_builder.evals.ranks import image_to_text, text_to_image
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])

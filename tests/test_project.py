@@ -36,7 +36,7 @@ verify
 sources declared
 clip
 engines checks images stores
-errors files members opening schema stopping terminal text tokenizer
+errors files opening schema stopping terminal text tokenizer
 """
 LINE_OF = {room: number for number, line in enumerate(ROOMS.strip().split("\n")) for room in line.split()}
 
@@ -60,15 +60,18 @@ HEAVY = {
     },
     "torch": {
         *(f"engines/_{name}.py" for name in ("decoding", "sampling")),
-        *(f"evals/{name}.py" for name in ("encode", "held_out", "models", "ranks", "figures/text_heat")),
+        *(f"evals/{name}.py" for name in ("held_out", "models", "ranks", "figures/text_heat")),
         "sample/random_model.py",
         *room("clip", "train"),
     },
     "psutil": {"engines/_reaper.py"},
     "duckdb": {
         "sources/vhm_json.py",
-        *(f"dataset/{name}.py" for name in ("foreign", "scores/read", "selection", "stats", "tables")),
-        *(f"dataset/{name}.py" for name in ("audit/against", "view/answers", "view/index")),
+        *(
+            f"dataset/{name}.py"
+            for name in ("foreign", "scores/read", "scores/summary", "selection", "stats", "tables")
+        ),
+        *(f"dataset/{name}.py" for name in ("audit/against", "verify/report", "view/answers", "view/index")),
     },
     "huggingface_hub": {
         *("engines/_model_files.py", "dataset/publish/upload.py", "clip/locate.py", "sources/_hub.py"),

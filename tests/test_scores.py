@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import time
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +21,7 @@ from lrs2m_builder.dataset.tables import record_files
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import write_json
 from tests.export_data import row, write_rows
+from tests.toy import ROOT
 
 COLUMNS = {"long_min": pa.float32(), "short_reason": pa.string()}
 
@@ -213,11 +219,41 @@ def test_the_names_of_scores_are_found(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("line", ['{"answers": [{}]}', '{"answers": 7}', '{"answers": [{"sample_id": 1}]}'])
 def test_a_line_of_the_journal_that_no_table_takes_is_dropped(tmp_path: Path, line: str) -> None:
-    import zlib
-
     data_set(tmp_path)
     log = tmp_path / "scores" / "verify" / "journal" / "a" / "train-00000.jsonl"
     log.parent.mkdir(parents=True)
     log.write_bytes(b"%08x %s\n" % (zlib.crc32(line.encode()), line.encode()))
     with score_table(tmp_path, scoring(), print) as scores, scores.open_shard(scores.files[0]) as shard:
         assert shard.num_known == 0
+
+
+SLOWLY = """
+import sys, time
+from pathlib import Path
+from lrs2m_builder.dataset.scores import write
+from tests import test_scores
+keep = write.ScoreShard.keep
+def slowly(shard, answers):
+    keep(shard, answers)
+    time.sleep(0.3)
+write.ScoreShard.keep = slowly
+test_scores.write(Path(sys.argv[1]), range(6))
+"""
+
+
+def test_a_killed_process_loses_no_answer_and_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    write(data_set(tmp_path / "whole"), range(6))
+    data_set(tmp_path / "torn")
+    for index in (0, 1):  # killed in the first shard, then in the second
+        log = tmp_path / "torn" / "scores" / "verify" / "journal" / "a" / f"train-{index:05d}.jsonl"
+        with subprocess.Popen([sys.executable, "-c", SLOWLY, str(tmp_path / "torn")], cwd=ROOT) as process:
+            while process.poll() is None and not (log.exists() and log.stat().st_size):
+                time.sleep(0.01)
+            process.kill()
+        assert process.returncode == -signal.SIGKILL and log.stat().st_size
+    with score_table(tmp_path / "torn", scoring(), print) as scores, scores.open_shard(scores.files[1]) as shard:
+        assert shard.is_known("a/3")
+    assert not write(tmp_path / "torn", range(6))
+    for kind in ("a", "claims/a"):
+        scores_of = [tree(tmp_path / name / "scores" / "verify" / kind) for name in ("torn", "whole")]
+        assert scores_of[0] == scores_of[1]

@@ -12,9 +12,11 @@ import pytest
 from lrs2m_builder.dataset.scores.table import RowScores, Scoring, text_sha256
 from lrs2m_builder.dataset.scores.write import score_table
 from lrs2m_builder.dataset.selection import Filters, Selection, read_rows, select
+from lrs2m_builder.dataset.stats import read_stats
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import write_json
 from tests.export_data import exported_ids, row, write_rows
+from tests.in_process import lrs2m
 from tests.test_scores import data_set
 
 COLUMNS = {"long_rank": pa.float32(), "short_rank": pa.float64(), "cut": pa.bool_(), "end": pa.string()}
@@ -158,3 +160,34 @@ def test_a_column_of_the_data_comes_before_a_score_of_its_name(tmp_path: Path) -
     pq.write_table(table.append_column("clip_long_rank", pa.array([7.0] * len(table))), data)
     (tmp_path / "data" / "a" / "train-00001.parquet").unlink()
     assert selected(tmp_path, "clip_long_rank = 7").num_rows == 3
+
+
+def test_the_statistics_have_each_score_by_subset_with_a_histogram(scored: Path) -> None:
+    found = {(each.name, each.subset): each for each in read_stats(scored).scores}
+    total = found["clip_long_rank", "total"]
+    assert (total.rows, total.mean, total.low, total.high) == (6, pytest.approx(0.25), 0.0, 0.5)
+    assert (total.histogram[0], total.histogram[-1], sum(total.histogram)) == (1, 1, 6)
+    assert found["clip_cut", "a"].mean == pytest.approx(1 / 6) and ("clip_end", "a") not in found
+
+
+def test_the_statistics_count_rows_without_a_score_and_those_of_an_older_text(tmp_path: Path) -> None:
+    score(data_set(tmp_path), r0=False)
+    data_set(tmp_path, r4={"caption_long": "corrected"})
+    (total,) = [s for s in read_stats(tmp_path).scores if (s.name, s.subset) == ("clip_long_rank", "total")]
+    assert (total.rows, total.missing, total.older) == (4, 1, 1)
+
+
+def test_the_statistics_of_some_rows_are_those_that_meet_the_condition(scored: Path) -> None:
+    stats = read_stats(scored, "clip_long_rank > 0.25")
+    assert stats.total.pairs == 3
+    assert min(each.low for each in stats.scores if each.name == "clip_long_rank") == pytest.approx(0.3)
+
+
+def test_the_statistics_for_people_draw_a_line_of_bars(scored: Path) -> None:
+    lines = lrs2m("stats", scored, "--where", "clip_long_rank >= 0").out.splitlines()
+    (line,) = [line for line in lines if line.startswith("clip_long_rank")]
+    assert "0.250" in line and line.endswith("0.000 █   █   █   █   █  █ 0.500")
+
+
+def test_the_statistics_of_a_folder_without_scores_say_nothing_of_them(tmp_path: Path) -> None:
+    assert not read_stats(data_set(tmp_path)).scores

@@ -6,10 +6,6 @@ manifest -> samples -> requests -> completions -> records     -> data/<subset>/t
 
 from __future__ import annotations
 
-import asyncio
-import signal
-from collections.abc import Callable
-
 from lrs2m_builder.build.options import BuildOptions
 from lrs2m_builder.build.plan import Pass
 from lrs2m_builder.build.prepare import Prepared, prepare
@@ -20,10 +16,11 @@ from lrs2m_builder.build.stored_rows import warm_up
 from lrs2m_builder.build.telemetry import Meter, measured
 from lrs2m_builder.build.work import Work, find_work, open_works
 from lrs2m_builder.build.workers import merge_shards
-from lrs2m_builder.engines._base import Engine, EngineModule, EngineStoppedError
+from lrs2m_builder.engines._base import Engine, EngineModule
+from lrs2m_builder.engines._draining import drain_on_signal
 from lrs2m_builder.engines._pool import EnginePool, NoEngine
-from lrs2m_builder.errors import Stopped, one_line
-from lrs2m_builder.stopping import SIGNAL_SLACK_S, leave_terminal, leaving, signals_raise, stop_signals
+from lrs2m_builder.errors import Stopped
+from lrs2m_builder.stopping import leaving, signals_raise
 from lrs2m_builder.terminal import say
 
 
@@ -89,47 +86,11 @@ def answer(prepared: Prepared, work: Work, one: Pass, pool: EnginePool, meter: M
         try:
             with measured(meter, prepared.subset, prepared.num_samples, work.num_left) as display:
                 runner = Runner(prepared.plan, one, engine, meter, display, embed_images=prepared.embed_images)
-                is_stopped = pool.run(_drain_on_signal(runner, prepared, work, leave_soon))
+                works, telemetry = open_works(prepared, work), prepared.options.out_dir / "telemetry.jsonl"
+                is_stopped = pool.run(drain_on_signal(runner, runner.run(works, telemetry), leave_soon))
         finally:
             if one.model:
                 pool.release(engine)
     if is_stopped:
         raise Stopped
     return {later.number for later in prepared.passes if later.answers & runner.waiting}
-
-
-async def _drain_on_signal(runner: Runner, prepared: Prepared, work: Work, leave_soon: Callable[[], None]) -> bool:
-    """Run a pass; the first signal drains it, the second drops what is in flight. Whether a signal came."""
-    loop = asyncio.get_running_loop()
-    is_signalled = False
-
-    def on_signal(number: signal.Signals) -> None:
-        nonlocal is_signalled
-        leave_terminal(number)
-        if is_signalled:
-            leave_soon()
-            runner.cancel()
-            return
-        is_signalled = True
-        runner.stop()
-        say("stopping: keeping the answers in flight (once more to drop them)")
-
-    handlers = {number: signal.getsignal(number) for number in stop_signals()}
-    for number in handlers:
-        loop.add_signal_handler(number, on_signal, number)
-    try:
-        await runner.run(open_works(prepared, work), prepared.options.out_dir / "telemetry.jsonl")
-    except asyncio.CancelledError:
-        if not runner.stopping:
-            raise
-    except EngineStoppedError as error:
-        # A signal to the group reaches the engine's processes too, and their end may be noticed before the signal.
-        await asyncio.sleep(SIGNAL_SLACK_S)
-        if not is_signalled:
-            raise
-        say(f"the engine ended with the build: {one_line(error)}")
-    finally:
-        for number, handler in handlers.items():
-            loop.remove_signal_handler(number)
-            signal.signal(number, handler)
-    return runner.stopping

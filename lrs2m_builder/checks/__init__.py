@@ -21,7 +21,7 @@ from lrs2m_builder.checks.summary import COPY, SUMMARY_COUNT, SUMMARY_OBJECT
 from lrs2m_builder.checks.talk import HEDGE, HINT_LEAK, META_TEXT, PREAMBLE, REFUSAL
 from lrs2m_builder.checks.title import TITLE
 from lrs2m_builder.checks.viewpoint import VIEWPOINT
-from lrs2m_builder.members import member_names
+from lrs2m_builder.files import member_names
 
 # What every answer must be; those that find a loop come first, before others look for words in it.
 WELL_FORMED = (

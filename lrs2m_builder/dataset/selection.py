@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 from lrs2m_builder.dataset.foreign import as_record, check_files, plain_rows, reading
 from lrs2m_builder.dataset.reviews import Reviews
 from lrs2m_builder.dataset.scores.places import scored_files
-from lrs2m_builder.dataset.scores.read import MISSING, OLDER, join_scores, mentioned, score_columns
+from lrs2m_builder.dataset.scores.read import MISSING, OLDER, by_home, join_scores, mentioned, score_columns
 from lrs2m_builder.dataset.tables import open_tables, record_files
 from lrs2m_builder.errors import UserError
 
@@ -78,7 +78,7 @@ def select(path: Path, filters: Filters) -> Selection:
         of = _count(table)
         scores = score_columns(scored_files(path), table.columns) if filters.where is not None else {}
         if named := mentioned(filters.where or "", scores):
-            join_scores(connection, scored_files(path), named)
+            join_scores(connection, "records", by_home(scored_files(path)), named)
             table = connection.sql("SELECT * FROM scored")
         for condition in _conditions(connection, table, path, filters):
             table = table.filter(condition)
@@ -92,6 +92,17 @@ def select(path: Path, filters: Filters) -> Selection:
     if not num_rows:
         raise UserError(f"{path}: no row matches (of {of:,}){f': {notes[0]}' if notes else ''}; relax the filters")
     return Selection(path, rows, num_rows, of, notes)
+
+
+def keep_selected(connection: duckdb.DuckDBPyConnection, selection: Selection) -> None:
+    """Make the view `kept`: the rows of `records` that a selection holds."""
+    files = pa.DictionaryArray.from_arrays(
+        np.repeat(np.arange(len(selection.rows)), [len(rows) for rows in selection.rows.values()]),
+        pa.array(map(str, selection.rows), pa.string()),
+    )
+    rows = pa.array(np.concatenate(list(selection.rows.values())), pa.int32())
+    connection.register("selected", pa.table({"file": files, "row": rows}))
+    connection.execute("CREATE VIEW kept AS SELECT * FROM records SEMI JOIN selected USING (file, row)")
 
 
 def read_batches(selection: Selection, *, with_images: bool = True) -> Iterator[pa.RecordBatch]:

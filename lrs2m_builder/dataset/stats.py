@@ -10,6 +10,10 @@ import duckdb
 
 from lrs2m_builder.checks import CLIP_LONG, CLIP_SHORT
 from lrs2m_builder.dataset.foreign import reading
+from lrs2m_builder.dataset.scores.places import scored_files
+from lrs2m_builder.dataset.scores.read import by_home
+from lrs2m_builder.dataset.scores.summary import ScoreStats, summarize
+from lrs2m_builder.dataset.selection import Filters, keep_selected, select
 from lrs2m_builder.dataset.tables import WARNING_NAMES, open_tables
 from lrs2m_builder.declared.manifest import PaperFigures, load_manifest
 from lrs2m_builder.declared.shipped import shipped_names
@@ -81,25 +85,39 @@ class SubsetStats:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """A data set."""
+    """A data set, or the rows of it that were asked for.
+
+    Attributes:
+        scores: of every column of numbers, if there are any.
+        notes: what a person should know of the scores in a condition, a line each.
+    """
 
     path: str
     subsets: tuple[SubsetStats, ...]
     total: SubsetStats
+    scores: tuple[ScoreStats, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
-def read_stats(path: Path) -> Stats:
+def read_stats(path: Path, where: str | None = None, *, with_scores: bool = True) -> Stats:
     """Count a data set, reading only the columns that are needed.
 
+    Args:
+        where: count only rows that meet this condition (see `selection.Filters`); rejections are counted all.
+
     Raises:
-        UserError: no Parquet files, a missing column, a broken file, or no rows.
+        UserError: no Parquet files, a missing column, a broken file, a bad condition, or no rows.
     """
+    selection = None if where is None else select(path, Filters(where=where))
     tables = open_tables(path, NEEDS, tuple(_OPTIONAL))
+    if selection:
+        keep_selected(tables, selection)
+    source = "kept" if selection else "records"
     have = set(tables.sql("SELECT * FROM records LIMIT 0").columns)
     columns = ["coalesce(nullif(subset, ''), '(none)') AS subset", *NEEDS[1:]]
     columns += [name if name in have else f"{default} AS {name}" for name, default in _OPTIONAL.items()]
     with reading(path):
-        tables.sql(f"CREATE VIEW counted AS SELECT {', '.join(columns)} FROM records")
+        tables.sql(f"CREATE VIEW counted AS SELECT {', '.join(columns)} FROM {source}")
         names = [name for (name,) in _rows(tables, "SELECT DISTINCT subset FROM counted ORDER BY 1")]
         if not names:
             raise UserError(f"{path}: no rows")
@@ -107,6 +125,8 @@ def read_stats(path: Path) -> Stats:
         texts = {column: _texts(tables, column) for column in ("long", "short")}
         warnings = _counts(tables, f"SELECT subset, unnest({WARNING_NAMES}) AS kind FROM counted")
         rejections = _counts(tables, "SELECT subset, reason AS kind FROM rejections")
+        files = scored_files(path) if with_scores and "sample_id" in have else []
+        scores = summarize(tables, source, by_home(files)) if files else ()
 
     def subset(name: str | None) -> SubsetStats:
         key = name or ""
@@ -119,7 +139,8 @@ def read_stats(path: Path) -> Stats:
             warnings=warnings.get(key, {}),
         )
 
-    return Stats(str(path), tuple(subset(name) for name in names), subset(None))
+    notes = selection.notes if selection else ()
+    return Stats(str(path), tuple(subset(name) for name in names), subset(None), scores, notes)
 
 
 # Every query covers each subset and all together; "" means all.

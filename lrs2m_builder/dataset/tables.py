@@ -6,7 +6,7 @@ more than their texts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 
 import duckdb
@@ -155,6 +155,11 @@ def duckdb_name(file: Path | str) -> str:
     return "".join(f"[{letter}]" if letter in _WILDCARDS else letter for letter in str(file))
 
 
-def file_list(files: list[Path]) -> str:
-    """The files as a list of SQL; a quote in a name is doubled."""
-    return "[" + ", ".join("'" + duckdb_name(file).replace("'", "''") + "'" for file in files) + "]"
+def file_list(files: Iterable[Path]) -> str:
+    """The files as a list that `read_parquet` takes."""
+    return sql_list(map(duckdb_name, files))
+
+
+def sql_list(values: Iterable[str]) -> str:
+    """Texts as a list of SQL; a quote in one is doubled."""
+    return "[" + ", ".join("'" + value.replace("'", "''") + "'" for value in values) + "]"

@@ -7,7 +7,7 @@ from typing import cast
 
 from lrs2m_builder.engines._base import EngineModule
 from lrs2m_builder.errors import UserError, not_among
-from lrs2m_builder.members import member_names
+from lrs2m_builder.files import member_names
 
 
 def engine_names() -> list[str]:

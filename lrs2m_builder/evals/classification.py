@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lrs2m_builder.clip.encode import Features, encode_images, encode_texts
 from lrs2m_builder.clip.model import Loaded
 from lrs2m_builder.evals.classes import ClassSet, class_numbers
 from lrs2m_builder.evals.data import EvalImage
-from lrs2m_builder.evals.encode import Features, encode_images, encode_texts
 
 NUM_RESAMPLES = 1000
 

@@ -17,15 +17,17 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
+from lrs2m_builder.clip.encode import Features
 from lrs2m_builder.clip.model import Loaded, encode_image, encode_text
 from lrs2m_builder.dataset.foreign import check_pairs, plain_rows, reading
 from lrs2m_builder.dataset.tables import record_files
 from lrs2m_builder.errors import SampleError, UserError, one_line
-from lrs2m_builder.evals.ranks import Features, Numbers, image_to_text, text_to_image
+from lrs2m_builder.evals.ranks import Numbers, image_to_text, text_to_image
 from lrs2m_builder.evals.retrieval import recalls
+from lrs2m_builder.images.files import image_ref
 from lrs2m_builder.images.load import decode
 from lrs2m_builder.train.config import TrainConfig
-from lrs2m_builder.train.loading import image_key, image_ref
+from lrs2m_builder.train.loading import image_key
 
 Text = Literal["long", "short"]
 KINDS: tuple[Text, ...] = ("long", "short")

@@ -8,7 +8,7 @@ from functools import cache
 from lrs2m_builder.errors import UserError, not_among
 from lrs2m_builder.evals import members
 from lrs2m_builder.evals.record import Evaluation
-from lrs2m_builder.members import member_names
+from lrs2m_builder.files import member_names
 
 
 @cache

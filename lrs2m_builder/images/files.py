@@ -11,7 +11,7 @@ import hashlib
 import io
 import os
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 
@@ -29,6 +29,23 @@ MAX_BYTES = 2**30  # of a file, member or cell that is read whole; an Arrow colu
 
 _BLOCK = 2**20
 _NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
+
+
+def image_ref(image: dict[str, Any] | bytes, image_dir: Path | None = None) -> ImageRef:
+    """The image reference of a row's image cell.
+
+    Raises:
+        SampleError: the row contains only the image's name, and `image_dir` is not set.
+    """
+    if isinstance(image, bytes):
+        return ImageBytes(image)
+    if image["bytes"] is not None:
+        return ImageBytes(image["bytes"])
+    if image_dir is None:
+        raise SampleError(
+            "image_missing", f"the row contains only the image's name, {image['path']}; set image_dir to its folder"
+        )
+    return image_dir / str(image["path"])
 
 
 def open_image(ref: ImageRef) -> BinaryIO:
@@ -76,11 +93,11 @@ def unusable(ref: ImageRef, error: Exception) -> SampleError:
     number = error.errno if isinstance(error, OSError) else None
     reason = "image_too_large" if number == errno.EFBIG else "image_unreadable"
     if number in _NOT_THERE:
-        return SampleError("image_missing", f"{ref}: {'no such file' if number == errno.ENOENT else _said(error)}")
-    return SampleError(reason, f"{ref}: {_said(error)}")
+        return SampleError("image_missing", f"{ref}: {'no such file' if number == errno.ENOENT else _message(error)}")
+    return SampleError(reason, f"{ref}: {_message(error)}")
 
 
-def _said(error: Exception) -> object:
+def _message(error: Exception) -> object:
     return getattr(error, "strerror", None) or error
 
 

@@ -15,7 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from lrs2m_builder.declared.manifest import Manifest
 from lrs2m_builder.errors import SampleError, UserError, not_among, storable
-from lrs2m_builder.members import member_names
+from lrs2m_builder.files import member_names
 from lrs2m_builder.schema import ImageRef, Sample
 from lrs2m_builder.sources._base import SourceRow
 from lrs2m_builder.sources._entering import entered, entered_anchors

@@ -11,7 +11,7 @@ import re
 from dataclasses import replace
 
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.schema import Anchor
+from lrs2m_builder.schema import Anchor, Box
 from lrs2m_builder.sources._base import SourceRow
 from lrs2m_builder.text import entering_text
 
@@ -62,10 +62,14 @@ def entered_anchors(anchors: tuple[Anchor, ...]) -> tuple[Anchor, ...]:
         SampleError: a name is not a text.
     """
     counts: dict[str, int | None] = {}
+    boxes: dict[str, tuple[Box, ...]] = {}
     for anchor in anchors:
         name = entering_text(anchor.name)
         if not name:
             raise SampleError("not_text", f"class {anchor.name!r} has no printable characters")
         before = counts.get(name, 0)
         counts[name] = None if anchor.count is None or before is None else before + anchor.count
-    return tuple(Anchor(name, count) for name, count in counts.items())
+        boxes[name] = boxes.get(name, ()) + anchor.boxes
+    return tuple(
+        Anchor(name, count, boxes[name] if len(boxes[name]) == count else ()) for name, count in counts.items()
+    )

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.schema import Anchor
+from lrs2m_builder.schema import Anchor, Box
 from lrs2m_builder.sources._base import SourceRow
 
 
@@ -26,6 +26,10 @@ def read(path: Path) -> Iterator[SourceRow]:
             try:
                 scene = json.loads(line)
                 counts = Counter(thing["class"] for thing in scene["objects"])
+                boxes: dict[str, list[Box]] = {name: [] for name in counts}
+                for thing in scene["objects"]:
+                    left, top, right, bottom = map(float, thing["box"])
+                    boxes[thing["class"]].append((left, top, right, bottom))
                 texts = [scene["image"], scene["caption_long"], scene["scene"], *scene["captions"], *counts]
                 if not isinstance(scene["captions"], list) or not all(isinstance(text, str) for text in texts):
                     raise TypeError("a text or a class is not a string, or captions is not a list")
@@ -36,5 +40,5 @@ def read(path: Path) -> Iterator[SourceRow]:
                 captions=tuple(scene["captions"]),
                 caption_long=scene["caption_long"],
                 label=scene["scene"],
-                anchors=tuple(Anchor(name, count) for name, count in sorted(counts.items())),
+                anchors=tuple(Anchor(name, count, tuple(boxes[name])) for name, count in sorted(counts.items())),
             )

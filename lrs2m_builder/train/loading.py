@@ -19,8 +19,8 @@ from lrs2m_builder.checks.base import split_sentences
 from lrs2m_builder.clip.model import Tokenize
 from lrs2m_builder.clip.preprocess import Transform
 from lrs2m_builder.errors import SampleError, UserError, one_line
+from lrs2m_builder.images.files import image_ref
 from lrs2m_builder.images.load import decode
-from lrs2m_builder.schema import ImageBytes, ImageRef
 from lrs2m_builder.train.augment import Augmentation, augment_caption, augment_image
 from lrs2m_builder.train.plan import EpochPlan, RowIndex, Rows
 
@@ -71,7 +71,7 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ReadSettings:
     """Settings for turning rows into tensors.
 
     Attributes:
@@ -102,7 +102,7 @@ class BatchRows(Dataset[Batch]):  # type: ignore[misc]
     """
 
     def __init__(
-        self, index: RowIndex, plan: EpochPlan, reading: Reading, streams: int, key: tuple[int, ...] = (0,)
+        self, index: RowIndex, plan: EpochPlan, reading: ReadSettings, streams: int, key: tuple[int, ...] = (0,)
     ) -> None:
         self._key = key
         self._index, self._plan, self._reading, self._streams = index, plan, reading, streams
@@ -202,29 +202,12 @@ class BatchRows(Dataset[Batch]):  # type: ignore[misc]
             self._pool = pool
 
 
-def image_ref(image: dict[str, Any] | bytes, image_dir: Path | None = None) -> ImageRef:
-    """The image reference of a row's image cell.
-
-    Raises:
-        SampleError: the row contains only the image's name, and `image_dir` is not set.
-    """
-    if isinstance(image, bytes):
-        return ImageBytes(image)
-    if image["bytes"] is not None:
-        return ImageBytes(image["bytes"])
-    if image_dir is None:
-        raise SampleError(
-            "image_missing", f"the row contains only the image's name, {image['path']}; set image_dir to its folder"
-        )
-    return image_dir / str(image["path"])
-
-
 def _make_batch(
     rows: list[dict[str, Any]],
     texts: dict[str, list[str]],
     images: list[Tensor],
     problems: list[str],
-    reading: Reading,
+    reading: ReadSettings,
 ) -> Batch:
     """The rows as tensors; `texts` are the loaded texts, `rows` give the ids."""
     long, short = texts.get("caption_long"), texts.get("caption_short")
@@ -247,7 +230,7 @@ def first_sentence(text: str) -> str:
     return next(iter(split_sentences(text)), text)
 
 
-def _ids(texts: Sequence[str] | None, reading: Reading) -> Tensor | None:
+def _ids(texts: Sequence[str] | None, reading: ReadSettings) -> Tensor | None:
     if texts is None:
         return None
     ids_BT = reading.tokenize(texts, trim=True)

@@ -7,7 +7,7 @@ from typing import cast
 
 from lrs2m_builder.dataset.export._base import ExportFormat
 from lrs2m_builder.errors import UserError, not_among
-from lrs2m_builder.members import member_names
+from lrs2m_builder.files import member_names
 
 
 def formats() -> list[str]:

@@ -122,7 +122,7 @@ class _Builds:
     def __init__(self, sources: Mapping[str, Path]) -> None:
         self._sources = sources
         self._build = {path: read_build(path) for path in set(sources.values())}
-        self._stats = {path: read_stats(path) for path in set(sources.values())}
+        self._stats = {path: read_stats(path, with_scores=False) for path in set(sources.values())}
 
     def counted(self, subset: str) -> SubsetStats:
         return next(one for one in self._stats[self._sources[subset]].subsets if one.name == subset)

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from lrs2m_builder.dataset.foreign import reading
 from lrs2m_builder.dataset.scores.places import SCORE_JSON, SCORES, ScoredFile, score_names
 from lrs2m_builder.dataset.scores.table import KEYS, is_column, judged_text
-from lrs2m_builder.dataset.tables import file_list
+from lrs2m_builder.dataset.tables import file_list, sql_list
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import read_json
 
@@ -93,21 +93,33 @@ def mentioned(condition: str, columns: Mapping[str, ScoreColumn]) -> list[ScoreC
     return [column for name, column in columns.items() if name in words]
 
 
+def by_home(found: Sequence[ScoredFile]) -> list[tuple[str, Sequence[ScoredFile]]]:
+    """The files of each data set, each with the condition that its rows of `records` meet."""
+    homes: dict[Path, list[ScoredFile]] = {}
+    for file in found:
+        homes.setdefault(file.home, []).append(file)
+    if len(homes) == 1:
+        return [("true", found)]
+    return [(f"file IN {sql_list(str(file.path) for file in files)}", files) for files in homes.values()]
+
+
 def join_scores(
-    connection: duckdb.DuckDBPyConnection, found: Sequence[ScoredFile], wanted: Sequence[ScoreColumn]
+    connection: duckdb.DuckDBPyConnection,
+    records: str,
+    parts: Sequence[tuple[str, Sequence[ScoredFile]]],
+    wanted: Sequence[ScoreColumn],
 ) -> None:
-    """Make the view `scored`: `records` with the wanted columns of scores, and with MISSING and OLDER.
+    """Make the view `scored`: the rows of another one with the wanted columns of scores, and with MISSING and OLDER.
+
+    Args:
+        records: the other view.
+        parts: conditions that divide its rows, each with the files that these rows came from (see `by_home`).
 
     Raises:
         UserError: a table of scores is torn or holds something else.
     """
-    homes = sorted({file.home for file in found})
-    parts = []
-    for home in homes:
-        inside = [file for file in found if file.home == home]
-        only = f" WHERE file IN {file_list([file.path for file in inside])}" if len(homes) > 1 else ""
-        parts.append(_joined(f"(SELECT * FROM records{only})", inside, wanted))
-    connection.execute(f"CREATE OR REPLACE VIEW scored AS {' UNION ALL BY NAME '.join(parts)}")
+    joined = [_joined(f"(SELECT * FROM {records} WHERE {condition})", files, wanted) for condition, files in parts]
+    connection.execute(f"CREATE OR REPLACE VIEW scored AS {' UNION ALL BY NAME '.join(joined)}")
 
 
 def _joined(records: str, found: Sequence[ScoredFile], wanted: Sequence[ScoreColumn]) -> str:

@@ -99,6 +99,16 @@ class ScoreShard:
         self._log.entries.clear()
 
     @property
+    def num_rows(self) -> int:
+        """How many records there are."""
+        return len(self._texts)
+
+    @property
+    def unknown(self) -> list[int]:
+        """Numbers of the records that have no answer about their current texts."""
+        return [number for number, sample_id in enumerate(self._texts) if sample_id not in self._answers]
+
+    @property
     def num_known(self) -> int:
         """How many records have an answer about their current texts."""
         return len(self._answers)

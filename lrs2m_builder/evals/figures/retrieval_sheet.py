@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from lrs2m_builder.clip.encode import Features, encode_images, encode_texts
 from lrs2m_builder.clip.model import Loaded
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.evals.data import EvalImage
-from lrs2m_builder.evals.encode import Features, encode_images, encode_texts
 from lrs2m_builder.evals.figures.canvas import QUIET, RIGHT, WRONG, new_figure, save_figure, show_picture, write_words
 from lrs2m_builder.images.load import decode
 

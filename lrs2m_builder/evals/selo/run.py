@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from lrs2m_builder.clip.encode import encode_images, encode_texts
 from lrs2m_builder.clip.model import Loaded
 from lrs2m_builder.errors import SampleError, UserError
-from lrs2m_builder.evals.encode import encode_images, encode_texts
 from lrs2m_builder.evals.selo.crops import make_crops
 from lrs2m_builder.evals.selo.indicators import measure
 from lrs2m_builder.evals.selo.overlay import write_overlay

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.sources.vector_labels.classes import Found
+from lrs2m_builder.schema import Box
+from lrs2m_builder.sources.vector_labels.classes import CountedClass
 from lrs2m_builder.sources.vector_labels.placing import Frame, to_pixels
 from lrs2m_builder.sources.vector_labels.shapes import ImageLabels, LabelledObject, Ring, area, clip, length_inside
 
@@ -35,7 +36,7 @@ class Limits:
     min_inside: float = 0.3
 
 
-def lay(labels: ImageLabels, frame: Frame | None, limits: Limits) -> list[Found]:
+def lay(labels: ImageLabels, frame: Frame | None, limits: Limits) -> list[CountedClass]:
     """The classes visible in an image, each with its count or None.
 
     An object that is mostly outside, or a small piece at the edge, is dropped. A cut object adds its class
@@ -70,11 +71,23 @@ def lay(labels: ImageLabels, frame: Frame | None, limits: Limits) -> list[Found]
         raise SampleError(
             "no_anchors", f"{labels.file}: none of its {len(seen)} objects is large enough in the image to be seen"
         )
+    is_in_pixels = frame is not None or not labels.on_earth
     return [
-        (thing.name, thing.count if state == "counted" else None)
+        (thing.name, thing.count if state == "counted" else None, _box(thing, frame) if is_in_pixels else None)
         for thing, state in seen
         if thing.name in named and state not in {"outside", "sliver"}
     ]
+
+
+def _box(thing: LabelledObject, frame: Frame | None) -> Box | None:
+    """Where a single object is in the image."""
+    if thing.count != 1 or thing.kind != "area" or not thing.parts:
+        return None
+    x, y = zip(*(point for ring in thing.parts for point in ring), strict=True)
+    left, top, right, bottom = min(x), min(y), max(x), max(y)
+    if frame is None:
+        return left, top, right, bottom
+    return max(0.0, left), max(0.0, top), min(float(frame.width), right), min(float(frame.height), bottom)
 
 
 def _seen(thing: LabelledObject, frame: Frame | None, limits: Limits) -> str:

@@ -1,4 +1,4 @@
-"""Encodes images and texts to features of unit length, batch by batch: the first step of every evaluation."""
+"""Encodes images and texts to features of unit length, batch by batch: the first step of evaluations and scores."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from tqdm import tqdm
 
 from lrs2m_builder.clip.model import Loaded, encode_image, encode_text, pad_ids
 from lrs2m_builder.errors import SampleError, UserError
-from lrs2m_builder.evals.ranks import finite
 from lrs2m_builder.images.load import decode
 from lrs2m_builder.schema import ImageRef
 from lrs2m_builder.tokenizer import encode_batch
@@ -73,6 +72,21 @@ def encode_texts(loaded: Loaded, texts: Sequence[str], *, show_progress: bool = 
             features[numbers] = encode_text(loaded.model, batch_BT).float().cpu().numpy()
             bar.update(len(numbers))
     return finite(features, "text")
+
+
+def finite(features: Features, what: str) -> Features:
+    """The features as they are: every number that is made of them goes through here, and not-a-number has no rank.
+
+    Raises:
+        UserError: some are infinite or no numbers: a broken weight would otherwise pass for a perfect model.
+    """
+    broken = int((~np.isfinite(features)).any(axis=1).sum()) if features.size else 0
+    if broken:
+        raise UserError(
+            f"the model gives no numbers for {broken} of {len(features)} {what} features (NaN or infinite): "
+            "its weights are broken or its training diverged; evaluate an earlier checkpoint"
+        )
+    return features
 
 
 def _no_features(loaded: Loaded, number: int = 0) -> Features:
