@@ -2,8 +2,7 @@
 
 Five times, four fifths of the labelled cases are learned and the last fifth is judged; near copies are never on both
 sides, and phrases that are near copies of a case are in its fold. The threshold of a check is where the smaller one of
-precision and recall on the held-out cases is highest, for some checks at a precision of at least PRECISION; that of a
-fold, for the figures, is chosen on the other folds.
+precision and recall on the held-out cases is highest; that of a fold, for the figures, is chosen on the other folds.
 The weights are then fitted on all cases.
 
     python -m talk_training [--measure] [--misses]    with LRS2M_REAL_DATA naming the folder of published captions
@@ -25,7 +24,6 @@ from talk_training.folds import NUM_FOLDS, fold_of_each
 from talk_training.texts import NUM_HELD_OUT, Text, read_captions, read_cases, read_phrases
 
 NUM_CAPTIONS = 10_000  # published captions that are learned
-PRECISION = {"refusal": 0.98, "meta_text": 0.98}  # of checks that have a model asked again
 
 
 def precision_recall(found: NDArray[np.bool_], bad: NDArray[np.bool_]) -> tuple[float, float]:
@@ -34,22 +32,19 @@ def precision_recall(found: NDArray[np.bool_], bad: NDArray[np.bool_]) -> tuple[
     return hits / max(1, int(found.sum())), hits / max(1, int(bad.sum()))
 
 
-def best_threshold(scores: NDArray[np.float32], bad: NDArray[np.bool_], least_precision: float) -> float:
-    """The threshold with the highest smaller one of precision and recall, at a precision of at least so much."""
-    values = np.linspace(-2, 1, 61)
-    figures = [precision_recall(scores > value, bad) for value in values]
-    precise = [i for i, (precision, _) in enumerate(figures) if precision >= least_precision]
-    return float(values[max(precise or range(len(values)), key=lambda i: min(figures[i]))])
+def best_threshold(scores: NDArray[np.float32], bad: NDArray[np.bool_]) -> float:
+    """The threshold with the highest smaller one of precision and recall."""
+    return float(max(np.linspace(-2, 1, 61), key=lambda value: min(precision_recall(scores > value, bad))))
 
 
 def held_out_findings(
-    scores: NDArray[np.float32], bad: NDArray[np.bool_], folds: NDArray[np.int64], least_precision: float
+    scores: NDArray[np.float32], bad: NDArray[np.bool_], folds: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
     """Which cases are found, each with the threshold that suits the cases of the other folds."""
     found = np.zeros(len(bad), bool)
     for fold in range(NUM_FOLDS):
         others = folds != fold
-        found[~others] = scores[~others] > best_threshold(scores[others], bad[others], least_precision)
+        found[~others] = scores[~others] > best_threshold(scores[others], bad[others])
     return found
 
 
@@ -86,10 +81,9 @@ def train(measure_only: bool, show: bool) -> None:
         bad = np.array([text.bad for text in texts])
         scores = held_out_scores(check, texts, sentences, folds)
         wrong = np.zeros(len(texts), bool)
-        least = PRECISION.get(check, 0.0)
-        found_cases = held_out_findings(scores[own], bad[own], folds[own], least)
+        found_cases = held_out_findings(scores[own], bad[own], folds[own])
         wrong[own] = found_cases != bad[own]
-        threshold = best_threshold(scores[own], bad[own], least)
+        threshold = best_threshold(scores[own], bad[own])
         weights, bias = fit(check, texts, sentences, ~held_out)
         found = score_texts(check, sentences, weights, bias, len(texts)) > threshold
         precision, recall = precision_recall(found_cases, bad[own])
