@@ -197,12 +197,12 @@ def pcm_on() -> TrainConfig:
 
 
 def short_only() -> TrainConfig:
-    """The ablation that trains on short texts alone."""
+    """The ablation that trains only on short texts."""
     return dataclasses.replace(paper_b16(), train_on="short")
 
 
 def long_only() -> TrainConfig:
-    """The ablation that trains on long texts alone."""
+    """The ablation that trains only on long texts."""
     return dataclasses.replace(paper_b16(), train_on="long")
 
 
