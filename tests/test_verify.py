@@ -24,7 +24,7 @@ from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.files import write_json
 from lrs2m_builder.schema import AnswerScores, Request
 from lrs2m_builder.stores.lock import LOCK_NAME, locked
-from tests.export_data import exported_ids, row, write_rows
+from tests.export_data import exported_ids, png, row, write_rows
 from tests.fake_engine import FakeModule, scores_of
 from tests.in_process import lrs2m
 from tests.toy import ROOT
@@ -145,10 +145,18 @@ def test_what_cannot_be_judged_is_null_with_its_reason(tmp_path: Path) -> None:
     data_set(tmp_path, r3={"image": {"bytes": None, "path": "3.png"}}, r4=broken, r6={"caption_long": None})
     judged(tmp_path, FakeModule(scores=scores))
     found = {r["sample_id"]: (r["long_reason"], r["long_min"], r["long_num_unanswered"]) for r in tables(tmp_path)}
-    assert found["a/3"] == ("no_image", None, 5)
+    assert found["a/3"] == ("image_missing", None, 5)
     assert found["a/4"][0] == "image_unreadable" and found["a/5"] == ("prompt_too_long", None, 5)
     assert found["a/6"] == ("no_claims", None, 0)
     assert found["a/7"][0] is None and found["a/7"][1] == pytest.approx(0.9)
+
+
+def test_images_that_rows_only_name_are_read_from_their_folder(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "1.png").write_bytes(png((1, 2, 3)))
+    data = data_set(tmp_path / "data_set", 2, r1={"image": {"bytes": None, "path": "1.png"}})
+    judged(data, image_dir=tmp_path / "pictures")
+    assert [found["long_reason"] for found in tables(data)] == [None, None]
 
 
 def test_a_claim_that_is_only_bounded_says_so(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
@@ -44,6 +45,9 @@ def verify_command(
         str,
         typer.Option(metavar="NAME", help="Name of the scores; --where calls their columns NAME_long_min and so on."),
     ] = "verify",
+    images: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the images that the rows only name.")
+    ] = None,
     limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Judge only the first N rows.")] = None,
     threshold: Annotated[
         list[str] | None,
@@ -84,6 +88,7 @@ def verify_command(
             engine_options=engine_options,
             name=name,
             texts=_text_names(texts),
+            image_dir=images,
             limit=limit,
             thresholds=parse_thresholds(threshold or ()),
             num_shown=show_claims,
