@@ -30,8 +30,9 @@ from lrs2m_builder.sample.drawing.scene import Scene, draw_scene
 from lrs2m_builder.sample.formats import MANIFEST, write_sample_source
 from lrs2m_builder.sources import open_source
 from lrs2m_builder.verify.calibrate import CalibrationOptions, calibrate_judge
-from lrs2m_builder.verify.calibration import Measured, read_thresholds
+from lrs2m_builder.verify.calibration import Measured
 from lrs2m_builder.verify.claim_set import write_claims
+from lrs2m_builder.verify.verdicts import read_thresholds
 
 OTHER_SEED = 3000  # of the scenes by which thresholds are chosen; training draws seeds 1000 and 4000
 
