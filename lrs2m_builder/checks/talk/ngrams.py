@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 BITS = 18
 BUCKETS = 1 << BITS
 LETTERS = (3, 4, 5)  # lengths of the letter n-grams within a word
-MAX_WORDS = 200  # of a sentence that are read
+MAX_WORDS, MAX_LETTERS = 200, 40  # of a sentence and of a word that are read
 RUNS = ((0, 1), (0, 1, 2), (0, 2))  # which words of a run count: two, three, and two with any word between them
 _SHIFT = np.uint64(64 - BITS)
 _MIX = np.array([0x9E3779B97F4A7C15, 0xC2B2AE3D27D4EB4F, 0x165667B19E3779F9], np.uint64)
@@ -39,7 +39,7 @@ def words_of(sentence: str, first: bool, last: bool) -> list[str]:
         first: whether it begins the text; last: whether it ends the text.
     """
     plain = _QUOTED.sub(' "q" ', sentence).lower().replace("’", "'")
-    words = ["0" if word.isdigit() else word for word in _TOKEN.findall(plain)[:MAX_WORDS]]
+    words = ["0" if word.isdigit() else word[:MAX_LETTERS] for word in _TOKEN.findall(plain)[:MAX_WORDS]]
     return ["<<" if first else "<", *words, ">>" if last else ">"]
 
 
