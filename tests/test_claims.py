@@ -39,7 +39,8 @@ def statements(text: str, kind: str | None = None) -> list[str]:
         ("In the top left corner, there is a pond.", "place", "There is a pond in the upper left corner of the image."),
         ("The pond is in the left half.", "place", "There is a pond in the left half of the image."),
         ("Four planes are parked in an open field.", "relation", "There are four planes parked in an open field."),
-        ("The pond lies to the left of the road.", "relation", "The pond is to the left of the road."),
+        ("The pond lies to the left of the road.", "relation", "There is a pond to the left of the road."),
+        ("The pond, which is large, is left of the road.", "relation", "The pond is to the left of the road."),
         ("There are no ships in the image.", "denial", "There are no ships in the image."),
         ("No cars or trucks are visible.", "denial", "There are no trucks in the image."),
         ("There are no objects such as airplanes or cars.", "denial", "There are no cars in the image."),
@@ -99,6 +100,14 @@ def test_a_claim_knows_its_sentence_and_its_place_in_the_text() -> None:
         "in the upper left",
     )  # fmt: skip
     assert text[claim.start : claim.end] == "three red boats in the upper left"
+
+
+def test_a_relation_is_asked_once() -> None:
+    assert statements("Two ponds lie above the road.", "relation") == ["There are two ponds above the road."]
+
+
+def test_a_class_that_only_describes_another_is_part_of_its_name() -> None:
+    assert statements("It is a storage tank farm.", "object") == ["There is a storage tank farm in the image."]
 
 
 def test_a_thing_that_is_named_again_is_not_asked_again() -> None:

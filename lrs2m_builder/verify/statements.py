@@ -15,7 +15,7 @@ from lrs2m_builder.verify.parsed import Found, Reading, class_of
 from lrs2m_builder.verify.places import placed, related
 
 _IMAGE = word_set("image picture scene photo photograph view frame")
-_TOO_GENERAL = frozenset(["area"])  # "There is an area in the image." is true of every one
+_TOO_GENERAL = frozenset(["area", "ground"])  # "There is an area in the image." is true of every one
 # Words that may follow a number of the whole image: what else follows says of which part it is.
 _OPEN = word_set(
     "lie lies stand stands is are can be been seen visible observed found present shown there clearly in total "
@@ -32,7 +32,11 @@ def statements(written: str, text: Text, spans: Sequence[tuple[int, int]]) -> It
         spans: of its tokens (`token_spans`).
     """
     reading = Reading(text, written, spans)
-    elsewhere = [*placed(reading), *related(reading)]
+    relations = list(related(reading))
+    covered = [set(found.tokens) for found in relations]
+    # "The pond lies above the road" is read as a place beside a thing, and in the words between both, which say more.
+    places = [found for found in placed(reading) if not any(set(found.tokens) <= more for more in covered)]
+    elsewhere = [*places, *relations]
     yield from _objects(reading)
     yield from _counts(reading, {found.tokens[0] for found in elsewhere if found.number is not None})
     yield from elsewhere
