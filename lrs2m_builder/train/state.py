@@ -250,7 +250,7 @@ def make_batches(config: TrainConfig, data: Sequence[Path], loaded: Loaded, devi
         augment_images=config.augment_images,
     )
     return Batches(
-        read_index(data, COLUMNS[config.train_on]),
+        read_index(data, COLUMNS[config.train_on], config.where, say if rank() == 0 else lambda _: None),
         order,
         reading,
         rank=rank(),

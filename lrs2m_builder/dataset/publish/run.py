@@ -16,8 +16,8 @@ from typing import Any
 from lrs2m_builder import __version__
 from lrs2m_builder.build.stored_rows import RECORD_SCHEMA
 from lrs2m_builder.dataset.foreign import reading
-from lrs2m_builder.dataset.histogram import draw_histograms
-from lrs2m_builder.dataset.publish.card import HISTOGRAM, make_card, make_license_file
+from lrs2m_builder.dataset.histogram import draw_histograms, draw_scores
+from lrs2m_builder.dataset.publish.card import HISTOGRAM, SCORE_HISTOGRAM, make_card, make_license_file
 from lrs2m_builder.dataset.publish.facts import read_facts
 from lrs2m_builder.dataset.publish.origins import publishes_images
 from lrs2m_builder.dataset.publish.tree import MAX_SHARD_BYTES, SubsetSplit, tree_schema, write_subset
@@ -127,7 +127,10 @@ def _describe(folder: Path, splits: list[SubsetSplit], sources: Mapping[str, Pat
     (folder / "README.md").write_text(make_card(facts, schema, repo_id), encoding="utf-8")
     (folder / "LICENSE.md").write_text(make_license_file(facts), encoding="utf-8")
     (folder / HISTOGRAM).parent.mkdir()
-    for picture in draw_histograms(facts.stats, folder / HISTOGRAM):
+    pictures = draw_histograms(facts.stats, folder / HISTOGRAM)
+    if facts.stats.scores:
+        pictures += draw_scores(facts.stats.scores, folder / SCORE_HISTOGRAM)
+    for picture in pictures:
         if picture.suffix != Path(HISTOGRAM).suffix:
             picture.unlink()
 
