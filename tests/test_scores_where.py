@@ -222,3 +222,18 @@ def test_training_takes_the_rows_that_meet_a_condition_on_scores(tmp_path: Path)
     assert said == [f"{tmp_path}: 1 row has no score"]
     with pytest.raises(UserError, match="no row matches"):
         read_index([tmp_path], ("caption_long",), "clip_long_rank > 7")
+
+
+def test_a_table_that_holds_a_sample_twice_doubles_no_row(tmp_path: Path) -> None:
+    first, second = sorted((score(data_set(tmp_path)) / "scores" / "clip" / "a").iterdir())
+    pq.write_table(pq.read_table(first), second)
+    with pytest.raises(UserError, match="holds a sample twice"):
+        selected(tmp_path, "clip_long_rank >= 0")
+
+
+def test_a_score_json_that_is_torn_is_one_line(tmp_path: Path) -> None:
+    path = score(data_set(tmp_path)) / "scores" / "clip" / "score.json"
+    path.write_text(path.read_text()[:50])
+    for attempt in (lambda: selected(tmp_path, "clip_long_rank >= 0"), lambda: score(tmp_path)):
+        with pytest.raises(UserError, match=r"score\.json: cannot be read"):
+            attempt()

@@ -22,7 +22,7 @@ from lrs2m_builder.dataset.publish.facts import read_facts
 from lrs2m_builder.dataset.publish.origins import publishes_images
 from lrs2m_builder.dataset.publish.tree import MAX_SHARD_BYTES, SubsetSplit, tree_schema, write_subset
 from lrs2m_builder.dataset.publish.upload import STATE, Uploaded, check_repo_id, find_token, tree_sizes, upload_tree
-from lrs2m_builder.dataset.scores.places import SCORES
+from lrs2m_builder.dataset.scores.places import score_names, scored_files
 from lrs2m_builder.dataset.selection import NEEDS, Filters, select
 from lrs2m_builder.dataset.stats import NEEDS as COUNTED
 from lrs2m_builder.dataset.tables import open_tables, record_files
@@ -160,7 +160,7 @@ def _fingerprint(paths: list[Path], repo_id: str, images: bool | None, filters: 
     files: list[Any] = []
     for path in paths:
         beside = [path / name for name in ("build.json", "reviews.jsonl", "audit/removals.parquet")]
-        beside += sorted((path / SCORES).glob("*/*/*.parquet"))
+        beside += [file.scores(name) for file in scored_files(path) for name in score_names(file.home)]
         for file in [*record_files(path), *(file for file in beside if file.is_file())]:
             stat = file.stat()
             files.append((str(file.resolve()), stat.st_size, stat.st_mtime_ns))
