@@ -30,7 +30,10 @@ def write_page(built: Path, recipes: list[str], page: Path) -> Path:
                 scene = scenes.setdefault(_scene_name(rejection.sample_id), {"texts": []})
                 scene["texts"].append({"recipe": recipe, "reason": rejection.reason, "detail": rejection.detail})
     template = Environment(autoescape=True).from_string(PAGE.read_text(encoding="utf-8"))
-    html = template.render(scenes=dict(sorted(scenes.items())))
+    caught = [
+        (name, text["cut"][0]) for name, scene in sorted(scenes.items()) for text in scene["texts"] if text.get("cut")
+    ]
+    html = template.render(scenes=dict(sorted(scenes.items())), caught=caught)
     with finished_file(page) as part:
         part.write_text(html, encoding="utf-8")
     return page
@@ -51,6 +54,8 @@ def _add_record(scenes: dict[str, dict[str, Any]], recipe: str, row: dict[str, A
             "long_by": Path(row["long_source"]).name,
             "long_tokens": row["num_tokens_long"],
             "warnings": ", ".join(row["warnings"]),
+            "judged": len(row["claims"] or ()),
+            "cut": row["cut"] or (),
         }
     )
 
