@@ -155,9 +155,9 @@ def test_a_calibration_gives_thresholds_that_a_build_and_verify_read(claims_file
     options = CalibrationOptions(claims_file, out, "judge", "fake")
     measured = calibrate_judge(options, judge_by(claims_file))
     assert all(0.8 < one.auroc <= 1 for one in measured.values())
-    chosen = {kind: one.threshold for kind, one in measured.items()}
+    chosen = {"sentence": 0.0, "relation": 0.0, **{kind: one.threshold for kind, one in measured.items()}}
     assert read_thresholds(out) == chosen
-    assert parse_thresholds([str(out), "relation=0.2"]) == {"sentence": 0.5, "relation": 0.2, **chosen}
+    assert parse_thresholds([str(out), "relation=0.2"]) == {**chosen, "relation": 0.2}
     assert json.loads(out.read_text())["judge"]["prompt"]["name"] == "verify.v1"
     assert all(not math.isnan(one.ece) for one in measured.values())
 

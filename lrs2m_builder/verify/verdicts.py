@@ -69,7 +69,8 @@ def threshold_of(claim: Claim, thresholds: Thresholds) -> float:
 def parse_thresholds(pairs: Iterable[str]) -> dict[str, float]:
     """Turn `KIND=P` settings into a mapping; "all" sets every kind that is not named.
 
-    A path of a calibration.json sets those that it has chosen.
+    A path of a calibration.json sets all: those that it has chosen, and 0 for kinds that it has not measured, so that
+    no claim of these is false.
 
     Raises:
         UserError: not of that form, or no such kind of claim.
@@ -77,7 +78,7 @@ def parse_thresholds(pairs: Iterable[str]) -> dict[str, float]:
     given: dict[str, float] = {}
     for pair in pairs:
         if pair.endswith(".json"):
-            given |= {kind: value for kind, value in read_thresholds(Path(pair)).items() if kind in KINDS}
+            given |= read_thresholds(Path(pair))
             continue
         kind, _, value = pair.partition("=")
         if kind not in {*KINDS, "all"}:
@@ -93,7 +94,7 @@ def parse_thresholds(pairs: Iterable[str]) -> dict[str, float]:
 
 
 def read_thresholds(path: Path) -> dict[str, float]:
-    """The thresholds by kind of claim that a calibration has chosen.
+    """The thresholds by kind of claim that a calibration has chosen; 0 for kinds that it has not measured.
 
     Raises:
         UserError: it is no calibration.
@@ -105,4 +106,4 @@ def read_thresholds(path: Path) -> dict[str, float]:
         raise UserError(f"{path}: not a calibration; make one with lrs2m verify --calibrate") from error
     if not thresholds or not all(0 <= value <= 1 for value in thresholds.values()):
         raise UserError(f"{path}: not a calibration; make one with lrs2m verify --calibrate")
-    return thresholds
+    return {kind: thresholds.get(kind, 0.0) for kind in KINDS}
