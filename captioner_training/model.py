@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from transformers import (
     Qwen2VLVideoProcessor,
 )
 
+from captioner_training.claims import MOST
 from captioner_training.scenes import IMAGE_SIDE
 from lrs2m_builder.sample.drawing.placing import CLASSES
 from lrs2m_builder.sample.random_model import CHAT_TEMPLATE, qwen2_vl_config
@@ -39,6 +41,14 @@ def make_model(tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> Qwen2VLForC
     return model
 
 
+def extended_model(folder: Path, tokenizer: PreTrainedTokenizerFast) -> Qwen2VLForConditionalGeneration:
+    """A finished model, in float32, with embeddings for the tokens that its tokenizer has gained."""
+    model = Qwen2VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
+    torch.manual_seed(0)
+    model.resize_token_embeddings(len(tokenizer))
+    return model
+
+
 def make_processor(tokenizer: PreTrainedTokenizerFast) -> Qwen2VLProcessor:
     """The processor; every image comes out at IMAGE_SIDE**2 pixels or close to it."""
     return Qwen2VLProcessor(
@@ -50,10 +60,10 @@ def make_processor(tokenizer: PreTrainedTokenizerFast) -> Qwen2VLProcessor:
 
 
 class Trainee(nn.Module):
-    """A captioner with two heads that are dropped after training.
+    """A captioner with three heads that are dropped after training.
 
-    They say how many objects of each class have their middle in an image token, and where that token lies, so that
-    places are learnt from the image at once and not word by word.
+    Two say how many objects of each class have their middle in an image token, and where that token lies, so that
+    places are learnt from the image at once and not word by word; one says how many there are of what a claim says.
     """
 
     cos: Tensor
@@ -64,6 +74,7 @@ class Trainee(nn.Module):
         self.captioner = captioner
         self.seen = nn.Linear(WIDTH, len(CLASSES))
         self.placed = nn.Linear(WIDTH, len(CLASSES) + 2 * TOKENS)
+        self.counted = nn.Linear(WIDTH, MOST + 2)
         nn.init.constant_(self.seen.bias, -4.0)
         processor = Qwen2VLImageProcessor()
         mean, std = torch.tensor(processor.image_mean), torch.tensor(processor.image_std)
@@ -90,7 +101,9 @@ class Trainee(nn.Module):
 
     def image_tokens(self, pixels: Tensor) -> Tensor:
         """Tokens (B, TOKENS**2, WIDTH) of images (B, IMAGE_SIDE, IMAGE_SIDE, 3), uint8; as the processor and the vision
-        tower make them, but for all images of a batch at once."""
+        tower make them, but for all images of a batch at once. Tokens that were computed before stay as they are."""
+        if pixels.is_floating_point():
+            return pixels.float()
         visual: Any = self.captioner.model.visual
         x = (pixels.float() - self.mean) / self.std
         x = x.view(-1, TOKENS, MERGE, PATCH, TOKENS, MERGE, PATCH, 3).permute(0, 1, 4, 2, 5, 7, 3, 6)
