@@ -23,9 +23,9 @@ from _common import one_row_an_image, real_data
 
 from lrs2m_builder.build.options import BuildOptions
 from lrs2m_builder.build.prepare import Prepared, prepare
-from lrs2m_builder.build.run import make_report
+from lrs2m_builder.build.report import write_report
 from lrs2m_builder.build.runner import Runner
-from lrs2m_builder.build.settings import claim_settings
+from lrs2m_builder.build.settings import claimed
 from lrs2m_builder.build.stages import next_move
 from lrs2m_builder.build.telemetry import Display, Meter
 from lrs2m_builder.build.work import find_work, open_works
@@ -33,7 +33,6 @@ from lrs2m_builder.engines import vllm as vllm_engine
 from lrs2m_builder.images.load import decode
 from lrs2m_builder.sample.random_model import make_random_model
 from lrs2m_builder.schema import Request
-from lrs2m_builder.stores.lock import locked
 
 
 async def time_ours(engine: Any, options: BuildOptions) -> tuple[float, dict[str, float]]:
@@ -41,13 +40,12 @@ async def time_ours(engine: Any, options: BuildOptions) -> tuple[float, dict[str
     meter = Meter()
     start = time.perf_counter()
     prepared = prepare(options, vllm_engine)
-    with locked(options.out_dir, "build"):
-        claim_settings(options.out_dir, prepared.settings, prepared.plan.manifest.origin)
+    with claimed(options.out_dir, prepared.settings, prepared.plan.manifest.origin):
         display = Display(prepared.num_samples, 0, "ours")
         runner = Runner(prepared.plan, range(1), engine, meter, display)
         await runner.run(open_works(prepared, find_work(prepared)), options.out_dir / "telemetry.jsonl")
         display.close()
-        report = make_report(prepared, meter, stopped=False)
+        report = write_report(prepared, meter, stopped=False)
     assert report.records == prepared.num_samples, report
     return report.records / (time.perf_counter() - start), meter.bound_shares()
 

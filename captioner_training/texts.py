@@ -20,7 +20,7 @@ from lrs2m_builder.sample.words import (
     OF_CLASS,
     OF_COVER,
     SCENES,
-    Group,
+    ObjectGroup,
     listed,
     number,
     sentence,
@@ -31,11 +31,11 @@ _MOST_PLACED = 3  # of more in several cells nobody gives a list
 NEAR = 6.0  # pixels from a border, of an image's 224
 
 
-def plain_groups(scene: Scene) -> list[Group]:
+def plain_groups(scene: Scene) -> list[ObjectGroup]:
     """The classes of a scene in their fixed order, their objects in reading order."""
     names = sorted(scene.counts, key=lambda name: (LAST.get(name, 0), CLASSES.index(name)))
     read = {name: tuple(sorted(scene.of(name), key=lambda thing: _ORDER.index(thing.cell))) for name in names}
-    return [Group(name, name, read[name]) for name in names]
+    return [ObjectGroup(name, name, read[name]) for name in names]
 
 
 def plain_long(scene: Scene) -> str:
@@ -56,7 +56,7 @@ def plain_long(scene: Scene) -> str:
     return " ".join(map(sentence, texts))
 
 
-def plain_short(known: list[Group], scene_name: str) -> str:
+def plain_short(known: list[ObjectGroup], scene_name: str) -> str:
     """The summary of a plain long text: the first classes with their counts, in at most SHORT_WORDS words."""
     inside = [group.counted for group in known]
     while len(split_words(text := f"{listed(inside)} {SCENES[scene_name][1]}")) > SHORT_WORDS:
@@ -64,7 +64,7 @@ def plain_short(known: list[Group], scene_name: str) -> str:
     return sentence(text)
 
 
-def _place(group: Group) -> str:
+def _place(group: ObjectGroup) -> str:
     """Where the objects of a class are."""
     subject = f"the {group.nouns}"
     if group.name in BANDS:
@@ -90,7 +90,7 @@ def _sure_half(things: tuple[SceneObject, ...]) -> str:
     return half if margins[half] >= NEAR else ""
 
 
-def _spare(scene: Scene, known: list[Group]) -> list[str]:
+def _spare(scene: Scene, known: list[ObjectGroup]) -> list[str]:
     """Ground and looks in turn, then what is true of every image."""
     ground = [OF_COVER[cover] for cover in dict.fromkeys(COVERS[name] for name in scene.land_cover)]
     looks = [OF_CLASS[group.name].format(n=group.nouns, be=group.be) for group in known if group.name in OF_CLASS]

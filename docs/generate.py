@@ -16,7 +16,7 @@ from typing import Any, Literal, get_args, get_origin, get_type_hints
 import typer.main
 
 from lrs2m_builder.cli import app
-from lrs2m_builder.commands.help import Row, parameter_rows
+from lrs2m_builder.commands.help import HelpRow, parameter_rows
 from lrs2m_builder.train.config import TrainConfig
 
 DOCS = Path(__file__).parent
@@ -44,7 +44,7 @@ def _section(words: str, command: Any) -> str:
     return "\n\n".join(parts)
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _cells(row: HelpRow) -> tuple[str, ...]:
     meaning = re.sub(r"docs/(\w[\w-]*\.md)", r"[\1](\1)", row.meaning)
     default = row.default if row.default in {"", "required"} else f"`{row.default}`"
     return f"`{row.name}`", meaning, default

@@ -23,7 +23,7 @@ from lrs2m_builder.images.load import decode
 from lrs2m_builder.tokenizer import encode
 from lrs2m_builder.train.data import Batches
 from lrs2m_builder.train.loading import Batch, BatchRows, Reading, TrainOn, first_sentence, image_ref
-from lrs2m_builder.train.plan import Index, Order, count_batches, make_plan, read_index
+from lrs2m_builder.train.plan import Order, RowIndex, count_batches, make_plan, read_index
 from tests.clip_toy import make_data, make_rows, png, write_table
 
 ORDER = Order(seed=0, batch_size=4, pool_rows=32, streams=1, weights={})
@@ -38,14 +38,14 @@ def toy_batches(folder: Path, **changes: Any) -> Batches:
     return Batches(read_index([folder], BOTH), ORDER, reading(), **changes)
 
 
-def toy_index(num_rows: int, rows_per_group: int = 10, subsets: tuple[str, ...] = ("toy",)) -> Index:
+def toy_index(num_rows: int, rows_per_group: int = 10, subsets: tuple[str, ...] = ("toy",)) -> RowIndex:
     """An index of rows that are in no file, of random lengths; subsets take turns by row."""
-    from lrs2m_builder.train.plan import Group
+    from lrs2m_builder.train.plan import RowGroup
 
     starts = range(0, num_rows, rows_per_group)
-    groups = [Group(Path("a/b"), i, start, min(rows_per_group, num_rows - start)) for i, start in enumerate(starts)]
+    groups = [RowGroup(Path("a/b"), i, start, min(rows_per_group, num_rows - start)) for i, start in enumerate(starts)]
     lengths = np.random.default_rng(0).integers(20, 248, num_rows, dtype=np.int32)
-    return Index(tuple(groups), lengths, np.arange(num_rows, dtype=np.int32) % len(subsets), subsets)
+    return RowIndex(tuple(groups), lengths, np.arange(num_rows, dtype=np.int32) % len(subsets), subsets)
 
 
 def assert_equal(one: Batch, other: Batch) -> None:

@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.train.loss import Features, LossSettings, dual_text_loss
+from lrs2m_builder.train.loss import BatchFeatures, LossSettings, dual_text_loss
 from lrs2m_builder.train.pcm import principal_part
 
 SCALE = 1 / 0.07
@@ -30,7 +30,7 @@ def make_rows(num_rows: int = 16, width: int = 8, seed: int = 0) -> list[Tensor]
 def loss_and_gradients(rows: list[Tensor], settings: LossSettings, **changes: Any) -> tuple[Tensor, list[Tensor]]:
     leaves = [row.clone().requires_grad_() for row in rows]
     scale = torch.tensor(SCALE, requires_grad=True)
-    features = Features(*(F.normalize(leaf, dim=-1) for leaf in leaves), **changes)
+    features = BatchFeatures(*(F.normalize(leaf, dim=-1) for leaf in leaves), **changes)
     loss = dual_text_loss(features, scale, settings, long_weight=0.8).total
     loss.backward()
     return loss.detach(), [leaf.grad for leaf in (*leaves, scale)]  # type: ignore[misc]
@@ -66,8 +66,8 @@ def test_sigmoid_loss_and_gradients_equal_open_clips() -> None:
 
 def test_a_text_that_is_not_trained_on_leaves_the_other_at_full_weight() -> None:
     image, long, short = (F.normalize(row, dim=-1) for row in make_rows())
-    both = dual_text_loss(Features(image, long, short), torch.tensor(SCALE), LossSettings(), long_weight=0.8)
-    alone = dual_text_loss(Features(image, long, None), torch.tensor(SCALE), LossSettings(), long_weight=0.8)
+    both = dual_text_loss(BatchFeatures(image, long, short), torch.tensor(SCALE), LossSettings(), long_weight=0.8)
+    alone = dual_text_loss(BatchFeatures(image, long, None), torch.tensor(SCALE), LossSettings(), long_weight=0.8)
     assert both.long is not None and alone.total == both.long and alone.short is None
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-from lrs2m_builder.build.prepare import check_writable, prepare
+from lrs2m_builder.build.options import check_writable
+from lrs2m_builder.build.prepare import prepare
 from lrs2m_builder.build.preview import dry_run, show_prompts
 from lrs2m_builder.build.run import build
 from lrs2m_builder.engines import engine_module

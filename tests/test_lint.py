@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from lrs2m_builder.build.plan import BuildPlan
 from lrs2m_builder.build.prepare import prepare
 from lrs2m_builder.build.prompt_lint import lint_prompts
-from lrs2m_builder.build.stages import Plan
 from lrs2m_builder.declared.manifest import load_manifest
 from lrs2m_builder.declared.recipe import load_recipe
 from lrs2m_builder.declared.shipped import shipped_dir
@@ -29,7 +29,7 @@ def findings(folder: Path, prompt: str, *, role: str = "mllm", writes: str = "ca
     (folder / "mine.v1.jinja").write_text(prompt)
     (folder / "mine.py").write_text(RECIPE.format(role=role, writes=writes))
     manifest = load_manifest(source or str(make_source(folder, 1)))
-    plan = Plan(load_recipe(str(folder / "mine.py")), manifest, (("m", "1"),), "fake", 3, 0)
+    plan = BuildPlan(load_recipe(str(folder / "mine.py")), manifest, (("m", "1"),), "fake", 3, 0)
     return "\n".join(lint_prompts(plan, SAMPLE))
 
 
@@ -38,7 +38,7 @@ def findings(folder: Path, prompt: str, *, role: str = "mllm", writes: str = "ca
 def test_shipped_prompts_have_no_finding_for_any_shipped_source(recipe: str, manifest: str) -> None:
     loaded = load_recipe(recipe)
     models = (("m", "1"),) * len(loaded.steps)
-    assert not lint_prompts(Plan(loaded, load_manifest(manifest), models, "fake", 3, 0), SAMPLE)
+    assert not lint_prompts(BuildPlan(loaded, load_manifest(manifest), models, "fake", 3, 0), SAMPLE)
 
 
 @pytest.mark.parametrize("word", ["north", "southeast", "South-West", "eastern", "west"])

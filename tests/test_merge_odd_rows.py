@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
+from lrs2m_builder.build import Report, build
 from lrs2m_builder.build.options import BuildOptions
-from lrs2m_builder.build.run import Report, build
 from lrs2m_builder.errors import UserError
 from tests.fake_engine import FakeModule
 from tests.test_long_to_short import entry, write_vhm

@@ -14,8 +14,8 @@ from typing import Any
 import psutil
 import pytest
 
+from lrs2m_builder.build import Report, build
 from lrs2m_builder.build.options import BuildOptions
-from lrs2m_builder.build.run import Report, build
 from tests.fake_engine import FakeModule
 from tests.test_merge import millionaid
 from tests.toy import ROOT, file_bytes, ids, rows

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from lrs2m_builder.build import Report, build
 from lrs2m_builder.build.options import BuildOptions
-from lrs2m_builder.build.run import Report, build
 from lrs2m_builder.engines import openai as engine_module
 from lrs2m_builder.engines._base import EngineStoppedError
 from lrs2m_builder.errors import UserError

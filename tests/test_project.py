@@ -32,6 +32,7 @@ train
 sample
 dataset
 build
+verify
 sources declared
 clip
 engines checks images stores

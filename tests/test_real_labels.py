@@ -13,8 +13,8 @@ import pytest
 import yaml
 from PIL import Image
 
+from lrs2m_builder.build import Report, build
 from lrs2m_builder.build.options import BuildOptions
-from lrs2m_builder.build.run import Report, build
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.schema import Completion, Request
 from lrs2m_builder.sources.vector_labels import read

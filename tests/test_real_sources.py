@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
+from lrs2m_builder.build import Report, build
 from lrs2m_builder.build.options import BuildOptions
-from lrs2m_builder.build.run import Report, build
 from lrs2m_builder.declared.manifest import load_manifest
 from lrs2m_builder.schema import Completion
 from lrs2m_builder.sources._land_cover import NAMES

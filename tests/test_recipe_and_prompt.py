@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from lrs2m_builder.build.stages import Plan, next_move, request_seed
+from lrs2m_builder.build.plan import BuildPlan
+from lrs2m_builder.build.stages import next_move, request_seed
 from lrs2m_builder.declared.manifest import Manifest
 from lrs2m_builder.declared.prompt import load_prompt
 from lrs2m_builder.declared.recipe import Recipe, load_recipe
@@ -65,12 +66,12 @@ def write_recipe(folder: Path, prompt: str = PROMPT, role: str = "mllm", recipe:
     return str(folder / "toy.py")
 
 
-def make_plan(recipe: Recipe, max_attempts: int = 3, seed: int = 0) -> Plan:
-    return Plan(recipe, MANIFEST, (("toy-model", "abc123"),) * len(recipe.prompts), "fake", max_attempts, seed)
+def make_plan(recipe: Recipe, max_attempts: int = 3, seed: int = 0) -> BuildPlan:
+    return BuildPlan(recipe, MANIFEST, (("toy-model", "abc123"),) * len(recipe.prompts), "fake", max_attempts, seed)
 
 
 @pytest.fixture
-def plan(tmp_path: Path) -> Plan:
+def plan(tmp_path: Path) -> BuildPlan:
     return make_plan(load_recipe(write_recipe(tmp_path)))
 
 
@@ -79,7 +80,7 @@ def answer(request: Any, text: str, finish_reason: str = "stop") -> Attempt:
     return Attempt.answered(request, Completion(text, finish_reason))
 
 
-def ask_until_the_end(plan: Plan, sample: Sample, texts: list[str], prior: tuple[Attempt, ...] = ()) -> Any:
+def ask_until_the_end(plan: BuildPlan, sample: Sample, texts: list[str], prior: tuple[Attempt, ...] = ()) -> Any:
     """Answer with the texts in turn; returns the last move and all attempts."""
     attempts = list(prior)
     move = next_move(plan, sample, attempts, len(prior))
@@ -212,14 +213,14 @@ def test_a_prompt_keeps_the_hash_of_its_file(tmp_path: Path) -> None:
     assert hashes[0] == hashes[2] != hashes[1]
 
 
-def test_the_first_move_asks_with_the_hint(plan: Plan) -> None:
+def test_the_first_move_asks_with_the_hint(plan: BuildPlan) -> None:
     request = next_move(plan, make_sample(), [])
     assert isinstance(request, Request)
     assert request.parts == ("Describe it.", "Hint: hint 1 of a harbor")
     assert (request.request_id, request.role) == ("toy/1.tif#0:0:1", "mllm")
 
 
-def test_a_good_answer_is_accepted_and_keeps_its_warnings(plan: Plan) -> None:
+def test_a_good_answer_is_accepted_and_keeps_its_warnings(plan: BuildPlan) -> None:
     record, attempts = ask_until_the_end(plan, make_sample(), [f"  {GOOD}\n"])
     assert isinstance(record, Record)
     assert (record.caption_short, record.caption_long) == ("hint 1 of a harbor", GOOD)
@@ -227,7 +228,7 @@ def test_a_good_answer_is_accepted_and_keeps_its_warnings(plan: Plan) -> None:
     assert (record.warnings, record.attempts, record.seed) == (("red: It is red.",), 1, attempts[0].seed)
 
 
-def test_a_refused_answer_is_asked_again_with_another_seed_and_the_reason(plan: Plan) -> None:
+def test_a_refused_answer_is_asked_again_with_another_seed_and_the_reason(plan: BuildPlan) -> None:
     first = next_move(plan, make_sample(), [])
     second = next_move(plan, make_sample(), [answer(first, REFUSED)])
     assert isinstance(first, Request) and isinstance(second, Request)
@@ -236,44 +237,44 @@ def test_a_refused_answer_is_asked_again_with_another_seed_and_the_reason(plan: 
     assert "Mend this: The answer refused" in second.parts[1]
 
 
-def temperatures(plan: Plan, texts: list[str]) -> list[object]:
+def temperatures(plan: BuildPlan, texts: list[str]) -> list[object]:
     """Of the requests that follow each of the texts."""
     moves = [ask_until_the_end(plan, make_sample(), texts[:number])[0] for number in range(len(texts) + 1)]
     return [move.sampling.get("temperature") for move in moves if isinstance(move, Request)]
 
 
-def test_an_answer_that_comes_back_is_asked_for_at_a_higher_temperature(plan: Plan) -> None:
+def test_an_answer_that_comes_back_is_asked_for_at_a_higher_temperature(plan: BuildPlan) -> None:
     warm = replace(plan, recipe=plan.recipe.with_settings({}, {"temperature": 0.3}), max_attempts=9)
     assert temperatures(warm, [REFUSED, "Sorry, no.", REFUSED, "No."]) == [0.3, 0.3, 0.3, 0.5, 0.5]
     assert temperatures(warm, [REFUSED, f" {REFUSED}", *[REFUSED] * 5])[1:] == [0.3, 0.5, 0.7, 0.9, 1.0, 1.0, 1.0]
 
 
-def test_a_temperature_above_one_or_none_is_left_as_it_is(plan: Plan) -> None:
+def test_a_temperature_above_one_or_none_is_left_as_it_is(plan: BuildPlan) -> None:
     hot = replace(plan, recipe=plan.recipe.with_settings({}, {"temperature": 1.4}))
     assert temperatures(hot, [REFUSED, REFUSED]) == [1.4] * 3
     assert temperatures(plan, [REFUSED, REFUSED]) == [plan.recipe.steps[0].sampling.get("temperature")] * 3
 
 
-def test_an_answer_after_a_refused_one_can_still_be_accepted(plan: Plan) -> None:
+def test_an_answer_after_a_refused_one_can_still_be_accepted(plan: BuildPlan) -> None:
     record, _ = ask_until_the_end(plan, make_sample(), [REFUSED, "too short", GOOD])
     assert isinstance(record, Record) and (record.attempts, record.caption_long) == (3, GOOD)
 
 
-def test_the_last_attempt_rejects_and_every_attempt_is_kept(plan: Plan) -> None:
+def test_the_last_attempt_rejects_and_every_attempt_is_kept(plan: BuildPlan) -> None:
     rejection, attempts = ask_until_the_end(plan, make_sample(), [REFUSED, "too short", REFUSED])
     assert isinstance(rejection, Rejection)
     assert (rejection.reason, rejection.attempts) == ("refusal", tuple(attempts))
     assert [attempt.attempt for attempt in attempts] == [1, 2, 3]
 
 
-def test_the_same_attempts_give_the_same_move(plan: Plan) -> None:
+def test_the_same_attempts_give_the_same_move(plan: BuildPlan) -> None:
     attempts = ask_until_the_end(plan, make_sample(), [REFUSED, "too short", GOOD])[1]
     for length in range(4):
         replay = [replace(attempt) for attempt in attempts[:length]]
         assert next_move(plan, make_sample(), replay) == next_move(plan, make_sample(), attempts[:length])
 
 
-def test_a_retry_asks_again_with_new_seeds_and_counts_from_zero(plan: Plan) -> None:
+def test_a_retry_asks_again_with_new_seeds_and_counts_from_zero(plan: BuildPlan) -> None:
     _, spent = ask_until_the_end(plan, make_sample(), [REFUSED] * 3)
     move, attempts = ask_until_the_end(plan, make_sample(), [REFUSED, REFUSED], tuple(spent))
     assert isinstance(move, Request) and move.attempt == 6
@@ -282,7 +283,7 @@ def test_a_retry_asks_again_with_new_seeds_and_counts_from_zero(plan: Plan) -> N
     assert isinstance(end, Rejection) and len(end.attempts) == 6
 
 
-def test_a_request_that_failed_rejects_with_its_problem(plan: Plan) -> None:
+def test_a_request_that_failed_rejects_with_its_problem(plan: BuildPlan) -> None:
     request = next_move(plan, make_sample(), [])
     assert isinstance(request, Request)
     failed = Attempt.failed(request, "image_truncated", "1.tif: cut")
@@ -292,7 +293,7 @@ def test_a_request_that_failed_rejects_with_its_problem(plan: Plan) -> None:
 @pytest.mark.parametrize(
     ("changes", "reason"), [({"problem": ("image_missing", "no")}, "image_missing"), ({"captions": ()}, "no_captions")]
 )
-def test_a_sample_that_cannot_be_used_is_rejected_unasked(plan: Plan, changes: Any, reason: str) -> None:
+def test_a_sample_that_cannot_be_used_is_rejected_unasked(plan: BuildPlan, changes: Any, reason: str) -> None:
     move = next_move(plan, make_sample(**changes), [])
     assert isinstance(move, Rejection) and move.reason == reason
 

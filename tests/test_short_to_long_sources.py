@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from lrs2m_builder.build import Report, build
 from lrs2m_builder.build.options import BuildOptions
-from lrs2m_builder.build.run import Report, build
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.schema import Completion
 from lrs2m_builder.sources.remoteclip_csv import read

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from lrs2m_builder.build import Report, build
 from lrs2m_builder.build.options import BuildOptions
-from lrs2m_builder.build.run import Report, build
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.schema import Completion, Request, Role
 from tests.fake_engine import FakeEngine, FakeModule, good_text

@@ -13,8 +13,8 @@ from typing import Any
 import yaml
 from PIL import Image
 
+from lrs2m_builder.build import Report, build
 from lrs2m_builder.build.options import BuildOptions
-from lrs2m_builder.build.run import Report, build
 from lrs2m_builder.build.shards import iter_rows
 from tests.fake_engine import FakeModule
 

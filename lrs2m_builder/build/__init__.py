@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from lrs2m_builder.build.options import BuildOptions
-    from lrs2m_builder.build.run import Report, build
+    from lrs2m_builder.build.report import Report
+    from lrs2m_builder.build.run import build
 
-_MODULE_OF = {"BuildOptions": "options", "Report": "run", "build": "run"}
+_MODULE_OF = {"BuildOptions": "options", "Report": "report", "build": "run"}
 
 __all__ = ["BuildOptions", "Report", "build"]
 

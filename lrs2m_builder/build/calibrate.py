@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lrs2m_builder.build.prepare import Prepared
-from lrs2m_builder.build.run import run_passes
+from lrs2m_builder.build.run import answer_all
 from lrs2m_builder.build.telemetry import Meter
 from lrs2m_builder.build.work import find_work
 from lrs2m_builder.engines._base import EngineModule
 from lrs2m_builder.engines._pool import EnginePool
-from lrs2m_builder.errors import Stopped, UserError
+from lrs2m_builder.errors import UserError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,8 +66,7 @@ def calibrate(prepared: Prepared, module: EngineModule, num_samples: int, prices
     with tempfile.TemporaryDirectory(prefix="lrs2m-calibrate-") as folder:
         options = replace(prepared.options, out_dir=Path(folder), retry_rejected=False)
         trial = replace(prepared, options=options, num_samples=num_tried, every=prepared.num_samples // num_tried)
-        if run_passes(trial, find_work(trial), EnginePool(module), meter):
-            raise Stopped
+        answer_all(trial, find_work(trial), EnginePool(module), meter)
     return _forecast(meter, num_left, prices)
 
 

@@ -1,27 +1,19 @@
 """The journal of a shard in progress: one line for each answer, so that none is asked for twice.
 
-A line is the CRC-32 of its JSON in eight hexadecimal digits, a blank, and the JSON. It is handed to the system as soon
-as the answer is there, which a killed process survives; it is forced to the disk every few seconds and when the journal
-is closed, which bounds what a power cut costs. A line that does not fit its CRC is dropped, and its answer asked for
-again.
+A line that is damaged is dropped (see `stores/log.py`), and its answer asked for again.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import time
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
-from typing import Any
 
-from lrs2m_builder.files import disk_errors, sync_folder
+from lrs2m_builder.files import disk_errors
 from lrs2m_builder.schema import Attempt
+from lrs2m_builder.stores.log import Log, parse_lines
 
-SYNC_EVERY_S = 2.0
 _PASSED = "passed"  # the key of a line that is no answer but says that a pass is done
 
 
@@ -35,23 +27,10 @@ class Journal:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
         self.attempts: dict[str, list[Attempt]] = {}
         self.num_passed = self.num_damaged = 0
-        with disk_errors(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("ab+", buffering=0)
-            self._read()
-        self._size = self._file.seek(0, os.SEEK_END)
-        self._synced = time.monotonic()
-
-    def _read(self) -> None:
-        self._file.seek(0)
-        content = self._file.read()
-        whole = content.rfind(b"\n") + 1
-        if whole < len(content):
-            self._file.truncate(whole)  # the last line was torn when its writer died: that answer never counted
-        for entry in _entries(content[:whole]):
+        self._log = Log(path)
+        for entry in self._log.entries:
             try:
                 if _PASSED in entry:
                     self.num_passed = int(entry[_PASSED])
@@ -65,6 +44,7 @@ class Journal:
                 self.num_damaged += 1
             else:
                 self.attempts.setdefault(attempt.sample_id, []).append(attempt)
+        self._log.entries.clear()
 
     def append(self, attempt: Attempt) -> None:
         """Keep an answer.
@@ -72,58 +52,25 @@ class Journal:
         Raises:
             UserError: the disk is full or fails; what is half written is ignored by the next reader.
         """
-        self._write(asdict(attempt))
+        self._log.append(asdict(attempt))
 
     def finish_pass(self, num_passed: int) -> None:
         """Keep that the first so many steps need no model any more, for any sample of the shard."""
-        self._write({_PASSED: num_passed})
-
-    def _write(self, entry: dict[str, Any]) -> None:
-        text = json.dumps(entry, ensure_ascii=False).encode()
-        line = b"%08x %s\n" % (zlib.crc32(text), text)
-        with disk_errors(self.path):
-            try:
-                written = 0
-                while written < len(line):
-                    written += self._file.write(line[written:])
-            except OSError:
-                self._file.truncate(self._size)  # half a line would spoil the next one
-                raise
-            self._size += len(line)
-            if time.monotonic() - self._synced > SYNC_EVERY_S:
-                os.fsync(self._file.fileno())
-                self._synced = time.monotonic()
+        self._log.append({_PASSED: num_passed})
 
     def close(self) -> None:
         """Force what was kept to the disk and close the file."""
-        if not self._file.closed:
-            with disk_errors(self.path):
-                os.fsync(self._file.fileno())
-                self._file.close()
-                sync_folder(self.path.parent)
+        self._log.close()
 
     def remove(self) -> None:
         """Close and delete the file: its shard is finished."""
-        with disk_errors(self.path):
-            self._file.close()
-            self.path.unlink(missing_ok=True)
+        self._log.remove()
 
     def __enter__(self) -> Journal:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
-
-
-def _entries(content: bytes) -> Iterator[dict[str, Any]]:
-    """Yield what each line holds; of a damaged one, nothing."""
-    for line in content.splitlines():
-        checksum, _, text = line.partition(b" ")
-        try:
-            entry = json.loads(text) if checksum == b"%08x" % zlib.crc32(text) else {}
-        except (ValueError, RecursionError):
-            entry = {}
-        yield entry if isinstance(entry, dict) else {}
 
 
 def replayed(prior: Sequence[Attempt], journaled: Sequence[Attempt]) -> list[Attempt]:
@@ -156,5 +103,5 @@ def count_answers(folder: Path) -> tuple[int, int]:
     for path in folder.rglob("*.jsonl"):
         with disk_errors(path):
             content = path.read_bytes()
-        answers += [entry["sample_id"] for entry in _entries(content) if isinstance(entry.get("sample_id"), str)]
+        answers += [entry["sample_id"] for entry in parse_lines(content) if isinstance(entry.get("sample_id"), str)]
     return len(answers), len(set(answers))

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
+
+from lrs2m_builder.errors import UserError
 
 if TYPE_CHECKING:
     from lrs2m_builder.checks import Level
 
 DEFAULT_SHARD_SIZE = 2000
 DEFAULT_MAX_ATTEMPTS = 3
-Images = Literal["embed", "reference"]
+ImageStorage = Literal["embed", "reference"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +44,7 @@ class BuildOptions:
     engine_options: Mapping[str, Any] = field(default_factory=dict)
     sampling: Mapping[str, Any] = field(default_factory=dict)
     checks: Mapping[str, Level] = field(default_factory=dict)
-    images: Images = "embed"
+    images: ImageStorage = "embed"
     limit: int | None = None
     shard_size: int = DEFAULT_SHARD_SIZE
     max_attempts: int = DEFAULT_MAX_ATTEMPTS
@@ -49,3 +52,29 @@ class BuildOptions:
     system: str = ""
     retry_rejected: bool = False
     restart: bool = False
+
+
+def check_writable(out_dir: Path) -> None:
+    """Check that a folder can be made and written; it is not made.
+
+    Raises:
+        UserError: it is a file, lies below one, or cannot be made or written.
+    """
+    try:
+        str(out_dir).encode()  # a Parquet file of another name cannot be written
+        there = out_dir.resolve()
+        if there.exists() and not there.is_dir():
+            raise UserError(f"--out {out_dir}: is a file; give a folder")
+        while not there.exists():
+            there = there.parent
+        if not there.is_dir():
+            raise UserError(f"--out {out_dir}: {there} is a file; give a folder")
+        # Rights alone do not say it: a mount may be read-only, a disk full, a folder /proc's. A file without a name
+        # leaves nothing behind if the process is killed.
+        with tempfile.TemporaryFile(dir=there) as file:
+            file.write(b"-")
+    except UnicodeEncodeError as error:
+        raise UserError(f"--out {out_dir}: its name is no UTF-8; give another") from error
+    except (OSError, ValueError, RuntimeError) as error:  # of a link that leads to itself, a RuntimeError
+        reason = getattr(error, "strerror", None) or str(error)
+        raise UserError(f"--out {out_dir}: cannot be written: {reason}; give a folder that can") from error

@@ -78,8 +78,8 @@ def _preview(prepared: Prepared, module: EngineModule, step: int) -> Preview:
     options = prepared.options
     if not prepared.has_model:
         return ImageBound(options.engine_options.get("max_pixels") or DEFAULT_MAX_PIXELS)
-    name, role = next((name, role) for numbers, name, role in prepared.passes if step in numbers)
-    return module.preview(name, role, options.engine_options)
+    one = next(one for one in prepared.passes if step in one.steps)
+    return module.preview(one.model, one.role, options.engine_options)
 
 
 def _shown(prepared: Prepared, preview: Preview, sample: Sample, request: Request) -> dict[str, Any]:

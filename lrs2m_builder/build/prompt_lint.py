@@ -8,7 +8,8 @@ from __future__ import annotations
 import re
 from collections.abc import Collection, Iterator
 
-from lrs2m_builder.build.stages import Plan, prompt_variables
+from lrs2m_builder.build.plan import BuildPlan
+from lrs2m_builder.build.stages import prompt_variables
 from lrs2m_builder.declared.manifest import Manifest
 from lrs2m_builder.declared.prompt import Prompt
 from lrs2m_builder.declared.recipe import Step
@@ -31,7 +32,7 @@ _FORBIDS = re.compile(r"\b(?:not|never|no|avoid|without|instead\s+of|rather\s+th
 _SENTENCE_END = re.compile(r"(?<=[.!?:;])\s+|\n+")
 
 
-def lint_prompts(plan: Plan, sample: Sample) -> list[str]:
+def lint_prompts(plan: BuildPlan, sample: Sample) -> list[str]:
     """What should be changed in the prompts of a build, a line each; none of it stops the build.
 
     Args:

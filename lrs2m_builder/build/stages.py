@@ -11,35 +11,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from lrs2m_builder.build.plan import BuildPlan
 from lrs2m_builder.checks import Answer, Check, split_words
-from lrs2m_builder.declared.manifest import Manifest
-from lrs2m_builder.declared.recipe import Recipe
 from lrs2m_builder.schema import Attempt, CaptionColumn, Record, Rejection, Request, Sample
 from lrs2m_builder.text import normalise_caption, without_wrapping
 from lrs2m_builder.tokenizer import count_tokens
 
 # A model that is asked again and says the same is asked at a higher temperature, by so much a repeated answer.
 WARMER, WARMEST = 0.2, 1.0
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """What every sample of a build goes through.
-
-    Attributes:
-        models: for each step, the (name, revision) of the model that answers it.
-        max_attempts: how often a step of one sample is asked at most.
-        system: the system prompt of every request; empty for none.
-        seed: of the run; a request's own seed follows from it, the sample's id, the step and the attempt.
-    """
-
-    recipe: Recipe
-    manifest: Manifest
-    models: tuple[tuple[str, str], ...]
-    engine: str
-    max_attempts: int
-    seed: int
-    system: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +31,9 @@ class _Verdict:
     warnings: tuple[str, ...]
 
 
-def next_move(plan: Plan, sample: Sample, attempts: Sequence[Attempt], spent: int = 0) -> Request | Record | Rejection:
+def next_move(
+    plan: BuildPlan, sample: Sample, attempts: Sequence[Attempt], spent: int = 0
+) -> Request | Record | Rejection:
     """What comes next for a sample: a request to be answered, or its end as a record or a rejection.
 
     Args:
@@ -93,14 +74,14 @@ def next_move(plan: Plan, sample: Sample, attempts: Sequence[Attempt], spent: in
     return _record(plan, sample, captions, accepted, _answers(attempts), warnings)
 
 
-def end_without_model(plan: Plan, sample: Sample) -> Record | Rejection:
+def end_without_model(plan: BuildPlan, sample: Sample) -> Record | Rejection:
     """The end of a sample in a recipe that asks no model."""
     move = next_move(plan, sample, ())
     assert not isinstance(move, Request), "the recipe asks no model"
     return move
 
 
-def first_requests(plan: Plan, sample: Sample) -> list[Request]:
+def first_requests(plan: BuildPlan, sample: Sample) -> list[Request]:
     """The request of every step for a sample, as asked first; what earlier steps write is described.
 
     Raises:
@@ -116,7 +97,7 @@ def first_requests(plan: Plan, sample: Sample) -> list[Request]:
     return requests
 
 
-def unusable(plan: Plan, sample: Sample) -> tuple[str, str] | None:
+def unusable(plan: BuildPlan, sample: Sample) -> tuple[str, str] | None:
     """Reason and detail why a sample cannot be asked about at all; None where it can."""
     if sample.problem is not None:
         return sample.problem
@@ -127,7 +108,7 @@ def unusable(plan: Plan, sample: Sample) -> tuple[str, str] | None:
 
 
 def prompt_variables(
-    plan: Plan, sample: Sample, number: int, captions: Mapping[CaptionColumn, str], problem: str = ""
+    plan: BuildPlan, sample: Sample, number: int, captions: Mapping[CaptionColumn, str], problem: str = ""
 ) -> dict[str, Any]:
     """What the prompt of a step sees: the captions so far, the recipe's own variables, and what was wrong before."""
     given: dict[str, Any] = {str(column): text for column, text in captions.items()}
@@ -157,7 +138,7 @@ def _answers(attempts: Sequence[Attempt]) -> tuple[Attempt, ...]:
     return tuple(attempt for attempt in attempts if not attempt.problem)
 
 
-def _answer(plan: Plan, sample: Sample, raw: str, finish_reason: str = "stop", source: str = "") -> Answer:
+def _answer(plan: BuildPlan, sample: Sample, raw: str, finish_reason: str = "stop", source: str = "") -> Answer:
     """A text as the checks see it."""
     text = normalise_caption(raw)
     return Answer(
@@ -184,7 +165,7 @@ def _judge(checks: Sequence[Check], answer: Answer) -> _Verdict:
 
 
 def _request(
-    plan: Plan, sample: Sample, number: int, captions: dict[CaptionColumn, str], attempt: int, problem: str
+    plan: BuildPlan, sample: Sample, number: int, captions: dict[CaptionColumn, str], attempt: int, problem: str
 ) -> Request:
     step = plan.recipe.steps[number]
     return Request(
@@ -200,7 +181,7 @@ def _request(
 
 
 def _record(
-    plan: Plan,
+    plan: BuildPlan,
     sample: Sample,
     captions: dict[CaptionColumn, str],
     accepted: Sequence[Attempt],

@@ -7,7 +7,8 @@ import json
 import sys
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -139,6 +140,18 @@ class Display:
             f"{self._label}: {done} of {self._total} samples, {self._rate(meter)}, "
             f"{meter.rejections.total()} rejected, {left}"
         )
+
+
+@contextmanager
+def measured(meter: Meter, label: str, num_samples: int, num_left: int) -> Iterator[Display]:
+    """Let the clock of a pass run and show its progress until the block ends."""
+    meter.start()
+    display = Display(num_samples, num_samples - num_left, label)
+    try:
+        yield display
+    finally:
+        meter.stop()
+        display.close()
 
 
 class Repetition:

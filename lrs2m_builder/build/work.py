@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 
 from lrs2m_builder.build.commit import ShardPaths, ShardStatus, settle
 from lrs2m_builder.build.journal import Journal
 from lrs2m_builder.build.prepare import Prepared
-from lrs2m_builder.build.runner import ShardWork
 from lrs2m_builder.build.settings import Round, open_round, read_round
 from lrs2m_builder.build.shards import iter_rows, read_rejections, write_shard
 from lrs2m_builder.engines._base import ENDPOINT_FAILED
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import disk_errors, files_below
-from lrs2m_builder.schema import Attempt, Rejection
+from lrs2m_builder.schema import Attempt, Record, Rejection, Sample
 from lrs2m_builder.terminal import say
 
 
@@ -37,6 +36,27 @@ class ShardLeft:
     num_left: int
 
 
+@dataclass(slots=True)
+class ShardWork:
+    """A shard in progress.
+
+    Attributes:
+        order: ids of all samples of the shard.
+        samples: those still without an end; in a retry only the rejected ones.
+        prior: answers that earlier rounds rejected, by sample.
+        journal: the answers of this round.
+        number: the round of retries, 0 for the first build.
+    """
+
+    paths: ShardPaths
+    order: tuple[str, ...]
+    samples: tuple[Sample, ...]
+    journal: Journal
+    prior: Mapping[str, Sequence[Attempt]] = field(default_factory=dict)
+    number: int = 0
+    outcomes: dict[str, Record | Rejection] = field(default_factory=dict)
+
+
 @dataclass(frozen=True, slots=True)
 class Work:
     """All that is left of a build, and the round of retries it belongs to."""
@@ -49,49 +69,48 @@ class Work:
         """Samples without an end."""
         return sum(shard.num_left for shard in self.shards)
 
-    def is_passed(self, num_steps: int) -> bool:
-        """Whether the first so many steps need no model any more, for any sample."""
+    def has_passed(self, steps: range) -> bool:
+        """Whether no sample needs a model for these steps, or for earlier ones, any more."""
         for shard in self.shards:
             if not shard.paths.journal.exists():
                 return False
             with Journal(shard.paths.journal) as journal:
-                if journal.num_passed < num_steps:
+                if journal.num_passed < steps.stop:
                     return False
         return True
 
 
 def find_work(prepared: Prepared) -> Work:
-    """Mend what a killed run left, begin the round of retries if one is asked for, and say what is left to do.
+    """Mend what a killed run left, begin the round of retries if one is asked for, and find what is left to do.
 
     Raises:
         UserError: the folder holds shards that are not of this build, or the disk fails.
     """
-    out_dir = prepared.options.out_dir
     _refuse_strays(prepared)
-    shards = [(paths, length, _settled(paths, length)) for paths, length in prepared.shards()]
-    number = read_round(out_dir)
-    for paths, length, status in shards:
-        if status is not None and not _num_left(length, status, number):
-            with disk_errors(paths.journal):
-                paths.journal.unlink(missing_ok=True)  # the shard got its name, then the process died
+    number = read_round(prepared.options.out_dir)
+    shards = [(paths, length, _mend(paths, length, number)) for paths, length in prepared.shards()]
     if number.is_open:
-        say(f"going on with round {number.number} of --retry-rejected")
+        say(f"continuing round {number.number} of --retry-rejected")
     elif prepared.options.retry_rejected and any(status and status.rejections for _, _, status in shards):
-        number = open_round(out_dir, number.number + 1)
-    left = [(paths, length, status, _num_left(length, status, number)) for paths, length, status in shards]
-    return Work(tuple(ShardLeft(*shard) for shard in left if shard[-1]), number)
+        number = open_round(prepared.options.out_dir, number.number + 1)
+    left = [ShardLeft(*shard, _num_left(shard[1], shard[2], number)) for shard in shards]
+    return Work(tuple(shard for shard in left if shard.num_left), number)
 
 
-def _settled(paths: ShardPaths, length: int) -> ShardStatus | None:
-    """What a shard holds after it was mended, as far as that needs no model."""
+def _mend(paths: ShardPaths, length: int, number: Round) -> ShardStatus | None:
+    """Finish or undo what a killed run left of a shard, as far as that needs no model; what the shard then holds."""
     status = settle(paths, length, say)
     if status is not None and not status.is_whole and status.records == length:  # only the word that none was rejected
         write_shard(paths, [row["sample_id"] for row in iter_rows(paths.data, ["sample_id"])], {}, number=status.round)
         status = settle(paths, length, say)
+    if status is not None and not _num_left(length, status, number):
+        with disk_errors(paths.journal):
+            paths.journal.unlink(missing_ok=True)  # the shard got its name, then the process died
     return status
 
 
 def _num_left(length: int, status: ShardStatus | None, number: Round) -> int:
+    """How many samples of a shard have no end in this round."""
     if status is None:
         return length
     if not status.is_whole:

@@ -7,6 +7,7 @@ tokens and writing is done by worker processes, a shard at a time.
 from __future__ import annotations
 
 import multiprocessing
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
@@ -16,47 +17,63 @@ from os import cpu_count
 
 from lrs2m_builder.build.commit import ShardPaths
 from lrs2m_builder.build.options import BuildOptions
-from lrs2m_builder.build.prepare import Prepared, make_plan
-from lrs2m_builder.build.runner import ShardWork
+from lrs2m_builder.build.plan import BuildPlan, make_plan
+from lrs2m_builder.build.prepare import Prepared
 from lrs2m_builder.build.shards import write_shard
-from lrs2m_builder.build.stages import Plan, end_without_model
+from lrs2m_builder.build.stages import end_without_model
 from lrs2m_builder.build.stored_rows import warm_up
-from lrs2m_builder.build.telemetry import Display, Meter
-from lrs2m_builder.build.work import Work, open_works
-from lrs2m_builder.errors import UserError
+from lrs2m_builder.build.telemetry import Display, Meter, measured
+from lrs2m_builder.build.work import ShardWork, Work, open_works
+from lrs2m_builder.errors import Stopped, UserError
 from lrs2m_builder.schema import Sample
-from lrs2m_builder.stopping import signals_kept_from_children, start_worker
+from lrs2m_builder.stopping import leaving, on_signals, signals_kept_from_children, start_worker
+from lrs2m_builder.terminal import say
 
 MIN_SHARDS = 4  # fewer are written here: workers take a second to start
 POLL_S = 0.25
 WORKERS = cpu_count() or 1
 
-_plan: Plan  # of a worker process
+_plan: BuildPlan  # of a worker process
 _options: BuildOptions
 
 
-def merge_shards(prepared: Prepared, work: Work, meter: Meter, display: Display, stopping: Callable[[], bool]) -> None:
-    """Take every shard to its end, or to where `stopping` says so; a shard that was begun is finished.
+def merge_shards(prepared: Prepared, work: Work, meter: Meter) -> None:
+    """Take every shard to its end; on a signal, those that were begun.
 
     Raises:
         UserError: the disk is full or fails, or a worker was killed; the shards written so far stand.
+        Stopped: a signal came.
     """
-    if prepared.num_shards < MIN_SHARDS:
-        warm_up()
-        for shard in open_works(prepared, work):
-            shard.journal.remove()  # there are no answers to keep
-            if stopping():
-                return
-            _count(meter, display, _write(prepared.plan, prepared.options, _task(shard)))
-        return
-    try:
-        _merge_in_workers(prepared, open_works(prepared, work), meter, display, stopping)
-    except BrokenProcessPool as error:
-        if not stopping():  # a batch system ends all processes of a job: what they had begun is made again
-            raise UserError(
-                f"{prepared.options.out_dir}: a worker process was killed, probably for lack of memory; "
-                "what is written stands, the same command goes on"
-            ) from error
+    stopping = threading.Event()
+
+    def stop(number: int, frame: object) -> None:
+        if stopping.is_set():
+            leave_soon()
+        else:
+            say("stopping: finishing the shards that were begun (once more to leave at once)")
+        stopping.set()
+
+    with (
+        leaving() as leave_soon,
+        measured(meter, prepared.subset, prepared.num_samples, work.num_left) as display,
+        on_signals(stop),
+    ):
+        if prepared.num_shards < MIN_SHARDS:
+            _merge_here(prepared, open_works(prepared, work), meter, display, stopping.is_set)
+        else:
+            _merge_in_workers(prepared, open_works(prepared, work), meter, display, stopping.is_set)
+    if stopping.is_set():
+        raise Stopped
+
+
+def _merge_here(
+    prepared: Prepared, works: Iterator[ShardWork], meter: Meter, display: Display, stopping: Callable[[], bool]
+) -> None:
+    for work in works:
+        work.journal.remove()  # there are no answers to keep
+        if stopping():
+            return
+        _count(meter, display, _write(prepared.plan, prepared.options, _task(work)))
 
 
 def _merge_in_workers(
@@ -65,16 +82,23 @@ def _merge_in_workers(
     # Processes that begin anew: a fork would copy the locks of the threads that run here.
     with signals_kept_from_children():
         pool = ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn"), _start_worker, (prepared.options,))
-    with pool:
-        pending: set[Future[Counter[str]]] = set()
-        for work in works:
-            work.journal.remove()
-            pending = _drain(pending, 2 * WORKERS, meter, display)
-            if stopping():
-                break
-            with signals_kept_from_children():
-                pending.add(pool.submit(_write_in_worker, _task(work)))
-        _drain(pending, 1, meter, display)
+    try:
+        with pool:
+            pending: set[Future[Counter[str]]] = set()
+            for work in works:
+                work.journal.remove()
+                pending = _drain(pending, 2 * WORKERS, meter, display)
+                if stopping():
+                    break
+                with signals_kept_from_children():
+                    pending.add(pool.submit(_write_in_worker, _task(work)))
+            _drain(pending, 1, meter, display)
+    except BrokenProcessPool as error:
+        if not stopping():  # a batch system ends all processes of a job: what they had begun is made again
+            raise UserError(
+                f"{prepared.options.out_dir}: a worker process was killed, probably for lack of memory; "
+                "what is written stands, the same command resumes"
+            ) from error
 
 
 def _drain(pending: set[Future[Counter[str]]], below: int, meter: Meter, display: Display) -> set[Future[Counter[str]]]:
@@ -118,7 +142,7 @@ def _write_in_worker(task: _Task) -> Counter[str]:
     return _write(_plan, _options, task)
 
 
-def _write(plan: Plan, options: BuildOptions, task: _Task) -> Counter[str]:
+def _write(plan: BuildPlan, options: BuildOptions, task: _Task) -> Counter[str]:
     """Write one shard; the number of its samples by reason of rejection, "" for records."""
     outcomes = {sample.sample_id: end_without_model(plan, sample) for sample in task.samples}
     embed = options.images == "embed"

@@ -10,7 +10,7 @@ import typer
 
 from lrs2m_builder.text import printable
 
-DataSet = Annotated[
+DataSetArgument = Annotated[
     Path,
     typer.Argument(metavar="DATA", help="The --out of a build, or any folder of Parquet files with the same columns."),
 ]

@@ -8,7 +8,7 @@ from lrs2m_builder.commands import pairs
 from lrs2m_builder.terminal import duration
 
 if TYPE_CHECKING:
-    from lrs2m_builder.build.run import Report
+    from lrs2m_builder.build.report import Report
 
 
 def report_text(report: Report) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lrs2m_builder.commands import DataSet, Json, print_json
+from lrs2m_builder.commands import DataSetArgument, Json, print_json
 from lrs2m_builder.terminal import show
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _FOUND = {
 
 
 def audit_command(
-    data: DataSet,
+    data: DataSetArgument,
     against: Annotated[
         list[Path] | None,
         typer.Option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lrs2m_builder.build.options import DEFAULT_MAX_ATTEMPTS, DEFAULT_SHARD_SIZE, BuildOptions, Images
+from lrs2m_builder.build.options import DEFAULT_MAX_ATTEMPTS, DEFAULT_SHARD_SIZE, BuildOptions, ImageStorage
 from lrs2m_builder.commands import Json, print_json
 from lrs2m_builder.commands._build_text import plan_text, report_text
 from lrs2m_builder.commands.complete import engines, recipe_names, source_names
@@ -76,7 +76,7 @@ def build_command(
         ),
     ] = None,
     images: Annotated[
-        Images,
+        ImageStorage,
         typer.Option(metavar="embed|reference", help="Store the bytes of the images in the rows, or only their names."),
     ] = "embed",
     limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Read only the first N samples.")] = None,

@@ -14,7 +14,6 @@ from lrs2m_builder.commands.help import make_group
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.terminal import show
 
-Scale = Literal["tiny", "paper"]
 experiment_app = make_group(
     """Rerun the paper's tables and figures.
 
@@ -57,7 +56,7 @@ def run_command(
         typer.Option(metavar="DIR", help="Folder of trainings, results, tables and plots. A stopped run resumes."),
     ],
     scale: Annotated[
-        Scale,
+        Literal["tiny", "paper"],
         typer.Option(
             metavar="tiny|paper", help="Drawn scenes and small models on a CPU, or LRS2M and the paper's benchmarks."
         ),

@@ -8,14 +8,13 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from lrs2m_builder.commands import DataSet, Json, print_json
+from lrs2m_builder.commands import DataSetArgument, Json, print_json
 from lrs2m_builder.dataset.export import formats
-from lrs2m_builder.dataset.export._base import Images, Text
+from lrs2m_builder.dataset.export._base import ImageChoice, TextChoice
 from lrs2m_builder.terminal import show
 
-Reviewed = Literal["accept", "not-flagged"]
 ReviewedOption = Annotated[
-    Reviewed | None,
+    Literal["accept", "not-flagged"] | None,
     typer.Option(
         metavar="accept|not-flagged", help="Keep only rows accepted in lrs2m view, or all except the flagged ones."
     ),
@@ -30,7 +29,7 @@ Where = Annotated[
 
 
 def export_command(
-    data: DataSet,
+    data: DataSetArgument,
     dest: Annotated[
         Path, typer.Argument(metavar="DEST", help="New folder to write; it appears when the export is complete.")
     ],
@@ -41,9 +40,9 @@ def export_command(
     reviewed: ReviewedOption = None,
     without: WithoutOption = None,
     where: Where = None,
-    text: Annotated[Text, typer.Option(metavar="long|short|both", help="Texts to write per row.")] = "both",
+    text: Annotated[TextChoice, typer.Option(metavar="long|short|both", help="Texts to write per row.")] = "both",
     images: Annotated[
-        Images | None,
+        ImageChoice | None,
         typer.Option(
             metavar="embed|copy|reference",
             help="Write images into the file, as files beside it, or only their names. By default as fits the format.",

@@ -16,7 +16,7 @@ from typer.core import TyperCommand, TyperGroup
 MAX_WIDTH = 120
 
 
-class Row(NamedTuple):
+class HelpRow(NamedTuple):
     """An argument or option in words; `default` is empty if there is nothing to state."""
 
     name: str
@@ -24,7 +24,7 @@ class Row(NamedTuple):
     default: str
 
 
-def parameter_rows(parameters: Iterable[Any], kind: str) -> list[Row]:
+def parameter_rows(parameters: Iterable[Any], kind: str) -> list[HelpRow]:
     """The rows of all arguments or of all options.
 
     Args:
@@ -33,7 +33,7 @@ def parameter_rows(parameters: Iterable[Any], kind: str) -> list[Row]:
     return [_row(each) for each in parameters if each.param_type_name == kind and not getattr(each, "hidden", False)]
 
 
-def _row(parameter: Any) -> Row:
+def _row(parameter: Any) -> HelpRow:
     is_argument = parameter.param_type_name == "argument"
     name = _usage(parameter) if is_argument else parameter.opts[0]
     is_flag = getattr(parameter, "is_flag", False)
@@ -44,7 +44,7 @@ def _row(parameter: Any) -> Row:
     meaning = f"{parameter.help} Repeatable." if getattr(parameter, "multiple", False) else parameter.help
     shows_default = parameter.show_default and not is_flag and parameter.default not in (None, "")
     default = "required" if parameter.required else str(parameter.default) if shows_default else ""
-    return Row(name, meaning, default)
+    return HelpRow(name, meaning, default)
 
 
 def _usage(argument: Any) -> str:
@@ -59,7 +59,7 @@ def _write_parameters(command: Any, context: Any, formatter: Any) -> None:
                 formatter.write_dl([(row.name, f"{row.meaning}{_note(row)}") for row in rows])
 
 
-def _note(row: Row) -> str:
+def _note(row: HelpRow) -> str:
     return f"  [{'' if row.default == 'required' else 'default: '}{row.default}]" if row.default else ""
 
 
@@ -78,7 +78,7 @@ def _names_only(items: list[Any]) -> list[Any]:
     return items
 
 
-class Command(TyperCommand):
+class DocumentedCommand(TyperCommand):
     """A command whose help shows metavars, defaults and an example, and only that form of a flag that changes it."""
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
@@ -94,8 +94,8 @@ class Command(TyperCommand):
         _write_example(self, formatter)
 
 
-class Group(TyperGroup):
-    """A group of commands with the help of a `Command`."""
+class DocumentedGroup(TyperGroup):
+    """A group of commands with the help of a `DocumentedCommand`."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         _write_parameters(self, ctx, formatter)
@@ -112,7 +112,7 @@ def make_group(text: str, **settings: Any) -> typer.Typer:
     """A group without commands; `text` is written as the docstring of a command is."""
     prose, example = split_help(text)
     return typer.Typer(
-        cls=Group,
+        cls=DocumentedGroup,
         help=prose,
         epilog=example,
         context_settings={"max_content_width": MAX_WIDTH},
@@ -125,7 +125,7 @@ def make_group(text: str, **settings: Any) -> typer.Typer:
 def add_command(group: typer.Typer, name: str, function: Callable[..., None]) -> None:
     """Add a function to a group as a command; its docstring is the help."""
     prose, example = split_help(function.__doc__ or "")
-    group.command(name, cls=Command, help=prose, epilog=example)(function)
+    group.command(name, cls=DocumentedCommand, help=prose, epilog=example)(function)
 
 
 def split_help(text: str) -> tuple[str, str]:

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lrs2m_builder.commands import DataSet, Json, print_json
+from lrs2m_builder.commands import DataSetArgument, Json, print_json
 from lrs2m_builder.terminal import show
 
 if TYPE_CHECKING:
     from lrs2m_builder.dataset.stats import Stats, SubsetStats, TextStats
-    from lrs2m_builder.declared.manifest import Paper
+    from lrs2m_builder.declared.manifest import PaperFigures
 
 
 def stats_command(
-    data: DataSet,
+    data: DataSetArgument,
     paper: Annotated[
         bool,
         typer.Option(
@@ -63,7 +63,7 @@ def stats_command(
     show("\n".join([*stats_lines(stats, of_paper), *(f"plotted {path}" for path in pictures)]))
 
 
-def stats_lines(stats: Stats, paper: Mapping[str, Paper]) -> list[str]:
+def stats_lines(stats: Stats, paper: Mapping[str, PaperFigures]) -> list[str]:
     """The statistics for people: Table I, lengths, attempts, warnings and rejections."""
     everyone = [*stats.subsets, stats.total]
     lines = _table(
@@ -108,7 +108,7 @@ def _first_row(subset: SubsetStats) -> tuple[str, ...]:
     )
 
 
-def _paper_row(paper: Paper) -> tuple[str, ...]:
+def _paper_row(paper: PaperFigures) -> tuple[str, ...]:
     long, short = f"{paper.mean_tokens_long:.2f}", f"{paper.mean_tokens_short:.2f}"
     return ("  in the paper", f"{paper.pairs:,}", "", paper.long_from, long, paper.short_from, short, "")
 

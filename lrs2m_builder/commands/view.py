@@ -6,12 +6,12 @@ from typing import Annotated
 
 import typer
 
-from lrs2m_builder.commands import DataSet
+from lrs2m_builder.commands import DataSetArgument
 from lrs2m_builder.terminal import show
 
 
 def view_command(
-    data: DataSet,
+    data: DataSetArgument,
     port: Annotated[
         int, typer.Option(metavar="N", min=0, max=65535, help="Port on 127.0.0.1; 0 takes any free one.")
     ] = 8642,

@@ -11,7 +11,7 @@ import duckdb
 from lrs2m_builder.checks import CLIP_LONG, CLIP_SHORT
 from lrs2m_builder.dataset.foreign import reading
 from lrs2m_builder.dataset.tables import WARNING_NAMES, open_tables
-from lrs2m_builder.declared.manifest import Paper, load_manifest
+from lrs2m_builder.declared.manifest import PaperFigures, load_manifest
 from lrs2m_builder.declared.shipped import shipped_names
 from lrs2m_builder.errors import UserError
 
@@ -27,7 +27,7 @@ _OPTIONAL = {
     "warnings": "[]::VARCHAR[]",
 }
 # What Table I states; its rows add up to 2,023,718 pairs and to means of 113.9 and 33.0.
-STATED = Paper(pairs=2_023_688, mean_tokens_long=110.89, mean_tokens_short=32.36, long_from="", short_from="")
+STATED = PaperFigures(pairs=2_023_688, mean_tokens_long=110.89, mean_tokens_short=32.36, long_from="", short_from="")
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
 # A word as `checks.split_words` has it: a hyphenated word, a contraction and a decimal number are one each.
 _WORDS = r"[\p{L}\p{N}]+(?:[''’.-][\p{L}\p{N}]+)*"
@@ -213,7 +213,7 @@ def _counts(tables: duckdb.DuckDBPyConnection, query: str) -> dict[str, dict[str
     return counts
 
 
-def paper_figures(stats: Stats) -> dict[str, Paper]:
+def paper_figures(stats: Stats) -> dict[str, PaperFigures]:
     """What the paper's Table I says of the subsets that it has, and its stated total."""
     names = {subset.name for subset in stats.subsets} & set(shipped_names("manifests"))
     found = {name: figures for name in sorted(names) if (figures := load_manifest(name).paper)}

@@ -23,7 +23,7 @@ Band = Annotated[int, Field(ge=1)]
 BandName = Annotated[str, Field(pattern=r"^\w+$")]
 # A glob below the data folder: relative, "**" only as a whole folder.
 Pattern = Annotated[str, Field(pattern=r"^(?!/)(?!.*\*\*(?!/|$))(?!.*[^/]\*\*).+$")]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
+SafeName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 
 
 class _Model(BaseModel):
@@ -88,13 +88,13 @@ class Join(_Model):
         texts_from: what its texts are called in `short_source`.
     """
 
-    format: Name
+    format: SafeName
     annotations: Annotated[tuple[Pattern, ...], Field(min_length=1)]
     options: dict[str, Any] = {}
     texts_from: str
 
 
-class Paper(_Model):
+class PaperFigures(_Model):
     """What Table I of the paper says of the subset."""
 
     pairs: int
@@ -126,9 +126,9 @@ class Manifest(_Model):
         redistribute: what `lrs2m publish` passes on unless told otherwise; images only where their licence allows it.
     """
 
-    name: Name
+    name: SafeName
     title: str
-    format: Name
+    format: SafeName
     files: Files
     numbering: Numbering | None = None
     join: Join | None = None
@@ -146,7 +146,7 @@ class Manifest(_Model):
     get: str
     texts_from: str
     models: Models = Models()
-    paper: Paper | None = None
+    paper: PaperFigures | None = None
     sha256: str = ""
 
     @property

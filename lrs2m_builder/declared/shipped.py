@@ -7,23 +7,23 @@ from typing import Literal
 
 from lrs2m_builder.errors import UserError, not_among
 
-Kind = Literal["recipes", "prompts", "manifests"]
-SUFFIX: dict[Kind, str] = {"recipes": ".py", "prompts": ".jinja", "manifests": ".yaml"}
+ShippedFolder = Literal["recipes", "prompts", "manifests"]
+SUFFIX: dict[ShippedFolder, str] = {"recipes": ".py", "prompts": ".jinja", "manifests": ".yaml"}
 
 
-def shipped_dir(kind: Kind) -> Path:
+def shipped_dir(kind: ShippedFolder) -> Path:
     """The folder of shipped files of a kind: inside an installed package, beside it in a checkout."""
     package = Path(__file__).parent.parent
     installed = package / "shipped" / kind
     return installed if installed.is_dir() else package.parent / kind
 
 
-def shipped_names(kind: Kind) -> list[str]:
+def shipped_names(kind: ShippedFolder) -> list[str]:
     """Names of the shipped files of a kind, sorted."""
     return sorted(path.stem for path in shipped_dir(kind).glob(f"*{SUFFIX[kind]}"))
 
 
-def find(kind: Kind, name: str, beside: Path | None = None) -> Path:
+def find(kind: ShippedFolder, name: str, beside: Path | None = None) -> Path:
     """The file of a shipped name or of a path to the user's own file.
 
     Args:

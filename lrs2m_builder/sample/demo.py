@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lrs2m_builder.build.options import BuildOptions
-from lrs2m_builder.build.run import Report, build
+from lrs2m_builder.build.report import Report
+from lrs2m_builder.build.run import build
 from lrs2m_builder.engines import engine_module
 from lrs2m_builder.engines._pool import EnginePool, SharedEngine
 from lrs2m_builder.errors import Stopped

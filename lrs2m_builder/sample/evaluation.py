@@ -21,7 +21,7 @@ MAX_PLACES = 2  # a query asks for what is in so many scenes of a mosaic at most
 MAX_QUERIES = 4  # of a mosaic
 MIN_SIDE = 64  # pixels of a region; smaller ones are less than a quarter of the smallest window
 
-Region = tuple[tuple[float, float], ...]
+Outline = tuple[tuple[float, float], ...]
 
 
 def write_mosaics(folder: Path, scenes: Sequence[Scene]) -> list[dict[str, Any]]:
@@ -50,9 +50,9 @@ def _paste(scenes: Sequence[Scene], cells: int) -> Image.Image:
     return mosaic
 
 
-def _wanted(scenes: Sequence[Scene], cells: int) -> list[tuple[str, list[Region]]]:
+def _wanted(scenes: Sequence[Scene], cells: int) -> list[tuple[str, list[Outline]]]:
     """The rarest classes of a mosaic with their regions, in pixels of the mosaic."""
-    places: dict[str, list[Region]] = {}
+    places: dict[str, list[Outline]] = {}
     for place, scene in enumerate(scenes):
         for class_name in scene.counts:
             places.setdefault(class_name, []).append(_region(scene, class_name, place % cells, place // cells))
@@ -62,7 +62,7 @@ def _wanted(scenes: Sequence[Scene], cells: int) -> list[tuple[str, list[Region]
     return sorted(rare.items(), key=lambda item: (len(item[1]), item[0]))[:MAX_QUERIES]
 
 
-def _region(scene: Scene, class_name: str, column: int, row: int) -> Region:
+def _region(scene: Scene, class_name: str, column: int, row: int) -> Outline:
     """The box around all objects of a class, in the pixels of a mosaic."""
     boxes = [thing.box for thing in scene.of(class_name)]
     scale = CELL / SIDE
@@ -72,7 +72,7 @@ def _region(scene: Scene, class_name: str, column: int, row: int) -> Region:
     return (left + x, top + y), (right + x, top + y), (right + x, bottom + y), (left + x, bottom + y)
 
 
-def _large(region: Region) -> bool:
+def _large(region: Outline) -> bool:
     (left, top), _, (right, bottom), _ = region
     return min(right - left, bottom - top) >= MIN_SIDE
 

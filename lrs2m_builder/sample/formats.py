@@ -16,7 +16,7 @@ from lrs2m_builder.errors import UserError, not_among
 from lrs2m_builder.sample import labels
 from lrs2m_builder.sample.drawing.scene import Scene, draw_scene
 from lrs2m_builder.sample.evaluation import write_mosaics
-from lrs2m_builder.sample.texts import Texts, write_texts
+from lrs2m_builder.sample.texts import SceneTexts, write_texts
 from lrs2m_builder.stores.outputs import finished_folder
 
 MANIFEST = "manifest.yaml"
@@ -28,11 +28,11 @@ class Drawn:
 
     image: str
     scene: Scene
-    texts: Texts
+    texts: SceneTexts
 
 
 @dataclass(frozen=True, slots=True)
-class Format:
+class AnnotationFormat:
     """A way to lay scenes out on disk.
 
     Attributes:
@@ -76,7 +76,7 @@ def write_sample_source(
     return out_dir / MANIFEST
 
 
-def _manifest(format_name: str, layout: Format, out_dir: Path) -> dict[str, Any]:
+def _manifest(format_name: str, layout: AnnotationFormat, out_dir: Path) -> dict[str, Any]:
     options = dict(layout.options or {})
     if format_name == "rs5m":
         options["templates"] = str((out_dir / "geometa_template.json").absolute())
@@ -97,7 +97,7 @@ def _manifest(format_name: str, layout: Format, out_dir: Path) -> dict[str, Any]
     }
 
 
-def _bare(layout: Format) -> list[str]:
+def _bare(layout: AnnotationFormat) -> list[str]:
     """Sources that name an image without its extension, or with its folder."""
     return ["{filename}"] if layout.reader == "vhm_json" else [f"{layout.images}/{{filename}}.*"]
 
@@ -245,17 +245,17 @@ def _json(path: Path, content: Any) -> None:
     path.write_text(json.dumps(content), encoding="utf-8")
 
 
-FORMATS: dict[str, Format] = {
-    "world": Format(_world, "scenes_jsonl", "scenes.jsonl"),
-    "evaluation": Format(_evaluation, "scenes_jsonl", "scenes.jsonl", name="{scene}/{index:05d}.png"),
-    "karpathy": Format(_karpathy, "karpathy_json", "dataset.json"),
-    "vhm": Format(_vhm, "vhm_json", "list_pretrain.json", images="sample"),
-    "rs5m": Format(_rs5m, "rs5m", "rs3_sample.csv", name="fmow_{scene}_{index}_0_msrgb.png"),
-    "remoteclip": Format(_remoteclip, "remoteclip_csv", "captions.csv"),
-    "geojson": Format(_labels(labels.geojson, ".geojson"), "vector_labels", "labels"),
-    "dota": Format(_labels(labels.dota, ".txt"), "vector_labels", "labels"),
-    "voc": Format(_labels(labels.voc, ".xml"), "vector_labels", "labels"),
-    "coco": Format(_coco, "vector_labels", "annotations.json"),
-    "mask": Format(_masks, "vector_labels", "labels", options=labels.MASK_OPTIONS),
-    "jsonl": Format(_jsonl, "vector_labels", "labels.jsonl"),
+FORMATS: dict[str, AnnotationFormat] = {
+    "world": AnnotationFormat(_world, "scenes_jsonl", "scenes.jsonl"),
+    "evaluation": AnnotationFormat(_evaluation, "scenes_jsonl", "scenes.jsonl", name="{scene}/{index:05d}.png"),
+    "karpathy": AnnotationFormat(_karpathy, "karpathy_json", "dataset.json"),
+    "vhm": AnnotationFormat(_vhm, "vhm_json", "list_pretrain.json", images="sample"),
+    "rs5m": AnnotationFormat(_rs5m, "rs5m", "rs3_sample.csv", name="fmow_{scene}_{index}_0_msrgb.png"),
+    "remoteclip": AnnotationFormat(_remoteclip, "remoteclip_csv", "captions.csv"),
+    "geojson": AnnotationFormat(_labels(labels.geojson, ".geojson"), "vector_labels", "labels"),
+    "dota": AnnotationFormat(_labels(labels.dota, ".txt"), "vector_labels", "labels"),
+    "voc": AnnotationFormat(_labels(labels.voc, ".xml"), "vector_labels", "labels"),
+    "coco": AnnotationFormat(_coco, "vector_labels", "annotations.json"),
+    "mask": AnnotationFormat(_masks, "vector_labels", "labels", options=labels.MASK_OPTIONS),
+    "jsonl": AnnotationFormat(_jsonl, "vector_labels", "labels.jsonl"),
 }

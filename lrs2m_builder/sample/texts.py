@@ -19,7 +19,7 @@ from lrs2m_builder.sample.words import (
     OF_CLASS,
     OF_COVER,
     SCENES,
-    Group,
+    ObjectGroup,
     counted_list,
     groups,
     listed,
@@ -38,7 +38,7 @@ _EDGE = 6.0  # pixels from the image's edge at which a band counts as reaching i
 
 
 @dataclass(frozen=True, slots=True)
-class Texts:
+class SceneTexts:
     """What is said of a scene; every word of it is true."""
 
     long: str
@@ -46,18 +46,18 @@ class Texts:
     captions: tuple[str, ...]
 
 
-def write_texts(scene: Scene) -> Texts:
+def write_texts(scene: Scene) -> SceneTexts:
     """The texts of a scene, the same every time."""
     random = np.random.Generator(np.random.PCG64(np.random.SeedSequence([scene.seed, scene.index, 1])))
     known = groups(scene, random)
-    return Texts(_long(scene, known, random), _short(scene, known), _captions(scene, known, random))
+    return SceneTexts(_long(scene, known, random), _short(scene, known), _captions(scene, known, random))
 
 
 def _pick(random: np.random.Generator, *values: str) -> str:
     return values[int(random.integers(len(values)))]
 
 
-def _long(scene: Scene, known: list[Group], random: np.random.Generator) -> str:
+def _long(scene: Scene, known: list[ObjectGroup], random: np.random.Generator) -> str:
     """An opening, where each class is, then more until the text is long enough."""
     count_first = bool(random.integers(2))
     opening = _opening(scene, known if count_first else [], random)
@@ -83,7 +83,7 @@ def _joined(clauses: list[str], random: np.random.Generator) -> str:
     return "; ".join(clauses)
 
 
-def _opening(scene: Scene, known: list[Group], random: np.random.Generator) -> str:
+def _opening(scene: Scene, known: list[ObjectGroup], random: np.random.Generator) -> str:
     view = _pick(random, "The image shows", "This overhead view shows", "Seen from above,", "The overhead image covers")
     what = SCENES[scene.name][0]
     start = f"{view} {what}" if not view.endswith(",") else f"{view} this is {what}"
@@ -91,7 +91,7 @@ def _opening(scene: Scene, known: list[Group], random: np.random.Generator) -> s
     return f"{start} with {listed(inside)}" if inside else start
 
 
-def _detail(group: Group, random: np.random.Generator, *, counted: bool) -> str:
+def _detail(group: ObjectGroup, random: np.random.Generator, *, counted: bool) -> str:
     """Where the objects of a class are and, if it matters, in which colours."""
     subject = group.counted if counted else f"the {'' if group.count > 1 else group.color}{group.nouns}"
     if group.name in BANDS:
@@ -103,7 +103,7 @@ def _detail(group: Group, random: np.random.Generator, *, counted: bool) -> str:
     return f"{subject}{_colors(group, counted)} {verb}{', ' if where.startswith(NUMBERS) else ' '}{where}"
 
 
-def _colors(group: Group, counted: bool) -> str:
+def _colors(group: ObjectGroup, counted: bool) -> str:
     colors = [thing.color for thing in group.things]
     if group.count == 1 or not group.tells_color:
         return ""
@@ -114,7 +114,7 @@ def _colors(group: Group, counted: bool) -> str:
     return f", {counted_list(colors)},"
 
 
-def _course(group: Group) -> str:
+def _course(group: ObjectGroup) -> str:
     """How roads, rivers and runways run: from which edge to which."""
     if group.count > 1:
         return "run through the scene"
@@ -127,7 +127,7 @@ def _course(group: Group) -> str:
     return "runs through the scene"
 
 
-def _where(group: Group) -> str:
+def _where(group: ObjectGroup) -> str:
     """The cells of the objects; of more than three, whether they are spread or stay on one side."""
     cells = list(dict.fromkeys(thing.cell for thing in group.things))
     if len(cells) == 1:
@@ -149,7 +149,7 @@ def _half(things: tuple[SceneObject, ...]) -> str:
     return next((words for words, test in tests.items() if all(map(test, things))), "")
 
 
-def _spare(scene: Scene, known: list[Group], random: np.random.Generator) -> list[str]:
+def _spare(scene: Scene, known: list[ObjectGroup], random: np.random.Generator) -> list[str]:
     """Further true sentences: relations first, then ground, looks and light, a few of each in random order."""
     related = [_related(relation, {group.name: group for group in known}) for relation in relations(scene)]
     random.shuffle(related)
@@ -164,7 +164,7 @@ def _spare(scene: Scene, known: list[Group], random: np.random.Generator) -> lis
     return [*related[:2], *rest, *PADDING]
 
 
-def _related(relation: Relation, known: dict[str, Group]) -> str:
+def _related(relation: Relation, known: dict[str, ObjectGroup]) -> str:
     first, second = known[relation.first], known[relation.second]
     words = {"left of": "to the left of", "right of": "to the right of", "on": "on"}.get(relation.name, relation.name)
     if relation.name in {"on", "along"}:
@@ -185,7 +185,7 @@ def _light(scene: Scene) -> str:
     return f"shadows fall toward the {'upper' if y < 0 else 'lower'} {across}"
 
 
-def _short(scene: Scene, known: list[Group]) -> str:
+def _short(scene: Scene, known: list[ObjectGroup]) -> str:
     """The first classes with their counts and the scene, in at most SHORT_WORDS words."""
     what, there = SCENES[scene.name]
     inside = [group.counted for group in _inside(scene, known)]
@@ -197,7 +197,7 @@ def _short(scene: Scene, known: list[Group]) -> str:
     return sentence(f"{what} seen from above")
 
 
-def _inside(scene: Scene, known: list[Group]) -> list[Group]:
+def _inside(scene: Scene, known: list[ObjectGroup]) -> list[ObjectGroup]:
     """The classes that the name of the scene does not say already."""
     said = said_by_name(scene.name)
     return [group for group in known if group.name not in said or group.count > 1]
@@ -208,7 +208,7 @@ def said_by_name(scene_name: str) -> set[str]:
     return {"river", "bridge"} if scene_name == "river" else {scene_name} & set(CLASSES)
 
 
-def _captions(scene: Scene, known: list[Group], random: np.random.Generator) -> tuple[str, ...]:
+def _captions(scene: Scene, known: list[ObjectGroup], random: np.random.Generator) -> tuple[str, ...]:
     """Five different ones: counts in some, classes only in others, a place or a relation in some."""
     what, there = SCENES[scene.name]
     main = _inside(scene, known)[:3] or known[:1]

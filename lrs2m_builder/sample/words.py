@@ -100,7 +100,7 @@ LAST = {"truck": 1, "car": 2, "road": 3, "tree": 4}  # what a caption mentions l
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class ObjectGroup:
     """All objects of one class, ready to be spoken of.
 
     Attributes:
@@ -156,7 +156,7 @@ class Group:
         return article(self.noun) if self.count == 1 else self.nouns
 
 
-def groups(scene: Scene, random: np.random.Generator) -> list[Group]:
+def groups(scene: Scene, random: np.random.Generator) -> list[ObjectGroup]:
     """The classes of a scene, what a caption mentions first in front."""
     found = []
     for name in sorted(scene.counts, key=lambda name: LAST.get(name, 0)):
@@ -164,7 +164,7 @@ def groups(scene: Scene, random: np.random.Generator) -> list[Group]:
         noun = known[int(random.integers(len(known)))]
         if name == "road" and all(road.color == "brown" for road in scene.of("road")):
             noun = "dirt road"
-        found.append(Group(name, noun, scene.of(name)))
+        found.append(ObjectGroup(name, noun, scene.of(name)))
     return found
 
 

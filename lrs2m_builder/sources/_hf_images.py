@@ -22,7 +22,7 @@ _FEW_BYTES = 64  # a row whose column has no more holds no image
 
 
 @dataclass(frozen=True, slots=True)
-class ImageColumn:
+class ImageCells:
     """How the cells of an image column are read.
 
     Attributes:
@@ -37,7 +37,7 @@ class ImageColumn:
     name_field: str | None
 
     @classmethod
-    def of(cls, path: Path, field: pa.Field) -> ImageColumn:
+    def of(cls, path: Path, field: pa.Field) -> ImageCells:
         """The column of a file.
 
         Raises:

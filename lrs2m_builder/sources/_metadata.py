@@ -28,7 +28,7 @@ LABEL_KEYS = ("label",)
 
 
 @dataclass(frozen=True, slots=True)
-class Texts:
+class ImageTexts:
     """What is known of an image beside its pixels; `problem` is the reason and detail why that cannot be used."""
 
     captions: tuple[str, ...] = ()
@@ -37,7 +37,7 @@ class Texts:
     problem: tuple[str, str] | None = None
 
     @classmethod
-    def of(cls, entry: Mapping[str, Any], where: str) -> Texts:
+    def of(cls, entry: Mapping[str, Any], where: str) -> ImageTexts:
         """The texts of an entry by its well-known keys."""
         try:
             return cls(
@@ -48,16 +48,16 @@ class Texts:
         except SampleError as error:
             return cls(problem=(error.reason, f"{where}: {error.detail}"))
 
-    def __add__(self, other: Texts) -> Texts:
+    def __add__(self, other: ImageTexts) -> ImageTexts:
         """Both together; of two long texts or labels the first."""
-        return Texts(
+        return ImageTexts(
             (*self.captions, *other.captions),
             self.caption_long or other.caption_long,
             self.label or other.label,
             self.problem or other.problem,
         )
 
-    def contradicts(self, other: Texts) -> bool:
+    def contradicts(self, other: ImageTexts) -> bool:
         """Whether both have a long text or a label, and another one."""
         pairs = ((self.caption_long, other.caption_long), (self.label, other.label))
         return any(one and two and one != two for one, two in pairs)
@@ -73,8 +73,8 @@ class Metadata:
             UserError: it cannot be read, names no images, or has none of the keys that mean text.
         """
         self.path = path
-        self._entries: dict[str, tuple[str, Texts]] = {}
-        self._repeats: list[tuple[str, Texts]] = []
+        self._entries: dict[str, tuple[str, ImageTexts]] = {}
+        self._repeats: list[tuple[str, ImageTexts]] = []
         keys: dict[str, None] = {}
         for number, entry in enumerate(_read(path), start=1):
             keys |= dict.fromkeys(entry)
@@ -82,8 +82,8 @@ class Metadata:
             if not isinstance(name, str) or not name:
                 there = ", ".join(map(str, entry)) or "nothing"
                 raise UserError(f"{path}: entry {number}: no text {_FILE!r}; it has {there}")
-            texts, key = Texts.of(entry, f"{path.name}: entry {number}"), self._key(name)
-            name, before = self._entries.get(key, (name, Texts()))
+            texts, key = ImageTexts.of(entry, f"{path.name}: entry {number}"), self._key(name)
+            name, before = self._entries.get(key, (name, ImageTexts()))
             if before.contradicts(texts):
                 self._repeats.append((name, texts))
             else:  # a line for each caption
@@ -94,12 +94,12 @@ class Metadata:
                 f"{path}: none of the keys {', '.join(known)} beside {_FILE}; it has {', '.join(keys)}: rename one"
             )
 
-    def take(self, name: str) -> Texts | None:
+    def take(self, name: str) -> ImageTexts | None:
         """The texts of an image by its path below the folder of the file; they are given once."""
         found = self._entries.pop(self._key(name), None)
         return found and found[1]
 
-    def left(self) -> Iterator[tuple[str, Texts]]:
+    def left(self) -> Iterator[tuple[str, ImageTexts]]:
         """The entries whose images were not asked for, and those that contradict an earlier one, with their names."""
         yield from self._entries.values()
         yield from self._repeats

@@ -15,7 +15,7 @@ from lrs2m_builder.images.cells import is_list, is_text
 TEXT_KEYS = ("raw", "text", "caption", "sentence", "value", "content", "string")
 _SPEAKERS = {"from", "role", "speaker"}  # of a turn of a conversation, in which a question is a text too
 
-Texts = Callable[[Any], tuple[str, ...]]
+TextReader = Callable[[Any], tuple[str, ...]]
 
 
 def texts_in(value: object) -> tuple[str, ...]:
@@ -36,7 +36,7 @@ def texts_in(value: object) -> tuple[str, ...]:
     raise SampleError("not_text", f"{kind} where a text should be: {repr(value)[:80]}")
 
 
-def text_reader(kind: pa.DataType, classes: Sequence[str] = ()) -> Texts | None:
+def text_reader(kind: pa.DataType, classes: Sequence[str] = ()) -> TextReader | None:
     """What takes the texts out of the cells of a type; None if such cells hold no text.
 
     Args:
@@ -57,7 +57,7 @@ def text_reader(kind: pa.DataType, classes: Sequence[str] = ()) -> Texts | None:
     return None
 
 
-def _of_list(item: Texts, values: Sequence[Any] | None) -> tuple[str, ...]:
+def _of_list(item: TextReader, values: Sequence[Any] | None) -> tuple[str, ...]:
     return tuple(text for value in values or () for text in item(value))
 
 

@@ -22,9 +22,9 @@ from lrs2m_builder.images.cells import ARROW_SUFFIX, PARQUET_SUFFIX, is_text
 from lrs2m_builder.opening import open_regular
 from lrs2m_builder.schema import TableCell
 from lrs2m_builder.sources._base import SourceRow
-from lrs2m_builder.sources._hf_images import ImageColumn
+from lrs2m_builder.sources._hf_images import ImageCells
 from lrs2m_builder.sources._hub import fetched
-from lrs2m_builder.sources._values import Texts, class_names, text_reader
+from lrs2m_builder.sources._values import TextReader, class_names, text_reader
 
 BATCH_SIZE = 1000  # rows whose texts are in memory
 
@@ -66,7 +66,7 @@ def _read(
     with _opened(path) as (schema, batches):
         if missing := sorted(set(columns) - set(schema.names)):
             raise UserError(f"{path}: no column {missing[0]!r}; it has {', '.join(schema.names)}")
-        images = ImageColumn.of(path, schema.field(image))
+        images = ImageCells.of(path, schema.field(image))
         readers = {column: _reader(path, schema, column) for column in {*captions, *filter(None, (long, label))}}
         if name and not (is_text(schema.field(name).type) or pa.types.is_integer(schema.field(name).type)):
             raise UserError(f"{path}: name_column {name!r} holds {schema.field(name).type}, no text or whole number")
@@ -90,7 +90,12 @@ def _read(
 
 
 def _with_texts(
-    row: SourceRow, value: dict[str, Any], readers: dict[str, Texts], captions: tuple[str, ...], long: str, label: str
+    row: SourceRow,
+    value: dict[str, Any],
+    readers: dict[str, TextReader],
+    captions: tuple[str, ...],
+    long: str,
+    label: str,
 ) -> SourceRow:
     try:
         return replace(
@@ -103,7 +108,7 @@ def _with_texts(
         return replace(row, problem=row.problem or (error.reason, f"{row.image_name}: {error.detail}"))
 
 
-def _reader(path: Path, schema: pa.Schema, column: str) -> Texts:
+def _reader(path: Path, schema: pa.Schema, column: str) -> TextReader:
     """What takes the texts out of a column.
 
     Raises:
@@ -122,7 +127,7 @@ def _reader(path: Path, schema: pa.Schema, column: str) -> Texts:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[tuple[pa.Schema, Callable[[list[str], ImageColumn], Iterator[pa.RecordBatch]]]]:
+def _opened(path: Path) -> Iterator[tuple[pa.Schema, Callable[[list[str], ImageCells], Iterator[pa.RecordBatch]]]]:
     """The columns of a file, and what gives the batches of some of them and of what is needed of its images."""
     if path.suffix not in {PARQUET_SUFFIX, ARROW_SUFFIX}:
         raise UserError(f"{path}: neither .parquet nor .arrow, nor .json for a data set of the Hub")
@@ -136,7 +141,7 @@ def _opened(path: Path) -> Iterator[tuple[pa.Schema, Callable[[list[str], ImageC
         yield stream.schema, lambda texts, images: (batch.select([*{*texts, images.name}]) for batch in stream)
 
 
-def _parquet_batches(file: pq.ParquetFile, texts: list[str], images: ImageColumn) -> Iterator[pa.RecordBatch]:
+def _parquet_batches(file: pq.ParquetFile, texts: list[str], images: ImageCells) -> Iterator[pa.RecordBatch]:
     for group in range(file.metadata.num_row_groups):
         columns = [*texts, *images.leaves(file.metadata.row_group(group))]
         yield from file.iter_batches(BATCH_SIZE, row_groups=[group], columns=columns)

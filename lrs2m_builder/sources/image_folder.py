@@ -19,7 +19,7 @@ from lrs2m_builder.images.files import IMAGE_SUFFIXES
 from lrs2m_builder.opening import read_regular
 from lrs2m_builder.schema import Anchor
 from lrs2m_builder.sources._base import SourceRow
-from lrs2m_builder.sources._metadata import NAMES, Metadata, Texts
+from lrs2m_builder.sources._metadata import NAMES, ImageTexts, Metadata
 from lrs2m_builder.text import plain_words
 
 MAX_TEXT_BYTES = 2**24  # of a text file beside an image
@@ -86,12 +86,12 @@ def _metadata(folder: Path, files: list[str]) -> Metadata | None:
     return Metadata(folder / names[0]) if names else None
 
 
-def _listed(image: Path, tables: dict[Path, Metadata]) -> Texts:
+def _listed(image: Path, tables: dict[Path, Metadata]) -> ImageTexts:
     """What the metadata file of its folder, or the nearest one above, says of an image."""
     for folder in image.parents:
         if (table := tables.get(folder)) and (texts := table.take(image.relative_to(folder).as_posix())):
             return texts
-    return Texts()
+    return ImageTexts()
 
 
 def _raise(error: OSError) -> None:
@@ -122,28 +122,28 @@ def _text_files(folder: Path, files: list[str]) -> dict[str, list[Path]]:
     return by_stem
 
 
-def _beside(image: Path, by_stem: dict[str, list[Path]]) -> Texts:
+def _beside(image: Path, by_stem: dict[str, list[Path]]) -> ImageTexts:
     """What stands in the text files beside an image: 1.txt or 1.png.txt of 1.png."""
-    texts = Texts()
+    texts = ImageTexts()
     for file in (*by_stem.get(image.stem, ()), *by_stem.get(image.name, ())):
         try:
             texts += _read_texts(file)
         except SampleError as error:
-            texts += Texts(problem=(error.reason, error.detail))
+            texts += ImageTexts(problem=(error.reason, error.detail))
     return texts
 
 
-def _read_texts(file: Path) -> Texts:
+def _read_texts(file: Path) -> ImageTexts:
     content = _content(file)
     if file.suffix.lower() != ".json":
-        return Texts(tuple(content.splitlines()))
+        return ImageTexts(tuple(content.splitlines()))
     try:
         entry = json.loads(content)
     except (ValueError, RecursionError) as error:
         raise SampleError("text_unreadable", f"{file}: not JSON: {error}") from error
     if not isinstance(entry, dict):
         raise SampleError("text_unreadable", f"{file}: not a JSON object")
-    return Texts.of(entry, str(file))
+    return ImageTexts.of(entry, str(file))
 
 
 def _content(file: Path) -> str:

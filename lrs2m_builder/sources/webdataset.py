@@ -24,7 +24,7 @@ from lrs2m_builder.images.files import IMAGE_SUFFIXES, read_image
 from lrs2m_builder.opening import open_regular
 from lrs2m_builder.schema import TarMember
 from lrs2m_builder.sources._base import SourceRow
-from lrs2m_builder.sources._metadata import Texts
+from lrs2m_builder.sources._metadata import ImageTexts
 from lrs2m_builder.sources._tars import read_members
 
 _SHORT = ("short.txt", "txt", "caption", "text")
@@ -62,12 +62,12 @@ def read(path: Path, caption_key: str = "", txt: Literal["short", "long"] = "sho
 
 def _row(path: Path, key: str, members: dict[str, list[TarMember]], caption_key: str, table: Any) -> SourceRow:
     images = _images(members)
-    texts = Texts()
+    texts = ImageTexts()
     for extension in _TEXTS:
         for member in members.get(extension, ()):
             texts += _texts(member, extension, caption_key)
     if not texts.captions and not texts.caption_long and (caption := table(key)):
-        texts += Texts((caption,))
+        texts += ImageTexts((caption,))
     problem = texts.problem
     if len(images) != 1:
         have = ", ".join(sorted(members))
@@ -110,7 +110,7 @@ def _images(members: dict[str, list[TarMember]]) -> list[TarMember]:
     ]
 
 
-def _texts(member: TarMember, extension: str, caption_key: str) -> Texts:
+def _texts(member: TarMember, extension: str, caption_key: str) -> ImageTexts:
     """What a text member says; a class that is a number has no name."""
     try:
         if member.size > MAX_TEXT_BYTES:
@@ -120,14 +120,14 @@ def _texts(member: TarMember, extension: str, caption_key: str) -> Texts:
             entry = json.loads(content)
             if not isinstance(entry, dict):
                 raise SampleError("text_unreadable", f"{member}: not a JSON object")
-            return Texts.of({"caption": entry.get(caption_key)} if caption_key else entry, str(member))
+            return ImageTexts.of({"caption": entry.get(caption_key)} if caption_key else entry, str(member))
     except SampleError as error:
-        return Texts(problem=(error.reason.replace("image_", "text_"), error.detail))
+        return ImageTexts(problem=(error.reason.replace("image_", "text_"), error.detail))
     except (ValueError, RecursionError) as error:  # not UTF-8, or not JSON
-        return Texts(problem=("text_unreadable", f"{member}: {one_line(error)}"))
+        return ImageTexts(problem=("text_unreadable", f"{member}: {one_line(error)}"))
     if extension in _CLASS:
-        return Texts(label="" if content.lstrip("-").isdecimal() else content)
-    return Texts(caption_long=content) if extension in _LONG else Texts((content,) if content else ())
+        return ImageTexts(label="" if content.lstrip("-").isdecimal() else content)
+    return ImageTexts(caption_long=content) if extension in _LONG else ImageTexts((content,) if content else ())
 
 
 def _captions_beside(path: Path, known: dict[str, dict[str, str]], key: str) -> str:

@@ -14,7 +14,7 @@ from torch.utils.data import DataLoader
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.stopping import signals_kept_from_children
 from lrs2m_builder.train.loading import Batch, BatchRows, Reading
-from lrs2m_builder.train.plan import VERSION, Index, Order, Plan, count_batches, make_plan
+from lrs2m_builder.train.plan import VERSION, EpochPlan, Order, RowIndex, count_batches, make_plan
 from lrs2m_builder.train.processes import die_with, die_with_parent
 
 
@@ -27,7 +27,7 @@ class Batches:
 
     def __init__(
         self,
-        index: Index,
+        index: RowIndex,
         order: Order,
         reading: Reading,
         *,
@@ -40,7 +40,7 @@ class Batches:
         self._rank, self._world_size, self._workers = rank, world_size, workers
         self._pin_memory = pin_memory
         self._plan_epoch = -1
-        self._plan: Plan | None = None
+        self._plan: EpochPlan | None = None
         self.epoch = self.number = 0
 
     def num_batches(self, epoch: int) -> int:
@@ -86,7 +86,7 @@ class Batches:
                 yield batch
             self.epoch, self.number = self.epoch + 1, 0
 
-    def _planned(self, epoch: int) -> Plan:
+    def _planned(self, epoch: int) -> EpochPlan:
         if self._plan is None or self._plan_epoch != epoch:
             self._plan = make_plan(self._index, self._order, epoch, self._rank, self._world_size)
             self._plan_epoch = epoch

@@ -22,7 +22,7 @@ from lrs2m_builder.errors import SampleError, UserError, one_line
 from lrs2m_builder.images.load import decode
 from lrs2m_builder.schema import ImageBytes, ImageRef
 from lrs2m_builder.train.augment import Augmentation, augment_caption, augment_image
-from lrs2m_builder.train.plan import Index, Plan, Rows
+from lrs2m_builder.train.plan import EpochPlan, RowIndex, Rows
 
 TrainOn = Literal["both", "short", "long", "first_sentence"]
 COLUMNS: dict[TrainOn, tuple[str, ...]] = {
@@ -101,7 +101,9 @@ class BatchRows(Dataset[Batch]):  # type: ignore[misc]
         key: what the augmentations follow from, beside a batch's number and a place in it.
     """
 
-    def __init__(self, index: Index, plan: Plan, reading: Reading, streams: int, key: tuple[int, ...] = (0,)) -> None:
+    def __init__(
+        self, index: RowIndex, plan: EpochPlan, reading: Reading, streams: int, key: tuple[int, ...] = (0,)
+    ) -> None:
         self._key = key
         self._index, self._plan, self._reading, self._streams = index, plan, reading, streams
         self._columns = ["image", *COLUMNS[reading.train_on]]

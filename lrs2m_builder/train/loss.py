@@ -47,7 +47,7 @@ class LossSettings:
 
 
 @dataclass(frozen=True, slots=True)
-class Features:
+class BatchFeatures:
     """What the towers made of a batch; the texts that are not trained on are None.
 
     Attributes:
@@ -72,7 +72,7 @@ class Losses:
 
 
 def dual_text_loss(
-    features: Features, scale: Tensor, settings: LossSettings, *, long_weight: float, bias: Tensor | None = None
+    features: BatchFeatures, scale: Tensor, settings: LossSettings, *, long_weight: float, bias: Tensor | None = None
 ) -> Losses:
     """The loss of both texts, a scalar each, in fp32.
 

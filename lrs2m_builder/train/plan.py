@@ -36,7 +36,7 @@ Rows = np.ndarray[Any, np.dtype[np.int64]]
 
 
 @dataclass(frozen=True, slots=True)
-class Group:
+class RowGroup:
     """A row group of a file; its rows are numbered from `first_row` on among all rows."""
 
     path: Path
@@ -46,7 +46,7 @@ class Group:
 
 
 @dataclass(frozen=True)
-class Index:
+class RowIndex:
     """What is known of the rows before any image is read. R is the number of rows of all files.
 
     Attributes:
@@ -54,7 +54,7 @@ class Index:
         subset_R: number of each row's subset among `subsets`.
     """
 
-    groups: tuple[Group, ...]
+    groups: tuple[RowGroup, ...]
     num_tokens_R: np.ndarray[Any, np.dtype[np.int32]]
     subset_R: np.ndarray[Any, np.dtype[np.int32]]
     subsets: tuple[str, ...]
@@ -101,7 +101,7 @@ class Order:
 
 
 @dataclass(frozen=True)
-class Plan:
+class EpochPlan:
     """The batches of one process in one epoch.
 
     Attributes:
@@ -116,7 +116,7 @@ class Plan:
         return len(self.rows)
 
 
-def read_index(paths: Sequence[Path], texts: Sequence[str]) -> Index:
+def read_index(paths: Sequence[Path], texts: Sequence[str]) -> RowIndex:
     """Read the row groups of files and folders, and the length of each row's longest text.
 
     Args:
@@ -125,7 +125,7 @@ def read_index(paths: Sequence[Path], texts: Sequence[str]) -> Index:
     Raises:
         UserError: no files, one that cannot be read, or a column is missing or holds something else.
     """
-    groups: list[Group] = []
+    groups: list[RowGroup] = []
     num_tokens, subsets = [], []
     first_row = 0
     files = [file for given in paths for file in record_files(given)]
@@ -134,17 +134,17 @@ def read_index(paths: Sequence[Path], texts: Sequence[str]) -> Index:
         with reading(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
             for number in range(file.num_row_groups):
                 num_rows = file.metadata.row_group(number).num_rows
-                groups.append(Group(path, number, first_row, num_rows))
+                groups.append(RowGroup(path, number, first_row, num_rows))
                 first_row += num_rows
             num_tokens.append(_lengths(file, texts))
             subsets += _subsets(file, path)
     names = sorted(set(subsets))
     code = {name: number for number, name in enumerate(names)}
     subset_r = np.array([code[name] for name in subsets], dtype=np.int32)
-    return Index(tuple(groups), np.concatenate(num_tokens), subset_r, tuple(names))
+    return RowIndex(tuple(groups), np.concatenate(num_tokens), subset_r, tuple(names))
 
 
-def count_batches(index: Index, order: Order, epoch: int, world_size: int) -> int:
+def count_batches(index: RowIndex, order: Order, epoch: int, world_size: int) -> int:
     """Batches of each process in an epoch: as many as hold every row.
 
     Raises:
@@ -163,7 +163,7 @@ def count_batches(index: Index, order: Order, epoch: int, world_size: int) -> in
     return -(-num_rows // batch)
 
 
-def make_plan(index: Index, order: Order, epoch: int, rank: int, world_size: int) -> Plan:
+def make_plan(index: RowIndex, order: Order, epoch: int, rank: int, world_size: int) -> EpochPlan:
     """The batches of a process in an epoch.
 
     Every process gets as many, and every row is in one; to fill the last ones up, up to one batch of rows per process
@@ -185,7 +185,7 @@ def make_plan(index: Index, order: Order, epoch: int, rank: int, world_size: int
     # Several pools in turn, so that each worker of as many stays with its own.
     turns = np.array([(pool // order.streams, turn, pool) for pool, size in enumerate(sizes) for turn in range(size)])
     in_turn = np.lexsort(turns.T[::-1])
-    return Plan(np.concatenate(pools)[in_turn], turns[in_turn, 2])
+    return EpochPlan(np.concatenate(pools)[in_turn], turns[in_turn, 2])
 
 
 def _counted(text: str) -> str:
@@ -213,7 +213,7 @@ def _subsets(file: pq.ParquetFile, path: Path) -> list[str]:
     return [name or path.parent.name for name in file.read(["subset"]).column(0).to_pylist()]
 
 
-def _taken_rows(index: Index, order: Order, epoch: int) -> list[Rows]:
+def _taken_rows(index: RowIndex, order: Order, epoch: int) -> list[Rows]:
     """The rows that an epoch takes, in the order of the files; those that it takes several times in several parts."""
     weight_R = _row_weights(index, order)
     share_R = np.random.default_rng((order.seed, epoch, 2)).random(len(weight_R))  # the fraction of a weight
@@ -221,7 +221,7 @@ def _taken_rows(index: Index, order: Order, epoch: int) -> list[Rows]:
     return [np.flatnonzero(share_R < weight_R - turn) for turn in turns]
 
 
-def _shuffled_rows(index: Index, order: Order, epoch: int) -> Rows:
+def _shuffled_rows(index: RowIndex, order: Order, epoch: int) -> Rows:
     """The rows of an epoch in its order, the same on every process."""
     taken = _taken_rows(index, order, epoch)
     rows = np.concatenate(taken)
@@ -239,7 +239,7 @@ def _shuffled_rows(index: Index, order: Order, epoch: int) -> Rows:
     return rows[np.argsort(random.permutation(number.max() + 1)[number], kind="stable")]
 
 
-def _row_weights(index: Index, order: Order) -> np.ndarray[Any, Any]:
+def _row_weights(index: RowIndex, order: Order) -> np.ndarray[Any, Any]:
     """How often each row is taken in an epoch: [R]."""
     if unknown := sorted(order.weights.keys() - set(index.subsets)):
         raise UserError(f"weights: no subset {unknown[0]!r} in the data; it has {', '.join(index.subsets)}")
@@ -267,7 +267,7 @@ def _pool_sizes(num_batches: int, order: Order) -> list[int]:
 
 
 def _pool_batches(
-    rows: Rows, num_batches: int, index: Index, order: Order, key: tuple[int, ...], rank: int
+    rows: Rows, num_batches: int, index: RowIndex, order: Order, key: tuple[int, ...], rank: int
 ) -> np.ndarray[Any, np.dtype[np.int64]]:
     """The batches of a pool: alike lengths together, in an order that is the same on every process.
 

@@ -13,7 +13,7 @@ from transformers import CLIPModel
 
 from lrs2m_builder.clip.model import encode_image, encode_text
 from lrs2m_builder.train.loading import Batch
-from lrs2m_builder.train.loss import Features, Losses, LossSettings, dual_text_loss
+from lrs2m_builder.train.loss import BatchFeatures, Losses, LossSettings, dual_text_loss
 
 START_BIAS = -10.0  # of the sigmoid objective, as SigLIP starts; a start that was trained with it has its own
 Outputs = dict[str, Tensor]
@@ -92,7 +92,7 @@ def _encode(towers: nn.Module, batch: Batch) -> Outputs:
 
 
 def _loss(outputs: Outputs, batch: Batch, settings: LossSettings, long_weight: float) -> Losses:
-    features = Features(
+    features = BatchFeatures(
         outputs["image_BD"],
         outputs.get("long_BD"),
         outputs.get("short_BD"),

@@ -43,29 +43,39 @@ _LOOKS = word_set(
     "look looks looking looked shaped seem seems appear appears appearing appeared spread just much more arranged "
     "laid curved curving winding winds snakes running fan something almost"
 )
-_TRIGGERS = _NO | NOT | ABSENT | _LIKE | {"than", "of", "to", "if", "as"}
+_COMPARING = _LIKE | {"than", "of", "to", "if", "as"}
 
 
-def away(tokens: Sequence[str], glued: frozenset[int]) -> set[int]:
-    """Positions of the words under a denial ("no ships or docks") or in a comparison ("shaped like a ship")."""
+def denied_at(tokens: Sequence[str]) -> set[int]:
+    """Positions of the words under a denial: "no ships or docks", "does not show any ships"."""
     found: set[int] = set()
-    if _TRIGGERS.isdisjoint(tokens):
+    if (_NO | NOT).isdisjoint(tokens):
         return found
     for i, token in enumerate(tokens):
-        if token not in _TRIGGERS:
-            continue
-        pair = (tokens[i - 1] if i else "", token)
         after = (token, tokens[i + 1] if i + 1 < len(tokens) else "")
         if token in _NO and after not in _NO_DENIAL:
             found |= _phrase(tokens, i + 1 + (after[1] == "of"), lists=True)
         elif token in NOT and after not in _NO_DENIAL:
             found |= _after_not(tokens, i + 1)
-        elif token == "as" and i > 1 and tokens[i - 2] == "as":  # "as flat as a runway"
+    return found
+
+
+def away(tokens: Sequence[str], glued: frozenset[int]) -> set[int]:
+    """Positions of the words under a denial ("no ships or docks") or in a comparison ("shaped like a ship")."""
+    found = denied_at(tokens)
+    if _COMPARING.isdisjoint(tokens):
+        return found
+    for i, token in enumerate(tokens):
+        if token not in _COMPARING:
+            continue
+        pair = (tokens[i - 1] if i else "", token)
+        if token == "as" and i > 1 and tokens[i - 2] == "as":  # "as flat as a runway"
             found |= _phrase(tokens, i + 1, lists=False)
         elif pair in _INSTEAD or pair in _AS_OF or (token in _LIKE and _compares(tokens, glued, i)):
-            found |= _phrase(tokens, i + 1, lists=pair in _INSTEAD)
+            compared = _phrase(tokens, i + 1, lists=pair in _INSTEAD)
+            found |= compared
             if token == "like" and pair[0] != "shaped":  # "like ships in a harbor"
-                last = max(found & set(range(i + 1, len(tokens))), default=i)
+                last = max(compared, default=i)
                 if tokens[last + 1 : last + 3] in {("in", "a"), ("on", "a"), ("at", "a")}:
                     found |= _phrase(tokens, last + 2, lists=False)
     return found
@@ -92,6 +102,8 @@ def _phrase(tokens: Sequence[str], start: int, *, lists: bool) -> set[int]:
         if token == ",":
             if not (lists and _list_goes_on(tokens, end + 1)):
                 break
+        elif lists and tokens[end : end + 2] == ("such", "as"):  # "no objects such as airplanes or cars"
+            end += 1
         elif token == "and":
             if not lists or tokens[end + 1 : end + 2] == () or tokens[end + 1] in DETERMINERS | {"there"}:
                 break

@@ -29,13 +29,14 @@ _AT_LEAST = {
 }  # fmt: skip
 
 
-def _spoken(number: int) -> str:
+def spoken(number: int) -> str:
+    """A number from 0 to 999,999 in words."""
     if number < 20:
         return _ONES[number]
     if number < 100:
         return _TENS[number // 10 - 2] + (f" {_ONES[number % 10]}" if number % 10 else "")
     unit, name = (1000, "thousand") if number >= 1000 else (100, "hundred")
-    return f"{_spoken(number // unit)} {name}" + (f" {_spoken(number % unit)}" if number % unit else "")
+    return f"{spoken(number // unit)} {name}" + (f" {spoken(number % unit)}" if number % unit else "")
 
 
 @cache
@@ -43,11 +44,11 @@ def number_words() -> Trie:
     """Words for numbers, to 999 and the full thousands, as (number, kind)."""
     trie = Trie()
     for number in (*range(1, 1000), *range(1000, 21000, 1000)):
-        spoken = _spoken(number).split()
-        trie.add(spoken).value = (number, "exact")
-        if "hundred" in spoken[:-1]:
-            place = spoken.index("hundred") + 1
-            trie.add([*spoken[:place], "and", *spoken[place:]]).value = (number, "exact")
+        words = spoken(number).split()
+        trie.add(words).value = (number, "exact")
+        if "hundred" in words[:-1]:
+            place = words.index("hundred") + 1
+            trie.add([*words[:place], "and", *words[place:]]).value = (number, "exact")
     for phrase, number in _COUNTS.items():
         trie.add(phrase.split()).value = (number, "exact")
     for phrase, number in _AT_LEAST.items():

@@ -35,6 +35,8 @@ _SIDES = word_set(
     "end ends flank periphery"
 )
 _IMAGE = word_set("image picture scene frame photo photograph view imagery shot")
+_MIDDLE = word_set("center centre middle central")
+_BEFORE_MIDDLE = _IMAGE | {"the", "very", "exact", "its"}
 _LEADING = frozenset(
     ["in", "on", "at", "to", "along", "near", "toward", "towards", "within", "by", "occupying", "around"]
 )
@@ -169,6 +171,21 @@ def places_of(tokens: Sequence[str]) -> Iterator[Place]:
         if place is not None:
             yield place
         position = place.end if place is not None else position + 1
+
+
+def centers_of(tokens: Sequence[str]) -> Iterator[Place]:
+    """The phrases for the middle of the image: "in the center", "in the middle part of the image"."""
+    for first, token in enumerate(tokens):
+        if token not in _MIDDLE or tokens[max(0, first - 1)] in WHERE:
+            continue
+        start, end = first, first + 1
+        while start and tokens[start - 1] in _BEFORE_MIDDLE:
+            start -= 1
+        while end < len(tokens) and tokens[end] in _SIDES:
+            end += 1
+        of_thing = tokens[end : end + 1] == ("of",) and not _of_image(tokens, end)
+        if start and tokens[start - 1] in {"in", "at", "near"} and start < first and not of_thing:
+            yield Place(start - 1, end + _image_length(tokens, end), (0, 0))
 
 
 def _place(tokens: Sequence[str], first: int) -> Place | None:

@@ -34,8 +34,20 @@ STOPS = PUNCTUATION | PREPOSITIONS | VERBS | CONJUNCTIONS | DETERMINERS
 _IS = word_set("it's that's there's here's what's let's")
 
 
+def token_spans(text: str) -> list[tuple[int, int]]:
+    """Where each token of a text begins and ends, in characters; a hyphen before a word is part of its token."""
+    return [found.span() for found in _TOKEN.finditer(_lowered(text))]
+
+
+def _lowered(text: str) -> str:
+    """What is read of a text in lower case, as long as it was: the one letter that would become two is left alone."""
+    return "".join(small if len(small := letter.lower()) == 1 else letter for letter in beginning(text)).replace(
+        "’", "'"
+    )
+
+
 def tokenize(text: str) -> tuple[tuple[str, ...], frozenset[int], frozenset[int]]:
-    found = _TOKEN.findall(beginning(text).lower().replace("’", "'"))
+    found = _TOKEN.findall(_lowered(text))
     glued = frozenset(i for i, token in enumerate(found) if token[0] == "-")
     owners = frozenset(i for i, token in enumerate(found) if token.endswith(("'s", "s'")) and token not in _IS)
     plain = (token.lstrip("-").removesuffix("'s") if "'" in token or token[0] == "-" else token for token in found)

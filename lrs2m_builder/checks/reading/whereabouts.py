@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from lrs2m_builder.checks.reading.english import word_set
@@ -36,13 +36,20 @@ class Fact:
     whole: bool = False  # said of all things of the kind: "the tanks are all on the left"
 
 
-def facts_of(tokens: Sequence[str], things: Sequence[Thing]) -> list[Fact]:
+def facts_of(tokens: Sequence[str], things: Sequence[Thing], places: Iterable[Place] | None = None) -> list[Fact]:
+    """What the text puts where.
+
+    Args:
+        places: the phrases that say where; by default those of the four sides.
+    """
     found = list[Fact]()
-    for place in places_of(tokens):
+    for place in places_of(tokens) if places is None else places:
         if fact := _at_its_side(tokens, things, place):
             found.append(fact)
             continue
+        ends = tokens[place.end : place.end + 1] and tokens[place.end] in SENTENCE_ENDS  # "seen from above."
         beside = next((t for t in things if place.end <= t.start <= place.end + 1), None) if place.of else None
+        beside = None if ends else beside
         if place.of and beside is None:
             continue
         for thing in _subjects(tokens, things, place, beside):

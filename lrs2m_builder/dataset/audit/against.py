@@ -16,7 +16,7 @@ SUFFIXES = {".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".png", ".ppm", ".
 
 
 @dataclass(frozen=True, slots=True)
-class Evaluation:
+class AgainstSet:
     """One `--against`.
 
     Attributes:
@@ -37,7 +37,7 @@ class Evaluation:
         collection.add_files(list(self.images), str(self.path), show_progress=show_progress)
 
 
-def open_evaluation(path: Path) -> Evaluation:
+def open_evaluation(path: Path) -> AgainstSet:
     """What `--against` names.
 
     Raises:
@@ -48,7 +48,7 @@ def open_evaluation(path: Path) -> Evaluation:
     if path.is_dir():
         images = tuple(sorted(file for file in files_below(path, *SUFFIXES) if file.is_file()))
         if images:
-            return Evaluation(path, tuple(image.name for image in images), images)
+            return AgainstSet(path, tuple(image.name for image in images), images)
     if (path.is_dir() and any(files_below(path, ".parquet"))) or (path.is_file() and path.suffix == ".parquet"):
         return _from_parquet(path)
     if path.is_dir():
@@ -56,7 +56,7 @@ def open_evaluation(path: Path) -> Evaluation:
     raise UserError(f"--against {path}: give a folder of images, a JSON list as Karpathy's or COCO's, or Parquet")
 
 
-def _from_json(path: Path) -> Evaluation:
+def _from_json(path: Path) -> AgainstSet:
     """Names from a list as Karpathy's ("filename") or COCO's ("file_name"); images where they lie below its folder."""
     images = read_json(path).get("images")
     names = [_name(image) for image in images] if isinstance(images, list) else []
@@ -66,7 +66,7 @@ def _from_json(path: Path) -> Evaluation:
     for file in sorted(files_below(path.parent, *SUFFIXES)):
         below.setdefault(file.name, []).append(file)
     found = [file for name in dict.fromkeys(PurePosixPath(name).name for name in names) for file in below.get(name, [])]
-    return Evaluation(path, tuple(names), tuple(found))
+    return AgainstSet(path, tuple(names), tuple(found))
 
 
 def _name(image: Any) -> str:
@@ -74,8 +74,8 @@ def _name(image: Any) -> str:
     return str(entry.get("filename") or entry.get("file_name") or "")
 
 
-def _from_parquet(path: Path) -> Evaluation:
+def _from_parquet(path: Path) -> AgainstSet:
     tables = open_tables(path, ("sample_id", "image"))
     with reading(f"--against {path}"):
         rows = tables.sql("SELECT DISTINCT coalesce(nullif(image.path, ''), sample_id) FROM records").fetchall()
-    return Evaluation(path, tuple(name for (name,) in rows), records=tuple(record_files(path)))
+    return AgainstSet(path, tuple(name for (name,) in rows), records=tuple(record_files(path)))

@@ -16,7 +16,8 @@ import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from lrs2m_builder.dataset.audit.words import NUM_HASHES, Hashed, Numbers, hash_words, signatures_of, text_keys
+from lrs2m_builder.dataset.audit.hashes import Int64Array
+from lrs2m_builder.dataset.audit.words import NUM_HASHES, Hashed, hash_words, signatures_of, text_keys
 from lrs2m_builder.dataset.foreign import reading
 
 BAND_ROWS = 4  # of 16 bands: texts that share 70 % of their runs of words meet in one with a chance of 99 %
@@ -96,16 +97,16 @@ def caption_repeats(files: list[Path], column: str, *, show_progress: bool = Fal
     )
 
 
-def _largest(which: Numbers, sizes: Numbers, firsts: Numbers) -> Numbers:
-    order: Numbers = np.lexsort((firsts[which], -sizes[which]))
+def _largest(which: Int64Array, sizes: Int64Array, firsts: Int64Array) -> Int64Array:
+    order: Int64Array = np.lexsort((firsts[which], -sizes[which]))
     return which[order][:NUM_LARGEST]
 
 
-def _read(files: list[Path], column: str, show_progress: bool) -> tuple[Hashed, NDArray[np.uint16], Numbers]:
+def _read(files: list[Path], column: str, show_progress: bool) -> tuple[Hashed, NDArray[np.uint16], Int64Array]:
     """(R,) a hash of each row's words; of the distinct texts, (T, 64) signatures and (T,) first rows."""
     keys: list[Hashed] = []
     signatures: list[NDArray[np.uint16]] = []
-    firsts: list[Numbers] = []
+    firsts: list[Int64Array] = []
     seen = recent = np.zeros(0, np.uint64)
     num_rows = 0
     total = sum(pq.read_metadata(file).num_rows for file in files)
@@ -140,10 +141,10 @@ def _batches(files: list[Path], column: str, size: int = 20_000) -> Iterator[pa.
                 yield pc.fill_null(batch.column(0).cast(pa.large_string()), "")
 
 
-def _group(signatures: NDArray[np.uint16]) -> Numbers:
+def _group(signatures: NDArray[np.uint16]) -> Int64Array:
     """(T,) the group of each text: texts that share MIN_SHARED of their runs, and those they lead to."""
-    first: list[Numbers] = []
-    second: list[Numbers] = []
+    first: list[Int64Array] = []
+    second: list[Int64Array] = []
     for band in range(NUM_HASHES // BAND_ROWS):
         keys = np.ascontiguousarray(signatures[:, band * BAND_ROWS : (band + 1) * BAND_ROWS]).view(np.uint64).ravel()
         order = np.argsort(keys, kind="stable")
@@ -158,11 +159,11 @@ def _group(signatures: NDArray[np.uint16]) -> Numbers:
     return _components(len(signatures), np.concatenate(first), np.concatenate(second))
 
 
-def _shifted(size: int) -> list[tuple[Numbers, Numbers]]:
+def _shifted(size: int) -> list[tuple[Int64Array, Int64Array]]:
     return [(np.arange(max(0, size - step)), np.arange(min(step, size), size)) for step in range(1, NEIGHBOURS + 1)]
 
 
-def _shared(signatures: NDArray[np.uint16], a: Numbers, b: Numbers, chunk: int = 2**16) -> NDArray[np.float64]:
+def _shared(signatures: NDArray[np.uint16], a: Int64Array, b: Int64Array, chunk: int = 2**16) -> NDArray[np.float64]:
     """(P,) estimated shares of runs that two texts have in common."""
     parts = [
         (signatures[a[i : i + chunk]] == signatures[b[i : i + chunk]]).mean(axis=1) for i in range(0, len(a), chunk)
@@ -170,7 +171,7 @@ def _shared(signatures: NDArray[np.uint16], a: Numbers, b: Numbers, chunk: int =
     return np.concatenate(parts) if parts else np.zeros(0)
 
 
-def _components(size: int, first: Numbers, second: Numbers) -> Numbers:
+def _components(size: int, first: Int64Array, second: Int64Array) -> Int64Array:
     """(size,) connected components, numbered from 0: each takes its neighbours' lowest number until none changes."""
     labels = np.arange(size)
     while True:
@@ -179,12 +180,12 @@ def _components(size: int, first: Numbers, second: Numbers) -> Numbers:
         np.minimum.at(lowest, second, labels[first])
         lowest = lowest[lowest]
         if np.array_equal(lowest, labels):
-            numbered: Numbers = np.unique(labels, return_inverse=True)[1]
+            numbered: Int64Array = np.unique(labels, return_inverse=True)[1]
             return numbered
         labels = lowest
 
 
-def _texts(files: list[Path], column: str, wanted: Numbers) -> dict[int, tuple[str, str]]:
+def _texts(files: list[Path], column: str, wanted: Int64Array) -> dict[int, tuple[str, str]]:
     """Sample id and text of the rows with these numbers, counted over all files."""
     found: dict[int, tuple[str, str]] = {}
     start = 0

@@ -32,7 +32,7 @@ _BLANK = np.zeros((SIZE, SIZE), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ImageLocation:
     """Where an image is stored: a file of its own, or a row of a Parquet file (row group and row in it)."""
 
     path: Path
@@ -64,7 +64,7 @@ class Collection:
 
     file: Any  # a temporary one
     pictures: list[Picture] = field(default_factory=list)
-    places: list[Place] = field(default_factory=list)
+    places: list[ImageLocation] = field(default_factory=list)
     num_rows: int = 0
     without_image: int = 0
     problems: Counter[str] = field(default_factory=Counter)
@@ -85,7 +85,7 @@ class Collection:
         with ThreadPoolExecutor(os.cpu_count()) as pool, bar:
             for path, group, start, rows in _row_batches(files):
                 fresh = [
-                    (data, Place(path, group, number))
+                    (data, ImageLocation(path, group, number))
                     for number, row in enumerate(rows, start)
                     if (data := self._enter(row, evaluation, f"{path}:{group}.{number}")) is not None
                 ]
@@ -100,13 +100,13 @@ class Collection:
         """
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for first in tqdm(range(0, len(refs), 256), desc="evaluation", disable=not show_progress):
-                fresh: list[tuple[ImageRef, Place]] = []
+                fresh: list[tuple[ImageRef, ImageLocation]] = []
                 for ref in refs[first : first + 256]:
                     data = read_bytes(ref)
                     digest = hashlib.sha256(data).digest()[:16]
                     name = PurePosixPath(str(ref)).name
                     if self._add_picture(str(ref), evaluation, name, digest, True):
-                        fresh.append((ref if isinstance(ref, Path) else ImageBytes(data), Place(_file_of(ref))))
+                        fresh.append((ref if isinstance(ref, Path) else ImageBytes(data), ImageLocation(_file_of(ref))))
                 self._look(pool, fresh)
 
     def keep(self, folder: Path) -> None:
@@ -131,7 +131,7 @@ class Collection:
             shutil.copyfileobj(file, self.file)
         self.pictures = [Picture(*values) for values in content["pictures"]]
         self._contents = {bytes.fromhex(digest): number for number, digest in enumerate(content["digests"])}
-        self.places = [Place(folder)] * len(self._contents)
+        self.places = [ImageLocation(folder)] * len(self._contents)
         self.without_image = content["without_image"]
 
     def restart(self) -> None:
@@ -171,7 +171,7 @@ class Collection:
         self.pictures.append(Picture(key, subset, name, content, is_evaluation))
         return is_fresh
 
-    def _look(self, pool: ThreadPoolExecutor, fresh: Sequence[tuple[ImageRef, Place]]) -> None:
+    def _look(self, pool: ThreadPoolExecutor, fresh: Sequence[tuple[ImageRef, ImageLocation]]) -> None:
         for (_, place), result in zip(fresh, pool.map(_try_thumbnail, (image for image, _ in fresh)), strict=True):
             if isinstance(result, SampleError):
                 self.problems[result.reason] += 1
@@ -217,7 +217,7 @@ def _row_batches(files: list[Path]) -> Iterator[tuple[Path, int, int, list[dict[
                     start += len(batch)
 
 
-def read_image(place: Place) -> bytes:
+def read_image(place: ImageLocation) -> bytes:
     """The stored bytes of an image."""
     if place.row < 0:
         return place.path.read_bytes()

@@ -23,6 +23,8 @@ FLAT = 1.0  # standard deviation, in grey levels, below which an image shows not
 CLOSE_CALL = 0.03
 _CHUNK = 8192
 
+Int64Array = NDArray[np.int64]
+
 
 @dataclass(frozen=True, slots=True)
 class Hashes:

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from lrs2m_builder.dataset.audit.hashes import BAND_BITS, BANDS, Hashes, turned
+from lrs2m_builder.dataset.audit.hashes import BAND_BITS, BANDS, Hashes, Int64Array, turned
 from lrs2m_builder.dataset.audit.thumbnails import SIZE, Thumbnails
 
 MAX_DISTANCE = 10
@@ -32,8 +32,6 @@ SURE_FINE_CORRELATION = 0.97
 _CHUNK = 8192
 _COMPARED_AT_ONCE = 2**19
 
-Numbers = NDArray[np.int64]
-
 
 @dataclass(frozen=True, slots=True)
 class Pairs:
@@ -45,8 +43,8 @@ class Pairs:
             are fitted to the other's.
     """
 
-    first: Numbers
-    second: Numbers
+    first: Int64Array
+    second: Int64Array
     residual: NDArray[np.float32]
 
 
@@ -76,7 +74,7 @@ def near_pairs(hashes: Hashes, thumbnails: Thumbnails, *, first_new: int = 0, sh
     return Pairs(ends[:, 0], ends[:, 1], np.array([residuals[key] for key in keys], np.float32))
 
 
-def candidates(values: NDArray[np.uint64]) -> Iterator[tuple[Numbers, Numbers]]:
+def candidates(values: NDArray[np.uint64]) -> Iterator[tuple[Int64Array, Int64Array]]:
     """Yield the positions of hashes that differ in MAX_DISTANCE bits or less; a pair may come more than once."""
     crowded, leaders, others = _crowds(values)
     yield from crowded
@@ -91,7 +89,7 @@ def candidates(values: NDArray[np.uint64]) -> Iterator[tuple[Numbers, Numbers]]:
                 yield from pairs
 
 
-def _crowds(values: NDArray[np.uint64]) -> tuple[list[tuple[Numbers, Numbers]], Numbers, Numbers]:
+def _crowds(values: NDArray[np.uint64]) -> tuple[list[tuple[Int64Array, Int64Array]], Int64Array, Int64Array]:
     """Of hashes that occur more than MAX_ALIKE times: (pairs with the first ones, these first ones); and all others."""
     order = np.argsort(values, kind="stable")
     starts = np.flatnonzero(np.r_[True, values[order][1:] != values[order][:-1]]) if len(values) else np.zeros(0, int)
@@ -106,7 +104,7 @@ def _crowds(values: NDArray[np.uint64]) -> tuple[list[tuple[Numbers, Numbers]], 
     return pairs, order[~alone & (rank < MAX_ALIKE)], order[alone]
 
 
-def _within(values: NDArray[np.uint64], bucket: Numbers) -> list[tuple[Numbers, Numbers]]:
+def _within(values: NDArray[np.uint64], bucket: Int64Array) -> list[tuple[Int64Array, Int64Array]]:
     """The near pairs of the hashes of one bucket."""
     mine, found = values[bucket], []
     rows = max(1, _COMPARED_AT_ONCE // len(mine))
@@ -119,7 +117,7 @@ def _within(values: NDArray[np.uint64], bucket: Numbers) -> list[tuple[Numbers, 
     return found
 
 
-def _residuals(hashes: Hashes, thumbnails: Thumbnails, first: Numbers, second: Numbers) -> np.ndarray:
+def _residuals(hashes: Hashes, thumbnails: Thumbnails, first: Int64Array, second: Int64Array) -> np.ndarray:
     """(P,) grey levels by which pairs of hashed images differ; infinite where they are different images."""
     one, other = (
         turned(np.asarray(thumbnails[hashes.owners[which]]), hashes.turns[which]).astype(np.float32)

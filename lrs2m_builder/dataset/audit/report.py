@@ -11,7 +11,7 @@ from pathlib import Path
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from lrs2m_builder.dataset.audit.collect import Place, read_image
+from lrs2m_builder.dataset.audit.collect import ImageLocation, read_image
 from lrs2m_builder.dataset.audit.findings import KINDS, Audit, ImagePair
 from lrs2m_builder.errors import SampleError
 from lrs2m_builder.files import finished_file
@@ -37,7 +37,7 @@ class _Section:
     pairs: tuple[tuple[ImagePair, str, str], ...]
 
 
-def write_report(path: Path, result: Audit, places: Sequence[Place]) -> None:
+def write_report(path: Path, result: Audit, places: Sequence[ImageLocation]) -> None:
     """Write what was found as a page for people.
 
     Args:
@@ -58,13 +58,13 @@ def write_report(path: Path, result: Audit, places: Sequence[Place]) -> None:
         part.write_text(page, encoding="utf-8")
 
 
-def _section(kind: str, result: Audit, total: int, places: Sequence[Place]) -> _Section:
+def _section(kind: str, result: Audit, total: int, places: Sequence[ImageLocation]) -> _Section:
     shown = [pair for pair in result.pairs if pair.kind == kind][:MAX_PAIRS]
     pictures = [(pair, _data_uri(places[pair.contents[0]]), _data_uri(places[pair.contents[1]])) for pair in shown]
     return _Section(kind, _TITLES[kind], total, tuple(pictures))
 
 
-def _data_uri(place: Place) -> str:
+def _data_uri(place: ImageLocation) -> str:
     """An image as a small JPEG inside the page; empty where it cannot be shown."""
     try:
         image = decode(place.path if place.row < 0 else ImageBytes(read_image(place)))

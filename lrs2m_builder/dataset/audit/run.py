@@ -18,9 +18,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lrs2m_builder.dataset.audit.against import Evaluation, open_evaluation
+from lrs2m_builder.dataset.audit.against import AgainstSet, open_evaluation
 from lrs2m_builder.dataset.audit.captions import RUN_LENGTHS, caption_repeats
-from lrs2m_builder.dataset.audit.collect import Collection, Picture, Place, image_key
+from lrs2m_builder.dataset.audit.collect import Collection, ImageLocation, Picture, image_key
 from lrs2m_builder.dataset.audit.consistency import COLUMNS, check_records
 from lrs2m_builder.dataset.audit.findings import KINDS, Audit, ImagePair, NameMatch
 from lrs2m_builder.dataset.audit.hashes import hash_thumbnails
@@ -69,12 +69,12 @@ def audit(
 def _look(
     path: Path,
     files: list[Path],
-    evaluations: Sequence[Evaluation],
+    evaluations: Sequence[AgainstSet],
     against: Sequence[Path],
     out_dir: Path,
     remove_same_names: bool,
     show_progress: bool,
-) -> tuple[Audit, list[Place]]:
+) -> tuple[Audit, list[ImageLocation]]:
     """What there is to find, and where the images are stored."""
     try:
         with tempfile.TemporaryFile(dir=out_dir) as file:  # without a name: a kill leaves nothing
@@ -159,7 +159,7 @@ def _by_subset_and_key(picture: Picture) -> tuple[str, str]:
     return picture.subset, picture.key
 
 
-def _name_matches(pictures: Sequence[Picture], evaluations: Sequence[Evaluation]) -> tuple[NameMatch, ...]:
+def _name_matches(pictures: Sequence[Picture], evaluations: Sequence[AgainstSet]) -> tuple[NameMatch, ...]:
     """File names that evaluation images have too; those without a letter, as 17.tif, tell nothing."""
     stems: dict[str, str] = {}
     for evaluation in evaluations:

@@ -9,10 +9,11 @@ import numpy as np
 import pyarrow as pa
 from numpy.typing import NDArray
 
+from lrs2m_builder.dataset.audit.hashes import Int64Array
+
 NUM_HASHES = 64
 
 Hashed = NDArray[np.uint64]
-Numbers = NDArray[np.int64]
 
 _MIX = np.uint64(0x9E3779B97F4A7C15)
 _MULTIPLIERS = np.random.default_rng(0).integers(1, 2**63, NUM_HASHES, dtype=np.uint64) * np.uint64(2) + np.uint64(1)
@@ -30,7 +31,7 @@ def _byte_table() -> NDArray[np.uint8]:
 _BYTES = _byte_table()
 
 
-def hash_words(texts: pa.LargeStringArray) -> tuple[Hashed, Numbers]:
+def hash_words(texts: pa.LargeStringArray) -> tuple[Hashed, Int64Array]:
     """Hashes of all words of N texts, one after the other, and the (N + 1,) places where the texts' words begin."""
     bounds = np.frombuffer(texts.buffers()[1], np.int64)[texts.offset : texts.offset + len(texts) + 1]
     data = texts.buffers()[2]
@@ -57,20 +58,20 @@ def _mix(values: Hashed) -> Hashed:
     return values ^ (values >> np.uint64(31))
 
 
-def _sums(values: Hashed, starts: Numbers) -> Hashed:
+def _sums(values: Hashed, starts: Int64Array) -> Hashed:
     """(N,) sums of the values of each text; 0 where it has none."""
     total = np.r_[np.uint64(0), np.cumsum(values, dtype=np.uint64)]
     sums: Hashed = total[starts[1:]] - total[starts[:-1]]
     return sums
 
 
-def text_keys(words: Hashed, starts: Numbers) -> Hashed:
+def text_keys(words: Hashed, starts: Int64Array) -> Hashed:
     """(N,) hashes of whole texts: of their words and their order."""
     place = np.arange(len(words)) - np.repeat(starts[:-1], np.diff(starts))
     return _mix(_sums(_mix(words + place.astype(np.uint64) * _MIX), starts))
 
 
-def signatures_of(words: Hashed, starts: Numbers, run_length: int) -> NDArray[np.uint16]:
+def signatures_of(words: Hashed, starts: Int64Array, run_length: int) -> NDArray[np.uint16]:
     """(N, 64) MinHash of each text's runs of words; a text of fewer words is one run."""
     lengths = np.diff(starts)
     runs = words.copy()

@@ -6,7 +6,7 @@ import importlib
 import pkgutil
 from typing import cast
 
-from lrs2m_builder.dataset.export._base import Format
+from lrs2m_builder.dataset.export._base import ExportFormat
 from lrs2m_builder.errors import UserError, not_among
 
 
@@ -15,7 +15,7 @@ def formats() -> list[str]:
     return sorted(module.name for module in pkgutil.iter_modules(__path__) if not module.name.startswith("_"))
 
 
-def load_format(name: str) -> Format:
+def load_format(name: str) -> ExportFormat:
     """The module of a format.
 
     Raises:
@@ -23,4 +23,4 @@ def load_format(name: str) -> Format:
     """
     if name not in formats():
         raise UserError(f"--to {name}: no such format{not_among(name, formats())}")
-    return cast(Format, importlib.import_module(f"{__name__}.{name}"))
+    return cast(ExportFormat, importlib.import_module(f"{__name__}.{name}"))

@@ -12,8 +12,8 @@ from typing import Any, Literal, Protocol
 
 from lrs2m_builder.errors import UserError
 
-Text = Literal["long", "short", "both"]
-Images = Literal["embed", "copy", "reference"]
+TextChoice = Literal["long", "short", "both"]
+ImageChoice = Literal["embed", "copy", "reference"]
 DEFAULT_MAX_BYTES = 10**9
 MAX_NAME = 200  # bytes of a file's name; file systems take 255, and a hash may be put behind it
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -34,17 +34,17 @@ class Options:
         max_bytes: of one file, where a format makes several.
     """
 
-    text: Text = "both"
-    images: Images = "copy"
+    text: TextChoice = "both"
+    images: ImageChoice = "copy"
     image_prefix: str = ""
     lines: bool = False
     max_bytes: int = DEFAULT_MAX_BYTES
 
 
-class Format(Protocol):
+class ExportFormat(Protocol):
     """The contract of a module of this folder."""
 
-    IMAGES: tuple[Images, ...]  # what it can do with images; the first is the default
+    IMAGES: tuple[ImageChoice, ...]  # what it can do with images; the first is the default
 
     def write(self, rows: Iterator[dict[str, Any]], folder: Path, options: Options) -> None:
         """Write rows into an empty folder.
@@ -55,13 +55,13 @@ class Format(Protocol):
         """
 
 
-def texts(row: Mapping[str, Any], text: Text) -> dict[str, str]:
+def texts(row: Mapping[str, Any], text: TextChoice) -> dict[str, str]:
     """The wanted texts of a row by kind, the long one first; an empty one is left out."""
     kinds = ("long", "short") if text == "both" else (text,)
     return {kind: found for kind in kinds if (found := row.get(f"caption_{kind}"))}
 
 
-def columns(row: Mapping[str, Any], text: Text) -> dict[str, Any]:
+def columns(row: Mapping[str, Any], text: TextChoice) -> dict[str, Any]:
     """The columns of a row but its image and, where one text is wanted, the other text."""
     return {key: value for key, value in row.items() if key not in {"image", _OTHER_TEXT.get(text)}}
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from lrs2m_builder import __version__
 from lrs2m_builder.dataset.export import load_format
-from lrs2m_builder.dataset.export._base import Images, Options
+from lrs2m_builder.dataset.export._base import ImageChoice, Options
 from lrs2m_builder.dataset.selection import Filters, read_rows, select
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import write_json
@@ -38,7 +38,7 @@ class ExportReport:
 
 
 def export(
-    path: Path, to: str, dest: Path, filters: Filters, options: Options, images: Images | None = None
+    path: Path, to: str, dest: Path, filters: Filters, options: Options, images: ImageChoice | None = None
 ) -> ExportReport:
     """Write the wanted rows of a data set in another format, in their order, in bounded memory.
 

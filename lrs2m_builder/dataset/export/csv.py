@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lrs2m_builder.dataset.export._base import ImageFiles, Images, Options, texts
+from lrs2m_builder.dataset.export._base import ImageChoice, ImageFiles, Options, texts
 
-IMAGES: tuple[Images, ...] = ("copy", "reference")
+IMAGES: tuple[ImageChoice, ...] = ("copy", "reference")
 
 
 def write(rows: Iterator[dict[str, Any]], folder: Path, options: Options) -> None:

@@ -11,9 +11,9 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lrs2m_builder.dataset.export._base import ImageFiles, Images, Options, columns, image_bytes, json_text
+from lrs2m_builder.dataset.export._base import ImageChoice, ImageFiles, Options, columns, image_bytes, json_text
 
-IMAGES: tuple[Images, ...] = ("copy", "reference", "embed")
+IMAGES: tuple[ImageChoice, ...] = ("copy", "reference", "embed")
 
 
 def write(rows: Iterator[dict[str, Any]], folder: Path, options: Options) -> None:

@@ -12,10 +12,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from lrs2m_builder.dataset.export._base import ImageFiles, Images, Options, texts
+from lrs2m_builder.dataset.export._base import ImageChoice, ImageFiles, Options, texts
 from lrs2m_builder.dataset.export.json import write_json_list
 
-IMAGES: tuple[Images, ...] = ("copy", "reference")
+IMAGES: tuple[ImageChoice, ...] = ("copy", "reference")
 _KEYS = {"long": "detailed_caption", "short": "brief_caption"}
 
 

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from lrs2m_builder.dataset.export._base import (
-    Images,
+    ImageChoice,
     Options,
     columns,
     image_bytes,
@@ -25,7 +25,7 @@ from lrs2m_builder.dataset.export._base import (
     texts,
 )
 
-IMAGES: tuple[Images, ...] = ("embed", "reference")
+IMAGES: tuple[ImageChoice, ...] = ("embed", "reference")
 _BLOCK = tarfile.BLOCKSIZE
 
 

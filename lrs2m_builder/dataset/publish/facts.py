@@ -10,7 +10,7 @@ from typing import Any
 
 from lrs2m_builder.build.settings import BUILD_JSON
 from lrs2m_builder.dataset.publish.origins import Origin, origin_of, read_build
-from lrs2m_builder.dataset.publish.tree import Split
+from lrs2m_builder.dataset.publish.tree import SubsetSplit
 from lrs2m_builder.dataset.stats import Stats, SubsetStats, read_stats
 from lrs2m_builder.dataset.tables import open_tables
 from lrs2m_builder.errors import UserError
@@ -43,7 +43,7 @@ class SubsetFacts:
     """
 
     stats: SubsetStats
-    split: Split
+    split: SubsetSplit
     origin: Origin | None
     num_unlicensed: int
     made: tuple[Made, ...]
@@ -72,7 +72,7 @@ class Facts:
     stats: Stats
 
 
-def read_facts(tree: Path, splits: Sequence[Split], sources: Mapping[str, Path]) -> Facts:
+def read_facts(tree: Path, splits: Sequence[SubsetSplit], sources: Mapping[str, Path]) -> Facts:
     """Count a tree that was written, and read what its builds say.
 
     Args:

@@ -20,7 +20,7 @@ from lrs2m_builder.dataset.histogram import draw_histograms
 from lrs2m_builder.dataset.publish.card import HISTOGRAM, make_card, make_license_file
 from lrs2m_builder.dataset.publish.facts import read_facts
 from lrs2m_builder.dataset.publish.origins import publishes_images
-from lrs2m_builder.dataset.publish.tree import MAX_SHARD_BYTES, Split, tree_schema, write_subset
+from lrs2m_builder.dataset.publish.tree import MAX_SHARD_BYTES, SubsetSplit, tree_schema, write_subset
 from lrs2m_builder.dataset.publish.upload import STATE, Uploaded, check_repo_id, find_token, tree_sizes, upload_tree
 from lrs2m_builder.dataset.selection import NEEDS, Filters, select
 from lrs2m_builder.dataset.stats import NEEDS as COUNTED
@@ -43,7 +43,7 @@ class PublishReport:
 
     tree: str
     repo_id: str
-    splits: tuple[Split, ...]
+    splits: tuple[SubsetSplit, ...]
     files: dict[str, int]
     uploaded: Uploaded | None = None
 
@@ -90,7 +90,7 @@ def publish(
 
 def make_tree(
     paths: list[Path], dest: Path, repo_id: str, *, images: bool | None, filters: Filters, max_bytes: int
-) -> tuple[Split, ...]:
+) -> tuple[SubsetSplit, ...]:
     """Write shards, card, licences and plot into a new folder; one that was made from the same is taken as it is.
 
     Raises:
@@ -101,7 +101,7 @@ def make_tree(
     if (dest / STATE).is_file():
         earlier = read_json(dest / STATE)
         if earlier.get("made_from") == state["made_from"]:
-            return tuple(Split(**split) for split in earlier["splits"])
+            return tuple(SubsetSplit(**split) for split in earlier["splits"])
         raise UserError(f"{dest}: holds a tree that was made from other data or settings; remove it or give --dest")
     passed_on = {subset: publishes_images(subset, path, images) for subset, path in sources.items()}
     schema = tree_schema(with_images=any(with_images for with_images, _ in passed_on.values()))
@@ -119,7 +119,7 @@ def make_tree(
     return tuple(splits)
 
 
-def _describe(folder: Path, splits: list[Split], sources: Mapping[str, Path], repo_id: str) -> None:
+def _describe(folder: Path, splits: list[SubsetSplit], sources: Mapping[str, Path], repo_id: str) -> None:
     """Write the card and what it points to."""
     facts = read_facts(folder, splits, sources)
     schema = tree_schema(with_images=any(split.with_images for split in splits))

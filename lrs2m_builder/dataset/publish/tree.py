@@ -28,7 +28,7 @@ _FOLDER = r"^(?:/|~|[A-Za-z]:[/\\]).*?([^/\\]+)[/\\]*$"
 
 
 @dataclass(frozen=True, slots=True)
-class Split:
+class SubsetSplit:
     """The rows of a subset as they were written.
 
     Attributes:
@@ -64,7 +64,7 @@ def write_subset(
     *,
     with_images: bool,
     max_bytes: int = MAX_SHARD_BYTES,
-) -> Split:
+) -> SubsetSplit:
     """Write the wanted rows of a subset as shards, in their order.
 
     Args:
@@ -84,7 +84,7 @@ def write_subset(
         shards.close()
     files = shards.name_all()
     size = sum(path.stat().st_size for path in files)
-    return Split(subset, with_images, shards.rows, shards.num_bytes, size, len(files))
+    return SubsetSplit(subset, with_images, shards.rows, shards.num_bytes, size, len(files))
 
 
 def _read(selection: Selection, schema: pa.Schema, *, with_images: bool) -> Iterator[pa.RecordBatch]:

@@ -15,9 +15,9 @@ from lrs2m_builder.sample.drawing.sketch import (
     SIDE,
     TALL,
     TOP,
+    GroundPatch,
     Placed,
     Point,
-    Region,
     Shape,
     Sketch,
     band,
@@ -27,7 +27,7 @@ from lrs2m_builder.sample.drawing.sketch import (
 
 
 @dataclass(frozen=True, slots=True)
-class Kind:
+class DrawnClass:
     """How a class is drawn, its colours, and whether a caption would name the colour."""
 
     draw: Callable[[Pen], None]
@@ -36,30 +36,30 @@ class Kind:
     tells_color: bool = False
 
 
-KINDS: dict[str, Kind] = {
-    "plane": Kind(movers.plane, TOP, ("white", "white", "white", "gray"), True),
-    "ship": Kind(movers.ship, TOP, ("white", "red", "blue", "gray", "black"), True),
-    "car": Kind(movers.car, TOP, ("white", "red", "blue", "black", "gray", "yellow"), True),
-    "truck": Kind(movers.truck, TOP, ("white", "red", "blue", "orange"), True),
-    "building": Kind(built.building, TALL, ("gray", "white", "brown", "beige", "red"), True),
-    "house": Kind(built.house, TALL, ("red", "brown", "gray", "orange"), True),
-    "greenhouse": Kind(built.greenhouse, TALL, ("white",)),
-    "storage tank": Kind(built.storage_tank, TALL, ("white", "white", "gray", "beige"), True),
-    "bridge": Kind(built.bridge, TALL, ("gray",)),
-    "pier": Kind(built.pier, TALL, ("beige", "gray", "brown")),
-    "tree": Kind(built.tree, TALL, ("green",)),
-    "wind turbine": Kind(built.wind_turbine, TALL, ("white",)),
-    "solar panel": Kind(built.solar_panel, TALL, ("blue",)),
-    "tennis court": Kind(flats.tennis_court, FLAT, ("blue", "green", "red"), True),
-    "basketball court": Kind(flats.basketball_court, FLAT, ("orange", "blue", "red"), True),
-    "soccer field": Kind(flats.soccer_field, FLAT, ("green",)),
-    "ground track field": Kind(flats.ground_track_field, FLAT, ("red",)),
-    "baseball diamond": Kind(flats.baseball_diamond, FLAT, ("brown",)),
-    "swimming pool": Kind(flats.swimming_pool, FLAT, ("blue",)),
-    "helipad": Kind(flats.helipad, FLAT, ("gray", "green", "red")),
-    "roundabout": Kind(flats.roundabout, FLAT, ("gray",)),
-    "parking lot": Kind(flats.parking_lot, FLAT, ("gray",)),
-    "runway": Kind(flats.runway, FLAT, ("gray",)),
+KINDS: dict[str, DrawnClass] = {
+    "plane": DrawnClass(movers.plane, TOP, ("white", "white", "white", "gray"), True),
+    "ship": DrawnClass(movers.ship, TOP, ("white", "red", "blue", "gray", "black"), True),
+    "car": DrawnClass(movers.car, TOP, ("white", "red", "blue", "black", "gray", "yellow"), True),
+    "truck": DrawnClass(movers.truck, TOP, ("white", "red", "blue", "orange"), True),
+    "building": DrawnClass(built.building, TALL, ("gray", "white", "brown", "beige", "red"), True),
+    "house": DrawnClass(built.house, TALL, ("red", "brown", "gray", "orange"), True),
+    "greenhouse": DrawnClass(built.greenhouse, TALL, ("white",)),
+    "storage tank": DrawnClass(built.storage_tank, TALL, ("white", "white", "gray", "beige"), True),
+    "bridge": DrawnClass(built.bridge, TALL, ("gray",)),
+    "pier": DrawnClass(built.pier, TALL, ("beige", "gray", "brown")),
+    "tree": DrawnClass(built.tree, TALL, ("green",)),
+    "wind turbine": DrawnClass(built.wind_turbine, TALL, ("white",)),
+    "solar panel": DrawnClass(built.solar_panel, TALL, ("blue",)),
+    "tennis court": DrawnClass(flats.tennis_court, FLAT, ("blue", "green", "red"), True),
+    "basketball court": DrawnClass(flats.basketball_court, FLAT, ("orange", "blue", "red"), True),
+    "soccer field": DrawnClass(flats.soccer_field, FLAT, ("green",)),
+    "ground track field": DrawnClass(flats.ground_track_field, FLAT, ("red",)),
+    "baseball diamond": DrawnClass(flats.baseball_diamond, FLAT, ("brown",)),
+    "swimming pool": DrawnClass(flats.swimming_pool, FLAT, ("blue",)),
+    "helipad": DrawnClass(flats.helipad, FLAT, ("gray", "green", "red")),
+    "roundabout": DrawnClass(flats.roundabout, FLAT, ("gray",)),
+    "parking lot": DrawnClass(flats.parking_lot, FLAT, ("gray",)),
+    "runway": DrawnClass(flats.runway, FLAT, ("gray",)),
 }
 BANDS = {"road": (104, 104, 108), "dirt road": (178, 152, 118)}
 CLASSES = tuple(sorted({*KINDS, "road", "river", "pond"}))
@@ -154,7 +154,7 @@ def ground(sketch: Sketch, texture: str, points: Sequence[Point], *, bank: RGB |
     """A piece of other ground; points of the layout."""
     sketch.land_cover.append(texture)
     outline = [sketch.at(point) for point in points]
-    sketch.regions.append(Region(-1, on_grid(outline), texture, sketch.chance(0.5), bank))
+    sketch.regions.append(GroundPatch(-1, on_grid(outline), texture, sketch.chance(0.5), bank))
 
 
 def road(sketch: Sketch, line: Sequence[Point], metres: float, *, dirt: bool = False) -> None:
@@ -192,7 +192,7 @@ def water_body(sketch: Sketch, name: str, points: Sequence[Point], *, bank: RGB 
     owner = len(sketch.placed)
     center = (sum(x for x, _ in outline) / len(outline), sum(y for _, y in outline) / len(outline))
     sketch.placed.append(Placed(name, "blue", tuple(outline), 0, 0, 0, center))
-    sketch.regions.append(Region(owner, on_grid(outline), "water", sketch.chance(0.5), bank))
+    sketch.regions.append(GroundPatch(owner, on_grid(outline), "water", sketch.chance(0.5), bank))
     if name == "pond":
         sketch.block(name, outline)
     half = len(outline) // 2

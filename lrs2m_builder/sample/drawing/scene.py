@@ -11,7 +11,17 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from lrs2m_builder.sample.drawing import country, town
-from lrs2m_builder.sample.drawing.sketch import SCALE, SIDE, TALL, GridPoints, Point, Region, Shape, Sketch, clipped
+from lrs2m_builder.sample.drawing.sketch import (
+    SCALE,
+    SIDE,
+    TALL,
+    GridPoints,
+    GroundPatch,
+    Point,
+    Shape,
+    Sketch,
+    clipped,
+)
 from lrs2m_builder.sample.drawing.textures import add_grain, cut
 
 Box = tuple[float, float, float, float]
@@ -127,7 +137,7 @@ def draw_scene(seed: int, index: int) -> Scene:
 
 def _objects(sketch: Sketch) -> tuple[SceneObject, ...]:
     points: list[GridPoints] = [[] for _ in sketch.placed]
-    drawn: tuple[Region | Shape, ...] = (*sketch.regions, *sketch.shapes)
+    drawn: tuple[GroundPatch | Shape, ...] = (*sketch.regions, *sketch.shapes)
     for owned in drawn:
         if owned.owner >= 0:
             points[owned.owner] += clipped(owned.points, 0, _BIG)

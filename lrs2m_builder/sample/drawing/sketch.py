@@ -46,7 +46,7 @@ class Shape:
 
 
 @dataclass(frozen=True, slots=True)
-class Region:
+class GroundPatch:
     """A piece of ground with a texture; `bank` is the colour of its edge."""
 
     owner: int
@@ -171,7 +171,7 @@ class Sketch:
     land_cover: list[str] = field(default_factory=list)
     placed: list[Placed] = field(default_factory=list)
     shapes: list[Shape] = field(default_factory=list)
-    regions: list[Region] = field(default_factory=list)
+    regions: list[GroundPatch] = field(default_factory=list)
     shadows: list[GridPoints] = field(default_factory=list)
     blocked: list[tuple[str, Point, float, tuple[Point, ...]]] = field(default_factory=list)
 

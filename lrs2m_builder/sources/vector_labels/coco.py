@@ -10,8 +10,8 @@ from lrs2m_builder.errors import UserError
 from lrs2m_builder.sources.vector_labels.files import load_json
 from lrs2m_builder.sources.vector_labels.shapes import (
     ImageLabels,
+    LabelledObject,
     Ring,
-    Thing,
     Unusable,
     box,
     cut_share,
@@ -31,7 +31,7 @@ def read(path: Path, skip_difficult: bool = False) -> Iterator[tuple[str, ImageL
     _check_form(path, content)
     images = _by_id(path, content, "images", "file_name")
     categories = _by_id(path, content, "categories", "name")
-    things: dict[str, list[Thing]] = {key: [] for key in images}
+    things: dict[str, list[LabelledObject]] = {key: [] for key in images}
     orphans: dict[str, Unusable] = {}
     for place, annotation in enumerate(content["annotations"]):
         try:
@@ -102,7 +102,7 @@ def _id(entry: dict[str, Any], key: str) -> str:
     return str(value).strip()
 
 
-def _thing(annotation: dict[str, Any], name: str) -> Thing:
+def _thing(annotation: dict[str, Any], name: str) -> LabelledObject:
     """An object; a crowd is one outline around many: it is not counted."""
     crowd = annotation.get("iscrowd")
     if str(crowd).strip().lower() not in {"none", "", "0", "1", "0.0", "1.0", "false", "true", "no", "yes"}:
@@ -112,7 +112,7 @@ def _thing(annotation: dict[str, Any], name: str) -> Thing:
     parts = _outlines(annotation.get("segmentation")) or _box(annotation.get("bbox"))
     area = annotation.get("area")
     is_known = isinstance(area, int | float) and not isinstance(area, bool) and area > 0 and not parts
-    return Thing(name, count, "area", parts, (), truncated, inside, float(area) if is_known and area else None)
+    return LabelledObject(name, count, "area", parts, (), truncated, inside, float(area) if is_known and area else None)
 
 
 def _outlines(segmentation: Any) -> tuple[Ring, ...]:

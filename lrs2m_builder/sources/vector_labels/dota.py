@@ -11,7 +11,7 @@ from pathlib import Path
 
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.sources.vector_labels.files import load_text
-from lrs2m_builder.sources.vector_labels.shapes import ImageLabels, Thing, number, pairs
+from lrs2m_builder.sources.vector_labels.shapes import ImageLabels, LabelledObject, number, pairs
 
 _HEADER = ("imagesource:", "gsd:", "acquisition dates:")
 _DIFFICULT = {"0": False, "1": True, "2": True}
@@ -33,7 +33,7 @@ def find(path: Path, skip_difficult: bool) -> ImageLabels:
         except ValueError as error:
             raise UserError(f"{path}: line {row}: {error}: {line.strip()[:80]!r}") from error
         if not (skip_difficult and is_difficult):
-            things.append(Thing(name, parts=(pairs(corners),)))
+            things.append(LabelledObject(name, parts=(pairs(corners),)))
     return ImageLabels(path, tuple(things))
 
 

@@ -17,8 +17,8 @@ from lrs2m_builder.errors import UserError
 from lrs2m_builder.sources.vector_labels.files import load_json, load_text
 from lrs2m_builder.sources.vector_labels.shapes import (
     ImageLabels,
+    LabelledObject,
     Ring,
-    Thing,
     cut_share,
     flag,
     lower_keys,
@@ -167,7 +167,7 @@ def _labels(path: Path, features: list[tuple[str, Any]], crs: str, statement: St
         if stated and parts and not (statement.skip_difficult and flag(marks.get("difficult"))):
             truncated, inside = _cut(marks)
             count = None if kind == "line" else 1
-            things.append(Thing(stated, count, kind, parts, holes, truncated, inside))
+            things.append(LabelledObject(stated, count, kind, parts, holes, truncated, inside))
     note = "no features in it"
     if features and not num_stated:
         asked = ", ".join(statement.properties)

@@ -9,7 +9,7 @@ from typing import Any
 
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.sources.vector_labels.files import load_text
-from lrs2m_builder.sources.vector_labels.shapes import ImageLabels, Thing
+from lrs2m_builder.sources.vector_labels.shapes import ImageLabels, LabelledObject
 
 MAX_COUNT = 2**31 - 1  # a record's column holds 32 bits
 
@@ -21,7 +21,7 @@ def read(path: Path) -> Iterator[tuple[str, ImageLabels]]:
             continue
         try:
             entry = json.loads(line)
-            things = tuple(Thing(_text(anchor["class"]), _count(anchor)) for anchor in entry["anchors"])
+            things = tuple(LabelledObject(_text(anchor["class"]), _count(anchor)) for anchor in entry["anchors"])
             name = _text(entry["image"])
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise UserError(f'{path}: line {number}: not {{"image", "anchors": [...]}}: {error!r}') from error

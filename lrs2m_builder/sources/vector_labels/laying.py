@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from lrs2m_builder.errors import SampleError
 from lrs2m_builder.sources.vector_labels.classes import Found
 from lrs2m_builder.sources.vector_labels.placing import Frame, to_pixels
-from lrs2m_builder.sources.vector_labels.shapes import ImageLabels, Ring, Thing, area, clip, length_inside
+from lrs2m_builder.sources.vector_labels.shapes import ImageLabels, LabelledObject, Ring, area, clip, length_inside
 
 WHOLE = 0.7  # of an object: with more of it in the image it is counted, as DOTA's own tool that cuts images does
 # Of the image and of one of its sides: what covers and spans so much is seen as one, such as a runway across the image.
@@ -77,7 +77,7 @@ def lay(labels: ImageLabels, frame: Frame | None, limits: Limits) -> list[Found]
     ]
 
 
-def _seen(thing: Thing, frame: Frame | None, limits: Limits) -> str:
+def _seen(thing: LabelledObject, frame: Frame | None, limits: Limits) -> str:
     """Whether an object is "counted", "uncounted" (there, in no known number), "small", a "sliver" or "outside"."""
     share = 1.0 if thing.inside is None else thing.inside
     state = "counted"
@@ -96,7 +96,7 @@ def _seen(thing: Thing, frame: Frame | None, limits: Limits) -> str:
     return state
 
 
-def _outlined(thing: Thing, frame: Frame, limits: Limits) -> tuple[str, float]:
+def _outlined(thing: LabelledObject, frame: Frame, limits: Limits) -> tuple[str, float]:
     """What an outline alone says of an object, and the share of it that lies in the image."""
     if not thing.parts:
         return "small" if (thing.area or 0) < _least(AREA, frame, limits) else "counted", 1.0
@@ -130,11 +130,11 @@ def _sides(parts: Iterable[Ring]) -> tuple[float, float]:
     return max(x) - min(x), max(y) - min(y)
 
 
-def _area(thing: Thing) -> float:
+def _area(thing: LabelledObject) -> float:
     return max(0.0, sum(map(area, thing.parts)) - sum(map(area, thing.holes)))
 
 
-def _clipped(thing: Thing, frame: Frame) -> Thing:
+def _clipped(thing: LabelledObject, frame: Frame) -> LabelledObject:
     def inside(rings: Iterable[Ring]) -> tuple[Ring, ...]:
         return tuple(clip(ring, frame.width, frame.height) for ring in rings)
 

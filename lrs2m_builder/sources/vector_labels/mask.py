@@ -13,7 +13,7 @@ import numpy as np
 from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.images.load import opened
 from lrs2m_builder.images.pixels import bounded
-from lrs2m_builder.sources.vector_labels.shapes import ImageLabels, Thing
+from lrs2m_builder.sources.vector_labels.shapes import ImageLabels, LabelledObject
 
 SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif")  # a JPEG's pixels are not what was drawn
 _FORMATS = ("PNG", "TIFF", "BMP", "GIF")
@@ -50,7 +50,7 @@ class Masks:
             count = self._count(pixels, numbers) if words in self.countable else None
             share = areas[np.isin(values, numbers)].sum() / pixels.size
             if count or (count is None and share >= self.min_share):
-                things.append(Thing(keys[numbers[0]], count))
+                things.append(LabelledObject(keys[numbers[0]], count))
         height, width = pixels.shape
         return ImageLabels(path, tuple(things), (width, height), note="no class with words is large enough in it")
 

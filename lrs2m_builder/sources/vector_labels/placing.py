@@ -17,7 +17,7 @@ from lrs2m_builder.images.load import opened
 from lrs2m_builder.images.part import Part
 from lrs2m_builder.images.rasters import raster_driver
 from lrs2m_builder.schema import ImageRef
-from lrs2m_builder.sources.vector_labels.shapes import ImageLabels, Ring, Thing, points_of
+from lrs2m_builder.sources.vector_labels.shapes import ImageLabels, LabelledObject, Ring, points_of
 
 SAME_SHAPE = 0.01  # by which the shapes of two copies of an image may differ: their sides are whole numbers
 _TURNED = {5, 6, 7, 8}  # EXIF orientations that swap width and height
@@ -80,7 +80,7 @@ def _raster_frame(image: ImageRef) -> Frame:
         raise SampleError("image_unreadable", f"{image}: {error}") from error
 
 
-def to_pixels(labels: ImageLabels, frame: Frame) -> tuple[Thing, ...]:
+def to_pixels(labels: ImageLabels, frame: Frame) -> tuple[LabelledObject, ...]:
     """The objects of an image's labels with their outlines in its pixels.
 
     Raises:
@@ -102,7 +102,9 @@ def to_pixels(labels: ImageLabels, frame: Frame) -> tuple[Thing, ...]:
     return _moved(labels.things, lambda ring: tuple((x * across, y * down) for x, y in ring), across * down)
 
 
-def _moved(things: tuple[Thing, ...], move: Callable[[Ring], Ring], by: float = 1.0) -> tuple[Thing, ...]:
+def _moved(
+    things: tuple[LabelledObject, ...], move: Callable[[Ring], Ring], by: float = 1.0
+) -> tuple[LabelledObject, ...]:
     return tuple(
         replace(
             thing,
@@ -114,7 +116,7 @@ def _moved(things: tuple[Thing, ...], move: Callable[[Ring], Ring], by: float = 
     )
 
 
-def _from_earth(labels: ImageLabels, frame: Frame) -> tuple[Thing, ...]:
+def _from_earth(labels: ImageLabels, frame: Frame) -> tuple[LabelledObject, ...]:
     """From map coordinates, in the first system that they may be in which puts any of them into the image."""
     points = np.array(points_of(labels.things), float).reshape(-1, 2)
     if not len(points) or _are_pixels(labels.things, points, frame):
@@ -145,7 +147,7 @@ def _moved_ring(ring: Ring, system: Any, frame: Frame) -> Ring:
     return tuple((x, y) for x, y in points.tolist()) if np.isfinite(points).all() else ()
 
 
-def _are_pixels(things: tuple[Thing, ...], points: np.ndarray, frame: Frame) -> bool:
+def _are_pixels(things: tuple[LabelledObject, ...], points: np.ndarray, frame: Frame) -> bool:
     """Whether coordinates are pixels: some are in the image, and they are neither degrees nor those of its map."""
     low, high = _span(points)
     fit = any(_overlaps(np.array(ring, float), frame) for thing in things for ring in thing.parts)

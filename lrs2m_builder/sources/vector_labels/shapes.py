@@ -9,13 +9,13 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
-Point = tuple[float, float]
-Ring = tuple[Point, ...]
+Vertex = tuple[float, float]
+Ring = tuple[Vertex, ...]
 _YES = frozenset(["1", "true", "yes"])
 
 
 @dataclass(frozen=True, slots=True)
-class Thing:
+class LabelledObject:
     """One object (or, without a shape, so many of a class) of a label file.
 
     Attributes:
@@ -50,7 +50,7 @@ class ImageLabels:
     """
 
     file: Path
-    things: tuple[Thing, ...]
+    things: tuple[LabelledObject, ...]
     size: tuple[float, float] | None = None
     on_earth: bool = False
     crs: str = ""
@@ -125,7 +125,7 @@ def area(ring: Ring) -> float:
 def clip(ring: Ring, width: float, height: float) -> Ring:
     """The part of an outline that lies in an image (Sutherland and Hodgman)."""
     for axis, bound, sign in ((0, 0.0, 1), (0, width, -1), (1, 0.0, 1), (1, height, -1)):
-        kept: list[Point] = []
+        kept: list[Vertex] = []
         for before, point in zip((*ring[-1:], *ring[:-1]), ring, strict=True):
             was_in, is_in = sign * (before[axis] - bound) >= 0, sign * (point[axis] - bound) >= 0
             if was_in != is_in:
@@ -153,7 +153,7 @@ def length_inside(line: Ring, width: float, height: float) -> float:
     return total
 
 
-def points_of(things: Iterable[Thing]) -> list[Point]:
+def points_of(things: Iterable[LabelledObject]) -> list[Vertex]:
     """All points of all objects."""
     return [point for thing in things for ring in (*thing.parts, *thing.holes) for point in ring]
 

@@ -17,9 +17,9 @@ from xml.etree.ElementTree import Element
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.sources.vector_labels.shapes import (
     ImageLabels,
-    Point,
+    LabelledObject,
     Ring,
-    Thing,
+    Vertex,
     box,
     cut_share,
     flag,
@@ -61,7 +61,7 @@ def find(path: Path, skip_difficult: bool) -> ImageLabels:
             raise UserError(f"{path}: object {place} ({name}): {error}") from error
         if not (skip_difficult and flag(values.get("difficult", ""))):
             truncated, inside = cut_share(values.get("truncated", ""))
-            things.append(Thing(name, parts=(shape,) if shape else (), truncated=truncated, inside=inside))
+            things.append(LabelledObject(name, parts=(shape,) if shape else (), truncated=truncated, inside=inside))
     return ImageLabels(path, tuple(things), size=_size(dict(_values(root, levels=2))))
 
 
@@ -131,7 +131,7 @@ def _shape(element: Element, values: dict[str, str]) -> Ring:
     return tuple(_point(each) for each in element.iter() if _tag(each) in {"point", "pt"})
 
 
-def _point(element: Element) -> Point:
+def _point(element: Element) -> Vertex:
     """A corner written as "x,y" or as two elements or attributes."""
     values = dict(_values(element))
     x, _, y = (element.text or "").partition(",")

@@ -1,0 +1,99 @@
+"""What a build is made from: the settings, files and samples by which build.json knows it again."""
+
+from __future__ import annotations
+
+import hashlib
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from lrs2m_builder.build.options import BuildOptions
+from lrs2m_builder.build.plan import BuildPlan
+from lrs2m_builder.build.settings import file_fingerprint
+from lrs2m_builder.build.stages import unusable
+from lrs2m_builder.declared.recipe import Recipe
+from lrs2m_builder.engines._base import EngineModule
+from lrs2m_builder.schema import Sample
+from lrs2m_builder.sources import Source, read_samples
+from lrs2m_builder.sources._resolve import PARTS
+
+
+def _model_setting(name: str, revision: str) -> dict[str, str]:
+    """A model of the Hub by name and commit, one in a folder by its content, wherever the folder is."""
+    return {"name": "(folder)" if revision.startswith("sha256:") else name, "revision": revision}
+
+
+def settings_of(options: BuildOptions, plan: BuildPlan, module: EngineModule) -> dict[str, Any]:
+    """The settings that decide what a build writes, without those of its source."""
+    recipe, steps = plan.recipe, plan.recipe.steps
+    return {
+        "subset": plan.manifest.name,
+        "manifest": plan.manifest.sha256,
+        "recipe": {"name": f"{recipe.name}.v{recipe.version}", "sha256": recipe.sha256},
+        "prompts": {prompt.name: prompt.sha256 for prompt in recipe.prompts},
+        "checks": [{check.name: check.level for check in step.checks} for step in steps],
+        "given_checks": {
+            column: {check.name: check.level for check in checks} for column, checks in recipe.given_checks.items()
+        },
+        "images": options.images,
+        "sampling": [dict(step.sampling) for step in steps],
+        "models": [_model_setting(name, revision) for name, revision in plan.models],
+        "engine": options.engine,
+        "engine_options": {k: v for k, v in options.engine_options.items() if k not in module.PERFORMANCE_OPTIONS},
+        "seed": options.seed,
+        "max_attempts": options.max_attempts,
+        "shard_size": options.shard_size,
+        "limit": options.limit,
+        **({"system": options.system} if options.system else {}),
+    }
+
+
+def survey_samples(
+    source: Source, plan: BuildPlan, limit: int | None, *, with_hash: bool
+) -> tuple[dict[str, Any], Sample | dict[str, tuple[int, str]]]:
+    """Number and hash of the samples, and the first usable one, with which prompts are tried.
+
+    If none is usable, their number by reason instead, each with its first detail.
+
+    Args:
+        with_hash: hash what is known of the samples (not their images); not needed if the files' hashes say it all.
+    """
+    number, digest = 0, hashlib.sha256()
+    usable: Sample | None = None
+    problems: dict[str, tuple[int, str]] = {}
+    for sample in islice(read_samples(source), limit):
+        number += 1
+        if usable is None:
+            if problem := unusable(plan, sample):
+                count, detail = problems.get(problem[0], (0, problem[1]))
+                problems[problem[0]] = (count + 1, detail)
+            else:
+                usable = sample
+        if with_hash:
+            known = (sample.sample_id, *sample.captions, sample.caption_long, repr(sample.anchors), sample.label)
+            digest.update("\x00".join(known).encode("utf-8", "surrogatepass"))
+    return {"number": number, **({"sha256": digest.hexdigest()} if with_hash else {})}, usable or problems
+
+
+def files_say_all(source: Source, recipe: Recipe) -> bool:
+    """Whether the files' hashes already fix every sample: two text files that are joined."""
+    if recipe.steps or source.joined is None:
+        return False
+    return all(_is_hashed(path) for path in (*source.annotations, *source.joined.annotations))
+
+
+def fingerprints(source: Source) -> dict[str, Any]:
+    """Name, size and hash of each text file; the name alone of folders and of files that hold images.
+
+    The texts of the latter are hashed with the samples; their images may be hundreds of gigabytes.
+    """
+
+    def of(path: Path) -> dict[str, Any]:
+        return file_fingerprint(path) if _is_hashed(path) else {"name": path.name}
+
+    joined = source.joined and [of(path) for path in source.joined.annotations]
+    return {"annotations": [of(path) for path in source.annotations], "joined": joined}
+
+
+def _is_hashed(path: Path) -> bool:
+    return not path.is_dir() and path.suffix not in PARTS

@@ -1,0 +1,93 @@
+"""What a build came to: report.json, and the conservation law, samples = records + rejections."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from lrs2m_builder.build.commit import settle
+from lrs2m_builder.build.journal import count_answers
+from lrs2m_builder.build.prepare import Prepared
+from lrs2m_builder.build.settings import REPORT_JSON
+from lrs2m_builder.build.telemetry import Meter
+from lrs2m_builder.errors import UserError
+from lrs2m_builder.files import read_json, write_json
+from lrs2m_builder.terminal import say
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What a build came to.
+
+    Attributes:
+        samples, records, rejections: of the whole folder, earlier runs included.
+        run: counts and rates of this run alone.
+        stopped: whether it was stopped by a signal before all samples came to their end.
+        kept_answers, kept_samples: answers in the journals of unfinished shards, and how many samples they are of.
+    """
+
+    out_dir: str
+    subset: str
+    recipe: str
+    model: str
+    samples: int
+    records: int
+    rejections: dict[str, int]
+    shards: int
+    stopped: bool
+    kept_answers: int
+    kept_samples: int
+    run: dict[str, Any]
+
+    @property
+    def reject_rate(self) -> float:
+        """Rejections as a share of the samples."""
+        return sum(self.rejections.values()) / self.samples if self.samples else 0.0
+
+
+def write_report(prepared: Prepared, meter: Meter, *, stopped: bool) -> Report:
+    """Write report.json: what the folder holds, checked against the conservation law, and how this run went.
+
+    A run that found nothing to do leaves the speed of the run before it in place.
+
+    Raises:
+        UserError: a file of a finished shard was changed or lost while the build ran, or the disk fails.
+    """
+    path = prepared.options.out_dir / REPORT_JSON
+    records, rejections, samples, shards = 0, Counter[str](), 0, 0
+    for paths, length in prepared.shards():
+        status = settle(paths, length, say)
+        if status is None or not status.is_whole:
+            if stopped:
+                continue
+            raise UserError(f"{paths.data}: was changed while the build ran; run the same command again")
+        records, samples, shards = records + status.records, samples + length, shards + 1
+        rejections += status.rejections
+    kept = count_answers(prepared.options.out_dir / "journal" / prepared.subset) if stopped else (0, 0)
+    report = Report(
+        out_dir=str(prepared.options.out_dir),
+        subset=prepared.subset,
+        recipe=prepared.settings["recipe"]["name"],
+        model=" + ".join(dict.fromkeys(name for name, _ in prepared.plan.models)),
+        samples=samples,
+        records=records,
+        rejections=dict(sorted(rejections.items())),
+        shards=shards,
+        stopped=stopped,
+        kept_answers=kept[0],
+        kept_samples=kept[1],
+        run=(None if meter.passed else _earlier_run(path)) or meter.snapshot(),
+    )
+    write_json(path, asdict(report))
+    return report
+
+
+def _earlier_run(path: Path) -> dict[str, Any] | None:
+    """What an earlier report says of its run; None if there is none, or a broken one, which is about to be replaced."""
+    try:
+        run = read_json(path).get("run")
+    except UserError:
+        return None
+    return run if isinstance(run, dict) and run.keys() >= Meter().snapshot().keys() else None
