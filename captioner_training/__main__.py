@@ -46,7 +46,7 @@ class Round:
     Attributes:
         vision_steps: of its steps, at the beginning, in which the vision tower alone learns.
         freeze_step: from which of its steps on the vision tower rests: a step costs half as much then.
-        judges: whether it has claims to judge in three of five steps, and scenes that the vision tower has not learnt
+        judges: whether it has claims to judge in three of four steps, and scenes that the vision tower has not learnt
             from, so that it is not taken to be surer than it is.
     """
 
@@ -149,7 +149,7 @@ def find_batches(
     questions = iter(DataLoader(Questions(scenes, tokenizer, options.batch_size, step), None, num_workers=1))
     claims = iter(DataLoader(Claims(scenes, tokenizer, step), None, num_workers=1))
     while True:
-        yield next(questions) if step % 5 in {1, 3} else next(claims)
+        yield next(questions) if step % 4 == 1 else next(claims)
         step += 1
 
 

@@ -14,13 +14,23 @@ from typing import TypeVar
 
 import numpy as np
 
-from captioner_training.sentences import sentence_claim
+from captioner_training.sentences import sentence_claim, text_claim
 from captioner_training.texts import NEAR
 from lrs2m_builder.sample.drawing.placing import CLASSES, KINDS
 from lrs2m_builder.sample.drawing.scene import CELLS, Scene, SceneObject
 from lrs2m_builder.sample.drawing.sketch import SIDE
 from lrs2m_builder.sample.relations import ALONG, BANDS, DRIVES, STANDS, around, distance, relations
-from lrs2m_builder.sample.words import ALSO_CALLED, IN_CELL, NUMBERS, SCENES, article, number, sentence
+from lrs2m_builder.sample.words import (
+    ALSO_CALLED,
+    COVERS,
+    IN_CELL,
+    NUMBERS,
+    OF_COVER,
+    SCENES,
+    article,
+    number,
+    sentence,
+)
 
 T = TypeVar("T")
 MOST = 12  # more are "many"
@@ -131,6 +141,7 @@ class ClaimMaker:
             "relation": relation_claim,
             "scene": scene_claim,
             "sentence": self.sentence_claim,
+            "text": self.text_claim,
         }
 
     def absent(self, scene: Scene, random: np.random.Generator) -> str:
@@ -200,6 +211,11 @@ class ClaimMaker:
         words = sentence_claim(scene, true, self.absent(scene, random), random)
         return words and Claim(words, true, "sentence")
 
+    def text_claim(self, scene: Scene, true: bool, random: np.random.Generator) -> Claim | None:
+        """A claim as `lrs2m verify` reads it from a text."""
+        words = text_claim(scene, true, self.absent(scene, random), random)
+        return words and Claim(words, true, "text")
+
     def _some_class(self, scene: Scene, there: bool, random: np.random.Generator) -> tuple[str, int]:
         """A class that is there or not, and how many there are or would be."""
         if there:
@@ -245,6 +261,12 @@ def _beside(things: Sequence[SceneObject], where: Where, random: np.random.Gener
 def color_claim(scene: Scene, true: bool, random: np.random.Generator) -> Claim | None:
     """Which colour the things of a class have."""
     names = [name for name in scene.counts if name in KINDS and KINDS[name].tells_color]
+    roads = {thing.color for thing in scene.of("road")}
+    if len(roads) == 1 and random.random() < 0.3:
+        if ("brown" in roads) != true:
+            return None
+        plural = len(scene.of("road")) > 1
+        return Claim(_there_is("dirt roads" if plural else "a dirt road", random), true, "color")
     if not names:
         return None
     name = _one(names, random)
@@ -291,7 +313,10 @@ def relation_claim(scene: Scene, true: bool, random: np.random.Generator) -> Cla
     verb = ("is", "lies", "is") if one == 1 else ("are", "lie", "are")
     verb_ = verb[0] if name in {"on", "along"} else _one(verb, random)
     end = f"the {_noun(second, random)}{'' if other == 1 else 's'}"
-    return Claim(sentence(f"{subject} {verb_} {_WORDS.get(name, name)} {end}"), true, "relation")
+    start = f"{subject} {verb_}"
+    if random.random() < 0.3:
+        start = f"there is {article(_noun(first, random))}" if one == 1 else f"there are {_noun(first, random)}s"
+    return Claim(sentence(f"{start} {_WORDS.get(name, name)} {end}"), true, "relation")
 
 
 def _wrong_relations(scene: Scene) -> list[tuple[str, str, str]]:
@@ -326,11 +351,18 @@ def _wrong_relations(scene: Scene) -> list[tuple[str, str, str]]:
 
 
 def scene_claim(scene: Scene, true: bool, random: np.random.Generator) -> Claim:
-    """What the scene is."""
-    names = [scene.name] if true else [name for name in SCENES if name != scene.name]
+    """What the scene is, or its ground."""
+    if random.random() < 0.4:
+        covers = {COVERS[name] for name in scene.land_cover}
+        others = {*OF_COVER} - covers - ({"water"} if {"pond", "river"} & {*scene.counts} else set())
+        what = _one(sorted(covers if true else others), random)
+        return Claim(sentence(f"there is {what} in the image"), true, "scene")
+    own = {*SCENES[scene.name][0].split()} - {"a", "an"}
+    names = [scene.name] if true else [name for name in SCENES if own.isdisjoint(SCENES[name][0].split())]
     what = SCENES[_one(names, random)][0]
-    start = _one(("the image shows", "this is", "the overhead image covers", "this overhead view shows"), random)
-    return Claim(sentence(f"{start} {what}"), true, "scene")
+    starts = ("the image shows", "this is", "the overhead image covers", "this overhead view shows", "there is")
+    start = _one(starts, random)
+    return Claim(sentence(f"{start} {what}{' in the image' * (start == 'there is')}"), true, "scene")
 
 
 def _one(values: Sequence[T], random: np.random.Generator) -> T:

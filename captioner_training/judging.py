@@ -23,7 +23,7 @@ from captioner_training.tokens import verify_parts
 from lrs2m_builder.sample.drawing.scene import Scene
 
 LENGTH = 256  # of a sequence, in tokens: the image, the instruction and about nine claims
-ROWS = 16
+ROWS = 8
 ANSWERS = {True: "yes", False: "no"}
 NONE = -100  # no answer, no number
 # How often each kind of claim is made.
@@ -39,8 +39,9 @@ SHARES = {
     "denial": 0.08,
     "color": 0.03,
     "relation": 0.04,
-    "scene": 0.01,
-    "sentence": 0.15,
+    "scene": 0.02,
+    "sentence": 0.1,
+    "text": 0.03,
 }
 
 

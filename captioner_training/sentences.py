@@ -6,6 +6,7 @@ thing elsewhere, another class or colour. So a false sentence is as well made as
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -18,6 +19,7 @@ from lrs2m_builder.sample.drawing.sketch import SIDE
 from lrs2m_builder.sample.relations import BANDS
 from lrs2m_builder.sample.texts import write_texts
 from lrs2m_builder.sample.words import ALSO_CALLED, COVERS, OF_CLASS, OF_COVER, sentence
+from lrs2m_builder.verify.claims import claims_of
 
 CHANGES = ("number", "place", "object", "color")
 
@@ -48,8 +50,7 @@ def false_sentences(scene: Scene, other: Scene, name: str, register: str) -> lis
     """The sentences of another scene, changed in one class, that speak of it and that the scene itself has not."""
     texts = _sentences(other, register)
     if register == "long":  # the sentences behind these are chosen by lot
-        size = -(-len(other.counts) // 3)
-        texts = texts[: 1 + -(-len(other.counts) // size)]
+        texts = texts[: 1 + len(other.counts)]
     nouns = ALSO_CALLED.get(name, (name,))
     own = set(_sentences(scene, register))
     return [text for text in texts if text not in own and any(noun in text.lower() for noun in nouns)]
@@ -60,12 +61,37 @@ def _sentences(scene: Scene, register: str) -> Sequence[str]:
         return write_texts(scene).captions
     if register == "short":
         return plain_short(plain_groups(scene), scene.name), write_texts(scene).short
-    return split_sentences(plain_long(scene) if register == "plain" else write_texts(scene).long)
+    return split_sentences(_whole(scene, register))
 
 
 def split_sentences(text: str) -> list[str]:
-    """The sentences of a text of the sample world."""
-    return [f"{part.rstrip('.')}." for part in text.split(". ")]
+    """The sentences of a text of the sample world, also those between semicolons."""
+    return [sentence(part.rstrip(".")) for part in re.split("[.;] ", text)]
+
+
+def text_claim(scene: Scene, true: bool, absent: str, random: np.random.Generator) -> str | None:
+    """A claim as it is read from a long text, or None where the dice find none; false ones of objects and counts."""
+    way = random.random()
+    register = "plain" if way < 0.3 else "long"
+    if true:
+        found = [claim.words for claim in claims_of(_whole(scene, register))]
+    else:
+        changed = change(scene, "object" if way % 0.1 < 0.05 else "number", absent, random)
+        if changed is None:
+            return None
+        other, name = changed
+        nouns, count = ALSO_CALLED.get(name, (name,)), other.counts[name]
+        found = [
+            claim.words
+            for claim in claims_of(_whole(other, register))
+            if (claim.kind == "object" and name == absent) or (claim.kind == "count" and claim.number == count)
+            if any(noun in claim.words for noun in nouns)
+        ]
+    return found[int(random.integers(len(found)))] if found else None
+
+
+def _whole(scene: Scene, register: str) -> str:
+    return plain_long(scene) if register == "plain" else write_texts(scene).long
 
 
 def change(scene: Scene, kind: str, absent: str, random: np.random.Generator) -> tuple[Scene, str] | None:
