@@ -9,6 +9,7 @@ model.
 from __future__ import annotations
 
 import argparse
+import copy
 import json
 import os
 import time
@@ -46,7 +47,7 @@ class Round:
     Attributes:
         vision_steps: of its steps, at the beginning, in which the vision tower alone learns.
         freeze_step: from which of its steps on the vision tower rests: a step costs half as much then.
-        judges: whether it has claims to judge in three of four steps, and scenes that the vision tower has not learnt
+        judges: whether it has claims to judge in every second step, and scenes that the vision tower has not learnt
             from, so that it is not taken to be surer than it is.
     """
 
@@ -114,6 +115,7 @@ def train(trainee: Trainee, tokenizer: PreTrainedTokenizerFast, options: argpars
         end += current.steps
         if step >= end:
             continue
+        earlier = as_it_was(averaged.module, options.work / "earlier.pt") if current.judges else None
         for batch in islice(find_batches(current, trainee, tokenizer, options, step), end - step):
             here = step - end + current.steps
             for group in optimizer.param_groups:
@@ -123,10 +125,10 @@ def train(trainee: Trainee, tokenizer: PreTrainedTokenizerFast, options: argpars
                 trainee.unfreeze_vision()
             elif not learns and trainee.vision_learns:
                 trainee.freeze_vision(averaged.module)
-            losses = one_step(trainee, optimizer, batch, vision_only=here < current.vision_steps)
+            losses = one_step(trainee, optimizer, batch, here < current.vision_steps, earlier)
             step += 1
             averaged.update_parameters(trainee)
-            if step % 20 == 0:
+            if step % 20 < 2:
                 log.write(json.dumps({"step": step, "s": round(time.monotonic() - start), **losses}) + "\n")
                 log.flush()
             if step % SAVE_EVERY == 0 or step == last:
@@ -149,8 +151,17 @@ def find_batches(
     questions = iter(DataLoader(Questions(scenes, tokenizer, options.batch_size, step), None, num_workers=1))
     claims = iter(DataLoader(Claims(scenes, tokenizer, step), None, num_workers=1))
     while True:
-        yield next(questions) if step % 4 == 1 else next(claims)
+        yield next(questions) if step % 2 else next(claims)
         step += 1
+
+
+def as_it_was(averaged: Trainee, path: Path) -> Trainee:
+    """The captioner before it learns to judge, so that it goes on to write as it did."""
+    if not path.exists():
+        torch.save(averaged.state_dict(), path)
+    earlier = copy.deepcopy(averaged)
+    earlier.load_state_dict(torch.load(path, weights_only=True))
+    return earlier.requires_grad_(False)
 
 
 def image_tokens(trainee: Trainee, scenes: Scenes, path: Path) -> NDArray[np.float16]:
@@ -175,7 +186,11 @@ def rate(step: int, steps: int) -> float:
 
 
 def one_step(
-    trainee: Trainee, optimizer: torch.optim.Optimizer, batch: Batch | ClaimBatch, *, vision_only: bool
+    trainee: Trainee,
+    optimizer: torch.optim.Optimizer,
+    batch: Batch | ClaimBatch,
+    vision_only: bool,
+    earlier: Trainee | None,
 ) -> dict[str, float]:
     """One step of training; what each part lost."""
     losses = {}
@@ -188,7 +203,7 @@ def one_step(
             tokens = trainee.image_tokens(batch.image)
             losses["count"] = trainee.count_loss(tokens, batch.counts)
         if isinstance(batch, Batch) and not vision_only:
-            answer, place = trainee(batch.ids, batch.answer, tokens, batch.counts)
+            answer, place = trainee(batch.ids, batch.answer, tokens, batch.counts, earlier)
             losses["summary" if place is None else "answer"] = answer
             if place is not None:
                 losses["place"] = 0.2 * place

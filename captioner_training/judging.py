@@ -28,19 +28,19 @@ ANSWERS = {True: "yes", False: "no"}
 NONE = -100  # no answer, no number
 # How often each kind of claim is made.
 SHARES = {
-    "object": 0.13,
-    "count": 0.22,
-    "some in a cell": 0.08,
-    "so many in a cell": 0.08,
-    "all in a cell": 0.05,
-    "some in a half": 0.04,
-    "so many in a half": 0.05,
-    "all in a half": 0.04,
-    "denial": 0.08,
+    "object": 0.08,
+    "count": 0.18,
+    "some in a cell": 0.1,
+    "so many in a cell": 0.1,
+    "all in a cell": 0.07,
+    "some in a half": 0.06,
+    "so many in a half": 0.06,
+    "all in a half": 0.06,
+    "denial": 0.05,
     "color": 0.03,
     "relation": 0.04,
     "scene": 0.02,
-    "sentence": 0.1,
+    "sentence": 0.12,
     "text": 0.03,
 }
 

@@ -126,23 +126,27 @@ class Trainee(nn.Module):
         return functional.poisson_nll_loss(self.seen(tokens), counts, reduction="none").sum(-1).mean()
 
     def forward(
-        self, ids: Tensor, answer: Tensor, tokens: Tensor | None, counts: Tensor | None
+        self, ids: Tensor, answer: Tensor, tokens: Tensor | None, counts: Tensor | None, earlier: Trainee | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """The loss of texts, the answer's tokens first of all (mask `answer` (B, L)), and that of places halfway."""
-        model: Any = self.captioner.model
-        embeds, middle = model.language_model.embed_tokens(ids), []
-        is_image = ids == self.captioner.config.image_token_id
-        if tokens is not None:
-            embeds = embeds.masked_scatter(is_image[..., None], tokens.to(embeds.dtype))
-        hook = model.language_model.layers[MIDDLE - 1].register_forward_hook(lambda *args: middle.append(args[-1]))
-        hidden = model.language_model(
-            inputs_embeds=embeds, position_ids=positions(is_image), use_cache=False
-        ).last_hidden_state
+        """The loss of texts, the answer's tokens first of all (mask `answer` (B, L)), and that of places halfway.
+
+        Args:
+            earlier: the captioner as it was; how far what is said now is from what it would say is a loss as well.
+        """
+        middle: list[Tensor] = []
+        layer: Any = self.captioner.model.language_model.layers[MIDDLE - 1]
+        hook = layer.register_forward_hook(lambda *args: middle.append(args[-1]))
+        logits = self.text_logits(ids, tokens)
         hook.remove()
-        logits = self.captioner.lm_head(hidden[:, :-1])
-        losses = functional.cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
+        is_image = ids == self.captioner.config.image_token_id
         is_text = (ids != self.captioner.config.text_config.pad_token_id) & ~is_image
         weights = torch.where(answer, 1.0, QUESTION_SHARE * is_text)[:, 1:].flatten()
+        losses = functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
+        if earlier is not None:
+            with torch.no_grad():
+                wanted = earlier.text_logits(ids, tokens).log_softmax(-1)
+            away = functional.kl_div(logits.log_softmax(-1), wanted, reduction="none", log_target=True)
+            losses = losses + away.sum(-1).flatten()
         loss = (losses * weights).sum() / weights.sum()
         if counts is None:
             return loss, None
@@ -151,6 +155,19 @@ class Trainee(nn.Module):
         objects, row, column = told.split((len(CLASSES), TOKENS, TOKENS), -1)
         where = functional.cross_entropy(row, cells // TOKENS) + functional.cross_entropy(column, cells % TOKENS)
         return loss, where + functional.poisson_nll_loss(objects, counts.flatten(0, 1), reduction="none").sum(-1).mean()
+
+    def text_logits(self, ids: Tensor, tokens: Tensor | None) -> Tensor:
+        """What should follow each token but the last (B, L - 1, vocabulary)."""
+        model: Any = self.captioner.model
+        is_image = ids == self.captioner.config.image_token_id
+        embeds = model.language_model.embed_tokens(ids)
+        if tokens is not None:
+            embeds = embeds.masked_scatter(is_image[..., None], tokens.to(embeds.dtype))
+        hidden = model.language_model(
+            inputs_embeds=embeds, position_ids=positions(is_image), use_cache=False
+        ).last_hidden_state
+        logits: Tensor = self.captioner.lm_head(hidden[:, :-1]).float()
+        return logits
 
 
 def positions(is_image: Tensor) -> Tensor:
