@@ -1,4 +1,4 @@
-"""What the benchmarks share: the real images, a manifest with one row an image, and how a command is measured."""
+"""Shared by the benchmarks: the real images, a manifest with one row per image, and measuring a command."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ def real_data() -> Path:
     """The folder of real images and captions (LRS2M_REAL_DATA)."""
     folder = Path(os.environ.get("LRS2M_REAL_DATA", "../shared/data"))
     if not folder.is_dir():
-        raise SystemExit(f"{folder}: no such folder; set LRS2M_REAL_DATA to one that holds UCM-Captions and UC Merced")
+        raise SystemExit(f"{folder}: no such folder; set LRS2M_REAL_DATA to a folder with UCM-Captions and UC Merced")
     return folder
 
 
 def one_row_an_image(folder: Path) -> Path:
-    """A copy of the ucmerced manifest that makes one sample an image, so that no image is decoded twice."""
+    """A copy of the ucmerced manifest with one sample per image, so that no image is decoded twice."""
     manifest = yaml.safe_load(find("manifests", "ucmerced").read_text())
     manifest["rows"] = "image"
     path = folder / "ucmerced.yaml"
@@ -37,7 +37,7 @@ def measure(command: list[str], folder: Path | None = None) -> tuple[float, int]
     while process.poll() is None:
         try:
             family = (process, *process.children(recursive=True))
-            # Shared pages (libraries) count once for each process: an upper bound.
+            # Shared pages (libraries) count once per process: an upper bound.
             peak = max(peak, sum(member.memory_info().rss for member in family))
         except psutil.NoSuchProcess:
             continue

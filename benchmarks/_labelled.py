@@ -1,4 +1,4 @@
-"""Labelled cases of the checks: read them, judge each, count (tests/cases/README.md says what a case holds)."""
+"""Labelled cases of the checks: read, judged and counted (format: tests/cases/README.md)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ KEYS = {"bad", "text", "why", "hints", "anchors", "label", "source", "viewpoint"
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """An answer, and whether a careful reader says that the check must find something in it."""
+    """An answer, and whether the check must find something in it, according to a careful reader."""
 
     answer: Answer
     bad: bool
@@ -28,7 +28,7 @@ class Case:
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """How a check judged its cases; precision and recall are 1 where there is nothing to count."""
+    """The results of a check on its cases; precision and recall are 1 if there is nothing to count."""
 
     num_bad: int
     num_good: int
@@ -47,13 +47,13 @@ class Score:
 
 @cache
 def shipped_checks() -> dict[str, Check]:
-    """Every check of the package by its name, those that take parameters with the ones the cases are judged with."""
-    found = [value for value in vars(checks).values() if isinstance(value, Check)]
-    return {check.name: check for check in (*found, checks.word_range(4, 20), checks.clip_budget(77))}
+    """Every check of the package by name; checks with parameters use those of the cases."""
+    constants = [value for value in vars(checks).values() if isinstance(value, Check)]
+    return {check.name: check for check in (*constants, checks.word_range(4, 20), checks.clip_budget(77))}
 
 
 def make_case(row: dict[str, Any]) -> Case:
-    """A case from its JSON object; ValueError for a key that no case has."""
+    """A case from its JSON object; ValueError for an unknown key."""
     if unknown := row.keys() - KEYS:
         raise ValueError(f"unknown key {min(unknown)!r}; known: {', '.join(sorted(KEYS))}")
     text = row["text"]
@@ -80,7 +80,7 @@ def make_case(row: dict[str, Any]) -> Case:
 
 
 def load_cases(path: Path) -> list[Case]:
-    """The cases of a file, in its order; ValueError names the file and line of one that cannot be read."""
+    """The cases of a file, in order; ValueError gives the file and line of an invalid case."""
     cases = []
     for number, line in enumerate(path.read_text(encoding="utf-8").rstrip("\n").split("\n"), 1):
         try:
@@ -91,11 +91,11 @@ def load_cases(path: Path) -> list[Case]:
 
 
 def judge(check: Check, cases: list[Case]) -> Score:
-    """Ask the check about every case."""
-    found = [(case, check.find(case.answer)) for case in cases]
+    """Run the check on every case."""
+    findings = [(case, check.find(case.answer)) for case in cases]
     return Score(
         num_bad=sum(case.bad for case in cases),
         num_good=sum(not case.bad for case in cases),
-        missed=tuple(case for case, finding in found if case.bad and finding is None),
-        false_alarms=tuple((case, finding) for case, finding in found if not case.bad and finding is not None),
+        missed=tuple(case for case, finding in findings if case.bad and finding is None),
+        false_alarms=tuple((case, finding) for case, finding in findings if not case.bad and finding is not None),
     )

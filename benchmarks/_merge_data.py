@@ -1,7 +1,7 @@
-"""A VHM-like list and an RS5M-like CSV of any size, made from a seed: what `merge.py` measures on.
+"""The data of `merge.py`: a VHM-like list and an RS5M-like CSV of any size, made from a seed.
 
-The list has the shape and about the size of the real one; the CSV also has rows without a partner and rows of
-another data set, as RS5M's rs3 part does.
+The list has the form and about the size of the real one; the CSV also has unmatched rows and rows of
+another data set, as in RS5M's rs3 part.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def texts(random: np.random.Generator, num_texts: int, mean_words: int) -> Itera
         drawn = random.choice(len(words), lengths.sum(), p=chances / chances.sum())
         start = 0
         for length in lengths:
-            mine = [words[i] for i in drawn[start : start + length]]
+            text_words = [words[i] for i in drawn[start : start + length]]
             start += length
-            sentences = (" ".join(mine[i : i + SENTENCE]).capitalize() for i in range(0, length, SENTENCE))
+            sentences = (" ".join(text_words[i : i + SENTENCE]).capitalize() for i in range(0, length, SENTENCE))
             yield ". ".join(sentences) + "."

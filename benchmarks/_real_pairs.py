@@ -1,4 +1,4 @@
-"""Real images with their captions as Parquet for training: UCM-Captions, and RSICD's of the images of AID."""
+"""Real images with captions as Parquet for training: UCM-Captions, and RSICD's captions of AID's images."""
 
 from __future__ import annotations
 
@@ -19,14 +19,14 @@ ROWS_PER_GROUP = 100
 
 
 def write_ucm(real: Path, split: str, path: Path) -> int:
-    """Write a split of UCM-Captions, a row a caption; returns the number of rows."""
+    """Write a split of UCM-Captions, one row per caption; returns the number of rows."""
     return _write("ucmerced", real, split, path)
 
 
 def write_rsicd(real: Path, split: str, path: Path) -> int:
-    """Write RSICD's captions of the images that AID has under the same names; returns the number of rows.
+    """Write RSICD's captions of images that exist in AID under the same name; returns the number of rows.
 
-    Its two files were published under swapped names: "valid" is the test split, which is held out here.
+    Two of its files were published under swapped names: "valid" is the test split, which is held out here.
     """
     name = {"train": "textaug_train_rsicd.jsonl", "test": "textaug_valid_rsicd.jsonl"}[split]
     lines = [json.loads(line) for line in (real / "rsicd" / "textaug" / name).read_text().splitlines()]

@@ -1,4 +1,4 @@
-"""Reads classes, counts and places out of a text in the sample world's words and compares them with a scene's truth."""
+"""Extracts classes, counts and positions from a text in the sample world's words and compares them with the truth."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ _CELL_OF = {phrase: cell for cell, phrase in IN_CELL.items()}
 _HALF = r"in the (left|right|upper|lower) half of the image"
 _PLACE = re.compile(rf"(?:\b({_NUMBER}) )?(?:\b({'|'.join(_CELL_OF)})\b(?! half)|\b{_HALF})")
 _CLAUSE = re.compile(rf"^the (?:\w+ )?({_NOUN})s?(?: (?:is|are|stands?|lies?)\b|,)(.*)$")
-BORDER = 0.25  # share of an object that makes it a part of a second cell
+BORDER = 0.25  # share of an object that makes it belong to a second cell
 _SCENE = re.compile("|".join(sorted((re.escape(words) for pair in SCENES.values() for words in pair), key=len)[::-1]))
 
 
 @dataclass(slots=True)
 class Score:
-    """What texts got right, summed over scenes.
+    """Correct and wrong claims of texts, summed over scenes.
 
     Attributes:
-        places: claims that are right where an object is in the one cell that its middle is in.
-        readings: those that are right where one on the border of two cells may be said to be in either.
+        places: claims judged strictly: an object is only in the cell of its middle.
+        readings: claims judged leniently: an object on the border of two cells may be in either.
     """
 
     texts: int = 0
@@ -43,12 +43,12 @@ class Score:
     readings: Counter[bool] = field(default_factory=Counter)
 
     def add(self, text: str, scene: Scene) -> None:
-        """Read a text about a scene."""
-        said, true = named(text), set(scene.counts)
+        """Add a text about a scene."""
+        named_classes, true = named(text), set(scene.counts)
         self.texts += 1
-        self.found += len(said & true)
-        self.missed += len(true - said)
-        self.invented += len(said - true)
+        self.found += len(named_classes & true)
+        self.missed += len(true - named_classes)
+        self.invented += len(named_classes - true)
         for name, number in numbers(text).items():
             if name in true:
                 self.counts[_is_count(number, scene.counts[name])] += 1
@@ -60,7 +60,7 @@ class Score:
 
     @property
     def f1(self) -> float:
-        """Of the classes."""
+        """F1 of the classes."""
         return 2 * self.found / max(1, 2 * self.found + self.missed + self.invented)
 
     def __str__(self) -> str:
@@ -73,32 +73,32 @@ class Score:
 
 
 def share(counter: Counter[bool]) -> float:
-    """How many are so."""
+    """The share of true values."""
     return counter[True] / max(1, counter.total())
 
 
 def named(text: str) -> set[str]:
-    """Classes that a text names; the name of the scene, as in "storage tank farm", is not counted."""
-    return {_CLASS_OF[found[2]] for found in _MENTION.finditer(_SCENE.sub("", text.lower()))}
+    """Classes named in a text; the name of the scene, as in "storage tank farm", is not counted."""
+    return {_CLASS_OF[match[2]] for match in _MENTION.finditer(_SCENE.sub("", text.lower()))}
 
 
 def kept(text: str) -> set[str]:
-    """Classes that a summary names, those in its words for the scene too: "at the roundabout"."""
+    """Classes named in a summary, including those in its words for the scene: "at the roundabout"."""
     lower = text.lower()
     by_name = (said_by_name(name) for name, words in SCENES.items() if any(phrase in lower for phrase in words))
     return named(text).union(*by_name)
 
 
 def numbers(text: str) -> dict[str, str]:
-    """The first number that a text gives of each class."""
-    found: dict[str, str] = {}
+    """The first number in a text for each class."""
+    first: dict[str, str] = {}
     for match in re.finditer(rf"\b({_NUMBER}) (?:\w+ )?({_NOUN})s?\b", _SCENE.sub("", text.lower())):
-        found.setdefault(_CLASS_OF[match[2]], match[1])
-    return found
+        first.setdefault(_CLASS_OF[match[2]], match[1])
+    return first
 
 
 def places(text: str) -> Iterable[tuple[str, str, str]]:
-    """Class, number ("" for all of them) and place of each claim "the planes are in the upper left, ..."."""
+    """Class, number ("" for all) and position of each claim "the planes are in the upper left, ..."."""
     for clause in re.split(r"[.;]\s*|, and (?=the )|, while ", text.lower()):
         if subject := _CLAUSE.match(clause.strip()):
             for place in _PLACE.finditer(subject[2]):
@@ -111,16 +111,16 @@ def _is_count(number: str, count: int) -> bool:
 
 
 def _may_be_place(number: str, place: str, things: Sequence[SceneObject]) -> bool:
-    """Whether a reader may agree: an object over the border of two cells, a quarter of it in each, is in both."""
+    """Whether a lenient reader agrees: an object with at least a quarter in each of two cells is in both."""
     shares = [_share_in(place, thing) for thing in things]
-    most, least = sum(each >= BORDER for each in shares), sum(each > 1 - BORDER for each in shares)
+    most, least = sum(part >= BORDER for part in shares), sum(part > 1 - BORDER for part in shares)
     if not number:
         return most == len(things)
     return any(_is_count(number, count) for count in range(max(1, least), most + 1))
 
 
 def _share_in(place: str, thing: SceneObject) -> float:
-    """How much of an object's box lies in a cell or a half of the image, from 0 to 1."""
+    """The share of an object's box inside a cell or a half of the image, from 0 to 1."""
     left, top, right, bottom = _rectangle(place)
     x0, y0, x1, y1 = thing.box
     width, height = min(right, x1) - max(left, x0), min(bottom, y1) - max(top, y0)
@@ -139,9 +139,9 @@ def _rectangle(place: str) -> tuple[float, float, float, float]:
 
 
 def _is_place(number: str, place: str, things: Sequence[SceneObject]) -> bool:
-    """Whether so many of them, or all, are there."""
+    """Whether that number of them, or all, are at the position."""
     if half := place.removesuffix(" half") if place.endswith("half") else "":
         axis, low = (0, "left") if half in {"left", "right"} else (1, "upper")
         return all((thing.center[axis] < SIDE / 2) == (half == low) for thing in things)
-    there = sum(thing.cell == place for thing in things)
-    return _is_count(number, there) if number else there == len(things)
+    count = sum(thing.cell == place for thing in things)
+    return _is_count(number, count) if number else count == len(things)

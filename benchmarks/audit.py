@@ -1,8 +1,8 @@
 """`lrs2m audit` at the size of LRS2M: two million image hashes, and the captions of two million rows.
 
-The alternatives, in the same run and on a part of the data:
-  hashes    every pair compared, in numpy too; its time grows with the square and is scaled up by it
-  captions  datasketch's MinHash and LSH of as many hashes, where it is installed (pip install datasketch); scaled up by
+The alternatives, in the same run on a part of the data:
+  hashes    every pair compared, also in numpy; its time is scaled up quadratically
+  captions  datasketch's MinHash and LSH with as many hashes, if installed (pip install datasketch); scaled up by
             the number of texts
 
     python benchmarks/audit.py [--rows 2023688]
@@ -27,12 +27,12 @@ from lrs2m_builder.dataset.audit.pairs import MAX_DISTANCE, candidates
 from lrs2m_builder.dataset.audit.words import NUM_HASHES
 
 PART_HASHES, PART_TEXTS = 40_000, 20_000
-HASHES_AN_IMAGE = 1.4  # as measured on UC Merced: close calls are hashed in more than one turn
+HASHES_AN_IMAGE = 1.4  # measured on UC Merced: close calls are hashed in more than one turn
 WORDS = {"caption_long": 65, "caption_short": 11}
 
 
 def hashes_figures(num_rows: int) -> dict[str, float]:
-    """Seconds for candidates among all hashes, and for all pairs of a part."""
+    """Seconds for finding candidates among all hashes, and for comparing all pairs of a part."""
     values = np.random.default_rng(0).integers(0, 2**60, round(num_rows * HASHES_AN_IMAGE), dtype=np.uint64)
     start = time.perf_counter()
     for _ in candidates(values):
@@ -48,14 +48,14 @@ def hashes_figures(num_rows: int) -> dict[str, float]:
 
 
 def captions_figures(num_rows: int, column: str, folder: Path) -> dict[str, float]:
-    """Seconds for the repeats of a column, and for datasketch on a part of it."""
+    """Seconds for finding repeated texts of a column, and for datasketch on a part of it."""
     path = folder / f"{column}.parquet"
     with pq.ParquetWriter(path, pa.schema([("sample_id", pa.string()), (column, pa.string())])) as writer:
         rows = texts(np.random.default_rng(0), num_rows, WORDS[column])
         for first in range(0, num_rows, 10_000):
-            mine = [next(rows) for _ in range(min(10_000, num_rows - first))]
-            ids = [str(first + number) for number in range(len(mine))]
-            writer.write_table(pa.table({"sample_id": ids, column: mine}))
+            chunk = [next(rows) for _ in range(min(10_000, num_rows - first))]
+            ids = [str(first + number) for number in range(len(chunk))]
+            writer.write_table(pa.table({"sample_id": ids, column: chunk}))
     start = time.perf_counter()
     caption_repeats([path], column)
     ours = time.perf_counter() - start

@@ -1,10 +1,10 @@
-"""What a whole build costs over the engine alone.
+"""The overhead of a whole build over the engine alone.
 
-Ours:    everything `lrs2m build` does after the engine is up: read the source, decode and resize images, render
+Ours:    everything that `lrs2m build` does once the engine is up: read the source, decode and resize images, render
          prompts, check answers, journal them, count tokens, write Parquet.
-Ceiling: raw AsyncLLM on the same requests, same window, images decoded and resized beforehand and held in memory.
+Ceiling: raw AsyncLLM on the same requests, same window, images decoded and resized in advance and held in memory.
 
-Both run in turn on one engine with its caches emptied before each turn; the ratio is taken turn by turn.
+Both run alternately on one engine with its caches emptied before each turn; the ratio is taken per turn.
 
     python benchmarks/build_overhead.py [--turns 4] [--images 1680] [--tokens 64]
 """
@@ -36,7 +36,7 @@ from lrs2m_builder.schema import Request
 
 
 async def time_ours(engine: Any, options: BuildOptions) -> tuple[float, dict[str, float]]:
-    """Captions a second of a build, and what bound its speed."""
+    """Captions per second of a build, and the bottlenecks of its speed."""
     meter = Meter()
     start = time.perf_counter()
     prepared = prepare(options, vllm_engine)
@@ -51,7 +51,7 @@ async def time_ours(engine: Any, options: BuildOptions) -> tuple[float, dict[str
 
 
 async def time_ceiling(engine: Any, prepared: Prepared, images: list[Any]) -> float:
-    """Captions a second of raw AsyncLLM."""
+    """Captions per second of raw AsyncLLM."""
     from vllm import SamplingParams
     from vllm.sampling_params import RequestOutputKind
 

@@ -1,8 +1,8 @@
-"""What the shipped demo captioner gets right on scenes it was not trained on, and what the checks refuse of it.
+"""Accuracy of the shipped demo captioner on scenes it was not trained on, and how much the checks reject.
 
-Every recipe is built for real (vLLM, the recipes' own sampling), once more without the hint, and each text is compared
+Every recipe is built (vLLM, the recipes' own sampling), once more without the hint, and each text is compared
 with the truth of its scene. A sample's text is the accepted one or, of a rejected sample, the last one refused.
-Alternative: the sample world's own long texts, read by the same rules (1.000 where they say all there is).
+Alternative: the sample world's own long texts, read by the same rules (1.000 if they are complete).
 
     python benchmarks/captioner.py [--scenes 500] [--model DIR] [--recipes short_to_long ...]
 """
@@ -58,7 +58,7 @@ def main() -> None:
 
 
 def _build(recipe: str, source: Path, out: Path, model: Path) -> list[dict[str, Any]]:
-    """The rows of a build, rejected samples with what they were answered last."""
+    """The rows of a build; rejected samples have their last answer."""
     options = BuildOptions(recipe=recipe, source=str(source / MANIFEST), data_dir=source, out_dir=out, model=str(model))
     report = build(options, engine_module("vllm"))
     records = [row for path in sorted((out / "data").rglob("*.parquet")) for row in iter_rows(path)]
@@ -90,15 +90,15 @@ def scene_index(sample_id: str) -> int:
 
 
 def _summary_score(rows: Sequence[dict[str, Any]]) -> str:
-    """Length, the share of the long text's classes that are kept, and of its numbers that stayed as they were."""
+    """Length, the share of the long text's classes that are kept, and of its numbers that are unchanged."""
     fits, classes, same = Counter[bool](), Counter[bool](), Counter[bool]()
     for row in rows:
         long, short = row["caption_long"], row["caption_short"]
         if not short:
             continue
         fits[len(split_words(short)) <= MAX_WORDS] += 1
-        said, counted = kept(short), numbers(long)
-        classes.update(name in said for name in named(long))
+        short_classes, counted = kept(short), numbers(long)
+        classes.update(name in short_classes for name in named(long))
         same.update(number == counted.get(name) for name, number in numbers(short).items() if name in counted)
     return (
         f"{MAX_WORDS} words or less {share(fits):.3f} of {fits.total()}; classes of the long text kept "

@@ -1,7 +1,7 @@
-"""Precision and recall of every check on the texts that people labelled for it.
+"""Precision and recall of every check on texts labelled by people.
 
-One row a file of cases (tests/cases/README.md): how many must be found and how many must not, and how the check
-judged them. Ends with exit code 1 where a figure is below 0.95 or a file names no check.
+One row per file of cases (tests/cases/README.md): how many must be found and how many must not, and how the check
+judged them. Ends with exit code 1 if a figure is below 0.95 or a file names no check.
 
     python benchmarks/check_accuracy.py [FOLDER ...] [--check NAME] [--misses]
 """
@@ -25,7 +25,7 @@ def print_misses(score: Score) -> None:
 
 
 def print_row(path: Path, misses: bool) -> bool:
-    """Judge the cases of one file; False where the check is not good enough or not there."""
+    """Judge the cases of one file; False if the check is not good enough or missing."""
     check = shipped_checks().get(path.stem)
     if check is None:
         print(f"{path.stem:20} no such check ({path})")
@@ -40,7 +40,7 @@ def print_row(path: Path, misses: bool) -> bool:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="*", type=Path, help="more folders of cases, beside tests/cases")
-    parser.add_argument("--check", action="append", help="only this check (may be given again)")
+    parser.add_argument("--check", action="append", help="only this check (repeatable)")
     parser.add_argument("--misses", action="store_true", help="print the cases judged wrongly")
     arguments = parser.parse_args()
     good = True

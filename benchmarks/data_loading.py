@@ -1,8 +1,8 @@
-"""Images a second into training batches: our Parquet shards against WebDataset's tars and a folder of images.
+"""Images per second into training batches: our Parquet shards against WebDataset's tars and a folder of images.
 
-The same real images of UC Merced with a caption each, the same transform to 224 pixels and the same tokenizer; each
-reader shuffles as it does by default and makes batches of 64 in as many worker processes. Times are wall-clock with
-workers, of the process alone without (then other work on the machine does not count).
+The same real images of UC Merced with one caption each, the same transform to 224 pixels and the same tokenizer; each
+reader shuffles as by default and makes batches of 64 in the same number of worker processes. Times are wall-clock with
+workers, and process time without workers (so that other work on the machine does not count).
 
     python benchmarks/data_loading.py [--workers 0] [--turns 3] [--repeat 2]
 """
@@ -41,7 +41,7 @@ Pairs = list[tuple[bytes, str]]
 
 
 class Folder(Dataset[Any]):
-    """Images as files of a folder, captions in a list: torchvision's ImageFolder with texts."""
+    """Images as files in a folder, captions in a list: torchvision's ImageFolder with texts."""
 
     def __init__(self, folder: Path, texts: list[str]) -> None:
         self._folder, self._texts = folder, texts
@@ -55,17 +55,17 @@ class Folder(Dataset[Any]):
 
 
 def collate(rows: list[tuple[torch.Tensor, str]]) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pixels and token ids, padded to 248 as the published loaders do."""
+    """Pixels and token ids, padded to 248 as in the published loaders."""
     return torch.stack([pixels for pixels, _ in rows]), TOKENIZE([text for _, text in rows])
 
 
 def read_pairs(folder: Path, repeat: int) -> Pairs:
     """The images of a split, each once, with its first caption."""
     write_ucm(real_data(), "train", folder / "all.parquet")
-    found: dict[str, tuple[bytes, str]] = {}
+    by_image: dict[str, tuple[bytes, str]] = {}
     for row in pq.read_table(folder / "all.parquet").to_pylist():
-        found.setdefault(row["image"]["path"], (row["image"]["bytes"], row["caption_short"]))
-    return list(found.values()) * repeat
+        by_image.setdefault(row["image"]["path"], (row["image"]["bytes"], row["caption_short"]))
+    return list(by_image.values()) * repeat
 
 
 def ours(pairs: Pairs, folder: Path, workers: int) -> Callable[[], Iterator[Any]]:
@@ -76,8 +76,8 @@ def ours(pairs: Pairs, folder: Path, workers: int) -> Callable[[], Iterator[Any]
     def batches() -> Iterator[Any]:
         reading = Reading("short", TOKENIZE, TRANSFORM, SIDE)
         order = Order(seed=0, batch_size=BATCH, pool_rows=4096, streams=max(1, workers), weights={})
-        found = Batches(read_index([folder / "ours.parquet"], ("caption_short",)), order, reading, workers=workers)
-        return islice(found, found.num_batches(0))
+        batches = Batches(read_index([folder / "ours.parquet"], ("caption_short",)), order, reading, workers=workers)
+        return islice(batches, batches.num_batches(0))
 
     return batches
 
@@ -113,7 +113,7 @@ def image_folder(pairs: Pairs, folder: Path, workers: int) -> Callable[[], Itera
 
 
 def rate(batches: Callable[[], Iterable[Any]], workers: int) -> float:
-    """Images a second, from nothing open to the last batch."""
+    """Images per second, from opening the data to the last batch."""
     clock = time.perf_counter if workers else time.process_time
     started = clock()
     num_batches = sum(1 for _ in batches())
@@ -124,7 +124,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--workers", type=int, default=0)
     parser.add_argument("--turns", type=int, default=3)
-    parser.add_argument("--repeat", type=int, default=1, help="Each image so many times.")
+    parser.add_argument("--repeat", type=int, default=1, help="Repetitions of each image.")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     with tempfile.TemporaryDirectory() as temporary:
@@ -142,7 +142,7 @@ def main() -> None:
             )
         own = rates["ours, Parquet"]
         for name, values in rates.items():
-            ratio = statistics.median(mine / other for mine, other in zip(own, values, strict=True))
+            ratio = statistics.median(rate / other for rate, other in zip(own, values, strict=True))
             print(f"{name:<16} {statistics.median(values):6.0f} images/s   ours / it {ratio:.2f}")
 
 

@@ -1,9 +1,9 @@
-"""What the hint is worth: the paper's Figure 5 in the small, on scenes whose truth is known.
+"""The value of the hint: the paper's Figure 5 at a small scale, on scenes with known truth.
 
-The demo captioner writes a long text of each unseen scene twice under real vLLM: by `short_to_long`, whose prompt has
-the short texts of the scene, and by the same prompt without them. Nothing is asked again, so that the hint is measured
-and not the checks. Classes that a text names and the scene does not have are invented, those it has and the text does
-not name are missed. The difference has a 95 % interval from resampled scenes.
+The demo captioner writes two long texts per unseen scene under real vLLM: with `short_to_long`, whose prompt has
+the short texts of the scene, and with the same prompt without them. Nothing is retried, so that the hint is measured
+and not the checks. Classes named in a text but not in the scene are invented; classes in the scene but not in the text
+are missed. The difference has a 95 % interval from resampled scenes.
 
     python benchmarks/hint_guidance.py [--scenes 500] [--model DIR] [--json]
 """
@@ -49,8 +49,8 @@ def main() -> None:
             for name, recipe in (("hint", "short_to_long"), ("no_hint", NO_HINT))
         }
     kinds = enumerate(("invented", "missed"))
-    found = {kind: compare(errors["hint"][:, i], errors["no_hint"][:, i]) for i, kind in kinds}
-    for kind, numbers in found.items():
+    result = {kind: compare(errors["hint"][:, i], errors["no_hint"][:, i]) for i, kind in kinds}
+    for kind, numbers in result.items():
         low, high = numbers["interval"]
         print(
             f"{kind} classes a text: {numbers['hint']:.3f} with the hint, {numbers['no_hint']:.3f} without; "
@@ -58,7 +58,7 @@ def main() -> None:
             file=sys.stderr if options.json else sys.stdout,
         )
     if options.json:
-        print(json.dumps(found))
+        print(json.dumps(result))
 
 
 def count_errors(recipe: str, source: Path, out: Path, model: Path, truth: list[set[str]]) -> NDArray[np.float64]:
@@ -78,13 +78,13 @@ def count_errors(recipe: str, source: Path, out: Path, model: Path, truth: list[
     errors = np.full((len(truth), 2), np.nan)
     for path in sorted((out / "data").rglob("*.parquet")):
         for row in iter_rows(path, ["sample_id", "caption_long"]):
-            index, said = scene_index(row["sample_id"]), named(row["caption_long"])
-            errors[index] = len(said - truth[index]), len(truth[index] - said)
+            index, classes = scene_index(row["sample_id"]), named(row["caption_long"])
+            errors[index] = len(classes - truth[index]), len(truth[index] - classes)
     return errors
 
 
 def compare(hint: NDArray[np.float64], no_hint: NDArray[np.float64]) -> dict[str, Any]:
-    """Means of both, and the mean difference without the hint less with it, with its interval."""
+    """Means of both, and the mean difference (without the hint minus with it), with its interval."""
     differences = no_hint - hint
     chosen = np.random.default_rng(0).integers(len(differences), size=(NUM_RESAMPLES, len(differences)))
     low, high = np.percentile(differences[chosen].mean(axis=1), (2.5, 97.5))

@@ -1,9 +1,9 @@
-"""Does `lrs2m train` learn as a plain loop does: the same pairs, the same size of model, ours against open_clip's.
+"""Does `lrs2m train` learn as well as a plain loop: same pairs, same model size, ours against open_clip's.
 
-UCM-Captions with the images of UC Merced, five captions an image; 100 steps of `--config small` with its defaults, and
-as many of a plain loop: open_clip's model with its own start, ClipLoss, transform, AdamW groups and cosine schedule,
-over a DataLoader that shuffles single rows. Same batch, learning rate, decay and warm-up. Both are asked about the
-images of the other splits by the same code. Stopped, it goes on where it was. A quarter of an hour on two quiet cores.
+UCM-Captions with the images of UC Merced, five captions per image; 100 steps of `--config small` with its defaults, and
+of a plain loop: open_clip's model with its own initialisation, ClipLoss, transform, AdamW groups and cosine schedule,
+over a DataLoader that shuffles single rows. Same batch, learning rate, decay and warm-up. Both are evaluated on the
+images of the other splits by the same code. A stopped run resumes. A quarter of an hour on two idle cores.
 
     python benchmarks/learning.py --work DIR [--seeds 3] [--steps 100]
 """
@@ -32,8 +32,8 @@ from lrs2m_builder.train.config import TrainConfig, make_config
 from lrs2m_builder.train.optim import fitted_warmup
 from lrs2m_builder.train.run import train
 
-CONTEXT = 77  # of the plain loop: no caption of the set is longer, and open_clip pads to the whole of it
-LAST = 20  # steps whose mean loss is told
+CONTEXT = 77  # of the plain loop: no caption is longer, and open_clip pads to the whole context
+LAST = 20  # steps whose mean loss is reported
 
 
 def ours(config: TrainConfig, data: Path, held_out: Path, out: Path) -> dict[str, float]:
@@ -45,7 +45,7 @@ def ours(config: TrainConfig, data: Path, held_out: Path, out: Path) -> dict[str
 
 
 def plain(config: TrainConfig, data: Path, held_out: Path, out: Path) -> dict[str, float]:
-    """A loop as one writes it with open_clip."""
+    """A typical loop with open_clip."""
     torch.manual_seed(config.seed)
     like = random_model(context_length=CONTEXT, **RANDOM["random_small"]).model.config
     model = open_clip.CLIP(**open_clip_config(like)).train()
@@ -81,7 +81,7 @@ def plain(config: TrainConfig, data: Path, held_out: Path, out: Path) -> dict[st
 
 
 def open_clip_cosine(config: TrainConfig) -> Any:
-    """open_clip's schedule, a function of the step counted from 0."""
+    """open_clip's schedule as a function of the step, counted from 0."""
     total = config.max_steps or 0
     holder = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=1.0)
     from open_clip_train.scheduler import cosine_lr
@@ -90,7 +90,7 @@ def open_clip_cosine(config: TrainConfig) -> Any:
 
 
 def _groups(model: Any, decay: float) -> list[dict[str, Any]]:
-    """As open_clip's main.py groups its parameters."""
+    """The parameter groups of open_clip's main.py."""
     named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
     plain_names = {n for n, p in named if p.ndim < 2 or "bn" in n or "ln" in n or "bias" in n or "logit_scale" in n}
     return [
@@ -123,7 +123,7 @@ def main() -> None:
         folder = work / ("train" if split == "train" else "held_out")
         if not (folder / f"{split}.parquet").exists():
             write_ucm(real_data(), split, folder / f"{split}.parquet")
-    found: dict[str, list[dict[str, float]]] = {"lrs2m train": [], "open_clip loop": []}
+    runs_by_name: dict[str, list[dict[str, float]]] = {"lrs2m train": [], "open_clip loop": []}
     for seed in range(arguments.seeds):
         for name, run in (("lrs2m train", ours), ("open_clip loop", plain)):
             config = make_config("small", ["train_on=short", f"max_steps={arguments.steps}", f"seed={seed}"])
@@ -132,12 +132,12 @@ def main() -> None:
             if not result.exists():
                 result.write_text(json.dumps(run(config, work / "train", work / "held_out", out)))
             values = json.loads(result.read_text())
-            found[name].append(values)
+            runs_by_name[name].append(values)
             print(
                 f"seed {seed}, {name}: " + ", ".join(f"{key} {value:.4f}" for key, value in values.items()), flush=True
             )
-    for key in found["lrs2m train"][0]:
-        columns = {name: [values[key] for values in runs] for name, runs in found.items()}
+    for key in runs_by_name["lrs2m train"][0]:
+        columns = {name: [values[key] for values in runs] for name, runs in runs_by_name.items()}
         print(key, *(f"{name}: {statistics.mean(v):.4f} ({min(v):.4f} to {max(v):.4f})" for name, v in columns.items()))
 
 

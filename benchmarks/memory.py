@@ -1,7 +1,7 @@
 """Peak memory of a build with 2,000 and with 20,000 samples: it must not grow with the data.
 
-Each build is a process of its own with the real engine; resident memory of the process (and of its children, the
-engine) is read every tenth of a second. Real images, several made-up captions each, few tokens an answer.
+Each build is a separate process with the real engine; resident memory of the process (and of its children, the
+engine) is read every tenth of a second. Real images, several invented captions each, few tokens per answer.
 
     python benchmarks/memory.py [--small 2000] [--large 20000]
 """
@@ -26,12 +26,12 @@ from lrs2m_builder.sample.random_model import make_random_model
 
 
 def make_source(folder: Path, num_samples: int) -> Path:
-    """UC Merced's real images with as many captions each as give that number of samples."""
+    """UC Merced's real images with enough captions each for that number of samples."""
     manifest = yaml.safe_load(find("manifests", "ucmerced").read_text())
     original = json.loads((real_data() / "ucm_captions" / "dataset_ucm.json").read_text())["images"]
-    each = -(-num_samples // len(original))
+    num_captions = -(-num_samples // len(original))
     images = [
-        {"filename": image["filename"], "sentences": [{"raw": f"View {i} of the scene ."} for i in range(each)]}
+        {"filename": image["filename"], "sentences": [{"raw": f"View {i} of the scene ."} for i in range(num_captions)]}
         for image in original
     ]
     folder.mkdir()
@@ -53,9 +53,9 @@ def peak_memory(source: Path, out: Path, model: Path, num_samples: int) -> tuple
     watched = psutil.Process(process.pid)
     while process.poll() is None:
         try:
-            mine = watched.memory_info().rss
-            own = max(own, mine)
-            both = max(both, mine + sum(child.memory_info().rss for child in watched.children(recursive=True)))
+            resident = watched.memory_info().rss
+            own = max(own, resident)
+            both = max(both, resident + sum(child.memory_info().rss for child in watched.children(recursive=True)))
         except psutil.NoSuchProcess:
             continue
         time.sleep(0.1)

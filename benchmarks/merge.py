@@ -1,12 +1,12 @@
 """The recipe `merge` on as many rows as MillionAID has, against DuckDB, polars and pandas: rows/s and peak memory.
 
 Ours joins, repairs and checks the texts, counts their CLIP tokens and writes the 24 columns of a record with its
-provenance; the alternatives do only the join and the write of three columns. The sources are made on the spot, of about
+provenance; the alternatives only join and write three columns. The sources are generated, of about
 the true size; rows refer to their images by name.
 
     python benchmarks/merge.py [--rows 920057] [--data FOLDER] [--runs 5]
 
-Each run measures everybody once, one after the other; medians are printed, and the ratio in every run.
+Each run measures every program once, one after the other; medians and the ratio of every run are printed.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ long.merge(pandas.read_csv("rs3_dump.csv"), on="name").to_parquet("peer.parquet"
 
 
 def make_source(folder: Path, num_rows: int) -> Path:
-    """Both files, one image that stands for all, and the manifest that says so."""
+    """Both files, one image shared by all rows, and the manifest."""
     if not (folder / "rs3_dump.csv").exists():
         write_sources(folder, num_rows)
     Image.new("RGB", (8, 8)).save(folder / "one.jpg")
@@ -62,7 +62,7 @@ def make_source(folder: Path, num_rows: int) -> Path:
 
 
 def main() -> None:
-    """Make the sources, measure everybody, print the ratios."""
+    """Make the sources, measure every program, print the ratios."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=920_057)
     parser.add_argument("--data", type=Path, help="folder that keeps the sources for the next run")

@@ -1,7 +1,7 @@
-"""Retrieval metrics: ours against clip-benchmark's, each in a process of its own: seconds and peak memory.
+"""Retrieval metrics: ours against clip-benchmark's, each in a separate process: seconds and peak memory.
 
-Then ours with as many candidates as 100,000 images and 500,000 texts, on some of the queries: a block of scores is as
-large as it is for all of them, and so is the memory. `--device cuda` for a GPU, `--all` for all queries.
+Then ours with 100,000 images and 500,000 texts as candidates, on some of the queries: a block of scores is as
+large as for all queries, and so is the memory. `--device cuda` for a GPU, `--all` for all queries.
 
     python benchmarks/retrieval.py [--images 1000] [--device cpu] [--all]
 """
@@ -76,15 +76,15 @@ def main() -> None:
         clip_benchmark(options.images, options.device)
     else:
         size = ["--images", options.images, "--device", options.device]
-        mine = measured("--child", "ours", "--queries", options.images, *size)
+        our_figures = measured("--child", "ours", "--queries", options.images, *size)
         theirs = measured("--child", "clip_benchmark", *size)
         print(f"{options.images} images, {options.images * TEXTS_EACH} texts of {WIDTH} numbers")
-        print(f"  ours            {mine[0]:8.2f} s  {mine[1]:8.0f} MB")
-        print(f"  clip-benchmark  {theirs[0]:8.2f} s  {theirs[1]:8.0f} MB   ratio {theirs[0] / mine[0]:.1f}")
+        print(f"  ours            {our_figures[0]:8.2f} s  {ours[1]:8.0f} MB")
+        print(f"  clip-benchmark  {theirs[0]:8.2f} s  {theirs[1]:8.0f} MB   ratio {theirs[0] / our_figures[0]:.1f}")
         queries = LARGE if options.all else NUM_QUERIES
         large = measured("--child", "ours", "--images", LARGE, "--queries", queries, "--device", options.device)
-        of = "" if options.all else f", {queries} of the images and their texts as queries"
-        print(f"{LARGE} images, {LARGE * TEXTS_EACH} texts{of}")
+        scope = "" if options.all else f", {queries} of the images and their texts as queries"
+        print(f"{LARGE} images, {LARGE * TEXTS_EACH} texts{scope}")
         scores = f"all scores: {LARGE**2 * TEXTS_EACH * 4 / 1e9:.0f} GB"
         print(f"  ours            {large[0]:8.2f} s  {large[1]:8.0f} MB   {scores}")
 

@@ -1,7 +1,7 @@
-"""Scenes of the sample world a second, on one core, after the textures are made.
+"""Scenes of the sample world per second, on one core, after the textures are made.
 
 Ours:        draw a scene of 224 x 224 pixels with its truth, and write its texts.
-Alternative: read the same scenes back from PNG files, the least that a data set on disk would cost.
+Alternative: read the same scenes back from PNG files, the minimum cost of a data set on disk.
 
     python benchmarks/sample_world.py [--scenes 500]
 """

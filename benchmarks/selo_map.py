@@ -1,7 +1,7 @@
-"""The localization map of a large image: computed once a cell of the windows' grid, against the loop over pixels.
+"""The localization map of a large image: computed once per cell of the windows' grid, against the loop over pixels.
 
 The published code adds the score of every window to the pixels under it and then divides each pixel by its count in a
-loop. The result is the same in every pixel; both are timed without the filters that follow, which they share.
+loop. The result is the same in every pixel; both are timed without the shared filters that follow.
 
     python benchmarks/selo_map.py [--height 1500] [--width 2000] [--turns 3]
 """
@@ -20,7 +20,7 @@ from lrs2m_builder.evals.selo.windows import Window, make_windows
 
 
 def loop_map(windows: Sequence[Window], scores: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The map as it is defined, a pixel after the other."""
+    """The map by its definition, pixel by pixel."""
     sums, counts = np.zeros((height, width)), np.zeros((height, width))
     for window, score in zip(windows, scores, strict=True):
         sums[window.top : window.bottom, window.left : window.right] += score

@@ -1,4 +1,4 @@
-"""`lrs2m stats` on as many rows as LRS2M has, with a small image in each: seconds and peak memory.
+"""`lrs2m stats` on the number of rows of LRS2M, with a small image in each: seconds and peak memory.
 
 The alternative, in the same run, is pandas: the same columns of the same files, means and distinct words of the texts.
 

@@ -1,8 +1,8 @@
-"""Token counts a second: our tokenizer, the tokenizers library and open_clip, with the same ids.
+"""Token counts per second: our tokenizer, the tokenizers library and open_clip, with the same ids.
 
-The texts are real captions joined to about 60 tokens each, as long texts are; every id of ours is compared with
+The texts are real captions joined to about 60 tokens each, like long texts; every id of ours is compared with
 those of the other two. The tokenizers library runs on all cores in batches of 5,000 (one giant batch is slower),
-ours on one. Each is timed in turn, several turns; ours starts each turn with an empty cache.
+ours on one. They are timed alternately in several turns; ours starts each turn with an empty cache.
 
     python benchmarks/tokenize_captions.py [--texts 100000] [--turns 3]
 """

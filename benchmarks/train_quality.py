@@ -1,9 +1,9 @@
-"""Does training learn: recall on unseen pairs against chance, for drawn scenes from scratch and for real captions.
+"""Does training learn: recall on unseen pairs compared with chance, for drawn scenes and for real captions.
 
 Drawn: `lrs2m sample` and `lrs2m build --recipe merge` make pairs without a model; the same small CLIP is trained on
-both texts and on the short ones alone, and asked about scenes of another seed. Real: UCM-Captions with UC Merced, and
-RSICD's captions with the images of AID, short texts alone since they have no long ones, asked about their held-out
-images. Stopped, it goes on where it was. Half an hour on two cores; curves go to docs/images/.
+both texts and on the short ones only, and evaluated on scenes of another seed. Real: UCM-Captions with UC Merced, and
+RSICD's captions with the images of AID, short texts only since they have no long ones, evaluated on their held-out
+images. A stopped run resumes. Half an hour on two cores; curves go to docs/images/.
 
     python benchmarks/train_quality.py --work DIR [--scenes 6000] [--plot docs/images/train_quality.png]
 """
@@ -44,7 +44,7 @@ def draw(work: Path, split: str, scenes: int) -> Path:
 
 
 def train(work: Path, name: str, data: Path, held_out: Path, *settings: str) -> list[dict[str, Any]]:
-    """The metrics of a run, a line a step."""
+    """The metrics of a run, one line per step."""
     sets = [part for setting in settings for part in ("--set", setting)]
     lrs2m("train", data, "--config", "small", *sets, "--out", work / name, "--eval-data", held_out)
     return [json.loads(line) for line in (work / name / "metrics.jsonl").read_text().splitlines()]
@@ -54,18 +54,18 @@ def report(title: str, lines: list[dict[str, Any]], text: str, num_images: int) 
     """Print the recall of the last evaluation, and how many times chance it is."""
     last = lines[-1]
     seconds = sum(64 / line["images_per_s"] for line in lines)
-    found = [
+    parts = [
         f"{way} R@{k} {value:.1%} ({value * num_images / k:.0f} x chance)"
         for way in ("t2i", "i2t")
         for k in (1, 5, 10)
         for value in [last[f"eval_{text}_{way}_r{k}"]]
     ]
     print(f"{title}, {text} texts, {num_images} unseen images, {last['step']} steps in {seconds:.0f} s:")
-    print("  " + ", ".join(found))
+    print("  " + ", ".join(parts))
 
 
 def draw_curves(panels: dict[str, dict[str, Any]], path: Path) -> None:
-    """A panel each: recall over the steps, and chance.
+    """One plot per panel: recall over the steps, and chance.
 
     Args:
         panels: title -> "images" in it, "what" is shown, and "curves": label -> metrics and the name in them.

@@ -1,8 +1,8 @@
-"""A training step of B/16: both texts padded to 248 tokens, as the published code does, against trimmed batches.
+"""A training step of B/16: both texts padded to 248 tokens, as in the published code, against trimmed batches.
 
 Random weights, the same images; the long texts have the paper's mean of 110 tokens and the short ones of 32.
 (a) ours, both texts padded to 248: the practice of the published code. (b) ours, each batch trimmed to its texts: the
-same features, since the text tower looks only back. (c) open_clip's model and ClipLoss on the same padded texts. From
+same features, since the text tower is causal. (c) open_clip's model and ClipLoss on the same padded texts. From
 the arithmetic of the towers (a) takes 75.6 / 46.3 = 1.63 times as long as (b). On a CPU the time is that of the
 process, so that other work on the machine does not count; images/s are then those of one core.
 
@@ -53,7 +53,7 @@ def make_batch(batch_size: int, image_size: int) -> Batch:
 
 
 def padded(batch: Batch) -> Batch:
-    """The batch as the published code would make it."""
+    """The batch padded as in the published code."""
     long, short = batch.long_BT, batch.short_BT
     assert long is not None and short is not None
     pad = torch.nn.functional.pad
@@ -61,7 +61,7 @@ def padded(batch: Batch) -> Batch:
 
 
 def our_step(towers: Towers, batch: Batch, autocast: Any) -> Step:
-    """Forward and backward of our model and loss; gives the loss."""
+    """A function for forward and backward of our model and loss, returning the loss."""
 
     def step() -> float:
         towers.zero_grad(set_to_none=True)
@@ -111,7 +111,7 @@ def make_open_clip(sizes: dict[str, int], image_size: int) -> Any:
 
 
 def seconds_of(step: Step, device: torch.device) -> tuple[float, float]:
-    """Seconds of a step (of the process, on a CPU), and its loss."""
+    """Seconds of a step (process time on a CPU), and its loss."""
     clock = time.process_time if device.type == "cpu" else time.perf_counter
     started = clock()
     loss = step()  # ends with a copy of the loss, which waits for the GPU
@@ -147,7 +147,7 @@ def main() -> None:
         "a: ours, padded to 248": our_step(towers, full, autocast),
         "c: open_clip, padded to 248": open_clip_step(theirs, full, autocast),
     }
-    for name, step in steps.items():  # the first step pays for what is made once
+    for name, step in steps.items():  # the first step includes one-time work
         step()
         print(f"peak memory after {name}: {peak_mb(device):.0f} MB", flush=True)
     ratios: dict[str, list[float]] = {name: [] for name in steps}

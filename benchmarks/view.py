@@ -1,6 +1,6 @@
-"""`lrs2m view` on as many rows as LRS2M has, with a small image in each: seconds to open, a page, a search, memory.
+"""`lrs2m view` on the number of rows of LRS2M, with a small image in each: seconds to open, a page, a search, memory.
 
-Every figure is taken through the web server, as the page does it. A page is 24 rows and their 24 thumbnails.
+Every figure is measured through the web server, as in the page. A page is 24 rows and their 24 thumbnails.
 
     python benchmarks/view.py [--rows 2023688] [--data DIR]
 """
@@ -36,14 +36,14 @@ def tile_bytes() -> bytes:
 
 
 def get(url: str) -> Any:
-    """The answer, as JSON where it is."""
+    """The answer, parsed if it is JSON."""
     with urllib.request.urlopen(url) as answer:
         content = answer.read()
         return json.loads(content) if answer.headers["Content-Type"] == "application/json" else content
 
 
 def page_seconds(base: str, selection: str, start: int) -> float:
-    """Seconds until a page's rows and images are there, asked for one after the other."""
+    """Seconds until a page's rows and images have been loaded one after the other."""
     begin = time.perf_counter()
     page = get(f"{base}api/rows?selection={selection}&start={start}&count=24")
     for row in page["rows"]:
@@ -52,7 +52,7 @@ def page_seconds(base: str, selection: str, start: int) -> float:
 
 
 def measure(folder: Path) -> dict[str, Any]:
-    """Start the command, look at random pages in two orders, search."""
+    """Start the command, load random pages in two orders, search."""
     command = [sys.executable, "-m", "lrs2m_builder.cli", "view", str(folder), "--port", "0"]
     begin = time.perf_counter()
     process = psutil.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -64,16 +64,16 @@ def measure(folder: Path) -> dict[str, Any]:
         figures["open_cpu_s"] = round(sum(process.cpu_times()[:2]), 1)
         random_ = random.Random(0)
         for order in ("file", "long"):
-            found = get(f"{base}api/select?order={order}")
-            figures[f"select_{order}_s"] = found["seconds"]
-            starts = [random_.randrange(found["total"] // 24) * 24 for _ in range(PAGES)]
-            times = [page_seconds(base, found["selection"], start) for start in starts]
+            result = get(f"{base}api/select?order={order}")
+            figures[f"select_{order}_s"] = result["seconds"]
+            starts = [random_.randrange(result["total"] // 24) * 24 for _ in range(PAGES)]
+            times = [page_seconds(base, result["selection"], start) for start in starts]
             figures[f"page_{order}_median_s"] = round(statistics.median(times), 3)
             figures[f"page_{order}_max_s"] = round(max(times), 3)
         for name, text in {"common": "with", "absent": "qqzzqq"}.items():
-            found = get(f"{base}api/select?{urllib.parse.urlencode({'text': text})}")
-            figures[f"search_{name}_s"] = round(found["seconds"], 2)
-            figures[f"search_{name}_rows"] = found["total"]
+            result = get(f"{base}api/select?{urllib.parse.urlencode({'text': text})}")
+            figures[f"search_{name}_s"] = round(result["seconds"], 2)
+            figures[f"search_{name}_rows"] = result["total"]
         figures["memory_mb"] = round(process.memory_info().rss / 2**20)
     finally:
         process.terminate()
@@ -82,7 +82,7 @@ def measure(folder: Path) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Make the data where it is not there, and measure."""
+    """Make the data if missing, and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=2_023_688)
     parser.add_argument("--data", type=Path, help="folder that keeps the data for the next run")

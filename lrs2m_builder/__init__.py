@@ -1,6 +1,6 @@
 """lrs2m-builder: make, check and use remote-sensing image data with a short and a long text each.
 
-What recipes, sources, engines and scripts of your own may import: the names below, `lrs2m_builder.checks`,
+Your own recipes, sources, engines and scripts may import the names below, `lrs2m_builder.checks`,
 `lrs2m_builder.build` and `lrs2m_builder.engines` (docs/extending.md). They are imported when first used, so that
 `import lrs2m_builder` costs nothing.
 """

@@ -19,24 +19,25 @@ import typer
 from lrs2m_builder import __version__
 from lrs2m_builder.commands.audit import audit_command
 from lrs2m_builder.commands.build import build_command
+from lrs2m_builder.commands.claims import claims_command
 from lrs2m_builder.commands.convert import convert_command
 from lrs2m_builder.commands.demo import demo_command
-from lrs2m_builder.commands.eval import eval_app
+from lrs2m_builder.commands.eval import eval_app, evaluation_command, models_command
 from lrs2m_builder.commands.eval_all import all_command
-from lrs2m_builder.commands.eval_classes import models_command, zic_command
 from lrs2m_builder.commands.eval_figures import figure1_command, figure2_command, figure3_command
-from lrs2m_builder.commands.eval_retrieval import zcrl_command, zcrs_command
-from lrs2m_builder.commands.eval_selo import selo_command
 from lrs2m_builder.commands.experiment import experiment_app, list_command, run_command
 from lrs2m_builder.commands.export import export_command
 from lrs2m_builder.commands.help import add_command, make_group
 from lrs2m_builder.commands.publish import publish_command
 from lrs2m_builder.commands.sample import sample_command
+from lrs2m_builder.commands.score import score_command
 from lrs2m_builder.commands.sources import sources_command
 from lrs2m_builder.commands.stats import stats_command
 from lrs2m_builder.commands.train import train_command
+from lrs2m_builder.commands.verify import verify_command
 from lrs2m_builder.commands.view import view_command
 from lrs2m_builder.errors import Stopped, UserError
+from lrs2m_builder.evals.registry import evaluations
 from lrs2m_builder.stopping import interruptible
 from lrs2m_builder.text import printable
 
@@ -75,17 +76,17 @@ _COMMANDS: dict[typer.Typer, dict[str, Callable[..., None]]] = {
         "stats": stats_command,
         "view": view_command,
         "audit": audit_command,
+        "verify": verify_command,
+        "score": score_command,
         "export": export_command,
         "publish": publish_command,
         "train": train_command,
+        "claims": claims_command,
         "convert": convert_command,
         "demo": demo_command,
     },
     eval_app: {
-        "zcrl": zcrl_command,
-        "zcrs": zcrs_command,
-        "zic": zic_command,
-        "selo": selo_command,
+        **{name: evaluation_command(each) for name, each in evaluations().items()},
         "all": all_command,
         "figure1": figure1_command,
         "figure2": figure2_command,
@@ -112,33 +113,33 @@ def main() -> None:
         except Exception as error:
             if interruption.came:
                 code, complaint = 130, ""
-            elif (found := _expected(error)) is None:
+            elif (outcome := _expected(error)) is None:
                 raise
             else:
-                code, complaint = found
+                code, complaint = outcome
     if code == 130:
-        with suppress(OSError):  # nobody reads it any more
+        with suppress(OSError):  # standard error may be closed
             print(printable(complaint or "stopped; run the same command to resume"), file=sys.stderr, flush=True)
-        os._exit(130)  # an engine that is still starting has threads that would hold the process
+        os._exit(130)  # a starting engine's threads would keep the process alive
     if complaint:
         print(f"error: {printable(complaint, one_line=True)}", file=sys.stderr)
     sys.exit(code)
 
 
 def _open_streams() -> None:
-    """Put /dev/null where a standard stream is closed: else the next file gets its number, and what is said to it."""
+    """Open /dev/null for every closed standard stream; otherwise the next opened file would receive its output."""
     for number, name, mode in ((0, "stdin", "r"), (1, "stdout", "w"), (2, "stderr", "w")):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number: this one
         if getattr(sys, name) is None:
-            setattr(sys, name, open(number, mode, closefd=False, encoding="utf-8"))  # noqa: SIM115 - for good
+            setattr(sys, name, open(number, mode, closefd=False, encoding="utf-8"))  # noqa: SIM115 - open until the end
 
 
 def _run() -> int:
     if isinstance(sys.stdout, io.TextIOWrapper):
-        sys.stdout.reconfigure(errors="backslashreplace")  # a terminal of another encoding than UTF-8
+        sys.stdout.reconfigure(errors="backslashreplace")  # the terminal may not use UTF-8
     code = app(prog_name="lrs2m", standalone_mode=False)
     sys.stdout.flush()
     return code if isinstance(code, int) else 0
@@ -149,12 +150,12 @@ def _expected(error: Exception) -> tuple[int, str] | None:
     if isinstance(error, UserError):
         return 2, str(error)
     if isinstance(error, BrokenPipeError):
-        _print_no_more()  # the reader went away: nothing to tell it
+        _print_no_more()  # the reader has gone
         return 1, ""
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         _print_no_more()
         return 2, "standard output: no space left"
-    # What the option parser raises about wrong usage; its class has moved between releases.
+    # The option parser's usage errors; their class has moved between releases.
     if hasattr(error, "format_message"):
         context = getattr(error, "ctx", None)
         message = error.format_message().replace(": Value error, ", ": ")  # a prefix of pydantic

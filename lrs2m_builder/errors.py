@@ -1,4 +1,4 @@
-"""The two expected kinds of trouble: a setting the user must change, and a sample that cannot be used."""
+"""The two expected kinds of error: a setting the user must change, and a sample that cannot be used."""
 
 from __future__ import annotations
 
@@ -24,16 +24,16 @@ class ModelNotHereError(UserError):
 
 
 class Stopped(BaseException):
-    """The user stopped the program where nothing drains, as while an engine starts; may say what became of the work."""
+    """The user stopped the program while no work could be finished first; may report the state of the work."""
 
 
 def storable(text: str) -> str:
-    """The text as UTF-8 can hold it; a path on a disk may hold other bytes."""
+    """The text with undecodable bytes of a path escaped, so that UTF-8 can encode it."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 
 class SampleError(Exception):
-    """One sample cannot be used: it becomes a rejection and the build goes on.
+    """One sample cannot be used: it becomes a rejection and the build continues.
 
     Attributes:
         reason: short snake_case name, counted in the report.
@@ -47,17 +47,17 @@ class SampleError(Exception):
 
 
 def one_line(error: BaseException) -> str:
-    """What an error says, in one line; libraries' messages may have several."""
+    """An error's message in one line; libraries' messages may have several."""
     return " ".join(str(error).split()) or type(error).__name__
 
 
-def nearest(name: str, known: Collection[str]) -> str:
-    """What a wrong name may have been meant to be, as the middle of a message; "" if nothing is like it."""
-    close = difflib.get_close_matches(name, known, n=1)
+def nearest(name: str, names: Collection[str]) -> str:
+    """A "did you mean" clause for a wrong name, for the middle of a message; "" if no name is similar."""
+    close = difflib.get_close_matches(name, names, n=1)
     return f"; did you mean {close[0]!r}?" if close else ""
 
 
-def not_among(name: str, known: Collection[str]) -> str:
-    """The end of a message about a wrong name: what it may have been meant to be, and what there is."""
-    near = nearest(name, known)
-    return f"{near} known: {', '.join(known)}" if near else f"; known: {', '.join(known) or 'none'}"
+def not_among(name: str, names: Collection[str]) -> str:
+    """The end of a message about a wrong name: the most similar name, and all names."""
+    near = nearest(name, names)
+    return f"{near} known: {', '.join(names)}" if near else f"; known: {', '.join(names) or 'none'}"

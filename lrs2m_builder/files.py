@@ -5,7 +5,8 @@ from __future__ import annotations
 import errno
 import json
 import os
-from collections.abc import Iterator
+import pkgutil
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -22,9 +23,9 @@ _OF_SYSTEMS = {
 
 @contextmanager
 def disk_errors(path: Path) -> Iterator[None]:
-    """Turn a failure of the disk that `path` is written to into one line for the user: what, where, what next.
+    """Turn a disk error while `path` is written into a UserError of one line: what, where, what next.
 
-    Another OSError that comes up inside, of a source that is read or of the network, is one line that names it.
+    Any other OSError raised inside, from a source file or the network, becomes one line that names its file.
     """
     try:
         yield
@@ -36,19 +37,19 @@ def disk_errors(path: Path) -> Iterator[None]:
             reason = "no space left on the disk" if error.errno != errno.EDQUOT else "your disk quota is used up"
         if _is_of(error, path):
             raise UserError(
-                f"{path}: {reason}; nothing finished is lost: mend it and run the same command again"
+                f"{path}: {reason}; finished files are safe: fix the disk and run the same command again"
             ) from error
         where = f"{os.fsdecode(error.filename)}: " if error.filename is not None else ""
         raise UserError(f"{where}{reason}; {path} is not finished: run the same command again") from error
 
 
 def _is_full(error: OSError) -> bool:
-    """Whether there is no room; pyarrow tells it in words alone."""
+    """Whether the disk is full; pyarrow says so only in the message."""
     return error.errno in {errno.ENOSPC, errno.EDQUOT} or "No space left" in str(error)
 
 
 def _is_of(error: OSError, path: Path) -> bool:
-    """Whether an error is of writing a path: of a name at, below or above it, or without a name as writes give it."""
+    """Whether an error came from writing `path`: it names that path, one below or above it, or none, as writes do."""
     if error.filename is None:
         return _is_full(error) or error.errno in {errno.EIO, errno.EFBIG, errno.EROFS}
     if isinstance(error.filename, int):
@@ -60,9 +61,9 @@ def _is_of(error: OSError, path: Path) -> bool:
 
 @contextmanager
 def finished_file(path: Path) -> Iterator[Path]:
-    """A temporary name to write to; it becomes `path` when the block ends well and is removed otherwise.
+    """Yield a temporary path to write to; it is renamed to `path` if the block succeeds and removed otherwise.
 
-    The file is on the disk before it gets its name, so the name survives a power cut only with its content.
+    The file is synced before it is renamed, so that after a power cut the name never exists without its content.
     """
     part = _part(path)
     with disk_errors(path):
@@ -79,7 +80,7 @@ def finished_file(path: Path) -> Iterator[Path]:
 
 
 def discard_parts(*paths: Path) -> None:
-    """Remove what a killed process left half written of these files; only their one writer may."""
+    """Remove half-written versions of these files that a killed process left; only their one writer may call this."""
     for part in map(_part, paths):
         with disk_errors(part):
             part.unlink(missing_ok=True)
@@ -90,7 +91,7 @@ def _part(path: Path) -> Path:
 
 
 def sync_folder(folder: Path) -> None:
-    """Force the names in a folder to the disk, where the file system can."""
+    """Sync the names in a folder to the disk, if the file system can."""
     descriptor = os.open(folder, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -102,7 +103,7 @@ def sync_folder(folder: Path) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write a JSON file that is either there in full or not at all."""
+    """Write a JSON file atomically."""
     with finished_file(path) as part:
         part.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -111,7 +112,7 @@ def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        UserError: it cannot be read or is not one.
+        UserError: it cannot be read or is not an object.
     """
     try:
         with open_regular(path) as file:
@@ -124,17 +125,17 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def is_hidden(name: str) -> bool:
-    """Whether a system or another program keeps a file or folder of this name for itself, beside a user's own."""
+    """Whether the name is one that the system or another program uses for its own files."""
     return name.startswith(".") or name.lower() in _OF_SYSTEMS
 
 
 def files_below(path: Path, *suffixes: str) -> Iterator[Path]:
-    """Yield the files in a folder and below that end so, in any case, also through links to folders.
+    """Yield the files in a folder and below with these suffixes, in upper or lower case, following links to folders.
 
-    Hidden ones are left out: an unfinished export, a notebook's copies. A folder reached twice is read once.
+    Hidden files are left out: an unfinished export, a notebook's copies. A folder reached twice is read once.
 
     Raises:
-        UserError: a folder may not be read: its files would be missing.
+        UserError: a folder cannot be read; its files would be missing.
     """
 
     def refuse(error: OSError) -> None:
@@ -144,12 +145,21 @@ def files_below(path: Path, *suffixes: str) -> Iterator[Path]:
         return
     seen = {os.path.realpath(path)}
     for folder, folders, names in os.walk(path, onerror=refuse, followlinks=True):
-        folders.sort(key=lambda name: Path(folder, name).is_symlink())  # a folder rather than a link to it
+        folders.sort(key=lambda name: Path(folder, name).is_symlink())  # a folder before a link to it
         for name in tuple(folders):
-            there = os.path.realpath(Path(folder, name))
-            if is_hidden(name) or there in seen:
+            real_path = os.path.realpath(Path(folder, name))
+            if is_hidden(name) or real_path in seen:
                 folders.remove(name)
-            seen.add(there)
+            seen.add(real_path)
         for name in names:
             if not is_hidden(name) and name.lower().endswith(suffixes):
                 yield Path(folder, name)
+
+
+def member_names(path: Iterable[str]) -> list[str]:
+    """Names of the members of a registry folder, sorted: its modules that do not begin with "_".
+
+    Args:
+        path: the `__path__` of the package.
+    """
+    return sorted(module.name for module in pkgutil.iter_modules(path) if not module.name.startswith("_"))

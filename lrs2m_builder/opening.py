@@ -1,4 +1,4 @@
-"""Opens files that others made: regular files only, so that no pipe, socket or device is ever waited for."""
+"""Opens files from outside: only regular files, so that the program never waits for a pipe, socket or device."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _KINDS = {
 
 
 def open_regular(path: Path) -> BinaryIO:
-    """A regular file, opened to read its bytes.
+    """Open a regular file to read its bytes.
 
     Raises:
-        OSError: it is missing, cannot be opened, is no regular file, or has a name that no file can have.
+        OSError: it is missing, cannot be opened, is not a regular file, or has a name that no file can have.
     """
     try:
-        _refuse_others(path.stat().st_mode, path)  # before it is opened: that alone may wait, or rewind a tape
+        _refuse_others(path.stat().st_mode, path)  # before opening, which alone may wait, or rewind a tape
         descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
     except ValueError as error:  # a NUL or half of a surrogate pair in the name
         raise OSError(errno.EINVAL, os.strerror(errno.EINVAL), str(path)) from error
@@ -39,7 +39,7 @@ def read_regular(path: Path, at_most: int) -> bytes:
     """All bytes of a regular file.
 
     Raises:
-        OSError: as `open_regular`; EFBIG if it holds more than `at_most` bytes, of which none is read.
+        OSError: as `open_regular`; EFBIG, before anything is read, if it has more than `at_most` bytes.
     """
     with open_regular(path) as file:
         refuse_larger(os.fstat(file.fileno()).st_size, at_most, path)
@@ -47,7 +47,7 @@ def read_regular(path: Path, at_most: int) -> bytes:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a folder is there; False also for a name that no file can have."""
+    """Whether the folder exists; False also for a name that no file can have."""
     try:
         return path.is_dir()
     except (OSError, ValueError):
@@ -55,7 +55,7 @@ def is_folder(path: Path) -> bool:
 
 
 def would_wait(path: Path) -> bool:
-    """Whether opening a path may wait for ever: it is a pipe, a socket or a device."""
+    """Whether opening a path may wait forever: it is a pipe, a socket or a device."""
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError):
@@ -64,7 +64,7 @@ def would_wait(path: Path) -> bool:
 
 
 def refuse_larger(num_bytes: int, at_most: int, where: object) -> None:
-    """Raise OSError (EFBIG) for more bytes than are ever read at once."""
+    """Raise OSError (EFBIG) for more bytes than may be read at once."""
     if num_bytes > at_most:
         raise OSError(errno.EFBIG, f"{num_bytes:,} bytes, at most {at_most:,} are read", str(where))
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,12 +16,21 @@ CaptionColumn = Literal["caption_short", "caption_long"]
 Viewpoint = Literal["satellite", "aerial", "drone", "overhead"]
 
 
+Box = tuple[float, float, float, float]
+"""Left, top, right and bottom of an object, in pixels of its image."""
+
+
 @dataclass(frozen=True, slots=True)
 class Anchor:
-    """An object class that the labels say is in the image, and how many times (None: not counted)."""
+    """An object class that the labels say is in the image, and how many times (None: not counted).
+
+    Attributes:
+        boxes: where each of them is; empty if that is not known of all.
+    """
 
     name: str
     count: int | None = None
+    boxes: tuple[Box, ...] = field(default=(), repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +60,7 @@ class TableCell:
 
 @dataclass(frozen=True, slots=True)
 class ImageBytes:
-    """An image whose bytes were read already, such as those of a row; the name is for messages."""
+    """An image whose bytes are in memory, such as those of a row; the name is for messages."""
 
     data: bytes
     name: str = "the image"
@@ -61,21 +70,21 @@ class ImageBytes:
 
 
 ImageRef = Path | TarMember | TableCell | ImageBytes
-"""Where the bytes of an image are: in a file, at a place inside one, or at hand (`images/files.py` reads them)."""
+"""Where an image's bytes are: a file, a range inside one, or memory (`images/files.py` reads them)."""
 
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One row to be built: an image and what is known of it before any model is asked.
+    """One row to be built: an image and its texts and labels before any model is asked.
 
     Attributes:
         sample_id: "<subset>/<key>", unique in the subset.
         image_name: the image as the source names it; the `path` stored with its bytes.
-        image_path: the file it was resolved to, or its place inside one; None where none was found.
+        image_path: the file it was resolved to, or its location inside one; None if it was not found.
         captions: the published short texts, normalised; the first is the row's own.
-        caption_long: the published long text, normalised; empty where there is none.
-        no_anchors: reason and detail why there are no anchors, for recipes that need them.
-        problem: reason and detail why the source already knows the sample cannot be used.
+        caption_long: the published long text, normalised; empty without one.
+        no_anchors: reason and detail of missing anchors, for recipes that need them.
+        problem: reason and detail if the source already found the sample unusable.
     """
 
     sample_id: str
@@ -97,7 +106,8 @@ class Request:
     Attributes:
         parts: the text before and after the image; a text-only request has one part.
         sampling: keyword arguments of the engine's sampling parameters, without the seed.
-        system: what the system prompt says; empty for none.
+        system: the system prompt; empty for no system prompt.
+        answers: words whose probabilities are requested instead of a text.
     """
 
     sample_id: str
@@ -108,6 +118,7 @@ class Request:
     seed: int
     sampling: Mapping[str, Any]
     system: str = ""
+    answers: tuple[str, ...] = ()
 
     @property
     def request_id(self) -> str:
@@ -120,8 +131,8 @@ class Completion:
     """What a model answered; token counts are the model's own.
 
     Attributes:
-        finish_reason: "stop", "length", or "thinking" where the model's thought did not end.
-        thought: whether a thought was taken off the text.
+        finish_reason: "stop", "length", or "thinking" if the model's thought did not end.
+        thought: whether a thought was removed from the text.
     """
 
     text: str
@@ -132,11 +143,38 @@ class Completion:
 
 
 @dataclass(frozen=True, slots=True)
-class Attempt:
-    """A request and its answer, as the journal keeps it: enough to go on without asking again.
+class AnswerScores:
+    """The probability of each of a request's `answers` as the model's next words.
 
     Attributes:
-        problem: why the request could not be answered, a rejection's reason; `text` then says what was wrong.
+        log_probs: natural logarithms, in the order of the answers; None if the engine does not give it.
+        tokens: the tokens by which each answer was recognised; None if by text.
+        is_bound: whether one of them is only an upper bound.
+        num_cached_tokens: prompt tokens already computed for another request; None if unknown.
+    """
+
+    log_probs: tuple[float | None, ...]
+    tokens: tuple[tuple[int, ...], ...] | None = None
+    is_bound: bool = False
+    num_prompt_tokens: int = 0
+    num_cached_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JudgedClaim:
+    """A statement of an answer, and the judge's probability that it is true of the image (None: not answered)."""
+
+    words: str
+    p: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """A request and its answer, as stored in the journal: enough to resume without asking again.
+
+    Attributes:
+        problem: the rejection reason if the request could not be answered; `text` then holds the error.
+        claims: the judged statements of the answer; None if it was not judged.
     """
 
     sample_id: str
@@ -148,10 +186,11 @@ class Attempt:
     num_prompt_tokens: int = 0
     num_tokens: int = 0
     problem: str = ""
+    claims: tuple[JudgedClaim, ...] | None = None
 
     @classmethod
     def answered(cls, request: Request, completion: Completion) -> Attempt:
-        """A request with its answer."""
+        """The attempt for a request and its answer."""
         return cls(
             sample_id=request.sample_id,
             step=request.step,
@@ -165,16 +204,19 @@ class Attempt:
 
     @classmethod
     def failed(cls, request: Request, problem: str, detail: str) -> Attempt:
-        """A request that could not be put or answered."""
+        """The attempt for a request that could not be sent or answered."""
         text = _bounded(detail, MAX_TEXT_BYTES)
         return cls(request.sample_id, request.step, request.attempt, request.seed, text, "", problem=problem)
 
     def __post_init__(self) -> None:
-        """Refuse what no column can hold; what a file gives back goes through here too.
+        """Refuse values that no column can hold; attempts read from files are checked too.
 
         Raises:
             TypeError, ValueError: a field is of another type, or a number is too large.
         """
+        for claim in self.claims or ():
+            if type(claim.words) is not str or type(claim.p) not in {float, type(None)}:
+                raise TypeError("a claim is a text and a probability")
         texts = (self.sample_id, self.text, self.finish_reason, self.problem)
         numbers = (self.step, self.attempt, self.num_prompt_tokens, self.num_tokens)
         if any(type(text) is not str for text in texts) or any(type(n) is not int for n in (*numbers, self.seed)):
@@ -184,7 +226,7 @@ class Attempt:
 
 
 def _bounded(text: str, max_bytes: int) -> str:
-    """A text as UTF-8 can hold it (half of a surrogate pair, as some engines cut it, becomes "?"), cut at a bound."""
+    """The text cut at a bound; half a surrogate pair, which UTF-8 cannot encode, becomes "?"."""
     return text[:max_bytes].encode("utf-8", "replace")[:max_bytes].decode("utf-8", "ignore")
 
 
@@ -193,15 +235,45 @@ def _is_long(text: str) -> bool:
 
 
 def _count(number: int) -> int:
-    """A number of tokens as its column can hold it."""
+    """A token count, limited to what its column can hold."""
     return min(max(int(number), 0), MAX_INT32)
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
-    """A finished row, all columns but those of the image, which are read when the shard is written.
+class Verification:
+    """An answer whose statements a judge must check, one by one."""
+
+    sample_id: str
+    attempt: Attempt
+    statements: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RowClaim:
+    """A statement of a finished text.
 
     Attributes:
+        column: the text it is read from.
+        start, end: the characters of that text it is read from.
+        p: the judge's probability that it is true of the image; None if it was not answered.
+    """
+
+    column: CaptionColumn
+    kind: str
+    words: str
+    start: int
+    end: int
+    p: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A finished row without the image columns, which are read when the shard is written.
+
+    Attributes:
+        judge: the model that was asked whether the texts are true of the image; None if none was.
+        claims: what it was asked of the texts written here; None without a judge.
+        cut: sentences that were removed because the judge called one of their claims false; None without a judge.
         history: every answer the sample got; no column, but kept should the image be gone when the shard is written.
     """
 
@@ -227,12 +299,15 @@ class Record:
     attempts: int
     finish_reason: str
     warnings: tuple[str, ...]
+    judge: str | None = None
+    claims: tuple[RowClaim, ...] | None = None
+    cut: tuple[str, ...] | None = None
     history: tuple[Attempt, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A sample that gave no row, and why, with every answer it got."""
+    """A sample without a row: the reason, and every answer it got."""
 
     sample_id: str
     reason: str

@@ -1,4 +1,4 @@
-"""How a signal ends a program: by a handler, by an exception if nothing can drain, by force if something hangs.
+"""How a signal ends a program: by a handler, by an exception if no work can be finished, by force if it hangs.
 
 `timeout`, systemd, Slurm and a closing terminal send SIGTERM or SIGHUP to all processes of a group, some of them twice.
 """
@@ -22,13 +22,13 @@ from lrs2m_builder.terminal import say
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 LEAVE_AFTER_S = 2.0  # after a second signal
-END_AFTER_S = 10.0  # what does not end by itself so long after a signal is ended
-SAME_S = 1.0  # signals so close are one: `timeout` sends it to the process and then to its group
-SIGNAL_SLACK_S = 1.0  # the end of another process of the group may be noticed before the signal that ended both
+END_AFTER_S = 10.0  # after a signal, before the process is ended by force
+SAME_S = 1.0  # signals this close count as one: `timeout` sends it to the process and then to its group
+SIGNAL_SLACK_S = 1.0  # another process's end may be noticed before the signal that ended both
 
 
 def stop_signals() -> tuple[signal.Signals, ...]:
-    """The signals that stop a program; under `nohup` the end of the terminal does not. None but in the main thread."""
+    """The signals that stop a program, without SIGHUP under `nohup`; empty outside the main thread."""
     if threading.current_thread() is not threading.main_thread():
         return ()
     return tuple(
@@ -37,7 +37,7 @@ def stop_signals() -> tuple[signal.Signals, ...]:
 
 
 def leave_terminal(number: int) -> None:
-    """Write nothing more to a terminal that is gone: whoever did would fail."""
+    """Redirect output from a closed terminal to /dev/null: writing to it would fail."""
     if number == signal.SIGHUP:
         for stream in (sys.__stdout__, sys.__stderr__):
             if stream and not stream.closed and stream.isatty():
@@ -46,7 +46,7 @@ def leave_terminal(number: int) -> None:
 
 @contextmanager
 def on_signals(handler: Callable[[int, object], None]) -> Iterator[None]:
-    """Let the signals that stop a program call a handler meanwhile; only the main thread can be told so."""
+    """Inside the block, the signals that stop a program call a handler; only the main thread can set one."""
 
     def handle(number: int, frame: object) -> None:
         leave_terminal(number)
@@ -61,10 +61,10 @@ def on_signals(handler: Callable[[int, object], None]) -> Iterator[None]:
 
 
 class Interruption:
-    """Raises KeyboardInterrupt at the first signal, once; a later one, or ten seconds, end the process.
+    """Raises KeyboardInterrupt at the first signal; a later signal, or ten seconds, end the process.
 
     Attributes:
-        came: a signal did. Whatever ends the program then is its doing: libraries make other errors of it.
+        came: whether a signal came. Any error after it is a consequence: libraries turn the interrupt into others.
     """
 
     def __init__(self) -> None:
@@ -85,7 +85,7 @@ class Interruption:
 
 @contextmanager
 def interruptible() -> Iterator[Interruption]:
-    """Let every signal that stops a program interrupt it as Ctrl-C does; inside, a command may see to them itself."""
+    """Let every signal that stops a program interrupt it as Ctrl-C does; a command may install its own handler."""
     interruption = Interruption()
     with on_signals(interruption):
         yield interruption
@@ -98,7 +98,7 @@ def _end() -> None:
 
 @contextmanager
 def signals_kept_from_children() -> Iterator[None]:
-    """A block whose child processes do not get the signals that end a run until they allow it; here they wait."""
+    """Block stop signals, so that child processes started inside begin with them blocked; here they stay pending."""
     came: list[int] = []
     handlers = {number: signal.signal(number, lambda number, _: came.append(number)) for number in stop_signals()}
     before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
@@ -114,12 +114,12 @@ def signals_kept_from_children() -> Iterator[None]:
 
 @contextmanager
 def worker_processes(count: int) -> Iterator[Callable[..., Future[Any]]]:
-    """Processes that begin anew and do what is given to the function; a signal that stops the program stops them.
+    """A pool of spawned worker processes; a signal that stops the program stops them.
 
     Raises:
-        UserError: one of them was ended, as the kernel does where memory runs out.
+        UserError: a worker was killed, as the kernel does when out of memory.
     """
-    with signals_kept_from_children():  # of which one keeps account of what they share
+    with signals_kept_from_children():  # the resource tracker starts here too
         pool = ProcessPoolExecutor(count, get_context("spawn"), start_worker)
 
     def submit(function: Callable[..., Any], *arguments: Any) -> Future[Any]:
@@ -130,17 +130,17 @@ def worker_processes(count: int) -> Iterator[Callable[..., Future[Any]]]:
         yield submit
     except BrokenProcessPool as error:
         time.sleep(SIGNAL_SLACK_S)
-        raise UserError("a worker process was ended from outside (is memory short?); run the same command") from error
+        raise UserError("a worker process was killed, probably for lack of memory; run the same command") from error
     except KeyboardInterrupt:
         for process in active_children():
-            process.kill()  # they have nothing to keep
+            process.kill()  # workers hold nothing to save
         raise
     finally:
         pool.shutdown(cancel_futures=True)
 
 
 def start_worker() -> None:
-    """In a process of a pool: the first process decides what a signal to all does; SIGTERM is how the pool ends it."""
+    """In a pool's worker: the main process decides what a stop signal does; the pool ends workers with SIGTERM."""
     for number in (signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
@@ -148,7 +148,7 @@ def start_worker() -> None:
 
 
 def _end_with_parent() -> None:
-    """A worker whose program was killed would wait for ever."""
+    """End a worker whose program was killed: it would wait forever."""
     parent = parent_process()
     assert parent is not None
     parent.join()
@@ -156,7 +156,7 @@ def _end_with_parent() -> None:
 
 
 def signals_raise() -> AbstractContextManager[None]:
-    """Let a signal that stops a program raise `Stopped` meanwhile: engines that start swallow a KeyboardInterrupt."""
+    """Inside the block, a stop signal raises `Stopped`: starting engines swallow a KeyboardInterrupt."""
 
     def stop(number: int, frame: object) -> None:
         raise Stopped
@@ -166,10 +166,10 @@ def signals_raise() -> AbstractContextManager[None]:
 
 @contextmanager
 def leaving() -> Iterator[Callable[[], None]]:
-    """A function that ends this process a moment later if the block still runs then, whatever holds it.
+    """Yield a function that ends this process after a moment if the block is still running, whatever blocks it.
 
-    That may be a read from a dead disk or an engine that does not close. Every answer is in its journal already: a
-    process that ends so loses no more than one that is killed.
+    That may be a read from a dead disk or an engine that does not close. Every answer is already in the journal: a
+    process ended this way loses no more than a killed one.
     """
     timers: list[threading.Timer] = []
 

@@ -1,4 +1,4 @@
-"""Texts from outside: captions repaired once, so that every tokenizer agrees about them; what a terminal may show."""
+"""Texts from outside: captions repaired once, so that all tokenizers agree on them; texts made safe to print."""
 
 from __future__ import annotations
 
@@ -9,28 +9,28 @@ from lrs2m_builder.errors import SampleError
 
 # ftfy and html.unescape leave such text as it is: ASCII with neither an entity nor a control character.
 _NEEDS_REPAIR = re.compile(r"[^\t\n\r\x20-\x25\x27-\x7e]")
-# The markers of the CLIP vocabulary: one of them inside a caption would end or begin it for a tokenizer.
+# CLIP's special tokens: one of them inside a caption would end or begin it for a tokenizer.
 _CLIP_MARKERS = re.compile(r"<\|?(?:start_?of_?text|end_?of_?text)\|?>", re.IGNORECASE)
 MAX_REPAIRS = 8
-# What would move the cursor, colour, reorder or break the line of a terminal: control characters but tab and newline,
-# line separators, marks of writing direction, and halves of surrogate pairs, which no terminal can be sent at all.
+# Characters that move the cursor, colour, reorder or break a terminal's line: control characters but tab and newline,
+# line separators, marks of writing direction, and halves of surrogate pairs, which cannot be encoded at all.
 _UNPRINTABLE = re.compile(
     r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufff9-\ufffb\ud800-\udfff]"
 )
-# What no stored text holds. A blank replaces control characters and whole escape sequences of terminals; marks of
-# writing direction and of invisible places, tags (a hidden text), and codes that are no characters are taken out.
+# Never in a stored text. A blank replaces control characters and whole terminal escape sequences; marks of
+# writing direction, invisible marks, tags (hidden text) and codes that are not characters are removed.
 _ESCAPES = re.compile(
     r"\x1b\[[0-?]*[ -/]*[@-~]|\x1b\][^\x07\x1b]{0,200}(?:\x07|\x1b\\)|\x1b[ -/]*[0-~]?|[\x00-\x08\x0e-\x1f\x7f]"
 )
 _PAIR, _HALF = re.compile(r"[\ud800-\udbff][\udc00-\udfff]"), re.compile(r"[\ud800-\udfff]")
-# An ampersand escaped again and again, which ftfy would take apart one by one, each time through the whole text.
+# An ampersand escaped many times, which ftfy would unescape one level per pass over the whole text.
 _NESTED = re.compile(r"&(?:(?:amp|AMP|#0{0,6}38|#[xX]0{0,6}26);){3,}")
 _CONTROLS = re.compile(r"[\x80-\x9f]")  # ftfy reads them as Windows-1252 first
 _UNSEEN = re.compile(
     r"[\u061c\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f\ufeff\ufff9-\ufffb\ufdd0-\ufdef\ufffe\uffff"
     r"\U000e0000-\U000e007f]"
 )
-MAX_TEXT = 65_536  # characters of a text that enters; the longest published captions have some 5,000
+MAX_TEXT = 65_536  # characters of a source text; the longest published captions have some 5,000
 _WORD_JOINT = re.compile(r"[-_]|(?<=[a-z])(?=[A-Z])")
 
 
@@ -38,30 +38,30 @@ def repair(text: str) -> str:
     """Undo mojibake, curly quotes, full-width forms and HTML entities, exactly as open_clip's tokenizer does."""
     if not _NEEDS_REPAIR.search(text):
         return text
-    import ftfy  # most texts need none, and a command that shows its help should not wait for it
+    import ftfy  # late: most texts need no repair, and help should not wait for the import
 
     return html.unescape(html.unescape(ftfy.fix_text(text)))
 
 
 def entering_text(value: object) -> str:
-    """A caption, label or class name of a source as it is stored (see `normalise_caption`); "" for None.
+    """A source's caption, label or class name, normalised for storage (see `normalise_caption`); "" for None.
 
     Raises:
-        SampleError: not_text for anything else than a text, text_too_long for more than MAX_TEXT characters.
+        SampleError: not_text for a value that is not a string, text_too_long for more than MAX_TEXT characters.
     """
     if value is None:
         return ""
     if not isinstance(value, str):
         raise SampleError("not_text", f"{type(value).__name__} where a text should be: {repr(value)[:80]}")
     if len(value) > MAX_TEXT:
-        raise SampleError("text_too_long", f"a text of {len(value):,} characters; at most {MAX_TEXT:,} are taken")
+        raise SampleError("text_too_long", f"a text of {len(value):,} characters; at most {MAX_TEXT:,} are allowed")
     return normalise_caption(value)
 
 
 def normalise_caption(text: str) -> str:
-    """A caption as it is stored: repaired, without CLIP's special tokens, white space collapsed.
+    """A caption normalised for storage: repaired, without CLIP's special tokens, white space collapsed.
 
-    Control characters, terminal escapes and marks that hide or reorder text are taken out.
+    Control characters, terminal escapes and marks that hide or reorder text are removed.
 
     The tokenizers of open_clip and transformers give the same ids for the result (transformers does not repair text
     itself), but for a few letters whose lower case they see differently, such as a Greek final sigma.
@@ -70,12 +70,12 @@ def normalise_caption(text: str) -> str:
         better = " ".join(_CLIP_MARKERS.sub(" ", _clean(text)).split())
         if better == text:
             break
-        text = better  # one repair may lay another open: an entity behind mojibake
+        text = better  # one repair may expose the need for another: an entity behind mojibake
     return text
 
 
 def _clean(text: str) -> str:
-    """The text repaired, without what commands a terminal, hides or reorders; halves of surrogate pairs as U+FFFD."""
+    """The text repaired, without terminal escapes and marks that hide or reorder text; lone surrogates as U+FFFD."""
     if not _NEEDS_REPAIR.search(text):
         return text
     whole = _HALF.sub("\ufffd", _PAIR.sub(_joined, text))
@@ -98,12 +98,12 @@ _TAG = re.compile(
 
 
 def _taken_off(text: str) -> tuple[str, str]:
-    """A text without the outermost marks around it, and those marks; the same text and "" if there are none."""
+    """A text without its outermost enclosing marks, and those marks; the same text and "" without such marks."""
     if role := _ROLE.match(text):
         return text[role.end() :], role.group().strip()
     for pattern in (_FENCE, _TAG):
-        if found := pattern.fullmatch(text):
-            return found[2], found[1]
+        if match := pattern.fullmatch(text):
+            return match[2], match[1]
     bare = text.strip()
     for mark in ("***", "**", "__", "*"):
         if len(bare) > 2 * len(mark) and bare.startswith(mark) and bare.endswith(mark):
@@ -121,12 +121,12 @@ def _without_apostrophes(text: str) -> str:
 
 
 def wrapping(text: str) -> str:
-    """The marks around the whole of an answer: quotation marks, a role, a fence, a tag; "" if there are none."""
+    """The marks that enclose a whole answer: quotation marks, a role, a fence, a tag; "" without such marks."""
     return _taken_off(text)[1]
 
 
 def without_wrapping(text: str) -> str:
-    """An answer without the marks that some models set around all of it."""
+    """An answer without the marks that some models put around it."""
     for _ in range(MAX_REPAIRS):
         better, marks = _taken_off(text)
         if not marks or not better.strip():
@@ -142,10 +142,10 @@ def plain_words(name: str) -> str:
 
 
 def printable(text: str, *, one_line: bool = False) -> str:
-    """The text with escapes such as \\u001b in the place of what would command a terminal; the same escapes as in JSON.
+    """The text with terminal control characters escaped as in JSON, such as \\u001b.
 
     Args:
-        one_line: also escape tabs and newlines: a name from outside must not begin a line of its own.
+        one_line: also escape tabs and newlines, so that a name from outside cannot begin a line of its own.
     """
     shown = _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
     return shown.replace("\n", "\\n").replace("\t", "\\t") if one_line else shown

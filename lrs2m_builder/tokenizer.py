@@ -29,9 +29,9 @@ _UNITS = regex.compile(
 
 
 def _byte_symbols() -> dict[int, str]:
-    """CLIP's printable stand-in for each byte, in the order of its vocabulary.
+    """CLIP's printable character for each byte, in the order of its vocabulary.
 
-    Printable Latin-1 bytes stand for themselves; the other 68 get the code points from 256 on.
+    Printable Latin-1 bytes map to themselves; the other 68 to the code points from 256 on.
     """
     printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
     others = [byte for byte in range(256) if byte not in printable]
@@ -39,7 +39,7 @@ def _byte_symbols() -> dict[int, str]:
 
 
 class _WordIds(dict[str, tuple[int, ...]]):
-    """Lower-case word -> its token ids, filled on first sight and emptied when it has grown too large."""
+    """Cache from a lower-case word to its token ids, emptied when it has grown too large."""
 
     def __init__(self, merges_path: Path) -> None:
         super().__init__()
@@ -54,7 +54,7 @@ class _WordIds(dict[str, tuple[int, ...]]):
 
     def __missing__(self, word: str) -> tuple[int, ...]:
         units = _UNITS.findall(word)
-        # "field." shares the ids of "field" with every other word that has it.
+        # "field." reuses the cached ids of "field".
         ids = self._unit_ids(word) if units == [word] else tuple(chain.from_iterable(map(self.__getitem__, units)))
         if len(self) >= MAX_CACHED_WORDS:
             self.clear()
@@ -67,7 +67,7 @@ class _WordIds(dict[str, tuple[int, ...]]):
         symbols = [self._symbols[byte] for byte in unit.encode("utf-8")]
         symbols[-1] += "</w>"
         after, before = list(range(1, len(symbols) + 1)), list(range(-1, len(symbols) - 1))
-        heap: list[tuple[int, int]] = []  # rank and place of every pair that can be merged
+        heap: list[tuple[int, int]] = []  # rank and position of every pair that can be merged
 
         def rank_of(left: int) -> int | None:
             right = after[left]
@@ -82,7 +82,7 @@ class _WordIds(dict[str, tuple[int, ...]]):
         while heap:
             rank, left = heappop(heap)
             if rank_of(left) != rank:
-                continue  # one of the two was merged with its other neighbour
+                continue  # one of the two was already merged with its other neighbour
             right = after[left]
             symbols[left], symbols[right] = symbols[left] + symbols[right], ""
             after[left] = after[right]
@@ -122,5 +122,5 @@ def encode_batch(texts: Iterable[str], context_length: int) -> list[list[int]]:
 
 @lru_cache(maxsize=1024)  # a text is counted when it is checked and again when it is stored
 def count_tokens(text: str) -> int:
-    """Number of token ids of a text, the start and end tokens included."""
+    """Number of token ids of a text, including the start and end tokens."""
     return 2 + sum(map(len, map(_word_ids().__getitem__, repair(text).lower().split())))

@@ -7,6 +7,8 @@ is the real command line with this engine behind it, so that a test can kill a r
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import math
 import os
 import random
 import sys
@@ -18,13 +20,14 @@ from typing import Any
 from PIL import Image
 
 from lrs2m_builder.engines._base import Preview
-from lrs2m_builder.schema import Completion, Request, Role
+from lrs2m_builder.schema import AnswerScores, Completion, Request, Role
 
 WORDS = ("roof", "road", "tree", "field", "river", "car", "grey", "green", "white", "long", "narrow", "small", "left")
 WORDS += ("harbor", "airport", "forest", "farmland", "pond", "bridge")  # what most hints of tests name
 PERFORMANCE_OPTIONS = {"max_in_flight"}
 
 Script = Callable[[Request], Completion]
+ScoreScript = Callable[[Request], AnswerScores]
 
 
 def good_text(seed: int) -> str:
@@ -39,6 +42,16 @@ def mixed_script(request: Request) -> Completion:
     return Completion(text, "stop", num_prompt_tokens=10, num_tokens=20)
 
 
+def scores_of(yes: float, mass: float = 0.98) -> AnswerScores:
+    """Scores of a judge that says yes with this share of its answers."""
+    return AnswerScores((math.log(mass * yes), math.log(mass * (1 - yes))), ((1,), (2,)), False, 100, 60)
+
+
+def hashed_scores(request: Request) -> AnswerScores:
+    """A judge whose answer follows from the words alone."""
+    return scores_of((hashlib.sha256(request.parts[-1].encode()).digest()[0] + 1) / 257)
+
+
 class FakeEngine:
     """Answers after a short while, so that many requests are in flight at once."""
 
@@ -50,6 +63,7 @@ class FakeEngine:
         self.max_in_flight = max_in_flight
         self.requests: list[Request] = []
         self.images: list[Image.Image | None] = []
+        self.score_script: ScoreScript = hashed_scores
         self._script, self._delay_s = script, delay_s
         self._log = log.open("a") if log else None
 
@@ -57,12 +71,19 @@ class FakeEngine:
         return 32, 32
 
     async def generate(self, request: Request, image: Image.Image | None) -> Completion:
+        await self._take(request, image, request.request_id)
+        return self._script(request)
+
+    async def score(self, request: Request, image: Image.Image | None) -> AnswerScores:
+        await self._take(request, image, f"{request.sample_id} {request.parts[-1].splitlines()[-1]}")
+        return self.score_script(request)
+
+    async def _take(self, request: Request, image: Image.Image | None, line: str) -> None:
         self.requests.append(request)
         self.images.append(image)
         if self._log:
-            print(request.request_id, file=self._log, flush=True)
+            print(line, file=self._log, flush=True)
         await asyncio.sleep(self._delay_s * (0.5 + random.random()))
-        return self._script(request)
 
     def stop_waiting(self) -> None:
         """No request waits."""
@@ -97,8 +118,14 @@ class FakeModule:
 
     PERFORMANCE_OPTIONS = PERFORMANCE_OPTIONS
 
-    def __init__(self, script: Script = mixed_script, log: Path | None = None, delay_s: float = 0.0) -> None:
-        self.script, self.log, self.delay_s = script, log, delay_s
+    def __init__(
+        self,
+        script: Script = mixed_script,
+        log: Path | None = None,
+        delay_s: float = 0.0,
+        scores: ScoreScript = hashed_scores,
+    ) -> None:
+        self.script, self.log, self.delay_s, self.scores = script, log, delay_s, scores
         self.engines: list[FakeEngine] = []
 
     def find(self, model: str, options: Mapping[str, Any]) -> tuple[str, str]:
@@ -113,6 +140,7 @@ class FakeModule:
         self, model: str, role: Role, options: Mapping[str, Any], samplings: Sequence[Mapping[str, Any]] = ()
     ) -> FakeEngine:
         engine = FakeEngine(model, self.script, self.log, self.delay_s, options.get("max_in_flight", 8))
+        engine.score_script = self.scores
         self.engines.append(engine)
         return engine
 

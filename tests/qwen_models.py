@@ -14,7 +14,7 @@ from PIL import Image
 
 from lrs2m_builder.engines._base import Engine
 from lrs2m_builder.sample.random_model import CHAT_TEMPLATE, SPECIAL_TOKENS, make_random_model
-from lrs2m_builder.schema import Completion, Request
+from lrs2m_builder.schema import AnswerScores, Completion, Request
 
 WORDS = ("river", "two grey roofs", "a road beside a field", "houses", "trees along the right edge of a parking lot")
 GREEDY = {"temperature": 0, "max_tokens": 32}
@@ -52,12 +52,40 @@ def asked(number: int, sampling: dict[str, Any], *, with_image: bool = True) -> 
     return request, Image.effect_mandelbrot(size, (-2, -1.5, 1 - number / 50, 1.5), 40).convert("RGB")
 
 
+def asked_claim(number: int) -> Asked:
+    """A request for the probabilities of yes and no."""
+    request, image = asked(number, {})
+    return dataclasses.replace(request, answers=("yes", "no"), attempt=2), image
+
+
+def farthest(some: Sequence[AnswerScores], others: Sequence[AnswerScores]) -> float:
+    """The largest difference between the logarithms of the same probabilities."""
+    pairs = [
+        pair
+        for one, other in zip(some, others, strict=True)
+        for pair in zip(one.log_probs, other.log_probs, strict=True)
+    ]
+    return max(abs(one - other) for one, other in pairs if one is not None and other is not None)
+
+
 def answers(engine: Engine, questions: Sequence[Asked]) -> list[Completion]:
     """Ask all of them at once."""
 
     async def ask() -> list[Completion]:
         try:
             return await asyncio.gather(*(engine.generate(request, image) for request, image in questions))
+        finally:
+            await engine.finish()
+
+    return asyncio.run(ask())
+
+
+def scores(engine: Engine, questions: Sequence[Asked]) -> list[AnswerScores]:
+    """Ask for the probabilities of all of them at once."""
+
+    async def ask() -> list[AnswerScores]:
+        try:
+            return await asyncio.gather(*(engine.score(request, image) for request, image in questions))
         finally:
             await engine.finish()
 

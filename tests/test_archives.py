@@ -149,9 +149,7 @@ def test_a_file_that_is_no_tar_is_one_line(tmp_path: Path, damage: str) -> None:
         path.write_bytes(path.read_bytes()[:2000] + bytes(2_000_000))
     else:
         path.write_bytes(b"" if damage == "empty" else b"x" * 5000)
-    with pytest.raises(
-        UserError, match=r"a\.tar: (not a readable tar|its last \d+ bytes, from byte \d+ on, are no tar)"
-    ):
+    with pytest.raises(UserError, match=r"a\.tar: (not a readable tar|truncated or damaged after byte \d+)"):
         list(read_groups(path))
 
 

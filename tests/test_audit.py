@@ -297,7 +297,7 @@ def test_a_full_disk_is_said_of_where_it_is_full(tmp_path: Path) -> None:
 def test_against_a_folder_without_images_is_one_line_that_names_the_option(tmp_path: Path) -> None:
     data = write(tmp_path / "in", [record("a/1.jpg", encode(draw(1)))])
     (tmp_path / "none").mkdir()
-    with pytest.raises(UserError, match=r"--against .*none: holds no image and no Parquet file"):
+    with pytest.raises(UserError, match=r"--against .*none: contains neither images nor Parquet files"):
         audit(data, [tmp_path / "none"])
 
 

@@ -61,7 +61,7 @@ def test_a_recipe_without_a_model_has_nothing_to_predict(tmp_path: Path) -> None
         "RECIPE = Recipe(name='none', version=1, reads=('captions',), given=('caption_short',), steps=())\n"
     )
     prepared = prepare(toy_options(make_source(tmp_path, 3), tmp_path / "out", recipe=str(recipe)), FakeModule())
-    with pytest.raises(UserError, match="asks no model"):
+    with pytest.raises(UserError, match="uses no model"):
         calibrate(prepared, FakeModule(), 3)
 
 

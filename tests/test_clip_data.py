@@ -19,10 +19,11 @@ from PIL import Image
 from lrs2m_builder.clip.model import Tokenize
 from lrs2m_builder.clip.preprocess import Preprocess, make_transform
 from lrs2m_builder.errors import SampleError, UserError
+from lrs2m_builder.images.files import image_ref
 from lrs2m_builder.images.load import decode
 from lrs2m_builder.tokenizer import encode
 from lrs2m_builder.train.data import Batches
-from lrs2m_builder.train.loading import Batch, BatchRows, Reading, TrainOn, first_sentence, image_ref
+from lrs2m_builder.train.loading import Batch, BatchRows, Reading, TrainOn, first_sentence
 from lrs2m_builder.train.plan import Order, RowIndex, count_batches, make_plan, read_index
 from tests.clip_toy import make_data, make_rows, png, write_table
 
@@ -141,15 +142,13 @@ def test_unknown_subset_in_weights_lists_the_known_ones() -> None:
 
 
 def test_less_data_than_a_batch_is_said() -> None:
-    with pytest.raises(
-        UserError, match=r"6 rows .*one batch of 4 for each of 2.*take batch_size=3 or less, fewer proc"
-    ):
+    with pytest.raises(UserError, match=r"6 rows .*one batch of 4 for each of 2.*use batch_size=3 or less, fewer proc"):
         make_plan(toy_index(6), ORDER, 0, 0, 2)
     make_plan(toy_index(6), replace(ORDER, batch_size=3), 0, 0, 2)
 
 
 def test_a_smaller_batch_is_not_advised_where_no_batch_would_do() -> None:
-    with pytest.raises(UserError, match=r"6 rows .*each of 4 process\(es\); take fewer processes or more data"):
+    with pytest.raises(UserError, match=r"6 rows .*each of 4 process\(es\); use fewer processes or more data"):
         make_plan(toy_index(6), ORDER, 0, 0, 4)
 
 
@@ -257,7 +256,7 @@ def test_unreadable_images_are_replaced_and_counted(tmp_path: Path) -> None:
 
 
 def test_a_folder_of_unreadable_images_stops_with_one_line(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="16 images in a row cannot be read"):
+    with pytest.raises(UserError, match="16 consecutive images cannot be read"):
         next(iter(toy_batches(make_data(tmp_path, unreadable=range(64)))))
 
 

@@ -101,7 +101,7 @@ def test_openais_own_archive_is_read_and_any_other_program_is_not(
     theirs: open_clip.CLIP, tmp_path: Path, pixels: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = archive(theirs, tmp_path / "ViT-B-16.pt")
-    with pytest.raises(UserError, match="a TorchScript archive that is none of OpenAI's"):
+    with pytest.raises(UserError, match="a TorchScript archive, which is a program, and not one of OpenAI's"):
         load(path)
     digest = hashlib.sha256(Path(path).read_bytes()).hexdigest()
     monkeypatch.setattr(formats, "OPENAI_ARCHIVES", {digest})
@@ -129,7 +129,7 @@ def test_the_activation_of_a_bare_file_is_quick_gelu_unless_asked_otherwise(
     path = write(gelu.state_dict(), tmp_path / "gelu.pt")
     assert load(path, context_length=77).model.config.vision_config.hidden_act == "quick_gelu"
     agree(load(path, context_length=77, activation="gelu"), gelu, pixels)
-    with pytest.raises(UserError, match="activation 'relu': known are quick_gelu and gelu"):
+    with pytest.raises(UserError, match="no activation 'relu'; known: quick_gelu, gelu"):
         load(path, activation="relu")
 
 

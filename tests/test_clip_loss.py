@@ -130,7 +130,7 @@ def test_pcm_is_finite_with_duplicate_images_where_the_svd_is_not() -> None:
 
 def test_pcm_that_would_keep_everything_is_refused() -> None:
     rows = torch.randn(6, 10)
-    with pytest.raises(UserError, match="pcm_k 5 keeps all that 6 images span"):
+    with pytest.raises(UserError, match="pcm_k 5 keeps all directions of 6 images"):
         principal_part(rows, rows, 5)
     assert principal_part(rows, rows, 4).shape == rows.shape
 

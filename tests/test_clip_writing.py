@@ -104,9 +104,9 @@ def test_open_clip_loads_a_saved_folder(activation: str, tmp_path: Path, pixels:
 
 def test_a_saved_model_does_not_replace_what_is_there(tmp_path: Path) -> None:
     (tmp_path / "notes.txt").write_text("mine")
-    with pytest.raises(UserError, match="is there already; give a new folder"):
+    with pytest.raises(UserError, match="already exists; give a new folder"):
         save(random_model(), tmp_path)
-    with pytest.raises(UserError, match="is there already; give a new file"):
+    with pytest.raises(UserError, match="already exists; give a new file"):
         save_longclip(random_model(context_length=248), tmp_path / "notes.txt")
     assert [path.name for path in tmp_path.iterdir()] == ["notes.txt"]
 
@@ -131,7 +131,7 @@ def test_convert_writes_the_format_asked_for(tmp_path: Path, theirs: open_clip.C
     assert result.exit_code == 0, result.output
     assert same_weights(load(str(out)), load(source))
     again = CliRunner().invoke(app, ["convert", source, str(out), "--to", "longclip"])
-    assert isinstance(again.exception, UserError) and "is there already" in str(again.exception)
+    assert isinstance(again.exception, UserError) and "already exists" in str(again.exception)
     wrong = CliRunner().invoke(app, ["convert", source, str(tmp_path / "x"), "--to", "onnx"])
     assert wrong.exit_code == 2 and "'transformers', 'open_clip', 'longclip'" in wrong.output
     with pytest.raises(UserError, match="no format 'onnx' to write; known: transformers, open_clip, longclip"):

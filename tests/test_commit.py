@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from lrs2m_builder.build import commit, shards
+from lrs2m_builder.build.stored_rows import ADDED
 from lrs2m_builder.build.telemetry import Repetition
 from lrs2m_builder.engines._base import ENDPOINT_FAILED, EngineStoppedError
 from lrs2m_builder.errors import SampleError, UserError
@@ -161,7 +162,7 @@ def test_a_stray_shard_is_said_and_not_counted(tmp_path: Path, name: str) -> Non
     build_toy(source, out)
     (out / name).parent.mkdir(exist_ok=True)
     shutil.copy(out / DATA, out / name)
-    with pytest.raises(UserError, match=r"no shard of this build, which has 2 of subset toy; move it away"):
+    with pytest.raises(UserError, match=r"not a shard of this build, which has 2 of subset toy; move it away"):
         build_toy(source, out)
 
 
@@ -304,7 +305,7 @@ def test_a_telemetry_file_that_cannot_be_written_stops_no_build(
     (out / "telemetry.jsonl").mkdir()
     (out / DATA).unlink()
     assert build_toy(tmp_path / "source" / "toy.yaml", out, limit=2).samples == 2
-    assert "telemetry.jsonl: Is a directory; the build goes on without it" in capfd.readouterr().err
+    assert "telemetry.jsonl: Is a directory; the build continues without it" in capfd.readouterr().err
 
 
 def test_one_answer_for_many_images_is_said_while_the_build_runs(
@@ -312,7 +313,7 @@ def test_one_answer_for_many_images_is_said_while_the_build_runs(
 ) -> None:
     same = FakeModule(lambda request: Completion(good_text(7), "stop"))
     build_toy(make_source(tmp_path / "source", 40), tmp_path / "out", same)
-    said = [line for line in capfd.readouterr().err.splitlines() if "one and the same answer" in line]
+    said = [line for line in capfd.readouterr().err.splitlines() if "got the same answer" in line]
     assert len(said) == 1 and said[0].startswith("warning: 15 of 15 samples")
 
 
@@ -329,3 +330,18 @@ def test_a_broken_report_of_a_finished_build_is_written_anew(tmp_path: Path, con
     (out / "report.json").write_bytes(content)
     assert build_toy(source, out).samples == 4
     assert read_json(out / "report.json")["samples"] == 4
+
+
+def test_a_shard_of_an_earlier_version_with_fewer_columns_stays(tmp_path: Path) -> None:
+    source, out = make_source(tmp_path / "source", 20), tmp_path / "out"
+    first = build_toy(source, out)
+    data = out / "data" / "toy" / "train-00000.parquet"
+    metadata = pq.read_metadata(data).metadata
+    table = pq.read_table(data).drop_columns(sorted(ADDED))
+    pq.write_table(table.replace_schema_metadata(metadata), data)
+    content = data.read_bytes()
+    module = FakeModule()
+    again = build_toy(source, out, module)
+    assert (again.records, again.rejections) == (first.records, first.rejections)
+    assert data.read_bytes() == content
+    assert not module.requests

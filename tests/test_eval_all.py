@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 import pytest
@@ -13,6 +14,7 @@ from typer.testing import CliRunner
 from lrs2m_builder.cli import app
 from lrs2m_builder.clip.model import random_model
 from lrs2m_builder.clip.save import save
+from lrs2m_builder.commands.eval import load_model
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.evals.detect import find_tests
 from lrs2m_builder.evals.paper import load_paper
@@ -73,6 +75,14 @@ def test_a_folder_of_data_is_told_apart_by_its_files(tmp_path: Path) -> None:
     }
 
 
+def test_the_folders_of_a_lists_splits_are_no_classes(tmp_path: Path) -> None:
+    make_karpathy(tmp_path / "mine", "a field")
+    for split in ("train", "test"):
+        (tmp_path / "mine" / split).mkdir()
+        Image.new("RGB", (40, 40)).save(tmp_path / "mine" / split / "1.png")
+    assert [(test.evaluation, test.name) for test in find_tests(str(tmp_path / "mine"))] == [("zcrs", "mine")]
+
+
 def test_a_folder_without_data_is_one_clear_line(tmp_path: Path) -> None:
     (tmp_path / "x").mkdir()
     for path in (tmp_path, tmp_path / "x", tmp_path / "none"):
@@ -126,7 +136,9 @@ def test_one_command_runs_all_four_tests_and_writes_the_report(tmp_path: Path) -
     make_regions(data / "places")
     save(random_model(), tmp_path / "model", open_clip=False)
     arguments = ["eval", "all", data, "--model", tmp_path / "model", "--out", tmp_path / "out"]
-    CliRunner().invoke(app, list(map(str, arguments)), catch_exceptions=False)
+    with mock.patch("lrs2m_builder.commands.eval.load_model", wraps=load_model) as loading:
+        CliRunner().invoke(app, list(map(str, arguments)), catch_exceptions=False)
+    assert loading.call_count == 1
     report = json.loads((tmp_path / "out" / "report.json").read_text())
     assert {(test["test"], test["dataset"]) for test in report["tests"]} == {
         ("zcrl", "long"),

@@ -10,23 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from lrs2m_builder.clip.encode import encode_images, encode_texts
 from lrs2m_builder.clip.model import random_model
 from lrs2m_builder.dataset.audit.collect import Collection
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.evals.classification import (
-    Classification,
-    ClassSet,
-    class_numbers,
-    class_sets,
-    class_table,
-    encode_classes,
-    evaluate,
-    find_list,
-    templates,
-    words,
-)
+from lrs2m_builder.evals.classes import ClassSet, class_numbers, class_sets, find_list, templates, words
+from lrs2m_builder.evals.classification import Classification, class_table, encode_classes, evaluate
 from lrs2m_builder.evals.data import Columns, EvalImage, fingerprint, read_images
-from lrs2m_builder.evals.encode import encode_images, encode_texts
 from lrs2m_builder.evals.leakage import find_leaks, training_data
 from tests.clip_toy import write_table
 from tests.eval_models import evaluated, lrs2m_eval, refused, tiny_model

@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from lrs2m_builder.clip.encode import encode_images, encode_texts
 from lrs2m_builder.clip.model import encode_text, random_model
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.evals.data import Columns, read_images
-from lrs2m_builder.evals.encode import encode_images, encode_texts
 from lrs2m_builder.evals.record import Result
 from lrs2m_builder.evals.registry import find_evaluation
 from lrs2m_builder.evals.results import read_results, write_result

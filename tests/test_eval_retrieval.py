@@ -14,10 +14,10 @@ import torch
 from clip_benchmark.metrics import zeroshot_retrieval as clip_benchmark
 from PIL import Image
 
+from lrs2m_builder.clip.encode import encode_texts
 from lrs2m_builder.clip.model import encode_image, encode_text, random_model
 from lrs2m_builder.evals import ranks as ranks_module
 from lrs2m_builder.evals.data import Columns, EvalImage, read_images
-from lrs2m_builder.evals.encode import encode_texts
 from lrs2m_builder.evals.ranks import image_to_text, text_to_image
 from lrs2m_builder.evals.registry import find_evaluation
 from lrs2m_builder.evals.retrieval import KS, evaluate, score

@@ -1,12 +1,8 @@
-"""Every registered evaluation keeps the contract of `evals/record.py`, and a new one is one file."""
+"""Every registered evaluation keeps the contract of `evals/record.py`."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
-import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -18,27 +14,6 @@ from lrs2m_builder.evals.report import paper_rows, write_report
 from tests.toy import ROOT
 
 EVERY = pytest.mark.parametrize("evaluation", evaluations().values(), ids=list(evaluations()))
-TOY = """
-from lrs2m_builder.evals.record import Evaluation
-
-EVALUATION = Evaluation(
-    name="toy", title="A toy", abbreviation="TOY", metrics={"luck": "luck"}, head="luck", texts="coins"
-)
-"""
-USE_TOY = """
-import sys
-from pathlib import Path
-from lrs2m_builder.evals.record import Result
-from lrs2m_builder.evals.registry import evaluations, paper_tests
-from lrs2m_builder.evals.report import write_report
-from lrs2m_builder.evals.results import read_results, result_name, write_result
-
-out = Path(sys.argv[1])
-result = Result("toy", "coins", "m", "r", {"luck": 0.5}, 1, 2)
-write_result(result, out / f"{result_name(result)}.json")
-write_report(read_results(out), out, pictures={})
-print(*evaluations(), *paper_tests())
-"""
 
 
 def toy_result(evaluation: Evaluation, dataset: str = "mine") -> Result:
@@ -75,17 +50,3 @@ def test_evaluations_come_in_the_order_of_the_papers_tables() -> None:
 def test_evaluations_are_frozen() -> None:
     with pytest.raises(dataclasses.FrozenInstanceError):
         evaluations()["zic"].name = "other"  # type: ignore[misc]
-
-
-def test_a_new_evaluation_is_one_file(tmp_path: Path) -> None:
-    shutil.copytree(ROOT / "lrs2m_builder", tmp_path / "lrs2m_builder", ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "lrs2m_builder" / "evals" / "members" / "toy.py").write_text(TOY, encoding="utf-8")
-    out = tmp_path / "out"
-    out.mkdir()
-    environment = os.environ | {"PYTHONPATH": str(tmp_path)}
-    words = [sys.executable, "-c", USE_TOY, str(out)]
-    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.split() == ["zcrl", "zcrs", "zic", "selo", "toy", "zcrl", "zcrs", "zic", "selo"]
-    page = (out / "report.html").read_text(encoding="utf-8")
-    assert "A toy (TOY)" in page and "TOY luck, coins" in page and "1 images, 2 coins" in page

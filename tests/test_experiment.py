@@ -102,7 +102,7 @@ def test_the_batch_of_all_processes_is_the_papers_on_any_number_of_them(name: st
     [
         ("paper_b16", 3, "--processes 3: paper_b16 has a batch of 512 pairs, .* share evenly; take 1, 2, 4, 8, 16"),
         ("batch_64", 64, "--processes 64: batch_64 has a batch of 64"),
-        ("pcm_on", 16, "--processes 16: pcm_on: .*pcm_k 32 keeps all of a batch of 32"),
+        ("pcm_on", 16, "--processes 16: pcm_on: .*pcm_k 32 keeps all directions of a batch of 32"),
     ],
 )
 def test_processes_that_cannot_share_the_batch_are_refused_before_anything_is_run(
@@ -217,7 +217,7 @@ def test_a_dry_run_prints_the_real_commands() -> None:
     [
         (["table_xi"], "no experiment 'table_xi'; did you mean 'table_vi'? known: table_ii, table_iii"),
         (["table_vi", "--scale", "paper"], "--scale paper needs --data and --benchmarks"),
-        (["table_vi", "--dry-run"], "are for --scale paper"),
+        (["table_vi", "--dry-run"], "need --scale paper"),
     ],
 )
 def test_a_wrong_setting_is_one_line(words: list[str], message: str, tmp_path: Path) -> None:

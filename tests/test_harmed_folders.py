@@ -126,6 +126,15 @@ def test_a_folder_of_a_build_that_is_none_is_named_before_anything_is_asked(
     assert not module.requests
 
 
+def test_a_build_whose_manifest_was_edited_says_so_and_how_to_resume(tmp_path: Path) -> None:
+    source, out = built(tmp_path)
+    source.write_text(source.read_text() + "# a word more\n")
+    with pytest.raises(
+        UserError, match=r"the file of its manifest has changed .* resume with the files as they were, or"
+    ):
+        build_toy(source, out, max_attempts=1)
+
+
 def test_settings_of_a_build_on_another_disk_may_not_change(tmp_path: Path) -> None:
     source, out = built(tmp_path)
     for kind in ("data/toy", "journal/toy"):
@@ -139,7 +148,7 @@ def test_a_stray_shard_behind_a_link_is_said(tmp_path: Path) -> None:
     source, out = built(tmp_path)
     shutil.copytree(out / "data/toy", tmp_path / "elsewhere")
     (out / "data/more").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(UserError, match=r"data/more/train-00000\.parquet: no shard of this build"):
+    with pytest.raises(UserError, match=r"data/more/train-00000\.parquet: not a shard of this build"):
         build_toy(source, out, max_attempts=1)
 
 
@@ -256,5 +265,5 @@ def test_a_number_of_thousands_of_digits_in_a_source_is_one_line(
     tmp_path: Path, read: Callable[[Path], Iterable[Any]]
 ) -> None:
     (tmp_path / "a.json").write_text(f'{{"images": [{"9" * 6000}]}}')
-    with pytest.raises(UserError, match=r"a\.json: not JSON that can be read"):
+    with pytest.raises(UserError, match=r"a\.json: unreadable JSON"):
         list(read(tmp_path / "a.json"))

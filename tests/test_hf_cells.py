@@ -209,7 +209,7 @@ def test_rows_with_bytes_a_path_nothing_and_several_are_told_apart(tmp_path: Pat
     ids=lambda column: str(column.type)[:40],
 )
 def test_a_column_without_images_is_one_line_with_its_type(tmp_path: Path, column: Any) -> None:
-    with pytest.raises(UserError, match=r"column 'image' holds .*, no images; an image column holds bytes"):
+    with pytest.raises(UserError, match=r"column 'image' holds .*, not images; an image column holds bytes"):
         read(tmp_path, pa.table({"image": column, "caption": ["a road"]}))
 
 

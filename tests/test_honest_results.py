@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 
 from lrs2m_builder.build.stored_rows import RECORD_SCHEMA, REJECTION_SCHEMA
+from lrs2m_builder.clip.encode import finite
 from lrs2m_builder.dataset.publish.upload import check_repo_id
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.evals.ranks import finite, image_to_text, text_to_image
+from lrs2m_builder.evals.ranks import image_to_text, text_to_image
 
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
@@ -56,7 +57,7 @@ def test_what_is_no_name_of_a_repository_is_refused(name: str) -> None:
 def test_hidden_folders_are_no_classes_and_empty_ones_are_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from lrs2m_builder.evals.classification import class_sets
+    from lrs2m_builder.evals.classes import class_sets
     from lrs2m_builder.evals.detect import find_tests
 
     hidden = (".ipynb_checkpoints", "__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "#snapshot")
@@ -66,7 +67,7 @@ def test_hidden_folders_are_no_classes_and_empty_ones_are_told(
     (tmp_path / "notes").mkdir()
     (tmp_path / "notes" / "._0.png").write_bytes(b"")
     (test,) = find_tests(str(tmp_path))
-    assert (test.evaluation, test.name, test.classes) == ("zic", "UC Merced", "ucmerced")
+    assert (test.evaluation, test.name, test.options["classes"]) == ("zic", "UC Merced", "ucmerced")
     assert "1 folders hold no image" in capsys.readouterr().err
 
 

@@ -106,7 +106,7 @@ def test_an_object_is_found_in_every_form_of_xml(tmp_path: Path, content: str, e
         (xml("<object><bndbox/><pose>left</pose></object>"), "object 1 of <annotation> has no name .*pose"),
         (
             xml("<object><name>ship</name><bndbox xmin='a' ymin='1' xmax='2' ymax='3'/></object>"),
-            r"object 1 \(ship\): 'a' is no number",
+            r"object 1 \(ship\): 'a' is not a number",
         ),
     ],
 )
@@ -146,8 +146,12 @@ def test_coco_is_read_however_its_ids_and_flags_are_written(
         ([OBJECT | {"bbox": [1, 2, 3]}], {}, r"annotations\[0\]: bbox is \[1, 2, 3\]"),
         ([OBJECT | {"iscrowd": 7}], {}, r"annotations\[0\]: iscrowd is 7"),
         ([None], {}, r"annotations\[0\]: not an object"),
-        ([], {"images": [IMAGE, IMAGE | {"file_name": "b.png"}]}, r"images\[1\]: id 1 is that of images\[0\]"),
-        ([], {"categories": [{"id": 1, "name": "a"}, {"id": "1", "name": "b"}]}, r"categories\[1\]: id 1 is that of"),
+        ([], {"images": [IMAGE, IMAGE | {"file_name": "b.png"}]}, r"images\[1\]: id 1 is also the id of images\[0\]"),
+        (
+            [],
+            {"categories": [{"id": 1, "name": "a"}, {"id": "1", "name": "b"}]},
+            r"categories\[1\]: id 1 is also the id of",
+        ),
         ([], {"images": [{"id": 1}]}, r"images\[0\]: no file_name"),
         ([], {"categories": None}, 'no list "categories"'),
         ([{"image_id": 1, "caption": "A ship."}], {"categories": []}, "format: karpathy_json"),
@@ -228,7 +232,7 @@ def test_a_property_states_a_class_as_text_or_as_yes(tmp_path: Path, value: Any,
         ({"name": "building"}, "a class is one text"),
         (3, "the number 3; give 'class=3' words"),
         (0.5, "the number 0.5"),
-        ("['building']", "is no word"),
+        ("['building']", "is not a word"),
     ],
 )
 def test_a_property_that_is_no_text_is_named(tmp_path: Path, value: Any, message: str) -> None:
@@ -251,8 +255,8 @@ def test_one_geojson_for_all_images_is_read_by_the_property_that_names_them(tmp_
         ({"shapes": [], "imagePath": "a"}, "Labelme"),
         ({"type": "Topology", "objects": {}}, "TopoJSON"),
         (SHIP | {"geometry": {"type": "Circle", "coordinates": [1, 2]}}, "geometry of type 'Circle'"),
-        (SHIP | {"geometry": {"type": "Point", "coordinates": ["a", 2]}}, "'a' is no number"),
-        (SHIP | {"geometry": {"type": "Point", "coordinates": [10**400, 2]}}, "is no number"),
+        (SHIP | {"geometry": {"type": "Point", "coordinates": ["a", 2]}}, "'a' is not a number"),
+        (SHIP | {"geometry": {"type": "Point", "coordinates": [10**400, 2]}}, "is not a number"),
         (SHIP | {"geometry": {"type": "Polygon", "coordinates": [[[[[[1, 2]]]]]]}}, "nested too deeply"),
     ],
 )
@@ -288,7 +292,7 @@ def test_a_folder_without_labels_says_what_it_holds(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["Car carrier([]==[])", "(^.^)", "15", "1.0", "airport (closed)", "<ship>", "no data"])
 def test_a_class_that_no_text_can_name_stops_before_the_build(tmp_path: Path, name: str) -> None:
-    with pytest.raises(UserError, match="is no word; give it one in the manifest's options"):
+    with pytest.raises(UserError, match="is not a word; give it words in the manifest's options"):
         list(read(coco(tmp_path, [OBJECT], categories=[{"id": 1, "name": name}])))
 
 

@@ -162,7 +162,7 @@ def test_a_truncated_object_is_named_without_a_number_or_left_out(
 def test_labels_of_a_copy_of_the_image_in_another_size_are_scaled(tmp_path: Path, image: Path) -> None:
     path = as_coco(tmp_path, [(1000, 800, 1400, 1200), (4, 4, 9, 9)], size=(2048, 1600))
     assert laid(path, image) == {"building": None}  # five pixels become one
-    assert "made for an image of 800 x 800 pixels; its image has 512 x 400" in reason(
+    assert "made for an image of 800 x 800 pixels, but the image has 512 x 400" in reason(
         as_coco(tmp_path, [WHOLE], size=(800, 800)), image
     )
 
@@ -227,7 +227,7 @@ def test_labels_in_any_coordinate_system_are_laid_over_a_geotiff(tmp_path: Path,
 @pytest.mark.parametrize(
     ("boxes", "name", "message"),
     [
-        (moved("EPSG:3857"), "", r"labels_outside: .* lies outside of its image: x 426000 to 426500.*EPSG:32631"),
+        (moved("EPSG:3857"), "", r"labels_outside: .* lies outside its image: x 426000 to 426500.*EPSG:32631"),
         ([(12.0, 45.0, 12.1, 45.1)], "", "labels_outside: .*EPSG:4326"),
         ([(y, x, y + 0.001, x + 0.001) for x, y, _, _ in moved("EPSG:4326")], "", "labels_outside"),
         (PLACES, "EPSG:32633", r"labels_outside: .*\(EPSG:32633\)"),
@@ -264,7 +264,7 @@ def test_every_image_without_anchors_is_rejected_with_the_reason_of_its_own(tmp_
     report = build_toy(tmp_path / "toy.yaml", tmp_path / "out", recipe="vector_anchored", checks={"all": "off"})
     assert (report.records, report.rejections) == (1, {"no_anchors": 2, "labels_misfit": 1})
     details = {row["sample_id"]: row["detail"] for row in rows(tmp_path / "out", "rejected")}
-    assert "19 features, none states class: set class_name" in details["toy/nameless"]
+    assert "19 features, none with class: set class_name" in details["toy/nameless"]
     assert "no features in it" in details["toy/empty"]
 
 

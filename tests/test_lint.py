@@ -43,7 +43,7 @@ def test_shipped_prompts_have_no_finding_for_any_shipped_source(recipe: str, man
 
 @pytest.mark.parametrize("word", ["north", "southeast", "South-West", "eastern", "west"])
 def test_a_direction_of_the_map_is_found(tmp_path: Path, word: str) -> None:
-    assert f'"{word}" is a direction of the map' in findings(tmp_path, f"{{{{ image }}}} Say what lies to the {word}.")
+    assert f'"{word}" is a compass direction' in findings(tmp_path, f"{{{{ image }}}} Say what lies to the {word}.")
 
 
 def test_a_forbidden_direction_is_no_finding(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_a_forbidden_direction_is_no_finding(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("word", ["satellite", "drone", "UAV"])
 def test_the_word_for_another_view_is_found(tmp_path: Path, word: str) -> None:
-    assert f'"{word}" is not what toy has (aerial image)' in findings(
+    assert f'"{word}" does not match the view of toy (aerial image)' in findings(
         tmp_path, f"{{{{ image }}}} Caption the {word} image."
     )
 

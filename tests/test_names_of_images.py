@@ -72,7 +72,7 @@ def test_the_survey_says_which_images_are_called_otherwise(tmp_path: Path) -> No
 def test_a_file_that_two_names_could_mean_is_given_to_neither(tmp_path: Path) -> None:
     first, second, third = read(tmp_path, ["/a/train/1.png", "/a/val/1.png", "/a/val/2.png"], ["1.png", "2.png"])
     assert first.image_path is None and second.image_path is None and third.image_path == tmp_path / "2.png"
-    assert first.problem is not None and "1.png could be that of '/a/val/1.png' as well" in first.problem[1]
+    assert first.problem is not None and "1.png could also be the file of '/a/val/1.png'" in first.problem[1]
 
 
 def test_folders_of_another_machine_keep_two_images_of_a_name_apart(tmp_path: Path) -> None:

@@ -140,7 +140,7 @@ def test_an_unclosed_quotation_mark_swallows_no_rows(tmp_path: Path) -> None:
     lines = ("title\tfilename", '"old" roofs\t0.jpg', '"a roof\t1.jpg', "a road\t2.jpg", 'The "x" field\t3.jpg')
     (tmp_path / "dataset.json").write_text("\n".join(lines) + "\n")
     draw(tmp_path / "imgs" / "0.jpg")
-    with pytest.raises(UserError, match=r"line 5: .* holds other lines"):
+    with pytest.raises(UserError, match=r"line 5: .* spans other lines"):
         read(tmp_path, format="remoteclip_csv")
 
 
@@ -191,7 +191,7 @@ def test_a_label_file_that_cannot_be_read_is_named(tmp_path: Path, name: str, co
 def test_a_key_that_is_no_word_is_one_line(tmp_path: Path) -> None:
     path = write_manifest(tmp_path)
     path.write_text(path.read_text().replace("get: make it", "get: {{ somewhere }}"))
-    with pytest.raises(UserError, match="a key is a word"):
+    with pytest.raises(UserError, match="a key must be a word"):
         load_manifest(str(path))
 
 

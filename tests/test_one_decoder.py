@@ -17,9 +17,9 @@ from PIL import Image
 from lrs2m_builder.dataset.audit.thumbnails import thumbnail
 from lrs2m_builder.dataset.view.rows import picture
 from lrs2m_builder.errors import SampleError
+from lrs2m_builder.images.files import image_ref
 from lrs2m_builder.images.load import decode, load_stored
 from lrs2m_builder.schema import ImageBytes
-from lrs2m_builder.train.loading import image_ref
 from tests.toy import ROOT
 
 
@@ -81,7 +81,7 @@ def test_a_browser_is_given_no_bomb() -> None:
 def test_reading_images_changes_no_setting_of_pillow() -> None:
     script = (
         "from PIL import Image; before = Image.MAX_IMAGE_PIXELS\n"
-        "import lrs2m_builder.images.load, lrs2m_builder.evals.encode, lrs2m_builder.train.loading\n"
+        "import lrs2m_builder.images.load, lrs2m_builder.clip.encode, lrs2m_builder.train.loading\n"
         "assert before and Image.MAX_IMAGE_PIXELS == before"
     )
     subprocess.run([sys.executable, "-c", script], check=True, cwd=ROOT)

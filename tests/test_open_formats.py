@@ -214,9 +214,9 @@ def test_a_limit_and_other_columns_fetch_another_file(tmp_path: Path) -> None:
     ("content", "message"),
     [
         ("{", r"hub\.json: does not name a data set"),
-        ('{"id": "a/b"}', r'wanted: "id", "revision"'),
-        ('{"id": "a/b", "revision": "main", "colour": 1}', r'wanted: "id", "revision"'),
-        ('{"id": "/no/such/folder", "revision": "main"}', r"/no/such/folder at main: the Hub does not give it"),
+        ('{"id": "a/b"}', r'expected "id", "revision"'),
+        ('{"id": "a/b", "revision": "main", "colour": 1}', r'expected "id", "revision"'),
+        ('{"id": "/no/such/folder", "revision": "main"}', r"/no/such/folder at main: cannot be loaded from the Hub"),
     ],
 )
 def test_a_hub_file_that_leads_nowhere_is_one_line(tmp_path: Path, content: str, message: str) -> None:

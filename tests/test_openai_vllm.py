@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import random
@@ -17,12 +18,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from lrs2m_builder.build.options import BuildOptions
 from lrs2m_builder.build.run import build
 from lrs2m_builder.engines import openai as engine_module
+from lrs2m_builder.engines import transformers as transformers_engine
 from tests.fake_endpoint import Handler, endpoint
-from tests.qwen_models import make_thinking_model
+from tests.qwen_models import asked_claim, farthest, make_thinking_model, scores
 from tests.test_thinking_models import SOURCES, build_all
 from tests.toy import ids, make_source, rows
 
@@ -34,15 +37,19 @@ def short_waits(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def port(tmp_path_factory: pytest.TempPathFactory) -> Iterator[int]:
+def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_thinking_model(tmp_path_factory.mktemp("server") / "model")
+
+
+@pytest.fixture(scope="module")
+def port(model: Path) -> Iterator[int]:
     """The port of a real vLLM server of a model whose template thinks unless it is told not to."""
-    folder = tmp_path_factory.mktemp("server")
-    model = make_thinking_model(folder / "model")
+    folder = model.parent
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     serve = [sys.executable, "-m", "vllm.entrypoints.openai.api_server", "--model", str(model), "--port", str(port)]
-    serve += ["--served-model-name", "toy-model", "--dtype", "bfloat16", "--enforce-eager", "--max-model-len", "1024"]
+    serve += ["--served-model-name", "toy-model", "--dtype", "float32", "--enforce-eager", "--max-model-len", "1024"]
     serve += ["--no-enable-chunked-prefill", "--max-num-batched-tokens", "8192"]
     serve += ["--limit-mm-per-prompt", '{"image": 1}']
     environment = {**os.environ, "VLLM_CPU_KVCACHE_SPACE": "1", "HF_HUB_OFFLINE": "1"}
@@ -113,6 +120,29 @@ def test_a_real_vllm_server_behind_a_faulty_proxy_answers_every_row_once(port: i
     assert all(faults[name] > 0 for name in ("429", "500", "garbage", "truncated", "dropped"))
     assert faults["none"] == 120, "an answer was asked for twice"
     assert sum(row["num_tokens_long"] > 2 for row in rows(tmp_path / "out")) > 100  # random words, and at times none
+
+
+def as_sent(image: Image.Image | None) -> Image.Image:
+    """The image as the endpoint gets it: a JPEG."""
+    assert image is not None
+    buffer = io.BytesIO()
+    image.save(buffer, format="JPEG", quality=95, subsampling=0)
+    return Image.open(buffer).convert("RGB")
+
+
+@pytest.mark.vllm
+def test_a_real_server_tells_the_probabilities_of_answers_as_the_embedded_engine(model: Path, port: int) -> None:
+    claims = [asked_claim(number) for number in range(24)]
+    embedded = transformers_engine.load(str(model), "mllm", {"device": "cpu"})
+    ours = scores(embedded, [(request, as_sent(image)) for request, image in claims])
+    embedded.close()
+    theirs = scores(
+        engine_module.load("toy-model", "mllm", {"base_url": f"http://127.0.0.1:{port}/v1"}),
+        claims,
+    )
+    assert farthest(ours, theirs) < 0.02
+    assert ours[0].tokens == theirs[0].tokens
+    assert [one.num_prompt_tokens for one in ours] == [one.num_prompt_tokens for one in theirs]
 
 
 @pytest.mark.vllm

@@ -76,7 +76,7 @@ def test_a_plot_is_drawn_again_over_its_own_and_makes_its_folder(tmp_path: Path)
 @pytest.mark.parametrize("suffix", [".png", ".svg"])
 def test_a_picture_over_a_link_or_a_text_is_refused(tmp_path: Path, suffix: str) -> None:
     (tmp_path / f"a{suffix}").symlink_to(tmp_path / "nothing")
-    with pytest.raises(UserError, match="is there already"), disk_errors(tmp_path):
+    with pytest.raises(UserError, match="already exists"), disk_errors(tmp_path):
         check_own_picture(tmp_path / f"a{suffix}")
 
 
@@ -103,7 +103,7 @@ def test_a_finished_folder_takes_no_place_that_is_taken(tmp_path: Path, make: st
         users_folder(place)
     else:
         place.symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(UserError, match="is there already"), finished_folder(place):
+    with pytest.raises(UserError, match="already exists"), finished_folder(place):
         pass
 
 
@@ -161,7 +161,7 @@ def test_two_processes_do_not_share_a_place(tmp_path: Path, kind: str, arguments
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS])
 def test_a_write_that_fails_names_the_place_and_what_to_do(tmp_path: Path, number: int) -> None:
-    with pytest.raises(UserError, match=f"^{tmp_path}/a: .*; nothing finished is lost: mend it"):  # noqa: SIM117
+    with pytest.raises(UserError, match=f"^{tmp_path}/a: .*; finished files are safe: fix the disk"):  # noqa: SIM117
         with finished_file(tmp_path / "a"):
             raise OSError(number, os.strerror(number))
     assert not list(tmp_path.iterdir())
@@ -180,14 +180,14 @@ def test_a_write_that_fails_names_the_place_and_what_to_do(tmp_path: Path, numbe
 def test_a_failure_of_a_source_or_the_network_is_not_called_the_disks(tmp_path: Path, error: OSError) -> None:
     with pytest.raises(UserError) as told, disk_errors(tmp_path / "out"):
         raise error
-    assert "mend it" not in str(told.value) and "is not finished" in str(told.value)
+    assert "fix the disk" not in str(told.value) and "is not finished" in str(told.value)
     assert error.filename is None or os.fsdecode(error.filename) in str(told.value)
 
 
 @pytest.mark.parametrize("below", ["", "/inside", "/../.out.part/inside"])
 def test_a_failure_at_or_below_the_place_is_the_disks(tmp_path: Path, below: str) -> None:
     name = os.path.normpath(f"{tmp_path}/out{below}")
-    with pytest.raises(UserError, match="mend it"), disk_errors(tmp_path / "out"):
+    with pytest.raises(UserError, match="fix the disk"), disk_errors(tmp_path / "out"):
         raise PermissionError(errno.EACCES, "Permission denied", name)
 
 

@@ -77,7 +77,7 @@ def test_an_image_that_stands_in_a_branch_or_loop_is_found_beforehand(tmp_path: 
     recipe = (ROOT / "recipes" / "short_to_long.py").read_text().replace('"short_to_long.v1"', '"mine.jinja"')
     (tmp_path / "mine.py").write_text(recipe)
     (tmp_path / "mine.jinja").write_text("Describe it. " + text)
-    with pytest.raises(UserError, match=r"\{\{ image \}\} came out [02] times"):
+    with pytest.raises(UserError, match=r"\{\{ image \}\} was rendered [02] times"):
         prepare(toy_options(make_source(tmp_path, 2), tmp_path / "out", recipe=str(tmp_path / "mine.py")), FakeModule())
 
 

@@ -133,7 +133,7 @@ def test_rows_that_hold_the_name_of_an_image_alone_have_none(tmp_path: Path) -> 
     found = load_dataset(str(tree([tmp_path / "in"], tmp_path / "dest", images=True)), "a", split="train")
     assert [image and image.getpixel((0, 0)) for image in found["image"]] == [(1, 0, 0), None, (3, 0, 0)]
     write_rows(tmp_path / "names" / "a.parquet", [row(2, **named)])
-    with pytest.raises(UserError, match="hold no images but their names; publish it with --captions-only"):
+    with pytest.raises(UserError, match="its rows contain only the names of images; publish it with --captions-only"):
         tree([tmp_path / "names"], tmp_path / "other", images=True)
 
 
@@ -179,7 +179,7 @@ def test_text_of_the_data_breaks_no_table(tmp_path: Path) -> None:
 
 
 def test_the_same_subset_twice_is_refused(toy: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"subset 'toy' is in .* too"):
+    with pytest.raises(UserError, match=r"subset 'toy' is also in "):
         tree([toy, toy], tmp_path / "dest")
 
 

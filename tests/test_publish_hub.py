@@ -174,7 +174,7 @@ def test_a_hub_that_answers_something_else_is_one_line(
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", hub.endpoint)
     hub.faults = [Fault("POST", "/api/repos/create", status)]  # a body without the address of the repository
-    with pytest.raises(UserError, match=f"{hub.endpoint}: answered what its client cannot read"):
+    with pytest.raises(UserError, match=f"{hub.endpoint}: gave an answer that the client cannot read"):
         upload_tree(tmp_path, "me/data", repo_type="dataset", private=False, message="x", token=TOKEN)
 
 
@@ -190,10 +190,10 @@ def test_a_wait_that_is_written_in_no_digits_of_ours_is_not_waited_for(
 def test_a_name_that_is_taken_by_a_model_is_one_line(hub: FakeHub, toy: Path, made: Path, tmp_path: Path) -> None:
     hub.repos["model", "me/data"] = Repo("model")
     said = one_line(run(hub, tmp_path / "home", str(toy), "--dest", str(made)))
-    assert "me/data: is a model on the Hub already, no dataset; choose another --repo-id" in said
+    assert "me/data: already exists as a model, not a dataset; choose another --repo-id" in said
 
 
 def test_no_network_is_one_line(hub: FakeHub, toy: Path, made: Path, tmp_path: Path) -> None:
     arguments = (str(toy), "--dest", str(made))
     said = one_line(run(hub, tmp_path / "home", *arguments, HF_ENDPOINT="http://127.0.0.1:9"))
-    assert "http://127.0.0.1:9: cannot be reached" in said and "goes on" in said
+    assert "http://127.0.0.1:9: cannot be reached" in said and "resumes" in said

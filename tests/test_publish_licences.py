@@ -57,7 +57,7 @@ def test_an_own_manifest_says_whether_images_are_passed_on(
 def test_of_an_own_manifest_that_says_nothing_nothing_is_published(tmp_path: Path) -> None:
     path = built(tmp_path, redistribute="nothing")
     for images in (None, True, False):
-        with pytest.raises(UserError, match="'toy' must not be passed on, by its manifest"):
+        with pytest.raises(UserError, match="the manifest of subset 'toy' forbids redistribution"):
             tree(path, tmp_path / "dest", images=images)
 
 
@@ -66,7 +66,7 @@ def test_a_publisher_who_decides_is_named_as_the_reason(tmp_path: Path) -> None:
     report, card, _ = tree(path, tmp_path / "without", images=False)
     assert not report.splits[0].with_images and "left out by the publisher (`--captions-only`)" in card
     report, card, _ = tree(path, tmp_path / "with", images=True)
-    assert report.splits[0].with_images and "the publisher says to hold the right to pass them on" in card
+    assert report.splits[0].with_images and "the publisher states the right to redistribute them" in card
 
 
 def test_rows_that_hold_no_images_are_the_reason(tmp_path: Path) -> None:
@@ -74,13 +74,13 @@ def test_rows_that_hold_no_images_are_the_reason(tmp_path: Path) -> None:
         build_toy(source, out_dir, images="reference")
 
     report, _, _ = tree(built(tmp_path, by_name, redistribute="images"), tmp_path / "dest")
-    assert report.splits[0].why == "its rows hold the names of the images alone"
+    assert report.splits[0].why == "its rows contain only the names of images"
 
 
 def test_rows_of_no_known_manifest_keep_their_images(tmp_path: Path) -> None:
     write_rows(tmp_path / "in" / "a.parquet", [row(1, license="CC0-1.0")])
     report, _, _ = tree(tmp_path / "in", tmp_path / "dest")
-    assert report.splits[0].why == "no manifest is known that says they may be passed on"
+    assert report.splits[0].why == "no known manifest says that they may be redistributed"
     some = {"subset": "ucmerced", "license": "all rights reserved"}
     write_rows(tmp_path / "other" / "a.parquet", [row(1, **some)])
     report, _, _ = tree(tmp_path / "other", tmp_path / "dest2")
@@ -106,7 +106,7 @@ def test_a_licence_of_the_whole_is_named_only_where_every_row_has_it(
     _, card, front = tree(tmp_path / "in", tmp_path / "dest")
     assert front["license"] == on_top and cell in card
     assert f"- `a`: {cell[8:-2]}\n" in (tmp_path / "dest" / "LICENSE.md").read_text()
-    assert ("Where none is stated, none is known" in card) == ("licence stated" in cell and not all(licenses))
+    assert ("If no licence is stated, it is unknown" in card) == ("licence stated" in cell and not all(licenses))
 
 
 def test_the_terms_of_a_model_are_spoken_of_where_one_wrote(tmp_path: Path) -> None:

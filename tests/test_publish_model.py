@@ -152,6 +152,7 @@ def test_the_card_has_a_table_for_each_evaluation_with_this_model_by_its_name(fi
         Result("zcrl", "RSITMD-L", "run", own, recalls, 452, 452),
         Result("zcrl", "RSITMD-L", "Long-CLIP | B/16", "sha256:other", {"t2i_r1": 0.1903}, 452, 452),
         Result("zic", "EuroSAT", "run", own, {"accuracy": 0.5755}, 27000, 10),
+        Result("selo", "AIR-SLT", "run", own, {"r_su": 0.7, "r_as": 0.2, "r_da": 0.8, "r_mi": 0.7582}, 22, 59),
     ]
     for number, result in enumerate(found):
         write_result(result, tmp_path / "results" / f"{number}.json")
@@ -162,6 +163,7 @@ def test_the_card_has_a_table_for_each_evaluation_with_this_model_by_its_name(fi
     assert "| Long-CLIP \\| B/16 | RSITMD-L | 19.03 | - | - | - | - | - | - |" in lines
     assert lines[lines.index("| model | set | accuracy |") + 1] == "|---|---|---:|"
     assert "| **me/clip** | EuroSAT | 57.55 |" in lines
+    assert "| **me/clip** | AIR-SLT | 0.7000 | 0.2000 | 0.8000 | 0.7582 |" in lines
 
 
 # The upload, and what is refused
@@ -197,6 +199,6 @@ def test_options_of_data_are_refused_for_a_model_and_the_other_way_round(
     finished: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     assert run(monkeypatch, finished, "--repo-id", "me/clip", "--captions-only", "--dry-run") == 2
-    assert "publish a model alone" in capsys.readouterr().err
+    assert "publish a model by itself" in capsys.readouterr().err
     assert run(monkeypatch, tmp_path, "--repo-id", "me/clip", "--license", "mit", "--dry-run") == 2
     assert "--results, --trained-on and --license are for models" in capsys.readouterr().err

@@ -125,7 +125,7 @@ def test_real_coco_annotations_are_counted_like_a_plain_count(real_data: Path) -
 
 def test_real_coco_categories_named_by_numbers_get_words_from_the_manifest(real_data: Path) -> None:
     path = real_data / "spacenet_solaris" / "coco_sample_2.json"
-    with pytest.raises(UserError, match=r"class '[01]\.0' is no word"):
+    with pytest.raises(UserError, match=r"class '[01]\.0' is not a word"):
         list(read(path))
     assert counts(path, classes={"0.0": "building", "1.0": "building"}) == {"sample_geotiff.tif": {"building": 43}}
 

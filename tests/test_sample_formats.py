@@ -101,7 +101,7 @@ def test_a_source_that_is_not_drawn_still_needs_its_folder(tmp_path: Path) -> No
 
 def test_a_folder_with_images_is_not_drawn_into(tmp_path: Path) -> None:
     write_sample_source("world", tmp_path, 1)
-    with pytest.raises(UserError, match="is there already; give a new folder or remove it"):
+    with pytest.raises(UserError, match="already exists; give a new folder or remove it"):
         write_sample_source("world", tmp_path, 1)
 
 

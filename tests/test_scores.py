@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import signal
+import subprocess
+import sys
+import time
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +15,13 @@ import pyarrow.parquet as pq
 import pytest
 
 from lrs2m_builder.dataset.scores.places import score_names
-from lrs2m_builder.dataset.scores.table import Answer, Scoring, text_sha256
+from lrs2m_builder.dataset.scores.table import RowScores, Scoring, text_sha256
 from lrs2m_builder.dataset.scores.write import score_table
 from lrs2m_builder.dataset.tables import record_files
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import write_json
 from tests.export_data import row, write_rows
+from tests.toy import ROOT
 
 COLUMNS = {"long_min": pa.float32(), "short_reason": pa.string()}
 
@@ -33,18 +39,18 @@ def scoring(name: str = "verify", claims: bool = True, **settings: Any) -> Scori
     return Scoring(name, "verify", {"model": "toy"} | settings, COLUMNS, {"mass": pa.float32()} if claims else None)
 
 
-def answer(number: int, score: float = 0.3) -> Answer:
+def answer(number: int, score: float = 0.3) -> RowScores:
     claim = {"column": "caption_long", "start": 2, "end": 6, "kind": "object", "words": "a text", "score": score}
     long = text_sha256(f"a long text of number {number}")
-    return Answer(f"a/{number}", None, long, {"long_min": score}, ({**claim, "mass": 0.9},))
+    return RowScores(f"a/{number}", None, long, {"long_min": score}, ({**claim, "mass": 0.9},))
 
 
 def write(folder: Path, numbers: range | list[int], made: Scoring | None = None, *, finish: bool = True) -> list[str]:
     """Score rows; returns what was said."""
     said: list[str] = []
     with score_table(folder, made or scoring(), said.append) as table:
-        for index, place in enumerate(table.places):
-            with table.open_shard(place) as shard:
+        for index, file in enumerate(table.files):
+            with table.open_shard(file) as shard:
                 ids = [number for number in range(3 * index, 3 * index + 3) if number in numbers]
                 for number in ids:
                     if not shard.is_known(f"a/{number}"):
@@ -95,7 +101,7 @@ def test_a_folder_of_builds_does_not_take_scores_for_records(tmp_path: Path) -> 
 
 def test_answers_of_an_unfinished_shard_are_not_asked_for_again(tmp_path: Path) -> None:
     write(data_set(tmp_path), [0, 1], finish=False)
-    with score_table(tmp_path, scoring(), print) as scores, scores.open_shard(scores.places[0]) as shard:
+    with score_table(tmp_path, scoring(), print) as scores, scores.open_shard(scores.files[0]) as shard:
         assert [shard.is_known(f"a/{number}") for number in range(3)] == [True, True, False]
 
 
@@ -126,7 +132,7 @@ def test_more_rows_are_added_to_a_finished_table(tmp_path: Path) -> None:
 def test_an_answer_about_an_older_text_does_not_count(tmp_path: Path) -> None:
     write(data_set(tmp_path), range(6))
     data_set(tmp_path, r1={"caption_long": "another text"})
-    with score_table(tmp_path, scoring(), print) as scores, scores.open_shard(scores.places[0]) as shard:
+    with score_table(tmp_path, scoring(), print) as scores, scores.open_shard(scores.files[0]) as shard:
         assert [shard.is_known(f"a/{number}") for number in range(3)] == [True, False, True]
 
 
@@ -213,11 +219,41 @@ def test_the_names_of_scores_are_found(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("line", ['{"answers": [{}]}', '{"answers": 7}', '{"answers": [{"sample_id": 1}]}'])
 def test_a_line_of_the_journal_that_no_table_takes_is_dropped(tmp_path: Path, line: str) -> None:
-    import zlib
-
     data_set(tmp_path)
     log = tmp_path / "scores" / "verify" / "journal" / "a" / "train-00000.jsonl"
     log.parent.mkdir(parents=True)
     log.write_bytes(b"%08x %s\n" % (zlib.crc32(line.encode()), line.encode()))
-    with score_table(tmp_path, scoring(), print) as scores, scores.open_shard(scores.places[0]) as shard:
+    with score_table(tmp_path, scoring(), print) as scores, scores.open_shard(scores.files[0]) as shard:
         assert shard.num_known == 0
+
+
+SLOWLY = """
+import sys, time
+from pathlib import Path
+from lrs2m_builder.dataset.scores import write
+from tests import test_scores
+keep = write.ScoreShard.keep
+def slowly(shard, answers):
+    keep(shard, answers)
+    time.sleep(0.3)
+write.ScoreShard.keep = slowly
+test_scores.write(Path(sys.argv[1]), range(6))
+"""
+
+
+def test_a_killed_process_loses_no_answer_and_ends_with_the_same_bytes(tmp_path: Path) -> None:
+    write(data_set(tmp_path / "whole"), range(6))
+    data_set(tmp_path / "torn")
+    for index in (0, 1):  # killed in the first shard, then in the second
+        log = tmp_path / "torn" / "scores" / "verify" / "journal" / "a" / f"train-{index:05d}.jsonl"
+        with subprocess.Popen([sys.executable, "-c", SLOWLY, str(tmp_path / "torn")], cwd=ROOT) as process:
+            while process.poll() is None and not (log.exists() and log.stat().st_size):
+                time.sleep(0.01)
+            process.kill()
+        assert process.returncode == -signal.SIGKILL and log.stat().st_size
+    with score_table(tmp_path / "torn", scoring(), print) as scores, scores.open_shard(scores.files[1]) as shard:
+        assert shard.is_known("a/3")
+    assert not write(tmp_path / "torn", range(6))
+    for kind in ("a", "claims/a"):
+        scores_of = [tree(tmp_path / name / "scores" / "verify" / kind) for name in ("torn", "whole")]
+        assert scores_of[0] == scores_of[1]

@@ -176,11 +176,11 @@ def test_the_crops_of_an_image_are_encoded_once_for_all_its_texts(tmp_path: Path
     loaded = random_model()
     seen = []
     loaded.model.vision_model.register_forward_hook(lambda *_, **__: seen.append(1))
-    once = evaluate(loaded, read_queries(write_queries(tmp_path, "a"), tmp_path), show_progress=False)
+    _, once = evaluate(loaded, read_queries(write_queries(tmp_path, "a"), tmp_path), show_progress=False)
     num_batches = len(seen)
-    both = evaluate(loaded, read_queries(write_queries(tmp_path, "a", "b"), tmp_path), show_progress=False)
+    _, both = evaluate(loaded, read_queries(write_queries(tmp_path, "a", "b"), tmp_path), show_progress=False)
     assert len(seen) == 2 * num_batches
-    assert both.details["queries"][0] == once.details["queries"][0]
+    assert both["queries"][0] == once["queries"][0]
 
 
 def test_the_command_writes_indicators_and_a_picture_of_each_query(tmp_path: Path) -> None:

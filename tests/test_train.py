@@ -144,7 +144,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_it_used(
     content[place] ^= 1
     last.write_bytes({"cut": content[:9000], "empty": b"", "other": b"PK but no more"}.get(damage, content))
     train(settings(), [data], out_dir=tmp_path / "out")
-    assert "step-000004.pt: not used, " in (told := capsys.readouterr().err) and "going on after step 2" in told
+    assert "step-000004.pt: not used, " in (told := capsys.readouterr().err) and "resuming after step 2" in told
     assert losses(tmp_path / "out") == losses(tmp_path / "whole")
 
 
@@ -163,7 +163,9 @@ def test_no_flipped_bit_of_a_checkpoint_is_taken_for_whole(tmp_path: Path) -> No
 def test_a_run_without_a_whole_checkpoint_is_one_line_that_says_what_next(data: Path, tmp_path: Path) -> None:
     for path in stopped(data, tmp_path / "out").iterdir():
         path.write_bytes(path.read_bytes()[:-70])
-    with pytest.raises(UserError, match=r"none of 2 checkpoints is whole \(step-000004\.pt: .*train in a new folder"):
+    with pytest.raises(
+        UserError, match=r"none of 2 checkpoints is complete \(step-000004\.pt: .*train in a new folder"
+    ):
         train(settings(), [data], out_dir=tmp_path / "out")
 
 
@@ -319,7 +321,7 @@ def test_two_processes_under_torchrun_stop_together_at_a_signal_to_all_and_go_on
 
 
 def test_a_loss_that_is_not_finite_stops_with_what_to_change(data: Path, tmp_path: Path) -> None:
-    with pytest.raises(UserError, match=r"the loss of step \d is nan.*take a smaller lr"):
+    with pytest.raises(UserError, match=r"the loss of step \d is nan.*use a smaller lr"):
         train(settings(lr=1e30, warmup_steps=0), [data], out_dir=tmp_path / "out")
 
 
@@ -398,7 +400,7 @@ def test_settings_are_read_as_yaml() -> None:
         ("lr=-1", "lr: Input should be greater than 0"),
         ("pcm=yes", "pcm: Input should be 'off', 'local' or 'global'"),
         ("micro_batch=3", "micro_batch 3 does not divide batch_size 8"),
-        ("pcm=local", "pcm_k 32 keeps all of a batch of 8"),
+        ("pcm=local", "pcm_k 32 keeps all directions of a batch of 8"),
     ],
 )
 def test_a_wrong_setting_is_one_line(setting: str, message: str) -> None:

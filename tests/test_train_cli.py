@@ -115,7 +115,7 @@ def test_a_loss_that_is_not_a_number_is_one_line(
 ) -> None:
     wild = ("--set", "lr=1e30", "--set", "warmup_steps=0")
     assert run(monkeypatch, data, *QUICK, *wild, "--out", tmp_path / "run") == 2
-    assert "the loss of step 2 is nan" in (line := error(capsys)) and "take a smaller lr" in line
+    assert "the loss of step 2 is nan" in (line := error(capsys)) and "use a smaller lr" in line
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,18 @@ from lrs2m_builder.engines._parameters import Sampling
 from lrs2m_builder.engines._sampling import RowSampler
 from lrs2m_builder.engines.transformers import TransformersEngine
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.schema import Completion
-from tests.qwen_models import GREEDY, SEEDED, Asked, answers, asked, make_wandering_model
+from lrs2m_builder.schema import AnswerScores, Completion
+from tests.qwen_models import (
+    GREEDY,
+    SEEDED,
+    Asked,
+    answers,
+    asked,
+    asked_claim,
+    farthest,
+    make_wandering_model,
+    scores,
+)
 
 
 @pytest.fixture(scope="module")
@@ -60,25 +70,69 @@ def whole_characters(answer: Completion) -> Completion:
     return dataclasses.replace(answer, text=answer.text.rstrip("\ufffd"))
 
 
-@pytest.mark.vllm
-def test_greedy_answers_are_those_of_vllm(model: Path, engine: TransformersEngine) -> None:
-    """Texts, reasons and token counts; they may part only where two tokens score the same to a thousandth."""
-    stopping = {"temperature": 0, "max_tokens": 32, "repetition_penalty": 1.3, "stop": ["own", "tion"]}
-    questions = [asked(i, sampling) for sampling in (GREEDY, stopping) for i in range(24)]
-    questions += [asked(i, sampling, with_image=False) for sampling in (GREEDY, stopping) for i in range(8)]
+STOPPING = {"temperature": 0, "max_tokens": 32, "repetition_penalty": 1.3, "stop": ["own", "tion"]}
+QUESTIONS = [asked(i, sampling) for sampling in (GREEDY, STOPPING) for i in range(24)]
+QUESTIONS += [asked(i, sampling, with_image=False) for sampling in (GREEDY, STOPPING) for i in range(8)]
+CLAIMS = [asked_claim(i) for i in range(24)]
+Theirs = tuple[list[Completion], list[AnswerScores], list[AnswerScores]]
+
+
+@pytest.fixture(scope="module")
+def theirs(model: Path) -> Theirs:
+    """What vLLM answers, and the probabilities it gives to claims together and alone; one start for all."""
     vllm = vllm_module.load(str(model), "mllm", {"dtype": "float32", "max_model_len": 512})
+
+    async def ask() -> Theirs:
+        texts = await asyncio.gather(*(vllm.generate(request, image) for request, image in QUESTIONS))
+        together = await asyncio.gather(*(vllm.score(request, image) for request, image in CLAIMS))
+        return texts, together, [await vllm.score(request, image) for request, image in CLAIMS[:6]]
+
     try:
-        theirs = answers(vllm, questions)
+        return asyncio.run(ask())
     finally:
         vllm.close()
+
+
+@pytest.mark.vllm
+def test_the_probabilities_of_answers_are_those_of_vllm_together_and_alone(
+    engine: TransformersEngine, theirs: Theirs
+) -> None:
+    _, together, alone = theirs
+    ours = scores(engine, CLAIMS)
+    assert farthest(ours, together) < 0.02 and farthest(together[:6], alone) < 0.02
+    assert ours[0].tokens == together[0].tokens
+    assert [one.num_prompt_tokens for one in ours] == [one.num_prompt_tokens for one in together]
+    assert all(one.num_cached_tokens is not None for one in together)
+
+
+def test_the_probabilities_of_answers_do_not_depend_on_who_shares_the_batch(engine: TransformersEngine) -> None:
+    alone = [scores(engine, [claim])[0] for claim in CLAIMS[:6]]
+    assert farthest(scores(engine, CLAIMS)[:6], alone) < 0.02
+
+
+def test_captions_and_claims_asked_at_once_each_get_theirs(engine: TransformersEngine) -> None:
+    async def ask() -> tuple[AnswerScores, Completion]:
+        try:
+            return await asyncio.gather(engine.score(*CLAIMS[0]), engine.generate(*asked(0, GREEDY)))
+        finally:
+            await engine.finish()
+
+    found, completion = asyncio.run(ask())
+    assert isinstance(found, AnswerScores) and isinstance(completion, Completion)
+
+
+@pytest.mark.vllm
+def test_greedy_answers_are_those_of_vllm(engine: TransformersEngine, theirs: Theirs) -> None:
+    """Texts, reasons and token counts; they may part only where two tokens score the same to a thousandth."""
+    questions, (texts, _, _) = QUESTIONS, theirs
     ours = answers(engine, questions)
     assert {answer.finish_reason for answer in ours} == {"stop", "length"}
     assert len({answer.text for answer in ours}) > 32
-    pairs = zip(questions, map(whole_characters, ours), map(whole_characters, theirs), strict=True)
+    pairs = zip(questions, map(whole_characters, ours), map(whole_characters, texts), strict=True)
     differing = [question for question, a, b in pairs if a != b]
     assert len(differing) <= 4
     assert all(smallest_gap(engine, question) < 1e-3 for question in differing)
-    assert [a.num_prompt_tokens for a in ours] == [b.num_prompt_tokens for b in theirs]
+    assert [a.num_prompt_tokens for a in ours] == [b.num_prompt_tokens for b in texts]
 
 
 @pytest.mark.parametrize(

@@ -165,7 +165,7 @@ def test_the_manifest_has_the_last_word_on_a_class_in_every_form(tmp_path: Path)
     ("name", "content", "message"),
     [
         ("1.txt", "gsd:1\n1 2 3 ship\n", r"1\.txt: line 2"),
-        ("1.txt", "0 0 1 0 1 1 0 1 15 0\n", r"1\.txt: class '15' is no word"),
+        ("1.txt", "0 0 1 0 1 1 0 1 15 0\n", r"1\.txt: class '15' is not a word"),
         ("1.geojson", '{"type": "FeatureCollection"}', 'no list "features"'),
         ("1.geojson", '{"features": [3]}', r"features\[0\]: not a feature"),
         ("1.geojson", '{"features": [\n}', "line 2"),
@@ -186,9 +186,9 @@ def test_a_broken_label_file_is_named(tmp_path: Path, name: str, content: str, m
         ({}, "a mask needs the option classes"),
         ({"classes": {1: "road"}}, r"1\.png: pixel value 0 is not in the option classes"),
         ({"classes": {"#000000": "road"}}, r"1\.png: colour #010101 is not in the option classes"),
-        ({"classes": {0: None, "#010101": "road"}}, "all of one kind"),
+        ({"classes": {0: None, "#010101": "road"}}, "not both"),
         ({"classes": {0: None, 1: ""}}, "1: words or null, not ''"),
-        ({"classes": ["road"]}, "a mapping"),
+        ({"classes": ["road"]}, "must map"),
         ({"classes": {0: None, 1: "road"}, "countable": ["car"]}, "'car' is not among the words"),
     ],
 )

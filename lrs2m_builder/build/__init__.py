@@ -1,4 +1,4 @@
-"""The straight line from a manifest to shards; `BuildOptions`, `build` and `Report` are what scripts import."""
+"""Builds a data set from a manifest; scripts import `BuildOptions`, `build` and `Report`."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""`lrs2m build --dry-run --calibrate N`: build a few samples for real, and say what all of them will take."""
+"""`lrs2m build --dry-run --calibrate N`: build a few samples as a trial, and forecast the whole build."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from lrs2m_builder.errors import UserError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Prices:
-    """What an endpoint asks for, in dollars per million tokens."""
+    """Prices of an endpoint in dollars per million tokens."""
 
     prompt: float
     answer: float
@@ -25,14 +25,14 @@ class Prices:
 
 @dataclass(frozen=True, slots=True)
 class Forecast:
-    """What was measured on some samples, and what follows for those that are left.
+    """Measurements on some samples, and the forecast for the remaining ones.
 
     Attributes:
-        seconds: measured, without the start of the engine.
-        requests_per_sample: above one a step, checks asked again.
-        hours, prompt_tokens, tokens, dollars: of all samples that are left; dollars None without prices.
-        is_rough: fewer samples were tried than twice the requests in flight: the engine was never full for long,
-            and the real build will be faster.
+        seconds: duration of the trial without the start of the engine.
+        requests_per_sample: more than one per step means that checks asked again.
+        hours, prompt_tokens, tokens, dollars: for all remaining samples; dollars is None without prices.
+        is_rough: the trial had fewer samples than twice the requests in flight: the engine was hardly ever full,
+            so the build will be faster.
     """
 
     samples_tried: int
@@ -50,14 +50,14 @@ class Forecast:
 
 
 def calibrate(prepared: Prepared, module: EngineModule, num_samples: int, prices: Prices | None = None) -> Forecast:
-    """Build samples spread evenly over the source into a folder that is thrown away.
+    """Build samples spread evenly over the source into a temporary folder.
 
     Raises:
-        UserError: the recipe asks no model, nothing is left to build, or the engine stopped.
+        UserError: the recipe uses no model, nothing is left to build, or the engine stopped.
         Stopped: by a signal.
     """
     if not prepared.passes:
-        raise UserError(f"--calibrate: recipe {prepared.options.recipe} asks no model; there is nothing to predict")
+        raise UserError(f"--calibrate: recipe {prepared.options.recipe} uses no model; there is nothing to predict")
     num_left = prepared.num_samples - sum(length for paths, length in prepared.shards() if paths.finished)
     if not num_left:
         raise UserError(f"--calibrate: {prepared.options.out_dir}: every sample is built; nothing is left to predict")

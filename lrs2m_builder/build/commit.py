@@ -1,10 +1,10 @@
-"""The two files of a shard are one state: one rename makes both new, and what a killed writer left is mended.
+"""The two files of a shard as one state: one rename commits both, and remains of a killed writer are repaired.
 
-    1. rejected/<subset>/.train-00000.parquet.next    the rejections, whole on the disk
+    1. rejected/<subset>/.train-00000.parquet.next    the rejections, synced to the disk
     2. data/<subset>/train-00000.parquet    the records, whose footer names the hash of 1: this rename is the commit
-    3. rejected/<subset>/train-00000.parquet          1 gets its name
+    3. rejected/<subset>/train-00000.parquet          1 is renamed
 
-Killed before 2, the shard is as it was; killed after it, step 3 is done by whoever looks next.
+If killed before 2, the shard is unchanged; if killed after it, the next run does step 3.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lrs2m_builder.build.stored_rows import RECORD_SCHEMA, REJECTION_SCHEMA
+from lrs2m_builder.build.stored_rows import ADDED, RECORD_SCHEMA, REJECTION_SCHEMA
 from lrs2m_builder.errors import UserError, one_line
 from lrs2m_builder.files import discard_parts, disk_errors, finished_file, sync_folder
 
@@ -32,13 +32,13 @@ Say = Callable[[str], None]
 
 
 class ShardPaths:
-    """Where the files of one shard are."""
+    """The paths of one shard's files."""
 
     def __init__(self, out_dir: Path, subset: str, index: int, build: str = "") -> None:
-        """Name them.
+        """Make the paths.
 
         Args:
-            build: hash of the settings of the build, by which a shard of another one is known; empty if not known.
+            build: hash of the build's settings, by which a shard of another build is detected; empty if unknown.
         """
         self.build = build
         name = f"train-{index:05d}.parquet"
@@ -50,18 +50,18 @@ class ShardPaths:
 
     @property
     def finished(self) -> bool:
-        """Whether the shard was written."""
+        """Whether the records file exists."""
         return self.data.exists()
 
 
 @dataclass(frozen=True, slots=True)
 class ShardStatus:
-    """What a written shard holds.
+    """The content of a written shard.
 
     Attributes:
-        rejections: their number by reason.
+        rejections: number of rejections by reason.
         round: the round of retries in which it was last written, 0 for the first build.
-        is_whole: whether the rejections are those of the records; if not, they are lost and their samples are left.
+        is_whole: whether the rejections belong to the records; if not, they are lost and their samples must be built.
     """
 
     records: int
@@ -72,7 +72,7 @@ class ShardStatus:
 
 @contextmanager
 def both_files(paths: ShardPaths) -> Iterator[tuple[Path, Path]]:
-    """Temporary names for the records and for the rejections; both files get their names when the block ends well.
+    """Yield temporary paths for records and rejections; both are renamed if the block succeeds.
 
     The footer of the records must hold `seal` of the rejections.
     """
@@ -83,7 +83,7 @@ def both_files(paths: ShardPaths) -> Iterator[tuple[Path, Path]]:
 
 
 def seal(paths: ShardPaths, num_samples: int, number: int) -> dict[str, str]:
-    """The footer of the records, once their rejections are written: which ones these are, and how many samples."""
+    """The footer of the records, once their rejections are written: their hash, and the number of samples."""
     return {
         _REJECTED: _sha256(paths.next),
         _ROUND: str(number),
@@ -94,9 +94,9 @@ def seal(paths: ShardPaths, num_samples: int, number: int) -> dict[str, str]:
 
 
 def settle(paths: ShardPaths, num_samples: int, say: Say) -> ShardStatus | None:
-    """Finish or undo what a killed writer left of a shard, then say what it holds; None if it is still to be written.
+    """Finish or undo a killed writer's work on a shard, then return its status; None if it is not yet written.
 
-    Records that cannot be read, or are those of another shard, are set aside under a hidden name and built anew.
+    Records that cannot be read, or belong to another shard, are moved to a hidden name and rebuilt.
 
     Raises:
         UserError: a file can be neither read nor renamed.
@@ -122,25 +122,25 @@ def settle(paths: ShardPaths, num_samples: int, say: Say) -> ShardStatus | None:
             if _REJECTED in footer and _agrees(paths.next, footer, num_samples - num_records):
                 _name_rejections(paths)
             else:
-                say(f"{paths.rejected}: missing or damaged; its {num_samples - num_records} samples are built anew")
+                say(f"{paths.rejected}: missing or damaged; its {num_samples - num_records} samples are rebuilt")
                 return ShardStatus(num_records, Counter(), number, is_whole=False)
         paths.next.unlink(missing_ok=True)
     return ShardStatus(num_records, _reasons(paths.rejected), number, is_whole=True)
 
 
 def _set_aside(path: Path, why: str, say: Say) -> None:
-    """Rename what cannot be used to a hidden name that is free, or that of a file that was set aside before."""
+    """Rename an unusable file to a free hidden name, or to that of a file moved earlier."""
     aside = path.with_name(f".{path.name}.damaged")
     number = 1
     while aside.is_dir() or (os.path.lexists(aside) and path.is_dir()):
         number += 1
         aside = path.with_name(f".{path.name}.damaged.{number}")
     path.replace(aside)
-    say(f"{path}: cannot be used ({why}); it is now {aside.name}, what it should hold is built anew")
+    say(f"{path}: cannot be used ({why}); it is now {aside.name}, and its samples are rebuilt")
 
 
 def is_whole(paths: ShardPaths) -> bool:
-    """Whether a shard is written and its rejections are those of its records."""
+    """Whether a shard is written and its rejections belong to its records."""
     if not paths.data.exists():
         return False
     try:
@@ -158,26 +158,27 @@ def _name_rejections(paths: ShardPaths) -> None:
 
 
 def _footer(path: Path, schema: pa.Schema) -> tuple[int, Mapping[str, str]]:
-    """The number of rows of a Parquet file, and what its footer says beside that schema."""
+    """The number of rows of a Parquet file, and the metadata of its footer."""
     metadata = pq.read_metadata(path)
-    if (names := metadata.schema.to_arrow_schema().names) != schema.names:
+    names = metadata.schema.to_arrow_schema().names
+    if names != schema.names and names != [name for name in schema.names if name not in ADDED]:
         raise ValueError(f"it has other columns: {', '.join(names)}")
     ours = {key: value for key, value in (metadata.metadata or {}).items() if key.startswith(b"lrs2m.")}
     return metadata.num_rows, {key.decode(): value.decode() for key, value in ours.items()}
 
 
 def _check_owner(paths: ShardPaths, num_samples: int, footer: Mapping[str, str]) -> None:
-    """Refuse the records of another shard or build; a footer that says nothing is of an earlier version."""
+    """Refuse the records of another shard or build; a footer without metadata is from an earlier version."""
     if (owner := footer.get(_SHARD, paths.name)) != paths.name:
         raise ValueError(f"it holds the records of {owner}")
     if paths.build and footer.get(_BUILD, paths.build) != paths.build:
-        raise ValueError("it is of a build with other settings")
+        raise ValueError("it belongs to a build with other settings")
     if (samples := footer.get(_SAMPLES, str(num_samples))) != str(num_samples):
         raise ValueError(f"it was written for {samples} samples, the shard has {num_samples}")
 
 
 def _agrees(rejected: Path, footer: Mapping[str, str], num_rejections: int) -> bool:
-    """Whether a file holds the rejections that belong to the records with that footer."""
+    """Whether a file contains the rejections of the records with that footer."""
     try:
         if _REJECTED in footer:
             return _sha256(rejected) == footer[_REJECTED]
@@ -189,7 +190,7 @@ def _agrees(rejected: Path, footer: Mapping[str, str], num_rejections: int) -> b
 
 
 def _is_damage(error: Exception) -> bool:
-    """Whether a file was read and holds something else than it should; a disk that fails is no reason to build anew."""
+    """Whether a file was read and has the wrong content; a disk error is no reason to rebuild."""
     return not (isinstance(error, OSError) and error.errno)
 
 

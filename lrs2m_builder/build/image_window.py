@@ -1,4 +1,4 @@
-"""Images of the samples in hand: decoded ahead of the engine by a pool of threads."""
+"""Images of the current samples, decoded ahead of the engine by a pool of threads."""
 
 from __future__ import annotations
 
@@ -14,22 +14,22 @@ from lrs2m_builder.images.load import IMAGE_WORKERS, decode
 from lrs2m_builder.images.part import Part
 from lrs2m_builder.schema import ImageRef
 
-MAX_KEPT = 4 * IMAGE_WORKERS  # decoded or being decoded; neighbouring samples often share an image
+MAX_KEPT = 4 * IMAGE_WORKERS  # decoded or being decoded; adjacent samples often share an image
 
 
 class ImageWindow:
-    """Decodes each image once for neighbouring samples, and holds a bounded number of them.
+    """Decodes each image once for adjacent samples, and holds a bounded number of images.
 
     Attributes:
-        num_waiting: samples that wait for their image.
+        num_waiting: number of samples that wait for their image.
     """
 
     def __init__(self, size: Callable[[int, int], tuple[int, int]], part: Part) -> None:
         """Start the threads.
 
         Args:
-            size: the size at which the engine wants an image of a width and height.
-            part: which bands and which picture of a file are decoded.
+            size: maps an image's width and height to the size that the engine needs.
+            part: which bands, and which of several images side by side, are decoded.
         """
         self._size, self._part = size, part
         self._pool = ThreadPoolExecutor(IMAGE_WORKERS, thread_name_prefix="image")
@@ -69,7 +69,7 @@ class ImageWindow:
         return future
 
     def stop(self) -> None:
-        """Let go of the samples that wait for an image."""
+        """Release the samples that wait for an image."""
         self._is_stopping = True
         for task in self._tasks:
             task.cancel()
@@ -78,6 +78,6 @@ class ImageWindow:
         """End the threads.
 
         Args:
-            wait: for those that read; not for a build that stops, which a read from a dead disk must not hold.
+            wait: whether to wait for running reads; not when a build stops: a read from a dead disk may hang.
         """
         self._pool.shutdown(wait=wait, cancel_futures=True)

@@ -1,6 +1,6 @@
-"""The journal of a shard in progress: one line for each answer, so that none is asked for twice.
+"""The journal of a shard in progress: one line per answer, so that no request is sent twice.
 
-A line that is damaged is dropped (see `stores/log.py`), and its answer asked for again.
+A damaged line is dropped (see `stores/log.py`), and its answer is requested again.
 """
 
 from __future__ import annotations
@@ -9,21 +9,22 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from lrs2m_builder.files import disk_errors
-from lrs2m_builder.schema import Attempt
+from lrs2m_builder.schema import Attempt, JudgedClaim
 from lrs2m_builder.stores.log import Log, parse_lines
 
-_PASSED = "passed"  # the key of a line that is no answer but says that a pass is done
+_PASSED = "passes"  # the key of a line that marks a finished pass
 
 
 class Journal:
     """The answers of one shard.
 
     Attributes:
-        attempts: the answers that were there when it was opened, by sample, in the order they were given.
-        num_passed: the first so many steps need no model any more, for any sample.
-        num_damaged: lines that were dropped because they do not fit their CRC.
+        attempts: the answers present when it was opened, by sample, in order.
+        num_passed: number of first passes whose models no sample needs any more.
+        num_damaged: number of lines dropped because their CRC does not match.
     """
 
     def __init__(self, path: Path) -> None:
@@ -35,31 +36,34 @@ class Journal:
                 if _PASSED in entry:
                     self.num_passed = int(entry[_PASSED])
                     continue
-                attempt = Attempt(**entry)
+                attempt = _attempt(entry)
             except (
                 TypeError,
                 ValueError,
                 OverflowError,
-            ):  # not a line of this program, or a damaged one: an empty entry
+            ):  # a foreign or damaged line: an empty entry
                 self.num_damaged += 1
             else:
                 self.attempts.setdefault(attempt.sample_id, []).append(attempt)
         self._log.entries.clear()
 
     def append(self, attempt: Attempt) -> None:
-        """Keep an answer.
+        """Store an answer.
 
         Raises:
-            UserError: the disk is full or fails; what is half written is ignored by the next reader.
+            UserError: the disk is full or fails; a partial line is ignored by the next reader.
         """
-        self._log.append(asdict(attempt))
+        entry = asdict(attempt)
+        if attempt.claims is None:
+            del entry["claims"]
+        self._log.append(entry)
 
     def finish_pass(self, num_passed: int) -> None:
-        """Keep that the first so many steps need no model any more, for any sample of the shard."""
+        """Store that no sample of the shard needs the models of the first `num_passed` passes any more."""
         self._log.append({_PASSED: num_passed})
 
     def close(self) -> None:
-        """Force what was kept to the disk and close the file."""
+        """Sync and close the file."""
         self._log.close()
 
     def remove(self) -> None:
@@ -74,10 +78,11 @@ class Journal:
 
 
 def replayed(prior: Sequence[Attempt], journaled: Sequence[Attempt]) -> list[Attempt]:
-    """The answers of earlier rounds, then those of the journal that follow on them without a gap.
+    """The answers of earlier rounds, then those of the journal that follow them without a gap.
 
-    An answer that was lost is asked for again, and so is what came after it: it may have been asked for its sake. The
-    journal is a log: an answer takes back those to the same and to later requests that were written before it.
+    A lost answer is requested again, and so are later ones, which may depend on it. The journal is a log: an answer
+    replaces earlier lines for the same and for later requests. An
+    answer of an earlier round may have been judged in this one.
     """
     log: list[Attempt] = []
     for attempt in journaled:
@@ -88,9 +93,19 @@ def replayed(prior: Sequence[Attempt], journaled: Sequence[Attempt]) -> list[Att
             before = any(_key(earlier) == (attempt.step, attempt.attempt - 1) for earlier in answers)
         else:
             before = attempt.step == 0 or any(earlier.step == attempt.step - 1 for earlier in answers)
-        if before and all(_key(earlier) != _key(attempt) for earlier in answers):
+        same = next((i for i, earlier in enumerate(answers) if _key(earlier) == _key(attempt)), None)
+        if same is not None:
+            answers[same] = attempt if attempt.claims is not None else answers[same]
+        elif before:
             answers.append(attempt)
     return answers
+
+
+def _attempt(entry: dict[str, Any]) -> Attempt:
+    """An answer as a line holds it."""
+    if (claims := entry.get("claims")) is not None:
+        entry = entry | {"claims": tuple(JudgedClaim(**claim) for claim in claims)}
+    return Attempt(**entry)
 
 
 def _key(attempt: Attempt) -> tuple[int, int]:
@@ -98,10 +113,14 @@ def _key(attempt: Attempt) -> tuple[int, int]:
 
 
 def count_answers(folder: Path) -> tuple[int, int]:
-    """How many answers the journals below a folder keep, and of how many samples."""
-    answers: list[str] = []
+    """Number of answers in the journals below a folder, and of their samples."""
+    answers: set[tuple[str, str, str]] = set()
     for path in folder.rglob("*.jsonl"):
         with disk_errors(path):
             content = path.read_bytes()
-        answers += [entry["sample_id"] for entry in parse_lines(content) if isinstance(entry.get("sample_id"), str)]
-    return len(answers), len(set(answers))
+        answers |= {
+            (entry["sample_id"], str(entry.get("step")), str(entry.get("attempt")))  # one that was judged is two lines
+            for entry in parse_lines(content)
+            if isinstance(entry.get("sample_id"), str)
+        }
+    return len(answers), len({sample_id for sample_id, _, _ in answers})

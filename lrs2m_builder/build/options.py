@@ -1,4 +1,4 @@
-"""What a user asks of a build."""
+"""The options of a build."""
 
 from __future__ import annotations
 
@@ -16,23 +16,27 @@ if TYPE_CHECKING:
 DEFAULT_SHARD_SIZE = 2000
 DEFAULT_MAX_ATTEMPTS = 3
 ImageStorage = Literal["embed", "reference"]
+VerifyOption = Literal["off", "warn", "ask", "cut"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BuildOptions:
-    """What the user asks for.
+    """The user's options.
 
     Attributes:
         recipe, source: names of shipped ones or paths to the user's own.
         data_dir: the folder of the source's files.
-        model: Hub name or folder; None takes the paper's model for the subset from the manifest.
+        model: Hub name or folder; None uses the paper's model for the subset, from the manifest.
         engine_options, sampling: override the engine's and the recipe's.
-        checks: levels by check name; "all" stands for every check not named.
-        images: whether rows hold their images or only their paths.
-        system: the system prompt of every request; empty for none.
-        limit: number of samples read at most, from the first on.
-        retry_rejected: ask again for what finished shards rejected.
-        restart: set an earlier build in `out_dir` aside and begin anew.
+        checks: levels by check name; "all" sets every check not named.
+        images: whether rows contain their images or only the paths.
+        system: the system prompt of every request; empty for no system prompt.
+        verify: what a false claim of a text leads to when it is compared with the image; "off" compares nothing.
+        verify_model: the judge; None uses the model that writes the texts.
+        thresholds: by kind of claim, the probability below which it is false.
+        limit: maximum number of samples, from the first on.
+        retry_rejected: retry the rejected samples of finished shards.
+        restart: move an earlier build in `out_dir` aside and start again.
     """
 
     recipe: str
@@ -50,6 +54,9 @@ class BuildOptions:
     max_attempts: int = DEFAULT_MAX_ATTEMPTS
     seed: int = 0
     system: str = ""
+    verify: VerifyOption = "off"
+    verify_model: str | None = None
+    thresholds: Mapping[str, float] = field(default_factory=dict)
     retry_rejected: bool = False
     restart: bool = False
 

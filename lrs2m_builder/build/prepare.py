@@ -10,7 +10,7 @@ from typing import Any
 
 from lrs2m_builder.build.commit import ShardPaths
 from lrs2m_builder.build.options import BuildOptions, check_writable
-from lrs2m_builder.build.plan import BuildPlan, Pass, make_passes, make_plan, model_names
+from lrs2m_builder.build.plan import BuildPlan, Pass, judge_name, make_passes, make_plan, model_names
 from lrs2m_builder.build.prompt_lint import lint_prompts
 from lrs2m_builder.build.provenance import files_say_all, fingerprints, settings_of, survey_samples
 from lrs2m_builder.build.settings import BUILD_JSON, settings_hash
@@ -20,6 +20,10 @@ from lrs2m_builder.engines._base import EngineModule
 from lrs2m_builder.errors import MissingExtraError, ModelNotHereError, UserError
 from lrs2m_builder.schema import Request, Sample
 from lrs2m_builder.sources import Source, named, open_source, read_samples
+from lrs2m_builder.verify.claims import KINDS
+from lrs2m_builder.verify.decide import VerifySettings
+from lrs2m_builder.verify.judge import check_engine_options, trial_request
+from lrs2m_builder.verify.verdicts import DEFAULT_THRESHOLD
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +91,24 @@ def prepare(options: BuildOptions, module: EngineModule, *, needs_model: bool = 
     source = open_source(manifest, options.data_dir)
     check_writable(options.out_dir)
     names = model_names(options, plan)
-    passes = make_passes(recipe, names)
+    judge = judge_name(options, plan, names)
+    passes = make_passes(plan, names, judge)
     lint = _check_engine(options, module, passes)
     try:
-        models = {name: module.find(name, options.engine_options) for name in dict.fromkeys(names)}
+        models = {
+            name: module.find(name, options.engine_options)
+            for name in dict.fromkeys((*names, *([judge] if judge else [])))
+        }
         has_model = True
     except (MissingExtraError, ModelNotHereError) as error:
         if needs_model:
             raise
         lint.append(f"{error}; so the prompts are shown without the model's chat template, and not proved")
-        models, has_model = {name: (name, "") for name in names}, False
+        models, has_model = {name: (name, "") for name in {*names, judge} if name is not None}, False
     plan = replace(plan, models=tuple(models[name] for name in names))
+    if judge and options.verify != "off":
+        thresholds: dict[str, float] = {kind: options.thresholds.get(kind, DEFAULT_THRESHOLD) for kind in KINDS}
+        plan = replace(plan, verify=VerifySettings(options.verify, thresholds, models[judge]))
     with ThreadPoolExecutor(1) as pool:
         files = pool.submit(fingerprints, source)  # files are hashed while they are read
         samples, usable = survey_samples(source, plan, options.limit, with_hash=not files_say_all(source, recipe))
@@ -123,7 +134,9 @@ def _check_engine(options: BuildOptions, module: EngineModule, passes: Sequence[
 
     Without the engine's packages a build can still be planned, on a machine that will not run it.
     """
-    for one in passes:
+    for one in filter(lambda one: one.model, passes):
+        if one.judges:
+            check_engine_options(options.engine, options.engine_options)
         try:
             module.check(one.model, one.role, options.engine_options, one.samplings)
         except MissingExtraError as error:
@@ -143,13 +156,14 @@ def _prove(
         UserError: a template cannot be used.
     """
     notes = []
-    for one in passes:
+    for one in filter(lambda one: one.model, passes):
         try:
             preview = module.preview(one.model, one.role, options.engine_options)
         except MissingExtraError as error:
             return [f"{error}; until then the prompts are not proved against the model's chat template"]
-        for number in one.steps:
-            notes += preview.prove(requests[number])
+        notes += [note for number in one.steps for note in preview.prove(requests[number])]
+        if one.judges:
+            notes += preview.prove(trial_request())
     return list(dict.fromkeys(notes))
 
 

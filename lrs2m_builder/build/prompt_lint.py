@@ -1,6 +1,6 @@
-"""What is wrong with the words of a prompt, before any model reads them.
+"""Finds problems in the words of a prompt, before any model reads them.
 
-The words are a template's constant text: what a sample fills in, such as a published caption, is not ours to mend.
+The words are a template's constant text; values from samples, such as published captions, are not checked.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from lrs2m_builder.declared.prompt import Prompt
 from lrs2m_builder.declared.recipe import Step
 from lrs2m_builder.schema import CaptionColumn, Sample
 
-# RSTeller's prompt told the model that left is east: an image says nothing of north, and its top is often not there.
+# RSTeller's prompt says that left is east: an image does not show north, and its top is often not north.
 _COMPASS = re.compile(r"\b(?:north|south)[-\s]?(?:east|west)?(?:ern)?\b|\b(?:east|west)(?:ern)?\b", re.IGNORECASE)
 _VIEWS = {
     "satellite": re.compile(r"\b(?:satellites?|space-?borne)\b", re.IGNORECASE),
@@ -33,10 +33,10 @@ _SENTENCE_END = re.compile(r"(?<=[.!?:;])\s+|\n+")
 
 
 def lint_prompts(plan: BuildPlan, sample: Sample) -> list[str]:
-    """What should be changed in the prompts of a build, a line each; none of it stops the build.
+    """Problems in the prompts of a build, one per line; they do not stop the build.
 
     Args:
-        sample: any that can be used; from it follows which variables the recipe gives.
+        sample: any usable sample; it determines the recipe's variables.
     """
     captions: dict[CaptionColumn, str] = {"caption_short": "", "caption_long": ""}
     found = []
@@ -48,13 +48,13 @@ def lint_prompts(plan: BuildPlan, sample: Sample) -> list[str]:
 
 
 def _unknown(prompt: Prompt, given: Collection[str]) -> Iterator[str]:
-    """A name in a branch that the samples tried so far do not take would stop the build later."""
+    """Unknown variables, also in branches not yet taken, which would stop the build later."""
     for name in sorted(prompt.variables.difference(given)):
         yield f"the recipe gives no variable {name!r}; known: {', '.join(sorted(given))}"
 
 
 def _sentences(prompt: Prompt) -> list[str]:
-    """The sentences that ask for something; those that forbid something are left out."""
+    """The sentences that ask for something, without those that forbid something."""
     return [sentence for sentence in _SENTENCE_END.split(prompt.words) if not _FORBIDS.search(sentence)]
 
 
@@ -62,7 +62,7 @@ def _directions(prompt: Prompt) -> Iterator[str]:
     for sentence in _sentences(prompt):
         if found := _COMPASS.search(sentence):
             yield (
-                f'"{found.group()}" is a direction of the map, and an image\'s top need not be north; '
+                f'"{found.group()}" is a compass direction, and the top of an image may not be north; '
                 "ask for positions in the image: top, bottom, left, right"
             )
             return
@@ -73,16 +73,16 @@ def _viewpoint(prompt: Prompt, manifest: Manifest) -> Iterator[str]:
         found = next((found for sentence in _sentences(prompt) if (found := words.search(sentence))), None)
         if found and viewpoint != manifest.viewpoint:
             yield (
-                f'"{found.group()}" is not what {manifest.name} has ({manifest.view}); '
+                f'"{found.group()}" does not match the view of {manifest.name} ({manifest.view}); '
                 "write {{ view }}, which the manifest fills in"
             )
 
 
 def _image(step: Step, prompt: Prompt) -> Iterator[str]:
-    """A step that only rewrites a text must send no image, and one that sends none must not ask to look at it."""
+    """A step that only rewrites a text must not send an image; a step without an image must not ask about one."""
     if step.role == "mllm" and step.writes == "caption_short" and "caption_long" in prompt.variables:
-        yield 'it makes a short text of a long one, yet sends the image; a step with role "llm" sends text alone'
+        yield 'it makes a short text from a long one, yet sends the image; a step with role "llm" sends only text'
     elif step.role == "mllm" and (found := _REWRITES.search(prompt.words)):
-        yield f'it asks to "{found.group()}", yet sends the image; a step with role "llm" sends text alone'
+        yield f'it asks to "{found.group()}", yet sends the image; a step with role "llm" sends only text'
     elif step.role == "llm" and (found := _LOOKS.search(" ".join(_sentences(prompt)))):
         yield f'it asks to "{found.group()}", but a text-only step sends no image'

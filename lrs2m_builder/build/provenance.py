@@ -1,4 +1,4 @@
-"""What a build is made from: the settings, files and samples by which build.json knows it again."""
+"""The inputs of a build: the settings, files and samples by which build.json identifies it."""
 
 from __future__ import annotations
 
@@ -11,20 +11,23 @@ from lrs2m_builder.build.options import BuildOptions
 from lrs2m_builder.build.plan import BuildPlan
 from lrs2m_builder.build.settings import file_fingerprint
 from lrs2m_builder.build.stages import unusable
+from lrs2m_builder.declared.prompt import load_prompt
 from lrs2m_builder.declared.recipe import Recipe
 from lrs2m_builder.engines._base import EngineModule
 from lrs2m_builder.schema import Sample
 from lrs2m_builder.sources import Source, read_samples
 from lrs2m_builder.sources._resolve import PARTS
+from lrs2m_builder.verify.decide import VerifySettings
+from lrs2m_builder.verify.judge import PROMPT, judge_settings
 
 
 def _model_setting(name: str, revision: str) -> dict[str, str]:
-    """A model of the Hub by name and commit, one in a folder by its content, wherever the folder is."""
+    """The identity of a model: name and commit on the Hub, or the content of a local folder, wherever it is."""
     return {"name": "(folder)" if revision.startswith("sha256:") else name, "revision": revision}
 
 
 def settings_of(options: BuildOptions, plan: BuildPlan, module: EngineModule) -> dict[str, Any]:
-    """The settings that decide what a build writes, without those of its source."""
+    """The settings that determine what a build writes, without those of its source."""
     recipe, steps = plan.recipe, plan.recipe.steps
     return {
         "subset": plan.manifest.name,
@@ -45,18 +48,24 @@ def settings_of(options: BuildOptions, plan: BuildPlan, module: EngineModule) ->
         "shard_size": options.shard_size,
         "limit": options.limit,
         **({"system": options.system} if options.system else {}),
+        **({"verify": _verify_settings(plan.verify)} if plan.verify else {}),
     }
+
+
+def _verify_settings(verify: VerifySettings) -> dict[str, Any]:
+    judge = {"mode": verify.mode, "thresholds": dict(sorted(verify.thresholds.items()))}
+    return judge | {"model": _model_setting(*verify.judge)} | judge_settings(load_prompt(PROMPT))
 
 
 def survey_samples(
     source: Source, plan: BuildPlan, limit: int | None, *, with_hash: bool
 ) -> tuple[dict[str, Any], Sample | dict[str, tuple[int, str]]]:
-    """Number and hash of the samples, and the first usable one, with which prompts are tried.
+    """Number and hash of the samples, and the first usable one, for testing the prompts.
 
-    If none is usable, their number by reason instead, each with its first detail.
+    If no sample is usable, the counts by reason instead, each with its first detail.
 
     Args:
-        with_hash: hash what is known of the samples (not their images); not needed if the files' hashes say it all.
+        with_hash: hash the samples (without images); not needed if the files' hashes determine them.
     """
     number, digest = 0, hashlib.sha256()
     usable: Sample | None = None
@@ -76,14 +85,14 @@ def survey_samples(
 
 
 def files_say_all(source: Source, recipe: Recipe) -> bool:
-    """Whether the files' hashes already fix every sample: two text files that are joined."""
+    """Whether the files' hashes determine every sample: two joined text files."""
     if recipe.steps or source.joined is None:
         return False
     return all(_is_hashed(path) for path in (*source.annotations, *source.joined.annotations))
 
 
 def fingerprints(source: Source) -> dict[str, Any]:
-    """Name, size and hash of each text file; the name alone of folders and of files that hold images.
+    """Name, size and hash of each text file; only the name of folders and of files with images.
 
     The texts of the latter are hashed with the samples; their images may be hundreds of gigabytes.
     """

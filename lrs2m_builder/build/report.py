@@ -1,4 +1,4 @@
-"""What a build came to: report.json, and the conservation law, samples = records + rejections."""
+"""The report of a build: report.json, and the check that samples = records + rejections."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ from lrs2m_builder.terminal import say
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What a build came to.
+    """The result of a build.
 
     Attributes:
-        samples, records, rejections: of the whole folder, earlier runs included.
-        run: counts and rates of this run alone.
-        stopped: whether it was stopped by a signal before all samples came to their end.
-        kept_answers, kept_samples: answers in the journals of unfinished shards, and how many samples they are of.
+        samples, records, rejections: of the whole folder, including earlier runs.
+        run: counts and rates of this run only.
+        stopped: whether a signal stopped it before all samples were finished.
+        kept_answers, kept_samples: number of answers in the journals of unfinished shards, and of their samples.
     """
 
     out_dir: str
@@ -48,9 +48,9 @@ class Report:
 
 
 def write_report(prepared: Prepared, meter: Meter, *, stopped: bool) -> Report:
-    """Write report.json: what the folder holds, checked against the conservation law, and how this run went.
+    """Write report.json: the checked counts of the folder, and the rates of this run.
 
-    A run that found nothing to do leaves the speed of the run before it in place.
+    A run without work keeps the rates of the run before it.
 
     Raises:
         UserError: a file of a finished shard was changed or lost while the build ran, or the disk fails.
@@ -85,7 +85,7 @@ def write_report(prepared: Prepared, meter: Meter, *, stopped: bool) -> Report:
 
 
 def _earlier_run(path: Path) -> dict[str, Any] | None:
-    """What an earlier report says of its run; None if there is none, or a broken one, which is about to be replaced."""
+    """The run of an earlier report; None without a report, or for a broken one, which will be replaced."""
     try:
         run = read_json(path).get("run")
     except UserError:

@@ -15,7 +15,7 @@ from pathlib import Path
 
 from lrs2m_builder.build.image_window import ImageWindow
 from lrs2m_builder.build.journal import Journal, replayed
-from lrs2m_builder.build.plan import BuildPlan
+from lrs2m_builder.build.plan import JUDGE, BuildPlan, Pass
 from lrs2m_builder.build.shards import write_shard
 from lrs2m_builder.build.stages import next_move
 from lrs2m_builder.build.telemetry import Bound, Display, Meter, Repetition, Telemetry
@@ -24,8 +24,9 @@ from lrs2m_builder.engines._base import ENDPOINT_FAILED, MAX_FAILED, Engine, Eng
 from lrs2m_builder.engines._thoughts import without_thought
 from lrs2m_builder.errors import SampleError
 from lrs2m_builder.images.load import IMAGE_WORKERS
-from lrs2m_builder.schema import Attempt, Record, Rejection, Request, Sample
+from lrs2m_builder.schema import Attempt, JudgedClaim, Record, Rejection, Request, Sample, Verification
 from lrs2m_builder.terminal import say
+from lrs2m_builder.verify.judge import NUM_TRIED, Judge, Verdict, check_tried
 
 TICK_S = 0.25
 MAX_WAITING_SHARDS = 2  # finished in memory but not yet written
@@ -37,7 +38,7 @@ class Runner:
     def __init__(
         self,
         plan: BuildPlan,
-        steps: range,
+        one: Pass,
         engine: Engine,
         meter: Meter,
         display: Display,
@@ -47,12 +48,11 @@ class Runner:
         """Prepare a pass.
 
         Args:
-            steps: the steps that this engine answers; a sample that needs a later one is left for the next pass.
+            one: what this engine answers; a sample that needs something else is left for another pass.
             embed_images: whether rows hold the bytes of their images.
         """
         self._embed_images = embed_images
-        self._plan, self._steps, self._engine, self._meter, self._display = plan, steps, engine, meter, display
-        self._is_last = steps.stop == len(plan.recipe.steps)
+        self._plan, self._pass, self._engine, self._meter, self._display = plan, one, engine, meter, display
         self._max_in_flight = engine.max_in_flight
         meter.max_in_flight = max(meter.max_in_flight, self._max_in_flight)
         self._window = asyncio.Semaphore(self._max_in_flight)
@@ -60,6 +60,9 @@ class Runner:
         self._alive = asyncio.Semaphore(self._max_in_flight + 4 * IMAGE_WORKERS)
         self._images = ImageWindow(engine.image_size, plan.manifest.part)
         self._writing = asyncio.Lock()
+        self._judge = Judge(engine, window=self._window)
+        self._tried: list[Verdict] = []  # the first verdicts, by which it is seen whether the model can judge
+        self.waiting: set[int] = set()  # what some sample still needs: numbers of steps, JUDGE
         self._waiting_shards = asyncio.Semaphore(MAX_WAITING_SHARDS)
         self._tasks: set[asyncio.Task[None]] = set()
         self._repetition = Repetition()
@@ -158,30 +161,35 @@ class Runner:
         spent = len(prior) if work.number else 0
         while True:
             move = next_move(self._plan, sample, attempts, spent)
-            if not isinstance(move, Request) or move.step not in self._steps:
+            attempt: Attempt | Rejection | None
+            if isinstance(move, Request) and move.step in self._pass.steps:
+                attempt = await self._ask(sample, move)
+            elif isinstance(move, Verification) and self._pass.judges:
+                attempt = await self._verify(sample, move)
+            else:
                 break
-            attempts = [
-                kept for kept in attempts if kept.step <= move.step
-            ]  # later ones were asked for a lost one's sake
-            attempt = await self._ask(sample, move)
             if attempt is None:
                 return  # stopping
+            if isinstance(attempt, Rejection):
+                move = attempt
+                break
             work.journal.append(attempt)
-            attempts.append(attempt)
+            attempts = [*(a for a in attempts if (a.step, a.attempt) < (attempt.step, attempt.attempt)), attempt]
             if attempt.problem:
                 self._refused.append((work.journal, attempt))
-        if isinstance(move, Request):  # for the next pass, which finds its answers in the journal
+        if isinstance(move, Request | Verification):  # for a later pass, which finds its answers in the journal
+            self.waiting.add(move.step if isinstance(move, Request) else JUDGE)
             move = Rejection(sample.sample_id, "unfinished")
         work.outcomes[sample.sample_id] = move
         self._meter.passed += 1
-        if self._is_last:
+        if self._pass.is_last:
             self._count(move)
         if len(work.outcomes) == len(work.samples):
             await self._finish(work)
 
     def _may_pass(self, attempt: Attempt) -> bool:
         """Whether an earlier run of this pass could not put the request for a reason of the moment."""
-        return attempt.problem == ENDPOINT_FAILED and attempt.step in self._steps
+        return attempt.problem == ENDPOINT_FAILED and attempt.step in self._pass.steps
 
     async def _ask(self, sample: Sample, request: Request) -> Attempt | None:
         """Put one request to the engine; None where the build is stopping and it was not asked any more."""
@@ -209,12 +217,38 @@ class Runner:
             say(warning)
         return Attempt.answered(request, completion)
 
+    async def _verify(self, sample: Sample, move: Verification) -> Attempt | Rejection | None:
+        """Ask the judge the claims of an answer; None if the build is stopping and not all were answered."""
+        assert sample.image_path is not None
+        try:
+            image = await self._images.get(sample.image_path)
+        except SampleError as error:  # readable when it was captioned, not any more
+            return Rejection(sample.sample_id, error.reason, error.detail, (move.attempt,))
+        if image is None:
+            return None
+        self._in_flight += 1
+        try:
+            verdicts = await self._judge.ask(sample.sample_id, image, move.statements)
+        finally:
+            self._in_flight -= 1
+        if self.stopping and any(verdict.score is None for verdict in verdicts):
+            return None
+        if failed := next((verdict for verdict in verdicts if verdict.reason == ENDPOINT_FAILED), None):
+            return Rejection(sample.sample_id, ENDPOINT_FAILED, failed.detail, (move.attempt,))
+        if len(self._tried) < NUM_TRIED:
+            self._tried += verdicts
+            if len(self._tried) >= NUM_TRIED:
+                check_tried(self._tried, self._engine.model)
+        self._meter.claims += len(verdicts)
+        pairs = zip(move.statements, verdicts, strict=True)
+        return replace(move.attempt, claims=tuple(JudgedClaim(words, verdict.score) for words, verdict in pairs))
+
     async def _finish(self, work: ShardWork) -> None:
         """Write a shard whose samples all came to their end; after an earlier pass, keep its journal."""
-        if not self._is_last:
+        if not self._pass.is_last:
             failed = any(isinstance(end, Rejection) and end.reason == ENDPOINT_FAILED for end in work.outcomes.values())
             if not failed:
-                work.journal.finish_pass(self._steps.stop)
+                work.journal.finish_pass(self._pass.number + 1)
             work.journal.close()
             return
         async with self._waiting_shards, self._writing:

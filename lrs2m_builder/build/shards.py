@@ -1,9 +1,9 @@
-"""Parquet shards: how they are written and read.
+"""Writes and reads Parquet shards.
 
     OUT/data/<subset>/train-00000.parquet        the records
-    OUT/rejected/<subset>/train-00000.parquet    what gave no record, and why
+    OUT/rejected/<subset>/train-00000.parquet    the rejected samples, with reasons
 
-How both files become one state: `commit.py`.
+`commit.py` makes both files one state.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from lrs2m_builder.schema import Attempt, ImageRef, Record, Rejection
 
 BYTES_PER_GROUP = 256 * 2**20
 ROWS_PER_GROUP = 100  # the Hub's viewer and random access read one group at a time
-ROWS_PER_GROUP_OF_TEXT = 5000  # where rows hold no image
+ROWS_PER_GROUP_OF_TEXT = 5000  # if rows contain no image
 
-# Columns that get no dictionary, nor do image bytes: zstd already finds the same image in neighbouring rows.
+# Columns without a dictionary, like image bytes: zstd already compresses equal images in adjacent rows.
 _DIFFERENT = {"sample_id", "image_sha256", "caption_short", "caption_long", "detail"}
-# What pyarrow raises for a value that a column cannot hold; for half a surrogate pair it is a kind of ValueError.
+# pyarrow's errors for a value that a column cannot hold; half a surrogate pair raises a kind of ValueError.
 _NOT_STORABLE = (pa.ArrowException, ValueError, TypeError, OverflowError)
 
 
@@ -44,21 +44,21 @@ def write_shard(
     verify_images: bool = True,
     embed_images: bool = True,
 ) -> Counter[str]:
-    """Write a shard, and merge it into the one that is there.
+    """Write a shard, merging it with an existing one.
 
     Args:
-        order: the sample ids of the whole shard, as the source gives them: rows are written in this order.
-        outcomes: what became of the samples; one that is missing here is taken from the files that are there.
-        part: which bands and which picture of a file are stored.
+        order: the sample ids of the whole shard in source order, the order of the rows.
+        outcomes: the new outcomes of samples; the others are taken from the existing files.
+        part: which bands and which of several images side by side are stored.
         number: the round of retries, for the footer.
-        verify_images: decode each image to see that it is whole; not needed where a model has seen it.
-        embed_images: store the bytes of the images; else only their names, and no image is opened.
+        verify_images: decode each image to check that it is complete; not needed if a model has seen it.
+        embed_images: store the bytes of the images; otherwise only their names, and no image is opened.
 
     Returns:
-        How the given samples ended: their number by the reason of their rejection, "" for those that gave a record.
+        Counts of the given samples by reason of rejection, "" for records.
 
     Raises:
-        UserError: the disk is full or fails; the shard is then as it was before.
+        UserError: the disk is full or fails; the shard is then unchanged.
     """
     old_rejections = {r.sample_id: r for r in read_rejections(paths.rejected)} if is_whole(paths) else {}
     rejections = {**old_rejections, **{k: v for k, v in outcomes.items() if isinstance(v, Rejection)}}
@@ -73,7 +73,7 @@ def write_shard(
             elif isinstance(outcome := outcomes.get(sample_id), Record):
                 try:
                     row = record_row(outcome, images.read(outcome.image_path) if embed_images else None)
-                except SampleError as error:  # readable when it was captioned, not any more
+                except SampleError as error:  # readable when it was captioned, but no longer
                     rejections[sample_id] = Rejection(sample_id, error.reason, error.detail, outcome.history)
                     continue
             else:
@@ -82,7 +82,7 @@ def write_shard(
             yield row
         if upcoming is not None:
             raise UserError(
-                f"{paths.data}: row {upcoming['sample_id']} is not where the source has it; was the file changed? "
+                f"{paths.data}: row {upcoming['sample_id']} is not in the source's order; was the file changed? "
                 "Move it away and run the same command again"
             )
 
@@ -105,7 +105,7 @@ def _write_both(
     num_samples: int,
     number: int,
 ) -> None:
-    """Write both files of a shard; the rejections are known when the records are written."""
+    """Write both files of a shard; writing the records may add rejections."""
     with both_files(paths) as (data_part, next_rejected), _writer(data_part, RECORD_SCHEMA) as writer:
         num_records = _write_batches(writer, records)
         refused = rejections()
@@ -119,7 +119,7 @@ def _write_both(
 
 
 def iter_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
-    """Yield the rows of a shard, a row group at a time.
+    """Yield the rows of a shard, one row group at a time.
 
     Raises:
         UserError: the file is not readable Parquet.
@@ -148,7 +148,7 @@ def read_rejections(path: Path) -> list[Rejection]:
 
 
 def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
-    """A writer whose pages carry checksums: a bit that flips on the disk is noticed when the page is read."""
+    """A writer that adds checksums to pages, so that a flipped bit is detected on reading."""
     repeated = [field.name for field in schema if pa.types.is_string(field.type) and field.name not in _DIFFERENT]
     return pq.ParquetWriter(
         path, schema, compression="zstd", use_dictionary=repeated, write_page_index=True, write_page_checksum=True
@@ -156,7 +156,7 @@ def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:
 
 
 def _write_batches(writer: pq.ParquetWriter, batches: Iterable[pa.RecordBatch]) -> int:
-    """Write all batches; their number of rows."""
+    """Write all batches; returns the number of rows."""
     num_rows = 0
     for batch in batches:
         writer.write_batch(batch, row_group_size=ROWS_PER_GROUP_OF_TEXT)
@@ -167,7 +167,7 @@ def _write_batches(writer: pq.ParquetWriter, batches: Iterable[pa.RecordBatch]) 
 def _row_batches(
     schema: pa.Schema, rows: Iterable[dict[str, Any]], refuse: Callable[[dict[str, Any], str], None]
 ) -> Iterator[pa.RecordBatch]:
-    """Rows as batches; a row that the schema cannot hold is refused alone."""
+    """Rows as batches; a row that the schema cannot hold is refused individually."""
     for group in _groups(rows):
         try:
             yield pa.RecordBatch.from_pylist(group, schema=schema)
@@ -192,7 +192,7 @@ def _raise(row: dict[str, Any], why: str) -> None:
 
 
 def _groups(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
-    """Rows in groups of ROWS_PER_GROUP, of fewer where their images are large: a group is held in memory."""
+    """Rows in groups of ROWS_PER_GROUP, or fewer if their images are large: a group is held in memory."""
     group: list[dict[str, Any]] = []
     size = num_images = 0
     for row in rows:
@@ -210,7 +210,7 @@ def _groups(rows: Iterable[dict[str, Any]]) -> Iterator[list[dict[str, Any]]]:
 
 
 class _ImageReader:
-    """Reads the image of each row, and once only where neighbouring rows share it."""
+    """Reads the image of each row, only once if adjacent rows share it."""
 
     def __init__(self, part: Part, *, verify: bool) -> None:
         self._part, self._verify = part, verify

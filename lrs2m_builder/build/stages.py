@@ -1,7 +1,7 @@
-"""The pure heart of a build: from a sample and the answers it has so far to its next move.
+"""The pure core of a build: from a sample and its answers so far to its next move.
 
 `next_move` replays the attempts of a sample through the checks. A live build and one resumed from its journal call
-the same function, so an answer that was journaled is never asked for again and counts exactly as it did.
+the same function, so a journaled answer is never requested again and counts exactly as before.
 """
 
 from __future__ import annotations
@@ -13,32 +13,41 @@ from typing import Any
 
 from lrs2m_builder.build.plan import BuildPlan
 from lrs2m_builder.checks import Answer, Check, split_words
-from lrs2m_builder.schema import Attempt, CaptionColumn, Record, Rejection, Request, Sample
+from lrs2m_builder.schema import Attempt, CaptionColumn, Record, Rejection, Request, RowClaim, Sample, Verification
 from lrs2m_builder.text import normalise_caption, without_wrapping
 from lrs2m_builder.tokenizer import count_tokens
+from lrs2m_builder.verify.claims import claims_of
+from lrs2m_builder.verify.decide import FALSE_CLAIM, false_claims, is_judged, problem_of, row_claims, without_false
 
-# A model that is asked again and says the same is asked at a higher temperature, by so much a repeated answer.
+# Increase of the temperature per repeated answer, for models that repeat themselves when asked again.
 WARMER, WARMEST = 0.2, 1.0
 
 
 @dataclass(frozen=True, slots=True)
 class _Verdict:
-    """An attempt as the checks see it: the error that refuses it, if any, and the warnings it carries."""
+    """The result of the checks and of the judge for an attempt.
+
+    Attributes:
+        error, detail: the check that refuses it, or "", and the reason.
+        cut: removed sentences.
+    """
 
     text: str
-    error: Check | None
-    detail: str
-    warnings: tuple[str, ...]
+    error: str = ""
+    detail: str = ""
+    warnings: tuple[str, ...] = ()
+    cut: tuple[str, ...] = ()
 
 
-def next_move(
-    plan: BuildPlan, sample: Sample, attempts: Sequence[Attempt], spent: int = 0
-) -> Request | Record | Rejection:
-    """What comes next for a sample: a request to be answered, or its end as a record or a rejection.
+Move = Request | Verification | Record | Rejection
+
+
+def next_move(plan: BuildPlan, sample: Sample, attempts: Sequence[Attempt], spent: int = 0) -> Move:
+    """The next move of a sample: a request to be answered, an answer to be judged, or its end.
 
     Args:
-        attempts: all answers so far, in the order they were asked for.
-        spent: how many of them belong to rounds that ended in a rejection and are being retried.
+        attempts: all answers so far, in order.
+        spent: how many of them belong to earlier rounds that ended in a rejection.
     """
     if (problem := unusable(plan, sample)) is not None:
         return Rejection(sample.sample_id, *problem, _answers(attempts))
@@ -47,45 +56,76 @@ def next_move(
     captions["caption_long"] = sample.caption_long
     accepted: list[Attempt] = []
     warnings: list[str] = []
+    claims: list[RowClaim] = []
+    cut: list[str] = []
     for column, checks in plan.recipe.given_checks.items():
         verdict = _judge(checks, _answer(plan, sample, captions[column]))
-        if verdict.error is not None:
-            return Rejection(sample.sample_id, verdict.error.name, f"{column}: {verdict.detail}", _answers(attempts))
+        if verdict.error:
+            return Rejection(sample.sample_id, verdict.error, f"{column}: {verdict.detail}", _answers(attempts))
         warnings.extend(verdict.warnings)
     for number, step in enumerate(plan.recipe.steps):
-        mine = [attempt for attempt in attempts if attempt.step == number]
-        if not mine:
+        of_step = [attempt for attempt in attempts if attempt.step == number]
+        if not of_step:
             return _request(plan, sample, number, captions, 1, "")
-        if mine[-1].problem:
-            return Rejection(sample.sample_id, mine[-1].problem, mine[-1].text, _answers(attempts))
+        if of_step[-1].problem:
+            return Rejection(sample.sample_id, of_step[-1].problem, of_step[-1].text, _answers(attempts))
+        is_last = sum(attempt.step == number for attempt in attempts[spent:]) >= plan.max_attempts
+        text = without_wrapping(of_step[-1].text)
         source = "" if step.role == "mllm" else captions["caption_long"]
-        verdict = _judge(
-            step.checks, _answer(plan, sample, without_wrapping(mine[-1].text), mine[-1].finish_reason, source)
-        )
-        if verdict.error is not None:
-            asked = sum(attempt.step == number for attempt in attempts[spent:])
-            if asked >= plan.max_attempts:
-                return Rejection(sample.sample_id, verdict.error.name, verdict.detail, _answers(attempts))
-            request = _request(plan, sample, number, captions, len(mine) + 1, verdict.detail)
-            return replace(request, sampling=_warmer(request.sampling, _num_repeats(mine)))
+        verdict = _judge(step.checks, _answer(plan, sample, text, of_step[-1].finish_reason, source))
+        if plan.verifies(step) and not verdict.error:
+            statements = claims_of(verdict.text)
+            if not is_judged(statements, of_step[-1].claims):
+                return Verification(sample.sample_id, of_step[-1], tuple(claim.words for claim in statements))
+            verdict = _verified(plan, sample, number, of_step[-1], verdict, is_last=is_last)
+        if verdict.error and is_last:
+            return Rejection(sample.sample_id, verdict.error, verdict.detail, _answers(attempts))
+        if verdict.error:
+            request = _request(plan, sample, number, captions, len(of_step) + 1, verdict.detail)
+            return replace(request, sampling=_warmer(request.sampling, _num_repeats(of_step)))
         captions[step.writes] = verdict.text
         warnings.extend(verdict.warnings)
-        accepted.append(mine[-1])
-    return _record(plan, sample, captions, accepted, _answers(attempts), warnings)
+        claims.extend(row_claims(step.writes, verdict.text, of_step[-1].claims or ()) if plan.verifies(step) else ())
+        cut.extend(verdict.cut)
+        accepted.append(of_step[-1])
+    record = _record(plan, sample, captions, accepted, _answers(attempts), warnings)
+    if plan.verify is None:
+        return record
+    return replace(record, judge="@".join(filter(None, plan.verify.judge)), claims=tuple(claims), cut=tuple(cut))
+
+
+def _verified(
+    plan: BuildPlan, sample: Sample, number: int, attempt: Attempt, verdict: _Verdict, *, is_last: bool
+) -> _Verdict:
+    """The verdict on an answer that passed its checks, after a judge has seen its claims."""
+    assert plan.verify is not None
+    judged, thresholds, mode = attempt.claims or (), plan.verify.thresholds, plan.verify.mode
+    false = false_claims(claims_of(verdict.text), judged, thresholds)
+    if not false:
+        return verdict
+    if mode == "warn":
+        false_words = tuple(f"{FALSE_CLAIM}: {claim.words}" for claim in false)
+        return replace(verdict, warnings=verdict.warnings + false_words)
+    if mode == "cut" or is_last:
+        text, cut = without_false(verdict.text, judged, thresholds)
+        rest = _judge(plan.recipe.steps[number].checks, _answer(plan, sample, text, attempt.finish_reason))
+        if text and not rest.error:
+            return replace(rest, cut=cut)
+    return _Verdict(verdict.text, FALSE_CLAIM, problem_of(false))
 
 
 def end_without_model(plan: BuildPlan, sample: Sample) -> Record | Rejection:
-    """The end of a sample in a recipe that asks no model."""
+    """The end of a sample in a recipe without a model."""
     move = next_move(plan, sample, ())
-    assert not isinstance(move, Request), "the recipe asks no model"
+    assert isinstance(move, Record | Rejection), "the recipe uses no model"
     return move
 
 
 def first_requests(plan: BuildPlan, sample: Sample) -> list[Request]:
-    """The request of every step for a sample, as asked first; what earlier steps write is described.
+    """The first request of every step for a sample; a placeholder describes the texts of earlier steps.
 
     Raises:
-        UserError: a prompt uses what it is not given, or fails, asked first or asked again.
+        UserError: a prompt uses an unknown variable or fails, in a first or a repeated request.
     """
     captions: dict[CaptionColumn, str] = {"caption_short": next(iter(sample.captions), "")}
     captions["caption_long"] = sample.caption_long
@@ -98,7 +138,7 @@ def first_requests(plan: BuildPlan, sample: Sample) -> list[Request]:
 
 
 def unusable(plan: BuildPlan, sample: Sample) -> tuple[str, str] | None:
-    """Reason and detail why a sample cannot be asked about at all; None where it can."""
+    """Reason and detail why a sample is unusable; None for a usable sample."""
     if sample.problem is not None:
         return sample.problem
     missing = next((need for need in plan.recipe.reads if not getattr(sample, need)), None)
@@ -110,24 +150,24 @@ def unusable(plan: BuildPlan, sample: Sample) -> tuple[str, str] | None:
 def prompt_variables(
     plan: BuildPlan, sample: Sample, number: int, captions: Mapping[CaptionColumn, str], problem: str = ""
 ) -> dict[str, Any]:
-    """What the prompt of a step sees: the captions so far, the recipe's own variables, and what was wrong before."""
-    given: dict[str, Any] = {str(column): text for column, text in captions.items()}
-    return {**given, **plan.recipe.steps[number].variables(sample, plan.manifest), "problem": problem}
+    """The variables of a step's prompt: the captions so far, the recipe's own variables, and the last problem."""
+    by_name: dict[str, Any] = {str(column): text for column, text in captions.items()}
+    return {**by_name, **plan.recipe.steps[number].variables(sample, plan.manifest), "problem": problem}
 
 
 def request_seed(run_seed: int, sample_id: str, step: int, attempt: int) -> int:
-    """A seed of 31 bits that is the same in every run with the same settings, and another for each attempt."""
+    """A 31-bit seed, the same in every run with the same settings, and different for each attempt."""
     digest = hashlib.sha256(f"{run_seed}\x00{sample_id}\x00{step}\x00{attempt}".encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1
 
 
 def _num_repeats(attempts: Sequence[Attempt]) -> int:
-    """How many of the answers say what an earlier one said."""
+    """Number of answers that repeat an earlier one."""
     return len(attempts) - len({normalise_caption(attempt.text) for attempt in attempts})
 
 
 def _warmer(sampling: Mapping[str, Any], num_repeats: int) -> Mapping[str, Any]:
-    """Sampling parameters that make the same answer less likely the more often it has come back."""
+    """Sampling parameters with a higher temperature for each repeated answer."""
     temperature = sampling.get("temperature")
     if not num_repeats or isinstance(temperature, bool) or not isinstance(temperature, int | float):
         return sampling
@@ -139,7 +179,7 @@ def _answers(attempts: Sequence[Attempt]) -> tuple[Attempt, ...]:
 
 
 def _answer(plan: BuildPlan, sample: Sample, raw: str, finish_reason: str = "stop", source: str = "") -> Answer:
-    """A text as the checks see it."""
+    """The answer for the checks."""
     text = normalise_caption(raw)
     return Answer(
         text=text,
@@ -158,10 +198,10 @@ def _judge(checks: Sequence[Check], answer: Answer) -> _Verdict:
     for check in checks:
         detail = check.find(answer)
         if detail is not None and check.level == "error":
-            return _Verdict(answer.text, check, detail, ())
+            return _Verdict(answer.text, check.name, detail)
         if detail is not None:
             warnings.append(f"{check.name}: {detail}")
-    return _Verdict(answer.text, None, "", tuple(warnings))
+    return _Verdict(answer.text, warnings=tuple(warnings))
 
 
 def _request(

@@ -1,8 +1,9 @@
-"""A record and a rejection as rows of Parquet: their columns, and how `datasets` is told of them."""
+"""Records and rejections as rows of Parquet: their columns, and the metadata for `datasets`."""
 
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from posixpath import splitext
 from typing import Any
 
@@ -15,6 +16,18 @@ from lrs2m_builder.schema import Record, Rejection
 
 _ANCHORS = pa.list_(pa.struct([("class", pa.string()), ("count", pa.int32())]))
 _PROMPTS = pa.list_(pa.struct([("name", pa.string()), ("sha256", pa.string())]))
+_CLAIMS = pa.list_(
+    pa.struct(
+        [
+            ("column", pa.string()),
+            ("kind", pa.string()),
+            ("words", pa.string()),
+            ("start", pa.int32()),
+            ("end", pa.int32()),
+            ("p", pa.float32()),
+        ]
+    )
+)
 _ATTEMPT = pa.struct(
     [
         ("step", pa.int32()),
@@ -30,10 +43,10 @@ _ATTEMPT_NAMES = [field.name for field in _ATTEMPT]
 
 
 def _hf_feature(kind: pa.DataType) -> Any:
-    """A column type in the words of `datasets`."""
+    """A column type as a `datasets` feature."""
     if pa.types.is_list(kind):
         item = _hf_feature(kind.value_type)
-        # The spelling that datasets 3 and later ones read alike; `List` is of 4 alone.
+        # A spelling that datasets 3 and later can read; `List` exists only in 4.
         return [item] if pa.types.is_struct(kind.value_type) else {"feature": item, "_type": "Sequence"}
     if pa.types.is_struct(kind):
         return {field.name: _hf_feature(field.type) for field in kind}
@@ -41,7 +54,7 @@ def _hf_feature(kind: pa.DataType) -> Any:
 
 
 def with_features(schema: pa.Schema) -> pa.Schema:
-    """The schema with the metadata from which `load_dataset` knows images without being told."""
+    """The schema with the metadata by which `load_dataset` recognises images."""
     features = {field.name: _hf_feature(field.type) for field in schema}
     if "image" in features:
         features["image"] = {"_type": "Image"}
@@ -75,9 +88,13 @@ RECORD_SCHEMA = with_features(
             ("attempts", pa.int32()),
             ("finish_reason", pa.string()),
             ("warnings", pa.list_(pa.string())),
+            ("judge", pa.string()),
+            ("claims", _CLAIMS),
+            ("cut", pa.list_(pa.string())),
         ]
     )
 )
+ADDED = frozenset({"judge", "claims", "cut"})  # columns that a shard written by an earlier version does not have
 REJECTION_SCHEMA = with_features(
     pa.schema(
         [
@@ -92,12 +109,12 @@ _RECORD_FIELDS = [name for name in RECORD_SCHEMA.names if name in Record.__datac
 
 
 def warm_up() -> None:
-    """Pay for what pyarrow imports on first use (pandas: a second) before the clock runs."""
+    """Load what pyarrow imports on first use (pandas: one second) before time is measured."""
     pa.RecordBatch.from_pylist([{"sample_id": ""}], schema=RECORD_SCHEMA)
 
 
 def record_row(record: Record, image: StoredImage | None) -> dict[str, Any]:
-    """A record and its image as one row of RECORD_SCHEMA; without an image, its name alone."""
+    """A record and its image as one row of RECORD_SCHEMA; without an image, only its name."""
     name = _with_suffix(record.image_name, image.suffix) if image else record.image_name
     return {
         **{name: getattr(record, name) for name in _RECORD_FIELDS},
@@ -108,11 +125,12 @@ def record_row(record: Record, image: StoredImage | None) -> dict[str, Any]:
         "anchors": [{"class": anchor.name, "count": anchor.count} for anchor in record.anchors],
         "prompts": [{"name": name, "sha256": sha256} for name, sha256 in record.prompts],
         "warnings": list(record.warnings),
+        "claims": None if record.claims is None else [asdict(claim) for claim in record.claims],
     }
 
 
 def _with_suffix(name: str, suffix: str) -> str:
-    """The name with the extension that fits the bytes; of "tile_0.5" no part is one."""
+    """The name with the extension that fits the bytes; ".5" in "tile_0.5" is not an extension."""
     stem, old = splitext(name)
     return (stem if old.lower() in IMAGE_SUFFIXES | RASTER_SUFFIXES else name) + suffix
 

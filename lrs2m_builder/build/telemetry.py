@@ -1,4 +1,4 @@
-"""How a build is going: counters, a progress display, and telemetry.jsonl."""
+"""The progress of a build: counters, a progress display, and telemetry.jsonl."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from lrs2m_builder.opening import would_wait
 from lrs2m_builder.terminal import duration, say
 from lrs2m_builder.text import printable
 
-LINE_EVERY_S = 15.0  # between lines where no terminal shows a bar
+LINE_EVERY_S = 15.0  # between lines without a terminal
 RECORD_EVERY_S = 5.0  # between lines of telemetry.jsonl
-MIN_REPEATS = 15  # samples that must share an answer, and their share of the last samples, before it is said
+MIN_REPEATS = 15  # samples that must share an answer, and their share of the last samples, for the warning
 REPEATED_SHARE = 0.3
 REPEATS_WINDOW = 500
 
@@ -30,12 +30,13 @@ Bound = Literal["engine", "images", "source"]
 
 @dataclass(slots=True)
 class Meter:
-    """Counts what happens in one run.
+    """Counters of one run.
 
     Attributes:
-        passed: samples that are through with the present pass.
-        thoughts: answers from which a model's thought was taken off.
-        max_in_flight: requests that the engine takes at once.
+        passed: samples that have finished the current pass.
+        thoughts: answers from which a model's thought was removed.
+        claims: statements sent to a judge.
+        max_in_flight: requests that the engine accepts at once.
         bound_s: seconds in which the engine was full, waited for images, or waited for the source.
     """
 
@@ -46,18 +47,19 @@ class Meter:
     prompt_tokens: int = 0
     tokens: int = 0
     thoughts: int = 0
+    claims: int = 0
     max_in_flight: int = 1
     bound_s: dict[Bound, float] = field(default_factory=lambda: dict.fromkeys(get_args(Bound), 0.0))
     started: float | None = None
     seconds_before: float = 0.0
 
     def start(self) -> None:
-        """Begin a pass: the engine is ready."""
+        """Start the clock of a pass: the engine is ready."""
         self.started = time.monotonic()
         self.passed = 0
 
     def stop(self) -> None:
-        """End a pass: what follows, such as the engine's shutdown, is not counted."""
+        """Stop the clock: what follows, such as the engine's shutdown, is not counted."""
         if self.started is not None:
             self.seconds_before += time.monotonic() - self.started
             self.started = None
@@ -70,7 +72,7 @@ class Meter:
 
     @property
     def done(self) -> int:
-        """Samples that came to their end in this run."""
+        """Samples finished in this run."""
         return self.records + self.rejections.total()
 
     def snapshot(self) -> dict[str, Any]:
@@ -83,6 +85,7 @@ class Meter:
             "rejections": dict(sorted(self.rejections.items())),
             "requests": self.requests,
             "thoughts": self.thoughts,
+            "claims": self.claims,
             "captions_per_s": round(self.requests / seconds, 3),
             "prompt_tokens_per_s": round(self.prompt_tokens / seconds, 1),
             "tokens_per_s": round(self.tokens / seconds, 1),
@@ -97,7 +100,7 @@ class Meter:
 
 
 class Display:
-    """A progress bar on a terminal, a plain line now and then elsewhere; always on standard error."""
+    """A progress bar on a terminal, otherwise a line every LINE_EVERY_S; always on standard error."""
 
     def __init__(self, total: int, done: int, label: str) -> None:
         self._is_terminal = sys.stderr.isatty()
@@ -122,12 +125,12 @@ class Display:
             say(self._sentence(meter))
 
     def close(self) -> None:
-        """Leave the last state on the screen."""
+        """Show the final state."""
         self._bar.refresh()
         self._bar.close()
 
     def _rate(self, meter: Meter) -> str:
-        """Captions a model wrote; where none is asked, rows."""
+        """The rate of captions by a model, or of samples without a model."""
         if meter.requests:
             return f"{meter.requests / meter.seconds:.1f} captions/s"
         return f"{meter.passed / meter.seconds:,.0f} samples/s"
@@ -135,10 +138,10 @@ class Display:
     def _sentence(self, meter: Meter) -> str:
         done = self._before + meter.passed
         per_s = meter.passed / meter.seconds
-        left = f"{duration((self._total - done) / per_s)} left" if per_s else "time left unknown"
+        time_left = f"{duration((self._total - done) / per_s)} left" if per_s else "time left unknown"
         return (
             f"{self._label}: {done} of {self._total} samples, {self._rate(meter)}, "
-            f"{meter.rejections.total()} rejected, {left}"
+            f"{meter.rejections.total()} rejected, {time_left}"
         )
 
 
@@ -155,7 +158,7 @@ def measured(meter: Meter, label: str, num_samples: int, num_left: int) -> Itera
 
 
 class Repetition:
-    """Notices that one answer comes again and again: of a model that does not see its images, or of a broken prompt."""
+    """Detects an answer that is repeated for many samples: the model does not see its images, or the prompt is bad."""
 
     def __init__(self) -> None:
         self._samples: set[str] = set()
@@ -163,7 +166,7 @@ class Repetition:
         self._is_said = False
 
     def add(self, step: int, sample_id: str, text: str) -> str | None:
-        """Count an answer; a warning when one text is the answer to many samples, once."""
+        """Count an answer; returns a warning, once, when many samples have the same answer."""
         if self._is_said or not text.strip():
             return None
         if len(self._samples) >= REPEATS_WINDOW:
@@ -176,13 +179,13 @@ class Repetition:
             return None
         self._is_said = True
         return (
-            f"warning: {len(same)} of {len(self._samples)} samples got one and the same answer, {text[:60]!r} ...; "
-            "does the model see the images, and does the prompt say what is wanted? Look at --show-prompts"
+            f"warning: {len(same)} of {len(self._samples)} samples got the same answer, {text[:60]!r} ...; "
+            "does the model see the images, and is the prompt clear? Check with --show-prompts"
         )
 
 
 class Telemetry:
-    """Appends a line to telemetry.jsonl every few seconds; a file that cannot be written stops no build."""
+    """Appends a line to telemetry.jsonl every few seconds; a write error does not stop the build."""
 
     def __init__(self, path: Path, meter: Meter, gauges: Callable[[], dict[str, int]]) -> None:
         self._path, self._meter, self._gauges = path, meter, gauges
@@ -202,5 +205,5 @@ class Telemetry:
                 file.write(json.dumps(line) + "\n")
         except OSError as error:
             if not self._is_failing:
-                say(f"{self._path}: {error.strerror}; the build goes on without it")
+                say(f"{self._path}: {error.strerror}; the build continues without it")
             self._is_failing = True

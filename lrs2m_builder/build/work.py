@@ -1,4 +1,4 @@
-"""What is left to do of a build: the shards that are not written, and the rejections that are asked for again."""
+"""The remaining work of a build: shards not yet written, and rejections to retry."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 
 from lrs2m_builder.build.commit import ShardPaths, ShardStatus, settle
 from lrs2m_builder.build.journal import Journal
+from lrs2m_builder.build.plan import Pass
 from lrs2m_builder.build.prepare import Prepared
 from lrs2m_builder.build.settings import Round, open_round, read_round
 from lrs2m_builder.build.shards import iter_rows, read_rejections, write_shard
@@ -26,8 +27,8 @@ class ShardLeft:
 
     Attributes:
         length: its number of samples.
-        status: what it holds already; None if it was not written yet.
-        num_left: samples without an end.
+        status: its present content; None if it is not yet written.
+        num_left: unfinished samples.
     """
 
     paths: ShardPaths
@@ -42,7 +43,7 @@ class ShardWork:
 
     Attributes:
         order: ids of all samples of the shard.
-        samples: those still without an end; in a retry only the rejected ones.
+        samples: the unfinished samples; in a retry only the rejected ones.
         prior: answers that earlier rounds rejected, by sample.
         journal: the answers of this round.
         number: the round of retries, 0 for the first build.
@@ -59,38 +60,44 @@ class ShardWork:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """All that is left of a build, and the round of retries it belongs to."""
+    """The remaining work of a build, and the round of retries it belongs to."""
 
     shards: tuple[ShardLeft, ...]
     round: Round
 
     @property
     def num_left(self) -> int:
-        """Samples without an end."""
+        """Number of unfinished samples."""
         return sum(shard.num_left for shard in self.shards)
 
-    def has_passed(self, steps: range) -> bool:
-        """Whether no sample needs a model for these steps, or for earlier ones, any more."""
+    def has_passed(self, one: Pass) -> bool:
+        """Whether no sample needs the model of a pass, or of an earlier pass, any more."""
         for shard in self.shards:
             if not shard.paths.journal.exists():
                 return False
             with Journal(shard.paths.journal) as journal:
-                if journal.num_passed < steps.stop:
+                if journal.num_passed <= one.number:
                     return False
         return True
 
+    def skip(self, one: Pass) -> None:
+        """Store that no sample needs a pass."""
+        for shard in self.shards:
+            with Journal(shard.paths.journal) as journal:
+                journal.finish_pass(one.number + 1)
+
 
 def find_work(prepared: Prepared) -> Work:
-    """Mend what a killed run left, begin the round of retries if one is asked for, and find what is left to do.
+    """Repair the remains of a killed run, begin a round of retries if requested, and return the remaining work.
 
     Raises:
-        UserError: the folder holds shards that are not of this build, or the disk fails.
+        UserError: the folder contains shards of another build, or the disk fails.
     """
     _refuse_strays(prepared)
     number = read_round(prepared.options.out_dir)
     shards = [(paths, length, _mend(paths, length, number)) for paths, length in prepared.shards()]
     if number.is_open:
-        say(f"continuing round {number.number} of --retry-rejected")
+        say(f"resuming round {number.number} of --retry-rejected")
     elif prepared.options.retry_rejected and any(status and status.rejections for _, _, status in shards):
         number = open_round(prepared.options.out_dir, number.number + 1)
     left = [ShardLeft(*shard, _num_left(shard[1], shard[2], number)) for shard in shards]
@@ -98,26 +105,28 @@ def find_work(prepared: Prepared) -> Work:
 
 
 def _mend(paths: ShardPaths, length: int, number: Round) -> ShardStatus | None:
-    """Finish or undo what a killed run left of a shard, as far as that needs no model; what the shard then holds."""
+    """Finish or undo a killed run's work on a shard, as far as that needs no model; returns the shard's status."""
     status = settle(paths, length, say)
-    if status is not None and not status.is_whole and status.records == length:  # only the word that none was rejected
+    if (
+        status is not None and not status.is_whole and status.records == length
+    ):  # only the empty rejections file is missing
         write_shard(paths, [row["sample_id"] for row in iter_rows(paths.data, ["sample_id"])], {}, number=status.round)
         status = settle(paths, length, say)
     if status is not None and not _num_left(length, status, number):
         with disk_errors(paths.journal):
-            paths.journal.unlink(missing_ok=True)  # the shard got its name, then the process died
+            paths.journal.unlink(missing_ok=True)  # the process died after the shard was renamed
     return status
 
 
 def _num_left(length: int, status: ShardStatus | None, number: Round) -> int:
-    """How many samples of a shard have no end in this round."""
+    """Number of unfinished samples of a shard in this round."""
     if status is None:
         return length
     if not status.is_whole:
         return length - status.records
     if _is_retried(status, number):
         return status.rejections.total()
-    return status.rejections[ENDPOINT_FAILED]  # the endpoint was at fault, not the sample
+    return status.rejections[ENDPOINT_FAILED]  # the endpoint failed, not the sample
 
 
 def _is_retried(status: ShardStatus, number: Round) -> bool:
@@ -125,7 +134,7 @@ def _is_retried(status: ShardStatus, number: Round) -> bool:
 
 
 def open_works(prepared: Prepared, work: Work) -> Iterator[ShardWork]:
-    """The shards that need work, opened one after the other."""
+    """Yield the shards that need work, opened one after the other."""
     left = {shard.paths.name: shard for shard in work.shards}
     samples = prepared.samples()
     for paths, length in prepared.shards():
@@ -143,7 +152,7 @@ def open_works(prepared: Prepared, work: Work) -> Iterator[ShardWork]:
 
 
 def _ends(shard: ShardLeft, number: Round) -> tuple[set[str], dict[str, tuple[Attempt, ...]]]:
-    """The samples of a written shard that stay as they are, and the answers of those that are asked for again."""
+    """The samples of a written shard that are unchanged, and the answers of those to retry."""
     assert shard.status is not None
     ended = {row["sample_id"] for row in iter_rows(shard.paths.data, ["sample_id"])}
     if not shard.status.is_whole:
@@ -161,22 +170,23 @@ def _ends(shard: ShardLeft, number: Round) -> tuple[set[str], dict[str, tuple[At
 def _open_journal(path: Path) -> Journal:
     journal = Journal(path)
     if journal.num_damaged:
-        say(f"{path}: {journal.num_damaged} damaged lines were dropped; their answers are asked for again")
+        say(f"{path}: {journal.num_damaged} damaged lines were dropped; their answers are requested again")
     return journal
 
 
 def _refuse_strays(prepared: Prepared) -> None:
-    """Every reader counts all Parquet files below data/: one that is no shard of this build is said, not counted."""
+    """Refuse a Parquet file below data/ that is not a shard of this build: every reader would count it."""
     out_dir = prepared.options.out_dir
     names = {paths.name for paths, _ in prepared.shards()}
     for folder in (out_dir / kind / name for kind in ("data", "rejected", "journal") for name in ("", prepared.subset)):
         if os.path.lexists(folder) and not folder.is_dir():
             raise UserError(
-                f"{folder}: not a folder, nor a link to one; mend or move it and run the same command again"
+                f"{folder}: not a folder, nor a link to one; repair or move it and run the same command again"
             )
     for kind in ("data", "rejected"):
         for path in sorted(files_below(out_dir / kind, ".parquet")):
             if path.relative_to(out_dir / kind).as_posix() not in names:
                 raise UserError(
-                    f"{path}: no shard of this build, which has {len(names)} of subset {prepared.subset}; move it away"
+                    f"{path}: not a shard of this build, which has {len(names)} of subset {prepared.subset}; "
+                    "move it away"
                 )

@@ -1,7 +1,7 @@
-"""A build whose recipe asks no model: whole shards, on all cores.
+"""Builds with a recipe without a model: whole shards, on all cores.
 
-Reading stays in this process, because the order of the rows decides the shards; judging the texts, counting their
-tokens and writing is done by worker processes, a shard at a time.
+The rows are read in this process, because their order determines the shards; worker processes check the texts, count
+their tokens and write, one shard at a time.
 """
 
 from __future__ import annotations
@@ -33,15 +33,15 @@ MIN_SHARDS = 4  # fewer are written here: workers take a second to start
 POLL_S = 0.25
 WORKERS = cpu_count() or 1
 
-_plan: BuildPlan  # of a worker process
+_plan: BuildPlan  # set in worker processes
 _options: BuildOptions
 
 
 def merge_shards(prepared: Prepared, work: Work, meter: Meter) -> None:
-    """Take every shard to its end; on a signal, those that were begun.
+    """Finish every shard; on a signal, only those that were begun.
 
     Raises:
-        UserError: the disk is full or fails, or a worker was killed; the shards written so far stand.
+        UserError: the disk is full or fails, or a worker was killed; finished shards are safe.
         Stopped: a signal came.
     """
     stopping = threading.Event()
@@ -70,7 +70,7 @@ def _merge_here(
     prepared: Prepared, works: Iterator[ShardWork], meter: Meter, display: Display, stopping: Callable[[], bool]
 ) -> None:
     for work in works:
-        work.journal.remove()  # there are no answers to keep
+        work.journal.remove()  # without a model there are no answers
         if stopping():
             return
         _count(meter, display, _write(prepared.plan, prepared.options, _task(work)))
@@ -79,7 +79,7 @@ def _merge_here(
 def _merge_in_workers(
     prepared: Prepared, works: Iterator[ShardWork], meter: Meter, display: Display, stopping: Callable[[], bool]
 ) -> None:
-    # Processes that begin anew: a fork would copy the locks of the threads that run here.
+    # Spawned processes: a fork would copy the locks of the threads that run here.
     with signals_kept_from_children():
         pool = ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn"), _start_worker, (prepared.options,))
     try:
@@ -94,10 +94,10 @@ def _merge_in_workers(
                     pending.add(pool.submit(_write_in_worker, _task(work)))
             _drain(pending, 1, meter, display)
     except BrokenProcessPool as error:
-        if not stopping():  # a batch system ends all processes of a job: what they had begun is made again
+        if not stopping():  # a batch system ends all processes of a job: unfinished shards are repeated
             raise UserError(
                 f"{prepared.options.out_dir}: a worker process was killed, probably for lack of memory; "
-                "what is written stands, the same command resumes"
+                "finished shards are safe, the same command resumes"
             ) from error
 
 
@@ -126,7 +126,7 @@ def _start_worker(options: BuildOptions) -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Task:
-    """A shard as a worker process is given it."""
+    """A shard as sent to a worker process."""
 
     paths: ShardPaths
     order: tuple[str, ...]
@@ -143,7 +143,7 @@ def _write_in_worker(task: _Task) -> Counter[str]:
 
 
 def _write(plan: BuildPlan, options: BuildOptions, task: _Task) -> Counter[str]:
-    """Write one shard; the number of its samples by reason of rejection, "" for records."""
+    """Write one shard; returns the number of its samples by reason of rejection, "" for records."""
     outcomes = {sample.sample_id: end_without_model(plan, sample) for sample in task.samples}
     embed = options.images == "embed"
     return write_shard(task.paths, task.order, outcomes, plan.manifest.part, number=task.number, embed_images=embed)

@@ -1,6 +1,9 @@
 """What a caption must satisfy: pure functions, each with its reason name (docs/checks.md lists them)."""
 
+import importlib
+import sys
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from lrs2m_builder.checks.anchor_count import ANCHOR_COUNT
 from lrs2m_builder.checks.anchors import ANCHOR_EXTRA, ANCHOR_MISSING, UNSUPPORTED_OBJECT
@@ -22,6 +25,7 @@ from lrs2m_builder.checks.talk.preamble import PREAMBLE
 from lrs2m_builder.checks.talk.refusal import REFUSAL
 from lrs2m_builder.checks.title import TITLE
 from lrs2m_builder.checks.viewpoint import VIEWPOINT
+from lrs2m_builder.files import member_names
 
 # What every answer must be; those that find a loop come first, before patterns look for words in it. `preamble` warns:
 # its precision on texts that its author had not seen is 0.91.
@@ -77,8 +81,26 @@ __all__ = [
     "Check",
     "Level",
     "clip_budget",
+    "every_check",
     "override_levels",
     "parse_levels",
     "split_words",
     "word_range",
 ]
+
+
+def every_check() -> dict[str, Check]:
+    """Every check without settings of its own by its name: those above and those of the other files of this folder."""
+    files = [importlib.import_module(f"{__name__}.{name}") for name in member_names(__path__)]
+    values = (value for file in (sys.modules[__name__], *files) for value in vars(file).values())
+    return {value.name: value for value in values if isinstance(value, Check)}
+
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Check:
+        """The check of a file that is not imported above, as a recipe imports it: `toy_word` is `TOY_WORD`."""
+        check = every_check().get(name.lower()) if name.isupper() else None
+        if check is None:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        return check

@@ -181,6 +181,6 @@ def parse_levels(pairs: Iterable[str], known: Iterable[str]) -> dict[str, Level]
         if level not in get_args(Level):
             raise UserError(f"--check {pair}: write NAME=LEVEL with a level of {', '.join(get_args(Level))}")
         if name not in names:
-            raise UserError(f"--check {pair}: no check {name!r} in this recipe{not_among(name, sorted(names))}")
+            raise UserError(f"--check {pair}: no check {name!r}{not_among(name, sorted(names))}")
         levels[name] = cast(Level, level)
     return levels

@@ -1,1 +1,1 @@
-"""CLIP: the tokenizer, and what trains and evaluates on the built data."""
+"""CLIP models: open, convert and save."""

@@ -1,4 +1,4 @@
-"""The architecture of a CLIP: from a config of transformers or open_clip, or from the shapes of its weights."""
+"""The architecture of a CLIP: from a transformers or open_clip config, or from the shapes of its weights."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ _VISION = "vision_model.encoder.layers."
 
 
 def config_from_transformers(raw: dict[str, Any], activation: str | None, where: str) -> CLIPConfig:
-    """A transformers config.json, with the end token that old ones state wrongly.
+    """A transformers config.json, with the end token corrected, which old files state wrongly.
 
     Raises:
-        UserError: it is of another kind of model.
+        UserError: it is the config of another kind of model.
     """
     if raw.get("model_type") != "clip":
         raise UserError(f"{where}: model_type is {raw.get('model_type')!r}, not 'clip'")
@@ -31,7 +31,7 @@ def config_from_transformers(raw: dict[str, Any], activation: str | None, where:
 
 
 def config_from_open_clip(cfg: dict[str, Any], state: State, activation: str | None, where: str) -> CLIPConfig:
-    """open_clip's model_cfg gives the activation and the width of a head, the shapes all the rest."""
+    """From open_clip's model_cfg (activation and head width) and the shapes (everything else)."""
     vision = cfg.get("vision_cfg") or {}
     chosen = activation or ("quick_gelu" if cfg.get("quick_gelu") else "gelu")
     return config_from_shapes(state, chosen, where, vision_head_width=vision.get("head_width", HEAD_WIDTH))
@@ -40,12 +40,12 @@ def config_from_open_clip(cfg: dict[str, Any], state: State, activation: str | N
 def config_from_shapes(
     state: State, activation: str | None, where: str, *, vision_head_width: int | None = None
 ) -> CLIPConfig:
-    """Everything but the activation shows in the shapes; that is QuickGELU unless the tower is open_clip's own.
+    """From the shapes alone; the activation is QuickGELU unless the tower is open_clip's own.
 
     OpenAI's models, Long-CLIP, LRSCLIP, DGTRS-CLIP, RemoteCLIP and GeoRSCLIP (up to L/14) all have QuickGELU.
 
     Raises:
-        UserError: a weight that the shapes are read from is missing or makes no sense.
+        UserError: a weight whose shape is needed is missing or has an impossible shape.
     """
     try:
         vision_width, _, patch_size, _ = state["vision_model.embeddings.patch_embedding.weight"].shape
@@ -56,12 +56,12 @@ def config_from_shapes(
         text_mlp = state[f"{_TEXT}0.mlp.fc1.weight"].shape[0]
         vision_mlp = state[f"{_VISION}0.mlp.fc1.weight"].shape[0]
     except (KeyError, ValueError, IndexError) as error:
-        raise UserError(f"{where}: not a whole CLIP: missing or misshapen: {error}") from error
+        raise UserError(f"{where}: not a complete CLIP: missing or misshapen: {error}") from error
     head_width = vision_head_width or _WIDE_HEADS.get(vision_width, HEAD_WIDTH)
     if vision_width % head_width or text_width % HEAD_WIDTH or math.isqrt(num_patches) ** 2 != num_patches:
         raise UserError(
             f"{where}: towers of width {text_width} (text) and {vision_width} (image) with {num_patches} patches are "
-            f"no CLIP: heads are {HEAD_WIDTH} wide and the image is square"
+            f"not a CLIP: heads are {HEAD_WIDTH} wide and the image is square"
         )
     text = {
         "vocab_size": vocab_size,

@@ -1,7 +1,7 @@
-"""Reads the weights of a CLIP from any of the public formats; the keys tell which one it is (docs/models.md).
+"""Reads the weights of a CLIP from any public format, recognised by its keys (docs/models.md).
 
-Nothing in a file is run: safetensors, or `torch.load` with `weights_only=True`. A TorchScript archive is a program,
-so it is opened only if it is one of OpenAI's, by its hash.
+No code in a file is run: safetensors, or `torch.load` with `weights_only=True`. A TorchScript archive is a program,
+so it is opened only if its hash is that of one of OpenAI's.
 """
 
 from __future__ import annotations
@@ -31,29 +31,29 @@ from lrs2m_builder.clip.wrappers import unwrap
 from lrs2m_builder.errors import UserError, one_line
 from lrs2m_builder.files import read_json
 
-# SHA-256 of OpenAI's ViT archives, as their addresses state them.
+# SHA-256 of OpenAI's ViT archives, from their addresses.
 OPENAI_ARCHIVES = {
     "40d365715913c9da98579312b702a82c18be219cc2a73407c4526f58eba950af",  # ViT-B-32.pt
     "5806e77cd80f8b59890b7e101eabd078d9fb84e6937f9e85e4ecb61988df416f",  # ViT-B-16.pt
     "b8cca3fd41ae0c99ba7e8951adf17d267cdb84cd88be6f7c2e0eca1737a03836",  # ViT-L-14.pt
     "3035c92b350959924f9f00213499208652fc7ea050643e8b385c2dac08641f02",  # ViT-L-14-336px.pt
 }
-# What the pickles of numpy's numbers and arrays call.
+# Functions called by the pickles of numpy's numbers and arrays.
 _numpy_scalar: Any = np.int64(0).__reduce__()[0]
 _numpy_array: Any = np.zeros(0).__reduce__()[0]
 _UNSAFE = re.compile(r"GLOBAL ([\w.]+)|[Tt]ype (?:of )?<?class '([\w.]+)'|global ([\w.]+)")
-# Of other releases' state dicts: constants and sizes, no weights.
+# In state dicts of other releases: constants and sizes, not weights.
 _DROPPED = {"input_resolution", "context_length", "vocab_size", "mask1", "mask2", "attn_mask"}
 _POSITION_IDS = (".position_ids",)
-_NAMED = 3  # wrong keys that an error names
+_NAMED = 3  # maximum number of wrong keys in an error
 
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """What a file holds, by transformers' names.
+    """The content of a file, with transformers' names.
 
     Attributes:
-        state: every weight of a `CLIPModel(config)`, of its shape, in float32.
+        state: every weight of a `CLIPModel(config)`, in its shape, in float32.
         config: the architecture; `text_config.max_position_embeddings` is the file's own context.
         format: "transformers", "open_clip", "custom_text" or "longclip".
     """
@@ -65,19 +65,19 @@ class Checkpoint:
 
 
 def read_checkpoint(path: Path, *, activation: str | None = None) -> Checkpoint:
-    """Read a weights file, or a folder of transformers or open_clip.
+    """Read a weights file, or a transformers or open_clip folder.
 
     Args:
-        activation: "quick_gelu" or "gelu" in place of what the folder's config says or the source suggests.
+        activation: "quick_gelu" or "gelu", overrides the folder's config or the default for the format.
 
     Raises:
-        UserError: the file cannot be read or is no CLIP with a ViT, or a weight is missing, unknown or misshapen.
+        UserError: the file cannot be read or is not a CLIP with a ViT, or a weight is missing, unknown or misshapen.
     """
     if activation not in {None, "quick_gelu", "gelu"}:
-        raise UserError(f"activation {activation!r}: known are quick_gelu and gelu")
+        raise UserError(f"no activation {activation!r}; known: quick_gelu, gelu")
     weights = find_weights(path) if path.is_dir() else path
     raw = _plain_state(_read_tensors(weights), weights)
-    bias = raw.pop("logit_bias", None)  # of a sigmoid loss
+    bias = raw.pop("logit_bias", None)  # from a sigmoid loss
     kind = detect_format(raw, str(weights))
     state, unknown = _rename(raw, kind)
     folder = path if path.is_dir() else None
@@ -89,10 +89,10 @@ def read_checkpoint(path: Path, *, activation: str | None = None) -> Checkpoint:
 
 
 def detect_format(names: Collection[str], where: str) -> str:
-    """The format that the keys show.
+    """The format, recognised by the keys.
 
     Raises:
-        UserError: they are not those of a CLIP with a ViT image tower.
+        UserError: the keys are not those of a CLIP with a ViT image tower.
     """
     if "positional_embedding_res" in names:
         return "longclip"
@@ -122,10 +122,10 @@ def _read_tensors(path: Path) -> dict[str, Any]:
         if not (unsafe := _UNSAFE.search(str(error))):
             raise _unreadable(path, error) from error
         raise UserError(
-            f"{path}: holds {_first(unsafe)} beside the weights, and such a file can run programs: not opened; "
-            "where it was made, save model.state_dict() alone (torch.save or safetensors) and load that"
+            f"{path}: not opened: it holds {_first(unsafe)} beside the weights and could run programs; "
+            "where it was made, save only model.state_dict() (torch.save or safetensors) and load that"
         ) from error
-    # A broken or foreign file raises any of these, by where its reading fails.
+    # A broken or foreign file raises any of these, depending on where reading fails.
     except (OSError, RuntimeError, ValueError, EOFError, LookupError, TypeError, SafetensorError) as error:
         raise _unreadable(path, error) from error
     if not isinstance(content, Mapping):
@@ -140,7 +140,7 @@ def _unreadable(path: Path, error: Exception) -> UserError:
 
 
 def _harmless() -> list[Any]:
-    """What training programs save beside weights and runs nothing: numbers of numpy, paths, a program's arguments."""
+    """Harmless types that training programs save beside weights: numpy numbers, paths, a program's arguments."""
     numbers = {np.dtype(kind) for kind in np.sctypeDict.values() if np.dtype(kind).kind in "biuf"}
     old_names = [(make, f"numpy.core.multiarray.{make.__name__}") for make in (_numpy_scalar, _numpy_array)]  # numpy 1
     kinds = {type(number) for number in numbers}
@@ -152,7 +152,7 @@ def _first(match: re.Match[str]) -> str:
 
 
 def _read_sharded(index: Path) -> dict[str, Any]:
-    """The tensors of all files that an index names."""
+    """The tensors of all files named by an index."""
     weight_map = read_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not all(isinstance(name, str) for name in weight_map.values()):
         raise UserError(f"{index}: no weight_map of tensors to files; download the model again")
@@ -160,9 +160,9 @@ def _read_sharded(index: Path) -> dict[str, Any]:
     for name in sorted(set(weight_map.values())):
         part = index.parent / name
         if Path(name).name != name or name.endswith(INDEX_SUFFIX):
-            raise UserError(f"{index}: names {name!r}, which is no file beside it; download the model again")
+            raise UserError(f"{index}: names {name!r}, which is not a file beside it; download the model again")
         if not part.is_file():
-            raise UserError(f"{part}: is missing, and {index.name} names it; download the model again")
+            raise UserError(f"{part}: missing, but named in {index.name}; download the model again")
         tensors |= _read_tensors(part)
     if missing := sorted(weight_map.keys() - tensors.keys()):
         raise UserError(f"{index}: {missing[0]} is not in {weight_map[missing[0]]}; download the model again")
@@ -181,7 +181,7 @@ def _read_openai_archive(path: Path) -> dict[str, Any]:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     if digest not in OPENAI_ARCHIVES:
         raise UserError(
-            f"{path}: a TorchScript archive that is none of OpenAI's, and such a file is a program; "
+            f"{path}: a TorchScript archive, which is a program, and not one of OpenAI's; "
             "save its state dict with torch.save or safetensors and load that"
         )
     return dict(torch.jit.load(path, map_location="cpu").state_dict())
@@ -208,8 +208,8 @@ def _rename(raw: State, kind: str) -> tuple[State, list[str]]:
     if kind == "custom_text":
         raw = {name.removeprefix("text."): tensor for name, tensor in raw.items()}
     if kind == "longclip":
-        kept, spread = raw["positional_embedding"], raw["positional_embedding_res"]
-        table_PD = torch.cat([kept[:KEPT_ROWS], spread[KEPT_ROWS:]])
+        short_PD, stretched_PD = raw["positional_embedding"], raw["positional_embedding_res"]
+        table_PD = torch.cat([short_PD[:KEPT_ROWS], stretched_PD[KEPT_ROWS:]])
         raw = {name: tensor for name, tensor in raw.items() if name != "positional_embedding_res"}
         raw["positional_embedding"] = table_PD
     return to_transformers(raw)
@@ -218,7 +218,7 @@ def _rename(raw: State, kind: str) -> tuple[State, list[str]]:
 def _describe(
     folder: Path | None, kind: str, state: State, activation: str | None, weights: Path
 ) -> tuple[CLIPConfig, Preprocess]:
-    """Architecture and preprocessing: from the JSON beside the weights if there is one, otherwise from the shapes."""
+    """Architecture and preprocessing: from the JSON beside the weights, if any, otherwise from the shapes."""
     config_path = (folder or weights.parent) / ("config.json" if kind == "transformers" else "open_clip_config.json")
     if folder is None or kind == "longclip" or not config_path.is_file():
         config = config_from_shapes(state, activation, str(weights))
@@ -234,7 +234,7 @@ def _describe(
 
 
 def _read_image_processor(folder: Path) -> dict[str, Any]:
-    """The image part of a transformers processor: a file of its own, or since transformers 5 inside another."""
+    """The image part of a transformers processor: a separate file, or since transformers 5 inside another."""
     if (folder / "preprocessor_config.json").is_file():
         return read_json(folder / "preprocessor_config.json")
     whole = read_json(folder / "processor_config.json") if (folder / "processor_config.json").is_file() else {}

@@ -1,7 +1,7 @@
 """Knowledge-preserved stretching (KPS): a text tower for 77 tokens reads 248 (LRSCLIP, section IV-A; Long-CLIP).
 
-The first 20 rows of the position table are well trained by short captions and stay as they are; the other 57 are
-spread to four times their number. The public code is followed, not the printed formula, which differs beyond row 20.
+The first 20 rows of the position table are well trained by short captions and stay unchanged; the other 57 are
+interpolated to four times their number, as in the public code; the printed formula differs beyond row 20.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ RATIO = 4
 
 
 def stretched_length(num_rows: int, kept: int = KEPT_ROWS, ratio: int = RATIO) -> int:
-    """Rows of a table after the stretch: 77 -> 248."""
+    """Number of rows after the stretch: 77 -> 248."""
     return kept + (num_rows - kept) * ratio
 
 
 def stretch_table(table_PD: torch.Tensor, kept: int = KEPT_ROWS, ratio: int = RATIO) -> torch.Tensor:
-    """The position table with its rows from `kept` on interpolated `ratio` times finer, of the same dtype.
+    """The position table with its rows after the first `kept` interpolated `ratio` times finer, in the same dtype.
 
-    The last `ratio` - 1 rows lie behind the last given row and go on along its slope. Computed in float32.
+    The last `ratio` - 1 rows lie beyond the last given row and continue its slope. Computed in float32.
     """
     source_PD = table_PD.float()
     beyond_1D = 2 * source_PD[-1:] - source_PD[-2:-1]
@@ -43,7 +43,7 @@ def stretch(model: CLIPModel, context_length: int) -> None:
     """Give the text tower `context_length` positions, in place; texts of 20 tokens or fewer keep their features.
 
     Raises:
-        UserError: KPS makes another length of the model's table.
+        UserError: KPS stretches the model's table to another length.
     """
     embeddings = model.text_model.embeddings
     num_rows = embeddings.position_embedding.num_embeddings

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lrs2m_builder.errors import MissingExtraError, UserError
 
-INDEX_SUFFIX = ".index.json"  # of the file that names the parts of weights in several
+INDEX_SUFFIX = ".index.json"  # of the index of weights split into several files
 # In this order: a folder may hold the same model twice.
 _KNOWN_WEIGHTS = (
     "model.safetensors",
@@ -20,20 +20,20 @@ _KNOWN_WEIGHTS = (
     "open_clip_pytorch_model.safetensors",
     "open_clip_pytorch_model.bin",
 )
-_SUMS = ".sha256sums"  # of a folder that was written here
+_SUMS = ".sha256sums"  # checksums in a folder written by this program
 _WEIGHT_SUFFIXES = {".safetensors", ".bin", ".pt", ".pth"}
 
 
 @dataclass(frozen=True, slots=True)
 class Located:
-    """A model's file or folder on this machine, and "sha256:..." of it or the Hub's commit."""
+    """A model's local file or folder, and its "sha256:..." or the Hub's commit."""
 
     path: Path
     revision: str
 
 
 def locate(name: str, revision: str | None = None) -> Located:
-    """Look a model up by path or Hub name (`owner/model`, `owner/model/path/in/it.pt`).
+    """Find a model by path or Hub name (`owner/model`, `owner/model/path/in/it.pt`).
 
     Raises:
         UserError: it is neither there nor on the Hub (or in its local cache).
@@ -52,7 +52,7 @@ def locate(name: str, revision: str | None = None) -> Located:
 
 
 def locate_data(name: str) -> Path:
-    """Parquet by its path, or that of a data set by its Hub name, `owner/name[@revision]`.
+    """Find Parquet data by path, or a data set by its Hub name, `owner/name[@revision]`.
 
     Raises:
         UserError: it is neither there nor on the Hub (or in its local cache).
@@ -79,7 +79,7 @@ def locate_data(name: str) -> Path:
 
 
 def hash_files(paths: Iterable[Path]) -> str:
-    """A hash of the files' names and content: two checkpoints that differ in one weight differ in it."""
+    """A hash of the files' names and content."""
     return _hash_of({path: _hash(path) for path in paths})
 
 
@@ -117,19 +117,19 @@ def find_weights(folder: Path) -> Path:
     """The weights file of a folder.
 
     Raises:
-        UserError: there is none, or there are several of unknown names.
+        UserError: the folder has no weights file, or several with unknown names.
     """
-    if known := [folder / name for name in _KNOWN_WEIGHTS if (folder / name).is_file()]:
-        return known[0]
+    if weights := [folder / name for name in _KNOWN_WEIGHTS if (folder / name).is_file()]:
+        return weights[0]
     names = sorted(path.name for path in folder.iterdir() if path.suffix in _WEIGHT_SUFFIXES)
     return folder / _only_one(names, str(folder))
 
 
 def _only_one(names: list[str], where: str) -> str:
     if len(names) != 1:
-        found = f"several weights files ({', '.join(names[:4])})" if names else "no weights file"
+        problem = f"several weights files ({', '.join(names[:4])})" if names else "no weights file"
         advice = f"give the path of the one to load, such as {where}/{names[0]}" if names else "give another folder"
-        raise UserError(f"{where}: {found}; {advice}")
+        raise UserError(f"{where}: {problem}; {advice}")
     return names[0]
 
 

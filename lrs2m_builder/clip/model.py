@@ -1,7 +1,7 @@
-"""A CLIP model with what feeds it: `load` gives model, transform and tokenizer; `encode_*` give the features.
+"""A CLIP model with its inputs: `load` gives model, transform and tokenizer; `encode_*` give the features.
 
-The model is always transformers' CLIPModel, whatever file it came from (formats.py). Nothing is padded by an
-attention mask: the text tower looks only back, so what stands after the end token never changes a feature.
+The model is always transformers' CLIPModel, whatever file it came from (formats.py). There is no attention mask for
+padding: the text tower is causal, so tokens after the end token never change a feature.
 """
 
 from __future__ import annotations
@@ -29,16 +29,16 @@ RANDOM: dict[str, dict[str, Any]] = {
         **{"text_width": 128, "vision_width": 128, "num_layers": 2},
         **{"image_size": 64, "patch_size": 8, "embed_dim": 128},
     },
-}  # starts without a file: what `random_model` takes
-PAD = 0  # open_clip's; it stands after the end token only, where nothing looks
+}  # arguments of `random_model`, by the name of the start
+PAD = 0  # as in open_clip; only after the end token, where no feature depends on it
 
 
 @dataclass(frozen=True, slots=True)
 class Tokenize:
-    """Texts -> int64 ids_BT, equal to open_clip's; a text that is too long is cut and keeps its end token.
+    """Texts -> int64 ids_BT, equal to open_clip's; a text that is too long is cut and ends with the end token.
 
     Attributes:
-        context_length: T, and the length that texts are cut to.
+        context_length: T, the length to which texts are cut.
     """
 
     context_length: int
@@ -57,9 +57,9 @@ class Loaded:
         model: in evaluation mode, on its device.
         transform: PIL image -> float tensor 3 x H x W.
         tokenize: list of texts -> int64 ids_BT.
-        name: what it was loaded by.
+        name: the path or Hub name it was loaded from.
         revision: the Hub's commit, or "sha256:..." of the local files.
-        preprocess: what `transform` was made from.
+        preprocess: the settings of `transform`.
     """
 
     model: CLIPModel
@@ -71,7 +71,7 @@ class Loaded:
 
     @property
     def context_length(self) -> int:
-        """Longest text in tokens; longer ones are cut."""
+        """Maximum tokens per text; longer texts are cut."""
         return self.tokenize.context_length
 
 
@@ -84,30 +84,30 @@ def load(
     revision: str | None = None,
     activation: str | None = None,
 ) -> Loaded:
-    """Load a CLIP model from any file or folder that docs/models.md names, or from the Hub.
+    """Load a CLIP model from any file or folder listed in docs/models.md, or from the Hub.
 
     Args:
         name_or_path: a folder, a weights file, or a Hub name: `owner/model` or `owner/model/path/in/it.pt`.
-        context_length: 248 stretches a model of 77 positions by KPS; the model's own length or less leaves its
-            table alone and cuts the texts there; None takes the model's own.
+        context_length: 248 stretches a model of 77 positions by KPS; the model's own length or less keeps its
+            table and cuts texts to it; None uses the model's own length.
         revision: branch, tag or commit on the Hub.
-        activation: "quick_gelu" or "gelu", for a weights file that does not say which; default: by its source.
+        activation: "quick_gelu" or "gelu", for a weights file that does not state it; default: by its format.
 
     Raises:
-        UserError: there is no such model, it is not a CLIP with ViT image tower, or it cannot have that context.
+        UserError: no such model, it is not a CLIP with ViT image tower, or it cannot have that context.
     """
-    found = locate(name_or_path, revision)
-    checkpoint = read_checkpoint(found.path, activation=activation)
+    located = locate(name_or_path, revision)
+    checkpoint = read_checkpoint(located.path, activation=activation)
     model = CLIPModel(checkpoint.config)
     model.load_state_dict(checkpoint.state)
     own_length = checkpoint.config.text_config.max_position_embeddings
     context_length = own_length if context_length is None else context_length
     if context_length < 3:
-        raise UserError(f"a context of {context_length} tokens holds no text; give 3 or more, 77 or 248 as a rule")
+        raise UserError(f"a context of {context_length} tokens has no room for text; give 3 or more, usually 77 or 248")
     if context_length > own_length:
         stretch(model, context_length)
     model = model.to(device=device, dtype=dtype).eval()
-    return _with_inputs(model, checkpoint.preprocess, context_length, name_or_path, found.revision)
+    return _with_inputs(model, checkpoint.preprocess, context_length, name_or_path, located.revision)
 
 
 def random_model(
@@ -164,21 +164,21 @@ def pad_ids(batch: Sequence[Sequence[int]], length: int | None = None) -> torch.
 
 
 def encode_image(model: CLIPModel, pixels_BCHW: torch.Tensor) -> torch.Tensor:
-    """image_features_BD of unit length, float32 or better; gradients flow if they are on."""
+    """image_features_BD of unit length, float32 or better; gradients flow if enabled."""
     pooled_BW = model.vision_model(pixel_values=pixels_BCHW.to(model.dtype)).pooler_output
     return _unit(model.visual_projection(pooled_BW))
 
 
 def encode_text(model: CLIPModel, ids_BT: torch.Tensor) -> torch.Tensor:
-    """text_features_BD of unit length, float32 or better; gradients flow if they are on.
+    """text_features_BD of unit length, float32 or better; gradients flow if enabled.
 
-    The feature of a text is taken at its first end token, so T may be anything from the longest text's length to the
-    model's context, and anything may stand after the end token.
+    The feature of a text is read at its first end token, so T may be anything from the longest text's length to the
+    model's context, and the tokens after the end token do not matter.
     """
     pooled_BW = model.text_model(input_ids=ids_BT).pooler_output
     return _unit(model.text_projection(pooled_BW))
 
 
 def _unit(features_BD: torch.Tensor) -> torch.Tensor:
-    """Half precision would leave the length off by up to 0.4 percent, so it is divided out in float32."""
+    """Normalise in float32: in half precision the length would be off by up to 0.4 percent."""
     return functional.normalize(features_BD.to(torch.promote_types(features_BD.dtype, torch.float32)), dim=-1)

@@ -1,4 +1,4 @@
-"""The two sets of names that the weights of a CLIP with a ViT go by: OpenAI's (open_clip's too) and transformers'."""
+"""The two naming schemes for the weights of a CLIP with a ViT: OpenAI's (also open_clip's) and transformers'."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ _QKV = ("q", "k", "v")
 
 
 def to_transformers(state: Mapping[str, torch.Tensor]) -> tuple[State, list[str]]:
-    """OpenAI's names -> transformers', and the names that have no place there."""
+    """OpenAI's names -> transformers', and the unknown names."""
     result: State = {}
     unknown = []
     for name, tensor in state.items():
@@ -62,7 +62,7 @@ def to_transformers(state: Mapping[str, torch.Tensor]) -> tuple[State, list[str]
 
 
 def _into_layer(name: str, tensor: torch.Tensor) -> State:
-    """A block's tensor by the names inside a transformers layer; the attention's three inputs are taken apart."""
+    """A block's tensors by the names inside a transformers layer; the attention's input matrix is split in three."""
     if name in _INSIDE:
         return {_INSIDE[name]: tensor}
     if name in {"attn.in_proj_weight", "attn.in_proj_bias"}:
@@ -73,7 +73,7 @@ def _into_layer(name: str, tensor: torch.Tensor) -> State:
 
 
 def to_open_clip(state: Mapping[str, torch.Tensor]) -> State:
-    """Transformers' names of a whole CLIPModel -> OpenAI's; the reverse of `to_transformers`."""
+    """Transformers' names of a whole CLIPModel -> OpenAI's; the inverse of `to_transformers`."""
     result: State = {}
     for name, tensor in state.items():
         if name in _BACK_OUTSIDE:
@@ -85,7 +85,7 @@ def to_open_clip(state: Mapping[str, torch.Tensor]) -> State:
             prefix = f"{'visual.' if tower == 'vision' else ''}transformer.resblocks.{number}."
             if key in _BACK_INSIDE:
                 result[prefix + _BACK_INSIDE[key]] = tensor
-            elif key.startswith("self_attn.q_proj."):  # brings its two siblings
+            elif key.startswith("self_attn.q_proj."):  # handled together with k_proj and v_proj
                 kind = key.rpartition(".")[2]
                 parts = [state[name.replace("q_proj", f"{part}_proj")] for part in _QKV]
                 result[f"{prefix}attn.in_proj_{kind}"] = torch.cat(parts)

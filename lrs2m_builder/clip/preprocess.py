@@ -1,4 +1,4 @@
-"""How an image becomes the tensor that a CLIP image tower reads."""
+"""Turns an image into the input tensor of a CLIP image tower."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _BICUBIC = {None, "bicubic", int(Image.Resampling.BICUBIC)}
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
-    """Side of the square input in pixels, and the mean and deviation of each channel in 0 .. 1."""
+    """Side of the square input in pixels, and the mean and standard deviation per channel in 0 .. 1."""
 
     image_size: int
     mean: tuple[float, ...] = CLIP_MEAN
@@ -30,8 +30,8 @@ class Preprocess:
 def make_transform(preprocess: Preprocess) -> Transform:
     """PIL image of any mode -> float tensor 3 x side x side: bicubic on the shorter side, centre crop, normalised.
 
-    The same steps as OpenAI's, Long-CLIP's and open_clip's; RGB comes first so that palette images are not resized
-    by their colour numbers. It can be pickled, for the workers of a DataLoader.
+    The same steps as OpenAI's, Long-CLIP's and open_clip's; conversion to RGB comes first, because palette images must
+    not be resized by colour number. It can be pickled, for the workers of a DataLoader.
     """
     transform: Transform = v2.Compose(
         [
@@ -47,17 +47,17 @@ def make_transform(preprocess: Preprocess) -> Transform:
 
 
 def read_preprocess(raw: dict[str, Any], image_size: int, where: str) -> Preprocess:
-    """Mean and deviation from an open_clip `preprocess_cfg` or a transformers `preprocessor_config.json`.
+    """Mean and standard deviation from an open_clip `preprocess_cfg` or a transformers `preprocessor_config.json`.
 
     Raises:
-        UserError: the model wants its images resized in another way.
+        UserError: the model expects another resizing.
     """
     interpolation = raw.get("interpolation", raw.get("resample"))
     size = raw.get("size")
     squashed = isinstance(size, dict) and "shortest_edge" not in size
     if interpolation not in _BICUBIC or raw.get("resize_mode") not in {None, "shortest"} or squashed:
         raise UserError(
-            f"{where}: wants its images resized otherwise than bicubic by their shorter side: not supported"
+            f"{where}: only bicubic resizing by the shorter side is supported, and the model expects another"
         )
     mean = tuple(raw.get("mean") or raw.get("image_mean") or CLIP_MEAN)
     std = tuple(raw.get("std") or raw.get("image_std") or CLIP_STD)

@@ -1,4 +1,4 @@
-"""Writes a CLIP in the formats that others read: transformers and open_clip folders, and Long-CLIP's file."""
+"""Writes a CLIP in public formats: transformers and open_clip folders, and Long-CLIP's file."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def save(loaded: Loaded, out_dir: Path, *, open_clip: bool = True) -> None:
     """Write a folder that transformers' `AutoModel` and `AutoProcessor` load, without remote code.
 
     Args:
-        out_dir: must be new or empty; it has its name only once everything is in it.
+        out_dir: must be new or empty; it appears when it is complete.
         open_clip: also write open_clip's two files, so that `local-dir:OUT_DIR` loads there.
 
     Raises:
@@ -40,7 +40,7 @@ def save(loaded: Loaded, out_dir: Path, *, open_clip: bool = True) -> None:
 
 
 def save_open_clip(loaded: Loaded, out_dir: Path) -> None:
-    """Write a folder of open_clip's two files alone, for `local-dir:OUT_DIR`; raises as `save`."""
+    """Write a folder with only open_clip's two files, for `local-dir:OUT_DIR`; raises as `save`."""
     with finished_folder(out_dir, "convert") as part:
         _write_open_clip(loaded, part)
         write_sums(part)
@@ -49,16 +49,16 @@ def save_open_clip(loaded: Loaded, out_dir: Path) -> None:
 def save_longclip(loaded: Loaded, path: Path) -> None:
     """Write the `.pt` file that the public code of Long-CLIP, LRSCLIP and DGTRS-CLIP loads.
 
-    Its two position tables are both the whole one: of each it reads the rows that it trains.
+    Both of its position tables hold the whole table: that code reads from each the rows that it trains.
 
     Raises:
-        UserError: the model has not the 248 positions that that code knows, or the file is there.
+        UserError: the model does not have the 248 positions of that code, or the file exists.
     """
     check_destination(path, "longclip")
     state = to_open_clip(_state(loaded))
     num_rows = state["positional_embedding"].shape[0]
     if num_rows != LONG_CONTEXT:
-        raise UserError(f"Long-CLIP's format has {LONG_CONTEXT} positions, this model {num_rows}: stretch it first")
+        raise UserError(f"Long-CLIP's format has {LONG_CONTEXT} positions, this model {num_rows}; stretch it first")
     state["positional_embedding_res"] = state["positional_embedding"].clone()
     with one_writer(path, "convert"):
         check_destination(path, "longclip")
@@ -67,17 +67,17 @@ def save_longclip(loaded: Loaded, path: Path) -> None:
 
 
 def save_as(loaded: Loaded, out: Path, to: str) -> None:
-    """Write in one of `FORMATS`: a folder, for "longclip" a file; raises as the function of that format."""
+    """Write in one of `FORMATS`: a folder, or a file for "longclip"; raises as the format's own function."""
     check_destination(out, to)
     writers = {"transformers": save, "open_clip": save_open_clip, "longclip": save_longclip}
     writers[to](loaded, out)
 
 
 def check_destination(out: Path, to: str) -> None:
-    """See before any work whether the format is known and the place is free.
+    """Check before any work that the format is known and the output does not exist.
 
     Raises:
-        UserError: it is not.
+        UserError: the format is unknown or the output exists.
     """
     if to not in FORMATS:
         raise UserError(f"no format {to!r} to write{not_among(to, FORMATS)}")

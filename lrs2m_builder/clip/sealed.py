@@ -1,6 +1,6 @@
-"""Files that tell by themselves whether they are whole: their last line is the SHA-256 of all before it.
+"""Sealed files, whose completeness can be verified: the last line is the SHA-256 of everything before it.
 
-What reads the file as PyTorch's does not mind the line.
+PyTorch can still read such a file.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ def seal(path: Path) -> None:
 
 
 def stated_hash(path: Path) -> str:
-    """The hash that ends a sealed file; the file is not read.
+    """The hash at the end of a sealed file, without reading the rest.
 
     Raises:
-        ValueError: it has none.
+        ValueError: the hash is missing.
         OSError: it cannot be read.
     """
     with path.open("rb") as file:
@@ -40,10 +40,10 @@ def stated_hash(path: Path) -> str:
 
 
 def check_seal(path: Path) -> str:
-    """Read a sealed file and return its hash.
+    """Verify a sealed file and return its hash.
 
     Raises:
-        ValueError: a byte of it is not as it was written.
+        ValueError: the content does not match the hash.
         OSError: it cannot be read.
     """
     stated = stated_hash(path)
@@ -55,5 +55,5 @@ def check_seal(path: Path) -> str:
             digest.update(block)
             left -= len(block)
     if digest.hexdigest() != stated:
-        raise ValueError("its checksum is another: it is damaged")
+        raise ValueError("its checksum does not match: it is damaged")
     return stated

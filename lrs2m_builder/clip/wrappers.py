@@ -1,4 +1,4 @@
-"""Finds the state dict of a CLIP inside what a training framework saved around it."""
+"""Finds the state dict of a CLIP inside a training framework's checkpoint."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from lrs2m_builder.errors import UserError
 
-# Names that wrappers give the model that one wants; others, such as "teacher" and "ema", are another model's.
+# Wrappers' names for the model to load; others, such as "teacher" and "ema", are another model's.
 USUAL = frozenset(
     (
         "state_dict",
@@ -22,7 +22,7 @@ USUAL = frozenset(
         "clip_model",
     )
 )
-# Of each format, two weights that show it: the first and a second that lies beside it.
+# Two weights by which each format is recognised: the first, and a second one beside it.
 _MARKS = (
     ("text.positional_embedding", "visual.proj"),
     ("positional_embedding", "visual.proj"),
@@ -33,13 +33,13 @@ _DEEPEST = 6
 
 
 def unwrap(content: Mapping[str, Any], where: str) -> dict[str, Any]:
-    """The CLIP's own part of a checkpoint, without what stands before its names; all of it if none is found.
+    """The CLIP's part of a checkpoint, with prefixes removed from its names; the whole checkpoint if none is found.
 
     Training frameworks nest state dicts ("state_dict", "model") and put a prefix before each name ("module.",
-    "model.", "clip."); both are taken off, in any order. What else a checkpoint holds is left out.
+    "model.", "clip."); both are removed, in any order. Other content of the checkpoint is ignored.
 
     Raises:
-        UserError: it holds several models, and which is meant does not show.
+        UserError: it holds several models, and the one to load is unclear.
     """
     names = dict(_flat(content))
     prefixes = {
@@ -48,20 +48,20 @@ def unwrap(content: Mapping[str, Any], where: str) -> dict[str, Any]:
         for name in names
         if (name == first or name.endswith(f".{first}")) and name.removesuffix(first) + second in names
     }
-    # The tower of a CustomText model is no model of its own.
+    # The tower of a CustomText model is not a separate model.
     prefixes = {prefix for prefix in prefixes if not (prefix.endswith("text.") and prefix[:-5] in prefixes)}
     usual = {prefix for prefix in prefixes if set(prefix.split(".")[:-1]) <= USUAL}
     chosen = sorted(usual or prefixes)
     if len(chosen) > 1:
-        found = ", ".join(repr(prefix.rstrip(".") or "the top") for prefix in chosen[:4])
-        raise UserError(f"{where}: holds several models ({found}); save the one to load in a file of its own")
+        models = ", ".join(repr(prefix.rstrip(".") or "the top") for prefix in chosen[:4])
+        raise UserError(f"{where}: holds several models ({models}); save the one to load in a separate file")
     if not chosen:
         return dict(content)
     return {name.removeprefix(chosen[0]): value for name, value in names.items() if name.startswith(chosen[0])}
 
 
 def _flat(content: Mapping[Any, Any], before: str = "", depth: int = 0) -> list[tuple[str, Any]]:
-    """All entries by dotted names; optimizers' states, which have numbers for names, are left out."""
+    """All entries by dotted names, without optimizers' states, whose names are numbers."""
     entries: list[tuple[str, Any]] = []
     for name, value in content.items():
         if not isinstance(name, str):

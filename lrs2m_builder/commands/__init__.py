@@ -1,4 +1,4 @@
-"""The commands, one file each: an option of a command is a keyword of the function that does the work."""
+"""The commands, one per file: an option of a command is a keyword of the function that does the work."""
 
 from __future__ import annotations
 

@@ -28,6 +28,8 @@ def report_text(report: Report) -> str:
             f"{report.run['captions_per_s']:.1f} captions/s, {report.run['tokens_per_s']:.0f} tokens/s"
             + (f"; bound by {shares}" if shares else "")
         )
+        if claims := report.run.get("claims"):
+            lines.append(f"  {claims} claims were held against the images")
         if thoughts := report.run.get("thoughts"):
             lines.append(f"  thoughts were removed from {thoughts} answers; the token count includes them")
     return "\n".join(lines)
@@ -46,6 +48,9 @@ def plan_text(plan: dict[str, Any]) -> str:
         lines.append(f"  writes     {step['writes']} with {step['model']} ({step['revision']}) on {plan['engine']}")
         lines.append(f"             prompt {step['prompt']}, {pairs(step['sampling'])}")
         lines.append(f"             checks {pairs(step['checks'])}; at most {plan['max_attempts']} attempts")
+    if verify := plan["verify"]:
+        below = pairs(verify["thresholds"]) or "0.5"
+        lines.append(f"  verify     {verify['mode']}: a claim is false below {below}; judge {verify['judge'][0]}")
     lines.append(f"  out        {plan['out']}")
     lines += [f"  warning    {finding}" for finding in plan["lint"]]
     if "forecast" in plan:

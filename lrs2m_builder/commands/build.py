@@ -8,7 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lrs2m_builder.build.options import DEFAULT_MAX_ATTEMPTS, DEFAULT_SHARD_SIZE, BuildOptions, ImageStorage
+from lrs2m_builder.build.options import (
+    DEFAULT_MAX_ATTEMPTS,
+    DEFAULT_SHARD_SIZE,
+    BuildOptions,
+    ImageStorage,
+    VerifyOption,
+)
 from lrs2m_builder.commands import Json, print_json
 from lrs2m_builder.commands._build_text import plan_text, report_text
 from lrs2m_builder.commands.complete import engines, recipe_names, source_names
@@ -72,7 +78,8 @@ def build_command(
         list[str] | None,
         typer.Option(
             metavar="NAME=LEVEL",
-            help="Level of a check: error, warn or off. all=LEVEL sets every check not named (docs/checks.md).",
+            help="Level of a check, also of one that the recipe does not have: error, warn or off. all=LEVEL sets "
+            "every check not named (docs/checks.md).",
         ),
     ] = None,
     images: Annotated[
@@ -105,6 +112,20 @@ def build_command(
     system: Annotated[
         str, typer.Option(metavar="TEXT", help="System prompt of every request. By default there is none.")
     ] = "",
+    verify: Annotated[
+        VerifyOption,
+        typer.Option(
+            metavar="off|warn|ask|cut",
+            help="Judge each claim of a text by its image; if false: warn, ask again or cut (docs/verify.md).",
+        ),
+    ] = "off",
+    verify_model: Annotated[
+        str | None, typer.Option(metavar="MODEL", help="Judge of --verify. By default the model that writes the texts.")
+    ] = None,
+    verify_threshold: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KIND=P", help="Probability below which a claim of a kind is false; all=P sets the rest."),
+    ] = None,
     dry_run_: Annotated[
         bool,
         typer.Option(
@@ -162,12 +183,13 @@ def build_command(
     from lrs2m_builder.build.prepare import prepare
     from lrs2m_builder.build.preview import dry_run, show_prompts
     from lrs2m_builder.build.run import build
-    from lrs2m_builder.checks import parse_levels
+    from lrs2m_builder.checks import every_check, parse_levels
     from lrs2m_builder.declared.recipe import load_recipe
     from lrs2m_builder.engines import engine_module
     from lrs2m_builder.engines._options import parse_options
+    from lrs2m_builder.verify.verdicts import parse_thresholds
 
-    known_checks = load_recipe(recipe).check_names
+    known_checks = {*load_recipe(recipe).check_names, *every_check()}
     module = engine_module(engine)
     engine_options = parse_options("--engine-option", engine_option or ())
     if base_url is not None:
@@ -188,6 +210,9 @@ def build_command(
         max_attempts=max_attempts,
         seed=seed,
         system=system,
+        verify=verify,
+        verify_model=verify_model,
+        thresholds=parse_thresholds(verify_threshold) if verify_threshold else {},
         retry_rejected=retry_rejected,
         restart=restart,
     )

@@ -25,7 +25,7 @@ def convert_command(
     ] = "transformers",
     context_length: Annotated[
         int | None,
-        typer.Option(metavar="N", help="248 stretches a model of 77 positions by KPS. By default it stays as it is."),
+        typer.Option(metavar="N", help="248 stretches a model of 77 positions by KPS. By default its length is kept."),
     ] = None,
     activation: Annotated[
         Literal["quick_gelu", "gelu"] | None,

@@ -43,4 +43,4 @@ def demo_command(
     for recipe, report in result.reports.items():
         rejected = sum(report.rejections.values())
         show(f"{recipe}: {report.samples} samples = {report.records} records + {rejected} rejections")
-    show(f"\nPictures with their texts: {result.page.absolute()}\n\n{NEXT}")
+    show(f"\nImages with their texts: {result.page.absolute()}\n\n{NEXT}")

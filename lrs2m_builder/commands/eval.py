@@ -1,26 +1,30 @@
-"""`lrs2m eval`: what its commands share; each has a file of its own, `commands/eval_NAME.py`."""
+"""`lrs2m eval`: a command per evaluation, made from its record, and `lrs2m eval models`."""
 
 from __future__ import annotations
 
+import inspect
 import sys
-from dataclasses import asdict
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lrs2m_builder.commands import print_json
+from lrs2m_builder.commands import Json, print_json
 from lrs2m_builder.commands.complete import models
 from lrs2m_builder.commands.help import make_group
 from lrs2m_builder.errors import MissingExtraError
-from lrs2m_builder.terminal import say, show
+from lrs2m_builder.evals.record import Evaluation, Result, Run, Test
+from lrs2m_builder.evals.registry import find_evaluation
+from lrs2m_builder.terminal import show
 
 if TYPE_CHECKING:
     from lrs2m_builder.clip.model import Loaded
-    from lrs2m_builder.evals.data import EvalImage
-    from lrs2m_builder.evals.record import Result
 
-# What the evaluations share; each takes them under these names.
+# What the evaluations share; each command takes them under these names.
 Model = Annotated[
     str,
     typer.Option(
@@ -49,19 +53,6 @@ Workers = Annotated[
 Name = Annotated[
     str | None, typer.Option(metavar="NAME", help="Name of the data set in the result. By default from its path.")
 ]
-Images = Annotated[
-    Path | None,
-    typer.Option("--images", metavar="DIR", help="Image folder of a Karpathy list, or data folder of a source."),
-]
-Split = Annotated[
-    str | None,
-    typer.Option(
-        metavar="NAME", help="Split to evaluate. By default 'test' of a Karpathy list or a Hub data set, else all."
-    ),
-]
-DataRevision = Annotated[
-    str | None, typer.Option(metavar="REV", help="Branch, tag or commit of a data set on the Hub.")
-]
 TrainedOn = Annotated[
     list[Path] | None,
     typer.Option(
@@ -79,10 +70,10 @@ LeakCache = Annotated[
     Path | None,
     typer.Option(metavar="DIR", help="Folder that keeps the hashes of the training images for later evaluations."),
 ]
-Seed = Annotated[int, typer.Option(metavar="N", help="Seed for the bootstrap intervals and for sentence shuffling.")]
+LEAK_OPTIONS = {"trained_on", "allow_leak", "leak_cache"}
 
 eval_app = make_group(
-    """Evaluate a CLIP with four zero-shot tests.
+    """Evaluate a CLIP with zero-shot tests.
 
     Retrieval with long texts (zcrl) and short texts (zcrs), scene classification (zic), and localization in large
     images (selo), with intervals and a search for evaluation images in the training data. Needs the extra 'eval'.
@@ -94,9 +85,80 @@ eval_app = make_group(
 )
 
 
-def command_line() -> list[str]:
-    """The words that this process was started with, for a result's settings."""
-    return ["lrs2m", *sys.argv[1:]]
+def evaluation_command(evaluation: Evaluation) -> Callable[..., None]:
+    """The command of an evaluation: its own argument and options, then those that all share."""
+    data, *own = evaluation.options
+    _, model, *shared = inspect.signature(_evaluate, eval_str=True).parameters.values()
+    shared = [each for each in shared if evaluation.searches_leaks or each.name not in LEAK_OPTIONS]
+
+    def command(**given: Any) -> None:
+        test = Test(
+            evaluation.name, str(given.pop(data.name)), options={each.name: given.pop(each.name) for each in own}
+        )
+        _evaluate(test, **given)
+
+    parameters = [each.replace(kind=inspect.Parameter.KEYWORD_ONLY) for each in (data, model, *own, *shared)]
+    command.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+    command.__doc__ = evaluation.help
+    return command
+
+
+def _evaluate(
+    test: Test,
+    model: Model,
+    name: Name = None,
+    trained_on: TrainedOn = None,
+    allow_leak: AllowLeak = False,
+    leak_cache: LeakCache = None,
+    out: Out = None,
+    context_length: ContextLength = None,
+    device: Device = None,
+    revision: Revision = None,
+    workers: Workers = None,
+    as_json: Json = False,
+) -> None:
+    run = make_run(
+        model,
+        out,
+        {"context_length": context_length, "device": device, "revision": revision},
+        trained_on=trained_on or (),
+        allow_leak=allow_leak,
+        leak_cache=leak_cache,
+        workers=workers,
+    )
+    with needing_extra():
+        from lrs2m_builder.evals.run import evaluate
+
+        result, _ = evaluate(replace(test, name=name or ""), run)
+    print_json(asdict(result)) if as_json else show_result(result)
+
+
+def make_run(model: str, out: Path | None, loading: Mapping[str, Any], **settings: Any) -> Run:
+    """How evaluations of a model are run by a command; the model is loaded once.
+
+    Args:
+        out: is refused if it holds other files, before anything is read.
+        loading: keywords of `evals.models.open_model`.
+    """
+    from lrs2m_builder.stores.outputs import mark_folder
+
+    if out is not None:
+        mark_folder(out, "eval")
+    asked = {"command": ["lrs2m", *sys.argv[1:]], "device": loading["device"]}
+    return Run(
+        model=model,
+        open_model=cache(lambda: load_model(model, **loading)),
+        settings=asked,
+        out_dir=out,
+        show_progress=shows_progress(),
+        **settings,
+    )
+
+
+def show_result(result: Result) -> None:
+    """Print a result for people."""
+    lines = find_evaluation(result.evaluation).text(result)
+    show("\n".join([f"{result.dataset}: {result.model} ({result.revision})", *lines]))
 
 
 def shows_progress() -> bool:
@@ -104,59 +166,38 @@ def shows_progress() -> bool:
     return sys.stderr.isatty()
 
 
-def own_results(out: Path | None) -> None:
-    """Refuse a folder for results that holds other files, before anything is read."""
-    from lrs2m_builder.stores.outputs import mark_folder
+@contextmanager
+def needing_extra() -> Iterator[None]:
+    """Name the extra to install if a package cannot be imported.
 
-    if out is not None:
-        mark_folder(out, "eval")
+    Raises:
+        MissingExtraError: one cannot.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise MissingExtraError("lrs2m eval", "eval", error) from error
 
 
 def load_model(name: str, **options: Any) -> Loaded:
-    """`evals.models.open_model`, with the extra to install in the error."""
-    try:
+    """`evals.models.open_model`, imported late."""
+    with needing_extra():
         from lrs2m_builder.evals.models import open_model
-    except ImportError as error:
-        raise MissingExtraError("lrs2m eval", "eval", error) from error
     return open_model(name, **options)
 
 
-def check_leaks(
-    model: str,
-    images: list[EvalImage],
-    trained_on: list[Path] | None,
-    allow: bool,
-    cache: Path | None = None,
-) -> dict[str, Any]:
-    """Search the training data for the evaluation images; returns what a result's settings say of it.
+def models_command(as_json: Json = False) -> None:
+    """List published models by short name.
 
-    Raises:
-        UserError: evaluation images were found, and `allow` is false.
+    Every option --model accepts these names.
+
+    Example:
+        lrs2m eval models
     """
-    from lrs2m_builder.evals.leakage import find_leaks, refuse_leaks, training_data
+    from lrs2m_builder.evals.baselines import baselines
 
-    paths = list(dict.fromkeys([*training_data(model), *(trained_on or ())]))
-    found = find_leaks([each.image for each in images], paths, cache=cache, show_progress=shows_progress())
-    if not allow:
-        refuse_leaks(found, len(images))
-    if found.leaked:
-        say(f"{found.leaked} of {len(images)} evaluation images are in the training data: the result is not zero-shot")
-    for path in found.missing:
-        say(f"training data {path}: not found, so not searched for evaluation images")
-    if found.unchecked:
-        say(f"{found.unchecked} training images were not compared: their rows hold only names, no bytes")
-    return {"allow_leak": allow, **asdict(found)}
-
-
-def finish(result: Result, lines: list[str], out: Path | None, as_json: bool) -> None:
-    """Write a result, and print it for a person or as JSON."""
-    from lrs2m_builder.evals.results import result_name, write_result
-
-    if out is not None:
-        path = out / f"{result_name(result)}.json"
-        write_result(result, path)
-        say(f"written: {path}")
     if as_json:
-        print_json(asdict(result))
+        print_json({name: asdict(each) for name, each in baselines().items()})
         return
-    show("\n".join([f"{result.dataset}: {result.model} ({result.revision})", *lines]))
+    for name, each in baselines().items():
+        show(f"{name:<15} {each.model:<10} ViT-{each.size:<5} {each.context:>4} tokens  {each.id}")

@@ -7,19 +7,10 @@ from typing import Annotated
 
 import typer
 
-from lrs2m_builder.commands.eval import (
-    ContextLength,
-    DataRevision,
-    Device,
-    Images,
-    Model,
-    Revision,
-    Split,
-    load_model,
-    shows_progress,
-)
-from lrs2m_builder.commands.eval_retrieval import TEXT_COLUMNS, Data, ImageColumn, TextColumn
+from lrs2m_builder.commands.eval import ContextLength, Device, Model, Revision, load_model, shows_progress
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.evals.members._options import DataRevision, ImageColumn
+from lrs2m_builder.evals.members._retrieval import LONG_COLUMNS, SHORT_COLUMNS, Data, Images, Split, TextColumn
 from lrs2m_builder.terminal import show
 
 Figure = Annotated[Path, typer.Option("--out", metavar="FILE", help="Picture to write, as FILE.png and FILE.svg.")]
@@ -54,7 +45,7 @@ def figure1_command(
 
     columns = Columns(
         image=(image_column,) if image_column else IMAGE_COLUMNS,
-        texts=(text_column,) if text_column else TEXT_COLUMNS["zcrl"] + TEXT_COLUMNS["zcrs"],
+        texts=(text_column,) if text_column else LONG_COLUMNS + SHORT_COLUMNS,
     )
     found = read_images(data, columns, split=split, image_dir=images, revision=data_revision)
     loaded = load_model(model, device=device, context_length=context_length, revision=revision)

@@ -37,11 +37,11 @@ def list_command(as_json_: Json = False) -> None:
     from lrs2m_builder.experiments.registry import EXPERIMENTS
 
     if as_json_:
-        print_json({name: asdict(each) for name, each in EXPERIMENTS.items()})
+        print_json({name: asdict(experiment) for name, experiment in EXPERIMENTS.items()})
         return
-    for name, each in EXPERIMENTS.items():
-        show(f"{name:<10}  {each.title}")
-        show(f"{'':<10}  {each.varies}: {', '.join(variant.label for variant in each.variants)}")
+    for name, experiment in EXPERIMENTS.items():
+        show(f"{name:<10}  {experiment.title}")
+        show(f"{'':<10}  {experiment.varies}: {', '.join(variant.label for variant in experiment.variants)}")
 
 
 def run_command(
@@ -109,7 +109,7 @@ def run_command(
             tables = run_paper(chosen, inputs, seeds=seeds)
     else:
         if dry_run or data or benchmarks:
-            raise UserError("--dry-run, --data and --benchmarks are for --scale paper: the tiny scale draws its data")
+            raise UserError("--dry-run, --data and --benchmarks need --scale paper: the tiny scale draws its data")
         with own_folder(out, "experiment run"):
             tables = run_tiny(chosen, out, seeds=seeds)
     if as_json_:

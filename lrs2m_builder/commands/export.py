@@ -11,7 +11,7 @@ import typer
 from lrs2m_builder.commands import DataSetArgument, Json, print_json
 from lrs2m_builder.dataset.export import formats
 from lrs2m_builder.dataset.export._base import ImageChoice, TextChoice
-from lrs2m_builder.terminal import show
+from lrs2m_builder.terminal import say, show
 
 ReviewedOption = Annotated[
     Literal["accept", "not-flagged"] | None,
@@ -24,7 +24,10 @@ WithoutOption = Annotated[
 ]
 Where = Annotated[
     str | None,
-    typer.Option(metavar="SQL", help="Keep only rows that meet this SQL condition, such as 'num_tokens_long > 77'."),
+    typer.Option(
+        metavar="SQL",
+        help="Keep only rows that meet this SQL condition on columns and scores, such as 'num_tokens_long > 77'.",
+    ),
 ]
 
 
@@ -45,7 +48,7 @@ def export_command(
         ImageChoice | None,
         typer.Option(
             metavar="embed|copy|reference",
-            help="Write images into the file, as files beside it, or only their names. By default as fits the format.",
+            help="Write images into the file, as files beside it, or only their names. Default: by format.",
         ),
     ] = None,
     image_prefix: Annotated[str, typer.Option(metavar="TEXT", help="Prefix of every image path.")] = "",
@@ -70,6 +73,8 @@ def export_command(
     filters = Filters(tuple(subset or ()), reviewed, without_audit=without is not None, where=where)
     options = Options(text=text, image_prefix=image_prefix, lines=lines, max_bytes=max_size * 10**6)
     report = export(data, to, dest, filters, options, images)
+    for note in report.notes:
+        say(note)
     if as_json:
         result: dict[str, Any] = asdict(report)
         print_json(result)

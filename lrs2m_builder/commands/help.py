@@ -1,4 +1,4 @@
-"""What `--help` and docs/cli.md show of a command: both are made of the rows of `parameter_rows`.
+"""The content of `--help` and docs/cli.md: both are made from the rows of `parameter_rows`.
 
 The docstring of a command is its help. Its first sentence, of at most 45 characters, is shown in the list of commands;
 the last paragraph, headed "Example:", holds command lines.
@@ -17,7 +17,7 @@ MAX_WIDTH = 120
 
 
 class HelpRow(NamedTuple):
-    """An argument or option in words; `default` is empty if there is nothing to state."""
+    """An argument or option in words; `default` is empty without a default to show."""
 
     name: str
     meaning: str
@@ -30,7 +30,7 @@ def parameter_rows(parameters: Iterable[Any], kind: str) -> list[HelpRow]:
     Args:
         kind: "argument" or "option".
     """
-    return [_row(each) for each in parameters if each.param_type_name == kind and not getattr(each, "hidden", False)]
+    return [_row(item) for item in parameters if item.param_type_name == kind and not getattr(item, "hidden", False)]
 
 
 def _row(parameter: Any) -> HelpRow:
@@ -64,7 +64,7 @@ def _note(row: HelpRow) -> str:
 
 
 def _write_example(command: Any, formatter: Any) -> None:
-    """Command lines as they stand: they are never wrapped."""
+    """Command lines, never wrapped."""
     if command.epilog:
         with formatter.section("Example"):
             for line in command.epilog.splitlines():
@@ -79,10 +79,10 @@ def _names_only(items: list[Any]) -> list[Any]:
 
 
 class DocumentedCommand(TyperCommand):
-    """A command whose help shows metavars, defaults and an example, and only that form of a flag that changes it."""
+    """A command whose help shows metavars, defaults and an example, and of a flag only the form that changes it."""
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
-        return ["[OPTIONS]", *(_usage(each) for each in self.params if each.param_type_name == "argument")]
+        return ["[OPTIONS]", *(_usage(item) for item in self.params if item.param_type_name == "argument")]
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         _write_parameters(self, ctx, formatter)
@@ -109,7 +109,7 @@ class DocumentedGroup(TyperGroup):
 
 
 def make_group(text: str, **settings: Any) -> typer.Typer:
-    """A group without commands; `text` is written as the docstring of a command is."""
+    """A group without commands; `text` has the form of a command's docstring."""
     prose, example = split_help(text)
     return typer.Typer(
         cls=DocumentedGroup,

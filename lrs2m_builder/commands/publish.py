@@ -11,7 +11,7 @@ import typer
 from lrs2m_builder.commands import Json, print_json
 from lrs2m_builder.commands.export import ReviewedOption, Where, WithoutOption
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.terminal import show
+from lrs2m_builder.terminal import say, show
 
 if TYPE_CHECKING:
     from lrs2m_builder.dataset.publish.run import PublishReport
@@ -52,7 +52,7 @@ def publish_command(
     ] = None,
     license_id: Annotated[
         str | None,
-        typer.Option("--license", metavar="ID", help="Model only: licence as the Hub names it, such as apache-2.0."),
+        typer.Option("--license", metavar="ID", help="Model only: licence by its name on the Hub, such as apache-2.0."),
     ] = None,
     dry_run: Annotated[
         bool,
@@ -80,8 +80,8 @@ def publish_command(
 
     if any(find_model(path) for path in data):
         if len(data) > 1 or captions_only or with_images or reviewed or without or where:
-            raise UserError(f"{data[0]}: publish a model alone and without the options for data sets")
-        made = publish_model(
+            raise UserError(f"{data[0]}: publish a model by itself, without the options for data sets")
+        model_report = publish_model(
             data[0],
             repo_id,
             results=results,
@@ -91,7 +91,7 @@ def publish_command(
             dest=dest,
             dry_run=dry_run,
         )
-        print_json(asdict(made)) if as_json else _print_upload(made)
+        print_json(asdict(model_report)) if as_json else _print_upload(model_report)
         return
     if results or trained_on or license_id:
         raise UserError("--results, --trained-on and --license are for models; give a training run or a model folder")
@@ -109,6 +109,9 @@ def publish_command(
     if as_json:
         print_json(asdict(report))
         return
+    for split in report.splits:
+        for note in split.notes:
+            say(f"{split.subset}: {note}")
     width = max(len(split.subset) for split in report.splits)
     for split in report.splits:
         what = f"{'with images' if split.with_images else 'captions only'}: {split.why}"

@@ -70,7 +70,7 @@ def _print_all(as_json: bool) -> None:
         return
     import yaml
 
-    for name in names:  # a list of names needs no manifest checked, and so no pydantic
+    for name in names:  # not validated, which would load pydantic
         facts = yaml.safe_load(find("manifests", name).read_bytes())
         show(f"{name:<12} {facts['title']} ({facts['viewpoint']})")
 
@@ -86,9 +86,9 @@ def survey_lines(manifest: Manifest, result: Survey) -> list[str]:
     if result.join:
         lines.append(f"  join       {result.join['annotations']}: {result.join['matched']} images in both")
         for where in ("only_in_first", "only_in_second"):
-            found = result.join[where]
+            images = result.join[where]
             lines.append(
-                f"             {found['count']} {where.replace('_', ' ')}, such as {'; '.join(found['examples'])}"
+                f"             {images['count']} {where.replace('_', ' ')}, such as {'; '.join(images['examples'])}"
             )
     if result.found_by_another_name["count"]:
         examples = "; ".join(result.found_by_another_name["examples"])

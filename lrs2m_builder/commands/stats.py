@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,11 +10,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from lrs2m_builder.commands import DataSetArgument, Json, print_json
-from lrs2m_builder.terminal import show
+from lrs2m_builder.commands.export import Where
+from lrs2m_builder.terminal import say, show
 
 if TYPE_CHECKING:
+    from lrs2m_builder.dataset.scores.summary import ScoreStats
     from lrs2m_builder.dataset.stats import Stats, SubsetStats, TextStats
     from lrs2m_builder.declared.manifest import PaperFigures
+
+_BARS = " ▁▂▃▄▅▆▇█"
 
 
 def stats_command(
@@ -33,15 +37,16 @@ def stats_command(
             "'plot'.",
         ),
     ] = None,
+    where: Where = None,
     as_json: Json = False,
 ) -> None:
     """Count pairs, tokens and rejections.
 
     Prints the paper's Table I for a data set: pairs, images and mean tokens per subset; then percentiles of the text
-    lengths, the shares of texts over 77 and 248 tokens, words, vocabulary, warnings per check and rejections per
-    reason; --json also prints the histograms. DATA may be a folder of builds. Of other Parquet files, the columns
-    subset, caption_short, caption_long, num_tokens_short and num_tokens_long are needed; two million rows take under a
-    minute.
+    lengths, the shares of texts over 77 and 248 tokens, words, vocabulary, warnings per check, rejections per reason,
+    and the scores (docs/scores.md); --json also prints the histograms. DATA may be a folder of builds. Of other Parquet
+    files, the columns subset, caption_short, caption_long, num_tokens_short and num_tokens_long are needed; two million
+    rows take under a minute.
 
     Example:
         lrs2m stats out --paper
@@ -51,7 +56,9 @@ def stats_command(
 
     if plot:
         check_histograms(plot)
-    stats = read_stats(data)
+    stats = read_stats(data, where)
+    for note in stats.notes:
+        say(note)
     pictures = draw_histograms(stats, plot) if plot else []
     of_paper = paper_figures(stats) if paper else {}
     if as_json:
@@ -83,15 +90,42 @@ def stats_lines(stats: Stats, paper: Mapping[str, PaperFigures]) -> list[str]:
     ]
     pairs = stats.total.pairs
     asked = pairs + sum(stats.total.rejections.values())
-    for title, kind, of, whole in (
+    for title, kind, unit, whole in (
         ("warnings", "warnings", "share of pairs", pairs),
         ("rejected", "rejections", "share of samples", asked),
     ):
         counts = {subset.name: getattr(subset, kind) for subset in everyone}
-        lines += ["", f"{title}, {of}:", *_counts(counts, whole)] if counts["total"] else ["", f"{title}: none"]
+        lines += ["", f"{title}, {unit}:", *_counts(counts, whole)] if counts["total"] else ["", f"{title}: none"]
     if stats.total.mean_attempts is not None:
         lines += ["", f"mean attempts per record: {stats.total.mean_attempts:.2f}"]
+    if stats.scores:
+        head = ("score", "subset", "rows", "no score", "older text", "mean", "5 %", "median", "95 %", "histogram")
+        lines += ["", *_table(head, [_score_row(score) for score in _shown_scores(stats)])]
     return lines
+
+
+def _shown_scores(stats: Stats) -> Iterator[ScoreStats]:
+    """The scores of each subset, and of all where there are several."""
+    for score in stats.scores:
+        if score.subset != "total" or len(stats.subsets) > 1:
+            yield score
+
+
+def _score_row(score: ScoreStats) -> tuple[str, ...]:
+    values = [score.mean, *score.percentiles.values()]
+    return (
+        score.name,
+        score.subset,
+        *(f"{count:,}" for count in (score.rows, score.missing, score.older)),
+        *("-" if value is None else f"{value:.3f}" for value in values),
+        f"{score.low:.3f} {_bars(score.histogram)} {score.high:.3f}" if score.rows else "",
+    )
+
+
+def _bars(histogram: Sequence[int]) -> str:
+    """A histogram as a line: a letter for each part, the highest for the most rows."""
+    most = max(histogram) or 1
+    return "".join(_BARS[-(-count * (len(_BARS) - 1) // most)] for count in histogram)
 
 
 def _first_row(subset: SubsetStats) -> tuple[str, ...]:
@@ -114,7 +148,7 @@ def _paper_row(paper: PaperFigures) -> tuple[str, ...]:
 
 
 def _names(names: Sequence[str]) -> str:
-    """The first two names; of a model folder, the last part of its path."""
+    """The first two names; for a model folder, the last part of its path."""
     names = [name.rstrip("/").rpartition("/")[2] if name.startswith("/") else name for name in names]
     return ", ".join(names[:2]) + (f" and {len(names) - 2} more" if len(names) > 2 else "") if names else "-"
 
@@ -142,7 +176,9 @@ def _counts(counts: Mapping[str, Mapping[str, int]], whole: int) -> list[str]:
     """One line per kind: its count, its share of `whole`, and its subsets."""
     lines = []
     for kind, times in counts["total"].items():
-        where = [f"{name} {mine[kind]:,}" for name, mine in counts.items() if name != "total" and kind in mine]
+        where = [
+            f"{name} {of_subset[kind]:,}" for name, of_subset in counts.items() if name != "total" and kind in of_subset
+        ]
         lines.append(
             f"  {times:>8,}  {times / whole:>6.1%}  {kind}" + (f"  ({', '.join(where)})" if len(where) > 1 else "")
         )
@@ -152,7 +188,7 @@ def _counts(counts: Mapping[str, Mapping[str, int]], whole: int) -> list[str]:
 def _table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
     """Lines of a table: columns as wide as their widest cell, numbers right-aligned."""
     widths = [max(len(row[i]) for row in (head, *rows)) for i in range(len(head))]
-    to_right = [all(not row[i] or row[i][0].isdigit() or row[i] == "-" for row in rows) for i in range(len(head))]
+    to_right = [all(not row[i] or row[i][0] in "0123456789-" for row in rows) for i in range(len(head))]
     return [
         "  ".join(
             cell.rjust(width) if right else cell.ljust(width)

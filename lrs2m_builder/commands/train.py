@@ -52,14 +52,14 @@ def train_command(
     """
     from lrs2m_builder.train.config import make_config
 
-    made = make_config(config, settings or (), start)
+    train_config = make_config(config, settings or (), start)
     try:
         from lrs2m_builder.clip.locate import locate_data
         from lrs2m_builder.evals.held_out import make_recall
         from lrs2m_builder.train.run import train
     except ImportError as error:
         raise MissingExtraError("training", "train", error) from error
-    evaluate = make_recall([locate_data(name) for name in eval_data], made) if eval_data else None
-    model_dir = train(made, [locate_data(name) for name in data], out_dir=out, make_evaluate=evaluate)
-    if os.environ.get("RANK", "0") == "0":  # under torchrun, each process gets here
+    evaluate = make_recall([locate_data(name) for name in eval_data], train_config) if eval_data else None
+    model_dir = train(train_config, [locate_data(name) for name in data], out_dir=out, make_evaluate=evaluate)
+    if os.environ.get("RANK", "0") == "0":  # under torchrun, every process gets here
         show(str(model_dir))

@@ -13,7 +13,7 @@ from lrs2m_builder.terminal import show
 def view_command(
     data: DataSetArgument,
     port: Annotated[
-        int, typer.Option(metavar="N", min=0, max=65535, help="Port on 127.0.0.1; 0 takes any free one.")
+        int, typer.Option(metavar="N", min=0, max=65535, help="Port on 127.0.0.1; 0 uses any free one.")
     ] = 8642,
     open_: Annotated[bool, typer.Option("--open", help="Open the page in the default browser.")] = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""Figure 6 of the paper: how long the long and the short texts are, in CLIP tokens, subset by subset."""
+"""Figure 6 of the paper: the lengths of long and short texts in CLIP tokens, per subset."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ LONG_COLOR, SHORT_COLOR = "#1f5a8a", "#d98324"
 
 
 def check_histograms(path: Path) -> None:
-    """What `draw_histograms` would refuse, before the data are read.
+    """Refuse a bad path before the data are read.
 
     Raises:
-        UserError: `path` names no file, or another program's file has its name.
+        UserError: `path` is not a file name, or another program's file has its name.
     """
     if not path.name:
-        raise UserError(f"--plot {path}: give a name for the pictures, such as lengths.png")
+        raise UserError(f"--plot {path}: give a file name, such as lengths.png")
     for suffix in (".png", ".svg"):
         check_own_picture(path.with_suffix(suffix))
 
 
 def draw_histograms(stats: Stats, path: Path) -> list[Path]:
-    """Draw a panel for each subset and one for all, as PNG and as SVG.
+    """Draw one panel per subset and one for all, as PNG and SVG.
 
     Args:
         path: its suffix is replaced.
@@ -81,7 +81,7 @@ def _draw_panel(axes: Axes, stats: SubsetStats, last: int) -> None:
 
 
 def _shares(text: TextStats, last: int) -> list[float]:
-    """Percent of the texts in each bin; those beyond the last bin are counted in it."""
+    """Percentage of the texts in each bin; longer texts count in the last bin."""
     total = sum(text.histogram.values())
     shares = [0.0] * len(range(0, last + BIN, BIN))
     for tokens, times in text.histogram.items():

@@ -1,4 +1,4 @@
-"""What a person said of rows: a line each in `reviews.jsonl`, on the disk before the page says so."""
+"""A person's reviews of rows: one line each in `reviews.jsonl`, synced to the disk before the page shows them."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ class Review:
 
 
 class Reviews:
-    """The reviews of a data set; of several for a sample the last one counts."""
+    """The reviews of a data set; for each sample the last one counts."""
 
     def __init__(self, path: Path) -> None:
-        """Read what is there.
+        """Read the existing reviews.
 
         Raises:
             UserError: the file cannot be read.
@@ -77,7 +77,7 @@ class Reviews:
 
 
 def _parse(line: bytes) -> Review | None:
-    """A line as a review; None for one that was torn when the process was killed, or is something else."""
+    """A line as a review; None for a partial line of a killed process, or another line."""
     try:
         entry = json.loads(line)
         review = Review(entry["sample_id"], entry["verdict"], str(entry.get("note") or ""), str(entry.get("time", "")))
@@ -87,13 +87,13 @@ def _parse(line: bytes) -> Review | None:
 
 
 def _append(path: Path, line: bytes) -> None:
-    """Append a line, after one that was torn on a line of its own, and wait for the disk."""
+    """Append a line, on a new line even after a partial one, and sync."""
     with path.open("a+b", buffering=0) as file:
         size = file.seek(0, os.SEEK_END)
         if size:
             file.seek(size - 1)
             line = line if file.read(1) == b"\n" else b"\n" + line
         written = 0
-        while written < len(line):  # a disk that fills takes a part first, and says so at the next write
+        while written < len(line):  # a disk that becomes full writes a part, and fails at the next write
             written += file.write(line[written:])
         os.fsync(file.fileno())

@@ -5,7 +5,7 @@ The question which rows is asked of the columns that it needs alone; images are 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +17,8 @@ import pyarrow.parquet as pq
 
 from lrs2m_builder.dataset.foreign import as_record, check_files, plain_rows, reading
 from lrs2m_builder.dataset.reviews import Reviews
+from lrs2m_builder.dataset.scores.places import scored_files
+from lrs2m_builder.dataset.scores.read import MISSING, OLDER, by_home, join_scores, mentioned, score_columns
 from lrs2m_builder.dataset.tables import open_tables, record_files
 from lrs2m_builder.errors import UserError
 
@@ -36,7 +38,7 @@ class Filters:
         subsets: their names.
         reviewed: only what a person accepted in `lrs2m view`, or all that nobody flagged there.
         without_audit: leave out what `lrs2m audit` would remove.
-        where: a condition of SQL on the columns of a record.
+        where: a condition of SQL on the columns of a record and on scores, `<name>_<column>`.
     """
 
     subsets: tuple[str, ...] = ()
@@ -53,12 +55,14 @@ class Selection:
         rows: numbers of rows in their file, ascending, by file; files in the order of their names.
         num_rows: how many that are.
         of: how many rows the data set has.
+        notes: what a person should know of the scores in the condition, a line each.
     """
 
     path: Path
     rows: dict[Path, np.ndarray]
     num_rows: int
     of: int
+    notes: tuple[str, ...] = ()
 
 
 def select(path: Path, filters: Filters) -> Selection:
@@ -72,19 +76,33 @@ def select(path: Path, filters: Filters) -> Selection:
     with reading(path):
         table = connection.sql("SELECT * FROM records")
         of = _count(table)
+        scores = score_columns(scored_files(path), table.columns) if filters.where is not None else {}
+        if named := mentioned(filters.where or "", scores):
+            join_scores(connection, "records", by_home(scored_files(path)), named)
+            table = connection.sql("SELECT * FROM scored")
         for condition in _conditions(connection, table, path, filters):
             table = table.filter(condition)
-        if filters.where is not None:
-            table = _where(table, filters.where)
-        found = table.aggregate("file, list(row::INTEGER ORDER BY row) AS numbers", "file").fetchnumpy()
-    by_file = dict(zip(found["file"], found["numbers"], strict=True))
+        found = _kept(table, filters.where, scores)
+    by_file = {file: numbers for file, numbers in zip(found["file"], found["numbers"], strict=True) if len(numbers)}
     rows = {file: np.asarray(by_file[str(file)]) for file in files if str(file) in by_file}
     num_rows = sum(map(len, rows.values()))
+    notes = _notes(int(sum(found["missing"])), int(sum(found["older"])))
     if not of:
         raise UserError(f"{path}: it has no rows{_all_rejected(connection)}")
     if not num_rows:
-        raise UserError(f"{path}: no row matches (of {of:,}); relax the filters")
-    return Selection(path, rows, num_rows, of)
+        raise UserError(f"{path}: no row matches (of {of:,}){f': {notes[0]}' if notes else ''}; relax the filters")
+    return Selection(path, rows, num_rows, of, notes)
+
+
+def keep_selected(connection: duckdb.DuckDBPyConnection, selection: Selection) -> None:
+    """Make the view `kept`: the rows of `records` that a selection holds."""
+    files = pa.DictionaryArray.from_arrays(
+        np.repeat(np.arange(len(selection.rows)), [len(rows) for rows in selection.rows.values()]),
+        pa.array(map(str, selection.rows), pa.string()),
+    )
+    rows = pa.array(np.concatenate(list(selection.rows.values())), pa.int32())
+    connection.register("selected", pa.table({"file": files, "row": rows}))
+    connection.execute("CREATE VIEW kept AS SELECT * FROM records SEMI JOIN selected USING (file, row)")
 
 
 def read_batches(selection: Selection, *, with_images: bool = True) -> Iterator[pa.RecordBatch]:
@@ -165,16 +183,34 @@ def _in(connection: duckdb.DuckDBPyConnection, column: str, name: str, values: l
     return f"{column} IN (SELECT value FROM {name})"
 
 
-def _where(table: duckdb.DuckDBPyRelation, condition: str) -> duckdb.DuckDBPyRelation:
-    """The rows that fulfil one expression; it is tried on all rows, so that none fails later."""
+def _kept(table: duckdb.DuckDBPyRelation, condition: str | None, scores: Collection[str]) -> dict[str, np.ndarray]:
+    """Of each file, the rows that fulfil a condition, how many lack a score, and how many have one of an older text.
+
+    The condition is tried on all rows, so that none fails later.
+    """
+    counts = [f"count(*) FILTER ({name})" if name.strip('"') in table.columns else "0" for name in (MISSING, OLDER)]
     try:
-        table = table.filter(condition)
-        _count(table)
+        kept = table.project(f"*, CAST(({'true' if condition is None else condition}\n) AS BOOLEAN) AS kept")
+        numbers = "coalesce(list(row::INTEGER ORDER BY row) FILTER (kept), []) AS numbers"
+        return kept.aggregate(f"file, {numbers}, {counts[0]} AS missing, {counts[1]} AS older", "file").fetchnumpy()
     except duckdb.Error as error:
+        if condition is None:
+            raise
         reason = " ".join(str(error).split("\n")[0].split())[:200]
-        columns = ", ".join(name for name in table.columns if name not in {"file", "row"})
-        raise UserError(f"--where {condition!r}: {reason}; the columns are {columns}") from error
-    return table
+        hidden = {"file", "row", *(name.strip('"') for name in (MISSING, OLDER)), *scores}
+        columns = ", ".join(name for name in table.columns if name not in hidden)
+        known = f", and of scores {', '.join(scores)}" if scores else "; no scores (lrs2m score makes some)"
+        raise UserError(f"--where {condition!r}: {reason}; the columns are {columns}{known}") from error
+
+
+def _notes(missing: int, older: int) -> tuple[str, ...]:
+    parts = [f"{missing:,} {_rows_have(missing)} no score"] if missing else []
+    parts += [f"{older:,} {_rows_have(older)} one of an older text"] if older else []
+    return (", ".join(parts),) if parts else ()
+
+
+def _rows_have(number: int) -> str:
+    return "row has" if number == 1 else "rows have"
 
 
 def _reviewed(path: Path, verdict: str) -> list[str]:

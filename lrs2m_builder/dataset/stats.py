@@ -1,4 +1,4 @@
-"""`lrs2m stats`: Table I and Figure 6 of the paper for a data set of one's own, and what the checks made of it."""
+"""`lrs2m stats`: Table I and Figure 6 of the paper for a data set, and the results of its checks."""
 
 from __future__ import annotations
 
@@ -10,13 +10,17 @@ import duckdb
 
 from lrs2m_builder.checks import CLIP_LONG, CLIP_SHORT
 from lrs2m_builder.dataset.foreign import reading
+from lrs2m_builder.dataset.scores.places import scored_files
+from lrs2m_builder.dataset.scores.read import by_home
+from lrs2m_builder.dataset.scores.summary import ScoreStats, summarize
+from lrs2m_builder.dataset.selection import Filters, keep_selected, select
 from lrs2m_builder.dataset.tables import WARNING_NAMES, open_tables
 from lrs2m_builder.declared.manifest import PaperFigures, load_manifest
 from lrs2m_builder.declared.shipped import shipped_names
 from lrs2m_builder.errors import UserError
 
 NEEDS = ("subset", "caption_short", "caption_long", "num_tokens_short", "num_tokens_long")
-# In a data set of other origin these may be missing; what they would tell is left out.
+# Columns that a foreign data set may lack; their statistics are then omitted.
 _OPTIONAL = {
     "image_sha256": "''",
     "short_source": "''",
@@ -26,10 +30,10 @@ _OPTIONAL = {
     "attempts": "0",
     "warnings": "[]::VARCHAR[]",
 }
-# What Table I states; its rows add up to 2,023,718 pairs and to means of 113.9 and 33.0.
+# The totals stated in Table I; its rows add up to 2,023,718 pairs and to means of 113.9 and 33.0.
 STATED = PaperFigures(pairs=2_023_688, mean_tokens_long=110.89, mean_tokens_short=32.36, long_from="", short_from="")
 PERCENTILES = (1, 5, 25, 50, 75, 95, 99)
-# A word as `checks.split_words` has it: a hyphenated word, a contraction and a decimal number are one each.
+# A word as in `checks.split_words`: a hyphenated word, a contraction and a decimal number are one each.
 _WORDS = r"[\p{L}\p{N}]+(?:[''’.-][\p{L}\p{N}]+)*"
 
 
@@ -39,9 +43,9 @@ class TextStats:
 
     Attributes:
         sources: who wrote the texts.
-        mean_tokens: CLIP tokens, the two special ones included, as everywhere here.
-        percentiles: of the tokens, by percent.
-        over_77, over_248: shares of texts that do not fit CLIP's context, and the stretched one.
+        mean_tokens: CLIP tokens including the two special ones, as everywhere here.
+        percentiles: token counts by percent.
+        over_77, over_248: shares of texts longer than CLIP's context, and than the stretched one.
         vocabulary: number of distinct words, letter case ignored.
         histogram: number of texts by number of tokens.
     """
@@ -62,8 +66,8 @@ class SubsetStats:
     """One subset, or all together.
 
     Attributes:
-        images: distinct ones, by the hash of their bytes; 0 where the column is missing.
-        mean_attempts: answers asked for, of records that a model wrote.
+        images: distinct images, by the hash of their bytes; 0 if the column is missing.
+        mean_attempts: mean number of requests, over records that a model wrote.
         rejections, warnings: counts by reason and by check.
     """
 
@@ -81,25 +85,39 @@ class SubsetStats:
 
 @dataclass(frozen=True, slots=True)
 class Stats:
-    """A data set."""
+    """A data set, or the rows of it that were asked for.
+
+    Attributes:
+        scores: of every column of numbers, if there are any.
+        notes: what a person should know of the scores in a condition, a line each.
+    """
 
     path: str
     subsets: tuple[SubsetStats, ...]
     total: SubsetStats
+    scores: tuple[ScoreStats, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
-def read_stats(path: Path) -> Stats:
+def read_stats(path: Path, where: str | None = None, *, with_scores: bool = True) -> Stats:
     """Count a data set, reading only the columns that are needed.
 
+    Args:
+        where: count only rows that meet this condition (see `selection.Filters`); rejections are counted all.
+
     Raises:
-        UserError: no Parquet files, a missing column, a broken file, or no rows.
+        UserError: no Parquet files, a missing column, a broken file, a bad condition, or no rows.
     """
+    selection = None if where is None else select(path, Filters(where=where))
     tables = open_tables(path, NEEDS, tuple(_OPTIONAL))
+    if selection:
+        keep_selected(tables, selection)
+    source = "kept" if selection else "records"
     have = set(tables.sql("SELECT * FROM records LIMIT 0").columns)
     columns = ["coalesce(nullif(subset, ''), '(none)') AS subset", *NEEDS[1:]]
     columns += [name if name in have else f"{default} AS {name}" for name, default in _OPTIONAL.items()]
     with reading(path):
-        tables.sql(f"CREATE VIEW counted AS SELECT {', '.join(columns)} FROM records")
+        tables.sql(f"CREATE VIEW counted AS SELECT {', '.join(columns)} FROM {source}")
         names = [name for (name,) in _rows(tables, "SELECT DISTINCT subset FROM counted ORDER BY 1")]
         if not names:
             raise UserError(f"{path}: no rows")
@@ -107,6 +125,8 @@ def read_stats(path: Path) -> Stats:
         texts = {column: _texts(tables, column) for column in ("long", "short")}
         warnings = _counts(tables, f"SELECT subset, unnest({WARNING_NAMES}) AS kind FROM counted")
         rejections = _counts(tables, "SELECT subset, reason AS kind FROM rejections")
+        files = scored_files(path) if with_scores and "sample_id" in have else []
+        scores = summarize(tables, source, by_home(files)) if files else ()
 
     def subset(name: str | None) -> SubsetStats:
         key = name or ""
@@ -119,10 +139,11 @@ def read_stats(path: Path) -> Stats:
             warnings=warnings.get(key, {}),
         )
 
-    return Stats(str(path), tuple(subset(name) for name in names), subset(None))
+    notes = selection.notes if selection else ()
+    return Stats(str(path), tuple(subset(name) for name in names), subset(None), scores, notes)
 
 
-# Every question is asked for each subset and for all together at once; "" stands for all.
+# Every query covers each subset and all together; "" means all.
 _SUBSET = "coalesce(subset, '')"
 _EACH_AND_ALL = "GROUP BY GROUPING SETS ((subset), ())"
 
@@ -182,7 +203,7 @@ def _texts(tables: duckdb.DuckDBPyConnection, column: str) -> dict[str, TextStat
 def _words(tables: duckdb.DuckDBPyConnection, column: str) -> dict[str, tuple[float, int]]:
     """(mean number of words, number of distinct words) by subset.
 
-    The pieces between white space are counted first: there are few distinct ones, and only these are cut into words.
+    The pieces between white space are counted first: few are distinct, and only these are split into words.
     """
     tables.sql(
         f"""CREATE OR REPLACE TEMP TABLE vocabulary AS
@@ -214,7 +235,7 @@ def _counts(tables: duckdb.DuckDBPyConnection, query: str) -> dict[str, dict[str
 
 
 def paper_figures(stats: Stats) -> dict[str, PaperFigures]:
-    """What the paper's Table I says of the subsets that it has, and its stated total."""
+    """The figures of the paper's Table I for its subsets, and its stated total."""
     names = {subset.name for subset in stats.subsets} & set(shipped_names("manifests"))
-    found = {name: figures for name in sorted(names) if (figures := load_manifest(name).paper)}
-    return found | {"total": STATED}
+    by_subset = {name: figures for name in sorted(names) if (figures := load_manifest(name).paper)}
+    return by_subset | {"total": STATED}

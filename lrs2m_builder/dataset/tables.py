@@ -6,7 +6,7 @@ more than their texts.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Iterable, Mapping, Sequence, Set
 from pathlib import Path
 
 import duckdb
@@ -103,8 +103,8 @@ def open_tables(path: Path, needs: Sequence[str] = (), uses: Sequence[str] = ())
     )
     with reading(path):
         table = (
-            f"read_parquet({_list(files)}, filename = '{_FILE}', file_row_number = true, hive_partitioning = false, "
-            f"union_by_name = {str(not are_alike).lower()})"
+            f"read_parquet({file_list(files)}, filename = '{_FILE}', file_row_number = true, "
+            f"hive_partitioning = false, union_by_name = {str(not are_alike).lower()})"
         )
         there = connection.sql(f"SELECT * FROM {table} LIMIT 0")
         types = dict(zip(there.columns, map(str, there.types), strict=True))
@@ -143,7 +143,7 @@ def _refuse_nameless(connection: duckdb.DuckDBPyConnection) -> None:
 def _rejections(files: list[Path]) -> str:
     if not files:
         return "SELECT '' AS sample_id, '' AS reason, '' AS detail, '' AS subset, '' AS file, 0 AS row WHERE false"
-    table = f"read_parquet({_list(files)}, filename = '{_FILE}', file_row_number = true, hive_partitioning = false)"
+    table = f"read_parquet({file_list(files)}, filename = '{_FILE}', file_row_number = true, hive_partitioning = false)"
     return (
         f"SELECT sample_id, reason, detail, attempts, split_part(sample_id, '/', 1) AS subset, "
         f'"{_FILE}" AS file, file_row_number AS row FROM {table}'
@@ -155,6 +155,11 @@ def duckdb_name(file: Path | str) -> str:
     return "".join(f"[{letter}]" if letter in _WILDCARDS else letter for letter in str(file))
 
 
-def _list(files: list[Path]) -> str:
-    """The files as a list of SQL; a quote in a name is doubled."""
-    return "[" + ", ".join("'" + duckdb_name(file).replace("'", "''") + "'" for file in files) + "]"
+def file_list(files: Iterable[Path]) -> str:
+    """The files as a list that `read_parquet` takes."""
+    return sql_list(map(duckdb_name, files))
+
+
+def sql_list(values: Iterable[str]) -> str:
+    """Texts as a list of SQL; a quote in one is doubled."""
+    return "[" + ", ".join("'" + value.replace("'", "''") + "'" for value in values) + "]"

@@ -1,4 +1,4 @@
-"""Manifests: the facts of a subset, in YAML (where its files are, its licence, what the paper made of it)."""
+"""Manifests: the facts of a subset, in YAML (its files, its licence, the paper's models and figures)."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Files(_Model):
 
     Attributes:
         annotations: globs below the data folder; the first that matches is used.
-        images: layouts (see `sources.resolve.ImageFinder`); the one that finds most images serves all of them. None
-            where the annotation files hold the images themselves.
+        images: layouts (see `sources/_resolve.py`); the one that finds the most images is used for all. Empty if the
+            annotation files hold the images themselves.
     """
 
     annotations: Annotated[tuple[Pattern, ...], Field(min_length=1)]
@@ -49,26 +49,26 @@ class Files(_Model):
             try:
                 layout.format(filename="1.tif", basename="1.tif", stem="1", class_name="a", index=1)
             except (KeyError, IndexError) as error:
-                known = "filename, basename, stem, class_name, index"
-                raise ValueError(f"layout {layout!r}: no field {error}; known: {known}") from error
+                fields = "filename, basename, stem, class_name, index"
+                raise ValueError(f"layout {layout!r}: no field {error}; known: {fields}") from error
             except ValueError as error:
                 raise ValueError(f"layout {layout!r}: {error}") from error
         return layouts
 
 
 class Numbering(_Model):
-    """An archive that numbers its images through all classes: N is image (N-1) % per_class of a class."""
+    """An archive that numbers its images across classes: N is image (N-1) % per_class of a class."""
 
     per_class: Annotated[int, Field(ge=1)]
     classes: Annotated[tuple[str, ...], Field(min_length=1)]
 
 
 class Panel(_Model):
-    """Which of several square pictures side by side in one file is the image.
+    """Which of several square images side by side in one file is the sample's image.
 
     Attributes:
-        number: counted from the left, from 1 on.
-        of: how many squares a file is wide; a file of another shape holds the image alone.
+        number: counted from the left, starting at 1.
+        of: number of squares in a file's width; a file of another shape holds only the image.
     """
 
     number: Band
@@ -95,7 +95,7 @@ class Join(_Model):
 
 
 class PaperFigures(_Model):
-    """What Table I of the paper says of the subset."""
+    """The subset's figures in Table I of the paper."""
 
     pairs: int
     mean_tokens_long: float
@@ -116,14 +116,14 @@ class Manifest(_Model):
 
     Attributes:
         options: keyword arguments of the format's `read`, beside the annotation file.
-        rows: one sample a distinct caption of an image, or one an image with all its captions.
+        rows: one sample per distinct caption of an image, or one per image with all its captions.
         split: only rows of that split.
         hint_label: whether a prompt may state the label, because it is surer than the short text.
-        bands: what is red, green and blue: of multi-band files the numbers of the bands, counted from 1; of folders
-            with a file a band the ends of the files' names, such as B04.
-        panel: of files that hold several pictures side by side, the one that is the image.
+        bands: red, green and blue: the band numbers of multi-band files, counted from 1, or for folders with one file
+            per band the ends of the file names, such as B04.
+        panel: which one to use if files hold several images side by side.
         texts_from: what the published texts are called in `short_source` and `long_source`.
-        redistribute: what `lrs2m publish` passes on unless told otherwise; images only where their licence allows it.
+        redistribute: what `lrs2m publish` uploads by default; images only if their licence allows it.
     """
 
     name: SafeName
@@ -151,12 +151,12 @@ class Manifest(_Model):
 
     @property
     def view(self) -> str:
-        """What a prompt calls an image of the subset."""
+        """How a prompt refers to an image of the subset."""
         return _VIEWS[self.viewpoint]
 
     @property
     def origin(self) -> dict[str, str]:
-        """What a published data set says of its source, and what of it may be passed on."""
+        """The source information stored with a published data set, including what may be redistributed."""
         return self.model_dump(include={"title", "license", "redistribute", "homepage", "citation"})
 
     @property
@@ -166,7 +166,7 @@ class Manifest(_Model):
 
     @model_validator(mode="after")
     def _numbered(self) -> Manifest:
-        """`{index}` has a meaning in a numbered archive alone; `{class_name}` too."""
+        """`{index}` and `{class_name}` have a meaning only in a numbered archive."""
         needy = [layout for layout in self.files.images if "{index" in layout or "{class_name" in layout]
         if needy and self.numbering is None:
             raise ValueError(f"layout {needy[0]!r} needs the key numbering")
@@ -174,13 +174,13 @@ class Manifest(_Model):
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML in which a key stands once; PyYAML itself takes the last of several and says nothing."""
+    """YAML that refuses duplicate keys; PyYAML itself silently takes the last one."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         seen = set()
         for key, _ in node.value:
             if not isinstance(key, yaml.ScalarNode):
-                raise yaml.constructor.ConstructorError(problem="a key is a word", problem_mark=key.start_mark)
+                raise yaml.constructor.ConstructorError(problem="a key must be a word", problem_mark=key.start_mark)
             if key.value in seen:
                 raise yaml.constructor.ConstructorError(problem=f"key {key.value!r} twice", problem_mark=key.start_mark)
             seen.add(key.value)
@@ -207,8 +207,8 @@ def load_manifest(name: str) -> Manifest:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         if first["type"] == "extra_forbidden":
-            known = sorted(Manifest.model_fields.keys() - {"sha256"})
-            raise UserError(f"{path}: unknown key {where!r}{not_among(where, known)}") from error
+            keys = sorted(Manifest.model_fields.keys() - {"sha256"})
+            raise UserError(f"{path}: unknown key {where!r}{not_among(where, keys)}") from error
         raise UserError(f"{path}: {where}: {first['msg'].lower()}") from error
     except TypeError as error:
         raise UserError(f"{path}: keys must be words, each once: {error}") from error

@@ -1,4 +1,4 @@
-"""Prompts: the words of a recipe, in Jinja, with one mark where the image stands."""
+"""Prompts: the words of a recipe, in Jinja, with one mark for the position of the image."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from jinja2 import Environment, StrictUndefined, Template, TemplateError, meta, 
 from lrs2m_builder.declared.shipped import find
 from lrs2m_builder.errors import UserError
 
-IMAGE = "image"  # the variable of a template that marks where the image stands
+IMAGE = "image"  # the template variable that marks the position of the image
 _IMAGE_MARK = "\x00image\x00"
 _environment = Environment(undefined=StrictUndefined, keep_trailing_newline=False, autoescape=False)
 
@@ -23,10 +23,10 @@ class Prompt:
     """A prompt template.
 
     Attributes:
-        sha256: of the file; a prompt that has been used is never edited, a new version is written.
-        words: its constant text, without what a sample fills in.
+        sha256: of the file; a prompt that has been used is never edited: a change is a new version.
+        words: its constant text, without the variables.
         variables: names that the template reads, without `image`.
-        has_image: whether the template says where the image stands.
+        has_image: whether the template marks the position of the image.
     """
 
     name: str
@@ -45,13 +45,13 @@ class Prompt:
         try:
             text = self.template.render({**variables, IMAGE: _IMAGE_MARK})
         except Exception as error:
-            # A template may fail in any way that Python can; it is the user's file, not a bug of ours.
+            # A template may raise any exception; it is the user's file, not a bug of ours.
             raise UserError(f"prompt {self.name}: {error}") from error
         parts = tuple(part.strip("\n") for part in text.split(_IMAGE_MARK))
         if len(parts) != 1 + self.has_image:
             raise UserError(
-                f"prompt {self.name}: {{{{ image }}}} came out {len(parts) - 1} times; "
-                "let it stand once, in no branch or loop"
+                f"prompt {self.name}: {{{{ image }}}} was rendered {len(parts) - 1} times; "
+                "use it exactly once, outside branches and loops"
             )
         return parts
 
@@ -71,7 +71,7 @@ def load_prompt(name: str, beside: Path | None = None) -> Prompt:
     except (TemplateError, UnicodeDecodeError) as error:
         raise UserError(f"{path}: not a Jinja template: {error}") from error
     if sum(node.name == IMAGE for node in tree.find_all(nodes.Name)) > 1:
-        raise UserError(f"{path}: {{{{ image }}}} stands more than once; a request has one image")
+        raise UserError(f"{path}: {{{{ image }}}} is used more than once; a request has one image")
     return Prompt(
         name=path.stem,
         sha256=hashlib.sha256(source.encode()).hexdigest(),

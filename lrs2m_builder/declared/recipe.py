@@ -11,11 +11,11 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Literal
 
-from lrs2m_builder.checks import Check, Level, override_levels
+from lrs2m_builder.checks import Check, Level, every_check, override_levels
 from lrs2m_builder.declared.manifest import Manifest
 from lrs2m_builder.declared.prompt import Prompt, load_prompt
 from lrs2m_builder.declared.shipped import find
-from lrs2m_builder.errors import UserError
+from lrs2m_builder.errors import UserError, not_among
 from lrs2m_builder.schema import CaptionColumn, Role, Sample
 
 Variables = Callable[[Sample, Manifest], Mapping[str, Any]]
@@ -47,8 +47,8 @@ class Recipe:
 
     Attributes:
         reads: fields of a sample that must not be empty.
-        given: caption columns that the source gives; the others are written by steps.
-        given_checks: checks of the texts that the source gives; there is nobody to ask again, so an error rejects.
+        given: caption columns that come from the source; the others are written by steps.
+        given_checks: checks of the texts from the source; they cannot be asked for again, so an error rejects.
         prompts, sha256: one prompt per step, and the hash of the recipe's file; `load_recipe` fills them in.
     """
 
@@ -62,12 +62,25 @@ class Recipe:
     sha256: str = ""
 
     def with_settings(self, levels: Mapping[str, Level], sampling: Mapping[str, Any]) -> Recipe:
-        """The recipe with other check levels and sampling parameters."""
+        """The recipe with other check levels and sampling parameters.
+
+        A check that is named in `levels` and that the recipe does not have joins those of every text.
+
+        Raises:
+            UserError: there is no check of a name.
+        """
+        known, missing = every_check(), sorted(levels.keys() - {*self.check_names, "all"})
+        if unknown := [name for name in missing if name not in known]:
+            raise UserError(f"no check {unknown[0]!r}{not_among(unknown[0], sorted({*self.check_names, *known}))}")
+        others = tuple(known[name] for name in missing)
         steps = tuple(
-            replace(step, checks=override_levels(step.checks, levels), sampling={**step.sampling, **sampling})
+            replace(
+                step, checks=override_levels((*step.checks, *others), levels), sampling={**step.sampling, **sampling}
+            )
             for step in self.steps
         )
-        given = {column: override_levels(checks, levels) for column, checks in self.given_checks.items()}
+        columns = self.given if others else self.given_checks
+        given = {column: override_levels((*self.given_checks.get(column, ()), *others), levels) for column in columns}
         return replace(self, steps=steps, given_checks=given)
 
     @property
@@ -88,7 +101,7 @@ def load_recipe(name: str) -> Recipe:
     if spec is None or spec.loader is None:
         raise UserError(f"{path}: not a Python file")
     module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # dataclasses look their module up there
+    sys.modules[spec.name] = module  # dataclasses look up their module there
     try:
         spec.loader.exec_module(module)
     except (Exception, SystemExit) as error:
@@ -97,7 +110,7 @@ def load_recipe(name: str) -> Recipe:
     if not isinstance(recipe, Recipe):
         raise UserError(f"{path}: a recipe file ends with RECIPE = Recipe(...)")
     if not isinstance(recipe.steps, tuple) or not all(isinstance(step, Step) for step in recipe.steps):
-        raise UserError(f"{path}: steps is a tuple of Step; one step is written (Step(...),)")
+        raise UserError(f"{path}: steps must be a tuple of Step; write a single step as (Step(...),)")
     prompts = tuple(_fitting_prompt(path, step) for step in recipe.steps)
     return replace(recipe, prompts=prompts, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
 
@@ -106,7 +119,7 @@ def _fitting_prompt(path: Path, step: Step) -> Prompt:
     prompt = load_prompt(step.prompt, beside=path.parent)
     if step.role == "mllm" and not prompt.has_image:
         raise UserError(
-            f"{path}: prompt {prompt.name} has no {{{{ image }}}}, but its step is for a model that sees it"
+            f"{path}: prompt {prompt.name} has no {{{{ image }}}}, but its step is for a model that sees the image"
         )
     if step.role == "llm" and prompt.has_image:
         raise UserError(f"{path}: prompt {prompt.name} has {{{{ image }}}}, but its step is text only")

@@ -27,10 +27,10 @@ def find(kind: ShippedFolder, name: str, beside: Path | None = None) -> Path:
     """The file of a shipped name or of a path to the user's own file.
 
     Args:
-        beside: a folder searched first, for a prompt that lies beside the user's own recipe.
+        beside: a folder searched first, for a prompt in the folder of the user's own recipe.
 
     Raises:
-        UserError: there is no such file; the message lists the known names.
+        UserError: no such file; the message lists the known names.
     """
     suffix = SUFFIX[kind]
     is_path = "/" in name or name.endswith(suffix)

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from typing import cast
 
 from lrs2m_builder.engines._base import EngineModule
 from lrs2m_builder.errors import UserError, not_among
+from lrs2m_builder.files import member_names
 
 
 def engine_names() -> list[str]:
     """Names of the engines: the modules of this folder."""
-    return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
+    return member_names(__path__)
 
 
 def engine_module(name: str) -> EngineModule:

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 from PIL import Image
 
 from lrs2m_builder.errors import SampleError, UserError
-from lrs2m_builder.schema import Completion, Request, Role
+from lrs2m_builder.schema import AnswerScores, Completion, Request, Role
 
 # 1280 image tokens of Qwen2-VL: enough for what a caption says, and a bound on cost. Its own limit is 16384 tokens.
 DEFAULT_MAX_PIXELS = 1280 * 28 * 28
@@ -151,6 +151,16 @@ class Engine(Protocol):
 
         Raises:
             SampleError: this request cannot be answered (prompt_too_long, request_refused).
+            EngineStoppedError: no request can be answered any more.
+        """
+        ...
+
+    async def score(self, request: Request, image: Image.Image | None) -> AnswerScores:
+        """The probabilities of the answers of one request (`Request.answers`), before any sampling.
+
+        Raises:
+            SampleError: this request cannot be answered.
+            UserError: the model or the endpoint cannot tell them.
             EngineStoppedError: no request can be answered any more.
         """
         ...

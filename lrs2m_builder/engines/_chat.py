@@ -10,10 +10,11 @@ from typing import Any
 
 from PIL import Image
 
+from lrs2m_builder.engines._answer_tokens import answer_tokens, spellings
 from lrs2m_builder.engines._base import DEFAULT_MAX_LENGTH, DEFAULT_MAX_PIXELS, TEXT_LENGTH, fit_pixels, well_known_mark
 from lrs2m_builder.engines._model_files import ModelFiles
 from lrs2m_builder.engines._templates import ChatTemplate, template_sources
-from lrs2m_builder.engines._thoughts import TOKENS, opens_thought
+from lrs2m_builder.engines._thoughts import TOKENS, opens_thought, with_closed_thought
 from lrs2m_builder.errors import MissingExtraError, SampleError, UserError, one_line
 from lrs2m_builder.schema import Request, Role
 
@@ -71,6 +72,7 @@ class Chat:
         self._kept_ids = _thought_ids(self.tokenizer)
         self._has_images = role == "mllm"
         self._nests: bool | None = None
+        self._answer_tokens: dict[tuple[str, ...], tuple[tuple[int, ...], ...]] = {}
         self._factor, self._min_pixels, self._max_pixels = _bounds(image_processor, options.get("max_pixels"))
 
     def check(self, request: Request) -> None:
@@ -84,7 +86,7 @@ class Chat:
                 raise SampleError("request_refused", f"the prompt holds {token!r}, which this model reads as a mark")
 
     def prompt_text(self, request: Request) -> str:
-        """The prompt with the chat template around it, ready for the answer.
+        """The prompt with the chat template around it, ready for the answer; for `answers` without a thought before.
 
         Raises:
             UserError: the chat template cannot be used for such requests.
@@ -99,7 +101,19 @@ class Chat:
             raise SampleError("request_refused", f"the chat template fails: {one_line(error)}") from error
         if problem := self._template.problem(text, request.role, request.parts, request.system):
             raise SampleError("request_refused", f"the chat template cannot show this prompt: {problem}")
-        return text
+        return with_closed_thought(text) if request.answers else text
+
+    def answer_tokens(self, answers: tuple[str, ...]) -> tuple[tuple[int, ...], ...]:
+        """The tokens with which the model begins each of these answers.
+
+        Raises:
+            UserError: they cannot be told apart by these.
+        """
+        if answers not in self._answer_tokens:
+            ids = {text: self.tokenizer.encode(text, add_special_tokens=False) for text in spellings(answers)}
+            texts = {token: str(self.tokenizer.decode([token])) for tokens in ids.values() for token in tokens}
+            self._answer_tokens[answers] = answer_tokens(answers, ids, texts)
+        return self._answer_tokens[answers]
 
     def prove(self, request: Request) -> list[str]:
         """Render a request as the engine will and look whether all is there; what the user should know of it.

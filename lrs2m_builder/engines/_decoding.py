@@ -6,7 +6,7 @@ import gc
 import inspect
 import os
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import torch
@@ -15,13 +15,14 @@ from PIL import Image
 from safetensors import SafetensorError
 from transformers import GenerationConfig, LogitsProcessorList, StoppingCriteriaList
 
+from lrs2m_builder.engines._answer_tokens import log_sum
 from lrs2m_builder.engines._chat import Chat, reason
 from lrs2m_builder.engines._model_files import ModelFiles
 from lrs2m_builder.engines._parameters import Sampling
 from lrs2m_builder.engines._sampling import RowEnds, RowSampler
 from lrs2m_builder.engines._thoughts import continued
 from lrs2m_builder.errors import SampleError, UserError, one_line
-from lrs2m_builder.schema import Completion, Request, Role
+from lrs2m_builder.schema import AnswerScores, Completion, Request, Role
 
 
 class Decoder:
@@ -42,8 +43,8 @@ class Decoder:
 
     def answer(
         self, asked: Sequence[tuple[Request, Image.Image | None]], given_up: threading.Event
-    ) -> list[Completion | SampleError] | None:
-        """Answer requests that share their sampling parameters, all with an image or all without.
+    ) -> list[Completion | AnswerScores | SampleError] | None:
+        """Answer requests that share their sampling parameters and `answers`, all with an image or all without.
 
         Args:
             given_up: set when nobody waits for the answers any more; decoding then ends at the next token.
@@ -68,9 +69,9 @@ class Decoder:
 
     def _one_by_one(
         self, asked: Sequence[tuple[Request, Image.Image | None]], given_up: threading.Event
-    ) -> list[Completion | SampleError] | None:
+    ) -> list[Completion | AnswerScores | SampleError] | None:
         """The answers to requests of which one cannot be taken: nobody but that one must suffer from it."""
-        answers: list[Completion | SampleError] = []
+        answers: list[Completion | AnswerScores | SampleError] = []
         for pair in asked:
             answer = self.answer([pair], given_up)
             if answer is None:
@@ -80,13 +81,15 @@ class Decoder:
 
     def _answer(
         self, asked: Sequence[tuple[Request, Image.Image | None]], given_up: threading.Event
-    ) -> list[Completion | SampleError]:
+    ) -> list[Completion | AnswerScores | SampleError]:
         inputs = self._inputs(asked)
         lengths: list[int] = inputs["attention_mask"].sum(1).tolist()
         fitting = [pair for pair, length in zip(asked, lengths, strict=True) if length < self.max_length]
         if len(fitting) < len(asked):
             answers = iter(self._answer(fitting, given_up) if fitting else ())
             return [self._too_long(n) if n >= self.max_length else next(answers) for n in lengths]
+        if asked[0][0].answers:
+            return list(self._scores(inputs, asked[0][0].answers, lengths))
         sampling = Sampling(**asked[0][0].sampling)
         num_steps = min(sampling.max_tokens or self.max_length, self.max_length)
         rooms = [min(num_steps, self.max_length - length) for length in lengths]
@@ -94,8 +97,8 @@ class Decoder:
         rooms_B = torch.tensor(rooms, device=self._model.device)
         ends = RowEnds(sampling.stop, rooms_B, prompt_length, self._tokenizer, given_up)
         sampler = RowSampler(sampling, [request.seed for request, _ in asked], inputs, num_steps)
-        ids_BT = self._generate(inputs, max(rooms), sampler, ends)
-        rows = ids_BT[:, prompt_length:].tolist()
+        out = self._generate(inputs, max_new_tokens=max(rooms), sampler=sampler, ends=ends)
+        rows = out.sequences[:, prompt_length:].tolist()
         return [
             continued(
                 self._chat.prompt_text(asked[i][0]),
@@ -104,30 +107,49 @@ class Decoder:
             for i in range(len(asked))
         ]
 
-    def _generate(self, inputs: Mapping[str, Any], num_steps: int, sampler: RowSampler, ends: RowEnds) -> torch.Tensor:
-        """The prompts and answers of a batch, as token ids (B, T).
+    def _scores(
+        self, inputs: Mapping[str, Any], answers: tuple[str, ...], lengths: Sequence[int]
+    ) -> Iterator[AnswerScores]:
+        """Yield the probabilities of the answers, a row of the batch each."""
+        sides = self._chat.answer_tokens(answers)
+        out = self._generate(inputs, max_new_tokens=1)
+        logits_BV: torch.Tensor = out.logits[0].float()  # as the model gives them, before any processor
+        rows = logits_BV.log_softmax(-1)
+        for row, length in zip(rows, lengths, strict=True):
+            log_probs = tuple(log_sum(row[list(side)].tolist()) for side in sides)
+            yield AnswerScores(log_probs, sides, num_prompt_tokens=length)
+
+    def _generate(
+        self,
+        inputs: Mapping[str, Any],
+        max_new_tokens: int,
+        sampler: RowSampler | None = None,
+        ends: RowEnds | None = None,
+    ) -> Any:
+        """What the model generates for a batch: `sequences` (B, T) with the prompts, `logits` of each step (B, V).
 
         Raises:
             SampleError: request_refused, the model cannot take one of the requests, such as an image of its shape.
         """
         try:
-            ids_BT: torch.Tensor = self._model.generate(
+            return self._model.generate(
                 **{name: value for name, value in inputs.items() if name in self._accepted},
                 generation_config=GenerationConfig(
-                    max_new_tokens=num_steps,
+                    max_new_tokens=max_new_tokens,
                     do_sample=False,  # the sampler leaves one token to choose from
                     eos_token_id=sorted(self._ends),
                     pad_token_id=self._tokenizer.pad_token_id,
+                    return_dict_in_generate=True,
+                    output_logits=sampler is None,
                 ),
-                logits_processor=LogitsProcessorList([sampler]),
-                stopping_criteria=StoppingCriteriaList([ends]),
+                logits_processor=LogitsProcessorList([sampler] if sampler else []),
+                stopping_criteria=StoppingCriteriaList([ends] if ends else []),
             )
         except (RuntimeError, ValueError, IndexError) as error:
             if _is_out_of_memory(error) or isinstance(error, torch.AcceleratorError):  # of all that follows too
                 raise
             what = f"{type(error).__name__}: {one_line(error)}"
             raise SampleError("request_refused", f"the model fails: {what[:300]}") from error
-        return ids_BT
 
     def _inputs(self, asked: Sequence[tuple[Request, Image.Image | None]]) -> dict[str, Any]:
         images = [image for _, image in asked if image is not None]

@@ -25,6 +25,16 @@ def read_reply(reply: Reply, endpoint: Endpoint) -> Completion:
     """The answer in a reply.
 
     Raises:
+        PassingError, SampleError, SettingError: see `read_choice`.
+    """
+    choice, message, usage = read_choice(reply, endpoint)
+    return _completion(choice, message, usage, endpoint)
+
+
+def read_choice(reply: Reply, endpoint: Endpoint) -> tuple[Mapping[str, Any], Mapping[str, Any], Mapping[str, Any]]:
+    """The choice, its message and the usage in a reply.
+
+    Raises:
         PassingError: no answer, but another try may bring one (AwayError: nobody is there).
         SampleError: this request is refused.
         SettingError: every request would be refused.
@@ -48,10 +58,13 @@ def read_reply(reply: Reply, endpoint: Endpoint) -> Completion:
         raise meaning(200, error_said(content if not error else {"error": error}, reply.body), reply, endpoint)
     if not isinstance(choice, dict) or not isinstance(message, dict):
         raise PassingError(f"HTTP {reply.status} with {_no_answer(reply, endpoint)}")
-    return _completion(choice, message, content.get("usage"), endpoint)
+    usage = content.get("usage")
+    return choice, message, usage if isinstance(usage, dict) else {}
 
 
-def _completion(choice: Mapping[str, Any], message: Mapping[str, Any], usage: object, endpoint: Endpoint) -> Completion:
+def _completion(
+    choice: Mapping[str, Any], message: Mapping[str, Any], usage: Mapping[str, Any], endpoint: Endpoint
+) -> Completion:
     text, thoughts = _content(message.get("content"))
     thought = next((message[key] for key in ("reasoning_content", "reasoning", "thinking") if message.get(key)), "")
     thoughts += len(thought) if isinstance(thought, str | list) else 0
@@ -67,12 +80,11 @@ def _completion(choice: Mapping[str, Any], message: Mapping[str, Any], usage: ob
         if finish != "length":
             raise SampleError("thought_only", f"a thought of {thoughts} characters and no answer after it; {THINKING}")
         text, finish = "", "thinking"
-    counts = usage if isinstance(usage, dict) else {}
     return Completion(
         text=endpoint.answer(text.encode("utf-8", "replace").decode()),
         finish_reason=finish,
-        num_prompt_tokens=_count(counts.get("prompt_tokens")),
-        num_tokens=_count(counts.get("completion_tokens")),
+        num_prompt_tokens=to_count(usage.get("prompt_tokens")),
+        num_tokens=to_count(usage.get("completion_tokens")),
         thought=bool(thoughts),
     )
 
@@ -102,7 +114,7 @@ def _content(content: object) -> tuple[str, int]:
     return text, thoughts
 
 
-def _count(value: object) -> int:
+def to_count(value: object) -> int:
     """A number of tokens, whatever a server writes there; 0 where it is none."""
     if isinstance(value, str) and value.isdecimal() and len(value) < 12:
         value = int(value)

@@ -12,17 +12,17 @@ import random
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
+from typing import TypeVar
 
 from lrs2m_builder.engines._base import EngineStoppedError
 from lrs2m_builder.engines._endpoint_errors import AwayError, PassingError
-from lrs2m_builder.schema import Completion
 from lrs2m_builder.terminal import duration, say
 
 MAX_IN_A_ROW = 8  # requests given up or refused one after the other: not they are at fault
 SAY_EVERY_S = 60.0
 KEPT = "what was answered is kept, the same command goes on"
 
-Send = Callable[[], Awaitable[Completion]]
+T = TypeVar("T")
 
 
 class GivenUpError(PassingError):
@@ -50,7 +50,7 @@ class Gate:
         self._waiting: set[asyncio.Task[object]] = set()
         self._stopped = False
 
-    async def through(self, send: Send, is_there: Callable[[], Awaitable[bool]]) -> Completion:
+    async def through(self, send: Callable[[], Awaitable[T]], is_there: Callable[[], Awaitable[bool]]) -> T:
         """Send a request as soon as the endpoint is there, again if it went away meanwhile.
 
         Args:

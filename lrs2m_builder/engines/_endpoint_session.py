@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, TypeVar
 
-from lrs2m_builder.engines._endpoint_answers import read_reply
+from lrs2m_builder.engines._endpoint_answers import parsed, read_reply
 from lrs2m_builder.engines._endpoint_errors import AwayError, PassingError, SettingError
 from lrs2m_builder.engines._endpoint_gate import MAX_IN_A_ROW, Gate, Verdicts
 from lrs2m_builder.engines._endpoint_wire import (
@@ -22,7 +22,9 @@ from lrs2m_builder.engines._endpoint_wire import (
     make_client,
 )
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.schema import Completion
+
+T = TypeVar("T")
+Read = Callable[[Reply, Endpoint], T]
 
 
 class Session:
@@ -54,10 +56,11 @@ class Session:
         """Close the connections."""
         await self._client.aclose()
 
-    async def exchange(self, body: bytes, *, is_first: bool) -> Completion:
+    async def exchange(self, body: bytes, read: Read[T], *, is_first: bool) -> T:
         """One try of one request; a refusal is held back until it is clear whose fault it is.
 
         Args:
+            read: makes the answer of a reply.
             is_first: whether it is the request's first try.
 
         Raises:
@@ -68,7 +71,7 @@ class Session:
         await self._verdicts.wait_for_verdict()
         try:
             with self._verdicts.on_wire():
-                completion = await self._ask(body, is_first=is_first)
+                answer = await self._ask(body, read, is_first=is_first)
         except SampleError as error:
             if await self._verdicts.is_own(named=error.reason != "request_refused"):
                 raise
@@ -78,16 +81,39 @@ class Session:
                 f"refused {which}, the last with: {error.detail}; look at --model, --sampling and --engine-option"
             ) from error
         self._verdicts.answered()
-        return completion
+        return answer
 
     async def is_there(self, fields: Mapping[str, Any]) -> bool:
         """Whether the endpoint answers another question: if so, the fault is the request's own."""
         question = {"role": "user", "content": "Answer with one word: ready?"}
         with contextlib.suppress(PassingError, SampleError):
-            await self._ask(json.dumps({**fields, "messages": [question]}).encode(), is_first=False)
+            await self._ask(json.dumps({**fields, "messages": [question]}).encode(), read_reply, is_first=False)
         return self.gate.is_open()
 
-    async def _ask(self, body: bytes, *, is_first: bool) -> Completion:
+    async def tokens_of(self, model: str, texts: Iterable[str]) -> dict[str, tuple[list[int], list[str]]] | None:
+        """The tokens of some texts, with what each is as text, by the server's own tokenizer; None if it tells none.
+
+        vLLM does, beside its chat completions.
+        """
+        import httpx
+
+        url = httpx.URL(self._endpoint.url)
+        url = url.copy_with(path=url.path.rstrip("/").removesuffix("/v1") + "/tokenize")
+        found = {}
+        for text in texts:
+            body = {"model": model, "prompt": text, "add_special_tokens": False, "return_token_strs": True}
+            try:
+                response = await self._client.post(url, json=body)
+            except httpx.RequestError:
+                return None
+            content = parsed(response.content) if response.status_code == 200 else None
+            ids, pieces = (content.get("tokens"), content.get("token_strs")) if isinstance(content, dict) else (0, 0)
+            if not isinstance(ids, list) or not isinstance(pieces, list) or len(ids) != len(pieces):
+                return None
+            found[text] = (ids, pieces)
+        return found
+
+    async def _ask(self, body: bytes, read: Read[T], *, is_first: bool) -> T:
         import httpx
 
         def said(error: Exception) -> str:
@@ -107,14 +133,14 @@ class Session:
             self.gate.open()
             raise PassingError(str(error)) from error
         try:
-            completion = read_reply(reply, self._endpoint)
+            answer = read(reply, self._endpoint)
         except AwayError:
             raise
         except (PassingError, SampleError, SettingError):
             self.gate.open()
             raise
         self.gate.open()
-        return completion
+        return answer
 
     async def _post(self, body: bytes) -> Reply:
         """Send a request and read the reply, within the bound on bodies."""

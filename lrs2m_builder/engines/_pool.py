@@ -7,8 +7,10 @@ from collections.abc import Coroutine, Mapping, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
 
+from PIL import Image
+
 from lrs2m_builder.engines._base import Engine, EngineModule
-from lrs2m_builder.schema import Role
+from lrs2m_builder.schema import AnswerScores, Completion, Request, Role
 
 T = TypeVar("T")
 
@@ -32,6 +34,34 @@ class EnginePool:
     def run(self, work: Coroutine[Any, Any, T]) -> T:
         """Run the requests of a pass in an event loop."""
         return asyncio.run(work)
+
+
+class NoEngine:
+    """For a pass in which nothing is left to be asked (see `Engine`)."""
+
+    name = model = revision = ""
+    max_in_flight = 1
+
+    def image_size(self, width: int, height: int) -> tuple[int, int]:
+        """As it is."""
+        return width, height
+
+    async def generate(self, request: Request, image: Image.Image | None) -> Completion:
+        """Never called."""
+        raise AssertionError(f"{request.request_id}: no model is up")
+
+    async def score(self, request: Request, image: Image.Image | None) -> AnswerScores:
+        """Never called."""
+        raise AssertionError(f"{request.request_id}: no model is up")
+
+    def stop_waiting(self) -> None:
+        """Nothing waits."""
+
+    async def finish(self) -> None:
+        """Nothing is held."""
+
+    def close(self) -> None:
+        """Nothing is held."""
 
 
 class SharedEngine(EnginePool):

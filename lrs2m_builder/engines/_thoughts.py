@@ -79,6 +79,22 @@ def opens_thought(prompt: str) -> str | None:
     return None
 
 
+def with_closed_thought(prompt: str) -> str:
+    """The prompt with the thought ended that it opens, for an answer of one word."""
+    mark = opens_thought(prompt)
+    return f"{prompt.rstrip()}\n{_closing(mark)}\n\n" if mark else prompt
+
+
+def _closing(mark: str) -> str:
+    """The mark that ends what a mark begins."""
+    for begin, end in (("<|channel>", "<channel|>"), ("<unused94>", "<unused95>")):
+        if mark.startswith(begin):
+            return end
+    if mark.startswith("<|"):
+        return re.sub("begin|start", lambda word: "END" if word.group().isupper() else "end", mark, flags=re.IGNORECASE)
+    return f"{mark[0]}/{mark[1:].split()[0].rstrip('>')}>" if mark[0] == "<" else f"{mark[0]}/{mark[1:]}"
+
+
 def continued(prompt: str, completion: Completion) -> Completion:
     """The completion with the mark by which its prompt opened a thought, where max_tokens may have ended that thought.
 

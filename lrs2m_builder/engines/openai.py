@@ -14,10 +14,11 @@ import json
 import math
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, TypeVar
 
 from PIL import Image
 
+from lrs2m_builder.engines._answer_tokens import spellings
 from lrs2m_builder.engines._base import (
     DEFAULT_MAX_PIXELS,
     ENDPOINT_FAILED,
@@ -27,16 +28,25 @@ from lrs2m_builder.engines._base import (
     positive_options,
     well_known_mark,
 )
+from lrs2m_builder.engines._endpoint_answers import read_reply
 from lrs2m_builder.engines._endpoint_errors import PassingError, SettingError
 from lrs2m_builder.engines._endpoint_gate import KEPT, MAX_IN_A_ROW, Gate, GivenUpError
 from lrs2m_builder.engines._endpoint_models import Served, served_model
 from lrs2m_builder.engines._endpoint_sampling import check_sampling, request_body
-from lrs2m_builder.engines._endpoint_session import Session
+from lrs2m_builder.engines._endpoint_scores import (
+    Sides,
+    TokensNotToldError,
+    read_scores,
+    score_fields,
+    sides_of,
+)
+from lrs2m_builder.engines._endpoint_session import Read, Session
 from lrs2m_builder.engines._endpoint_wire import Endpoint, open_endpoint
 from lrs2m_builder.engines._templates import NO_THOUGHT
 from lrs2m_builder.errors import MissingExtraError, SampleError, UserError
-from lrs2m_builder.schema import Completion, Request, Role
+from lrs2m_builder.schema import AnswerScores, Completion, Request, Role
 
+T = TypeVar("T")
 DEFAULT_MAX_IN_FLIGHT = 64
 DEFAULT_MAX_TRIES = 6
 DEFAULT_TIMEOUT_S = 300.0
@@ -62,6 +72,9 @@ class OpenAIEngine:
         defaults = {"chat_template_kwargs": dict(NO_THOUGHT)} if served.has_template else {}
         given = options.get("chat_template_kwargs")
         self._template = {"chat_template_kwargs": given} if given is not None else defaults
+        self._is_vllm = served.has_template
+        self._sides: dict[tuple[str, ...], Sides | None] = {}
+        self._finding_sides = asyncio.Lock()
         self._max_tries: int = options.get("max_tries") or DEFAULT_MAX_TRIES
         self._timeout_s: float = options.get("timeout_s") or DEFAULT_TIMEOUT_S
         self._wait_s = _wait_s(options)
@@ -69,16 +82,42 @@ class OpenAIEngine:
 
     async def generate(self, request: Request, image: Image.Image | None) -> Completion:
         """Answer one request (see `Engine.generate`)."""
+        return await self._answered(request, image, request.sampling, read_reply)
+
+    async def score(self, request: Request, image: Image.Image | None) -> AnswerScores:
+        """The probabilities of its answers (see `Engine.score`): exact from a vLLM server, else among the first 20."""
+        sides = await self._answer_sides(request.answers)
+        try:
+            read = partial(read_scores, answers=request.answers, sides=sides)
+            return await self._answered(request, image, score_fields(sides), read)
+        except TokensNotToldError:
+            self._sides[request.answers] = None  # an older server
+            return await self.score(request, image)
+
+    async def _answer_sides(self, answers: tuple[str, ...]) -> Sides | None:
+        """The tokens of each answer; None if the server tells none."""
+        async with self._finding_sides:
+            if answers not in self._sides:
+                told = None
+                if self._is_vllm:
+                    told = await self._connected().tokens_of(self._served_as, spellings(answers))
+                self._sides[answers] = sides_of(answers, told) if told else None
+        return self._sides[answers]
+
+    async def _answered(
+        self, request: Request, image: Image.Image | None, sampling: Mapping[str, Any], read: Read[T]
+    ) -> T:
+        """What is read of the reply to a request."""
         if mark := next(filter(None, map(well_known_mark, request.parts)), None):
             raise SampleError("request_refused", f"the prompt holds {mark!r}, which models read as a mark")
-        sampling = {**self._template, **request.sampling}
+        sampling = {**self._template, **sampling}
         messages = [{"role": "user", "content": await _content(request, image)}]
         if request.system:
             messages.insert(0, {"role": "system", "content": request.system})
         fields = request_body(self._served_as, messages, request.seed, sampling)
         session, name = self._connected(), self._endpoint.shown
         try:
-            completion = await self._tried(session, fields)
+            answer = await self._tried(session, fields, read)
         except PassingError as error:
             session.given_up += 1
             if session.given_up < MAX_IN_A_ROW:
@@ -90,9 +129,9 @@ class OpenAIEngine:
         except SettingError as error:
             raise EngineStoppedError(f"{name}: {error}; {KEPT}") from error
         session.given_up = 0
-        return completion
+        return answer
 
-    async def _tried(self, session: Session, fields: Mapping[str, Any]) -> Completion:
+    async def _tried(self, session: Session, fields: Mapping[str, Any], read: Read[T]) -> T:
         """The answer to a request that is tried again as long as that may help."""
         import tenacity
 
@@ -112,7 +151,7 @@ class OpenAIEngine:
             reraise=True,
         ):
             with attempt:
-                exchange = partial(session.exchange, body, is_first=attempt.retry_state.attempt_number == 1)
+                exchange = partial(session.exchange, body, read, is_first=attempt.retry_state.attempt_number == 1)
                 return await session.gate.through(exchange, partial(session.is_there, fields))
         raise AssertionError("tenacity raises the last failure")
 
@@ -211,11 +250,8 @@ async def _content(request: Request, image: Image.Image | None) -> Any:
         return request.parts[0]
     url = await asyncio.to_thread(_data_url, image)
     before, after = request.parts
-    return [
-        {"type": "text", "text": before},
-        {"type": "image_url", "image_url": {"url": url}},
-        {"type": "text", "text": after},
-    ]
+    parts = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": after}]
+    return [{"type": "text", "text": before}, *parts] if before else parts
 
 
 def _data_url(image: Image.Image) -> str:

@@ -27,7 +27,7 @@ from lrs2m_builder.engines._chat import Chat
 from lrs2m_builder.engines._model_files import ModelFiles, find_model
 from lrs2m_builder.engines._parameters import check_sampling
 from lrs2m_builder.errors import MissingExtraError, SampleError, UserError
-from lrs2m_builder.schema import Completion, Request, Role
+from lrs2m_builder.schema import AnswerScores, Completion, Request, Role
 
 if TYPE_CHECKING:
     from lrs2m_builder.engines._decoding import Decoder
@@ -48,12 +48,13 @@ class _Waiting:
 
     request: Request
     image: Image.Image | None
-    answer: asyncio.Future[Completion]
+    answer: asyncio.Future[Any]
 
     def may_join(self, other: _Waiting) -> bool:
         """Whether both fit in one batch."""
         same_kind = (self.image is None) == (other.image is None)
-        return same_kind and self.request.sampling == other.request.sampling
+        one, two = self.request, other.request
+        return same_kind and one.sampling == two.sampling and one.answers == two.answers
 
 
 class TransformersEngine:
@@ -78,6 +79,15 @@ class TransformersEngine:
 
     async def generate(self, request: Request, image: Image.Image | None) -> Completion:
         """Answer one request (see `Engine.generate`)."""
+        completion: Completion = await self._answered(request, image)
+        return completion
+
+    async def score(self, request: Request, image: Image.Image | None) -> AnswerScores:
+        """The probabilities of its answers (see `Engine.score`)."""
+        scores: AnswerScores = await self._answered(request, image)
+        return scores
+
+    async def _answered(self, request: Request, image: Image.Image | None) -> Any:
         self._check(request)
         if self._serving is None:
             self._arrived, self._given_up = asyncio.Event(), threading.Event()
@@ -102,7 +112,7 @@ class TransformersEngine:
                     self._shrink(len(batch))
                     self._waiting[:0] = batch
                     continue
-                if any(isinstance(answer, Completion) for answer in answers):
+                if any(not isinstance(answer, SampleError) for answer in answers):
                     self._brake.release()
                 for waiting, answer in zip(batch, answers, strict=True):
                     _tell(waiting, self._brake.failed(answer) if _is_refusal(answer) else answer)
@@ -217,12 +227,12 @@ def load(
     return TransformersEngine(files, chat, Decoder(network, chat, longest), batch_size, max_in_flight)
 
 
-def _is_refusal(answer: Completion | SampleError) -> TypeGuard[SampleError]:
+def _is_refusal(answer: Completion | AnswerScores | SampleError) -> TypeGuard[SampleError]:
     """Whether the processor could not take a request; one that is too long for the model is no fault of the model."""
     return isinstance(answer, SampleError) and answer.reason == "request_refused"
 
 
-def _tell(waiting: _Waiting, outcome: Completion | BaseException) -> None:
+def _tell(waiting: _Waiting, outcome: Completion | AnswerScores | BaseException) -> None:
     """Hand an outcome to whoever waits for it."""
     if waiting.answer.done():
         return

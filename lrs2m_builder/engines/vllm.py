@@ -12,6 +12,7 @@ from typing import Any
 
 from PIL import Image
 
+from lrs2m_builder.engines._answer_tokens import log_sum
 from lrs2m_builder.engines._base import Brake, EngineStoppedError, mapping_options, positive_options, text_options
 from lrs2m_builder.engines._chat import Chat
 from lrs2m_builder.engines._model_files import ModelFiles, find_model
@@ -20,7 +21,7 @@ from lrs2m_builder.engines._reaper import Reaper
 from lrs2m_builder.engines._thoughts import continued
 from lrs2m_builder.engines._vllm_processes import EngineLog, children_apart
 from lrs2m_builder.errors import MissingExtraError, SampleError, UserError, one_line
-from lrs2m_builder.schema import Completion, Request, Role
+from lrs2m_builder.schema import AnswerScores, Completion, Request, Role
 from lrs2m_builder.terminal import duration, say
 
 CLOCK_S = 15.0  # between two lines while vLLM starts
@@ -74,22 +75,52 @@ class VLLMEngine:
 
     async def generate(self, request: Request, image: Image.Image | None) -> Completion:
         """Answer one request (see `Engine.generate`)."""
+        text = self._prompt_text(request)
+        has_stop = "stop" in request.sampling  # vLLM finds stop strings in the text
+        result = await self._result(text, image, request, **request.sampling, seed=request.seed, detokenize=has_stop)
+        output = result.outputs[0]
+        completion = Completion(
+            text=output.text if has_stop else self._chat.decode(output.token_ids),
+            finish_reason=output.finish_reason or "stop",
+            num_prompt_tokens=len(result.prompt_token_ids),
+            num_tokens=len(output.token_ids),
+        )
+        return continued(text, completion)
+
+    async def score(self, request: Request, image: Image.Image | None) -> AnswerScores:
+        """The probabilities of its answers (see `Engine.score`).
+
+        What is asked for by token is exact whatever its rank. Under a grammar or among allowed tokens it would be a
+        share of these alone. In a step beside captions those would lose their own `logprobs`.
+        """
+        sides = self._chat.answer_tokens(request.answers)
+        wanted = sorted({token for side in sides for token in side})
+        how = {"max_tokens": 1, "temperature": 0, "logprob_token_ids": wanted, "detokenize": False}
+        result = await self._result(self._prompt_text(request), image, request, **how)
+        found = result.outputs[0].logprobs[0]
+        return AnswerScores(
+            log_probs=tuple(log_sum(found[token].logprob for token in side) for side in sides),
+            tokens=sides,
+            num_prompt_tokens=len(result.prompt_token_ids),
+            num_cached_tokens=result.num_cached_tokens,
+        )
+
+    def _prompt_text(self, request: Request) -> str:
         self._chat.check(request)
-        text = self._chat.prompt_text(request)
+        return self._chat.prompt_text(request)
+
+    async def _result(self, text: str, image: Image.Image | None, request: Request, **sampling: Any) -> Any:
+        """What vLLM makes of a prompt, all at once at its end."""
         try:
             inputs = await self._inputs(text, image)
             num_prompt_tokens = len(inputs["prompt_token_ids"])
             if num_prompt_tokens >= self._max_length:
                 raise SampleError("prompt_too_long", f"{num_prompt_tokens} tokens of at most {self._max_length - 1}")
             # One output at the end, decoded once, instead of one a token: the event loop has other things to do.
-            params = self._sampling_params(
-                **request.sampling,
-                seed=request.seed,
-                output_kind=self._final_only,
-                detokenize="stop" in request.sampling,  # vLLM finds stop strings in the text
-            )
-            async for result in self._core.generate(inputs, params, request_id=request.request_id):
-                output = result.outputs[0]
+            params = self._sampling_params(**sampling, output_kind=self._final_only)
+            result: Any = None
+            async for output in self._core.generate(inputs, params, request_id=request.request_id):
+                result = output
         except self._refused as error:
             too_long = getattr(error, "parameter", None) in {"input_tokens", "input_text"}
             refusal = SampleError("prompt_too_long" if too_long else "request_refused", one_line(error))
@@ -99,13 +130,7 @@ class VLLMEngine:
                 f"the vllm engine stopped: {self._log.reason()}; what it answered is kept, the same command goes on"
             ) from error
         self._brake.release()
-        completion = Completion(
-            text=output.text if params.detokenize else self._chat.decode(output.token_ids),
-            finish_reason=output.finish_reason or "stop",
-            num_prompt_tokens=num_prompt_tokens,
-            num_tokens=len(output.token_ids),
-        )
-        return continued(text, completion)
+        return result
 
     async def _inputs(self, text: str, image: Image.Image | None) -> Any:
         """What vLLM's renderer makes of a prompt: the work of the model's processor.

@@ -1,1 +1,1 @@
-"""The paper's four zero-shot evaluations and its numbers: a file or folder each, and what they share."""
+"""Zero-shot evaluations (`members/` has a file each), how they are run, and the paper's numbers."""

@@ -1,4 +1,4 @@
-"""The images and texts of an evaluation, wherever they lie.
+"""Reads the images and texts of an evaluation, wherever they are.
 
 A Karpathy list in JSON with its images, a build of this program or other Parquet or Arrow files, a folder of images
 whose subfolders are classes, a shipped source by its name, or a data set of the Hub.
@@ -38,7 +38,7 @@ _TABLES = {".parquet", ".arrow"}
 
 @dataclass(frozen=True, slots=True)
 class Columns:
-    """Columns of Parquet and Hub data; the first of several names that is there.
+    """Columns of Parquet and Hub data: of several names, the first that the data have.
 
     Attributes:
         texts: short or long texts, or lists of them.
@@ -52,7 +52,7 @@ class Columns:
 
 @dataclass(frozen=True, slots=True)
 class EvalImage:
-    """One image with its texts and its class, where the data have them."""
+    """One image with its texts and its class, if the data have them."""
 
     name: str
     image: ImageRef
@@ -74,12 +74,12 @@ def read_images(
     Args:
         data: a path, a shipped source's name, or a data set's name on the Hub.
         split: default: "test" of a Karpathy list (a source's too) and on the Hub, all of anything else.
-        all_splits: on the Hub, take all splits where none is given.
+        all_splits: on the Hub, take all splits if `split` is None.
         image_dir: where the images of a Karpathy list or a source are; default: the folder of the list.
         revision: of a data set on the Hub.
 
     Raises:
-        UserError: it cannot be read, or an image or the split is not there.
+        UserError: it cannot be read, or an image or the split is missing.
     """
     path = Path(data).expanduser()
     if path.suffix == ".json" and path.is_file():
@@ -105,7 +105,7 @@ def read_images(
 
 
 def fingerprint(images: Sequence[EvalImage]) -> dict[str, Any]:
-    """What tells these data from any other: their number, and a hash over names, texts, classes and image bytes.
+    """What identifies these data: their number, and a hash over names, texts, classes and image bytes.
 
     Raises:
         UserError: an image cannot be read.

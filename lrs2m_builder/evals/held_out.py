@@ -1,4 +1,4 @@
-"""Recall at k on held-out pairs, to see while a model trains whether it learns more than its data.
+"""Recall at k on held-out pairs, which shows during training whether a model generalises.
 
 Rows that hold the same image are one image with several texts, as in UCM-Captions; a text finds its image, an image
 any of its texts. N images, T texts, D width of the features.
@@ -17,15 +17,17 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
+from lrs2m_builder.clip.encode import Features
 from lrs2m_builder.clip.model import Loaded, encode_image, encode_text
 from lrs2m_builder.dataset.foreign import check_pairs, plain_rows, reading
 from lrs2m_builder.dataset.tables import record_files
 from lrs2m_builder.errors import SampleError, UserError, one_line
-from lrs2m_builder.evals.ranks import Features, Numbers, image_to_text, text_to_image
+from lrs2m_builder.evals.ranks import Numbers, image_to_text, text_to_image
 from lrs2m_builder.evals.retrieval import recalls
+from lrs2m_builder.images.files import image_ref
 from lrs2m_builder.images.load import decode
 from lrs2m_builder.train.config import TrainConfig
-from lrs2m_builder.train.loading import image_key, image_ref
+from lrs2m_builder.train.loading import image_key
 
 Text = Literal["long", "short"]
 KINDS: tuple[Text, ...] = ("long", "short")
@@ -95,7 +97,7 @@ def read_held_out(paths: Sequence[Path], loaded: Loaded, *, image_dir: Path | No
 
 
 def measure_recall(loaded: Loaded, held_out: HeldOut, *, batch_size: int = 64) -> dict[str, float]:
-    """Recall in 0 .. 1 for each kind of text: "long_t2i_r1" (text to image, the first answer) and its like."""
+    """Recalls in 0 .. 1 for each kind of text, by names such as "long_t2i_r1" (text to image, R@1)."""
     device = next(loaded.model.parameters()).device
     was_training = loaded.model.training
     loaded.model.eval()
@@ -115,7 +117,7 @@ def measure_recall(loaded: Loaded, held_out: HeldOut, *, batch_size: int = 64) -
 
 
 def _recalls(image_ND: Features, text_TD: Features, image_T: Numbers) -> dict[str, float]:
-    """Recalls among all images; an image that has no text of the kind is an answer and no question."""
+    """Recalls among all images; an image without a text of the kind is a candidate but not a query."""
     owners, image_of_T = np.unique(image_T, return_inverse=True)
     t2i = text_to_image(text_TD, image_ND, image_T)
     i2t = image_to_text(image_ND[owners], text_TD, image_of_T)
@@ -123,7 +125,7 @@ def _recalls(image_ND: Features, text_TD: Features, image_T: Numbers) -> dict[st
 
 
 def _encoded(batches: Any, loaded: Loaded, device: torch.device) -> Tensor:
-    """Features of all batches on the CPU: of images where they are floats, else of texts."""
+    """Features of all batches on the CPU: batches of floats are images, others texts."""
     features = []
     for batch in batches:
         encode = encode_image if batch.is_floating_point() else encode_text
@@ -132,7 +134,7 @@ def _encoded(batches: Any, loaded: Loaded, device: torch.device) -> Tensor:
 
 
 def _rows(paths: Sequence[Path]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Where each row is, and its image and texts."""
+    """Yield the file of each row, and its image and texts."""
     files = [file for given in paths for file in record_files(given)]
     check_pairs(files, uses=COLUMNS[1:])
     for path in files:

@@ -1,6 +1,6 @@
 """Whether a model was trained on the images that it is evaluated on: if so, its score is not zero-shot.
 
-What a model was trained on is known of a training run (its config.json, and that of the run it started from), or told.
+The training data of a run are known (its config.json, and that of the run it started from); others are given.
 Copies at another quality or size, flipped or turned, are found as `lrs2m audit` finds them.
 """
 
@@ -31,14 +31,14 @@ NUM_EXAMPLES = 5
 
 @dataclass(frozen=True, slots=True)
 class Leakage:
-    """What was found of a model's training data.
+    """The outcome of a search for evaluation images in a model's training data.
 
     Attributes:
-        trained_on: where the training data are; empty where nothing is known of them.
-        missing: of these, what is not there any more and was not looked at.
-        training_images: distinct images that were looked at.
-        unchecked: training images of which the data have but the names.
-        leaked: evaluation images that are among them.
+        trained_on: paths of the training data; empty if none are known.
+        missing: those that no longer exist and were not searched.
+        training_images: number of distinct images that were searched.
+        unchecked: training images of which the data hold only the names.
+        leaked: number of evaluation images that are in the training data.
         examples: pairs of an evaluation image and a training image.
     """
 
@@ -64,7 +64,7 @@ def training_data(model: str) -> list[Path]:
 
 
 def _run_config(model: Path) -> Path | None:
-    """The config.json of the training run that a path is, or that a model lies in."""
+    """The config.json of the training run that a path is, or that holds a model."""
     for folder in (model, model.parent):
         path = folder / "config.json"
         try:
@@ -90,7 +90,7 @@ def find_leaks(
     """Look for the images of an evaluation among those of training data.
 
     Args:
-        cache: a folder that keeps what was seen of the training data, so that another evaluation need not read them.
+        cache: a folder that keeps the hashes of the training images for later evaluations.
 
     Raises:
         UserError: an image or the training data cannot be read.
@@ -137,7 +137,7 @@ def find_leaks(
 def _look_at_training(
     collection: Collection, paths: Sequence[Path], cache: Path | None, *, show_progress: bool
 ) -> Hashes:
-    """Enter the images of training data, from the cache if they were looked at before; returns their hashes."""
+    """Add the images of training data, from the cache if it has them; returns their hashes."""
     files = [file for path in paths for file in record_files(path)]
     check_pairs(files, uses=("sample_id", "subset", "image_sha256"))
     kept = cache / _fingerprint(files) if cache else None
@@ -159,7 +159,7 @@ def _look_at_training(
 
 
 def _fingerprint(files: Sequence[Path]) -> str:
-    """Changes when one of the files does."""
+    """A name that changes with the files."""
     stats = [(str(file.resolve()), file.stat().st_size, file.stat().st_mtime_ns) for file in files]
     return hashlib.sha256(repr(stats).encode()).hexdigest()[:16]
 
@@ -174,15 +174,15 @@ def _joined(known: Hashes, new: Hashes, first_new: int) -> Hashes:
 
 
 def refuse_leaks(found: Leakage, num_images: int) -> None:
-    """Stop where evaluation images were found in the training data.
+    """Stop if evaluation images were found in the training data.
 
     Raises:
-        UserError: so it is.
+        UserError: evaluation images were found in the training data.
     """
     if found.leaked:
         mine, theirs = found.examples[0]
         raise UserError(
             f"{found.leaked} of {num_images} evaluation images are in the training data, such as {mine} ({theirs} "
             "there): no zero-shot result; train without them (lrs2m audit DATA --against EVALUATION lists them), or "
-            "give --allow-leak to have it written into the result"
+            "give --allow-leak to continue and record the leak in the result"
         )

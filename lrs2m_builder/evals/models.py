@@ -1,4 +1,4 @@
-"""Opens what is to be evaluated: a baseline by its short name, a training run, or whatever `clip.model.load` takes."""
+"""Opens the model of an evaluation: a baseline by its short name, a training run, or what `clip.model.load` takes."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def open_model(
 
     Args:
         name: a short name of models.yaml, the folder of a training run, or what `clip.model.load` takes.
-        device: default: the first GPU where there is one.
+        device: default: the first GPU, or the CPU.
         revision: of a model on the Hub.
         context_length: tokens; default: the baseline's, or the model's own. More than its own stretches it by KPS.
 
@@ -36,7 +36,7 @@ def open_model(
 
 
 def model_path(name: str) -> str:
-    """The name, or of the folder of a training run the model inside it."""
+    """The model inside the folder of a training run; any other name as it is."""
     run = Path(name).expanduser()
     is_run = (run / "config.json").is_file() and (run / "model" / "config.json").is_file()
     return str(run / "model") if is_run else name
@@ -46,7 +46,7 @@ def find_device(name: str | None) -> str:
     """The device of that name, by default the first GPU or else the CPU.
 
     Raises:
-        UserError: there is none of that name here.
+        UserError: there is no such device.
     """
     if name is None:
         return "cuda" if torch.cuda.is_available() else "cpu"

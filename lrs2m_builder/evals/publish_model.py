@@ -40,11 +40,11 @@ class ModelReport:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """Results of one evaluation: a line a model and set, values in percent or None."""
+    """Results of one evaluation: a line per model and set, with a cell per metric."""
 
     title: str
     metrics: tuple[str, ...]
-    lines: tuple[tuple[str, str, tuple[float | None, ...]], ...]
+    lines: tuple[tuple[str, str, tuple[str, ...]], ...]
 
 
 def find_model(path: Path) -> Path | None:
@@ -74,7 +74,7 @@ def publish_model(
     dest: Path | None = None,
     dry_run: bool = False,
 ) -> ModelReport:
-    """Write the tree of a model and upload it; run it again after a stop and it goes on.
+    """Write the tree of a model and upload it; the same call resumes after a stop.
 
     Args:
         path: a run of `lrs2m train`, or a folder with a model of transformers' format.
@@ -137,7 +137,7 @@ def _make_tree(
         for file in (part / "model").glob("[!.]*"):  # its checksums stay: the Hub has its own
             file.rename(part / file.name)
         shutil.rmtree(part / "model")
-        tables = list(_tables(found, loaded.revision, repo_id))
+        tables = list(make_tables(found, loaded.revision, repo_id))
         card = make_model_card(repo_id, loaded.model.config, run, tables, datasets, license_id)
         (part / "README.md").write_text(card, encoding="utf-8")
         write_json(part / STATE, state)
@@ -193,24 +193,22 @@ def _read_run(path: Path) -> dict[str, Any]:
     return {**read_json(path / "config.json"), "last": lines[-1]}
 
 
-def _tables(results: Sequence[Result], revision: str, repo_id: str) -> Iterator[Table]:
-    """A table for each evaluation that there is; results of this very model carry its name on the Hub."""
+def make_tables(results: Sequence[Result], revision: str, repo_id: str) -> Iterator[Table]:
+    """Yield a table per evaluation that has results; those of this model get its name on the Hub."""
     for name, evaluation in evaluations().items():
         if found := [result for result in results if result.evaluation == name]:
-            metrics = tuple(evaluation.metrics)
             lines = tuple(
                 (
                     f"**{repo_id}**" if result.revision == revision else result.model,
                     result.dataset,
-                    tuple(_percent(result.metrics.get(name)) for name in metrics),
+                    tuple(
+                        evaluation.shown(result.metrics[metric]) if metric in result.metrics else "-"
+                        for metric in evaluation.metrics
+                    ),
                 )
                 for result in sorted(found, key=lambda each: (each.dataset, each.model))
             )
-            yield Table(evaluation.title, metrics, lines)
-
-
-def _percent(value: float | None) -> float | None:
-    return None if value is None else 100 * value
+            yield Table(evaluation.title, tuple(evaluation.metrics.values()), lines)
 
 
 def _cell(value: object) -> str:

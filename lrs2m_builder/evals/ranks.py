@@ -16,9 +16,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from lrs2m_builder.errors import UserError
+from lrs2m_builder.clip.encode import Features, finite
 
-Features = NDArray[np.float32]
 Numbers = NDArray[np.int64]
 MAX_BLOCK = 128 * 2**20  # bytes of scores at once
 
@@ -34,21 +33,6 @@ class Ranks:
 
     first: Numbers
     optimistic: Numbers
-
-
-def finite(features: Features, what: str) -> Features:
-    """The features as they are: every number that is made of them goes through here, and not-a-number has no rank.
-
-    Raises:
-        UserError: some are infinite or no numbers: a broken weight would otherwise pass for a perfect model.
-    """
-    broken = int((~np.isfinite(features)).any(axis=1).sum()) if features.size else 0
-    if broken:
-        raise UserError(
-            f"the model gives no numbers for {broken} of {len(features)} {what} features (NaN or infinite): "
-            "its weights are broken or its training diverged; evaluate an earlier checkpoint"
-        )
-    return features
 
 
 def text_to_image(texts: Features, images: Features, owners: Numbers, *, device: str = "cpu") -> Ranks:

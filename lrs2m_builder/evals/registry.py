@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 import importlib
-import pkgutil
 from functools import cache
 
 from lrs2m_builder.errors import UserError, not_among
 from lrs2m_builder.evals import members
 from lrs2m_builder.evals.record import Evaluation
+from lrs2m_builder.files import member_names
 
 
 @cache
 def evaluations() -> dict[str, Evaluation]:
     """Every evaluation by its name; those that the paper does not have come last."""
-    names = [module.name for module in pkgutil.iter_modules(members.__path__) if not module.name.startswith("_")]
-    every: list[Evaluation] = [importlib.import_module(f"{members.__name__}.{name}").EVALUATION for name in names]
+    modules = (importlib.import_module(f"{members.__name__}.{name}") for name in member_names(members.__path__))
+    every: list[Evaluation] = [module.EVALUATION for module in modules]
     return {each.name: each for each in sorted(every, key=_order)}
 
 

@@ -1,4 +1,4 @@
-"""The report of one model: what it reached in each test, the paper's rows beside it, and pictures; HTML and JSON."""
+"""The report of one model: its results with the paper's rows beside, and pictures; HTML and JSON."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ WIDEST = 1200  # pixels of a picture in the page
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """A row of a table: who, its cells as printed, whether it is ours, and a remark."""
+    """A row of a table: the model, its cells as printed, whether it is ours, and a remark."""
 
     name: str
     cells: Sequence[str]
@@ -33,7 +33,7 @@ class Line:
 
 @dataclass(slots=True)
 class Section:
-    """A set in a test: a table and pictures (a title and a file each)."""
+    """The section of a set: a table and pictures (title and file)."""
 
     title: str
     columns: Sequence[str]
@@ -82,7 +82,7 @@ def write_report(
 
 
 def paper_rows(result: Result, paper: Paper) -> list[tuple[Table, Row]]:
-    """The rows of the paper that are of the same test and set."""
+    """The paper's rows of the same test and set."""
     is_papers = find_evaluation(result.evaluation).is_papers
     tables = [table for table in paper.tables.values() if table.test == result.evaluation]
     return [(table, row) for table in tables for row in table.rows if is_papers(result.dataset, row.labels)]
@@ -159,7 +159,7 @@ def _notes(result: Result, rows: Sequence[tuple[Table, Row]], paper: Paper) -> l
 
 
 def _data_uri(path: Path) -> str:
-    """A picture inside the page, no wider than the page shows it."""
+    """A picture as a data URI, no wider than the page shows it."""
     with Image.open(path) as file:
         image = file.convert("RGB")
     image.thumbnail((WIDEST, 4 * WIDEST), Image.Resampling.LANCZOS)

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lrs2m_builder.clip.encode import Features, encode_images, encode_texts
 from lrs2m_builder.clip.model import Loaded
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.evals.data import EvalImage
-from lrs2m_builder.evals.encode import encode_images, encode_texts
-from lrs2m_builder.evals.ranks import Features, Numbers, Ranks, image_to_text, text_to_image
+from lrs2m_builder.evals.ranks import Numbers, Ranks, image_to_text, text_to_image
 from lrs2m_builder.evals.variants import VARIANTS, length_bins
 from lrs2m_builder.tokenizer import encode
 

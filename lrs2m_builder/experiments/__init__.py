@@ -1,1 +1,1 @@
-"""The paper's tables II to IX and figures 7 to 10, each as something to run: at the paper's scale, or a tiny one."""
+"""The paper's tables II to IX and figures 7 to 10 as experiments, at the paper's scale or at a tiny one."""

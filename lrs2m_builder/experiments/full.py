@@ -1,4 +1,4 @@
-"""The paper's scale: the commands that train on LRS2M and evaluate on the paper's sets, to read or to run."""
+"""The paper's scale: the commands that train on LRS2M and evaluate on the paper's sets, printed or run."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ class Inputs:
     Attributes:
         data: builds of LRS2M.
         benchmarks: a folder with rsitmd_l and rsicd_l (builds), rsitmd and rsicd (the sources' folders) and
-            selo_air_slt; the sets of zic come from the Hub where no folder of their name (resisc45 ...) is there.
-        processes: GPUs to train on; the batch of all of them stays the paper's.
+            selo_air_slt; a set of zic without a folder of its name (resisc45 ...) comes from the Hub.
+        processes: GPUs to train on; their total batch is always the paper's.
     """
 
     data: tuple[Path, ...]
@@ -40,10 +40,10 @@ class Inputs:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command line of `lrs2m`, and what it makes.
+    """A command line of `lrs2m`, and its output.
 
     Attributes:
-        makes: the folder of a model, or of results.
+        makes: the folder of the model or the results that it writes.
         result: evaluation and set of the result that it adds to the folder.
     """
 
@@ -54,7 +54,7 @@ class Command:
 
     @property
     def line(self) -> str:
-        """As one types it."""
+        """The command as it is typed."""
         start = ["lrs2m"]
         if self.processes > 1:
             start = ["torchrun", f"--nproc-per-node={self.processes}", "-m", "lrs2m_builder.cli"]
@@ -62,14 +62,14 @@ class Command:
 
     @property
     def is_done(self) -> bool:
-        """Whether it was run to its end."""
+        """Whether its output is complete."""
         if self.result is None or not self.makes.is_dir():
             return self.makes.is_dir()
         return any((each.evaluation, each.dataset) == self.result for each in read_results(self.makes))
 
 
 def used_sets(experiment: Experiment, test: str) -> tuple[str, ...]:
-    """The sets of a test: all in the test's own table, in ablations one for each retrieval."""
+    """The sets of a test: all of them in the test's own table, fewer in ablations."""
     evaluation = find_evaluation(test)
     return evaluation.sets[: evaluation.ablation_sets] if len(experiment.tests) > 1 else evaluation.sets
 
@@ -85,10 +85,10 @@ def make_commands(experiment: Experiment, inputs: Inputs, seeds: int = 1) -> lis
 
 
 def run_commands(commands: Sequence[Command]) -> None:
-    """Run what is not done yet, one after the other.
+    """Run the commands that are not done yet, one after the other.
 
     Raises:
-        UserError: a command failed; those before it are not repeated when the experiment is run again.
+        UserError: a command failed; the finished ones are not repeated in the next run.
     """
     for number, command in enumerate(commands, start=1):
         if command.is_done:
@@ -99,7 +99,7 @@ def run_commands(commands: Sequence[Command]) -> None:
         try:
             code = process.wait()
         except KeyboardInterrupt:
-            process.wait()  # it had the signal too: a training writes its checkpoint
+            process.wait()  # it got the signal too: a training writes its checkpoint
             raise
         if code in {130, -signal.SIGINT, -signal.SIGTERM, -signal.SIGHUP}:
             raise KeyboardInterrupt
@@ -133,7 +133,7 @@ def _batch_words(config: str, processes: int) -> tuple[str, ...]:
     """Settings that keep the paper's batch on another number of processes.
 
     Raises:
-        UserError: the batch cannot be dealt to so many.
+        UserError: the batch cannot be divided among them.
     """
     each = CONFIGS[config]().batch_size
     total = each * PAPER_PROCESSES
@@ -147,7 +147,7 @@ def _batch_words(config: str, processes: int) -> tuple[str, ...]:
         )
     settings = {"batch_size": total // processes}
     if settings["batch_size"] > LARGEST_PART:
-        settings["micro_batch"] = LARGEST_PART  # no more memory than on as many as the paper had
+        settings["micro_batch"] = LARGEST_PART  # needs no more memory than with the paper's number
     try:
         changed(CONFIGS[config](), settings)
     except UserError as error:

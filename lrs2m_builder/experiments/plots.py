@@ -1,47 +1,32 @@
-"""Figures 7 to 10 of the paper from the results of an experiment: a panel a test, as PNG and SVG."""
+"""Figures 7 to 10 of the paper from the results of an experiment: one panel per test, as PNG and SVG."""
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lrs2m_builder.errors import MissingExtraError
+from lrs2m_builder.evals.figures.canvas import COLOURS, new_figure, save_figure
 from lrs2m_builder.evals.registry import find_evaluation
 from lrs2m_builder.experiments.table import Line, Table
-from lrs2m_builder.stores.outputs import save_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-
-COLORS = ("#1f5a8a", "#d98324", "#3c7d45", "#7a4b94")  # of the panels, in their order
 
 
 def draw_figure(table: Table, out_dir: Path) -> list[Path]:
     """Draw NAME.png and NAME.svg; returns their paths.
 
     A bar is the 95 % interval over the queries of the test, or of several seeds the lowest and the highest.
-
-    Raises:
-        MissingExtraError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("a plot", "plot", error) from error
-    figure = Figure(figsize=(8.4, 5.6), layout="constrained")
-    FigureCanvasAgg(figure)
-    for number, (test, color) in enumerate(zip(table.experiment.tests, itertools.cycle(COLORS), strict=False), start=1):
-        _draw_panel(figure.add_subplot(2, 2, number), table.lines, test, table.experiment.varies, color)
+    figure = new_figure(8.4, 5.6)
+    for number, test in enumerate(table.experiment.tests):
+        color = COLOURS[number % len(COLOURS)]
+        _draw_panel(figure.add_subplot(2, 2, number + 1), table.lines, test, table.experiment.varies, color)
     scale = "the paper's scale" if table.scale == "paper" else "tiny scale: drawn scenes, small models"
     bars = f"lowest and highest of {table.num_seeds} seeds" if table.num_seeds > 1 else "95 % interval over the queries"
     figure.suptitle(f"{table.experiment.title} ({scale})\nbars: {bars}", fontsize=10)
-    paths = [out_dir / f"{table.experiment.name}{suffix}" for suffix in (".png", ".svg")]
-    for path in paths:
-        save_picture(figure, path, dpi=150)
-    return paths
+    return save_figure(figure, out_dir / f"{table.experiment.name}.png")
 
 
 def _draw_panel(axes: Axes, lines: Sequence[Line], test: str, varies: str, color: str) -> None:

@@ -18,12 +18,12 @@ class Variant:
     """A line of an experiment's table: a training, or a published model that is only evaluated.
 
     Attributes:
-        label: what sets it apart from the other lines; of a figure, its place along the axis.
-        config: the configuration of clip/config.py that it is trained by.
+        label: what distinguishes it from the other lines; in a figure, its place along the axis.
+        config: name of its training configuration (train/config.py).
         model: short name of the published model.
         paper: names of the paper's rows for it, in the tables that have one.
-        tiny: what stands for it at the tiny scale: settings of the training, START for that model without training, or
-            None where nothing does. By default the settings that set `config` apart from the paper's.
+        tiny: what replaces it at the tiny scale: settings of the training, START for that model without training, or
+            None for nothing. By default the settings in which `config` differs from the paper's.
     """
 
     label: str
@@ -39,7 +39,7 @@ class Variant:
         return f"{self.config}-seed{seed}" if self.config and seed else self.config or self.model
 
     def is_at(self, scale: Scale) -> bool:
-        """Whether there is something to run for it at a scale."""
+        """Whether it is run at a scale."""
         return scale == "paper" or self.tiny is not None
 
 
@@ -66,14 +66,14 @@ class Experiment:
 
 @dataclass(frozen=True, slots=True)
 class Size:
-    """How much the tiny scale draws and trains.
+    """How much is drawn and trained at the tiny scale.
 
     Attributes:
-        pairs: that the trainings of an experiment see.
-        start_pairs: other ones, that the starts see.
+        pairs: number of pairs that the trainings of an experiment see.
+        start_pairs: number of other pairs, for the starts.
         epochs, start_epochs: passes over them.
-        max_steps: the most steps of any training.
-        test_scenes: that the models are evaluated on.
+        max_steps: maximum steps per training.
+        test_scenes: number of scenes that the models are evaluated on.
     """
 
     pairs: int = 2000
@@ -89,7 +89,7 @@ def find_experiment(name: str) -> Experiment:
     """The experiment of that name.
 
     Raises:
-        UserError: there is none; the message lists those that are.
+        UserError: there is none; the message lists the known ones.
     """
     if name not in EXPERIMENTS:
         raise UserError(f"no experiment {name!r}{not_among(name, EXPERIMENTS)}")
@@ -108,7 +108,7 @@ def _ours(size: str, config: str, tiny: Mapping[str, object] | None) -> Variant:
     return Variant(f"{size} {LRSCLIP}", config=config, paper=(f"{size} {LRSCLIP}",), tiny=tiny)
 
 
-# Of the tiny scale only the start, in the place of CLIP or Long-CLIP, and the model trained from it.
+# At the tiny scale only the start, in place of CLIP or Long-CLIP, and the model trained from it.
 _LONG_B, _LONG_L = (("ViT-B/16", "Long-CLIP", "longclip-b16"), ("ViT-L/14", "Long-CLIP", "longclip-l14"))
 _OURS = (_ours("ViT-B/16", "paper_b16", {}), _ours("ViT-L/14", "paper_l14", None))
 _B32 = _published("ViT-B/32", "CLIP", "clip-b32", start=True)

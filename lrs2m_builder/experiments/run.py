@@ -1,4 +1,4 @@
-"""Runs experiments at either scale and writes their tables and figures; what is done already is not done again."""
+"""Runs experiments at either scale and writes their tables and figures; finished work is not repeated."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ DEFAULT_SIZE = Size()
 
 
 def run_paper(experiments: Sequence[Experiment], inputs: Inputs, *, seeds: int = 1) -> list[Table]:
-    """Run the commands of experiments and write the table, and of a figure the plot, of each as soon as it is there.
+    """Run the commands of experiments; write the table of each, and the plot of a figure, as soon as it is complete.
 
     Raises:
         UserError: a command failed.
@@ -44,14 +44,14 @@ def paper_commands(experiments: Sequence[Experiment], inputs: Inputs, *, seeds: 
 def run_tiny(
     experiments: Sequence[Experiment], out_dir: Path, *, seeds: int = 1, size: Size = DEFAULT_SIZE
 ) -> list[Table]:
-    """Train and evaluate on drawn scenes, and write the table, and of a figure the plot, of each experiment.
+    """Train and evaluate on drawn scenes; write the table of each experiment, and the plot of a figure.
 
     Args:
-        size: how much is drawn and trained; a folder keeps to one.
+        size: how much is drawn and trained; the same for all runs in a folder.
 
     Raises:
         UserError: the folder cannot be written, or was made with other settings.
-        Stopped, KeyboardInterrupt: by a signal; the same call goes on.
+        Stopped, KeyboardInterrupt: by a signal; the same call resumes.
     """
     try:
         from lrs2m_builder.experiments import tiny

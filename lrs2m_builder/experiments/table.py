@@ -1,4 +1,4 @@
-"""What an experiment found, with what the paper states beside it: one table, as Markdown and as JSON."""
+"""The results of an experiment beside the paper's: one table, as Markdown and as JSON."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ class Line:
     """A line of the table: recalls and accuracies in percent, as the paper has them.
 
     Attributes:
-        dataset: the set, where a variant has a line for each.
-        ours: by column, a value for each seed; empty where this scale has none.
+        dataset: the set, if a variant has one line per set.
+        ours: by column, one value per seed; empty if this scale has none.
         intervals: by column, the 95 % interval over the test's queries, of the first seed.
         paper: by column.
     """
@@ -52,7 +52,7 @@ class Table:
 
     @property
     def num_seeds(self) -> int:
-        """Trainings of a line, at most."""
+        """Maximum number of trainings per line."""
         return max((len(values) for line in self.lines for values in line.ours.values()), default=0)
 
 
@@ -107,7 +107,7 @@ def as_json(table: Table) -> dict[str, Any]:
 
 
 def markdown(table: Table) -> str:
-    """The table for people: a column of ours and one of the paper's for each number."""
+    """The table as Markdown, with two columns per number: ours and the paper's."""
     own = "ours" if table.scale == "paper" else "tiny"
     head = [table.experiment.varies, *(["set"] if _per_set(table.experiment) else [])]
     for column in table.columns:
@@ -163,7 +163,7 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _per_set(experiment: Experiment) -> bool:
-    """Whether the table has a line for each set, as Tables II and III do."""
+    """Whether the table has one line per set, as Tables II and III do."""
     evaluation = find_evaluation(experiment.tests[0])
     return len(experiment.tests) == 1 and len(evaluation.sets) > 1 and not evaluation.columns_are_sets
 
@@ -175,7 +175,7 @@ def _datasets(experiment: Experiment, sets: Mapping[str, Sequence[str]]) -> Sequ
 def _values(
     experiment: Experiment, results: Sequence[Result], dataset: str, sets: Mapping[str, Sequence[str]]
 ) -> dict[str, float]:
-    """The numbers of one seed of a variant by column; those that are not measured yet are left out."""
+    """The numbers of one seed of a variant by column, without those that are not measured yet."""
     values: dict[str, float] = {}
     for test in experiment.tests:
         evaluation = find_evaluation(test)
@@ -210,7 +210,7 @@ def _intervals(
 
 
 def _paper_values(paper: Paper, experiment: Experiment, variant: Variant, place: int) -> dict[str, float]:
-    """What the paper states of a variant; of a figure, what its tables say of the models of the main results."""
+    """The paper's numbers for a variant; for a figure, those of its tables for the models of the main results."""
     if not variant.paper:
         return {}
     (name,) = variant.paper

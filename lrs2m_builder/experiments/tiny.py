@@ -1,31 +1,29 @@
 """The tiny scale: a world drawn and built here, a start trained on it, and trainings from there; minutes on a CPU.
 
-What CLIP is to the paper, the start is here: a model that has read short texts only, in a context of 77 tokens, of
-scenes that no other training sees. It is stretched to 248 tokens as the paper's is, and every training goes on from it.
+The start takes the place that CLIP has in the paper: a model trained on short texts only, in a context of 77 tokens, on
+scenes that no other training sees. It is stretched to 248 tokens as in the paper, and every training continues from it.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from lrs2m_builder.build.options import BuildOptions
 from lrs2m_builder.build.run import build
-from lrs2m_builder.clip.model import Loaded, random_model
+from lrs2m_builder.clip.model import random_model
 from lrs2m_builder.clip.save import save
 from lrs2m_builder.engines import engine_module
 from lrs2m_builder.errors import Stopped
-from lrs2m_builder.evals import classification, retrieval
-from lrs2m_builder.evals.data import LABEL_COLUMNS, Columns, read_images
+from lrs2m_builder.evals.detect import find_tests
 from lrs2m_builder.evals.models import open_model
-from lrs2m_builder.evals.record import Result
+from lrs2m_builder.evals.record import Run
 from lrs2m_builder.evals.registry import paper_tests
 from lrs2m_builder.evals.results import read_results, write_result
-from lrs2m_builder.evals.selo.queries import read_queries
-from lrs2m_builder.evals.selo.run import evaluate as evaluate_selo
+from lrs2m_builder.evals.run import evaluate
 from lrs2m_builder.experiments.registry import START, Size, Variant
 from lrs2m_builder.sample.formats import write_sample_source
 from lrs2m_builder.stores.outputs import finished_folder
@@ -34,7 +32,7 @@ from lrs2m_builder.train.config import CONFIGS, TrainConfig, changed, paper_b16,
 from lrs2m_builder.train.run import train
 
 SETS: dict[str, tuple[str, ...]] = dict.fromkeys(paper_tests(), ("drawn scenes",))
-TRAIN_SEED, TEST_SEED = 1, 2  # scenes of other seeds are other scenes
+TRAIN_SEED, TEST_SEED = 1, 2  # different seeds give different scenes
 CONTEXT_OF_START = 77
 # Random models, shaped to each other as B/16, B/32 and L/14 are.
 SHAPES: dict[str, dict[str, int]] = {
@@ -47,7 +45,7 @@ LONG_START = "start_long"  # the start after a first training on long texts, as 
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """Folders of what all experiments share.
+    """Folders that all experiments share.
 
     Attributes:
         pairs, start_pairs: Parquet files to train on.
@@ -62,11 +60,11 @@ class World:
 
 
 def make_world(folder: Path, size: Size) -> World:
-    """Draw and build what is not there yet.
+    """Draw and build what is missing.
 
     Raises:
         UserError: the folder cannot be written.
-        Stopped: by a signal; the same call goes on.
+        Stopped: by a signal; the same call resumes.
     """
     built, test = folder / "train" / "built", folder / "test"
     _draw(folder / "train" / "scenes", "world", size.pairs + size.start_pairs, TRAIN_SEED)
@@ -78,7 +76,7 @@ def make_world(folder: Path, size: Size) -> World:
 
 
 def train_variant(variant: Variant, seed: int, world: World, runs_dir: Path, size: Size) -> Path:
-    """Train a variant, and before it the start that it goes on from; returns the folder of the model."""
+    """Train a variant, after the start that it continues from; returns the folder of the model."""
     if variant.tiny == START:
         return _train_start(START, world, runs_dir, size)
     config = tiny_config(variant, size)
@@ -88,7 +86,7 @@ def train_variant(variant: Variant, seed: int, world: World, runs_dir: Path, siz
 
 
 def evaluate_model(model_dir: Path, world: World, results_dir: Path, tests: Sequence[str]) -> None:
-    """Evaluate a model by the tests that it has no result of yet.
+    """Run the evaluations of a model that have no result yet.
 
     Raises:
         UserError: the world's files are damaged.
@@ -97,10 +95,12 @@ def evaluate_model(model_dir: Path, world: World, results_dir: Path, tests: Sequ
     if not (missing := [test for test in tests if test not in there]):
         return
     loaded = open_model(str(model_dir), device="cpu")
-    for test in missing:
-        say(f"{results_dir.name}: {test}")
-        result = _EVALUATE[test](loaded, world)
-        write_result(result, results_dir / f"{test}.json")
+    run = Run(model=loaded.name, open_model=lambda: loaded)
+    found = {test.evaluation: test for folder in (world.long_texts, world.scenes) for test in find_tests(str(folder))}
+    for name in missing:
+        say(f"{results_dir.name}: {name}")
+        result, _ = evaluate(dataclasses.replace(found[name], name=SETS[name][0]), run)
+        write_result(result, results_dir / f"{name}.json")
 
 
 def tiny_config(variant: Variant, size: Size) -> TrainConfig:
@@ -112,56 +112,13 @@ def tiny_config(variant: Variant, size: Size) -> TrainConfig:
     settings: dict[str, Any] = {name: value for name, value in own.items() if value != paper[name]}
     if isinstance(variant.tiny, Mapping) and variant.tiny:
         settings = dict(variant.tiny)
-    if "num_pairs" in settings:  # of 2000 that stand for the paper's two million
+    if "num_pairs" in settings:  # of 2000, in place of the paper's two million
         settings["num_pairs"] = settings["num_pairs"] * size.pairs // 2000
     return changed(_base(size), {"start": START, **settings})
 
 
-def _retrieve(test: str, data: Path, column: str, loaded: Loaded) -> Result:
-    images = read_images(str(data), Columns(texts=(column,)))
-    found, details = retrieval.evaluate(loaded, images, show_progress=False)
-    num_texts = sum(len(each.texts) for each in images)
-    return _result(test, loaded, found.metrics, len(images), num_texts, details)
-
-
-def _classify(loaded: Loaded, world: World) -> Result:
-    images = read_images(str(world.scenes / "images"), Columns(label=LABEL_COLUMNS), all_splits=True)
-    found = classification.evaluate(loaded, images, None, classification.templates()["paper"], show_progress=False)
-    details = {"interval": found.interval, "classes": classification.class_table(found)}
-    return _result("zic", loaded, {"accuracy": found.accuracy}, len(images), len(found.classes), details)
-
-
-def _localize(loaded: Loaded, world: World) -> Result:
-    mosaics = world.scenes / "mosaics"
-    queries = read_queries(mosaics / "anno.json", mosaics)
-    return evaluate_selo(loaded, queries, dataset=SETS["selo"][0], show_progress=False)
-
-
-def _result(
-    test: str, loaded: Loaded, metrics: Mapping[str, float], num_images: int, num_texts: int, details: dict[str, Any]
-) -> Result:
-    return Result(
-        evaluation=test,
-        dataset=SETS[test][0],
-        model=loaded.name,
-        revision=loaded.revision,
-        metrics=metrics,
-        num_images=num_images,
-        num_texts=num_texts,
-        details=details,
-    )
-
-
-_EVALUATE: dict[str, Callable[[Loaded, World], Result]] = {
-    "zcrl": lambda loaded, world: _retrieve("zcrl", world.long_texts, "caption_long", loaded),
-    "zcrs": lambda loaded, world: _retrieve("zcrs", world.scenes / "dataset.json", "captions", loaded),
-    "zic": _classify,
-    "selo": _localize,
-}
-
-
 def _base(size: Size) -> TrainConfig:
-    """The settings that all trainings of the tiny scale share; the batch and the loss are those of one process."""
+    """The settings that all trainings of the tiny scale share; they run in one process."""
     return dataclasses.replace(
         tiny(),
         optimizer="adamw",
@@ -172,7 +129,7 @@ def _base(size: Size) -> TrainConfig:
         epochs=size.epochs,
         max_steps=size.max_steps,
         device="cpu",
-        checkpoint_every=100_000,  # a run of a minute begins anew
+        checkpoint_every=100_000,  # a run takes a minute and is simply repeated
     )
 
 

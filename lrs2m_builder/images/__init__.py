@@ -1,1 +1,1 @@
-"""Any image, in a file of its own or inside another: where its bytes are, which part is meant, its pixels as RGB."""
+"""Images in files of their own or inside others: where the bytes are, which part is used, the pixels as RGB."""

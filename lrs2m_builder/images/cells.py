@@ -1,6 +1,6 @@
 """Cells of Parquet and Arrow files that hold an image: bytes, a struct or a list of one around them, or base64 text.
 
-Of a Parquet file the row group is read, and the last few are kept; an Arrow file is mapped.
+A Parquet file is read by row group, and the last few are cached; an Arrow file is memory-mapped.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ from lrs2m_builder.schema import TableCell
 
 PARQUET_SUFFIX = ".parquet"
 ARROW_SUFFIX = ".arrow"
-NUM_GROUPS = 3  # row groups kept: the decoders stand in one or two, the writer of finished shards in another
+NUM_GROUPS = 3  # cached row groups: decoders read one or two, the writer of finished shards another
 MAX_GROUP_BYTES = 2**32  # of images in a row group, unpacked
-BATCH_BYTES = 2**28  # read of a row group in one array, whose offsets have 32 bits
+BATCH_BYTES = 2**28  # read of a row group into one array, whose offsets have 32 bits
 
 _tables = threading.Lock()  # threads that need the same row group wait for it instead of reading it again
 _DATA_URL = re.compile(r"data:[^,]{0,200};base64,")
-# How the formats of images begin in base64: JPEG, PNG, GIF, WEBP, TIFF, JPEG 2000.
+# First characters of image formats in base64: JPEG, PNG, GIF, WEBP, TIFF, JPEG 2000.
 _BASE64_STARTS = ("/9j/", "_9j_", "iVBORw0KGgo", "R0lGOD", "UklGR", "SUkq", "TU0AK", "AAAADGpQ")
 _BASE64 = re.compile(r"[A-Za-z0-9+/=_\s-]{64,}")
 
@@ -39,8 +39,8 @@ def read_cell(ref: TableCell, at_most: int) -> bytes:
     """The bytes of the image in a cell.
 
     Raises:
-        SampleError: it holds none, or several.
-        OSError, ArrowException, LookupError: the file is not there, damaged, or another one; EFBIG for too many bytes.
+        SampleError: the cell holds no image, or several.
+        OSError, ArrowException, LookupError: the file is missing, damaged or changed; EFBIG for too many bytes.
     """
     with _tables:
         is_parquet = ref.table.suffix == PARQUET_SUFFIX
@@ -49,30 +49,30 @@ def read_cell(ref: TableCell, at_most: int) -> bytes:
 
 
 def holds_image(text: str) -> bool:
-    """Whether a text is an image in base64, not the name of one."""
+    """Whether a text is a base64 image rather than a file name."""
     is_url = _DATA_URL.match(text) is not None
     return is_url or (text.startswith(_BASE64_STARTS) and _BASE64.fullmatch(text[:4096]) is not None)
 
 
 def is_list(kind: pa.DataType) -> bool:
-    """Whether cells of a type are lists."""
+    """Whether a cell type is a list."""
     tests = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
     return any(test(kind) for test in tests) or "list_view" in str(kind)
 
 
 def is_text(kind: pa.DataType) -> bool:
-    """Whether cells of a type are texts."""
+    """Whether a cell type is text."""
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_string_view(kind))
 
 
 def is_bytes(kind: pa.DataType) -> bool:
-    """Whether cells of a type are bytes."""
+    """Whether a cell type is bytes."""
     tests = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_binary_view, pa.types.is_fixed_size_binary)
     return any(test(kind) for test in tests)
 
 
 def bytes_field(kind: pa.StructType) -> str | None:
-    """The field of a struct that holds the image: "bytes", or the only one of bytes."""
+    """The struct field that holds the image: "bytes", or the only field of type bytes."""
     names = [field.name for field in kind if is_bytes(field.type)]
     return "bytes" if "bytes" in names else names[0] if len(names) == 1 else None
 
@@ -123,7 +123,7 @@ def _group_starts(path: Path) -> list[int]:
 
 @lru_cache(maxsize=NUM_GROUPS)
 def _parquet_column(path: Path, group: int, column: str) -> pa.ChunkedArray:
-    """A column of a row group, in pieces that hold few enough bytes for an array of structs."""
+    """A column of a row group, in pieces small enough for an array of structs."""
     with open_regular(path) as regular, pq.ParquetFile(regular) as file:
         metadata = file.metadata.row_group(group)
         leaves = [metadata.column(index) for index in range(metadata.num_columns)]
@@ -136,6 +136,6 @@ def _parquet_column(path: Path, group: int, column: str) -> pa.ChunkedArray:
 
 @lru_cache(maxsize=64)
 def _arrow_column(path: Path, column: str) -> pa.ChunkedArray:
-    """A column of an Arrow stream, as `datasets` stores it; the file is mapped, not read."""
+    """A column of an Arrow stream, as `datasets` stores it; the file is memory-mapped."""
     open_regular(path).close()
     return pa.ipc.open_stream(pa.memory_map(str(path))).read_all().column(column)

@@ -1,7 +1,7 @@
 """Opens an image wherever its bytes are: a file, a member of a tar, a cell of a Parquet or Arrow file.
 
-Nothing but the image itself is read of a tar; of a table it is the row group (see `cells`). Only regular files are
-opened, no more than MAX_BYTES are held at once, and whatever the disk answers is a `SampleError` of the one image.
+Only the image is read from a tar, and its row group from a table (see `cells`). Only regular files are
+opened, at most MAX_BYTES are in memory at once, and any disk error becomes a `SampleError` of the image.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import io
 import os
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 
@@ -24,22 +24,39 @@ IMAGE_SUFFIXES = {
     *(".avif", ".bmp", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tga"),
     *(".tif", ".tiff", ".webp"),
 }
-RASTER_SUFFIXES = {".img", ".nitf", ".ntf"}  # read too, but such names have other meanings as well
-MAX_BYTES = 2**30  # of a file, member or cell that is read whole; a column of images holds 2 GiB at most
+RASTER_SUFFIXES = {".img", ".nitf", ".ntf"}  # read too, but other programs use these extensions for other formats
+MAX_BYTES = 2**30  # of a file, member or cell that is read whole; an Arrow column of images holds 2 GiB at most
 
 _BLOCK = 2**20
 _NOT_THERE = {errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG}
 
 
-def open_image(ref: ImageRef) -> BinaryIO:
-    """The bytes of an image as an open file.
+def image_ref(image: dict[str, Any] | bytes, image_dir: Path | None = None) -> ImageRef:
+    """The image reference of a row's image cell.
 
     Raises:
-        SampleError: they are missing, cut off, too many, or cannot be read.
+        SampleError: the row contains only the image's name, and `image_dir` is not set.
+    """
+    if isinstance(image, bytes):
+        return ImageBytes(image)
+    if image["bytes"] is not None:
+        return ImageBytes(image["bytes"])
+    if image_dir is None:
+        raise SampleError(
+            "image_missing", f"the row contains only the image's name, {image['path']}; set image_dir to its folder"
+        )
+    return image_dir / str(image["path"])
+
+
+def open_image(ref: ImageRef) -> BinaryIO:
+    """Open an image to read its bytes.
+
+    Raises:
+        SampleError: the bytes are missing, truncated, too many, or cannot be read.
     """
     try:
         return open_regular(ref) if isinstance(ref, Path) else io.BytesIO(_read(ref))
-    except (OSError, pa.ArrowException, LookupError) as error:  # lookup: not the file any more that was listed
+    except (OSError, pa.ArrowException, LookupError) as error:  # LookupError: the file has changed since it was listed
         raise unusable(ref, error) from error
 
 
@@ -56,7 +73,7 @@ def read_image(ref: ImageRef) -> bytes:
 
 
 def hash_image(ref: ImageRef) -> str:
-    """The SHA-256 of an image's bytes, of which a file is not held in memory.
+    """The SHA-256 of an image's bytes; a file is hashed as a stream.
 
     Raises:
         SampleError: as `open_image`.
@@ -72,7 +89,7 @@ def hash_image(ref: ImageRef) -> str:
 
 
 def unusable(ref: ImageRef, error: Exception) -> SampleError:
-    """What the disk, or a container that is not what it was, means for an image in it."""
+    """The SampleError for a disk error, or for a container that has changed."""
     number = error.errno if isinstance(error, OSError) else None
     reason = "image_too_large" if number == errno.EFBIG else "image_unreadable"
     if number in _NOT_THERE:
@@ -95,7 +112,7 @@ def _read(ref: ImageRef) -> bytes:
 def _read_member(ref: TarMember) -> bytes:
     refuse_larger(ref.size, MAX_BYTES, ref)
     with open_regular(ref.archive) as file:
-        if (there := os.fstat(file.fileno()).st_size - ref.offset) < ref.size:
-            raise SampleError("image_truncated", f"{ref}: {max(there, 0)} of {ref.size} bytes are in the archive")
+        if (available := os.fstat(file.fileno()).st_size - ref.offset) < ref.size:
+            raise SampleError("image_truncated", f"{ref}: {max(available, 0)} of {ref.size} bytes are in the archive")
         file.seek(ref.offset)
         return file.read(ref.size)

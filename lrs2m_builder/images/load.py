@@ -1,7 +1,7 @@
-"""Any image, in a file of its own or inside another, to 8-bit RGB of bounded size, and to the bytes a dataset stores.
+"""Decodes any image to 8-bit RGB of bounded size, and makes the bytes that a data set stores.
 
-Pillow reads what a browser knows; rasterio reads what it does not (16-bit, float and multi-band GeoTIFF),
-at reduced resolution where the file is large. Whatever cannot be used raises `SampleError` with a reason:
+Pillow reads the formats that browsers show; rasterio reads the others (16-bit, float and multi-band GeoTIFF),
+at reduced resolution if the file is large. An unusable image raises `SampleError` with a reason:
 image_missing, image_empty, image_unreadable, image_truncated, image_too_large, image_unsupported.
 """
 
@@ -33,7 +33,7 @@ from lrs2m_builder.opening import is_folder, refuse_larger
 from lrs2m_builder.schema import ImageRef
 
 IMAGE_WORKERS = min(8, os.cpu_count() or 1)  # threads that decode
-# Formats every browser shows, and the Pillow modes in which they are plain 8-bit pictures.
+# Formats that every browser shows, and the Pillow modes in which they are plain 8-bit images.
 _STORED_AS_IS = {
     "JPEG": ({"L", "RGB"}, ".jpg"),
     "MPO": ({"RGB"}, ".jpg"),
@@ -42,7 +42,7 @@ _STORED_AS_IS = {
     "GIF": ({"L", "P", "RGB", "RGBA"}, ".gif"),
 }
 _DEEP_MODES = {"I", "I;16", "I;16B", "I;16L", "I;16N", "F"}
-# What decoders raise for damaged files, as seen and as their code allows.
+# Exceptions that decoders raise for damaged files, as observed and as their code allows.
 _DAMAGED = (
     *(OSError, EOFError, ValueError, SyntaxError, TypeError, AttributeError, AssertionError),
     *(ArithmeticError, LookupError, RuntimeError, MemoryError, struct.error, zlib.error, Image.DecompressionBombError),
@@ -50,21 +50,21 @@ _DAMAGED = (
 _EXIF_ORIENTATION = 0x0112
 _TIFF_BITS_PER_SAMPLE = 258
 _TIFF_SAMPLES_PER_PIXEL = 277
-# What imagery comes in. Others are left out: some run programs (EPS) or follow paths to other files (VRT).
+# Formats of imagery. Others are excluded: some run programs (EPS) or follow paths to other files (VRT).
 _FORMATS = ("AVIF", "BMP", "GIF", "ICO", "JPEG", "JPEG2000", "PNG", "PPM", "TGA", "TIFF", "WEBP")
 _TIFF_GDAL_NODATA = 42113
 
-# Damaged EXIF and odd tags are no news to the user: the pixels decide, and a failure has its own message.
+# Warnings of damaged EXIF and odd tags do not matter to the user: unreadable pixels have their own message.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 
 @dataclass(frozen=True, slots=True)
 class StoredImage:
-    """An image as a dataset row holds it.
+    """An image as stored in a row.
 
     Attributes:
-        data: the original file where a browser can show it, else a PNG of the decoded image.
+        data: the original file if a browser can show it, else a PNG of the decoded image.
         suffix: the file extension that fits `data`.
         width, height: pixels, after EXIF rotation.
         sha256: of `data`.
@@ -78,11 +78,11 @@ class StoredImage:
 
 
 def decode(ref: ImageRef, target_size: TargetSize | None = None, part: Part = ALL) -> Image.Image:
-    """Decode an image to RGB, upright, resized to what `target_size(width, height)` asks for.
+    """Decode an image to RGB, upright, resized to `target_size(width, height)`.
 
     Args:
-        target_size: maps the upright (width, height) to the wanted one; None keeps the size.
-        part: the bands to take as red, green and blue (1, 2, 3 by default), and the picture of several in a file.
+        target_size: maps the upright (width, height) to the size to return; None keeps the size.
+        part: the bands to use as red, green and blue (1, 2, 3 by default), and which of several images side by side.
 
     Raises:
         SampleError: the file is missing or is not a usable image.
@@ -92,23 +92,23 @@ def decode(ref: ImageRef, target_size: TargetSize | None = None, part: Part = AL
             return read_raster(ref, target_size, part, _orientation(image))
         with bounded(ref, *image.size):
             if image.format == "PNG":
-                image.load()  # its orientation may stand behind the pixels, where asking would hide their damage
+                image.load()  # before reading the orientation, which may be stored after damaged pixels
             orientation = _orientation(image)
             whole = upright_size(image.size, orientation)
             meant = part.size(*whole)
             size = target_size(*meant) if target_size else meant
             if target_size and meant == whole:
-                # A JPEG decoder shrinks by 2, 4 or 8 while it decodes, never below the wanted size: 0.34 ms instead
-                # of 0.91 for 256 -> 112 pixels, 41 dB (median over UC Merced) from a resize of the full picture.
+                # A JPEG decoder shrinks by 2, 4 or 8 while it decodes, never below the target size: 0.34 ms instead
+                # of 0.91 for 256 -> 112 pixels, 41 dB (median over UC Merced) from a resize of the full image.
                 image.draft(None, upright_size(size, orientation))
             return resized(part.cut(upright(_to_rgb(image, ref), orientation)), size)
 
 
 def load_stored(ref: ImageRef, part: Part = ALL, *, verify: bool = True) -> StoredImage:
-    """The bytes, size and hash of an image as a dataset row holds it.
+    """The bytes, size and hash of an image as stored in a row.
 
     Args:
-        verify: decode the image to see that it is whole; not needed where a model has seen it.
+        verify: decode the image to check that it is complete; not needed if a model has seen it.
 
     Raises:
         SampleError: the file is missing or is not a usable image.
@@ -131,7 +131,7 @@ def load_stored(ref: ImageRef, part: Part = ALL, *, verify: bool = True) -> Stor
 
 
 def _damaged(ref: ImageRef, error: Exception) -> SampleError:
-    if isinstance(error, OSError) and error.errno is not None:  # the disk's word, not the decoder's
+    if isinstance(error, OSError) and error.errno is not None:  # an error of the disk, not of the decoder
         return unusable(ref, error)
     reason = "image_truncated" if "truncat" in str(error).lower() else "image_unreadable"
     return SampleError(reason, f"{ref}: {one_line(error)}")
@@ -139,9 +139,9 @@ def _damaged(ref: ImageRef, error: Exception) -> SampleError:
 
 @contextmanager
 def opened(ref: ImageRef) -> Iterator[Image.Image | None]:
-    """The image as Pillow opens it, not yet decoded; None for a folder, or if rasterio must open it.
+    """Yield the image opened by Pillow, not yet decoded; None for a folder, or if rasterio must open it.
 
-    Whatever goes wrong with the image until the end of the block is a SampleError.
+    Inside the block, any error of the image becomes a SampleError.
     """
     try:
         if isinstance(ref, Path) and is_folder(ref):
@@ -165,29 +165,29 @@ def _identified(ref: ImageRef, file: BinaryIO) -> AbstractContextManager[Image.I
 
 
 def _identify(file: BinaryIO) -> Image.Image | None:
-    """`Image.open` without its guard of the size, one number for the whole process: ours is `bounded`."""
+    """`Image.open` without its size limit, which is one number per process: `bounded` checks the size instead."""
     Image.preinit()
     start = file.read(16)
     for name in _FORMATS:
         if name not in Image.OPEN:
             Image.init()
         if name not in Image.OPEN:
-            continue  # this Pillow was built without it
+            continue  # this Pillow was built without the format
         factory, accept = Image.OPEN[name]
         if accept and (isinstance(verdict := accept(start), str) or not verdict):
-            continue  # a text says what this Pillow cannot do
+            continue  # a string is Pillow's message about a missing feature
         file.seek(0)
         try:
             return factory(file, "")
         except (SyntaxError, LookupError, TypeError, struct.error):
-            continue  # not of this format after all, as `Image.open` takes it
+            continue  # not of this format; `Image.open` handles it the same way
     return None
 
 
 def _is_plain(image: Image.Image, bands: Bands | None) -> bool:
-    """Whether Pillow's 8-bit decoding is all there is to the image.
+    """Whether Pillow's 8-bit decoding gives the whole image.
 
-    Not so for TIFFs of more than 8 bits, of chosen bands, or with no-data.
+    It does not for TIFFs with more than 8 bits, with chosen bands, or with no-data.
     """
     if not isinstance(image, TiffImageFile):
         return True
@@ -198,7 +198,7 @@ def _is_plain(image: Image.Image, bands: Bands | None) -> bool:
 
 
 def _orientation(image: Image.Image | None) -> int:
-    """The EXIF orientation, 1 to 8; 1 (upright) where there is none or it is damaged."""
+    """The EXIF orientation, 1 to 8; 1 (upright) if it is missing or damaged."""
     try:
         return int(image.getexif().get(_EXIF_ORIENTATION, 1)) if image else 1
     except _DAMAGED:
@@ -206,7 +206,7 @@ def _orientation(image: Image.Image | None) -> int:
 
 
 def _to_rgb(image: Image.Image, ref: ImageRef) -> Image.Image:
-    """Composite alpha over black (what no-data is in imagery), stretch what has more than 8 bits, convert."""
+    """Composite alpha over black (no-data in imagery is black), stretch more than 8 bits, convert."""
     if image.mode in _DEEP_MODES:
         return Image.fromarray(stretch(np.asarray(image)[None].astype(np.float32), ref)).convert("RGB")
     if image.mode in {"RGBA", "LA", "PA", "La", "RGBa"} or "transparency" in image.info:

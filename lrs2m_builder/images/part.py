@@ -1,4 +1,4 @@
-"""Which pixels of a file, or of a folder of band files, are the image that a manifest means."""
+"""Which pixels of a file, or of a folder of band files, are the image according to the manifest."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ BandNames = tuple[str, str, str]
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """The part of what a source names that is its image; all of it by default.
+    """The part of a file or folder that is the image; all of it by default.
 
     Attributes:
-        bands: what becomes red, green and blue: of a file of more than three bands, their numbers from 1 on; of a
-            folder with a file a band (BigEarthNet's patches), the last part of the names, such as "B04".
-        panel: (number, of): of a picture of so many squares side by side, the one that is meant, counted from 1.
+        bands: red, green and blue: for a file of more than three bands, their numbers, starting at 1; for a
+            folder with one file per band (BigEarthNet's patches), the last part of the names, such as "B04".
+        panel: (number, of): for a file of `of` squares side by side, the one to use, counted from 1.
     """
 
     bands: Bands | BandNames | None = None
@@ -30,7 +30,7 @@ class Part:
 
     @property
     def band_numbers(self) -> Bands | None:
-        """The bands to take from a file; None where they are files of their own or not chosen."""
+        """The bands to read from a file; None if they are separate files or not chosen."""
         bands = self.bands
         return bands if bands is not None and isinstance(bands[0], int) else None
 
@@ -38,11 +38,11 @@ class Part:
         """The files of a folder that hold the red, green and blue band.
 
         Raises:
-            SampleError: image_unsupported where none or several end in the name of a band; image_unreadable where the
-                manifest expects no folder.
+            SampleError: image_unsupported if a band matches no file or several; image_unreadable if the
+                manifest names no band files.
         """
         if self.bands is None or self.band_numbers is not None:
-            raise SampleError("image_unreadable", f"{folder}: a folder; the manifest names no files as its bands")
+            raise SampleError("image_unreadable", f"{folder}: a folder, but the manifest names no band files")
         return [_band_file(folder, str(name)) for name in self.bands]
 
     def files(self, ref: ImageRef) -> list[ImageRef]:
@@ -54,15 +54,15 @@ class Part:
         return [*self.band_files(ref)] if isinstance(ref, Path) and is_folder(ref) else [ref]
 
     def size(self, width: int, height: int) -> tuple[int, int]:
-        """Size of the part of an upright picture; a picture that is not that many squares is taken whole."""
+        """Size of the part of an upright image; an image of another shape is used whole."""
         return (height, height) if self.panel and width == self.panel[1] * height else (width, height)
 
     def is_all(self, width: int, height: int) -> bool:
-        """Whether all of a picture is meant, however it is turned."""
+        """Whether the whole image is used, in any orientation."""
         return self.size(width, height) == (width, height) and self.size(height, width) == (height, width)
 
     def cut(self, image: Image.Image) -> Image.Image:
-        """The part of a decoded, upright picture."""
+        """The part of a decoded, upright image."""
         if self.panel is None or self.size(*image.size) == image.size:
             return image
         left = (self.panel[0] - 1) * image.height
@@ -74,9 +74,9 @@ ALL = Part()
 
 def _band_file(folder: Path, name: str) -> Path:
     try:
-        found = [path for path in folder.iterdir() if path.stem == name or path.stem.endswith(f"_{name}")]
+        matches = [path for path in folder.iterdir() if path.stem == name or path.stem.endswith(f"_{name}")]
     except OSError as error:
         raise SampleError("image_unreadable", f"{folder}: {error.strerror}") from error
-    if len(found) != 1:
-        raise SampleError("image_unsupported", f"{folder}: {len(found)} files of band {name}")
-    return found[0]
+    if len(matches) != 1:
+        raise SampleError("image_unsupported", f"{folder}: {len(matches)} files of band {name}")
+    return matches[0]

@@ -1,4 +1,4 @@
-"""What every picture goes through, however it was decoded: bounds, orientation, size, more than 8 bits to 8."""
+"""Steps for every image, whichever decoder is used: size limits, orientation, resizing, conversion to 8 bits."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from lrs2m_builder.images.nodata import find_constants, say_once
 from lrs2m_builder.schema import ImageRef
 
 MAX_PIXELS = 256_000_000  # 16,000 x 16,000; more is a bomb or a mosaic that should be tiled first
-LARGE_PIXELS = 16_000_000  # from here on one image at a time is decoded, to bound memory
-STRETCH_PERCENT = (2.0, 98.0)  # what counts as black and white in an image of more than 8 bits
+LARGE_PIXELS = 16_000_000  # larger images are decoded one at a time, to bound memory
+STRETCH_PERCENT = (2.0, 98.0)  # percentiles that become black and white in an image of more than 8 bits
 
 TargetSize = Callable[[int, int], tuple[int, int]]
 
@@ -59,7 +59,7 @@ def stretch(pixels: np.ndarray, where: object) -> np.ndarray:
     """Stretch each band (B, H, W) between its percentiles to 0..255; no-data (NaN, or as `nodata` finds) becomes 0.
 
     Args:
-        where: the image, for the user.
+        where: the image, for messages.
 
     Returns:
         (H, W) for one band, else (H, W, B), uint8.

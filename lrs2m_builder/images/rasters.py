@@ -1,4 +1,4 @@
-"""GeoTIFF and the like of any depth and number of bands to 8-bit RGB, by rasterio."""
+"""Reads GeoTIFF and similar formats of any depth and number of bands as 8-bit RGB, with rasterio."""
 
 from __future__ import annotations
 
@@ -28,17 +28,17 @@ _RASTER_DRIVERS = {
     b"NITF": "NITF",
 }
 
-# Files with masks, overviews, statistics or pixels of an image, which GDAL opens by their names.
+# Files with an image's masks, overviews, statistics or pixels, which GDAL opens by name.
 _BESIDE = (".aux.xml", ".msk", ".ovr", ".aux", ".rrd", ".ige", ".rpb", ".imd", ".tfw", ".wld", ".tab")
 
 logging.getLogger("rasterio").setLevel(logging.CRITICAL)
 
 
 def read_raster(ref: ImageRef, target_size: TargetSize | None, part: Part, orientation: int) -> Image.Image:
-    """Read a GeoTIFF of any depth and number of bands, or a folder of them; a large one at about twice the wanted size.
+    """Read a GeoTIFF of any depth and number of bands, or a folder of them; a large one at about twice the target size.
 
     Raises:
-        SampleError: it is not one, is damaged, or has other pixels than numbers.
+        SampleError: it is not a raster, is damaged, or its pixels are not numbers.
     """
     import rasterio
     from rasterio.errors import NodataShadowWarning, NotGeoreferencedWarning, RasterioError
@@ -48,7 +48,7 @@ def read_raster(ref: ImageRef, target_size: TargetSize | None, part: Part, orien
     try:
         with ExitStack() as stack:
             refs = part.files(ref)
-            rasters = [stack.enter_context(rasterio.open(_file(each), driver=raster_driver(each))) for each in refs]
+            rasters = [stack.enter_context(rasterio.open(_file(band), driver=raster_driver(band))) for band in refs]
             width, height = max((raster.width, raster.height) for raster in rasters)  # 60 m bands beside 10 m ones
             if np.dtype(rasters[0].dtypes[0]).kind not in "uif":
                 raise SampleError("image_unsupported", f"{ref}: pixels of type {rasters[0].dtypes[0]}")
@@ -67,17 +67,17 @@ def read_raster(ref: ImageRef, target_size: TargetSize | None, part: Part, orien
 
 
 def _file(ref: ImageRef) -> Path | BinaryIO:
-    """GDAL reads parts of a file; what lies inside another is given whole."""
+    """GDAL reads parts of a file; an image inside another file is passed as bytes."""
     return ref if isinstance(ref, Path) else open_image(ref)
 
 
 def is_raster(start: bytes) -> bool:
-    """Whether a file that begins with these 4 bytes is read by rasterio."""
+    """Whether rasterio reads files that begin with these 4 bytes."""
     return start in _RASTER_DRIVERS
 
 
 def raster_driver(ref: ImageRef) -> str:
-    """The driver for what the file begins with; GDAL would guess among a hundred, some of which open other files."""
+    """The driver for the file's first bytes; GDAL would try a hundred drivers, some of which open other files."""
     with open_image(ref) as file:
         start = file.read(4)
     if not is_raster(start):
@@ -88,7 +88,7 @@ def raster_driver(ref: ImageRef) -> str:
 
 
 def _check_beside(path: Path) -> None:
-    """Refuse a pipe or device that GDAL would open with the image."""
+    """Refuse a pipe or device beside the image that GDAL would open with it."""
     for name in (stem + suffix for stem in (path.name, path.stem) for suffix in _BESIDE):
         if would_wait(path.with_name(name)):
             raise SampleError("image_unreadable", f"{path}: {name} beside it is not a regular file")
@@ -106,6 +106,6 @@ def _to_8bit(pixels: np.ma.MaskedArray, ref: ImageRef) -> np.ndarray:
     if pixels.dtype == np.uint8:
         filled = np.ma.filled(pixels, 0)
         return filled[0] if len(filled) == 1 else np.ascontiguousarray(filled.transpose(1, 2, 0))
-    with np.errstate(over="ignore"):  # the lowest number of 64 bits, as no-data, becomes minus infinity
+    with np.errstate(over="ignore"):  # the lowest 64-bit number, as no-data, becomes minus infinity
         values = pixels.astype(np.float32)
     return stretch(np.ma.filled(values, np.nan), ref)

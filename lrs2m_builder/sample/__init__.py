@@ -1,4 +1,4 @@
-"""The sample world: drawn scenes with exact truth, and a small captioner that has learnt to speak of them."""
+"""The sample world: drawn scenes with exact truth, and a small captioner trained on them."""
 
 from pathlib import Path
 

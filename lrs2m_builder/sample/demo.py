@@ -1,4 +1,4 @@
-"""`lrs2m demo`: drawn scenes through all four recipes and one engine, then what came of them, on one page."""
+"""`lrs2m demo`: drawn scenes through all four recipes with one engine, and a page with the results."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from lrs2m_builder.sample.demo_page import write_page
 from lrs2m_builder.sample.formats import MANIFEST, write_sample_source
 from lrs2m_builder.stores.outputs import own_folder
 
-SEED = 2_000_000  # of scenes that the captioner was not trained on
-MAX_ATTEMPTS = 6  # a small model miscounts often; the checks see it, and it is asked again
-# What each recipe starts from, in the format of a real source of its kind.
+SEED = 2_000_000  # scenes that the captioner was not trained on
+MAX_ATTEMPTS = 6  # a small model often miscounts; the checks detect it, and it is asked again
+# The input format of each recipe, as in a real source of its kind.
 SOURCES = {
     "merge": "world",
     "long_to_short": "vhm",
@@ -29,12 +29,12 @@ SOURCES = {
 
 @dataclass(frozen=True, slots=True)
 class Demo:
-    """What the demo made.
+    """The results of the demo.
 
     Attributes:
         built: the folder of the data sets, one per recipe.
-        reports: of each build, by recipe.
-        page: pictures with their texts.
+        reports: build reports by recipe.
+        page: the HTML page of images and texts.
     """
 
     built: Path
@@ -43,11 +43,11 @@ class Demo:
 
 
 def demo(out_dir: Path, *, engine: str = "vllm", model: Path = CAPTIONER, num_scenes: int = 24) -> Demo:
-    """Build a small data set by each recipe below `out_dir`, and write `index.html` there.
+    """Build a small data set with each recipe below `out_dir`, and write `index.html` there.
 
     Raises:
-        UserError: the engine is not installed, or the folder holds something else or cannot be written.
-        Stopped: by a signal; the same command goes on.
+        UserError: the engine is not installed, or the folder holds other files or cannot be written.
+        Stopped: by a signal; the same command resumes.
     """
     with own_folder(out_dir, "demo"):
         return _demo(out_dir, engine, model, num_scenes)

@@ -1,4 +1,4 @@
-"""The demo's page: every scene with the texts that each recipe gave it; static, opened by its path, no script."""
+"""The demo's page: every scene with its texts from each recipe; a static file without scripts."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ PAGE = Path(__file__).with_name("demo_page.html.jinja")
 
 
 def write_page(built: Path, recipes: list[str], page: Path) -> Path:
-    """Write the page for the builds `built/<recipe>`; scenes of one name are one scene.
+    """Write the page for the builds `built/<recipe>`; rows of the same scene are merged.
 
     Raises:
         UserError: a shard cannot be read, or the page cannot be written.
@@ -56,5 +56,5 @@ def _add_record(scenes: dict[str, dict[str, Any]], recipe: str, row: dict[str, A
 
 
 def _scene_name(sample_id: str) -> str:
-    """The image's number: the sources call one scene by names of their own."""
+    """The image's number, which identifies a scene across sources with different names."""
     return Path(sample_id.split("/", 1)[1]).stem.split("/")[-1]

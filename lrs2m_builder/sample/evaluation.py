@@ -1,4 +1,4 @@
-"""Drawn scenes as the sets that the four evaluations read: captions, class folders, and mosaics with regions."""
+"""Drawn scenes as data for the four evaluations: captions, class folders, and mosaics with regions."""
 
 from __future__ import annotations
 
@@ -15,20 +15,22 @@ from lrs2m_builder.sample.drawing.sketch import SIDE
 from lrs2m_builder.sample.words import ALSO_CALLED, article
 
 CELLS = 4  # scenes along the side of a mosaic
-CELL = 448  # pixels of a scene in it: the protocol's windows of 256, 512 and 768 see a part, one and a few of them
+CELL = (
+    448  # pixels of a scene in a mosaic: the protocol's windows of 256, 512 and 768 cover a part, one and a few of them
+)
 MAX_MOSAICS = 6
-MAX_PLACES = 2  # a query asks for what is in so many scenes of a mosaic at most
-MAX_QUERIES = 4  # of a mosaic
+MAX_PLACES = 2  # maximum number of scenes of a mosaic with a query's class
+MAX_QUERIES = 4  # per mosaic
 MIN_SIDE = 64  # pixels of a region; smaller ones are less than a quarter of the smallest window
 
 Outline = tuple[tuple[float, float], ...]
 
 
 def write_mosaics(folder: Path, scenes: Sequence[Scene]) -> list[dict[str, Any]]:
-    """Write scenes as squares of CELLS x CELLS of them and `anno.json`, queries in AIR-SLT's form; returns the queries.
+    """Write mosaics of CELLS x CELLS scenes and `anno.json`, queries in AIR-SLT's form; returns the queries.
 
     A query asks for a class of objects that is in few scenes of its mosaic; its regions are the boxes around the
-    objects of the class in each of these. Scenes that fill no square are left out.
+    objects of the class in each of these. Scenes that do not fill a mosaic are omitted.
     """
     folder.mkdir()
     cells = min(CELLS, math.isqrt(len(scenes)))
@@ -78,5 +80,5 @@ def _large(region: Outline) -> bool:
 
 
 def _caption(class_name: str) -> str:
-    """As AIR-SLT's people write: "there is a pond." """
+    """A query in AIR-SLT's wording: "there is a pond." """
     return f"there is {article(ALSO_CALLED.get(class_name, (class_name,))[0])}."

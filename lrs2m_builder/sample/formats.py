@@ -33,12 +33,12 @@ class Drawn:
 
 @dataclass(frozen=True, slots=True)
 class AnnotationFormat:
-    """A way to lay scenes out on disk.
+    """How to write scenes to disk.
 
     Attributes:
         write: writes the annotations below a folder.
         reader: the `format` of the manifest, with its options.
-        annotations: where they are, for the manifest.
+        annotations: their path, for the manifest.
         images: folder of the images.
         name: name of an image file; `{index}` and `{scene}` are filled in.
     """
@@ -54,10 +54,10 @@ class AnnotationFormat:
 def write_sample_source(
     format_name: str, out_dir: Path, num_scenes: int, seed: int = 0, *, progress: bool = False
 ) -> Path:
-    """Draw scenes into a folder: images, annotations in the format, and a manifest; returns the manifest's path.
+    """Draw scenes into a folder: images, annotations and a manifest; returns the manifest's path.
 
     Raises:
-        UserError: no such format, the folder holds something, or it cannot be written.
+        UserError: no such format, or the folder is not empty or cannot be written.
     """
     if format_name not in FORMATS:
         raise UserError(f"no sample format {format_name!r}{not_among(format_name, FORMATS)}")
@@ -98,7 +98,7 @@ def _manifest(format_name: str, layout: AnnotationFormat, out_dir: Path) -> dict
 
 
 def _bare(layout: AnnotationFormat) -> list[str]:
-    """Sources that name an image without its extension, or with its folder."""
+    """How some sources name an image: without its extension, or with its folder."""
     return ["{filename}"] if layout.reader == "vhm_json" else [f"{layout.images}/{{filename}}.*"]
 
 
@@ -109,7 +109,7 @@ def _world(folder: Path, drawn: Sequence[Drawn]) -> None:
 
 
 def truth(item: Drawn) -> dict[str, Any]:
-    """All that is known of a scene, for JSON."""
+    """All facts of a scene, for JSON."""
     scene = item.scene
     objects = [
         {"class": o.name, "color": o.color, "box": o.box, "polygon": o.polygon, "cell": o.cell} for o in scene.objects
@@ -145,7 +145,7 @@ def _karpathy(folder: Path, drawn: Sequence[Drawn], splits: Sequence[str] = SPLI
 
 
 def _evaluation(folder: Path, drawn: Sequence[Drawn]) -> None:
-    """Of the same unseen scenes: long texts, five captions, kinds as class folders, and mosaics with regions."""
+    """The same unseen scenes as long texts, five captions, class folders, and mosaics with regions."""
     _world(folder, drawn)
     _karpathy(folder, drawn, splits=("test",))
     write_mosaics(folder / "mosaics", [item.scene for item in drawn])
@@ -173,7 +173,7 @@ def _remoteclip(folder: Path, drawn: Sequence[Drawn]) -> None:
         lines.writerows([f"{text[:-1]} .", item.image] for item in drawn for text in item.texts.captions)
 
 
-# In the manner of RS5M's: a sentence of facts that no image shows, then what an image shows.
+# As in RS5M: a sentence of facts that no image shows, then what the image shows.
 TEMPLATES = (
     "recorded over {country} in {month_year}, the frame shows {class_label} in its {relative_location} part. "
     "the ground sample distance is {gsd}m in utm zone {utm_zone}.",
@@ -183,7 +183,7 @@ TEMPLATES = (
 
 
 def metadata(item: Drawn) -> str:
-    """The metadata sentences of a scene; place and time are made up, class and ground sample distance are not."""
+    """The metadata sentences of a scene; place and time are invented, class and ground sample distance are true."""
     scene = item.scene
     return TEMPLATES[scene.index % len(TEMPLATES)].format(
         country="Nowhere",
@@ -212,7 +212,7 @@ def visible(item: Drawn) -> str:
 
 
 def _labels(write_one: Callable[[Scene], str], suffix: str) -> Callable[[Path, Sequence[Drawn]], None]:
-    """A label file an image, named after it."""
+    """A writer of one label file per image, named after it."""
 
     def write(folder: Path, drawn: Sequence[Drawn]) -> None:
         (folder / "labels").mkdir()

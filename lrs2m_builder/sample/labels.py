@@ -15,7 +15,7 @@ from lrs2m_builder.sample.drawing.scene import Scene, SceneObject
 from lrs2m_builder.sample.drawing.sketch import SIDE
 from lrs2m_builder.sources.vector_labels.shapes import clip
 
-# What other objects may cut into pieces: a mask names it, but its regions are no count.
+# Classes that other objects may cut into pieces: a mask names them, but their regions are not a count.
 _CUT = {"road", "river", "runway", "wind turbine", "parking lot"}
 MASK_OPTIONS: dict[str, Any] = {
     "classes": {0: None} | dict(enumerate(CLASSES, start=1)),
@@ -26,7 +26,7 @@ MASK_OPTIONS: dict[str, Any] = {
 
 
 def corners(thing: SceneObject) -> list[tuple[float, float]]:
-    """The corners of the rectangle around an object; of roads, rivers, ponds and what is cut off, of its box."""
+    """The corners of the rectangle around an object; for roads, rivers, ponds and cut objects, those of its box."""
     is_inside = all(0 <= value <= SIDE for point in thing.polygon for value in point)
     if len(thing.polygon) == 4 and thing.length and is_inside:
         return list(thing.polygon)
@@ -35,12 +35,12 @@ def corners(thing: SceneObject) -> list[tuple[float, float]]:
 
 
 def outline(thing: SceneObject) -> list[tuple[float, float]]:
-    """The outline of an object as far as the image shows it, as tools that cut images write it."""
+    """The part of an object's outline inside the image, as image-splitting tools write it."""
     return [(round(x, 2), round(y, 2)) for x, y in clip(tuple(thing.polygon), SIDE, SIDE)]
 
 
 def dota(scene: Scene) -> str:
-    """DOTA's text: two lines of header, then eight coordinates, class and difficulty a line."""
+    """DOTA's text: two header lines, then per line eight coordinates, class and difficulty."""
     lines = ["imagesource:sample", f"gsd:{scene.gsd}"]
     for thing in scene.objects:
         numbers = " ".join(f"{value:.1f}" for corner in corners(thing) for value in corner)
@@ -49,7 +49,7 @@ def dota(scene: Scene) -> str:
 
 
 def geojson(scene: Scene) -> str:
-    """A feature an object, its outline in pixels."""
+    """GeoJSON with one feature per object, its outline in pixels."""
     features = [
         {
             "type": "Feature",
@@ -63,7 +63,7 @@ def geojson(scene: Scene) -> str:
 
 
 def voc(scene: Scene) -> str:
-    """Pascal VOC's XML with a box an object."""
+    """Pascal VOC's XML with one box per object."""
     root = ElementTree.Element("annotation")
     size = ElementTree.SubElement(root, "size")
     for name, length in (("width", SIDE), ("height", SIDE), ("depth", 3)):
@@ -104,6 +104,6 @@ def coco(scenes: Sequence[tuple[str, Scene]]) -> dict[str, Any]:
 
 
 def class_mask(scene: Scene) -> Image.Image:
-    """The class of each pixel, 0 for none, numbered as in MASK_OPTIONS."""
+    """The class of each pixel, 0 for no class, numbered as in MASK_OPTIONS."""
     numbers = [0, *(CLASSES.index(thing.name) + 1 for thing in scene.objects)]
     return Image.fromarray(np.array(numbers, np.uint8)[scene.mask])

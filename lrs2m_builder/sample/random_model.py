@@ -1,8 +1,8 @@
-"""A random-weight Qwen2-VL small enough to be made on the spot (0.6M parameters).
+"""A random-weight Qwen2-VL small enough to be created when needed (0.6M parameters).
 
-It has everything a real one has (processor, chat template, vision tower, mRoPE) and serves about a hundred
-captions a second on two CPU cores, so the demo and the tests run the real engine with no download. Its
-words are random: it proves the plumbing, never the captions.
+It has all parts of a real one (processor, chat template, vision tower, mRoPE) and serves about a hundred
+captions per second on two CPU cores, so that tests run the real engine without a download. Its
+words are random: it tests the pipeline, not the captions.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SPECIAL_TOKENS = (
     "<|video_pad|>",
 )
 
-# ChatML as Qwen2-VL speaks it: a part of type "image" becomes one placeholder that the processor widens.
+# Qwen2-VL's ChatML: a part of type "image" becomes one placeholder that the processor expands.
 CHAT_TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n"
     "{% if message['content'] is string %}{{ message['content'] }}{% else %}"
@@ -44,7 +44,7 @@ CORPUS = (
 
 
 def make_random_model(out_dir: Path, *, seed: int = 0, min_side: int = 56, max_side: int = 112) -> Path:
-    """Write a random Qwen2-VL with its processor to `out_dir` and return it; what is there already is kept.
+    """Write a random Qwen2-VL with its processor to `out_dir` and return the folder; an existing model is kept.
 
     Args:
         min_side: images smaller than min_side**2 pixels are enlarged by the processor.
@@ -71,7 +71,7 @@ def make_random_model(out_dir: Path, *, seed: int = 0, min_side: int = 56, max_s
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = decoders.ByteLevel()
-    # Trained on the prompts too, so that they come to about as many tokens as with a real tokenizer.
+    # Trained on the prompts too, so that they have about as many tokens as with a real tokenizer.
     prompts = (path.read_text(encoding="utf-8") for path in sorted(shipped_dir("prompts").iterdir()))
     bpe.train_from_iterator(
         [*CORPUS, *prompts],
@@ -118,7 +118,7 @@ def qwen2_vl_config(
     Args:
         width: hidden size of the text layers, and of the image tokens that they read.
         inner: hidden size of their feed-forward part.
-        layers: of text and of vision, each.
+        layers: number of text layers and of vision layers, each.
         vision: width and heads of the vision layers.
     """
     from transformers import Qwen2VLConfig

@@ -1,4 +1,4 @@
-"""What stands where to what, from the geometry of a scene alone."""
+"""Spatial relations of objects, from the geometry of a scene."""
 
 from __future__ import annotations
 
@@ -12,12 +12,12 @@ BANDS = frozenset({"road", "river", "runway"})  # they cross the image and have 
 DRIVES = frozenset({"car", "truck"})
 STANDS = frozenset({"house", "building", "storage tank", "tree"})
 NEAR = 14.0  # pixels between two boxes that are next to each other
-ALONG = 46.0  # pixels from the edge of a road to the middle of what stands along it
+ALONG = 46.0  # pixels from the edge of a road to the middle of an object along it
 
 
 @dataclass(frozen=True, slots=True)
 class Relation:
-    """All objects of the first class stand so to all of the second."""
+    """A relation that all objects of the first class have to all of the second."""
 
     first: str
     name: str
@@ -25,14 +25,14 @@ class Relation:
 
 
 def relations(scene: Scene) -> list[Relation]:
-    """The relations that hold, in the order of the classes.
+    """The true relations, in the order of the classes.
 
-    "left of" (and so on): the box around all of the first class ends before the one around all of the second begins.
-    "next to": one object each, their boxes less than NEAR pixels apart. "on": the middle of every one of these
-    vehicles lies in a road's outline; "along": the middle of all that stands is no farther than ALONG pixels from one.
+    "left of" etc.: the box around all of the first class ends before the one around all of the second begins.
+    "next to": one object each, their boxes less than NEAR pixels apart. "on": the middle of every one of the
+    vehicles is inside a road's outline; "along": the middle of every object is within ALONG pixels of a road.
     """
     names = [name for name in scene.counts if name not in BANDS]
-    found = [
+    true_relations = [
         Relation(a, name, b)
         for i, a in enumerate(names)
         for b in names[i + 1 :]
@@ -43,10 +43,10 @@ def relations(scene: Scene) -> list[Relation]:
         if roads and name in STANDS | DRIVES:
             away = [min(distance(thing.center, road.polygon) for road in roads) for thing in scene.of(name)]
             if name in DRIVES and max(away) <= 0:
-                found.append(Relation(name, "on", "road"))
+                true_relations.append(Relation(name, "on", "road"))
             if name in STANDS and min(away) > 0 and max(away) <= ALONG:
-                found.append(Relation(name, "along", "road"))
-    return found
+                true_relations.append(Relation(name, "along", "road"))
+    return true_relations
 
 
 def _between(a: Sequence[SceneObject], b: Sequence[SceneObject]) -> str:
@@ -70,7 +70,7 @@ def around(things: Sequence[SceneObject]) -> Box:
 
 
 def distance(point: Point, polygon: Sequence[Point]) -> float:
-    """From a point to a polygon's edge in pixels; 0 inside."""
+    """Distance from a point to a polygon's edge in pixels; 0 inside."""
     x, y = point
     inside, best = False, float(4 * SIDE)
     for (x0, y0), (x1, y1) in zip(polygon, (*polygon[1:], polygon[0]), strict=True):

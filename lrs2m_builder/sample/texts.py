@@ -1,4 +1,4 @@
-"""The texts of a scene, all from its truth: a long one, a short one and five captions as people write them."""
+"""The texts of a scene, all from its truth: a long one, a short one and five captions in human style."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ _EDGE = 6.0  # pixels from the image's edge at which a band counts as reaching i
 
 @dataclass(frozen=True, slots=True)
 class SceneTexts:
-    """What is said of a scene; every word of it is true."""
+    """The texts of a scene; every statement is true."""
 
     long: str
     short: str
@@ -47,27 +47,27 @@ class SceneTexts:
 
 
 def write_texts(scene: Scene) -> SceneTexts:
-    """The texts of a scene, the same every time."""
+    """The texts of a scene, always the same."""
     random = np.random.Generator(np.random.PCG64(np.random.SeedSequence([scene.seed, scene.index, 1])))
-    known = groups(scene, random)
-    return SceneTexts(_long(scene, known, random), _short(scene, known), _captions(scene, known, random))
+    by_class = groups(scene, random)
+    return SceneTexts(_long(scene, by_class, random), _short(scene, by_class), _captions(scene, by_class, random))
 
 
 def _pick(random: np.random.Generator, *values: str) -> str:
     return values[int(random.integers(len(values)))]
 
 
-def _long(scene: Scene, known: list[ObjectGroup], random: np.random.Generator) -> str:
-    """An opening, where each class is, then more until the text is long enough."""
+def _long(scene: Scene, by_class: list[ObjectGroup], random: np.random.Generator) -> str:
+    """An opening, the position of each class, then more sentences until the text is long enough."""
     count_first = bool(random.integers(2))
-    opening = _opening(scene, known if count_first else [], random)
-    inside = _inside(scene, known)
-    details = [_detail(group, random, counted=not count_first and group in inside) for group in known]
+    opening = _opening(scene, by_class if count_first else [], random)
+    inside = _inside(scene, by_class)
+    details = [_detail(group, random, counted=not count_first and group in inside) for group in by_class]
     size = -(-len(details) // 3)
     middle = [_joined(details[i : i + size], random) for i in range(0, len(details), size)]
-    spare = _spare(scene, known, random)
-    wanted = int(random.integers(MIN_WORDS, MIN_WORDS + 22))
-    while spare and len(split_words(" ".join([opening, *middle]))) < wanted:
+    spare = _spare(scene, by_class, random)
+    num_words = int(random.integers(MIN_WORDS, MIN_WORDS + 22))
+    while spare and len(split_words(" ".join([opening, *middle]))) < num_words:
         text = spare.pop(0)
         if len(middle) + 1 < MAX_SENTENCES:
             middle.append(text)
@@ -77,22 +77,22 @@ def _long(scene: Scene, known: list[ObjectGroup], random: np.random.Generator) -
 
 
 def _joined(clauses: list[str], random: np.random.Generator) -> str:
-    """Clauses as one sentence; where one has commas of its own, semicolons keep them apart."""
+    """Clauses as one sentence, separated by semicolons if one contains commas."""
     if len(clauses) == 2 and "," not in "".join(clauses):
         return _pick(random, ", and ", ", while ").join(clauses)
     return "; ".join(clauses)
 
 
-def _opening(scene: Scene, known: list[ObjectGroup], random: np.random.Generator) -> str:
+def _opening(scene: Scene, by_class: list[ObjectGroup], random: np.random.Generator) -> str:
     view = _pick(random, "The image shows", "This overhead view shows", "Seen from above,", "The overhead image covers")
     what = SCENES[scene.name][0]
     start = f"{view} {what}" if not view.endswith(",") else f"{view} this is {what}"
-    inside = [group.counted for group in _inside(scene, known)]
+    inside = [group.counted for group in _inside(scene, by_class)]
     return f"{start} with {listed(inside)}" if inside else start
 
 
 def _detail(group: ObjectGroup, random: np.random.Generator, *, counted: bool) -> str:
-    """Where the objects of a class are and, if it matters, in which colours."""
+    """The positions of the objects of a class and, if it has a colour, their colours."""
     subject = group.counted if counted else f"the {'' if group.count > 1 else group.color}{group.nouns}"
     if group.name in BANDS:
         return f"{subject} {_course(group)}"
@@ -115,7 +115,7 @@ def _colors(group: ObjectGroup, counted: bool) -> str:
 
 
 def _course(group: ObjectGroup) -> str:
-    """How roads, rivers and runways run: from which edge to which."""
+    """The direction of roads, rivers and runways, from edge to edge."""
     if group.count > 1:
         return "run through the scene"
     left, top, right, bottom = group.things[0].box
@@ -128,7 +128,7 @@ def _course(group: ObjectGroup) -> str:
 
 
 def _where(group: ObjectGroup) -> str:
-    """The cells of the objects; of more than three, whether they are spread or stay on one side."""
+    """The cells of the objects; for more than three, whether they are spread or on one side."""
     cells = list(dict.fromkeys(thing.cell for thing in group.things))
     if len(cells) == 1:
         return IN_CELL[cells[0]]
@@ -149,11 +149,11 @@ def _half(things: tuple[SceneObject, ...]) -> str:
     return next((words for words, test in tests.items() if all(map(test, things))), "")
 
 
-def _spare(scene: Scene, known: list[ObjectGroup], random: np.random.Generator) -> list[str]:
-    """Further true sentences: relations first, then ground, looks and light, a few of each in random order."""
-    related = [_related(relation, {group.name: group for group in known}) for relation in relations(scene)]
+def _spare(scene: Scene, by_class: list[ObjectGroup], random: np.random.Generator) -> list[str]:
+    """Further true sentences: relations first, then ground, appearance and light, a few of each in random order."""
+    related = [_related(relation, {group.name: group for group in by_class}) for relation in relations(scene)]
     random.shuffle(related)
-    looks = [OF_CLASS[g.name].format(n=g.nouns, be=g.be) for g in known if g.name in OF_CLASS]
+    looks = [OF_CLASS[g.name].format(n=g.nouns, be=g.be) for g in by_class if g.name in OF_CLASS]
     random.shuffle(looks)
     covers = list(dict.fromkeys(COVERS[name] for name in scene.land_cover))
     ground = [OF_COVER[cover] for cover in covers]
@@ -164,8 +164,8 @@ def _spare(scene: Scene, known: list[ObjectGroup], random: np.random.Generator) 
     return [*related[:2], *rest, *PADDING]
 
 
-def _related(relation: Relation, known: dict[str, ObjectGroup]) -> str:
-    first, second = known[relation.first], known[relation.second]
+def _related(relation: Relation, by_class: dict[str, ObjectGroup]) -> str:
+    first, second = by_class[relation.first], by_class[relation.second]
     words = {"left of": "to the left of", "right of": "to the right of", "on": "on"}.get(relation.name, relation.name)
     if relation.name in {"on", "along"}:
         return f"the {first.nouns} {first.be} {words} the {second.nouns}"
@@ -174,7 +174,7 @@ def _related(relation: Relation, known: dict[str, ObjectGroup]) -> str:
 
 
 def _light(scene: Scene) -> str:
-    """Where the shadows fall."""
+    """The direction of the shadows."""
     x, y = scene.sun
     across = "left" if x < 0 else "right"
     down = "top" if y < 0 else "bottom"
@@ -185,50 +185,50 @@ def _light(scene: Scene) -> str:
     return f"shadows fall toward the {'upper' if y < 0 else 'lower'} {across}"
 
 
-def _short(scene: Scene, known: list[ObjectGroup]) -> str:
+def _short(scene: Scene, by_class: list[ObjectGroup]) -> str:
     """The first classes with their counts and the scene, in at most SHORT_WORDS words."""
-    what, there = SCENES[scene.name]
-    inside = [group.counted for group in _inside(scene, known)]
+    what, location = SCENES[scene.name]
+    inside = [group.counted for group in _inside(scene, by_class)]
     while inside:
-        text = f"{listed(inside)} {there}"
+        text = f"{listed(inside)} {location}"
         if len(split_words(text)) <= SHORT_WORDS:
             return sentence(text)
         inside.pop()
     return sentence(f"{what} seen from above")
 
 
-def _inside(scene: Scene, known: list[ObjectGroup]) -> list[ObjectGroup]:
-    """The classes that the name of the scene does not say already."""
-    said = said_by_name(scene.name)
-    return [group for group in known if group.name not in said or group.count > 1]
+def _inside(scene: Scene, by_class: list[ObjectGroup]) -> list[ObjectGroup]:
+    """The classes that the name of the scene does not imply."""
+    implied = said_by_name(scene.name)
+    return [group for group in by_class if group.name not in implied or group.count > 1]
 
 
 def said_by_name(scene_name: str) -> set[str]:
-    """The classes that the words for a scene (SCENES) name."""
+    """The classes named in the words for a scene (SCENES)."""
     return {"river", "bridge"} if scene_name == "river" else {scene_name} & set(CLASSES)
 
 
-def _captions(scene: Scene, known: list[ObjectGroup], random: np.random.Generator) -> tuple[str, ...]:
-    """Five different ones: counts in some, classes only in others, a place or a relation in some."""
-    what, there = SCENES[scene.name]
-    main = _inside(scene, known)[:3] or known[:1]
+def _captions(scene: Scene, by_class: list[ObjectGroup], random: np.random.Generator) -> tuple[str, ...]:
+    """Five different captions: some with counts, some with classes only, some with a position or a relation."""
+    what, location = SCENES[scene.name]
+    main = _inside(scene, by_class)[:3] or by_class[:1]
     first = main[0]
     some, bare, counted = [g.some for g in main], [g.bare for g in main], [g.counted for g in main]
     lies = "is" if first.count == 1 else "are"
     texts = [
-        f"{listed(counted)} {'are' if len(main) > 1 else lies} {there}",
+        f"{listed(counted)} {'are' if len(main) > 1 else lies} {location}",
         f"{what} with {listed(some)}",
-        f"there {lies} {first.counted} {there}",
+        f"there {lies} {first.counted} {location}",
         f"{listed(bare)} can be seen from above",
-        f"{first.some} {lies} {there}",
+        f"{first.some} {lies} {location}",
         f"{what} seen from above",
         f"it is {what} with {listed(bare)}",
-        f"{listed(bare)} {there}",
+        f"{listed(bare)} {location}",
     ]
     cells = {thing.cell for thing in first.things}
     if len(cells) == 1:
         texts.append(f"{first.some} {lies} {IN_CELL[cells.pop()]} of the image")
-    texts += [_related(relation, {group.name: group for group in known}) for relation in relations(scene)[:2]]
+    texts += [_related(relation, {group.name: group for group in by_class}) for relation in relations(scene)[:2]]
     order = random.permutation(len(texts)).tolist()
     chosen = [texts[0], *(texts[i] for i in order)]
     return tuple(map(sentence, list(dict.fromkeys(chosen))[:NUM_CAPTIONS]))

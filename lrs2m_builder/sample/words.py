@@ -1,4 +1,4 @@
-"""The vocabulary of the sample world: how classes, counts, colours and places are said."""
+"""The vocabulary of the sample world: words for classes, counts, colours and positions."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ IN_CELL = {
     "bottom": "at the bottom",
     "lower right": "in the lower right",
 }
-# What a scene is called, and where in it things are.
+# The words for a scene, and for positions in it.
 SCENES = {
     "airport": ("an airport", "at the airport"),
     "harbor": ("a harbor", "in the harbor"),
@@ -67,7 +67,7 @@ OF_COVER = {
     "concrete": "Joints divide the gray concrete into square slabs of slightly different tone",
     "gravel": "The ground is pale gravel with a rough and even surface",
 }
-# True of everything that is drawn; {n} is the noun, {be} its verb.
+# True of every drawn object of the class; {n} is the noun, {be} its verb.
 OF_CLASS = {
     "plane": "the wings of the {n} are swept back and stand out from the ground",
     "ship": "the {n} {be} long and narrow and pointed at the bow",
@@ -96,12 +96,12 @@ ALSO_CALLED = {
     "ground track field": ("running track", "ground track field"),
     "soccer field": ("soccer field", "football field"),
 }
-LAST = {"truck": 1, "car": 2, "road": 3, "tree": 4}  # what a caption mentions late
+LAST = {"truck": 1, "car": 2, "road": 3, "tree": 4}  # classes that a caption mentions late
 
 
 @dataclass(frozen=True, slots=True)
 class ObjectGroup:
-    """All objects of one class, ready to be spoken of.
+    """All objects of one class, with the words for them.
 
     Attributes:
         noun: the word chosen for the class in this text.
@@ -113,12 +113,12 @@ class ObjectGroup:
 
     @property
     def count(self) -> int:
-        """How many."""
+        """Number of objects."""
         return len(self.things)
 
     @property
     def nouns(self) -> str:
-        """The noun, in plural where there are several."""
+        """The noun, in plural for several objects."""
         return self.noun if self.count == 1 else f"{self.noun}s"
 
     @property
@@ -128,13 +128,13 @@ class ObjectGroup:
 
     @property
     def color(self) -> str:
-        """The colour of all of them with a space behind it, or nothing."""
+        """The common colour followed by a space, or ""."""
         colors = {thing.color for thing in self.things}
         return f"{colors.pop()} " if len(colors) == 1 and self.tells_color else ""
 
     @property
     def tells_color(self) -> bool:
-        """Whether a caption would say the class's colour."""
+        """Whether a caption would mention the class's colour."""
         return self.name in KINDS and KINDS[self.name].tells_color
 
     @property
@@ -144,7 +144,7 @@ class ObjectGroup:
 
     @property
     def some(self) -> str:
-        """ "a plane", "two planes", "several planes", "many planes": as people say it."""
+        """ "a plane", "two planes", "several planes", "many planes"."""
         if self.count == 1:
             return article(f"{self.color}{self.noun}")
         words = {2: "two"} | dict.fromkeys(range(3, 8), "several")
@@ -157,15 +157,15 @@ class ObjectGroup:
 
 
 def groups(scene: Scene, random: np.random.Generator) -> list[ObjectGroup]:
-    """The classes of a scene, what a caption mentions first in front."""
-    found = []
+    """The classes of a scene, in the order in which a caption mentions them."""
+    object_groups = []
     for name in sorted(scene.counts, key=lambda name: LAST.get(name, 0)):
-        known = ALSO_CALLED.get(name, (name,))
-        noun = known[int(random.integers(len(known)))]
+        nouns = ALSO_CALLED.get(name, (name,))
+        noun = nouns[int(random.integers(len(nouns)))]
         if name == "road" and all(road.color == "brown" for road in scene.of("road")):
             noun = "dirt road"
-        found.append(ObjectGroup(name, noun, scene.of(name)))
-    return found
+        object_groups.append(ObjectGroup(name, noun, scene.of(name)))
+    return object_groups
 
 
 def number(count: int) -> str:
@@ -189,5 +189,5 @@ def counted_list(values: Sequence[str]) -> str:
 
 
 def sentence(text: str) -> str:
-    """With a capital and a full stop."""
+    """The text with a capital and a full stop."""
     return f"{text[0].upper()}{text[1:]}."

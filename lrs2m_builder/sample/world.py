@@ -1,4 +1,4 @@
-"""The data folder of the source `sample`: its scenes are drawn, nobody has to bring any."""
+"""The data folder of the source `sample`, whose scenes are drawn on this machine."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ NUM_SCENES = 96
 
 
 def drawn_world() -> Path:
-    """The folder in the user's cache into which the scenes of the source `sample` are drawn at first use.
+    """The scenes of the source `sample`, drawn into the user's cache at first use; returns the folder.
 
     Raises:
         UserError: the disk is full or fails.
@@ -29,7 +29,7 @@ def drawn_world() -> Path:
 
 
 def cache_dir() -> Path:
-    """Where drawn scenes are kept: `lrs2m` in the user's cache folder (XDG_CACHE_HOME)."""
+    """The folder of drawn scenes: `lrs2m` in the user's cache folder (XDG_CACHE_HOME)."""
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "lrs2m"
 
 
@@ -42,13 +42,13 @@ def _draw(folder: Path) -> None:
             write_sample_source("world", part, NUM_SCENES)
             (part / MANIFEST).unlink()  # the shipped manifest reads this folder
             part.chmod(0o755)
-            if not folder.is_dir():  # another process may have been faster: its scenes are the same
+            if not folder.is_dir():  # another process may have finished first: its scenes are the same
                 part.rename(folder)
         finally:
             shutil.rmtree(part, ignore_errors=True)
 
 
 def _code_version() -> str:
-    """A hash of the code that draws: other code draws another world."""
+    """A hash of the drawing code: changed code may draw other scenes."""
     files = sorted(Path(__file__).parent.rglob("*.py"))
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:10]

@@ -1,10 +1,9 @@
-"""Sources: one file a format; here a format's rows become samples, always in the same order."""
+"""Sources: one file per format; here a format's rows become samples, always in the same order."""
 
 from __future__ import annotations
 
 import importlib
 import inspect
-import pkgutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
@@ -16,6 +15,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from lrs2m_builder.declared.manifest import Manifest
 from lrs2m_builder.errors import SampleError, UserError, not_among, storable
+from lrs2m_builder.files import member_names
 from lrs2m_builder.schema import ImageRef, Sample
 from lrs2m_builder.sources._base import SourceRow
 from lrs2m_builder.sources._entering import entered, entered_anchors
@@ -24,7 +24,7 @@ from lrs2m_builder.sources._resolve import ImageFinder, choose_layout, find_anno
 
 
 def join_key(image_name: str) -> str:
-    """What two files that name the same image agree in: the stem, in lower case."""
+    """The key by which two files name the same image: the stem, in lower case."""
     return image_stem(image_name).lower()
 
 
@@ -49,7 +49,7 @@ class Joined:
         return captions
 
     def complete(self, row: SourceRow) -> SourceRow:
-        """The row with the short texts of its image; without any where the other file does not have it."""
+        """The row with the short texts of its image; without short texts if the other file does not name it."""
         return replace(row, captions=self.captions.get(join_key(row.image_name), ()))
 
 
@@ -58,9 +58,9 @@ class Source:
     """A subset opened on disk.
 
     Attributes:
-        annotations: one file, or the parts of one (the tars or Parquet files that one glob matches).
-        rows: reads the annotations from the beginning; what it yields is not kept.
-        images: finds the image of a name, for rows that do not hold it themselves.
+        annotations: one file, or its parts (the tars or Parquet files that one glob matches).
+        rows: reads the annotations from the beginning, as a stream.
+        images: finds an image by its name, for rows without image bytes.
     """
 
     manifest: Manifest
@@ -70,7 +70,7 @@ class Source:
     joined: Joined | None = None
 
     def find_image(self, row: SourceRow) -> ImageRef | None:
-        """Where the image of a row is; None where it was not found."""
+        """Where the image of a row is; None if it was not found."""
         return row.image or self.images.find(row.image_file or row.image_name)
 
 
@@ -81,7 +81,7 @@ def named(paths: Sequence[Path]) -> str:
 
 def formats() -> list[str]:
     """Names of the formats: the modules of this folder."""
-    return sorted(m.name for m in pkgutil.iter_modules(__path__) if not m.name.startswith("_"))
+    return member_names(__path__)
 
 
 def open_source(manifest: Manifest, data_dir: Path) -> Source:
@@ -124,7 +124,7 @@ def _reader(manifest: Manifest, name: str, options: Mapping[str, Any]) -> Callab
 
 
 def _typed(manifest: Manifest, name: str, read: Callable[..., Any], options: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of a format, each of the type that its `read` names."""
+    """The options of a format, validated against the types in its `read`."""
     types, found = get_type_hints(read), {}
     for option, value in options.items():
         try:
@@ -138,7 +138,7 @@ def _typed(manifest: Manifest, name: str, read: Callable[..., Any], options: Map
 
 
 def _read_file(read: Callable[[Path], Iterator[SourceRow]], path: Path) -> Iterator[SourceRow]:
-    """The rows of a file, its troubles in one line."""
+    """The rows of a file; its errors become one line."""
     try:
         yield from read(path)
     except OSError as error:
@@ -148,7 +148,7 @@ def _read_file(read: Callable[[Path], Iterator[SourceRow]], path: Path) -> Itera
 
 
 def _check_names(manifest: Manifest, annotations: Sequence[Path]) -> None:
-    """Rows without a name are named after their file: files of one name in two folders would share their names."""
+    """Refuse two files of one name if rows without a name are named after their file: their names would collide."""
     if manifest.format == "hf_dataset" and not manifest.options.get("name_column"):
         by_stem: dict[str, Path] = {}
         for path in annotations:
@@ -167,13 +167,13 @@ def _open_join(manifest: Manifest, data_dir: Path) -> Joined:
 
 
 class Mentions:
-    """How often each image has been named so far."""
+    """Counts how often each image has been named."""
 
     def __init__(self) -> None:
         self._times: dict[str, int] = {}
 
     def count(self, image_name: str) -> int:
-        """How often, this time included; a number of which no other image is called a repeat."""
+        """How often the image has been named, including this time; skips counts whose name another image has."""
         times = self._times.get(image_name, 0) + 1
         while times > 1 and f"{image_name}~{times}" in self._times:
             times += 1
@@ -185,8 +185,8 @@ def read_samples(source: Source) -> Iterator[Sample]:
     """Yield the samples of a subset in the order of its annotation file.
 
     `rows: caption` gives one sample for each distinct caption of an image (UCMerced's 9430 pairs in the paper's
-    Table I), `rows: image` one sample an image with all its captions. What cannot be used is yielded too, with
-    its problem: a row is never lost silently.
+    Table I), `rows: image` one sample per image with all its captions. Unusable rows are yielded too, with
+    their problem: a row is never lost silently.
     """
     mentions = Mentions()
     for row in source.rows():
@@ -198,11 +198,11 @@ def read_samples(source: Source) -> Iterator[Sample]:
 
 
 def make_sample(source: Source, row: SourceRow, captions: tuple[str, ...], number: int, times: int) -> Sample:
-    """The sample of a row that passed the gate (see `entering`).
+    """The sample of a row that has been cleaned (see `_entering`).
 
     Args:
-        captions: those of its short texts that are the sample's.
-        number: of the sample among those of its row.
+        captions: the sample's short texts.
+        number: of the sample among those of the row.
         times: how often the image has been named.
     """
     manifest = source.manifest

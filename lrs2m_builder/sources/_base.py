@@ -1,4 +1,4 @@
-"""What a source format yields: rows as they stand in the files, before images are found and texts normalised."""
+"""What a source format yields: rows as in the files, before images are found and texts normalised."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from lrs2m_builder.schema import Anchor, ImageRef
 
 @dataclass(frozen=True, slots=True)
 class SourceRow:
-    """One image as an annotation file names it, with its texts as they stand there.
+    """One image of an annotation file, with its texts unchanged.
 
     Attributes:
-        image_name: unique in its source; a path with "/" where the source has folders.
-        anchors_in: makes the anchors of labels that must be laid over the image first; raises a SampleError that says
-            why there are none.
-        image: where the image is, if the source itself holds it; None has it looked for by its name.
+        image_name: unique in its source; a path with "/" if the source has folders.
+        anchors_in: makes the anchors from labels that must be matched to the image first; raises SampleError if
+            it cannot.
+        image: where the image is, if the source holds it; if None, it is searched by name.
         problem: reason and detail why the row cannot be used.
-        image_file: the name by which the image is looked for, if it is not `image_name`.
+        image_file: the name to search for, if it is not `image_name`.
     """
 
     image_name: str

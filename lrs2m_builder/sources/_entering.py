@@ -1,7 +1,7 @@
-"""The gate that every row of a source passes: its texts become storable text, and a row that cannot be used says why.
+"""Cleans every row of a source: its texts become storable text, and an unusable row gets a problem.
 
-No reader can let half a surrogate pair, a terminal's escape, a number or a list through: whatever it yields, what comes
-out of here can be shown to a model, stored in Parquet and printed.
+No reader can let half a surrogate pair, a terminal escape, a number or a list through: whatever it yields, the result
+can be shown to a model, stored in Parquet and printed.
 """
 
 from __future__ import annotations
@@ -11,17 +11,17 @@ import re
 from dataclasses import replace
 
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.schema import Anchor
+from lrs2m_builder.schema import Anchor, Box
 from lrs2m_builder.sources._base import SourceRow
 from lrs2m_builder.text import entering_text
 
-MAX_NAME = 1024  # characters; a file system allows 255 bytes a part
-# Bytes that are no UTF-8, as Python reads them from a disk, and what would break a line or command a terminal.
+MAX_NAME = 1024  # characters; a file system allows 255 bytes per part
+# Bytes that are not UTF-8, as Python reads them from a disk, and characters that break a line or control a terminal.
 _NO_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def entered(row: SourceRow) -> SourceRow:
-    """The row with its texts repaired and blank ones dropped; with a problem if its name or a text cannot be used."""
+    """The row with its texts repaired and blank ones dropped; with a problem if its name or a text is unusable."""
     name, problem = _entered_name(row.image_name)
     try:
         return replace(
@@ -39,16 +39,16 @@ def entered(row: SourceRow) -> SourceRow:
 
 
 def _entered_name(name: object) -> tuple[str, tuple[str, str] | None]:
-    """The name of an image; one that cannot be used is written out, with a hash that keeps two of them apart."""
+    """The name of an image and its problem; an unusable name is escaped, with a hash that keeps it unique."""
     if isinstance(name, str) and 0 < len(name) <= MAX_NAME and not _NO_NAME.search(name):
         return name, None
     text = name if isinstance(name, str) else repr(name)
-    shown = _NO_NAME.sub(lambda found: found[0].encode("unicode_escape").decode(), text[:100])
+    shown = _NO_NAME.sub(lambda match: match[0].encode("unicode_escape").decode(), text[:100])
     digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()[:8]
     wrong = (
-        "is no text"
+        "is not a text"
         if not isinstance(name, str)
-        else "holds characters that no name can hold"
+        else "contains characters that a name cannot contain"
         if _NO_NAME.search(text)
         else f"has {len(text):,} characters; a name has 1 to {MAX_NAME:,}"
     )
@@ -56,16 +56,20 @@ def _entered_name(name: object) -> tuple[str, tuple[str, str] | None]:
 
 
 def entered_anchors(anchors: tuple[Anchor, ...]) -> tuple[Anchor, ...]:
-    """The anchors with their names repaired; two that become the same name are counted together.
+    """The anchors with their names repaired; the counts of equal names are added.
 
     Raises:
-        SampleError: a name is no text.
+        SampleError: a name is not a text.
     """
     counts: dict[str, int | None] = {}
+    boxes: dict[str, tuple[Box, ...]] = {}
     for anchor in anchors:
         name = entering_text(anchor.name)
         if not name:
-            raise SampleError("not_text", f"class {anchor.name!r} has no characters that can be shown")
+            raise SampleError("not_text", f"class {anchor.name!r} has no printable characters")
         before = counts.get(name, 0)
         counts[name] = None if anchor.count is None or before is None else before + anchor.count
-    return tuple(Anchor(name, count) for name, count in counts.items())
+        boxes[name] = boxes.get(name, ()) + anchor.boxes
+    return tuple(
+        Anchor(name, count, boxes[name] if len(boxes[name]) == count else ()) for name, count in counts.items()
+    )

@@ -1,6 +1,6 @@
-"""The image column of a Parquet or Arrow file: which rows hold the image, and which name a file that does.
+"""The image column of a Parquet or Arrow file: which rows hold the image, and which name its file.
 
-Bytes of images are not read for this, unless a row group of Parquet has some cells with bytes and some without.
+Image bytes are not read for this, unless a row group of Parquet has cells with bytes and cells without.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from lrs2m_builder.errors import UserError
 from lrs2m_builder.images.cells import bytes_field, holds_image, is_bytes, is_list, is_text
 
 _NAME_FIELDS = ("path", "file_name", "filename", "url", "name")
-_FEW_BYTES = 64  # a row whose column has no more holds no image
+_FEW_BYTES = 64  # a cell this small holds no image
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +28,7 @@ class ImageCells:
     Attributes:
         name: of the column.
         in_list: whether a cell is a list of images.
-        bytes_field, name_field: of a struct; "" for cells that are bytes or texts themselves, None without such.
+        bytes_field, name_field: field of a struct; "" if the cells themselves are bytes or texts, None without it.
     """
 
     name: str
@@ -38,10 +38,10 @@ class ImageCells:
 
     @classmethod
     def of(cls, path: Path, field: pa.Field) -> ImageCells:
-        """The column of a file.
+        """The cells of a file's image column.
 
         Raises:
-            UserError: its cells hold no images, nor names of files.
+            UserError: the cells hold neither images nor file names.
         """
         kind, in_list = field.type, False
         while isinstance(kind, pa.BaseExtensionType) or pa.types.is_dictionary(kind) or (is_list(kind) and not in_list):
@@ -53,17 +53,17 @@ class ImageCells:
             return cls(field.name, in_list, None, "")
         if pa.types.is_struct(kind):
             texts = [item.name for item in kind if is_text(item.type)]
-            found = next((name for name in _NAME_FIELDS if name in texts), texts[0] if len(texts) == 1 else None)
-            if (content := bytes_field(kind)) or found:
-                return cls(field.name, in_list, content, found)
+            name_field = next((name for name in _NAME_FIELDS if name in texts), texts[0] if len(texts) == 1 else None)
+            if (content := bytes_field(kind)) or name_field:
+                return cls(field.name, in_list, content, name_field)
         raise UserError(
-            f"{path}: column {field.name!r} holds {str(field.type)[:100]}, no images; an image column holds bytes, a "
-            "struct with bytes or a path, or names of files: ds.cast_column(..., datasets.Image()) makes one"
+            f"{path}: column {field.name!r} holds {str(field.type)[:100]}, not images; an image column holds bytes, a "
+            "struct with bytes or a path, or file names: ds.cast_column(..., datasets.Image()) makes one"
         )
 
     def leaves(self, group: pq.RowGroupMetaData) -> list[str]:
-        """The paths of what must be read of the column in a row group to know what each row has."""
-        wanted = []
+        """The leaf columns to read of a row group to know what each row has."""
+        leaf_paths = []
         for leaf in map(group.column, range(group.num_columns)):
             first, _, rest = leaf.path_in_schema.partition(".")
             if first != self.name:
@@ -71,11 +71,11 @@ class ImageCells:
             last = rest.rpartition(".")[2] if self.bytes_field or self.name_field else ""
             tells_length = self.in_list and self.name_field is None
             if last == self.name_field or (last == self.bytes_field and (tells_length or _may_be_null(leaf))):
-                wanted.append(leaf.path_in_schema)
-        return wanted
+                leaf_paths.append(leaf.path_in_schema)
+        return leaf_paths
 
     def cells(self, column: Any, number: int) -> Iterator[Cell]:
-        """What each of `number` rows has; all have bytes if nothing of the column was read."""
+        """Yield the cell of each of `number` rows; all have bytes if the column was not read."""
         if column is None:
             yield from (Cell(True, "") for _ in range(number))
             return
@@ -93,17 +93,17 @@ class ImageCells:
     def _of_each(self, column: Any) -> tuple[list[bool], list[str]]:
         size = len(column)
         if pa.types.is_struct(column.type):
-            there = {field.name for field in column.type}
-            content = pc.struct_field(column, self.bytes_field) if self.bytes_field in there else None
-            given = pc.struct_field(column, self.name_field) if self.name_field in there else None
+            field_names = {field.name for field in column.type}
+            content = pc.struct_field(column, self.bytes_field) if self.bytes_field in field_names else None
+            file_names = pc.struct_field(column, self.name_field) if self.name_field in field_names else None
             valid = column.is_valid().to_pylist()
         else:
-            content, given = (column, None) if is_bytes(column.type) else (None, column)
+            content, file_names = (column, None) if is_bytes(column.type) else (None, column)
             valid = [True] * size
-        names = [name or "" for name in given.to_pylist()] if given is not None else [""] * size
+        names = [name or "" for name in file_names.to_pylist()] if file_names is not None else [""] * size
         if content is not None:
             has_bytes = content.is_valid().to_pylist()
-        elif self.bytes_field is not None:  # not read: there are no nulls among them
+        elif self.bytes_field is not None:  # not read: the column has no nulls
             has_bytes = valid
         else:
             has_bytes = [holds_image(name) for name in names]
@@ -112,7 +112,7 @@ class ImageCells:
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """What a row has: bytes, or else the name of a file; of several images the first."""
+    """What a cell holds: bytes, or else a file name; of several images the first."""
 
     has_bytes: bool
     file: str
@@ -120,14 +120,14 @@ class Cell:
 
     @property
     def problem(self) -> tuple[str, str] | None:
-        """Why it cannot be used."""
+        """Why it is unusable, as reason and detail."""
         if self.number > 1:
-            return "image_unsupported", f"{self.number} images in one cell; a sample has one: write a row for each"
-        return None if self.has_bytes or self.file else ("image_missing", "neither bytes nor the name of a file")
+            return "image_unsupported", f"{self.number} images in one cell; a sample has one: write one row per image"
+        return None if self.has_bytes or self.file else ("image_missing", "neither bytes nor a file name")
 
 
 def _plain(column: Any) -> Any:
-    """An array without extension type and dictionary."""
+    """The array with extension type and dictionary decoded."""
     if isinstance(column.type, pa.BaseExtensionType):
         return _plain(column.storage)
     return _plain(column.dictionary_decode()) if pa.types.is_dictionary(column.type) else column

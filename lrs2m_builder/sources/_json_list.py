@@ -1,4 +1,4 @@
-"""A JSON list of a gigabyte, an entry at a time."""
+"""Reads a JSON list of a gigabyte one entry at a time."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from lrs2m_builder.errors import UserError
 
 
 def read_json_list(path: Path) -> Iterator[Any]:
-    """Yield the entries of a JSON list; a byte order mark is accepted, anything but a list has no entries.
+    """Yield the entries of a JSON list; a byte order mark is accepted; any other JSON value yields nothing.
 
     Raises:
-        UserError: it is not JSON (with the byte near which it is not).
+        UserError: it is not JSON; the message gives the nearest byte.
     """
     with path.open("rb") as file:
         if file.read(3) != b"\xef\xbb\xbf":

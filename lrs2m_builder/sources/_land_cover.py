@@ -1,4 +1,4 @@
-"""The land-cover classes of BigEarthNet, and a list of them taken apart: some names contain commas.
+"""The land-cover classes of BigEarthNet, and how to split a list of them: some names contain commas.
 
 The 43 are the CORINE Land Cover classes of level 3 that occur in it (Sumbul et al., IGARSS 2019), the 19 are the
 nomenclature that its authors made of them later (Sumbul et al., GRSM 2021).
@@ -81,5 +81,5 @@ _ITEM = re.compile(rf"\s*((?:{_KNOWN})(?=\s*(?:,|$))|[^,]+)")
 
 
 def split_classes(text: str) -> tuple[str, ...]:
-    """The names in a list with commas between them, in lower case, each once; what is no known name ends at a comma."""
+    """The distinct names of a comma-separated list, in lower case; an unknown name ends at the next comma."""
     return tuple(dict.fromkeys(name for item in _ITEM.findall(text.lower()) if (name := item.strip())))

@@ -29,7 +29,7 @@ LABEL_KEYS = ("label",)
 
 @dataclass(frozen=True, slots=True)
 class ImageTexts:
-    """What is known of an image beside its pixels; `problem` is the reason and detail why that cannot be used."""
+    """The texts and label of an image; `problem` is the reason and detail if they are unusable."""
 
     captions: tuple[str, ...] = ()
     caption_long: str = ""
@@ -49,7 +49,7 @@ class ImageTexts:
             return cls(problem=(error.reason, f"{where}: {error.detail}"))
 
     def __add__(self, other: ImageTexts) -> ImageTexts:
-        """Both together; of two long texts or labels the first."""
+        """Both combined; of two long texts or labels the first."""
         return ImageTexts(
             (*self.captions, *other.captions),
             self.caption_long or other.caption_long,
@@ -58,19 +58,19 @@ class ImageTexts:
         )
 
     def contradicts(self, other: ImageTexts) -> bool:
-        """Whether both have a long text or a label, and another one."""
+        """Whether both have a long text, or both a label, and the two differ."""
         pairs = ((self.caption_long, other.caption_long), (self.label, other.label))
         return any(one and two and one != two for one, two in pairs)
 
 
 class Metadata:
-    """The entries of a metadata file, by the image that they name."""
+    """The entries of a metadata file by image."""
 
     def __init__(self, path: Path) -> None:
         """Read a file.
 
         Raises:
-            UserError: it cannot be read, names no images, or has none of the keys that mean text.
+            UserError: it cannot be read, names no images, or has no key for a text.
         """
         self.path = path
         self._entries: dict[str, tuple[str, ImageTexts]] = {}
@@ -80,27 +80,27 @@ class Metadata:
             keys |= dict.fromkeys(entry)
             name = next((entry[key] for key in entry if key == _FILE or key.endswith(f"_{_FILE}")), None)
             if not isinstance(name, str) or not name:
-                there = ", ".join(map(str, entry)) or "nothing"
-                raise UserError(f"{path}: entry {number}: no text {_FILE!r}; it has {there}")
+                listed_keys = ", ".join(map(str, entry)) or "nothing"
+                raise UserError(f"{path}: entry {number}: no text {_FILE!r}; it has {listed_keys}")
             texts, key = ImageTexts.of(entry, f"{path.name}: entry {number}"), self._key(name)
             name, before = self._entries.get(key, (name, ImageTexts()))
             if before.contradicts(texts):
                 self._repeats.append((name, texts))
-            else:  # a line for each caption
+            else:  # one line per caption
                 self._entries[key] = name, before + texts
-        known = (*SHORT_KEYS, *LONG_KEYS, *LABEL_KEYS)
-        if self._entries and not set(keys) & set(known):
+        text_keys = (*SHORT_KEYS, *LONG_KEYS, *LABEL_KEYS)
+        if self._entries and not set(keys) & set(text_keys):
             raise UserError(
-                f"{path}: none of the keys {', '.join(known)} beside {_FILE}; it has {', '.join(keys)}: rename one"
+                f"{path}: none of the keys {', '.join(text_keys)} beside {_FILE}; it has {', '.join(keys)}: rename one"
             )
 
     def take(self, name: str) -> ImageTexts | None:
-        """The texts of an image by its path below the folder of the file; they are given once."""
-        found = self._entries.pop(self._key(name), None)
-        return found and found[1]
+        """Remove and return the texts of an image, by its path below the folder of the file."""
+        entry = self._entries.pop(self._key(name), None)
+        return entry and entry[1]
 
     def left(self) -> Iterator[tuple[str, ImageTexts]]:
-        """The entries whose images were not asked for, and those that contradict an earlier one, with their names."""
+        """Yield the names and texts of entries not taken, and of those that contradict an earlier entry."""
         yield from self._entries.values()
         yield from self._repeats
 

@@ -20,26 +20,30 @@ from lrs2m_builder.sources._names import image_stem, original_stem, relative_pat
 
 NUM_TRIED = 5000  # names on which the layouts are compared
 MAX_SHOWN = 200  # characters of a name in a message
-DEFAULT_LAYOUTS = ("{filename}", "*/{filename}", "**/{basename}")  # of rows that name files, if the manifest has none
-PARTS = {".tar", ".parquet", ".arrow"}  # formats that come in many files of one source
+DEFAULT_LAYOUTS = (
+    "{filename}",
+    "*/{filename}",
+    "**/{basename}",
+)  # for rows that name files, if the manifest has no layouts
+PARTS = {".tar", ".parquet", ".arrow"}  # formats that split one source into many files
 
 
 def find_annotations(manifest: Manifest, data_dir: Path, patterns: Sequence[str]) -> tuple[Path, ...]:
-    """The annotation file, or the folder of label files: the one match of the first of the globs that matches.
+    """The annotation file or folder of label files: the only match of the first glob that matches.
 
-    A glob may match several tars, Parquet or Arrow files: they are the parts of one source, in the order of their
-    names.
+    A glob may match several tars, Parquet or Arrow files: they are the parts of one source, ordered by
+    name.
 
     Raises:
-        UserError: the folder is not there, no file matches, or one glob matches several.
+        UserError: the folder does not exist, no file matches, or one glob matches several.
     """
     if not is_folder(data_dir):
         raise UserError(f"--data-dir {data_dir}: no such folder; {manifest.get}")
     for pattern in patterns:
         matches = sorted(data_dir.glob(pattern))
         if len(matches) > 1 and not {path.suffix for path in matches} <= PARTS:
-            found = ", ".join(str(path.relative_to(data_dir)) for path in matches)
-            raise UserError(f"{data_dir}: more than one annotation file of {manifest.name}: {found}; keep one of them")
+            listed = ", ".join(str(path.relative_to(data_dir)) for path in matches)
+            raise UserError(f"{data_dir}: more than one annotation file of {manifest.name}: {listed}; keep one of them")
         if waiting := next(filter(would_wait, matches), None):
             raise UserError(f"{waiting}: a pipe, socket or device; write its content to a regular file")
         if matches:
@@ -49,13 +53,13 @@ def find_annotations(manifest: Manifest, data_dir: Path, patterns: Sequence[str]
 
 
 class ImageFinder:
-    """Finds images by name in one layout of a data folder. A folder is listed once, not once an image.
+    """Finds images by name in one layout of a data folder. A folder is listed once, not once per image.
 
-    A name is looked for as it is written first, then as other systems may have meant it (see `names`): a URL, a path of
-    another machine, other letters for the same. Whatever the way, one file must fit, and one name of the list.
+    A name is searched as it is written first, then as other systems may have meant it (see `_names`): a URL, a path of
+    another machine, another Unicode form. In each case exactly one file must match, and exactly one name of the list.
 
     Attributes:
-        layout: a path below the data folder, its folders possibly globs, with `{filename}` (the name as the source
+        layout: a path below the data folder, whose folders may be globs, with `{filename}` (the name as the source
             has it), `{basename}`, `{stem}`, and for a numbered archive `{class_name}` and `{index}`; "" finds nothing.
     """
 
@@ -74,16 +78,16 @@ class ImageFinder:
         self._list = _List(all_names) if all_names else None
 
     def find(self, name: str) -> Path | None:
-        """The one file of that name: as it is written, with another extension, in other letters, or by another path."""
+        """The only file of that name: as it is written, with another extension or Unicode form, or by another path."""
         return self.find_as_written(name) or self._find_loosely(name)[0]
 
     def find_as_written(self, name: str) -> Path | None:
-        """The one file of that name in its own folder."""
+        """The only file of that name in its own folder."""
         matches = self._matches(name, _BY_NAME)[0]
         return matches[0] if len(matches) == 1 else None
 
     def why_not(self, name: str) -> str:
-        """Why an image was not found, with a path that was looked for."""
+        """Why an image was not found, with a path that was tried."""
         if not self.layout:
             return "not found in the annotation files"
         matches, reason = self._matches(name, _BY_NAME)[0], self._find_loosely(name)[1]
@@ -92,12 +96,12 @@ class ImageFinder:
         return f"not found as {self.layout}: {reason or f'there is no {self.path_of(name)}'}"
 
     def path_of(self, name: str) -> str:
-        """The path below the data folder at which a name is looked for."""
+        """The path below the data folder at which a name is searched."""
         fields = self._fields(next(iter(relative_paths(name)), name))
         return self.layout if fields is None else self.layout.format(**fields)
 
     def _find_loosely(self, name: str) -> tuple[Path | None, str]:
-        """The one file that a name of another system means; else why none, if that can be said."""
+        """The only file that another system's name can mean; otherwise None and the reason, "" without a candidate."""
         if self._numbering is not None or "{" not in self.layout:
             return None, ""
         for rules in (_BY_NAME, _BY_STEM):
@@ -106,29 +110,29 @@ class ImageFinder:
                 if len(matches) > 1:
                     return None, f"{len(matches)} files could be meant: {_shown(matches, self._data_dir)}"
                 if matches and self._list and (other := self._list.other(name, path, rule)):
-                    return None, f"{_shown(matches, self._data_dir)} could be that of {other!r} as well"
+                    return None, f"{_shown(matches, self._data_dir)} could also be the file of {other!r}"
                 if matches:
                     return matches[0], ""
         return None, ""
 
     def _matches(self, name: str, rules: Sequence[_Rule]) -> tuple[list[Path], _Rule]:
-        """The files that fit a name by the first rule by which any does."""
-        folders, wanted = self._look_in(name)
+        """The files that match a name by the first rule that gives a match."""
+        folders, file_name = self._look_in(name)
         for rule in rules:
-            if matches := [path for folder in folders if (path := folder.find(wanted, rule))]:
+            if matches := [path for folder in folders if (path := folder.find(file_name, rule))]:
                 return matches, rule
         return [], rules[0]
 
     def _look_in(self, name: str) -> tuple[list[_Folder], str]:
-        """The folders in which an image may be, and what it is called there."""
+        """The folders in which an image may be, and its file name there."""
         fields = self._fields(name)
         if fields is None:
             return [], ""
-        parent, _, wanted = self.layout.format(**fields).rpartition("/")
-        if self._is_glob:  # what a name itself holds of "[" or "*" is meant as it stands
+        parent, _, file_name = self.layout.format(**fields).rpartition("/")
+        if self._is_glob:  # "[" or "*" inside a name is literal
             escaped = {key: glob.escape(value) if isinstance(value, str) else value for key, value in fields.items()}
             parent = self.layout.format(**escaped).rpartition("/")[0]
-        return self._listed(parent), wanted
+        return self._listed(parent), file_name
 
     def _listed(self, name: str) -> list[_Folder]:
         if name not in self._folders:
@@ -154,18 +158,18 @@ class ImageFinder:
 def _glob(folder: Path, pattern: str) -> list[Path]:
     try:
         return sorted(folder.glob(pattern))
-    except (OSError, ValueError):  # a part of a name is longer than any file's, or holds a NUL
+    except (OSError, ValueError):  # a part of the name is too long for a file name, or contains a NUL
         return []
 
 
 def _folder(data_dir: Path, name: str) -> Path | None:
-    """The folder of a name, or the one whose parts differ in letter case or Unicode form alone."""
+    """The folder of a name, or the one that differs only in letter case or Unicode form."""
     if is_folder(data_dir / name):
         return data_dir / name
     path = data_dir
     for part in name.split("/"):
         if not is_folder(path / part):
-            alike = [each for each in _names(path) if same_letters(each) == same_letters(part)]
+            alike = [name for name in _names(path) if same_letters(name) == same_letters(part)]
             if len(alike) != 1:
                 return None
             part = alike[0]
@@ -192,7 +196,7 @@ def _shown(paths: Sequence[Path], data_dir: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """A way in which a file's name may fit: both have the same key; None for pictures of any extension alone."""
+    """A way to match names: those with equal keys match. With `is_stem`, only image extensions count."""
 
     key: Callable[[str], str]
     is_stem: bool
@@ -200,7 +204,7 @@ class _Rule:
 
 _BY_NAME = (
     _Rule(str, False),
-    _Rule(image_stem, True),  # the same picture re-encoded (.jpg for .tif)
+    _Rule(image_stem, True),  # the same image re-encoded (.jpg for .tif)
     _Rule(str.lower, False),
     _Rule(same_letters, False),
     _Rule(lambda name: same_letters(image_stem(name)), True),
@@ -209,7 +213,7 @@ _BY_STEM = (_Rule(original_stem, True),)
 
 
 class _Folder:
-    """The names in a folder; the looser ways to find one are prepared when they are first needed."""
+    """The names in a folder; the index of each looser rule is built when first needed."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -217,31 +221,33 @@ class _Folder:
         self._by_rule: dict[_Rule, dict[str, str | None]] = {}
 
     def find(self, name: str, rule: _Rule) -> Path | None:
-        """The one file that fits a name by a rule; None if two do. A .txt is no picture of another extension."""
+        """The only file that matches a name by a rule; None if two match. A .txt does not match an image's stem."""
         if rule is _BY_NAME[0]:
             return self._path / name if name in self.names else None
         if rule not in self._by_rule:
-            known = IMAGE_SUFFIXES | RASTER_SUFFIXES | {""}  # without one: a folder that holds the bands of an image
-            names = (each for each in self.names if not rule.is_stem or splitext(each)[1].lower() in known)
-            self._by_rule[rule] = _unique((rule.key(each), each) for each in names)
-        found = self._by_rule[rule].get(rule.key(name))
-        return self._path / found if found else None
+            suffixes = (
+                IMAGE_SUFFIXES | RASTER_SUFFIXES | {""}
+            )  # no extension: a folder that holds the bands of an image
+            names = (listed for listed in self.names if not rule.is_stem or splitext(listed)[1].lower() in suffixes)
+            self._by_rule[rule] = _unique((rule.key(listed), listed) for listed in names)
+        match = self._by_rule[rule].get(rule.key(name))
+        return self._path / match if match else None
 
 
 class _List:
-    """All names of a source, to see whether a file could be the image of another one too; read when first needed."""
+    """All image names of a source, to see whether a file could also be another row's image; read when first needed."""
 
     def __init__(self, all_names: Callable[[], Iterable[str]]) -> None:
         self._all_names = all_names
         self._by_key: dict[_Rule, dict[str, list[tuple[str, str]]]] = {}
 
     def other(self, name: str, path: str, rule: _Rule) -> str | None:
-        """Another name of the list whose path ends like `path` by a rule."""
+        """Another name of the source whose path ends like `path` by a rule."""
         if rule not in self._by_key:
             index: dict[str, list[tuple[str, str]]] = {}
-            for each in dict.fromkeys(self._all_names()):
-                whole = next(iter(relative_paths(each)), "")
-                index.setdefault(rule.key(whole.rpartition("/")[2]), []).append((each, _end(whole)))
+            for name in dict.fromkeys(self._all_names()):
+                whole = next(iter(relative_paths(name)), "")
+                index.setdefault(rule.key(whole.rpartition("/")[2]), []).append((name, _end(whole)))
             self._by_key[rule] = index
         folders, _, last = path.rpartition("/")
         end = _end(f"{folders}/") if folders else ""
@@ -250,25 +256,25 @@ class _List:
 
 
 def _end(path: str) -> str:
-    """The folders of a path, with a mark before each."""
+    """The folders of a path, each preceded by a mark."""
     return same_letters(f"/{path}").rpartition("/")[0] + "/"
 
 
 def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str | None]:
-    found: dict[str, str | None] = {}
+    names: dict[str, str | None] = {}
     for key, name in pairs:
-        found[key] = None if key in found else name
-    return found
+        names[key] = None if key in names else name
+    return names
 
 
 def choose_layout(
     manifest: Manifest, data_dir: Path, rows: Iterable[SourceRow], all_names: Callable[[], Iterable[str]] | None = None
 ) -> ImageFinder:
-    """The layout in which most images are found.
+    """The layout in which the most images are found.
 
     Archives of one data set come in several layouts, and a folder may hold parts of two of them; so each layout of
-    the manifest is tried on the first rows, and the one that finds most is used for all. None is needed where
-    the source holds the images itself.
+    the manifest is tried on the first rows, and the one that finds the most is used for all. No layout is needed if
+    the source holds the images.
 
     Raises:
         UserError: not one image was found in any layout.
@@ -290,7 +296,7 @@ def choose_layout(
 
 
 def _points(finder: ImageFinder, name: str) -> int:
-    """What a name says for a layout: 2 if a file is called so, 1 if one could be meant."""
+    """A name's vote for a layout: 2 if a file has exactly that name, 1 if a file could be meant."""
     return 2 if finder.find_as_written(name) else 1 if finder.find(name) else 0
 
 
@@ -311,7 +317,7 @@ def _nothing_found(
 
 
 def _there(data_dir: Path, layout: str) -> str:
-    """What is in the folder where a layout would have its images, for a message."""
+    """The content of the folder where a layout expects its images, for a message."""
     folder = data_dir / layout.rpartition("/")[0]
     while any(char in str(folder.relative_to(data_dir)) for char in "*?[{") or not is_folder(folder):
         folder = folder.parent

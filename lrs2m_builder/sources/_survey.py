@@ -1,4 +1,4 @@
-"""`lrs2m sources`: the list of subsets, and a subset read for real."""
+"""`lrs2m sources`: the list of subsets, and a full check of one subset."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ NUM_EXAMPLES = 5
 
 @dataclass(frozen=True, slots=True)
 class Survey:
-    """What is in a data folder of a subset.
+    """The content of a subset's data folder.
 
     Attributes:
-        captions, distinct_captions: texts that are not blank, and those left when an image's repeats are dropped.
-        samples: rows a build would read.
-        found_by_another_name: images that are not called as the source calls them, with examples.
-        identical_images: images whose file is byte for byte that of an earlier one, with examples.
-        join: where a second file gives the short texts, how many images both have, and what only one of them has.
-        problems: images that cannot be used, by reason, with examples.
+        captions, distinct_captions: texts that are not blank, and those distinct per image.
+        samples: samples that a build would read.
+        found_by_another_name: images whose file name differs from the source's name, with examples.
+        identical_images: images whose bytes equal an earlier one's, with examples.
+        join: if a second file gives the short texts: counts of images in both files and in only one.
+        problems: unusable images by reason, with examples.
     """
 
     subset: str
@@ -56,7 +56,7 @@ class Survey:
 
 
 def survey(manifest: Manifest, data_dir: Path, *, show_progress: bool = False) -> Survey:
-    """Read a subset for real: its annotations, and every image decoded once.
+    """Check a whole subset: read its annotations and decode every image once.
 
     Raises:
         UserError: a file is missing or broken, or not one image was found.
@@ -130,7 +130,7 @@ def _counted(names: list[str]) -> dict[str, Any]:
 def _read_images(
     paths: dict[str, ImageRef], manifest: Manifest, *, show_progress: bool
 ) -> Iterator[tuple[str, str | SampleError]]:
-    """Decode every image; yield its name with the hash of its file, or with what is wrong with it."""
+    """Decode every image; yield its name with the hash of its file, or with its error."""
 
     def read(item: tuple[str, ImageRef]) -> tuple[str, str | SampleError]:
         name, path = item
@@ -146,13 +146,13 @@ def _read_images(
 
 
 def _sha256(ref: ImageRef, part: Part) -> str:
-    """The hash of an image's bytes; of a folder with a file a band, of those that are its picture."""
-    hashes = [hash_image(each) for each in part.files(ref)]
+    """The hash of an image's bytes; of a folder with one file per band, of the bands that form the image."""
+    hashes = [hash_image(file) for file in part.files(ref)]
     return hashes[0] if len(hashes) == 1 else hashlib.sha256("".join(hashes).encode()).hexdigest()
 
 
 def describe(manifest: Manifest) -> list[str]:
-    """What a user must know of a subset, as lines."""
+    """A subset's description for the user, as lines."""
     lines = [
         f"{manifest.name}: {manifest.title}",
         f"  viewpoint  {manifest.viewpoint}",

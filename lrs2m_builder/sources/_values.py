@@ -1,4 +1,4 @@
-"""What a value of a table or of JSON says as text: only texts are, alone, in lists, or under a key that means text."""
+"""Texts in a value of a table or of JSON: a text alone, in a list, or under a key that means text."""
 
 from __future__ import annotations
 
@@ -13,16 +13,16 @@ from lrs2m_builder.errors import SampleError
 from lrs2m_builder.images.cells import is_list, is_text
 
 TEXT_KEYS = ("raw", "text", "caption", "sentence", "value", "content", "string")
-_SPEAKERS = {"from", "role", "speaker"}  # of a turn of a conversation, in which a question is a text too
+_SPEAKERS = {"from", "role", "speaker"}  # keys of a conversation's turn, where questions are texts too
 
 TextReader = Callable[[Any], tuple[str, ...]]
 
 
 def texts_in(value: object) -> tuple[str, ...]:
-    """The texts of a value; none of None. A text that is itself JSON is read as such.
+    """The texts of a value; empty for None. A text that is itself JSON is parsed.
 
     Raises:
-        SampleError: not_text: it is anything else, which is said.
+        SampleError: not_text, with the type of any other value.
     """
     if value is None:
         return ()
@@ -37,10 +37,10 @@ def texts_in(value: object) -> tuple[str, ...]:
 
 
 def text_reader(kind: pa.DataType, classes: Sequence[str] = ()) -> TextReader | None:
-    """What takes the texts out of the cells of a type; None if such cells hold no text.
+    """A function that extracts the texts from cells of a type; None if such cells hold no text.
 
     Args:
-        classes: the names that whole numbers stand for.
+        classes: class names, indexed by the whole numbers of the cells.
     """
     if isinstance(kind, pa.BaseExtensionType):
         return text_reader(kind.storage_type, classes)
@@ -62,7 +62,7 @@ def _of_list(item: TextReader, values: Sequence[Any] | None) -> tuple[str, ...]:
 
 
 def class_names(schema: pa.Schema, column: str) -> list[str]:
-    """The names of a ClassLabel, or of a list of them, which the file's metadata keep; none for other columns."""
+    """The names of a ClassLabel, or of a list of them, from the file's metadata; empty for other columns."""
     try:
         feature = json.loads((schema.metadata or {})[b"huggingface"])["info"]["features"][column]
         while not (isinstance(feature, dict) and "names" in feature):
@@ -78,10 +78,10 @@ def _text_key(value: Mapping[Any, Any]) -> str | None:
 
 
 def _class_name(value: int | None, classes: Sequence[str]) -> tuple[str, ...]:
-    if value is None or value == -1:  # as `datasets` writes that there is none
+    if value is None or value == -1:  # `datasets` writes -1 for no class
         return ()
     if not 0 <= value < len(classes):
-        raise SampleError("not_text", f"class {value}; the file names {len(classes)} classes, from 0 on")
+        raise SampleError("not_text", f"class {value}; the file names {len(classes)} classes, starting at 0")
     return (classes[value],)
 
 

@@ -1,8 +1,8 @@
 """Data sets of the Hub's library `datasets`: Parquet files, a folder of `save_to_disk`, or an id on the Hub.
 
-One file of these is read at a time (`*.parquet`, `*.arrow`; a glob may match many): of the texts a batch is in memory,
-the bytes of an image are fetched when they are needed. For an id on the Hub the file is a small JSON one of your own
-(see `hub`).
+One file is read at a time (`*.parquet`, `*.arrow`; a glob may match many): a batch of texts is in memory,
+image bytes are read when they are needed. For an id on the Hub the file is a small JSON file that you write
+(see `_hub`).
 """
 
 from __future__ import annotations
@@ -37,19 +37,19 @@ def read(
     label_column: str = "",
     name_column: str = "",
 ) -> Iterator[SourceRow]:
-    """Yield one row a row, in the order of the file.
+    """Yield one SourceRow per table row, in file order.
 
     Args:
-        image_column: an Image feature (bytes and path), bytes, base64 text, or the name of a file to be found; a list
-            of one of these.
+        image_column: an Image feature (bytes and path), bytes, base64 text, or a file name to search; or a list
+            of one such value.
         caption_columns: short texts; a column may hold lists of them, or structs with a text under a known key.
-        long_column, label_column: the long text, and the class: a text or a ClassLabel, or a list of them.
-        name_column: a text or whole number that is unique in the data set; default: the name of the image's file, or
-            the stem of the table and the row's number.
+        long_column, label_column: the long text, and the class: a text or ClassLabel, or a list of them.
+        name_column: a text or whole number that is unique in the data set; default: the image's file name, or
+            the table's stem and the row's number.
 
     Raises:
-        UserError: not a readable file; a column is not there (those that are there are named), or holds no text or no
-            images (its type is named); the Hub does not give the data set.
+        UserError: not a readable file; a column is missing (the message lists the columns), or holds no text or no
+            images (the message names its type); the data set cannot be loaded from the Hub.
     """
     columns = [image_column, *caption_columns, *filter(None, (long_column, label_column, name_column))]
     if path.suffix == ".json":
@@ -69,18 +69,20 @@ def _read(
         images = ImageCells.of(path, schema.field(image))
         readers = {column: _reader(path, schema, column) for column in {*captions, *filter(None, (long, label))}}
         if name and not (is_text(schema.field(name).type) or pa.types.is_integer(schema.field(name).type)):
-            raise UserError(f"{path}: name_column {name!r} holds {schema.field(name).type}, no text or whole number")
+            raise UserError(
+                f"{path}: name_column {name!r} holds {schema.field(name).type}; it must hold texts or whole numbers"
+            )
         texts = [column for column in dict.fromkeys(columns) if column != image or column in readers or column == name]
         number = 0
         for batch in batches(texts, images):
             values = batch.select(texts).to_pylist() if texts else [{}] * batch.num_rows
             column = batch.column(image) if image in batch.schema.names else None
             for value, cell in zip(values, images.cells(column, batch.num_rows), strict=True):
-                given = value.get(name) if name else None
+                row_name = value.get(name) if name else None
                 problem = cell.problem
                 file = "" if cell.has_bytes else cell.file
                 row = SourceRow(
-                    str(given) if given not in {None, ""} else file or f"{path.stem}/{number:06d}",
+                    str(row_name) if row_name not in {None, ""} else file or f"{path.stem}/{number:06d}",
                     image=TableCell(path, image, number) if cell.has_bytes and not problem else None,
                     image_file=file,
                     problem=problem,
@@ -109,10 +111,10 @@ def _with_texts(
 
 
 def _reader(path: Path, schema: pa.Schema, column: str) -> TextReader:
-    """What takes the texts out of a column.
+    """A function that extracts the texts from a column's cells.
 
     Raises:
-        UserError: it holds none.
+        UserError: the column holds no text.
     """
     kind = schema.field(column).type
     reader = text_reader(kind, class_names(schema, column))
@@ -128,7 +130,7 @@ def _reader(path: Path, schema: pa.Schema, column: str) -> TextReader:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[tuple[pa.Schema, Callable[[list[str], ImageCells], Iterator[pa.RecordBatch]]]]:
-    """The columns of a file, and what gives the batches of some of them and of what is needed of its images."""
+    """The schema of a file, and a function that yields batches of some text columns and of the image column."""
     if path.suffix not in {PARQUET_SUFFIX, ARROW_SUFFIX}:
         raise UserError(f"{path}: neither .parquet nor .arrow, nor .json for a data set of the Hub")
     open_regular(path).close()

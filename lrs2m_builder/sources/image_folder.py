@@ -1,6 +1,6 @@
-"""A folder of images, each with a text file of the same stem beside it or with none; a subfolder may be a class.
+"""A folder of images, each with or without a text file of the same stem beside it; a subfolder may be a class.
 
-images/harbor/001.jpg   images/harbor/001.txt     a caption a line (also .caption, 001.jpg.txt)
+images/harbor/001.jpg   images/harbor/001.txt     one caption per line (also .caption, 001.jpg.txt)
 images/harbor/002.jpg   images/harbor/002.json    {"captions": [...] or "caption" or "text", "caption_long", "label"}
 images/metadata.jsonl                             {"file_name": "harbor/003.jpg", ...} (also .csv, .parquet)
 """
@@ -23,24 +23,32 @@ from lrs2m_builder.sources._metadata import NAMES, ImageTexts, Metadata
 from lrs2m_builder.text import plain_words
 
 MAX_TEXT_BYTES = 2**24  # of a text file beside an image
-_OTHER_PICTURES = {".heic", ".heif", ".svg", ".psd", ".exr", ".dng", ".npy"}  # pictures that are not read, to be said
+_OTHER_PICTURES = {
+    ".heic",
+    ".heif",
+    ".svg",
+    ".psd",
+    ".exr",
+    ".dng",
+    ".npy",
+}  # unsupported image formats, which are reported
 _PICTURES = IMAGE_SUFFIXES | _OTHER_PICTURES
 _TEXT_SUFFIXES = (".txt", ".caption", ".json")
 
 
 def read(path: Path, subfolders: Literal["label", "anchor", "ignore"] = "label") -> Iterator[SourceRow]:
-    """Yield one row per image, folder by folder, in the order of the names; then what metadata files name in vain.
+    """Yield one row per image, folder by folder, in order of name; then metadata entries without an image.
 
     Args:
         path: the folder, or a metadata file in it.
-        subfolders: what the name of an image's subfolder is: its label, its label and an object class that the texts
-            must name, or nothing.
+        subfolders: the use of a subfolder's name: as label, as label and object class that the texts
+            must name, or not at all.
 
     Raises:
-        UserError: it is no folder, or a metadata file cannot be read (it is named).
+        UserError: it is not a folder, or a metadata file cannot be read.
     """
     if subfolders not in {"label", "anchor", "ignore"}:
-        raise UserError(f"{path}: subfolders is label, anchor or ignore, not {subfolders!r}")
+        raise UserError(f"{path}: subfolders must be label, anchor or ignore, not {subfolders!r}")
     path = path.parent if path.name in NAMES else path
     if not path.is_dir():
         raise UserError(f"{path}: not a folder of images")
@@ -73,7 +81,7 @@ def read(path: Path, subfolders: Literal["label", "anchor", "ignore"] = "label")
     for where, table in tables.items():
         for name, texts in table.left():
             file = where / name.replace("\\", "/")
-            problem = texts.problem or ("image_missing", f"{name}: {table.path} names it, and it is not in {where}")
+            problem = texts.problem or ("image_missing", f"{name}: named in {table.path}, but not found in {where}")
             yield SourceRow(
                 _name(file.relative_to(path)), texts.captions, texts.caption_long, label=texts.label, problem=problem
             )
@@ -82,12 +90,12 @@ def read(path: Path, subfolders: Literal["label", "anchor", "ignore"] = "label")
 def _metadata(folder: Path, files: list[str]) -> Metadata | None:
     names = [name for name in NAMES if name in files]
     if len(names) > 1:
-        raise UserError(f"{folder}: both {names[0]} and {names[1]} are there; remove one")
+        raise UserError(f"{folder}: contains both {names[0]} and {names[1]}; remove one")
     return Metadata(folder / names[0]) if names else None
 
 
 def _listed(image: Path, tables: dict[Path, Metadata]) -> ImageTexts:
-    """What the metadata file of its folder, or the nearest one above, says of an image."""
+    """An image's texts in the metadata file of its folder, or the nearest one above."""
     for folder in image.parents:
         if (table := tables.get(folder)) and (texts := table.take(image.relative_to(folder).as_posix())):
             return texts
@@ -95,17 +103,17 @@ def _listed(image: Path, tables: dict[Path, Metadata]) -> ImageTexts:
 
 
 def _raise(error: OSError) -> None:
-    """A subfolder that cannot be listed: `os.walk` would leave it out and say nothing."""
+    """Raise for a subfolder that cannot be listed: `os.walk` would skip it silently."""
     raise error
 
 
 def _name(path: Path) -> str:
-    """A path as text; bytes that are no UTF-8 are written as \\xfc and the like."""
+    """A path as text; bytes that are not UTF-8 are escaped, as in \\xfc."""
     return os.fsencode(path.as_posix()).decode("utf-8", "backslashreplace")
 
 
 def _is_new(folder: Path, seen: set[Path]) -> bool:
-    """Whether a folder was not walked yet: a link may lead back to one that was."""
+    """Whether a folder has not been walked yet: a link may lead back to a walked one."""
     real = folder.resolve()
     is_new = real not in seen
     seen.add(real)
@@ -113,7 +121,7 @@ def _is_new(folder: Path, seen: set[Path]) -> bool:
 
 
 def _text_files(folder: Path, files: list[str]) -> dict[str, list[Path]]:
-    """The text files of a folder by their stems, those with captions alone first."""
+    """The text files of a folder by their stems, caption-only formats first."""
     by_stem: dict[str, list[Path]] = {}
     for name in sorted(files, key=lambda name: (Path(name).suffix.lower() == ".json", name)):
         file = folder / name
@@ -123,7 +131,7 @@ def _text_files(folder: Path, files: list[str]) -> dict[str, list[Path]]:
 
 
 def _beside(image: Path, by_stem: dict[str, list[Path]]) -> ImageTexts:
-    """What stands in the text files beside an image: 1.txt or 1.png.txt of 1.png."""
+    """The texts in the files beside an image: 1.txt or 1.png.txt for 1.png."""
     texts = ImageTexts()
     for file in (*by_stem.get(image.stem, ()), *by_stem.get(image.name, ())):
         try:
@@ -147,7 +155,7 @@ def _read_texts(file: Path) -> ImageTexts:
 
 
 def _content(file: Path) -> str:
-    """The text of a file in UTF-8, or in UTF-16 with its mark."""
+    """The text of a file in UTF-8, or in UTF-16 with a byte order mark."""
     try:
         data = read_regular(file, MAX_TEXT_BYTES)
         return data.decode("utf-16" if data[:2] in {b"\xff\xfe", b"\xfe\xff"} else "utf-8-sig")

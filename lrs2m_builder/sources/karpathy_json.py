@@ -18,10 +18,10 @@ from lrs2m_builder.sources._base import SourceRow
 
 
 def read(path: Path) -> Iterator[SourceRow]:
-    """Yield one row an image, in the order of the file.
+    """Yield one row per image, in file order.
 
     Raises:
-        UserError: the file is not JSON (the line is named) or not of this form (the image is named).
+        UserError: the file is not JSON (the message gives the line) or not of this form (the message names the image).
     """
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
@@ -31,8 +31,8 @@ def read(path: Path) -> Iterator[SourceRow]:
         raise UserError(f"{path}: not a caption file: nested too deeply") from error
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: byte {error.start}: not UTF-8 text") from error
-    except ValueError as error:  # a number of thousands of digits
-        raise UserError(f"{path}: not JSON that can be read: {error}") from error
+    except ValueError as error:  # a number with thousands of digits
+        raise UserError(f"{path}: unreadable JSON: {error}") from error
     images = content.get("images") if isinstance(content, dict) else None
     if not isinstance(images, list):
         raise UserError(f'{path}: no list "images" in it; is this a caption file in Karpathy\'s format?')
@@ -44,20 +44,20 @@ def read(path: Path) -> Iterator[SourceRow]:
 
 
 def _with_sentences(path: Path, images: list[Any], annotations: list[Any]) -> list[Any]:
-    """COCO's images in Karpathy's form, each with its captions in the order of the file."""
+    """COCO's images in Karpathy's form, with their captions in file order."""
     sentences: dict[str, list[Any]] = {}
     for number, image in enumerate(images):
         if not isinstance(image, dict) or image.get("id") is None:
             raise UserError(f'{path}: images[{number}]: no "id"')
         if str(image["id"]) in sentences:
-            raise UserError(f"{path}: images[{number}]: id {image['id']} stands twice")
+            raise UserError(f"{path}: images[{number}]: duplicate id {image['id']}")
         sentences[str(image["id"])] = []
     for number, annotation in enumerate(annotations):
         if not isinstance(annotation, dict) or not isinstance(annotation.get("caption"), str):
             raise UserError(f'{path}: annotations[{number}]: no text "caption"; objects are read by vector_labels')
         if (own := sentences.get(str(annotation.get("image_id")))) is None:
             raise UserError(
-                f"{path}: annotations[{number}] names image {annotation.get('image_id')!r}, which is not there"
+                f"{path}: annotations[{number}] names image {annotation.get('image_id')!r}, which is not in the list"
             )
         own.append(annotation["caption"])
     return [

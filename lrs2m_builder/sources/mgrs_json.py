@@ -18,7 +18,7 @@ _SHORT = ("brief_caption", "global_caption")
 
 
 def read(path: Path) -> Iterator[SourceRow]:
-    """Yield one row an entry, in the order of the file.
+    """Yield one row per entry, in file order.
 
     Raises:
         UserError: the file is not a JSON list (with the byte), has no entries, or an entry names no image (with its

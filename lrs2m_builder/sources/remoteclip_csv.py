@@ -1,7 +1,7 @@
-"""RemoteCLIP's caption lists (Det-10, Seg-4, Ret-3): TAB-separated, `title` and `filename`, several rows an image.
+"""RemoteCLIP's caption lists (Det-10, Seg-4, Ret-3): TAB-separated, `title` and `filename`, several rows per image.
 
-The texts were made from boxes and masks by rule, often end in " .", and hold no counts. An image's rows need not
-stand together.
+The texts were made from boxes and masks by rule, often end in " .", and contain no counts. An image's rows need not
+be adjacent.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from lrs2m_builder.sources._base import SourceRow
 
 
 def read(path: Path, text_column: str = "title", image_column: str = "filename") -> Iterator[SourceRow]:
-    """Yield one row an image with all its texts, in the order in which the images first occur.
+    """Yield one row per image with all its texts, in order of the images' first occurrence.
 
     Args:
-        text_column, image_column: names in the header; RemoteCLIP's are the default, SkyScript's differ.
+        text_column, image_column: names in the header; the default is RemoteCLIP's, SkyScript's differ.
 
     Raises:
-        UserError: the columns are not there or a line is short (the line is named).
+        UserError: a column is missing, or a line is too short (the message gives the line).
     """
     captions: dict[str, list[str]] = {}
     with path.open(encoding="utf-8-sig", newline="") as file:
@@ -30,8 +30,8 @@ def read(path: Path, text_column: str = "title", image_column: str = "filename")
         lines = csv.DictReader(file, delimiter=delimiter)
         try:
             if missing := sorted({text_column, image_column} - set(lines.fieldnames or ())):
-                found = ", ".join(lines.fieldnames or ()) or "none"
-                raise UserError(f"{path}: line 1: no column {missing[0]!r}; found: {found}")
+                header = ", ".join(lines.fieldnames or ()) or "none"
+                raise UserError(f"{path}: line 1: no column {missing[0]!r}; found: {header}")
             for line in lines:
                 text, image = line[text_column], line[image_column]
                 if text is None or not image:
@@ -39,7 +39,7 @@ def read(path: Path, text_column: str = "title", image_column: str = "filename")
                 if delimiter == "\t" and "\t" in text:
                     raise UserError(
                         f"{path}: line {lines.line_num}: the {text_column} that ends here begins with a quotation "
-                        "mark and holds other lines; double that mark and put the text in marks, or leave it out"
+                        "mark and spans other lines; double that mark and quote the text, or remove the mark"
                     )
                 captions.setdefault(image, []).append(text)
         except (csv.Error, UnicodeDecodeError) as error:

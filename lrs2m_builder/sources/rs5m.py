@@ -1,12 +1,12 @@
 """RS5M's short texts (its rs3 part: fMoW, BigEarthNet, MillionAID), from the CSV `name,caption` or from its tars.
 
-The tars (rs3-train-0000.tar and so on) hold the images too, three members a sample: `KEY.img_name`, `KEY.img_content`
+The tars (rs3-train-0000.tar etc.) also hold the images, three members per sample: `KEY.img_name`, `KEY.img_content`
 (the bytes of the file) and `KEY.caption`.
 
-A caption of fMoW or BigEarthNet is a metadata sentence made from a template, then a sentence that BLIP-2 saw. The first
-holds season, UTM zone, time and viewing angles, which no image shows: on 8,000 real rows it makes fMoW's captions 130
-CLIP tokens long (median), of which the visual sentence is 12. So it is cut off unless it is to be kept, as the
-paper did (its BigEarthNet short texts average 65.77 tokens).
+A caption of fMoW or BigEarthNet is a metadata sentence from a template, then a sentence that BLIP-2 wrote. The first
+states season, UTM zone, time and viewing angles, which no image shows: on 8,000 real rows it makes fMoW's captions 130
+CLIP tokens long (median), of which the visual sentence is 12. So it is removed by default; the paper kept it
+(its BigEarthNet short texts average 65.77 tokens).
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from lrs2m_builder.sources._land_cover import split_classes
 from lrs2m_builder.sources._tars import read_groups
 from lrs2m_builder.text import plain_words
 
-# Words that stand in metadata sentences alone. The visual sentence follows the sentence with the last of them.
+# Words that occur only in metadata sentences. The visual sentence follows the sentence with the last of them.
 _METADATA = re.compile(
     r"\butm zone\b|o'clock|\boff-nadir\b|\bazimuth\b|\bground sample distance\b|\btimestamp", re.IGNORECASE
 )
@@ -35,12 +35,12 @@ _SENTENCE_END = re.compile(r"[.!?]\s+")
 _PLACEHOLDER = re.compile(r"\{\w+\}")
 MAX_TEXT_BYTES = 2**20
 _FMOW_CLASS = re.compile(r"fmow_(.+?)_\d+_\d+_")
-_BEN_CLASSES = re.compile(r"(?<!\w)'(.+?)'(?!\w)")  # the land-cover list in quotes, no genitive
+_BEN_CLASSES = re.compile(r"(?<!\w)'(.+?)'(?!\w)")  # the land-cover list in quotes, not a genitive
 
 
 @dataclass(frozen=True, slots=True)
 class _Entry:
-    """A sample as RS5M has it; the CSV holds no images."""
+    """A sample of RS5M; the CSV holds no images."""
 
     name: str
     caption: str
@@ -51,23 +51,23 @@ class _Entry:
 def read(
     path: Path, prefix: str = "", metadata: Literal["strip", "keep"] = "strip", templates: str = ""
 ) -> Iterator[SourceRow]:
-    """Yield one row a sample, in the order of the file.
+    """Yield one row per sample, in file order.
 
     Args:
-        prefix: only names that begin so, such as "millionaid_"; it is not part of the image's name.
-        metadata: whether the metadata sentences are cut off or kept.
-        templates: path of RS5M's geometa_template.json; where it is not given, sentences are told by their words.
+        prefix: keep only names with this prefix, such as "millionaid_"; it is not part of the image's name.
+        metadata: whether to strip or keep the metadata sentences.
+        templates: path of RS5M's geometa_template.json; without it, metadata sentences are recognised by their words.
 
     Raises:
-        UserError: not a CSV with the columns name and caption (the line is named), or no name with the prefix; or not
+        UserError: not a CSV with the columns name and caption (the line is given), no name with the prefix, or not
             a tar.
     """
     strip = _strip_function(path, metadata, templates)
-    found = False
+    any_match = False
     for entry in _read_tar(path) if path.suffix == ".tar" else (_Entry(*line) for line in _read_csv(path)):
         if not entry.name.startswith(prefix) and entry.problem is None:
             continue
-        found = True
+        any_match = True
         classes = _land_cover(entry)
         yield SourceRow(
             entry.name.removeprefix(prefix),
@@ -77,7 +77,7 @@ def read(
             image=entry.image,
             problem=entry.problem,
         )
-    if not found and path.suffix != ".tar":  # a name may well be in none of the samples of one tar
+    if not any_match and path.suffix != ".tar":  # one tar may have no name with the prefix
         raise UserError(f"{path}: no name begins with {prefix!r}")
 
 
@@ -101,7 +101,7 @@ def _read_csv(path: Path) -> Iterator[tuple[str, str]]:
 
 
 def _read_tar(path: Path) -> Iterator[_Entry]:
-    """The samples of a tar. One whose name is lost could be of any subset: it is a problem of each."""
+    """The samples of a tar. A sample without a name could be of any subset: each subset reports it."""
     for key, members in read_groups(path):
         name, image = _text(members.get("img_name")), members.get("img_content")
         if name:
@@ -115,32 +115,32 @@ def _read_tar(path: Path) -> Iterator[_Entry]:
 
 
 def _text(member: TarMember | None) -> str:
-    """A text in the archive; "" where it is missing or cut off. What is not UTF-8 becomes U+FFFD."""
+    """A text in the archive; "" if it is missing or truncated. Bytes that are not UTF-8 become U+FFFD."""
     if member is None:
         return ""
     try:
-        member = replace(member, size=min(member.size, MAX_TEXT_BYTES))  # what is longer is too long in any case
+        member = replace(member, size=min(member.size, MAX_TEXT_BYTES))  # a longer text is refused anyway
         return read_image(member).decode("utf-8", "replace").strip()
     except SampleError:
         return ""
 
 
 def _fmow_class(entry: _Entry) -> str:
-    """The class in a name of fMoW's: "fmow_oil_or_gas_facility_3_1_rgb.jpg"."""
-    found = _FMOW_CLASS.match(entry.name)
-    return plain_words(found.group(1)) if found else ""
+    """The class in a file name of fMoW, such as "fmow_oil_or_gas_facility_3_1_rgb.jpg"."""
+    match = _FMOW_CLASS.match(entry.name)
+    return plain_words(match.group(1)) if match else ""
 
 
 def _land_cover(entry: _Entry) -> tuple[str, ...]:
-    """The classes that the metadata sentence of BigEarthNet names."""
-    found = _BEN_CLASSES.search(entry.caption) if entry.name.startswith("ben_") else None
-    return split_classes(found.group(1)) if found else ()
+    """The classes in the metadata sentence of BigEarthNet."""
+    match = _BEN_CLASSES.search(entry.caption) if entry.name.startswith("ben_") else None
+    return split_classes(match.group(1)) if match else ()
 
 
 def _strip_function(path: Path, metadata: str, templates: str) -> Callable[[str], str]:
-    """What cuts the metadata sentences off a caption, or keeps them."""
+    """A function that strips the metadata sentences from a caption, or keeps them."""
     if metadata not in {"strip", "keep"}:
-        raise UserError(f"{path}: metadata is strip or keep, not {metadata!r}")
+        raise UserError(f"{path}: metadata must be strip or keep, not {metadata!r}")
     if metadata == "keep":
         return str
     patterns = _compile(Path(templates)) if templates else []
@@ -149,21 +149,21 @@ def _strip_function(path: Path, metadata: str, templates: str) -> Callable[[str]
         if not _METADATA.search(caption):
             return caption
         for pattern in patterns:
-            if (found := pattern.match(caption)) and found.group("rest"):
-                return found.group("rest")
+            if (match := pattern.match(caption)) and match.group("rest"):
+                return match.group("rest")
         return _after_metadata(caption)
 
     return strip
 
 
 def _after_metadata(caption: str) -> str:
-    last = [found.end() for found in _METADATA.finditer(caption)][-1]
+    last = [match.end() for match in _METADATA.finditer(caption)][-1]
     end = _SENTENCE_END.search(caption, last)
     return caption[end.end() :] if end else caption
 
 
 def _compile(path: Path) -> list[re.Pattern[str]]:
-    """Patterns of the user's own copy of the templates, the longest first; what follows a template is `rest`."""
+    """Patterns from the user's copy of the templates, the longest first; `rest` is the text after a template."""
     try:
         families = json.loads(path.read_text(encoding="utf-8"))
         templates = [template for family in families.values() for template in family if "{" in template]

@@ -3,7 +3,7 @@
     [{"image": "<file name>", "source_dataset": "<folder>",
       "conversations": [{"from": "human", "value": "<image>..."}, {"from": "gpt", "value": "<LONG TEXT>"}]}, ...]
 
-The identity of an image is its folder and its name; the long text is the first turn of `gpt`.
+An image is identified by its folder and name; the long text is the first turn of `gpt`.
 """
 
 from __future__ import annotations
@@ -18,29 +18,29 @@ from lrs2m_builder.sources._json_list import read_json_list
 
 
 def read(path: Path, source_dataset: Sequence[str] = ()) -> Iterator[SourceRow]:
-    """Yield one row an entry, in the order of the file.
+    """Yield one row per entry, in file order.
 
     Args:
-        source_dataset: only the entries of these; letter case and anything but letters and digits are ignored,
-            because the spelling of the folders varies between copies of the list. All of them by default.
+        source_dataset: keep only the entries of these; letter case and anything but letters and digits are ignored,
+            because the spelling of the folders varies between copies of the list. By default all.
 
     Raises:
         UserError: the file is not a JSON list (with the byte), an entry is not of this form (with its number), or
-            there is no entry of the wanted data sets (with those that are there).
+            no entry is of the requested data sets (the message lists those in the file).
     """
-    wanted = {_plain(name) for name in source_dataset}
+    datasets = {_plain(name) for name in source_dataset}
     others: set[str] = set()
-    found = False
+    any_match = False
     for number, entry in enumerate(read_json_list(path)):
         row, dataset = _row(path, number, entry)
-        if not wanted or _plain(dataset) in wanted:
-            found = True
+        if not datasets or _plain(dataset) in datasets:
+            any_match = True
             yield row
         else:
             others.add(dataset)
-    if not found:
-        of = f" of {' or '.join(source_dataset)}; it has {', '.join(sorted(others)) or 'none'}" if wanted else ""
-        raise UserError(f"{path}: no entries{of}")
+    if not any_match:
+        detail = f" of {' or '.join(source_dataset)}; it has {', '.join(sorted(others)) or 'none'}" if datasets else ""
+        raise UserError(f"{path}: no entries{detail}")
 
 
 def _row(path: Path, number: int, entry: Any) -> tuple[SourceRow, str]:

@@ -1,6 +1,6 @@
 """WebDataset tars of images with texts beside them, as img2dataset, webdataset and `lrs2m export` write them.
 
-    0001.jpg  0001.txt  0001.json      the key is what stands before the extension, with its folder
+    0001.jpg  0001.txt  0001.json      the key is the name before the extension, with its folder
 
 Captions are in `.txt`, `.caption` or `.short.txt`, in the JSON (captions, caption, text), or, if a sample has none, in
 the Parquet file that img2dataset leaves beside the tar (columns key and caption); the long text is in `.long.txt` or
@@ -36,18 +36,18 @@ MAX_TEXT_BYTES = 2**24
 
 
 def read(path: Path, caption_key: str = "", txt: Literal["short", "long"] = "short") -> Iterator[SourceRow]:
-    """Yield one row per key, in the order in which the keys first occur in the tar.
+    """Yield one row per key, in order of the keys' first occurrence in the tar.
 
     Args:
         caption_key: the key of the JSON that holds the caption; by default captions, caption and text are tried.
         txt: which text a plain `.txt` holds.
 
     Raises:
-        UserError: not a tar without compression, or no member is an image (what it holds is said).
+        UserError: not an uncompressed tar, or no member is an image (the message lists the extensions).
     """
     if txt not in {"short", "long"}:
-        raise UserError(f"{path}: txt is short or long, not {txt!r}")
-    samples: dict[str, dict[str, list[TarMember]]] = {}  # members of a key need not be neighbours
+        raise UserError(f"{path}: txt must be short or long, not {txt!r}")
+    samples: dict[str, dict[str, list[TarMember]]] = {}  # members of a key need not be adjacent
     for name, member in read_members(path):
         key, extension = _split(name)
         extension = "long.txt" if extension == "txt" and txt == "long" else extension
@@ -72,7 +72,7 @@ def _row(path: Path, key: str, members: dict[str, list[TarMember]], caption_key:
     if len(images) != 1:
         have = ", ".join(sorted(members))
         reason = "image_unsupported" if images else "image_missing"
-        problem = (reason, f"{path}:{key}: {len(images)} images in the sample ({have}); it has one")
+        problem = (reason, f"{path}:{key}: {len(images)} images in the sample ({have}); a sample has one")
     return SourceRow(
         f"{path.stem}/{key}",
         captions=texts.captions,
@@ -84,7 +84,7 @@ def _row(path: Path, key: str, members: dict[str, list[TarMember]], caption_key:
 
 
 def _split(name: str) -> tuple[str, str]:
-    """Key and extension: as WebDataset has it, from the first dot on; the last dot if only what follows it is known."""
+    """Key and extension: WebDataset splits at the first dot; split at the last if only that extension is known."""
     folder, slash, base = name.removeprefix("./").rpartition("/")
     stem, _, extension = base.partition(".")
     extension = extension.lower()
@@ -104,14 +104,14 @@ def _is_known(extension: str) -> bool:
 def _images(members: dict[str, list[TarMember]]) -> list[TarMember]:
     return [
         member
-        for extension, found in members.items()
+        for extension, copies in members.items()
         if splitext(f"a.{extension}")[1] in IMAGE_SUFFIXES
-        for member in found
+        for member in copies
     ]
 
 
 def _texts(member: TarMember, extension: str, caption_key: str) -> ImageTexts:
-    """What a text member says; a class that is a number has no name."""
+    """The texts of a member; a class that is only a number is ignored."""
     try:
         if member.size > MAX_TEXT_BYTES:
             raise SampleError("text_too_long", f"{member}: {member.size:,} bytes")
@@ -130,11 +130,11 @@ def _texts(member: TarMember, extension: str, caption_key: str) -> ImageTexts:
     return ImageTexts(caption_long=content) if extension in _LONG else ImageTexts((content,) if content else ())
 
 
-def _captions_beside(path: Path, known: dict[str, dict[str, str]], key: str) -> str:
-    """The caption of a key in the Parquet file of the tar's name; it is read when a sample has no text in the tar."""
-    if "" not in known:
-        known[""] = _read_captions(path.with_suffix(".parquet"))
-    return known[""].get(key, "")
+def _captions_beside(path: Path, captions: dict[str, dict[str, str]], key: str) -> str:
+    """The caption of a key in the tar's Parquet file, which is read when a sample has no text in the tar."""
+    if "" not in captions:
+        captions[""] = _read_captions(path.with_suffix(".parquet"))
+    return captions[""].get(key, "")
 
 
 def _read_captions(path: Path) -> dict[str, str]:

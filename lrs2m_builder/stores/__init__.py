@@ -1,1 +1,1 @@
-"""Folders and files on the disk: who may write where."""
+"""Output folders and files: locks and ownership."""

@@ -22,34 +22,34 @@ _held: set[tuple[int, int]] = set()  # device and inode of the lock files that t
 
 @contextmanager
 def locked(folder: Path, what: str) -> Iterator[None]:
-    """Hold a folder, which is made if it is missing, for this process alone.
+    """Lock a folder for this process alone, creating it if it is missing.
 
     Args:
-        what: the kind of work, such as "build": a second process is told who holds the folder.
+        what: the kind of work, such as "build", for the error message of a second process.
 
     Raises:
-        UserError: the folder cannot be made or written, or someone else holds it.
+        UserError: the folder cannot be created or written, or is locked.
     """
     with disk_errors(folder):
         Path(os.path.realpath(folder)).mkdir(
             parents=True, exist_ok=True
-        )  # a link may lead to a folder that was set aside
+        )  # a link may lead to a folder that was moved away
     with locked_file(folder / LOCK_NAME, what, shown=folder):
         yield
 
 
 @contextmanager
 def locked_file(path: Path, what: str, *, shown: Path, remove: bool = False) -> Iterator[None]:
-    """Hold a lock file, for a place that may not exist yet.
+    """Lock a file for this process alone, for an output that may not exist yet.
 
     The lock is a POSIX record lock: the system drops it when the process dies, and child processes do not inherit it.
 
     Args:
-        shown: what the message says is held.
+        shown: the locked path in error messages.
         remove: delete the file at the end.
 
     Raises:
-        UserError: the file cannot be written, or someone else holds it.
+        UserError: the file cannot be written or is locked.
     """
     file, inode = _hold(path, what, shown)
     try:
@@ -57,14 +57,14 @@ def locked_file(path: Path, what: str, *, shown: Path, remove: bool = False) -> 
     finally:
         with _guard:
             if remove:
-                with suppress(OSError):  # the work is done, and the next one takes the file that stays
+                with suppress(OSError):  # the work is done, and the next run reuses a file that remains
                     path.unlink()
             _held.discard(inode)
             file.close()
 
 
 def _hold(path: Path, what: str, shown: Path) -> tuple[IO[str], tuple[int, int]]:
-    """Open and lock the file that has this name now; another may have replaced it before the lock was there."""
+    """Open and lock the file that has this name now; it may be replaced between opening and locking."""
     while True:
         # The guard comes first: closing a file drops every lock that this process holds on it.
         with _guard, disk_errors(shown):

@@ -1,7 +1,7 @@
-"""Where a command writes: a place that is new, empty, or its own of an earlier run, and held by one process.
+"""Where a command writes: a new or empty folder, or its own from an earlier run, locked by one process.
 
-No command writes over what it did not make: a folder that it fills bit by bit carries a mark, a folder that appears
-complete must be new, and a picture says by which program it was drawn.
+No command overwrites what it did not write: a folder that is filled gradually carries a mark, a folder that appears
+complete must be new, and a figure's metadata names the program that drew it.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ from lrs2m_builder.stores.lock import LOCK_NAME, locked, locked_file
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-MARK = ".lrs2m-made.json"  # in a folder that a command fills: which command
-PROGRAM = "lrs2m-builder"  # in a picture: who drew it
-_OURS = {LOCK_NAME, MARK, f".{MARK}.part"}  # the last of a run that was killed while it wrote the mark
-MAX_SYNCED = 1000  # files that are forced to the disk one by one
+MARK = ".lrs2m-made.json"  # names the command that fills the folder
+PROGRAM = "lrs2m-builder"  # in a figure's metadata
+_OURS = {LOCK_NAME, MARK, f".{MARK}.part"}  # the last one is left by a run killed while writing the mark
+MAX_SYNCED = 1000  # files that are synced one by one; more, and the whole system is synced
 
 
 def mark_folder(folder: Path, command: str) -> None:
-    """`own_folder` for results that stand beside each other, several commands' too: it is not held.
+    """As `own_folder`, but without a lock: results of several commands may be written side by side.
 
     Raises:
         UserError: it holds something else, or it cannot be written.
@@ -40,10 +40,10 @@ def mark_folder(folder: Path, command: str) -> None:
 
 @contextmanager
 def own_folder(folder: Path, command: str) -> Iterator[None]:
-    """Hold a folder that a command fills: a new or empty one, which gets a mark, or one with its mark.
+    """Lock a folder that a command fills: a new or empty one, which gets a mark, or one with its mark.
 
     Raises:
-        UserError: it holds something else, another process fills it, or it cannot be written.
+        UserError: it holds other files, another process fills it, or it cannot be written.
     """
     _check_own(folder, command)  # before a lock is put among a user's files
     with locked(folder, command):
@@ -74,12 +74,12 @@ def _made_by(folder: Path) -> str:
 
 @contextmanager
 def finished_folder(path: Path, command: str = "lrs2m") -> Iterator[Path]:
-    """A temporary folder to fill; it becomes `path` when the block ends well and is removed otherwise.
+    """Yield a temporary folder to fill; it is renamed to `path` if the block succeeds and removed otherwise.
 
-    What is in it is on the disk before it gets its name. What a killed run left behind is removed first.
+    Its files are synced before it is renamed. Remains of a killed run are removed first.
 
     Raises:
-        UserError: something is there already (an empty folder is taken), another process makes it, or the disk fails.
+        UserError: `path` exists (an empty folder is accepted), another process writes it, or the disk fails.
     """
     check_new(path)
     path = Path(os.path.realpath(path))
@@ -100,10 +100,10 @@ def finished_folder(path: Path, command: str = "lrs2m") -> Iterator[Path]:
 
 @contextmanager
 def one_writer(path: Path, command: str) -> Iterator[None]:
-    """Hold a file or folder that does not exist yet, for this process alone.
+    """Lock the name of a file or folder that does not exist yet, for this process alone.
 
     Raises:
-        UserError: another process makes it, or its folder cannot be written.
+        UserError: another process writes it, or its folder cannot be written.
     """
     with disk_errors(path):
         path.absolute().parent.mkdir(parents=True, exist_ok=True)
@@ -113,7 +113,7 @@ def one_writer(path: Path, command: str) -> Iterator[None]:
 
 def check_new(path: Path, *, is_file: bool = False) -> None:
     """Raises:
-    UserError: something is there already; an empty folder is taken where a folder is wanted.
+    UserError: the path exists; an empty folder is accepted where a folder is to be written.
     """
     is_link_to_nothing = path.is_symlink() and not path.exists()
     if not (path.exists() or is_link_to_nothing):
@@ -121,13 +121,13 @@ def check_new(path: Path, *, is_file: bool = False) -> None:
     with disk_errors(path):
         is_empty = path.is_dir() and next(path.iterdir(), None) is None
     if is_file or not is_empty:
-        raise UserError(f"{path}: is there already; give a new {'file' if is_file else 'folder'} or remove it")
+        raise UserError(f"{path}: already exists; give a new {'file' if is_file else 'folder'} or remove it")
     if path.is_mount():
-        raise UserError(f"{path}: is a disk of its own, which cannot be replaced; give a folder below it")
+        raise UserError(f"{path}: is a mount point, which cannot be replaced; give a folder below it")
 
 
 def save_picture(figure: Figure, path: Path, **options: Any) -> None:
-    """Write a figure of matplotlib as PNG or SVG under a name that is new, or that of a picture of this program.
+    """Write a matplotlib figure as PNG or SVG; only a figure drawn by this program is overwritten.
 
     Raises:
         UserError: another file has the name, or the disk fails.
@@ -141,7 +141,7 @@ def save_picture(figure: Figure, path: Path, **options: Any) -> None:
 
 def check_own_picture(path: Path) -> None:
     """Raises:
-    UserError: a file of this name is there, and this program did not draw it.
+    UserError: a file of this name exists and this program did not draw it.
     """
     if not path.exists() and not path.is_symlink():
         return
@@ -149,11 +149,11 @@ def check_own_picture(path: Path) -> None:
         with disk_errors(path), path.open("rb") as file:
             if PROGRAM.encode() in file.read(4096):
                 return
-    raise UserError(f"{path}: is there already and was not drawn by lrs2m; give another name or remove it")
+    raise UserError(f"{path}: already exists and was not drawn by lrs2m; give another name or remove it")
 
 
 def _sync_all(folder: Path) -> None:
-    """Force the files and names below a folder to the disk; of very many, all that the system has to write."""
+    """Sync the files and names below a folder to the disk; if there are very many, sync the whole system."""
     entries = list(folder.rglob("*"))
     if len(entries) > MAX_SYNCED:
         os.sync()

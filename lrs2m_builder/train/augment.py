@@ -1,6 +1,6 @@
-"""Other views of a pair while training: sentences dropped and shuffled, pictures cropped, turned and tinted.
+"""Augmentations of a pair while training: sentences dropped and shuffled, images cropped, turned and tinted.
 
-Every view follows from the numbers it is asked with, so a run that goes on sees the views that it would have seen.
+Every augmentation is determined by its key, so a resumed run sees the same ones as an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -19,27 +19,27 @@ Augmentation = Literal["crop", "flip", "turn", "color"]
 
 
 def augment_caption(text: str, random: np.random.Generator) -> str:
-    """The text without its opening sentence, any number of the others in any order; under three sentences, as it is.
+    """The text without its opening sentence, with any number of the others in any order; if under three, unchanged.
 
-    The opening mostly sums up the rest and is what a text tower leans on; without it, and in another order, the later
-    sentences are learnt too (DeBias-CLIP, CVPR 2026).
+    The opening mostly summarises the rest, and a text tower relies on it; without it, and in another order, the later
+    sentences are learned too (DeBias-CLIP, CVPR 2026).
     """
     sentences = split_sentences(text)
     if len(sentences) < 3:
         return text
     rest = sentences[1:]
-    wanted = int(random.integers(1, len(rest) + 1))
-    return " ".join(rest[number] for number in random.permutation(len(rest))[:wanted])
+    count = int(random.integers(1, len(rest) + 1))
+    return " ".join(rest[number] for number in random.permutation(len(rest))[:count])
 
 
 def augment_image(image: Image.Image, names: Sequence[Augmentation], size: int, key: Sequence[int]) -> Image.Image:
-    """Another view of a picture.
+    """An augmented image.
 
     Args:
-        names: "crop" takes half of the area or more, "flip" left and right or top and bottom, "turn" by quarters,
-            "color" another light, contrast and tint.
-        size: side of the square that "crop" makes, in pixels.
-        key: what the view follows from.
+        names: "crop" keeps half of the area or more, "flip" mirrors in either direction, "turn" rotates by quarters,
+            "color" changes brightness, contrast and tint.
+        size: side of the square that "crop" returns, in pixels.
+        key: seed of the augmentation.
     """
     changes = {
         "crop": v2.RandomResizedCrop(size, scale=(0.5, 1.0), interpolation=v2.InterpolationMode.BICUBIC),
@@ -48,7 +48,7 @@ def augment_image(image: Image.Image, names: Sequence[Augmentation], size: int, 
         "color": v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.05),
     }
     seed = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)
-    with torch.random.fork_rng(devices=[]):  # the generator of the run is left as it is
+    with torch.random.fork_rng(devices=[]):  # keeps the run's generator unchanged
         torch.manual_seed(seed)
         for name in names:
             image = changes[name](image)
@@ -56,7 +56,7 @@ def augment_image(image: Image.Image, names: Sequence[Augmentation], size: int, 
 
 
 class _Quarters(torch.nn.Module):  # type: ignore[misc]
-    """Turns a picture by quarters, without a loss."""
+    """Rotates an image by quarters, losslessly."""
 
     def __init__(self, number: int) -> None:
         super().__init__()

@@ -1,12 +1,12 @@
-"""The folder of a run: its settings, its metrics, and checkpoints from which it goes on exactly.
+"""The folder of a run: its settings, its metrics, and checkpoints from which it resumes exactly.
 
-RUN/config.json                  all settings, the data, the start
-RUN/metrics.jsonl                a line a step
-RUN/tensorboard/                 the same for TensorBoard, where wanted
+RUN/config.json                  all settings, the data, the initial model
+RUN/metrics.jsonl                one line per step
+RUN/tensorboard/                 the same for TensorBoard, if enabled
 RUN/checkpoints/step-000500.pt   weights, optimizer, random numbers, data position; its last line is its checksum
 RUN/model/                       the trained model, once the run is finished
 
-Only the first process writes here; the others load the checkpoint that it names.
+Only the first process writes here; the others load the checkpoint that it chooses.
 """
 
 from __future__ import annotations
@@ -42,14 +42,14 @@ SEEN_WITHIN_S = 20.0  # a network disk may show another machine's files late
 
 @dataclass(frozen=True, slots=True)
 class Saved:
-    """A checkpoint that was found whole."""
+    """A complete checkpoint."""
 
     path: Path
     seal: str
 
 
 class RunFolder:
-    """Where a run writes."""
+    """The folder that a run writes to."""
 
     def __init__(self, out_dir: Path, config: TrainConfig, data: list[Path]) -> None:
         self.out_dir = out_dir
@@ -65,10 +65,10 @@ class RunFolder:
         }
 
     def check(self) -> None:
-        """See that the folder is new, or holds a run of the same settings.
+        """Check that the folder is new, or holds a run with the same settings.
 
         Raises:
-            UserError: it holds a run of other settings, or something else.
+            UserError: it holds a run with other settings, or other files.
         """
         if self._path.exists():
             self._compare(read_json(self._path))
@@ -78,14 +78,14 @@ class RunFolder:
             raise UserError(f"{self.out_dir}: not empty and no training run; give a new folder")
 
     def write_settings(self, start_revision: str) -> None:
-        """Write config.json: what was asked for, and what it was made with."""
+        """Write config.json: the settings and the versions."""
         made_with = {"start_revision": start_revision, "version": __version__, "torch": torch.__version__}
         write_json(self._path, self._settings | made_with)
 
     def save(self, step: int, state: dict[str, Any]) -> None:
-        """Write a checkpoint whole, then remove the oldest."""
+        """Write a complete checkpoint, then remove the oldest."""
         with disk_errors(self._metrics), self._metrics.open("a") as file:
-            os.fsync(file.fileno())  # the lines up to this step outlive what the checkpoint does
+            os.fsync(file.fileno())  # metrics up to this step are on the disk before the checkpoint
         with finished_file(self._checkpoints / f"step-{step:06d}.pt") as part:
             torch.save({"step": step, "rng": _random_state(), **state}, part)
             seal(part)
@@ -96,12 +96,12 @@ class RunFolder:
             old.unlink()
 
     def load_latest(self) -> dict[str, Any] | None:
-        """The last whole checkpoint, the same in every process, or None; random numbers go on from it.
+        """Load the last complete checkpoint, the same in every process, or None; restores the random number generators.
 
-        Damaged ones are told of and passed over.
+        Damaged checkpoints are reported and skipped.
 
         Raises:
-            UserError: none of the checkpoints is whole, or a process does not see the one that the first process names.
+            UserError: no checkpoint is complete, or a process does not see the one chosen by the first process.
         """
         saved = first_process(self._last_whole)
         if saved is None:
@@ -112,15 +112,15 @@ class RunFolder:
             _set_random_state(state["rng"])
         except NOT_A_CHECKPOINT as error:
             raise UserError(
-                f"{saved.path}: a whole file, but no checkpoint of this version ({one_line(error)}); delete it to go "
-                "on from the one before"
+                f"{saved.path}: complete, but not a checkpoint of this version ({one_line(error)}); delete it to "
+                "resume from the previous one"
             ) from error
         return state
 
     def go_on_after(self, step: int) -> None:
-        """Make ready to write after a step: later lines of the metrics go, and what was never finished.
+        """Prepare to write after a step: remove later metrics lines and unfinished files.
 
-        Checkpoints after that step are damaged, or they would be the last: they are put aside.
+        Checkpoints after that step are damaged, or they would have been loaded: they are renamed.
         """
         with disk_errors(self.out_dir):
             for number, path in self._saved():
@@ -132,16 +132,16 @@ class RunFolder:
             self._remove_oldest()
 
     def check_is_shared(self) -> None:
-        """See that all processes have the folder before them that the first one wrote its settings to.
+        """Check that all processes see the folder that the first one wrote its settings to.
 
         Raises:
-            UserError: one has not.
+            UserError: a process does not see it.
         """
         stated = first_process(self._path.read_text)
         deadline = time.monotonic() + SEEN_WITHIN_S
-        while (here := self._text()) != stated and time.monotonic() < deadline:
+        while (text := self._text()) != stated and time.monotonic() < deadline:
             time.sleep(1.0)
-        refuse_together(None if here == stated else self._elsewhere(self._path))
+        refuse_together(None if text == stated else self._elsewhere(self._path))
 
     def write_metrics(self, line: dict[str, Any]) -> None:
         """Append a line to metrics.jsonl."""
@@ -149,7 +149,7 @@ class RunFolder:
             file.write(json.dumps(line) + "\n")
 
     def add_to_metrics(self, step: int, values: dict[str, Any]) -> None:
-        """Add what was measured later to the line of a step."""
+        """Add figures that were measured later to the line of a step."""
         self._rewrite([line | values if line["step"] == step else line for line in self._lines()])
 
     def _last_whole(self) -> Saved | None:
@@ -162,13 +162,13 @@ class RunFolder:
                 say(f"{path}: not used, {one_line(error)}")
         if problems:
             raise UserError(
-                f"{self._checkpoints}: none of {len(problems)} checkpoints is whole ({problems[0]}); put a copy of one "
-                "back, or train in a new folder"
+                f"{self._checkpoints}: none of {len(problems)} checkpoints is complete ({problems[0]}); put a copy of "
+                "one back, or train in a new folder"
             )
         return None
 
     def _not_seen(self, saved: Saved) -> str | None:
-        """Why this process cannot load a checkpoint of the first one."""
+        """Why this process cannot load a checkpoint chosen by the first one."""
         deadline = time.monotonic() + SEEN_WITHIN_S
         while True:
             with suppress(OSError, ValueError):
@@ -180,7 +180,7 @@ class RunFolder:
 
     def _elsewhere(self, path: Path) -> str:
         return (
-            f"{path}: the first process wrote it, and on {socket.gethostname()} it is not there; give an --out on a "
+            f"{path}: written by the first process, but missing on {socket.gethostname()}; give an --out on a "
             "disk that all machines of the run share"
         )
 
@@ -198,7 +198,7 @@ class RunFolder:
             try:
                 line = json.loads(text)
             except ValueError:
-                continue  # half a line: the process was killed while it wrote, and the step is made again
+                continue  # half a line: the process was killed while writing, and the step is repeated
             if isinstance(line, dict) and isinstance(line.get("step"), int):
                 lines.append(line)
         return lines
@@ -211,35 +211,35 @@ class RunFolder:
             part.write_text(text, encoding="utf-8")
 
     def _saved(self) -> list[tuple[int, Path]]:
-        """Step and path of the checkpoints, by step; files of other names are none."""
+        """Step and path of the checkpoints, by step; other files are ignored."""
         if not self._checkpoints.is_dir():
             return []
         named = ((_NAME.fullmatch(path.name), path) for path in self._checkpoints.iterdir())
         return sorted((int(name[1]), path) for name, path in named if name)
 
-    def _compare(self, there: dict[str, Any]) -> None:
-        # An earlier version did not know the newest settings: it trained with what is their default now.
-        config = there.get("config")
+    def _compare(self, stored: dict[str, Any]) -> None:
+        # An earlier version did not have the newest settings: it trained with their present defaults.
+        config = stored.get("config")
         if not isinstance(config, dict):
             raise UserError(f"{self._path}: not the settings of a training run; give a new folder")
-        earlier: dict[str, Any] = {"data": there.get("data"), **_plain(TrainConfig()), **config}
+        earlier: dict[str, Any] = {"data": stored.get("data"), **_plain(TrainConfig()), **config}
         for key, value in {**self._settings["config"], "data": self._settings["data"]}.items():
             before = earlier[key]
             if key not in SPEED_ONLY and before != value:
                 raise UserError(
                     f"{self._path.parent}: was trained with {key}={before}, now {key}={value}; give the same settings "
-                    f"to go on, or a new folder"
+                    f"to resume, or a new folder"
                 )
 
 
 def _plain(config: TrainConfig) -> dict[str, Any]:
-    """The settings as JSON gives them back."""
+    """The settings after a round trip through JSON."""
     plain: dict[str, Any] = json.loads(json.dumps(dataclasses.asdict(config)))
     return plain
 
 
 def _random_state() -> dict[str, Any]:
-    """The state of the generators that training may draw from."""
+    """The state of the random number generators used in training."""
     version, internal, gauss = random.getstate()
     state: dict[str, Any] = {"torch": torch.get_rng_state(), "python": [version, list(internal), gauss]}
     if torch.cuda.is_available():

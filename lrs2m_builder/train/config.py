@@ -16,9 +16,9 @@ from pydantic.dataclasses import dataclass
 
 from lrs2m_builder.errors import UserError, not_among
 
-PAPER_PROCESSES = 8  # on which the paper's configurations have the paper's batch
+PAPER_PROCESSES = 8  # with which the paper's configurations have the paper's batch size
 
-# May change when a run goes on: none of them changes what is trained, but for rounding.
+# May change when a run resumes: none of them changes what is trained, except for rounding.
 SPEED_ONLY = {
     *("checkpoint_every", "keep_checkpoints", "eval_every", "tensorboard"),
     *("micro_batch", "gradient_checkpointing", "compile", "device"),
@@ -41,10 +41,10 @@ class TrainConfig:
         pcm: component matching of the short texts, within the batch of each process or of all processes.
         pcm_k: number of leading principal directions that component matching keeps.
         label_smoothing: label smoothing of the softmax targets; Long-CLIP's code has 0.1.
-        multi_positive: pairs with the same image or text are no negatives of each other; for data that repeat them.
+        multi_positive: pairs with the same image or text are not negatives of each other; for data that repeat them.
         batch_size: pairs per process and step.
         micro_batch: pairs that go through the towers at once (GradCache), for large batches on one GPU; the loss is
-            still that of the whole batch. null takes the batch.
+            still that of the whole batch. null uses the batch.
         epochs: passes over the data; the run ends with `epochs` or `max_steps`, whichever comes first.
         max_steps: maximum number of steps; null has no limit.
         optimizer: how the weights are updated.
@@ -64,12 +64,12 @@ class TrainConfig:
         compile: compile both towers with torch.compile; texts are then padded to multiples of 32 tokens.
         gradient_checkpointing: recompute activations: less memory, a third slower.
         device: `auto`, `cpu` or `cuda`.
-        weights: how often an epoch takes the rows of a subset, such as `{ucmerced: 2, det10: 0.5}`; 1 if not named.
-        num_pairs: number of pairs to train on, chosen by the seed; null takes all.
+        weights: how often an epoch uses the rows of a subset, such as `{ucmerced: 2, det10: 0.5}`; 1 if not named.
+        num_pairs: number of pairs to train on, chosen by the seed; null uses all.
         workers: processes that decode images; the data order depends on it.
         pool_rows: rows that a worker holds in memory. Larger data are shuffled by fragments of row groups.
         length_multiple: texts are padded to a multiple of this number of tokens; 1 pads to the longest of the batch.
-        image_dir: folder of images that the rows only name.
+        image_dir: folder of the images, if the rows contain only their names.
         augment_captions: probability that a long text is read without its opening sentence, with any number of the
             others in any order (DeBias-CLIP).
         augment_images: augmentations of the images, such as `[crop,color]`: `crop` (at least half of the area), `flip`,
@@ -138,21 +138,23 @@ class TrainConfig:
         if self.micro_batch is not None and self.batch_size % self.micro_batch:
             raise ValueError(f"micro_batch {self.micro_batch} does not divide batch_size {self.batch_size}")
         if self.pcm == "local" and self.pcm_k >= self.batch_size - 1:
-            raise ValueError(f"pcm_k {self.pcm_k} keeps all of a batch of {self.batch_size}; take a larger batch_size")
+            raise ValueError(
+                f"pcm_k {self.pcm_k} keeps all directions of a batch of {self.batch_size}; use a larger batch_size"
+            )
         if self.pcm != "off" and self.train_on == "long":
-            raise ValueError("pcm is for the short text, and train_on=long has none")
+            raise ValueError("pcm needs the short text, which train_on=long does not use")
         if self.objective == "sigmoid" and self.label_smoothing:
-            raise ValueError("label_smoothing is for the softmax objective")
+            raise ValueError("label_smoothing needs the softmax objective")
         return self
 
 
 def paper_b16() -> TrainConfig:
-    """ViT-B/16 as the paper trained it, on 8 processes."""
+    """The paper's ViT-B/16, trained on 8 processes."""
     return TrainConfig()
 
 
 def paper_l14() -> TrainConfig:
-    """ViT-L/14 as the paper trained it; the activations of 24 layers are made again to fit 24 GB."""
+    """The paper's ViT-L/14; the activations of 24 layers are recomputed to fit 24 GB."""
     return dataclasses.replace(paper_b16(), start="openai/clip-vit-large-patch14", gradient_checkpointing=True)
 
 
@@ -162,15 +164,15 @@ def paper_b32() -> TrainConfig:
 
 
 def tiny() -> TrainConfig:
-    """A random model of 4M parameters: a run of seconds on a CPU, over the same code."""
+    """A random model of 4M parameters: runs the same code in seconds on a CPU."""
     return TrainConfig(start="random", precision="fp32", batch_size=8, workers=0, warmup_steps=2, lr=0.01, max_steps=20)
 
 
 def small() -> TrainConfig:
-    """A model of 8M parameters from scratch, at 64 pixels: minutes on two CPU cores on some thousand drawn scenes."""
+    """A model of 8M parameters from scratch, at 64 pixels: minutes on two CPU cores for some thousand drawn scenes."""
     return TrainConfig(
         start="random_small",
-        frozen_positions=0,  # no KPS: there is nothing to keep
+        frozen_positions=0,  # no KPS, so nothing to freeze
         precision="fp32",
         optimizer="adamw",
         lr=1e-3,
@@ -210,7 +212,7 @@ def first_sentence() -> TrainConfig:
 
 
 def batch(total: int) -> TrainConfig:
-    """The batch size ablation: pairs a step of all 8 processes."""
+    """The batch size ablation: pairs per step of all 8 processes."""
     return dataclasses.replace(paper_b16(), batch_size=total // PAPER_PROCESSES)
 
 
@@ -240,7 +242,7 @@ def make_config(name: str, settings: Sequence[str] = (), start: str | None = Non
         settings: "key=value", the value read as YAML.
 
     Raises:
-        UserError: an unknown name or key, or a value that does not fit.
+        UserError: an unknown name or key, or an invalid value.
     """
     if name not in CONFIGS:
         raise UserError(f"no config {name!r}{not_among(name, CONFIGS)}")
@@ -254,20 +256,20 @@ def make_config(name: str, settings: Sequence[str] = (), start: str | None = Non
 
 
 def changed(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
-    """The configuration with some fields changed, checked again.
+    """The configuration with some fields changed, validated.
 
     Raises:
-        UserError: an unknown key, or a value that does not fit.
+        UserError: an unknown key, or an invalid value.
     """
-    known = {field.name for field in dataclasses.fields(config)}
-    if unknown := sorted(changes.keys() - known):
-        raise UserError(f"no setting {unknown[0]!r}{not_among(unknown[0], sorted(known))}")
+    names = {field.name for field in dataclasses.fields(config)}
+    if unknown := sorted(changes.keys() - names):
+        raise UserError(f"no setting {unknown[0]!r}{not_among(unknown[0], sorted(names))}")
     try:
         return TrainConfig(**{**dataclasses.asdict(config), **changes})
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) + ": " if first["loc"] else ""
-        raise UserError(f"the settings do not fit: {where}{first['msg'].removeprefix('Value error, ')}") from error
+        raise UserError(f"invalid settings: {where}{first['msg'].removeprefix('Value error, ')}") from error
 
 
 def _value(setting: str, text: str) -> Any:
@@ -276,6 +278,6 @@ def _value(setting: str, text: str) -> Any:
     except yaml.YAMLError as error:
         raise UserError(f"--set {setting!r}: not a value: {' '.join(str(error).split())}") from error
     try:
-        return float(value) if isinstance(value, str) else value  # YAML takes 1e-4 for a text
+        return float(value) if isinstance(value, str) else value  # YAML reads 1e-4 as a text
     except ValueError:
         return value

@@ -1,4 +1,4 @@
-"""The batches of a process in the order of the plan, made in worker processes; a position is taken up exactly."""
+"""The batches of a process in the order of the plan, made in worker processes; resumes exactly at any position."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ from lrs2m_builder.train.processes import die_with, die_with_parent
 
 
 class Batches:
-    """The batches of a process from a position on, epoch after epoch without end.
+    """Endless iterator over the batches of a process, epoch after epoch, from a position on.
 
-    `state_dict()` taken after a batch and given to `load_state_dict` of a new one goes on with the batch after it. The
+    A new loader given the `state_dict()` taken after a batch continues with the next batch. The
     same seed, batch size, workers and processes give the same batches.
     """
 
@@ -44,24 +44,24 @@ class Batches:
         self.epoch = self.number = 0
 
     def num_batches(self, epoch: int) -> int:
-        """Batches of an epoch."""
+        """Number of batches of an epoch."""
         return count_batches(self._index, self._order, epoch, self._world_size)
 
     def state_dict(self) -> dict[str, Any]:
-        """The position: the next batch's number in its epoch, and what the order follows from."""
+        """The position: the next batch's number in its epoch, and the settings that determine the order."""
         return {"epoch": self.epoch, "number": self.number, "order": self._identity()}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        """Go on at a position.
+        """Continue at a position.
 
         Raises:
-            UserError: it is a position in other data or in another order.
+            UserError: the position belongs to other data or another order.
         """
-        mine = self._identity()
-        if changed := [name for name in mine if mine[name] != state["order"].get(name)]:
+        identity = self._identity()
+        if changed := [name for name in identity if identity[name] != state["order"].get(name)]:
             raise UserError(
                 f"the checkpoint was made with another {changed[0]} ({state['order'].get(changed[0])}, now "
-                f"{mine[changed[0]]}), so its data position means nothing here; give what it had, or a new folder"
+                f"{identity[changed[0]]}), so its data position is not valid here; give the same, or a new folder"
             )
         self.epoch, self.number = state["epoch"], state["number"]
 
@@ -79,7 +79,7 @@ class Batches:
                 worker_init_fn=partial(_start_worker, os.getpid()),
                 pin_memory=self._pin_memory,
                 prefetch_factor=4 if self._workers else None,
-                generator=torch.Generator(),  # the seed of its workers is not drawn from the run's random numbers
+                generator=torch.Generator(),  # so that the workers' seed does not use the run's random numbers
             )
             for batch in _with_plain_errors(loader):
                 self.number += 1
@@ -99,7 +99,7 @@ class Batches:
 
 
 def _with_plain_errors(loader: Iterable[Batch]) -> Iterator[Batch]:
-    """The batches; a DataLoader wraps a worker's UserError in its traceback, whose last line it is."""
+    """Yield the batches; a worker's UserError is the last line of the traceback that the DataLoader raises."""
     try:
         with signals_kept_from_children():
             batches = iter(loader)
@@ -115,7 +115,7 @@ def _as_it_is(batch: Batch) -> Batch:
 
 
 def _start_worker(trainer: int, number: int) -> None:
-    """A worker ends with the process that trains, and one core is its own."""
+    """Set up a worker: it ends with the training process and uses one core."""
     die_with_parent()
     die_with(trainer)
     torch.set_num_threads(1)

@@ -1,4 +1,4 @@
-"""Makes batches of the rows that a plan names: pictures decoded, texts as token ids."""
+"""Makes batches from the rows of a plan: decoded images, and texts as token ids."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from lrs2m_builder.checks.base import split_sentences
 from lrs2m_builder.clip.model import Tokenize
 from lrs2m_builder.clip.preprocess import Transform
 from lrs2m_builder.errors import SampleError, UserError, one_line
+from lrs2m_builder.images.files import image_ref
 from lrs2m_builder.images.load import decode
-from lrs2m_builder.schema import ImageBytes, ImageRef
 from lrs2m_builder.train.augment import Augmentation, augment_caption, augment_image
 from lrs2m_builder.train.plan import EpochPlan, RowIndex, Rows
 
@@ -31,20 +31,20 @@ COLUMNS: dict[TrainOn, tuple[str, ...]] = {
     "long": ("caption_long",),
     "first_sentence": ("caption_long",),
 }
-READ_ROWS = 256  # of a row group at once
-BUFFER_BYTES = 1 << 20  # that are read of a column at once
+READ_ROWS = 256  # rows of a row group read at once
+BUFFER_BYTES = 1 << 20  # bytes of a column read at once
 OPEN_FILES = 16
-MAX_TRIES = 16  # rows looked at for one place in a batch before the data counts as broken
+MAX_TRIES = 16  # rows tried for one position in a batch before the data counts as broken
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """One batch of one process; a text that is not trained on is None, T its longest text's length.
+    """One batch of one process; a text that is not trained on is None; T is the length of the longest text.
 
     Attributes:
         image_ids_B, long_ids_B, short_ids_B: equal numbers mean equal content.
-        num_unreadable: images that could not be read; a row of a later batch took the place of each.
-        problem: what was wrong with the first of them.
+        num_unreadable: number of unreadable images, each replaced by a row of a later batch.
+        problem: the error of the first of them.
     """
 
     pixels_BCHW: Tensor
@@ -57,7 +57,7 @@ class Batch:
     problem: str = ""
 
     def pin_memory(self) -> Batch:
-        """The batch where a GPU can fetch it by itself; the DataLoader calls this."""
+        """The batch in pinned memory; the DataLoader calls this."""
         return self.each(lambda tensor: tensor.pin_memory())
 
     def to(self, device: torch.device) -> Batch:
@@ -65,20 +65,20 @@ class Batch:
         return self.each(lambda tensor: tensor.to(device, non_blocking=True))
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        """The batch with each of its tensors changed."""
+        """The batch with a function applied to each tensor."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return replace(self, **{name: change(value) for name, value in values.items() if isinstance(value, Tensor)})
 
 
 @dataclass(frozen=True, slots=True)
 class Reading:
-    """How rows become tensors.
+    """Settings for turning rows into tensors.
 
     Attributes:
-        length_multiple: texts are padded to a multiple of so many tokens; 1 pads to the longest of the batch.
-        image_dir: where images are that the rows only name.
-        augment_captions: how often a long text is read without its opening, its other sentences sampled and shuffled.
-        augment_images: what is done to pictures.
+        length_multiple: texts are padded to a multiple of this number of tokens; 1 pads to the longest of the batch.
+        image_dir: folder of the images, if the rows contain only their names.
+        augment_captions: probability that a long text loses its opening; the other sentences are sampled and shuffled.
+        augment_images: names of image augmentations.
     """
 
     train_on: TrainOn
@@ -92,13 +92,13 @@ class Reading:
 
 
 class BatchRows(Dataset[Batch]):  # type: ignore[misc]
-    """Batch by its number in the plan; keeps the rows of the pool that it last read from.
+    """Batches by their number in the plan; caches the rows of the current pool.
 
-    A row group is read when a row of it is needed first; of it, the rows of the pool are kept.
+    A row group is read when one of its rows is first needed; only the rows of the pool are cached.
 
     Args:
-        streams: every so many batches come from the same pool.
-        key: what the augmentations follow from, beside a batch's number and a place in it.
+        streams: batches whose numbers differ by a multiple of `streams` come from the same pool.
+        key: seed of the augmentations, with the batch's number and the position in it.
     """
 
     def __init__(
@@ -108,7 +108,7 @@ class BatchRows(Dataset[Batch]):  # type: ignore[misc]
         self._index, self._plan, self._reading, self._streams = index, plan, reading, streams
         self._columns = ["image", *COLUMNS[reading.train_on]]
         self._rows: dict[int, dict[str, Any]] = {}
-        self._needed: dict[int, Rows] = {}  # by row group, of the pool
+        self._needed: dict[int, Rows] = {}  # rows of the pool by row group
         self._files: dict[Path, pq.ParquetFile] = {}
         self._pool = -1
 
@@ -131,12 +131,12 @@ class BatchRows(Dataset[Batch]):  # type: ignore[misc]
         return _make_batch(rows, texts, images, problems, self._reading)
 
     def _other_text(self, text: str, key: tuple[int, ...]) -> str:
-        """The text or, as often as it is wanted, another view of it."""
+        """The text or, with probability `augment_captions`, an augmented one."""
         random = np.random.default_rng(key)
         return augment_caption(text, random) if random.random() < self._reading.augment_captions else text
 
     def _readable(self, number: int, place: int) -> tuple[dict[str, Any], Tensor, list[str]]:
-        """The row of a place in a batch, or the first readable one at that place in the next batches of its pool."""
+        """The row at a position in a batch, or the first readable one at that position in the pool's next batches."""
         problems: list[str] = []
         for tries in range(MAX_TRIES):
             row_number = int(self._plan.rows[(number + tries * self._streams) % len(self._plan), place])
@@ -147,7 +147,7 @@ class BatchRows(Dataset[Batch]):  # type: ignore[misc]
                 group = self._index.groups[self._index.group_of(row_number)]
                 where = f"{group.path} row {row_number - group.first_row} of group {group.number}"
                 problems.append(f"{where}: {one_line(error)}")
-        raise UserError(f"{MAX_TRIES} images in a row cannot be read, the first is {problems[0]}")
+        raise UserError(f"{MAX_TRIES} consecutive images cannot be read; the first: {problems[0]}")
 
     def _pixels(self, image: dict[str, Any] | bytes, key: tuple[int, ...]) -> Tensor:
         reading = self._reading
@@ -160,12 +160,12 @@ class BatchRows(Dataset[Batch]):  # type: ignore[misc]
         if row_number not in self._rows:
             number = self._index.group_of(row_number)
             self._rows |= self._read_rows(number, self._needed.pop(number, np.array([row_number])))
-        if row_number not in self._rows:  # another pool's, in the place of one that cannot be read
+        if row_number not in self._rows:  # of another pool, replacing an unreadable one
             return self._read_rows(self._index.group_of(row_number), np.array([row_number]))[row_number]
         return self._rows[row_number]
 
     def _read_rows(self, number: int, rows: Rows) -> dict[int, dict[str, Any]]:
-        """Rows of a row group, which is never in memory as a whole: some hold a whole data set."""
+        """Rows of a row group, which is never in memory as a whole: some contain a whole data set."""
         group = self._index.groups[number]
         read: dict[int, dict[str, Any]] = {}
         first = group.first_row
@@ -179,15 +179,13 @@ class BatchRows(Dataset[Batch]):  # type: ignore[misc]
                 if len(read) == len(rows):
                     break
         except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
-            raise UserError(
-                f"{group.path}: not readable any more ({one_line(error)}); mend it and run again"
-            ) from error
+            raise UserError(f"{group.path}: no longer readable ({one_line(error)}); repair it and run again") from error
         if len(read) < len(rows):
-            raise UserError(f"{group.path}: has fewer rows than it had when the run began; start the command again")
+            raise UserError(f"{group.path}: has fewer rows than when the run began; run the command again")
         return read
 
     def _open(self, path: Path) -> pq.ParquetFile:
-        """The file, kept open with the last few: its footer takes as long to read as a row group."""
+        """The opened file; the last few stay open, because reading a footer takes as long as a row group."""
         if path not in self._files:
             if len(self._files) == OPEN_FILES:
                 self._files.pop(next(iter(self._files))).close()
@@ -195,28 +193,13 @@ class BatchRows(Dataset[Batch]):  # type: ignore[misc]
         return self._files[path]
 
     def _enter_pool(self, pool: int) -> None:
-        """Drop the rows of the pool before, and note which rows of which row groups this one needs."""
+        """Drop the previous pool's rows, and note which rows of which row groups this pool needs."""
         if pool != self._pool:
             rows = np.unique(self._plan.rows[self._plan.pools == pool])
             groups, first = np.unique(self._index.groups_of(rows), return_index=True)
             self._needed = dict(zip(groups.tolist(), np.split(rows, first[1:]), strict=True))
             self._rows = {}
             self._pool = pool
-
-
-def image_ref(image: dict[str, Any] | bytes, image_dir: Path | None = None) -> ImageRef:
-    """Where the bytes of a row's image cell are.
-
-    Raises:
-        SampleError: the row only names its image, and no folder is given.
-    """
-    if isinstance(image, bytes):
-        return ImageBytes(image)
-    if image["bytes"] is not None:
-        return ImageBytes(image["bytes"])
-    if image_dir is None:
-        raise SampleError("image_missing", f"the row only names its image, {image['path']}; give its folder: image_dir")
-    return image_dir / str(image["path"])
 
 
 def _make_batch(
@@ -226,7 +209,7 @@ def _make_batch(
     problems: list[str],
     reading: Reading,
 ) -> Batch:
-    """The rows as tensors; `texts` are what is read of them, `rows` what they are known by."""
+    """The rows as tensors; `texts` are the loaded texts, `rows` give the ids."""
     long, short = texts.get("caption_long"), texts.get("caption_short")
     if reading.train_on == "first_sentence":
         short = [first_sentence(row["caption_long"]) for row in rows]
@@ -243,7 +226,7 @@ def _make_batch(
 
 
 def first_sentence(text: str) -> str:
-    """The first sentence of a text, as one of the paper's ablations takes it for the short text."""
+    """The first sentence of a text, used as the short text in one of the paper's ablations."""
     return next(iter(split_sentences(text)), text)
 
 
@@ -263,6 +246,6 @@ def image_key(image: dict[str, Any] | bytes) -> bytes:
 
 
 def _content_ids(contents: Sequence[bytes]) -> Tensor:
-    """A number for each content, int64: [B]."""
+    """One number per distinct content, int64: [B]."""
     digests = [hashlib.blake2b(content, digest_size=8).digest() for content in contents]
     return torch.tensor([int.from_bytes(digest, "little", signed=True) for digest in digests])

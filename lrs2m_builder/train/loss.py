@@ -3,8 +3,8 @@
     loss = w * contrastive(image, long text) + (1 - w) * contrastive(image, short text)
 
 Shapes: B rows of this process, N rows of all processes (N = B * world size), D width of the features, which have
-length 1. Every process takes the mean over its own rows; the mean of these over the processes, which is what DDP makes
-of their gradients, is then the loss of the global batch.
+length 1. Every process takes the mean over its own rows; the mean of these over the processes, as DDP averages
+gradients, is then the loss of the global batch.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ Pcm = Literal["off", "local", "global"]
 
 @dataclass(frozen=True, slots=True)
 class LossSettings:
-    """What the loss is.
+    """Settings of the loss.
 
     Attributes:
-        objective: "softmax" (InfoNCE, as the paper) or "sigmoid" (SigLIP: every pair judged alone).
+        objective: "softmax" (InfoNCE, as the paper) or "sigmoid" (SigLIP: every pair separately).
         gather: "exact" (gradients reach the features of every process: the loss of the global batch) or "anchor_only"
             (all candidates are constants, as in the published code: half the gradient).
         pcm: short texts are matched to the principal part of the image features, of this process or of all.
         pcm_k: how many principal directions are kept.
-        label_smoothing: of the softmax targets (Long-CLIP's public code takes 0.1).
-        multi_positive: pairs that share their image or their text are no negatives of each other.
+        label_smoothing: of the softmax targets (Long-CLIP's public code uses 0.1).
+        multi_positive: pairs that share their image or their text are not negatives of each other.
     """
 
     objective: Objective = "softmax"
@@ -48,10 +48,10 @@ class LossSettings:
 
 @dataclass(frozen=True, slots=True)
 class BatchFeatures:
-    """What the towers made of a batch; the texts that are not trained on are None.
+    """The features of a batch; a text that is not trained on is None.
 
     Attributes:
-        image_ids_B, long_ids_B, short_ids_B: equal numbers mean equal content; needed for multi_positive alone.
+        image_ids_B, long_ids_B, short_ids_B: equal numbers mean equal content; needed only for multi_positive.
     """
 
     image_BD: Tensor
@@ -64,7 +64,7 @@ class BatchFeatures:
 
 @dataclass(frozen=True, slots=True)
 class Losses:
-    """The weighted loss and its two parts; the part of an untrained text is None."""
+    """The weighted loss and its two parts; the part of a text that is not trained on is None."""
 
     total: Tensor
     long: Tensor | None
@@ -74,10 +74,10 @@ class Losses:
 def dual_text_loss(
     features: BatchFeatures, scale: Tensor, settings: LossSettings, *, long_weight: float, bias: Tensor | None = None
 ) -> Losses:
-    """The loss of both texts, a scalar each, in fp32.
+    """The weighted loss and the loss of each text, as fp32 scalars.
 
     Args:
-        scale: what similarities are multiplied with (exp of the logit scale).
+        scale: factor of the similarities (exp of the logit scale).
         long_weight: w, the weight of the long text; 1 - w is the short text's.
         bias: added to the logits of the sigmoid objective.
 
@@ -114,7 +114,7 @@ def dual_text_loss(
 
 
 def gather_rows(rows: Tensor, gather: Gather) -> Tensor:
-    """The rows of all processes, in the order of their ranks; all must have as many."""
+    """The rows of all processes, in the order of their ranks; all must have the same number."""
     if gather == "anchor_only":
         return all_rows(rows.detach())
     return rows if world_size() == 1 else _AllRows.apply(rows)
@@ -130,7 +130,7 @@ def all_rows(rows: Tensor) -> Tensor:
 
 
 class _AllRows(torch.autograd.Function):  # type: ignore[misc]
-    """`all_rows` with gradients: each process gets back what all of them have for its rows."""
+    """`all_rows` with gradients: each process receives the sum of all processes' gradients for its rows."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:
@@ -144,22 +144,22 @@ class _AllRows(torch.autograd.Function):  # type: ignore[misc]
 
 
 def world_size() -> int:
-    """Number of processes that train together."""
+    """Number of processes of the run."""
     return int(dist.get_world_size()) if dist.is_initialized() else 1
 
 
 def rank() -> int:
-    """Number of this process among them."""
+    """Rank of this process."""
     return int(dist.get_rank()) if dist.is_initialized() else 0
 
 
 def _own_columns(num_rows: int, device: torch.device) -> Tensor:
-    """Where the pairs of this process stand among those of all: [B]."""
+    """The indices of this process's pairs among those of all processes: [B]."""
     return rank() * num_rows + torch.arange(num_rows, device=device)
 
 
 def _positives(image_ids_B: Tensor | None, text_ids_B: Tensor | None) -> Tensor:
-    """Which of all pairs share the image or the text of each own pair: bool [B, N]."""
+    """Whether each own pair shares its image or text with each of all pairs: bool [B, N]."""
     if image_ids_B is None or text_ids_B is None:
         raise ValueError("multi_positive needs the ids of images and texts")
     same_image_BN = image_ids_B[:, None] == all_rows(image_ids_B)[None, :]
@@ -190,7 +190,7 @@ def _sigmoid(
     bias: Tensor | None,
     positive_BN: Tensor | None,
 ) -> Tensor:
-    """Each own image judged against every text: is it a pair (SigLIP, arXiv 2303.15343)."""
+    """Binary classification of each own image with every text: a pair or not (SigLIP, arXiv 2303.15343)."""
     (image_BD, _), (_, text_ND) = images, texts
     logits_BN = scale * image_BD @ text_ND.T + (0.0 if bias is None else bias)
     if positive_BN is None:

@@ -1,4 +1,4 @@
-"""The optimizer, its learning rate, and what may not move."""
+"""The optimizer, its learning rate, and frozen parameters."""
 
 from __future__ import annotations
 
@@ -27,14 +27,14 @@ def make_optimizer(towers: nn.Module, config: TrainConfig) -> torch.optim.Optimi
 
 
 def fitted_warmup(total_steps: int, config: TrainConfig) -> int:
-    """Steps over which the learning rate rises: those that were set, but a tenth of the run at most."""
+    """Steps of the warm-up: the setting, but at most a tenth of the run."""
     return min(config.warmup_steps, -(-total_steps // 10))
 
 
 def learning_rate(step: int, total_steps: int, config: TrainConfig) -> float:
-    """The learning rate of a step, counted from 1: a linear rise, then a cosine or no change.
+    """The learning rate of a step, counted from 1: a linear warm-up, then a cosine or constant.
 
-    The cosine would be 0 one step after the last, so that no step is wasted.
+    The cosine reaches 0 one step after the last, so that the last step still trains.
     """
     warmup = fitted_warmup(total_steps, config)
     if step <= warmup:
@@ -45,14 +45,14 @@ def learning_rate(step: int, total_steps: int, config: TrainConfig) -> float:
 
 
 def long_weight(step: int, total_steps: int, config: TrainConfig) -> float:
-    """The weight of the long text in a step, counted from 1."""
+    """The weight of the long text at a step, counted from 1."""
     if config.long_weight_end is None or total_steps == 1:
         return config.long_weight
     return config.long_weight + (config.long_weight_end - config.long_weight) * (step - 1) / (total_steps - 1)
 
 
 def freeze_positions(model: CLIPModel, num_rows: int) -> None:
-    """Keep the first rows of the text's positional table as they are: KPS left them alone, and so does training."""
+    """Freeze the first rows of the text's position table, which KPS keeps too."""
     table_TW = model.text_model.embeddings.position_embedding.weight
     moves_T1 = (torch.arange(len(table_TW)) >= num_rows).float()[:, None]
 
@@ -63,14 +63,14 @@ def freeze_positions(model: CLIPModel, num_rows: int) -> None:
 
 
 class Average:
-    """A moving average of the parameters, kept apart from them."""
+    """A separate moving average of the parameters."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self._decay = decay
         self.values = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
 
     def update(self, model: nn.Module) -> None:
-        """Move the average by 1 - decay to where the parameters are."""
+        """Move the average by 1 - decay towards the parameters."""
         with torch.no_grad():
             for name, parameter in model.named_parameters():
                 self.values[name].lerp_(parameter, 1 - self._decay)

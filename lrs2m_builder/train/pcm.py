@@ -1,6 +1,6 @@
-"""Primary component matching: what is left of image features in their k leading principal directions.
+"""Primary component matching: image features projected on their k leading principal directions.
 
-Long-CLIP projects with an SVD, whose gradient is not finite where two images of a batch are the same. Only the
+Long-CLIP projects with an SVD, whose gradient is not finite if two images of a batch are equal. Only the
 projector matters, and its gradient needs only the gaps between kept and dropped eigenvalues: same gradient, finite.
 """
 
@@ -13,7 +13,7 @@ from torch import Tensor
 
 from lrs2m_builder.errors import UserError
 
-# Gaps below this share of the largest eigenvalue are rounding: such directions hold no image, so they have no gradient.
+# Gaps below this share of the largest eigenvalue are rounding errors: such directions have no gradient.
 SMALLEST_GAP = 1e-6
 
 
@@ -25,8 +25,8 @@ def check_k(k: int, num_rows: int) -> None:
     """
     if k >= num_rows - 1:
         raise UserError(
-            f"pcm_k {k} keeps all that {num_rows} images span, so pcm would do nothing; take a batch over {k + 1} "
-            f"images a process, pcm=global with several processes, or a smaller pcm_k"
+            f"pcm_k {k} keeps all directions of {num_rows} images, so pcm has no effect; use a batch over {k + 1} "
+            f"images per process, pcm=global with several processes, or a smaller pcm_k"
         )
 
 
@@ -49,7 +49,7 @@ class _Projector(torch.autograd.Function):  # type: ignore[misc]
 
     @staticmethod
     def forward(ctx: Any, scatter_DD: Tensor, k: int) -> Tensor:
-        values_D, vectors_DD = torch.linalg.eigh(scatter_DD)  # in rising order: the last k are kept
+        values_D, vectors_DD = torch.linalg.eigh(scatter_DD)  # in ascending order: the last k are kept
         ctx.save_for_backward(values_D, vectors_DD)
         ctx.k = k
         kept_DK = vectors_DD[:, -k:]

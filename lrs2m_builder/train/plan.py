@@ -1,13 +1,13 @@
-"""In which order training reads the rows of Parquet files: shuffled from a seed, alike lengths together, by rank.
+"""The order in which training reads the rows of Parquet files: shuffled from a seed, similar lengths together.
 
 An epoch is one shuffled order of all its rows, cut evenly into the parts of the processes, and each part into pools:
-the rows that a worker holds in memory. Small data are shuffled row by row. Of large data, where a pool of single rows
-would read the whole data, each row group is split into READS fragments of rows that are no neighbours, and the
+the rows that a worker holds in memory. Small data are shuffled row by row. For large data, where a pool of single rows
+would read the whole data, each row group is split into READS fragments of non-adjacent rows, and the
 fragments are shuffled: a pool has a few rows of each of many groups, and no group is read more often than READS times.
 
 The rows of a pool are shuffled, sorted by the length of their text in steps of BUCKET tokens, cut into batches, and the
-batches are shuffled. All of it follows from the seed and the epoch: a position in training is two numbers, and no row
-has to be read to get back there.
+batches are shuffled. Seed and epoch determine everything: a position in training is two numbers, and no row
+has to be read to return to it.
 """
 
 from __future__ import annotations
@@ -28,16 +28,16 @@ from lrs2m_builder.dataset.tables import record_files
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.tokenizer import count_tokens
 
-BUCKET = 32  # tokens; the mean long text has 111, and a compiled tower is compiled once a bucket
+BUCKET = 32  # tokens; the mean long text has 111, and a compiled tower is compiled once per bucket
 NO_TEXT = 2  # tokens of an empty text
-READS = 8  # of a row group in an epoch; eight cost 3 % of decoding its images, and 5 captions of an image fall apart
-VERSION = 2  # of the order: a position in another one means nothing
+READS = 8  # of a row group per epoch; they cost 3 % of decoding its images, and separate an image's 5 captions
+VERSION = 2  # of the order: positions are valid only within a version
 Rows = np.ndarray[Any, np.dtype[np.int64]]
 
 
 @dataclass(frozen=True, slots=True)
 class RowGroup:
-    """A row group of a file; its rows are numbered from `first_row` on among all rows."""
+    """A row group of a file; `first_row` is the number of its first row among all rows."""
 
     path: Path
     number: int
@@ -47,10 +47,10 @@ class RowGroup:
 
 @dataclass(frozen=True)
 class RowIndex:
-    """What is known of the rows before any image is read. R is the number of rows of all files.
+    """Lengths and subsets of all rows, read before any image. R is the number of rows of all files.
 
     Attributes:
-        num_tokens_R: of the text that the rows are bucketed by; NO_TEXT or less where a row cannot be trained on.
+        num_tokens_R: length by which rows are bucketed; NO_TEXT or less if a row cannot be used.
         subset_R: number of each row's subset among `subsets`.
     """
 
@@ -61,12 +61,12 @@ class RowIndex:
 
     @cached_property
     def first_rows(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """First row of each group, to find the group of a row."""
+        """First row of each group."""
         return np.array([group.first_row for group in self.groups])
 
     @cached_property
     def fingerprint(self) -> str:
-        """Changes when the files, their rows or their texts' lengths do."""
+        """A hash of the file names, their rows and the texts' lengths."""
         names = [f"{group.path.parent.name}/{group.path.name}:{group.number}:{group.num_rows}" for group in self.groups]
         return hashlib.sha256("\n".join(names).encode() + self.num_tokens_R.tobytes()).hexdigest()[:16]
 
@@ -81,15 +81,15 @@ class RowIndex:
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """What the order follows from, beside the index.
+    """The settings that determine the order, with the index.
 
     Attributes:
-        batch_size: rows a process and batch.
+        batch_size: rows per process and batch.
         pool_rows: rows that a worker holds in memory.
         streams: pools that are read at the same time, one per worker.
-        weights: how often an epoch takes each row of a subset; 1 where not named, 0 leaves it out, 1.5 takes every row
+        weights: how often an epoch uses each row of a subset; 1 if not named, 0 excludes it, 1.5 uses every row
             once and half of them again.
-        num_pairs: train on so many rows only, chosen from the seed.
+        num_pairs: maximum number of rows, chosen by the seed.
     """
 
     seed: int
@@ -120,15 +120,15 @@ def read_index(paths: Sequence[Path], texts: Sequence[str]) -> RowIndex:
     """Read the row groups of files and folders, and the length of each row's longest text.
 
     Args:
-        texts: the caption columns that are trained on. Their lengths are read from `num_tokens_...` where that is.
+        texts: the caption columns that are trained on. Their lengths are read from `num_tokens_...` if it exists.
 
     Raises:
-        UserError: no files, one that cannot be read, or a column is missing or holds something else.
+        UserError: no files, an unreadable file, or a column is missing or of the wrong type.
     """
     groups: list[RowGroup] = []
     num_tokens, subsets = [], []
     first_row = 0
-    files = [file for given in paths for file in record_files(given)]
+    files = [file for path in paths for file in record_files(path)]
     check_pairs(files, texts, ("subset", *map(_counted, texts)))
     for path in files:
         with reading(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
@@ -145,7 +145,7 @@ def read_index(paths: Sequence[Path], texts: Sequence[str]) -> RowIndex:
 
 
 def count_batches(index: RowIndex, order: Order, epoch: int, world_size: int) -> int:
-    """Batches of each process in an epoch: as many as hold every row.
+    """Batches of each process in an epoch, enough to contain every row.
 
     Raises:
         UserError: a weight names an unknown subset, or there are fewer rows than one batch of every process.
@@ -153,11 +153,13 @@ def count_batches(index: RowIndex, order: Order, epoch: int, world_size: int) ->
     num_rows = sum(map(len, _taken_rows(index, order, epoch)))
     batch = order.batch_size * world_size
     if num_rows == 0:
-        raise UserError(f"none of {len(index.num_tokens_R)} rows has the texts that are trained on; see their columns")
+        raise UserError(
+            f"none of {len(index.num_tokens_R)} rows has the texts that are trained on; check their columns"
+        )
     if num_rows < batch:
         smaller = f"batch_size={num_rows // world_size} or less, " if num_rows >= 2 * world_size else ""
         raise UserError(
-            f"{num_rows} rows are less than one batch of {order.batch_size} for each of {world_size} process(es); take "
+            f"{num_rows} rows are less than one batch of {order.batch_size} for each of {world_size} process(es); use "
             f"{smaller}fewer processes or more data"
         )
     return -(-num_rows // batch)
@@ -166,8 +168,8 @@ def count_batches(index: RowIndex, order: Order, epoch: int, world_size: int) ->
 def make_plan(index: RowIndex, order: Order, epoch: int, rank: int, world_size: int) -> EpochPlan:
     """The batches of a process in an epoch.
 
-    Every process gets as many, and every row is in one; to fill the last ones up, up to one batch of rows per process
-    is in two batches. Batches of the same number have texts of about the same length on all processes, so that none
+    All processes have the same number, and every row is in a batch; to fill the last ones, up to one batch of rows per
+    process is in two. Batches of the same number have texts of about the same length on all processes, so that none
     waits for another.
 
     Raises:
@@ -182,19 +184,19 @@ def make_plan(index: RowIndex, order: Order, epoch: int, rank: int, world_size: 
         _pool_batches(part, size, index, order, (order.seed, epoch, number), rank)
         for number, (part, size) in enumerate(zip(np.split(rows, starts[1:]), sizes, strict=True))
     ]
-    # Several pools in turn, so that each worker of as many stays with its own.
+    # Pools take turns, so that each worker stays with its own.
     turns = np.array([(pool // order.streams, turn, pool) for pool, size in enumerate(sizes) for turn in range(size)])
     in_turn = np.lexsort(turns.T[::-1])
     return EpochPlan(np.concatenate(pools)[in_turn], turns[in_turn, 2])
 
 
 def _counted(text: str) -> str:
-    """The column that says how many tokens a text has."""
+    """The column with the token counts of a text."""
     return text.replace("caption_", "num_tokens_")
 
 
 def _lengths(file: pq.ParquetFile, texts: Sequence[str]) -> np.ndarray[Any, Any]:
-    """Tokens of the longest of the texts, 0 where one of them is empty."""
+    """Tokens of the longest text, 0 if one of the texts is empty."""
     columns = []
     for name in texts:
         counted = _counted(name)
@@ -214,9 +216,9 @@ def _subsets(file: pq.ParquetFile, path: Path) -> list[str]:
 
 
 def _taken_rows(index: RowIndex, order: Order, epoch: int) -> list[Rows]:
-    """The rows that an epoch takes, in the order of the files; those that it takes several times in several parts."""
+    """The rows of an epoch, in file order; repeated rows are in several parts."""
     weight_R = _row_weights(index, order)
-    share_R = np.random.default_rng((order.seed, epoch, 2)).random(len(weight_R))  # the fraction of a weight
+    share_R = np.random.default_rng((order.seed, epoch, 2)).random(len(weight_R))  # decides fractional weights
     turns = range(int(np.ceil(weight_R.max(initial=0.0))))
     return [np.flatnonzero(share_R < weight_R - turn) for turn in turns]
 
@@ -229,10 +231,10 @@ def _shuffled_rows(index: RowIndex, order: Order, epoch: int) -> Rows:
     if len(rows) <= READS * order.pool_rows:
         return random.permutation(rows)
     turn = np.repeat(np.arange(len(taken)), [len(part) for part in taken])
-    group = index.groups_of(rows) + turn * len(index.groups)  # another turn over a group is as another group
-    first = np.flatnonzero(np.diff(group, prepend=-1))  # of each group, its first place in `rows`
+    group = index.groups_of(rows) + turn * len(index.groups)  # a repetition of a group counts as another group
+    first = np.flatnonzero(np.diff(group, prepend=-1))  # first position of each group in `rows`
     place = np.arange(len(rows)) - np.repeat(first, np.diff(first, append=len(rows)))
-    # Of READS neighbours, as the captions of an image are, each goes into another fragment.
+    # Each of READS adjacent rows, such as an image's captions, goes into another fragment.
     offset = np.repeat(random.integers(0, READS, len(first)), np.diff(first, append=len(rows)))
     unit = group * READS + (place + offset) % READS
     _, number = np.unique(unit, return_inverse=True)
@@ -240,7 +242,7 @@ def _shuffled_rows(index: RowIndex, order: Order, epoch: int) -> Rows:
 
 
 def _row_weights(index: RowIndex, order: Order) -> np.ndarray[Any, Any]:
-    """How often each row is taken in an epoch: [R]."""
+    """How often each row is used in an epoch: [R]."""
     if unknown := sorted(order.weights.keys() - set(index.subsets)):
         raise UserError(f"weights: no subset {unknown[0]!r} in the data; it has {', '.join(index.subsets)}")
     weight_R = np.array([order.weights.get(name, 1.0) for name in index.subsets])[index.subset_R]
@@ -252,13 +254,13 @@ def _row_weights(index: RowIndex, order: Order) -> np.ndarray[Any, Any]:
 
 
 def _pool_sizes(num_batches: int, order: Order) -> list[int]:
-    """Batches of each pool. As many pools are open at a time as there are streams, and those have as many batches."""
+    """Number of batches per pool. `streams` pools are open at a time, all with the same number of batches."""
     num_pools = -(-num_batches // max(1, order.pool_rows // order.batch_size))
     in_streams = -(-num_pools // order.streams) * order.streams
-    most = max(1, num_batches // 2)  # a pool of one batch could not be filled up
+    most = max(1, num_batches // 2)  # a pool of one batch could not be filled
     num_pools = in_streams if in_streams <= most else min(num_pools, most)
     least, more = divmod(num_batches, num_pools)
-    longer = more // order.streams * order.streams  # whole turns of the streams, and the rest in the last turn
+    longer = more // order.streams * order.streams  # full rounds of the streams; the rest in the last round
     rest = max(0, num_pools - order.streams)
     sizes = np.full(num_pools, least)
     sizes[:longer] += 1
@@ -269,9 +271,9 @@ def _pool_sizes(num_batches: int, order: Order) -> list[int]:
 def _pool_batches(
     rows: Rows, num_batches: int, index: RowIndex, order: Order, key: tuple[int, ...], rank: int
 ) -> np.ndarray[Any, np.dtype[np.int64]]:
-    """The batches of a pool: alike lengths together, in an order that is the same on every process.
+    """The batches of a pool: similar lengths together, in an order that is the same on every process.
 
-    Where the rows do not fill the batches, these overlap: each row is in one or two, and in none twice.
+    If the rows do not fill the batches, these overlap: each row is in one or two batches, and never twice in one.
     """
     shuffled = np.random.default_rng((*key, 3, rank)).permutation(rows)
     by_length = shuffled[np.argsort(-(-index.num_tokens_R[shuffled] // BUCKET), kind="stable")]

@@ -1,4 +1,4 @@
-"""What is told of a run: a line a step on the screen, in metrics.jsonl and, where wanted, for TensorBoard."""
+"""Reports a run: one line per step on the screen, in metrics.jsonl and, if enabled, for TensorBoard."""
 
 from __future__ import annotations
 
@@ -10,18 +10,18 @@ from lrs2m_builder.errors import MissingExtraError
 from lrs2m_builder.terminal import duration, say
 from lrs2m_builder.train.checkpoint import RunFolder
 
-RECENT = 50  # steps from which the time left is told
+RECENT = 50  # steps from which the remaining time is estimated
 
 
 class Progress:
-    """Tells of each step, once it is done.
+    """Reports each finished step.
 
     Args:
         total_steps: of the whole run.
-        last_step: the last one that was told of, before the run was stopped; TensorBoard drops what came after it.
+        last_step: the last one reported before the run was stopped; TensorBoard drops later ones.
 
     Raises:
-        MissingExtraError: TensorBoard is wanted and not installed.
+        MissingExtraError: TensorBoard is enabled and not installed.
     """
 
     def __init__(self, folder: RunFolder, *, total_steps: int, last_step: int, tensorboard: bool) -> None:
@@ -40,7 +40,7 @@ class Progress:
 
         Args:
             line: "step", losses, rates; names that begin with "eval_" are measured on held-out data.
-            seconds: that the step took, an evaluation left out.
+            seconds: duration of the step without evaluation.
         """
         self._folder.write_metrics(line)
         self._seconds.append(seconds)
@@ -59,7 +59,7 @@ class Progress:
             self.tell_measured(measured, step)
 
     def tell_measured(self, measured: dict[str, float], step: int) -> None:
-        """Tell what was measured on held-out data after a step."""
+        """Report what was measured on held-out data after a step."""
         say(f"held out after step {step}: " + ", ".join(f"{k} {v:.1%}" for k, v in measured.items()))
         for name, value in measured.items():
             self._draw(f"eval/{name}", value, step)
@@ -69,6 +69,6 @@ class Progress:
             self._writer.add_scalar(name, value, step)
 
     def close(self) -> None:
-        """Finish what TensorBoard reads."""
+        """Close TensorBoard's files."""
         if self._writer is not None:
             self._writer.close()

@@ -1,7 +1,7 @@
-"""Training a CLIP on long and short texts: one loop, on one process or on several under torchrun.
+"""Trains a CLIP on long and short texts: one loop, in one process or in several under torchrun.
 
-A run that is stopped, or killed, goes on from its last checkpoint: on one CPU process with the same losses, bit by
-bit, as if it had never stopped.
+A stopped or killed run resumes from its last checkpoint: in one CPU process with the same losses, bit by
+bit, as an uninterrupted run.
 """
 
 from __future__ import annotations
@@ -43,8 +43,8 @@ def train(
     """Train on the Parquet files of folders and files; returns the folder of the trained model.
 
     Args:
-        make_evaluate: given the start, returns what measures the model every `eval_every` steps and after the last, in
-            the first process; its figures go into the metrics as "eval_NAME".
+        make_evaluate: given the initial model, returns a function that measures the model every `eval_every` steps and
+            after the last, in the first process; its figures go into the metrics as "eval_NAME".
 
     Raises:
         UserError: settings or data that cannot be used, a loss that is not finite, too little memory.
@@ -57,7 +57,7 @@ def train(
             first_process(lambda: held.enter_context(locked(out_dir, "training")))
         if first_process(folder.model_dir.exists):
             if rank() == 0:
-                say(f"{folder.model_dir} is trained already")
+                say(f"{folder.model_dir} is already trained")
             return folder.model_dir
         with _plain_errors() as step_of:
             run = step_of.run = Run.begin(config, data, device, folder)
@@ -73,14 +73,14 @@ def train(
 
 @dataclass
 class _Doing:
-    """The run, once it has begun."""
+    """Holds the run once it has begun."""
 
     run: Run | None = None
 
 
 @contextmanager
 def _plain_errors() -> Iterator[_Doing]:
-    """Tells in one line what is no fault of the program: too little memory, a process that was killed."""
+    """Turn errors that are not bugs into one line: out of memory, or a killed process."""
     doing = _Doing()
     try:
         yield doing
@@ -93,13 +93,13 @@ def _plain_errors() -> Iterator[_Doing]:
             raise UserError(_memory_message(doing.run)) from error
         if "DataLoader worker" in str(error):
             raise UserError(
-                "a process that reads images was killed, probably for lack of memory; the same command goes on from "
-                "the last checkpoint; if it comes again, take a smaller pool_rows or fewer workers, and a new folder"
+                "a process that reads images was killed, probably for lack of memory; the same command resumes from "
+                "the last checkpoint; if it happens again, use a smaller pool_rows or fewer workers, and a new folder"
             ) from error
         if is_peer_lost(error):
             raise UserError(
-                "another process of this training ended, and the training with it (its own message says why); the same "
-                "command goes on from the last checkpoint"
+                "another process of this training ended, and so did the training (see its message); the same "
+                "command resumes from the last checkpoint"
             ) from error
         raise
 
@@ -131,13 +131,13 @@ def _loop(run: Run, stop: Stop, evaluate: Evaluate | None) -> None:
             autocast=autocast,
             loss_factor=run.scaler.scale,
         )
-        told = _agreed(losses, batch, stop)
+        agreed = _agreed(losses, batch, stop)
         if batch.problem:
             say(f"an image was replaced: {batch.problem}")
-        if not math.isfinite(told["loss"]):
+        if not math.isfinite(agreed["loss"]):
             raise UserError(
-                f"the loss of step {run.step} is {told['loss']} at lr {lr:.2e}; nothing after the last checkpoint was "
-                f"kept: take a smaller lr, precision=bf16 or fp32, or clip_gradient=1.0, and a new folder"
+                f"the loss of step {run.step} is {agreed['loss']} at lr {lr:.2e}; nothing after the last checkpoint "
+                f"was kept: use a smaller lr, precision=bf16 or fp32, or clip_gradient=1.0, and a new folder"
             )
         run.scaler.unscale_(run.optimizer)
         if config.clip_gradient is not None:
@@ -153,9 +153,9 @@ def _loop(run: Run, stop: Stop, evaluate: Evaluate | None) -> None:
         seconds = time.perf_counter() - started
         is_due = run.step % config.eval_every == 0 or run.step == run.total_steps
         measured = _measure(run.loaded, stop, evaluate) if is_due else {}
-        run.log(told, lr, weight, seconds=seconds, measured=measured or {})
+        run.log(agreed, lr, weight, seconds=seconds, measured=measured or {})
         run.is_unmeasured = measured is None
-        stop_now = told["stop"] > 0 or (is_due and _anywhere(stop.wanted, run.device))
+        stop_now = agreed["stop"] > 0 or (is_due and _anywhere(stop.requested, run.device))
         if stop_now or run.step % config.checkpoint_every == 0 or run.step == run.total_steps:
             run.save_checkpoint()
         if stop_now and (run.step < run.total_steps or _anywhere(run.is_unmeasured, run.device)):
@@ -164,7 +164,7 @@ def _loop(run: Run, stop: Stop, evaluate: Evaluate | None) -> None:
 
 
 def _measure(loaded: Loaded, stop: Stop, evaluate: Evaluate | None) -> dict[str, float] | None:
-    """What the evaluation measures; None if a signal interrupted it."""
+    """The evaluation's figures; None if a signal interrupted it."""
     if evaluate is None:
         return {}
     try:
@@ -176,7 +176,7 @@ def _measure(loaded: Loaded, stop: Stop, evaluate: Evaluate | None) -> dict[str,
 
 
 def _measure_again(run: Run, stop: Stop, evaluate: Evaluate | None) -> None:
-    """Make up for an evaluation that was interrupted after the step that the run goes on from."""
+    """Repeat an evaluation that was interrupted after the step from which the run resumes."""
     measured = _measure(run.loaded, stop, evaluate)
     if _anywhere(measured is None, run.device):
         raise KeyboardInterrupt
@@ -184,13 +184,13 @@ def _measure_again(run: Run, stop: Stop, evaluate: Evaluate | None) -> None:
     run.is_unmeasured = False
 
 
-def _anywhere(here: bool, device: torch.device) -> bool:
-    """Whether something is so in any process."""
+def _anywhere(flag: bool, device: torch.device) -> bool:
+    """Whether the flag is set in any process."""
     if world_size() == 1:
-        return here
-    told = torch.tensor(float(here), device=device)
-    dist.all_reduce(told)
-    return bool(told)
+        return flag
+    total = torch.tensor(float(flag), device=device)
+    dist.all_reduce(total)
+    return bool(total)
 
 
 def _loss_settings(config: TrainConfig) -> LossSettings:
@@ -198,15 +198,15 @@ def _loss_settings(config: TrainConfig) -> LossSettings:
 
 
 def _agreed(losses: Losses, batch: Batch, stop: Stop) -> dict[str, float]:
-    """What all processes must know alike: mean losses, sums of unreadable images and of wishes to stop."""
+    """Mean losses, and counts of unreadable images and of stop requests, summed over processes."""
     means = {"loss": losses.total, "loss_long": losses.long, "loss_short": losses.short}
     values = {name: float(value.detach()) / world_size() for name, value in means.items() if value is not None}
-    values |= {"unreadable": float(batch.num_unreadable), "stop": float(stop.wanted)}
+    values |= {"unreadable": float(batch.num_unreadable), "stop": float(stop.requested)}
     if world_size() == 1:
         return values
-    told = torch.tensor(list(values.values()), dtype=torch.float64, device=losses.total.device)
-    dist.all_reduce(told)
-    return dict(zip(values, told.tolist(), strict=True))
+    totals = torch.tensor(list(values.values()), dtype=torch.float64, device=losses.total.device)
+    dist.all_reduce(totals)
+    return dict(zip(values, totals.tolist(), strict=True))
 
 
 def _memory_message(run: Run) -> str:

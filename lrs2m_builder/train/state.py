@@ -1,4 +1,4 @@
-"""A run of training: the model, the optimizer, the data and the step it is at, and how these are kept."""
+"""The state of a training run: model, optimizer, data position and step; how it is saved and restored."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ from lrs2m_builder.train.step import Towers
 
 @dataclass
 class Run:
-    """All that changes while a run goes on, and where it is written."""
+    """Everything that changes during a run, and where it is written."""
 
     config: TrainConfig
     loaded: Loaded
@@ -45,16 +45,16 @@ class Run:
     total_steps: int
     folder: RunFolder
     device: torch.device
-    progress: Progress | None = None  # of the first process
+    progress: Progress | None = None  # only in the first process
     step: int = 0
     unreadable: int = 0
     is_unmeasured: bool = False  # the evaluation after the last step was interrupted
 
     @classmethod
     def begin(cls, config: TrainConfig, data: Sequence[Path], device: torch.device, folder: RunFolder) -> Run:
-        """Load the start and, where there is one, the last checkpoint."""
+        """Load the initial model and the last checkpoint, if any."""
         torch.manual_seed(config.seed)
-        random.seed(config.seed)  # nothing draws from it, but a checkpoint holds its state
+        random.seed(config.seed)  # unused, but a checkpoint stores its state
         if config.pcm != "off":
             check_k(config.pcm_k, config.batch_size * (world_size() if config.pcm == "global" else 1))
         loaded = load_start(config, device)
@@ -91,26 +91,26 @@ class Run:
         return run
 
     def tell_start(self) -> None:
-        """Say from where the run goes on, and what of its settings does not fit its length."""
+        """Report the step from which the run resumes, and a warm-up that is too long for the run."""
         if self.step:
-            say(f"going on after step {self.step}")
+            say(f"resuming after step {self.step}")
         warmup = fitted_warmup(self.total_steps, self.config)
         if warmup < self.config.warmup_steps:
             say(f"the warm-up is {warmup} of {self.total_steps} steps, not {self.config.warmup_steps}: a tenth at most")
 
     def make_ready(self) -> None:
-        """Have the folder as it was after the step that the run goes on from."""
+        """Restore the folder to its state after the step from which the run resumes."""
         self.folder.go_on_after(self.step)
         if self.step == 0:
             self.folder.write_settings(self.loaded.revision)
 
     def save_checkpoint(self) -> None:
-        """Write all that is needed to go on; the first process does, and all wait until it is there."""
+        """Write a checkpoint in the first process; all processes wait for it."""
         first_process(self._save_checkpoint)
 
     @property
     def own_towers(self) -> nn.Module:
-        """The towers without what joins the processes around them."""
+        """The towers without their DDP wrapper."""
         return self.towers.module if isinstance(self.towers, DistributedDataParallel) else self.towers
 
     def _save_checkpoint(self) -> None:
@@ -126,10 +126,10 @@ class Run:
         self.folder.save(self.step, state)
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from a checkpoint.
+        """Restore a checkpoint.
 
         Raises:
-            UserError: it is of another model or of other data.
+            UserError: it belongs to another model or other data.
         """
         try:
             self.towers.load_state_dict(state["towers"])
@@ -147,20 +147,20 @@ class Run:
         self.is_unmeasured = state["is_unmeasured"]
 
     def log(
-        self, told: dict[str, float], lr: float, weight: float, *, seconds: float, measured: dict[str, float]
+        self, agreed: dict[str, float], lr: float, weight: float, *, seconds: float, measured: dict[str, float]
     ) -> None:
-        """Tell of the step that is done.
+        """Report the finished step.
 
         Args:
-            told: what all processes agreed on: losses, unreadable images.
+            agreed: values over all processes: losses, unreadable images.
             measured: on held-out data, if it was measured after this step.
         """
-        self.unreadable += int(told["unreadable"])
+        self.unreadable += int(agreed["unreadable"])
         if self.progress is None:
             return
         line: dict[str, Any] = {
             "step": self.step,
-            **{name: told[name] for name in ("loss", "loss_long", "loss_short") if name in told},
+            **{name: agreed[name] for name in ("loss", "loss_long", "loss_short") if name in agreed},
             "lr": lr,
             "long_weight": weight,
             "logit_scale": math.exp(self.loaded.model.logit_scale.item()),
@@ -173,18 +173,18 @@ class Run:
         self.progress.tell(line, seconds=seconds)
 
     def add_measured(self, measured: dict[str, float]) -> None:
-        """Tell what was measured after the step that the run goes on from."""
+        """Report figures measured after the step from which the run resumes."""
         if self.progress is not None:
             self.folder.add_to_metrics(self.step, {f"eval_{name}": value for name, value in measured.items()})
             self.progress.tell_measured(measured, self.step)
 
     def close(self) -> None:
-        """Finish what is told of the run."""
+        """Close the reports of the run."""
         if self.progress is not None:
             self.progress.close()
 
     def save_model(self) -> None:
-        """Write the trained model, averaged where that was asked for; the first process does."""
+        """Write the trained model, averaged if configured, in the first process."""
         first_process(self._save_model)
 
     def _save_model(self) -> None:
@@ -201,10 +201,10 @@ class Run:
 
 
 def _settle(towers: nn.Module, loaded: Loaded, config: TrainConfig) -> None:
-    """Have DDP make its buckets of gradients for good, by a step that changes nothing.
+    """Make DDP build its final gradient buckets, with a step that changes nothing.
 
-    It makes them anew after its first step, and a sum over more than two processes is rounded by the place in its
-    bucket: the first step of a run that goes on would differ in its last bits from that of one never stopped.
+    DDP rebuilds them after its first step, and a sum over more than two processes is rounded by the position
+    in the bucket: the first step of a resumed run would differ in its last bits from an uninterrupted one.
     """
     pixels_BCHW = torch.zeros(2, 3, loaded.preprocess.image_size, loaded.preprocess.image_size)
     ids_BT = loaded.tokenize(["one", "two"], trim=True)
@@ -215,7 +215,7 @@ def _settle(towers: nn.Module, loaded: Loaded, config: TrainConfig) -> None:
 
 
 def load_start(config: TrainConfig, device: torch.device) -> Loaded:
-    """The model that training starts from, stretched to the context of the configuration."""
+    """The initial model, stretched to the configured context length."""
     if config.start in RANDOM:
         loaded = random_model(context_length=config.context_length, seed=config.seed, **RANDOM[config.start])
         loaded.model.to(device)
@@ -230,7 +230,7 @@ def load_start(config: TrainConfig, device: torch.device) -> Loaded:
 
 
 def make_batches(config: TrainConfig, data: Sequence[Path], loaded: Loaded, device: torch.device) -> Batches:
-    """The batches of this process, in the order of the configuration."""
+    """The batches of this process, in the configured order."""
     order = Order(
         seed=config.seed,
         batch_size=config.batch_size,

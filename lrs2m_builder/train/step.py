@@ -15,12 +15,12 @@ from lrs2m_builder.clip.model import encode_image, encode_text
 from lrs2m_builder.train.loading import Batch
 from lrs2m_builder.train.loss import BatchFeatures, Losses, LossSettings, dual_text_loss
 
-START_BIAS = -10.0  # of the sigmoid objective, as SigLIP starts; a start that was trained with it has its own
+START_BIAS = -10.0  # of the sigmoid objective, as in SigLIP; a model trained with it has its own
 Outputs = dict[str, Tensor]
 
 
 class Towers(nn.Module):  # type: ignore[misc]
-    """The model, with all that a step needs in one forward: DDP then sees every parameter that is used."""
+    """The model with a step's whole computation in one forward, so that DDP sees every used parameter."""
 
     def __init__(self, model: CLIPModel, *, has_bias: bool) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class Towers(nn.Module):  # type: ignore[misc]
         self.bias = nn.Parameter(torch.tensor(START_BIAS if start is None else float(start))) if has_bias else None
 
     def forward(self, pixels_BCHW: Tensor, long_BT: Tensor | None, short_BT: Tensor | None) -> Outputs:
-        """Features of unit length, the scale of the logits, and their bias."""
+        """Features of unit length, the logit scale, and the logit bias."""
         outputs = {"image_BD": encode_image(self.model, pixels_BCHW)}
         if long_BT is not None:
             outputs["long_BD"] = encode_text(self.model, long_BT)
@@ -58,7 +58,7 @@ def accumulate_gradient(
     gradient is the whole batch's, for a third more arithmetic.
 
     Args:
-        loss_factor: what the loss is multiplied with against underflow in half precision.
+        loss_factor: factor of the loss against underflow in half precision.
     """
     if micro_batch is None or micro_batch >= len(batch.pixels_BCHW):
         with autocast():
@@ -68,13 +68,13 @@ def accumulate_gradient(
         return losses
     parts = list(_parts(batch, micro_batch))
     with torch.no_grad(), autocast():
-        made = [_encode(towers, part) for part in parts]
-    leaves = {name: _joined(name, made).requires_grad_() for name in made[0]}
+        per_part = [_encode(towers, part) for part in parts]
+    leaves = {name: _joined(name, per_part).requires_grad_() for name in per_part[0]}
     losses = _loss(leaves, batch, settings, long_weight)
     loss_factor(losses.total).backward()
     for number, part in enumerate(parts):
         is_last = number == len(parts) - 1
-        waits = isinstance(towers, DistributedDataParallel) and not is_last  # processes meet once a step
+        waits = isinstance(towers, DistributedDataParallel) and not is_last  # processes synchronise once per step
         with towers.no_sync() if waits else nullcontext():
             with autocast():
                 outputs = _encode(towers, part)
@@ -109,13 +109,13 @@ def _parts(batch: Batch, size: int) -> Iterator[Batch]:
         yield batch.each(lambda tensor, start=start: tensor[start : start + size])  # type: ignore[misc]
 
 
-def _joined(name: str, made: list[Outputs]) -> Tensor:
+def _joined(name: str, parts: list[Outputs]) -> Tensor:
     """The features of all parts; scale and bias are the same in each."""
-    return torch.cat([outputs[name] for outputs in made]) if name.endswith("_BD") else made[0][name].clone()
+    return torch.cat([part[name] for part in parts]) if name.endswith("_BD") else parts[0][name].clone()
 
 
 def _share(name: str, leaf: Tensor, number: int, num_parts: int, size: int) -> Tensor:
-    """What a part carries of the gradient: its rows, and an even share of the scale's and the bias's."""
+    """The gradient of a part: its rows, and an even share of the scale's and the bias's."""
     if leaf.grad is None:
         raise AssertionError(f"{name} has no gradient")
     return leaf.grad[number * size : (number + 1) * size] if name.endswith("_BD") else leaf.grad / num_parts

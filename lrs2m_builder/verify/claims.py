@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Literal, get_args
 
 from lrs2m_builder.checks.base import beginning
@@ -49,6 +50,7 @@ class Claim:
         sentence: which sentence that is, counted from 0.
         name: the class it speaks of, "" without one of the vocabulary.
         number, place: what it says of these.
+        leans: whether it begins with the sentence before its own, which it needs: "Some of them are white".
     """
 
     kind: Kind
@@ -59,8 +61,10 @@ class Claim:
     name: str = ""
     number: int | None = None
     place: str = ""
+    leans: bool = False
 
 
+@lru_cache(maxsize=1024)  # a build reads a text again with each answer of its sample
 def claims_of(text: str) -> tuple[Claim, ...]:
     """The claims of a text, in its order; none is there twice."""
     known, spans = read(text), token_spans(text)
@@ -79,7 +83,8 @@ def claims_of(text: str) -> tuple[Claim, ...]:
         if not inside or _says_more(known.tokens, tokens, covered):
             points_back = _points_back(known.tokens, tokens, {m.start for m in known.asserted})
             words = f"{earlier} {_as_sentence(written)}" if earlier and points_back else _as_sentence(written)
-            claims.setdefault(words.lower(), Claim("sentence", words, start, end, number))
+            leans = bool(earlier) and points_back
+            claims.setdefault(words.lower(), Claim("sentence", words, start, end, number, leans=leans))
         earlier = _as_sentence(written)
     return tuple(sorted(claims.values(), key=lambda claim: (claim.sentence, KINDS.index(claim.kind), claim.start)))
 

@@ -1,4 +1,4 @@
-"""Evaluation images that a data set must not hold: a folder of images, a list in JSON, or Parquet."""
+"""Evaluation images that a data set must not contain: a folder of images, a list in JSON, or Parquet."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ SUFFIXES = {".avif", ".bmp", ".gif", ".jp2", ".jpeg", ".jpg", ".png", ".ppm", ".
 
 @dataclass(frozen=True, slots=True)
 class AgainstSet:
-    """One `--against`.
+    """The evaluation images of one `--against`.
 
     Attributes:
-        names: file names of its images, those without a file too.
-        images: files that were found; of Parquet, none.
+        names: file names of its images, including those without a file.
+        images: image files that were found; empty for Parquet.
         records: Parquet files.
     """
 
@@ -31,17 +31,17 @@ class AgainstSet:
     records: tuple[Path, ...] = ()
 
     def add_to(self, collection: Collection, *, show_progress: bool = False) -> None:
-        """Look at the images."""
+        """Add the images to a collection."""
         if self.records:
             collection.add_records(list(self.records), evaluation=str(self.path), show_progress=show_progress)
         collection.add_files(list(self.images), str(self.path), show_progress=show_progress)
 
 
 def open_evaluation(path: Path) -> AgainstSet:
-    """What `--against` names.
+    """Open the evaluation images at a path.
 
     Raises:
-        UserError: there is nothing of the kind.
+        UserError: the path holds no images, list or Parquet.
     """
     if path.suffix == ".json" and path.is_file():
         return _from_json(path)
@@ -52,12 +52,12 @@ def open_evaluation(path: Path) -> AgainstSet:
     if (path.is_dir() and any(files_below(path, ".parquet"))) or (path.is_file() and path.suffix == ".parquet"):
         return _from_parquet(path)
     if path.is_dir():
-        raise UserError(f"--against {path}: holds no image and no Parquet file")
-    raise UserError(f"--against {path}: give a folder of images, a JSON list as Karpathy's or COCO's, or Parquet")
+        raise UserError(f"--against {path}: contains neither images nor Parquet files")
+    raise UserError(f"--against {path}: give a folder of images, a JSON list in Karpathy's or COCO's form, or Parquet")
 
 
 def _from_json(path: Path) -> AgainstSet:
-    """Names from a list as Karpathy's ("filename") or COCO's ("file_name"); images where they lie below its folder."""
+    """Names from a list in Karpathy's ("filename") or COCO's ("file_name") form, and images found below its folder."""
     images = read_json(path).get("images")
     names = [_name(image) for image in images] if isinstance(images, list) else []
     if not names or not all(names):
@@ -65,8 +65,10 @@ def _from_json(path: Path) -> AgainstSet:
     below: dict[str, list[Path]] = {}
     for file in sorted(files_below(path.parent, *SUFFIXES)):
         below.setdefault(file.name, []).append(file)
-    found = [file for name in dict.fromkeys(PurePosixPath(name).name for name in names) for file in below.get(name, [])]
-    return AgainstSet(path, tuple(names), tuple(found))
+    images = [
+        file for name in dict.fromkeys(PurePosixPath(name).name for name in names) for file in below.get(name, [])
+    ]
+    return AgainstSet(path, tuple(names), tuple(images))
 
 
 def _name(image: Any) -> str:

@@ -1,6 +1,6 @@
-"""Captions that are said again, word for word or nearly so: MinHash with banding (Broder 1997).
+"""Repeated captions, exact and near duplicates: MinHash with banding (Broder 1997).
 
-The library datasketch takes an object and a call a text: 3 to 20 times as long (see docs/benchmarks.md).
+The library datasketch needs one object and one call per text: 3 to 20 times as long (see docs/benchmarks.md).
 """
 
 from __future__ import annotations
@@ -20,23 +20,23 @@ from lrs2m_builder.dataset.audit.hashes import Int64Array
 from lrs2m_builder.dataset.audit.words import NUM_HASHES, Hashed, hash_words, signatures_of, text_keys
 from lrs2m_builder.dataset.foreign import reading
 
-BAND_ROWS = 4  # of 16 bands: texts that share 70 % of their runs of words meet in one with a chance of 99 %
+BAND_ROWS = 4  # of 16 bands: texts that share 70 % of their runs of words share a band with probability 99 %
 MIN_SHARED = 0.7
-NEIGHBOURS = 4  # in a band, a text is compared with as many after it, and with the first
+NEIGHBOURS = 4  # texts after it in a band with which a text is compared, in addition to the first
 NUM_LARGEST = 10
 MAX_RECENT = 200_000
 NUM_EXAMPLES = 3
-# Words in a run: a changed word in ten must not make two short texts strangers.
+# Words per run: short texts that differ in one of ten words must still match.
 RUN_LENGTHS = {"caption_long": 5, "caption_short": 3}
 
 
 @dataclass(frozen=True, slots=True)
 class CaptionGroup:
-    """Texts that say the same.
+    """A group of equal or similar texts.
 
     Attributes:
-        rows: of the data set.
-        texts: distinct ones, letter case and punctuation ignored.
+        rows: number of rows.
+        texts: number of distinct texts, ignoring letter case and punctuation.
         examples: sample id and text of the first rows with different texts.
     """
 
@@ -47,11 +47,11 @@ class CaptionGroup:
 
 @dataclass(frozen=True, slots=True)
 class CaptionRepeats:
-    """One caption column.
+    """Repetitions in a caption column.
 
     Attributes:
-        rows, distinct: texts, and distinct ones.
-        repeated_texts, repeated_rows: texts that stand in several rows, and these rows.
+        rows, distinct: number of texts, and of distinct texts.
+        repeated_texts, repeated_rows: number of texts in several rows, and of these rows.
         near_groups, near_rows: groups of different texts that share most of their wording, and their rows.
     """
 
@@ -67,10 +67,10 @@ class CaptionRepeats:
 
 
 def caption_repeats(files: list[Path], column: str, *, show_progress: bool = False) -> CaptionRepeats:
-    """Find the texts of a column that are said again; no text is kept, at most 0.8 KB of a distinct one."""
+    """Find the repeated texts of a column; memory holds hashes only, at most 0.8 KB per distinct text."""
     keys, signatures, firsts = _read(files, column, show_progress)
     counts = np.unique(keys, return_counts=True)[1]
-    order = np.argsort(keys[firsts], kind="stable")  # as np.unique orders the distinct texts
+    order = np.argsort(keys[firsts], kind="stable")  # the order of np.unique
     firsts, signatures = firsts[order], signatures[order]
     groups = _group(signatures)
     texts_in, rows_in = np.bincount(groups), np.bincount(groups, counts).astype(np.int64)
@@ -79,8 +79,8 @@ def caption_repeats(files: list[Path], column: str, *, show_progress: bool = Fal
     most = _largest(np.flatnonzero(repeated), counts, firsts)
     largest = near[np.lexsort((near, -rows_in[near]))][:NUM_LARGEST]
     members = [np.sort(firsts[groups == group])[:NUM_EXAMPLES] for group in largest]
-    wanted = np.concatenate([firsts[most], *members]) if len(most) or members else np.zeros(0, np.int64)
-    shown = _texts(files, column, wanted)
+    row_numbers = np.concatenate([firsts[most], *members]) if len(most) or members else np.zeros(0, np.int64)
+    shown = _texts(files, column, row_numbers)
     return CaptionRepeats(
         column=column,
         rows=len(keys),
@@ -103,7 +103,7 @@ def _largest(which: Int64Array, sizes: Int64Array, firsts: Int64Array) -> Int64A
 
 
 def _read(files: list[Path], column: str, show_progress: bool) -> tuple[Hashed, NDArray[np.uint16], Int64Array]:
-    """(R,) a hash of each row's words; of the distinct texts, (T, 64) signatures and (T,) first rows."""
+    """(R,) a hash of each row's words; (T, 64) signatures and (T,) first rows of the distinct texts."""
     keys: list[Hashed] = []
     signatures: list[NDArray[np.uint16]] = []
     firsts: list[Int64Array] = []
@@ -120,7 +120,7 @@ def _read(files: list[Path], column: str, show_progress: bool) -> tuple[Hashed, 
             firsts.append(new + num_rows)
             keys.append(key)
             recent = np.concatenate([recent, key[new]])
-            if len(recent) > MAX_RECENT:  # to sort all for each batch would cost their square
+            if len(recent) > MAX_RECENT:  # sorting all for each batch would be quadratic
                 seen, recent = np.sort(np.concatenate([seen, recent])), recent[:0]
             num_rows += len(texts)
             bar.update(len(texts))
@@ -142,7 +142,7 @@ def _batches(files: list[Path], column: str, size: int = 20_000) -> Iterator[pa.
 
 
 def _group(signatures: NDArray[np.uint16]) -> Int64Array:
-    """(T,) the group of each text: texts that share MIN_SHARED of their runs, and those they lead to."""
+    """(T,) the group of each text: texts that share MIN_SHARED of their runs, and transitively more."""
     first: list[Int64Array] = []
     second: list[Int64Array] = []
     for band in range(NUM_HASHES // BAND_ROWS):
@@ -164,7 +164,7 @@ def _shifted(size: int) -> list[tuple[Int64Array, Int64Array]]:
 
 
 def _shared(signatures: NDArray[np.uint16], a: Int64Array, b: Int64Array, chunk: int = 2**16) -> NDArray[np.float64]:
-    """(P,) estimated shares of runs that two texts have in common."""
+    """(P,) estimated shares of common runs of two texts."""
     parts = [
         (signatures[a[i : i + chunk]] == signatures[b[i : i + chunk]]).mean(axis=1) for i in range(0, len(a), chunk)
     ]
@@ -172,7 +172,7 @@ def _shared(signatures: NDArray[np.uint16], a: Int64Array, b: Int64Array, chunk:
 
 
 def _components(size: int, first: Int64Array, second: Int64Array) -> Int64Array:
-    """(size,) connected components, numbered from 0: each takes its neighbours' lowest number until none changes."""
+    """(size,) connected components, numbered from 0: each takes its neighbours' lowest number until nothing changes."""
     labels = np.arange(size)
     while True:
         lowest = labels.copy()
@@ -185,20 +185,21 @@ def _components(size: int, first: Int64Array, second: Int64Array) -> Int64Array:
         labels = lowest
 
 
-def _texts(files: list[Path], column: str, wanted: Int64Array) -> dict[int, tuple[str, str]]:
+def _texts(files: list[Path], column: str, row_numbers: Int64Array) -> dict[int, tuple[str, str]]:
     """Sample id and text of the rows with these numbers, counted over all files."""
-    found: dict[int, tuple[str, str]] = {}
+    texts: dict[int, tuple[str, str]] = {}
     start = 0
     for path in files:
         with pq.ParquetFile(path, page_checksum_verification=True) as file:
             for group in range(file.num_row_groups):
                 size = file.metadata.row_group(group).num_rows
-                mine = wanted[(wanted >= start) & (wanted < start + size)]
-                if len(mine):
-                    rows = file.read_row_group(group, columns=["sample_id", column]).take(pa.array(mine - start))
+                in_group = row_numbers[(row_numbers >= start) & (row_numbers < start + size)]
+                if len(in_group):
+                    rows = file.read_row_group(group, columns=["sample_id", column]).take(pa.array(in_group - start))
                     pairs = zip(rows["sample_id"].to_pylist(), rows[column].to_pylist(), strict=True)
-                    found |= {
-                        int(row): (sample_id, text or "") for row, (sample_id, text) in zip(mine, pairs, strict=True)
+                    texts |= {
+                        int(row): (sample_id, text or "")
+                        for row, (sample_id, text) in zip(in_group, pairs, strict=True)
                     }
                 start += size
-    return found
+    return texts

@@ -1,4 +1,4 @@
-"""The images of a data set, each looked at once: identity, hash of its bytes, thumbnail, and where it is stored."""
+"""The images of a data set, each read once: identity, hash of its bytes, thumbnail and location."""
 
 from __future__ import annotations
 
@@ -25,15 +25,15 @@ from lrs2m_builder.errors import SampleError
 from lrs2m_builder.images.files import read_image as read_bytes
 from lrs2m_builder.schema import ImageBytes, ImageRef, TableCell, TarMember
 
-_SHA256 = re.compile(r"[0-9a-fA-F]{64}")  # a data set of other origin may have something else in the column
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")  # a foreign data set may have other values in the column
 _CAPTION_NUMBER = re.compile(r"#\d+$")
-BATCH_ROWS = 100  # large images are held in memory, so many at once
+BATCH_ROWS = 100  # images in memory at once, which may be large
 _BLANK = np.zeros((SIZE, SIZE), np.uint8)
 
 
 @dataclass(frozen=True, slots=True)
 class ImageLocation:
-    """Where an image is stored: a file of its own, or a row of a Parquet file (row group and row in it)."""
+    """Where an image is stored: a separate file, or a row of a Parquet file (row group and row in it)."""
 
     path: Path
     group: int = -1
@@ -42,13 +42,13 @@ class ImageLocation:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """An image as a data set names it: the rows of one image, one a caption, share it.
+    """An image of a data set, shared by its rows (one per caption).
 
     Attributes:
         key: the sample id without the number of the caption.
         name: the file's name in its source.
-        content: which of the distinct images it is.
-        is_evaluation: whether it is one of those that the data set must not hold.
+        content: number of the distinct image.
+        is_evaluation: whether it is an evaluation image.
     """
 
     key: str
@@ -60,9 +60,9 @@ class Picture:
 
 @dataclass(slots=True)
 class Collection:
-    """All images, and the thumbnails of the distinct ones in a file (1 KB each), so that memory holds millions."""
+    """All images, with the thumbnails of distinct ones in a file (1 KB each), so that millions fit."""
 
-    file: Any  # a temporary one
+    file: Any  # a temporary file
     pictures: list[Picture] = field(default_factory=list)
     places: list[ImageLocation] = field(default_factory=list)
     num_rows: int = 0
@@ -72,14 +72,14 @@ class Collection:
     _seen: set[str] = field(default_factory=set)
 
     def thumbnails(self) -> Thumbnails:
-        """(N, 32, 32) of the distinct images, mapped from the file; black where an image could not be read."""
+        """(N, 32, 32) of the distinct images, memory-mapped; black if an image could not be read."""
         self.file.flush()
         if not self.places:
             return np.zeros((0, SIZE, SIZE), np.uint8)
         return np.memmap(self.file, np.uint8, "r", shape=(len(self.places), SIZE, SIZE))
 
     def add_records(self, files: list[Path], *, evaluation: str = "", show_progress: bool = False) -> None:
-        """Look at the images of Parquet files, a batch at a time; `evaluation` is what those are called."""
+        """Add the images of Parquet files, batch by batch; `evaluation` is their name if they are evaluation images."""
         total = sum(pq.read_metadata(file).num_rows for file in files)
         bar = tqdm(total=total, desc="images", unit="row", disable=not show_progress)
         with ThreadPoolExecutor(os.cpu_count()) as pool, bar:
@@ -93,10 +93,10 @@ class Collection:
                 bar.update(len(rows))
 
     def add_files(self, refs: Sequence[ImageRef], evaluation: str, *, show_progress: bool = False) -> None:
-        """Look at evaluation images: files, or what lies in an archive or a table (whose place is that file).
+        """Add evaluation images: files, or members of an archive or table (whose location is that file).
 
         Raises:
-            SampleError: one cannot be read.
+            SampleError: an image cannot be read.
         """
         with ThreadPoolExecutor(os.cpu_count()) as pool:
             for first in tqdm(range(0, len(refs), 256), desc="evaluation", disable=not show_progress):
@@ -110,23 +110,23 @@ class Collection:
                 self._look(pool, fresh)
 
     def keep(self, folder: Path) -> None:
-        """Write what was looked at into a folder, for `take`."""
+        """Save the collection in a folder, for `take`."""
         self.file.flush()
         shutil.copyfile(self.file.name, folder / "thumbnails")
-        pictures = [(each.key, each.subset, each.name, each.content) for each in self.pictures]
+        pictures = [(picture.key, picture.subset, picture.name, picture.content) for picture in self.pictures]
         digests = [digest.hex() for digest in self._contents]
         content = {"pictures": pictures, "digests": digests, "without_image": self.without_image}
         (folder / "images.json").write_text(json.dumps(content), encoding="utf-8")
 
     def take(self, folder: Path) -> None:
-        """Begin with what `keep` wrote.
+        """Load a collection saved by `keep`.
 
         Raises:
-            OSError, ValueError, KeyError: it is not whole.
+            OSError, ValueError, KeyError: it is incomplete.
         """
         content = json.loads((folder / "images.json").read_text(encoding="utf-8"))
         if (folder / "thumbnails").stat().st_size != len(content["digests"]) * SIZE * SIZE:
-            raise ValueError("thumbnails of another number of images")
+            raise ValueError("the number of thumbnails does not match")
         with (folder / "thumbnails").open("rb") as file:
             shutil.copyfileobj(file, self.file)
         self.pictures = [Picture(*values) for values in content["pictures"]]
@@ -135,13 +135,13 @@ class Collection:
         self.without_image = content["without_image"]
 
     def restart(self) -> None:
-        """Forget all that was looked at."""
+        """Remove all images."""
         self.file.seek(0)
         self.file.truncate()
         self.pictures, self.places, self._contents, self.without_image = [], [], {}, 0
 
     def _enter(self, row: Mapping[str, Any], evaluation: str, place: str) -> ImageBytes | None:
-        """Note a row's image; its bytes if none like it was seen. Without a sample id, `place` names the row."""
+        """Add a row's image; returns its bytes if they are new. Without a sample id, `place` names the row."""
         if not evaluation:
             self.num_rows += 1
         image = row.get("image") or {}
@@ -153,9 +153,9 @@ class Collection:
         if not data:
             self.without_image += not evaluation
             return None
-        known = row.get("image_sha256") or ""
-        is_hash = _SHA256.fullmatch(known) is not None
-        digest = bytes.fromhex(known)[:16] if is_hash else hashlib.sha256(data).digest()[:16]
+        stated = row.get("image_sha256") or ""
+        is_hash = _SHA256.fullmatch(stated) is not None
+        digest = bytes.fromhex(stated)[:16] if is_hash else hashlib.sha256(data).digest()[:16]
         if not evaluation:
             self._seen.add(key)
         name = PurePosixPath(image.get("path") or key).name
@@ -165,7 +165,7 @@ class Collection:
         return ImageBytes(data) if is_fresh else None
 
     def _add_picture(self, key: str, subset: str, name: str, digest: bytes, is_evaluation: bool) -> bool:
-        """Note an image; whether none of the same bytes was noted before."""
+        """Add an image; returns whether its bytes are new."""
         is_fresh = digest not in self._contents
         content = self._contents.setdefault(digest, len(self._contents))
         self.pictures.append(Picture(key, subset, name, content, is_evaluation))
@@ -188,11 +188,11 @@ def _file_of(ref: ImageRef) -> Path:
             return ref.table
         case Path():
             return ref
-    raise TypeError(f"{ref}: is in no file")
+    raise TypeError(f"{ref}: is not in a file")
 
 
 def image_key(sample_id: str) -> str:
-    """The sample id without the number of the caption: what the rows of one image share."""
+    """The sample id without the number of the caption, which the rows of one image share."""
     return _CAPTION_NUMBER.sub("", sample_id)
 
 
@@ -207,12 +207,12 @@ def _row_batches(files: list[Path]) -> Iterator[tuple[Path, int, int, list[dict[
     """Yield (file, row group, number of the first row in it, rows)."""
     for path in files:
         with reading(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
-            wanted = [
+            leaf_paths = [
                 name for name in ("sample_id", "subset", "image", "image_sha256") if name in file.schema_arrow.names
             ]
             for group in range(file.num_row_groups):
                 start = 0
-                for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=wanted):
+                for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=leaf_paths):
                     yield path, group, start, plain_rows(batch, path)
                     start += len(batch)
 

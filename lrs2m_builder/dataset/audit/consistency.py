@@ -1,4 +1,4 @@
-"""What the checks say of every record of a finished data set, whoever wrote it and whatever was checked then."""
+"""Runs the checks on every record of a finished data set, whoever wrote it and whatever was checked before."""
 
 from __future__ import annotations
 
@@ -24,19 +24,19 @@ from lrs2m_builder.tokenizer import count_tokens
 
 NUM_EXAMPLES = 5
 COLUMNS = ("sample_id", "subset", "caption_short", "caption_long", "num_tokens_short", "num_tokens_long", "anchors")
-_MAX_IN_FLIGHT = 4  # row groups a process
-# A short text made from the long one may not say more than it; labels are promised in the long text alone.
+_MAX_IN_FLIGHT = 4  # row groups per process
+# A short text made from the long one may not say more than it; labels are required only in the long text.
 _OF_SHORT = ("empty", "repetition", "direction", "copy", "summary_object", "summary_count", "anchor_count")
 _OF_LONG = ("empty", "repetition", "direction", "anchor_missing", "anchor_count")
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """A check of a caption column.
+    """The findings of one check in a caption column.
 
     Attributes:
-        subsets: number of records by subset, the most first.
-        examples: (sample id, what the check says, the text).
+        subsets: number of records by subset, the largest first.
+        examples: (sample id, the check's message, the text).
     """
 
     check: str
@@ -58,22 +58,22 @@ class _Tally:
 
 
 def caption_checks() -> dict[str, tuple[Check, ...]]:
-    """The checks by caption column, found by name: one that this release does not have is left out."""
-    known = {value.name: value for value in vars(checks).values() if isinstance(value, Check)}
+    """The checks by caption column, looked up by name; names unknown to this release are skipped."""
+    by_name = {value.name: value for value in vars(checks).values() if isinstance(value, Check)}
     return {
-        "caption_short": (*(known[name] for name in _OF_SHORT if name in known), clip_budget(CLIP_SHORT)),
-        "caption_long": (*(known[name] for name in _OF_LONG if name in known), clip_budget(CLIP_LONG)),
+        "caption_short": (*(by_name[name] for name in _OF_SHORT if name in by_name), clip_budget(CLIP_SHORT)),
+        "caption_long": (*(by_name[name] for name in _OF_LONG if name in by_name), clip_budget(CLIP_LONG)),
     }
 
 
 def check_records(files: Sequence[Path], *, show_progress: bool = False) -> tuple[Finding, ...]:
-    """Run the checks on every record, on all cores, a row group at a time.
+    """Run the checks on every record, on all cores, one row group at a time.
 
     Returns:
-        What was found, the most frequent first.
+        The findings, the most frequent first.
     """
     tally, spans = _Tally(), list(_spans(files))
-    if len(spans) == 1:  # not worth other processes
+    if len(spans) == 1:  # not worth worker processes
         tally.add(_check_span(*spans[0])[0])
         return _findings(tally)
     total = sum(pq.read_metadata(file).num_rows for file in files)
@@ -86,8 +86,8 @@ def check_records(files: Sequence[Path], *, show_progress: bool = False) -> tupl
             if span is not None:
                 waiting.append(submit(_check_span, *span))
             while waiting and (span is None or len(waiting) >= _MAX_IN_FLIGHT * (os.cpu_count() or 1)):
-                found, num_records = waiting.pop(0).result()
-                tally.add(found)
+                findings, num_records = waiting.pop(0).result()
+                tally.add(findings)
                 bar.update(num_records)
     return _findings(tally)
 
@@ -101,7 +101,7 @@ def _findings(tally: _Tally) -> tuple[Finding, ...]:
 
 
 def _spans(files: Sequence[Path], size: int = 2000) -> Iterator[tuple[Path, list[int]]]:
-    """Neighbouring row groups of about `size` rows together."""
+    """Adjacent row groups, combined to about `size` rows."""
     for path in files:
         metadata, groups, rows = pq.read_metadata(path), [], 0
         for group in range(metadata.num_row_groups):
@@ -119,9 +119,9 @@ def _check_span(path: Path, groups: list[int]) -> tuple[_Tally, int]:
         table = file.read_row_groups(groups, columns=columns)
         rows = [row for batch in table.to_batches() for row in plain_rows(as_record(batch), path)]
     for row in rows:
-        for column, mine in by_column.items():
+        for column, column_checks in by_column.items():
             answer = _answer(row, column, viewpoints.get(row["subset"], "overhead"))
-            for check in mine:
+            for check in column_checks:
                 if (problem := check.find(answer)) is not None:
                     tally.counts[check.name, column, row["subset"] or ""] += 1
                     examples = tally.examples.setdefault((check.name, column), [])
@@ -136,7 +136,7 @@ def _viewpoints() -> dict[str, Viewpoint]:
 
 
 def _answer(row: dict[str, Any], column: str, viewpoint: Viewpoint) -> Answer:
-    """A stored text as the checks see an answer; the short one as if it had been made from the long one."""
+    """A stored text as an answer for the checks; the short text as if it had been made from the long one."""
     text = row[column] or ""
     tokens = row.get(column.replace("caption", "num_tokens"))
     anchors = tuple(Anchor(anchor["class"], anchor["count"]) for anchor in row.get("anchors") or ())

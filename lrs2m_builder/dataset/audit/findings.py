@@ -1,4 +1,4 @@
-"""What an audit found, as records."""
+"""The findings of an audit, as records."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from lrs2m_builder.dataset.audit.captions import CaptionRepeats
 from lrs2m_builder.dataset.audit.consistency import Finding
 
-# Kinds of pairs, the gravest first, and how a removal words them.
+# Kinds of pairs, the gravest first, and their wording in the removals.
 KINDS = {
     "leak": "same bytes as evaluation image",
     "near_leak": "nearly the evaluation image",
@@ -18,12 +18,12 @@ KINDS = {
 
 @dataclass(frozen=True, slots=True)
 class ImagePair:
-    """An image, and an earlier one that it repeats or an evaluation image that it leaks.
+    """An image, and the earlier one that it repeats or the evaluation image that it leaks.
 
     Attributes:
         kind: duplicate (the same bytes), near_duplicate, leak (the same bytes), near_leak.
         image, of: keys of the two: the sample id without the caption's number, or an evaluation image's path.
-        residual: grey levels by which the two differ at 32 x 32; 0 of the same bytes.
+        residual: grey levels by which the two differ at 32 x 32; 0 for the same bytes.
         contents: numbers of the two in the collection.
     """
 
@@ -38,7 +38,7 @@ class ImagePair:
 
 @dataclass(frozen=True, slots=True)
 class NameMatch:
-    """An image whose file name, without extension, an evaluation image has as well: a hint, not a proof."""
+    """An image that shares its file name, without extension, with an evaluation image: a hint, not a proof."""
 
     image: str
     subset: str
@@ -51,9 +51,9 @@ class Audit:
     """A data set's findings.
 
     Attributes:
-        images, distinct_images: images, the rows of one image counted once; and those of different bytes.
-        evaluation_names: file names of evaluation images, those without a file too.
-        flat_images: without structure; compared by their bytes alone.
+        images, distinct_images: number of images (rows of one image count once), and of images with different bytes.
+        evaluation_names: number of file names of evaluation images, including those without a file.
+        flat_images: number of images without structure, compared only by their bytes.
         removals: sample key -> (reason, detail).
     """
 

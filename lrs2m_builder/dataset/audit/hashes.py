@@ -2,8 +2,8 @@
 
 The signs of the lowest frequencies of the discrete cosine transform, as in pHash (Zauner 2010). One transform serves
 all eight: a flip changes the signs of the odd frequencies and nothing else, a transposition swaps the axes. An image is
-turned until its three largest structures lie one way; where that is a close call, it is hashed in each way.
-The library imagehash has no such hash and would need a call for each of the eight.
+turned until its three largest structures have a standard orientation; in a close call, it is hashed in each.
+The library imagehash has no such hash and would need eight calls.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from lrs2m_builder.dataset.audit.thumbnails import SIZE, Thumbnails
 BANDS = 5
 BAND_BITS = 12
 FREQUENCIES = 8
-FLAT = 1.0  # standard deviation, in grey levels, below which an image shows nothing to compare
-# Noise of a copy at JPEG quality 50 or 60 % of its size, as a share of all structure: 99 % of images have less.
+FLAT = 1.0  # standard deviation, in grey levels, below which an image has no structure to compare
+# Noise of a copy at JPEG quality 50 or 60 % of its size, as a share of the structure: 99 % of images have less.
 CLOSE_CALL = 0.03
 _CHUNK = 8192
 
@@ -28,13 +28,13 @@ Int64Array = NDArray[np.int64]
 
 @dataclass(frozen=True, slots=True)
 class Hashes:
-    """Hashes of many images, one or more an image.
+    """Hashes of many images, one or more per image.
 
     Attributes:
         values: (H,) 60 bits each.
         owners: (H,) number of the image.
-        turns: (H,) 0 to 7: by which turn the image was hashed, see `turned`.
-        num_flat: images without structure, which have no hash.
+        turns: (H,) 0 to 7: the turn in which the image was hashed, see `turned`.
+        num_flat: number of images without structure, which have no hash.
     """
 
     values: NDArray[np.uint64]
@@ -53,7 +53,7 @@ def _basis() -> NDArray[np.float32]:
 
 
 def _bit_order() -> NDArray[np.int64]:
-    """The frequencies that give bits, lowest first; not the mean, nor the two whose signs the turn decides."""
+    """The frequencies that give bits, lowest first, without the mean and the two whose signs determine the turn."""
     pairs = [(u, v) for u in range(FREQUENCIES) for v in range(FREQUENCIES) if u + v > 1]
     pairs.sort(key=lambda pair: (pair[0] ** 2 + pair[1] ** 2, pair))
     return np.array([u * FREQUENCIES + v for u, v in pairs[: BANDS * BAND_BITS]])
@@ -85,26 +85,26 @@ def turned(thumbnails: Thumbnails, turns: NDArray[np.int8]) -> Thumbnails:
 
 
 def hash_thumbnails(thumbnails: Thumbnails) -> Hashes:
-    """Hash (N, 32, 32) thumbnails, which may be a file mapped to memory."""
-    found: list[tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int8]]] = []
+    """Hash (N, 32, 32) thumbnails, which may be memory-mapped."""
+    chunks: list[tuple[NDArray[np.uint64], NDArray[np.int64], NDArray[np.int8]]] = []
     num_flat = 0
     for first in range(0, len(thumbnails), _CHUNK):
         pixels = np.asarray(thumbnails[first : first + _CHUNK], np.float32)
         owners = np.flatnonzero(pixels.std(axis=(1, 2)) >= FLAT)
         num_flat += len(pixels) - len(owners)
         coefficients = (_BASIS @ pixels[owners] @ _BASIS.T).astype(np.float32)
-        found += [
+        chunks += [
             (values, owners[which] + first, np.full(len(which), turn, np.int8))
             for turn in range(8)
             for which, values in [_hash_turned(coefficients, turn)]
         ]
-    parts = zip(*found, strict=True) if found else ([np.zeros(0, kind)] for kind in (np.uint64, np.int64, np.int8))
+    parts = zip(*chunks, strict=True) if chunks else ([np.zeros(0, kind)] for kind in (np.uint64, np.int64, np.int8))
     values, owners, turns = (np.concatenate(list(part)) for part in parts)
     return Hashes(values, owners, turns, num_flat)
 
 
 def _hash_turned(coefficients: NDArray[np.float32], turn: int) -> tuple[NDArray[np.int64], NDArray[np.uint64]]:
-    """(which of the images lie right when turned so, their hashes)."""
+    """(numbers of the images whose standard orientation is this turn, their hashes)."""
     coefficients = coefficients.transpose(0, 2, 1) if turn & 4 else coefficients
     coefficients = coefficients * _ODD[:, None] if turn & 2 else coefficients
     coefficients = coefficients * _ODD if turn & 1 else coefficients

@@ -1,7 +1,7 @@
-"""Pairs of near-duplicate images: candidates by their hashes, then proof on the thumbnails.
+"""Pairs of near-duplicate images: candidates by hash, then verified on the thumbnails.
 
-Two hashes are compared where at least one of their five bands of twelve bits agrees (multi-index hashing, Norouzi et
-al. 2012): sure for up to four differing bits, and as low frequencies seldom change, for all but 1 in 400 of the copies
+Two hashes are compared if at least one of their five bands of twelve bits agrees (multi-index hashing, Norouzi et
+al. 2012): certain for up to four differing bits, and as low frequencies seldom change, for all but 1 in 400 of copies
 at JPEG quality 50. Of the 2e12 pairs of two million hashes, 1 in 800 is compared.
 """
 
@@ -20,13 +20,13 @@ from lrs2m_builder.dataset.audit.hashes import BAND_BITS, BANDS, Hashes, Int64Ar
 from lrs2m_builder.dataset.audit.thumbnails import SIZE, Thumbnails
 
 MAX_DISTANCE = 10
-MAX_ALIKE = 32  # of images with one and the same hash, so many meet all others; the rest only these
-# What two thumbnails of one image have: copies at JPEG quality 50, at 60 % of their size or enlarged never have less
+MAX_ALIKE = 32  # images of the same hash that are compared with all others; the rest only with these
+# Limits for two thumbnails of one image: copies at JPEG quality 50, at 60 % of their size or enlarged never have less
 # than 0.95, 0.86 and never more than 1.2; different images never less than 8 with the first two.
 MIN_CORRELATION = 0.85
 MIN_FINE_CORRELATION = 0.6
 MAX_RESIDUAL = 2.5
-# Shifted by half a pixel, an image of strong contrast differs by 5; but no two images of UC Merced are so much alike.
+# Shifted by half a pixel, an image of strong contrast differs by 5; but no two images of UC Merced are this similar.
 SURE_CORRELATION = 0.98
 SURE_FINE_CORRELATION = 0.97
 _CHUNK = 8192
@@ -49,10 +49,10 @@ class Pairs:
 
 
 def near_pairs(hashes: Hashes, thumbnails: Thumbnails, *, first_new: int = 0, show_progress: bool = False) -> Pairs:
-    """The pairs of images that are the same but for quality, size, flips and rotations.
+    """The pairs of images that are the same apart from quality, size, flips and rotations.
 
     Args:
-        first_new: only pairs with an image of this number or a later one are looked at.
+        first_new: only pairs with an image of this number or a later one are examined.
     """
     residuals: dict[tuple[int, int], float] = {}
     bar = tqdm(desc="comparing", unit="pair", disable=not show_progress)
@@ -75,7 +75,7 @@ def near_pairs(hashes: Hashes, thumbnails: Thumbnails, *, first_new: int = 0, sh
 
 
 def candidates(values: NDArray[np.uint64]) -> Iterator[tuple[Int64Array, Int64Array]]:
-    """Yield the positions of hashes that differ in MAX_DISTANCE bits or less; a pair may come more than once."""
+    """Yield the positions of hashes that differ in MAX_DISTANCE bits or less; a pair may be repeated."""
     crowded, leaders, others = _crowds(values)
     yield from crowded
     rest = np.concatenate([leaders, others])
@@ -90,7 +90,7 @@ def candidates(values: NDArray[np.uint64]) -> Iterator[tuple[Int64Array, Int64Ar
 
 
 def _crowds(values: NDArray[np.uint64]) -> tuple[list[tuple[Int64Array, Int64Array]], Int64Array, Int64Array]:
-    """Of hashes that occur more than MAX_ALIKE times: (pairs with the first ones, these first ones); and all others."""
+    """For hashes with more than MAX_ALIKE images: pairs with the first ones, and these first ones; and all others."""
     order = np.argsort(values, kind="stable")
     starts = np.flatnonzero(np.r_[True, values[order][1:] != values[order][:-1]]) if len(values) else np.zeros(0, int)
     sizes = np.diff(np.r_[starts, len(values)])
@@ -106,19 +106,19 @@ def _crowds(values: NDArray[np.uint64]) -> tuple[list[tuple[Int64Array, Int64Arr
 
 def _within(values: NDArray[np.uint64], bucket: Int64Array) -> list[tuple[Int64Array, Int64Array]]:
     """The near pairs of the hashes of one bucket."""
-    mine, found = values[bucket], []
-    rows = max(1, _COMPARED_AT_ONCE // len(mine))
-    for start in range(0, len(mine), rows):
-        distances = np.bitwise_count(mine[start : start + rows, None] ^ mine[None, start:])
+    bucket_values, near_pairs = values[bucket], []
+    rows = max(1, _COMPARED_AT_ONCE // len(bucket_values))
+    for start in range(0, len(bucket_values), rows):
+        distances = np.bitwise_count(bucket_values[start : start + rows, None] ^ bucket_values[None, start:])
         first, second = np.nonzero(distances <= MAX_DISTANCE)
         after = second > first
         if after.any():
-            found.append((bucket[start + first[after]], bucket[start + second[after]]))
-    return found
+            near_pairs.append((bucket[start + first[after]], bucket[start + second[after]]))
+    return near_pairs
 
 
 def _residuals(hashes: Hashes, thumbnails: Thumbnails, first: Int64Array, second: Int64Array) -> np.ndarray:
-    """(P,) grey levels by which pairs of hashed images differ; infinite where they are different images."""
+    """(P,) grey levels by which pairs of hashed images differ; infinite for different images."""
     one, other = (
         turned(np.asarray(thumbnails[hashes.owners[which]]), hashes.turns[which]).astype(np.float32)
         for which in (first, second)
@@ -141,7 +141,7 @@ def _correlation(one: NDArray[np.float32], other: NDArray[np.float32]) -> tuple[
 
 
 def _high_pass(pixels: NDArray[np.float32]) -> np.ndarray:
-    """(P, 1024) pixels less their mean over 5 x 5, at the edges less of it."""
+    """(P, 1024) pixels minus their mean over 5 x 5 (fewer at the edges)."""
     image = pixels.reshape(-1, SIZE, SIZE)
     sums = np.pad(np.pad(image, ((0, 0), (2, 2), (2, 2)), mode="edge"), ((0, 0), (1, 0), (1, 0)))
     sums = sums.cumsum(axis=1, dtype=np.float32).cumsum(axis=2, dtype=np.float32)

@@ -1,4 +1,4 @@
-"""The report: one HTML file with the pairs side by side; no script, nothing loaded from anywhere."""
+"""The report: one HTML file with the pairs side by side, without scripts or external files."""
 
 from __future__ import annotations
 
@@ -18,14 +18,14 @@ from lrs2m_builder.files import finished_file
 from lrs2m_builder.images.load import decode
 from lrs2m_builder.schema import ImageBytes
 
-MAX_PAIRS = 60  # of each kind; those that differ most come first: they are the ones to look at
+MAX_PAIRS = 60  # per kind; those that differ most come first, because they need checking
 MAX_NAMES = 100
 SHOWN = 176  # pixels
 _TITLES = {
     "leak": "Evaluation images in the data set",
     "near_leak": "Near copies of evaluation images",
-    "duplicate": "The same image again",
-    "near_duplicate": "Nearly the same image again",
+    "duplicate": "Duplicate images",
+    "near_duplicate": "Near-duplicate images",
 }
 
 
@@ -38,10 +38,10 @@ class _Section:
 
 
 def write_report(path: Path, result: Audit, places: Sequence[ImageLocation]) -> None:
-    """Write what was found as a page for people.
+    """Write the findings as an HTML page.
 
     Args:
-        places: where the images are stored, by the numbers that the pairs give.
+        places: locations of the images, by the numbers in the pairs.
     """
     counts = Counter(pair.kind for pair in result.pairs)
     sections = [_section(kind, result, counts[kind], places) for kind in KINDS if counts[kind]]
@@ -65,7 +65,7 @@ def _section(kind: str, result: Audit, total: int, places: Sequence[ImageLocatio
 
 
 def _data_uri(place: ImageLocation) -> str:
-    """An image as a small JPEG inside the page; empty where it cannot be shown."""
+    """An image as a small JPEG inside the page; empty if it cannot be shown."""
     try:
         image = decode(place.path if place.row < 0 else ImageBytes(read_image(place)))
     except (SampleError, OSError, ValueError):

@@ -1,7 +1,7 @@
-"""`lrs2m audit`: what to know of a finished data set before trusting it; the data set itself is left as it is.
+"""`lrs2m audit`: problems of a finished data set; the data set itself is not changed.
 
-OUT/audit/audit.json           everything found
-OUT/audit/removals.parquet     sample_id, reason, detail: what to leave out, for `lrs2m export --without audit`
+OUT/audit/audit.json           all findings
+OUT/audit/removals.parquet     sample_id, reason, detail: rows to remove, for `lrs2m export --without audit`
 OUT/audit/report.html          the pairs side by side
 """
 
@@ -33,7 +33,7 @@ from lrs2m_builder.files import finished_file, write_json
 from lrs2m_builder.stores.outputs import own_folder
 
 NEEDS = ("sample_id", "subset", "image", "caption_short", "caption_long")
-MAX_LISTED = 100_000  # pairs in audit.json; removals name every record
+MAX_LISTED = 100_000  # pairs in audit.json; the removals list every record
 REMOVAL_SCHEMA = pa.schema([(name, pa.string()) for name in ("sample_id", "reason", "detail")])
 
 
@@ -45,11 +45,11 @@ def audit(
     remove_same_names: bool = False,
     show_progress: bool = False,
 ) -> Audit:
-    """Look at every image and text of a data set, and write what was found to `out_dir` (default: audit/ in it).
+    """Examine every image and text of a data set, and write the findings to `out_dir` (default: audit/ in it).
 
     Args:
         against: evaluation images: a folder of images, a list in JSON, or Parquet.
-        remove_same_names: put records that share but a file name with an evaluation image into the removals, too.
+        remove_same_names: also list records for removal that only share a file name with an evaluation image.
 
     Raises:
         UserError: no Parquet files, a missing column, nothing at `against`, no rows, or a full disk.
@@ -57,7 +57,7 @@ def audit(
     out_dir = out_dir or (path if path.is_dir() else path.parent) / "audit"
     _check_columns(path)
     files = record_files(path)
-    evaluations = [open_evaluation(each) for each in against]
+    evaluations = [open_evaluation(name) for name in against]
     with own_folder(out_dir, "audit"):
         result, places = _look(path, files, evaluations, against, out_dir, remove_same_names, show_progress)
         write_json(out_dir / "audit.json", as_json(result))
@@ -75,9 +75,9 @@ def _look(
     remove_same_names: bool,
     show_progress: bool,
 ) -> tuple[Audit, list[ImageLocation]]:
-    """What there is to find, and where the images are stored."""
+    """The findings, and where the images are stored."""
     try:
-        with tempfile.TemporaryFile(dir=out_dir) as file:  # without a name: a kill leaves nothing
+        with tempfile.TemporaryFile(dir=out_dir) as file:  # unnamed, so that a killed process leaves no file
             collection = Collection(file)
             collection.add_records(files, show_progress=show_progress)
             if not collection.num_rows:
@@ -106,7 +106,7 @@ def _look(
             removals=_removals(pairs, names if remove_same_names else ()),
         )
     except (OSError, pa.ArrowException) as error:
-        if getattr(error, "errno", None) == errno.ENOSPC:  # the thumbnails: about 1 KB an image
+        if getattr(error, "errno", None) == errno.ENOSPC:  # the thumbnails: about 1 KB per image
             raise UserError(f"{out_dir}: no space left on the disk; make room or give --out elsewhere") from error
         raise UserError(f"{path}: cannot be read: {' '.join(str(error).split())}") from error
     return result, collection.places
@@ -117,7 +117,7 @@ def _check_columns(path: Path) -> None:
 
 
 def as_json(result: Audit) -> dict[str, Any]:
-    """The findings as `audit.json` has them; of more pairs than MAX_LISTED, the first."""
+    """The content of `audit.json`, with at most MAX_LISTED pairs."""
     counts = Counter(pair.kind for pair in result.pairs)
     content = asdict(result) | {"pair_counts": dict(counts), "removed_images": len(result.removals)}
     del content["removals"]
@@ -127,30 +127,30 @@ def as_json(result: Audit) -> dict[str, Any]:
 
 
 def _image_pairs(pictures: Sequence[Picture], near: Pairs) -> tuple[ImagePair, ...]:
-    """Each image that is not to be kept, with the one it leaks or repeats; of two, the first by subset and key is kept.
+    """Each image to remove, with the one it leaks or repeats; of two, the first by subset and key is kept.
 
-    An image is a repetition of one that is kept, never of one that is left out itself: chains are not followed.
+    An image is always a repetition of a kept one, never of a removed one: chains are not followed.
     """
     neighbours: dict[int, list[tuple[float, int]]] = {}
     for a, b, residual in zip(near.first.tolist(), near.second.tolist(), near.residual.tolist(), strict=True):
         neighbours.setdefault(a, []).append((residual, b))
         neighbours.setdefault(b, []).append((residual, a))
-    held: dict[int, Picture] = {}  # by content: evaluation images first, then what is kept
+    held: dict[int, Picture] = {}  # by content: evaluation images first, then kept images
     for picture in sorted((p for p in pictures if p.is_evaluation), key=_by_subset_and_key):
         held.setdefault(picture.content, picture)
     evaluation = dict(held)
     pairs = []
     for picture in sorted((p for p in pictures if not p.is_evaluation), key=_by_subset_and_key):
         options = [(0.0, picture.content), *sorted(neighbours.get(picture.content, ()))]
-        found = next((o for o in options if o[1] in evaluation), next((o for o in options if o[1] in held), None))
-        if found is None:
+        match = next((o for o in options if o[1] in evaluation), next((o for o in options if o[1] in held), None))
+        if match is None:
             held[picture.content] = picture
             continue
-        residual, content = found
-        of = held[content]
-        kind = ("" if content == picture.content else "near_") + ("leak" if of.is_evaluation else "duplicate")
-        mine = picture.content, content
-        pairs.append(ImagePair(kind, picture.key, picture.subset, of.key, of.subset, residual, mine))
+        residual, content = match
+        other = held[content]
+        kind = ("" if content == picture.content else "near_") + ("leak" if other.is_evaluation else "duplicate")
+        contents = picture.content, content
+        pairs.append(ImagePair(kind, picture.key, picture.subset, other.key, other.subset, residual, contents))
     order = {kind: number for number, kind in enumerate(KINDS)}
     return tuple(sorted(pairs, key=lambda pair: (order[pair.kind], -pair.residual)))
 
@@ -160,15 +160,15 @@ def _by_subset_and_key(picture: Picture) -> tuple[str, str]:
 
 
 def _name_matches(pictures: Sequence[Picture], evaluations: Sequence[AgainstSet]) -> tuple[NameMatch, ...]:
-    """File names that evaluation images have too; those without a letter, as 17.tif, tell nothing."""
+    """Images that share a file name with an evaluation image; names without a letter, as 17.tif, are ignored."""
     stems: dict[str, str] = {}
     for evaluation in evaluations:
         for name in evaluation.names:
             stems.setdefault(_stem(name), f"{evaluation.path}: {name}")
-    mine = sorted((p for p in pictures if not p.is_evaluation), key=_by_subset_and_key)
+    own = sorted((p for p in pictures if not p.is_evaluation), key=_by_subset_and_key)
     return tuple(
         NameMatch(picture.key, picture.subset, picture.name, stems[stem])
-        for picture in mine
+        for picture in own
         if (stem := _stem(picture.name)) in stems and any(map(str.isalpha, stem))
     )
 
@@ -189,10 +189,10 @@ def _sample_ids(path: Path) -> Iterator[list[str]]:
 
 
 def write_removals(files: Sequence[Path], removals: dict[str, tuple[str, str]], path: Path) -> None:
-    """Write every record of the images to be left out: sample_id, reason and detail."""
+    """Write every record of the images to remove: sample_id, reason and detail."""
     with finished_file(path) as part, pq.ParquetWriter(part, REMOVAL_SCHEMA, compression="zstd") as writer:
         for file in files:
             for sample_ids in _sample_ids(file):
-                found = [(name, *removals[key]) for name in sample_ids if (key := image_key(name)) in removals]
-                rows = [dict(zip(REMOVAL_SCHEMA.names, row, strict=True)) for row in found]
+                removed = [(name, *removals[key]) for name in sample_ids if (key := image_key(name)) in removals]
+                rows = [dict(zip(REMOVAL_SCHEMA.names, row, strict=True)) for row in removed]
                 writer.write_table(pa.Table.from_pylist(rows, schema=REMOVAL_SCHEMA))

@@ -1,4 +1,4 @@
-"""What every export format shares: its options, the texts of a row, and the files of images."""
+"""Shared by all export formats: options, the texts of a row, and image files."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from lrs2m_builder.errors import UserError
 TextChoice = Literal["long", "short", "both"]
 ImageChoice = Literal["embed", "copy", "reference"]
 DEFAULT_MAX_BYTES = 10**9
-MAX_NAME = 200  # bytes of a file's name; file systems take 255, and a hash may be put behind it
+MAX_NAME = 200  # bytes of a file name; file systems allow 255, and a hash may be appended
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-# The first bytes of the formats that a record may hold (see `images.load_stored`).
+# The first bytes of the formats that a record may contain (see `images.load_stored`).
 _SUFFIXES = ((b"\xff\xd8", ".jpg"), (b"\x89PNG", ".png"), (b"RIFF", ".webp"), (b"GIF8", ".gif"))
 _OTHER_TEXT = {"long": "caption_short", "short": "caption_long"}
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a data set is written.
+    """Export settings.
 
     Attributes:
-        text: which texts of a row.
-        images: inside the file, as files beside it, or by their name in the source alone.
-        image_prefix: what is put before the path of an image.
-        lines: JSON lines in the place of one JSON list.
-        max_bytes: of one file, where a format makes several.
+        text: which texts of a row to write.
+        images: inside the file, as files beside it, or only by their name in the source.
+        image_prefix: prefix of an image's path.
+        lines: write JSON lines instead of one JSON list.
+        max_bytes: maximum size of one file, for formats with several.
     """
 
     text: TextChoice = "both"
@@ -42,32 +42,32 @@ class Options:
 
 
 class ExportFormat(Protocol):
-    """The contract of a module of this folder."""
+    """The contract of a format module in this folder."""
 
-    IMAGES: tuple[ImageChoice, ...]  # what it can do with images; the first is the default
+    IMAGES: tuple[ImageChoice, ...]  # supported choices; the first is the default
 
     def write(self, rows: Iterator[dict[str, Any]], folder: Path, options: Options) -> None:
         """Write rows into an empty folder.
 
         Raises:
-            UserError: a row has no image where one is needed.
+            UserError: a row lacks an image that the format needs.
             OSError: the disk fails.
         """
 
 
 def texts(row: Mapping[str, Any], text: TextChoice) -> dict[str, str]:
-    """The wanted texts of a row by kind, the long one first; an empty one is left out."""
+    """The chosen texts of a row by kind, the long one first, without empty ones."""
     kinds = ("long", "short") if text == "both" else (text,)
-    return {kind: found for kind in kinds if (found := row.get(f"caption_{kind}"))}
+    return {kind: caption for kind in kinds if (caption := row.get(f"caption_{kind}"))}
 
 
 def columns(row: Mapping[str, Any], text: TextChoice) -> dict[str, Any]:
-    """The columns of a row but its image and, where one text is wanted, the other text."""
+    """The columns of a row without the image and without texts that were not chosen."""
     return {key: value for key, value in row.items() if key not in {"image", _OTHER_TEXT.get(text)}}
 
 
 def json_text(entry: Mapping[str, Any]) -> str:
-    """An entry as JSON; a data set of other origin may have dates, bytes and decimals in columns of its own."""
+    """An entry as JSON; a foreign data set may have dates, bytes and decimals in other columns."""
     return json.dumps(entry, ensure_ascii=False, default=str)
 
 
@@ -75,11 +75,11 @@ def image_bytes(row: Mapping[str, Any]) -> bytes:
     """The image of a row.
 
     Raises:
-        UserError: the row holds none.
+        UserError: the row has no image.
     """
     data = (row.get("image") or {}).get("bytes")
     if not data:
-        raise UserError(f"{row['sample_id']}: the data hold no image; export with --images reference")
+        raise UserError(f"{row['sample_id']}: the data contain no image; export with --images reference")
     return bytes(data)
 
 
@@ -89,9 +89,9 @@ def image_suffix(data: bytes) -> str:
 
 
 def image_name(row: Mapping[str, Any]) -> str:
-    """The image as its source names it: a relative path with "/", or the sample's id where it has no name.
+    """The image's name in its source: a relative path with "/", or the sample's id if it has no name.
 
-    A path that would lead out of a folder loses the parts that would, and what no file system takes is shortened.
+    Parts that would lead out of a folder are removed, and names too long for a file system are shortened.
     """
     name = (row.get("image") or {}).get("path") or row.get("image_path") or str(row["sample_id"])
     return _safe_path(str(name).replace("\\", "/")) or "image"
@@ -103,7 +103,7 @@ def _safe_path(name: str) -> str:
 
 
 def _shortened(part: str) -> str:
-    """At most MAX_NAME bytes of a name: its end, where numbers and suffixes are."""
+    """The last MAX_NAME bytes of a name, where numbers and suffixes are."""
     return part.encode()[-MAX_NAME:].decode(errors="ignore")
 
 
@@ -115,7 +115,7 @@ class ImageFiles:
         self._last: tuple[str, str] | None = None
 
     def place(self, row: Mapping[str, Any]) -> str:
-        """The path of the row's image for the reader of the export; its file is written where one is wanted."""
+        """The path of the row's image in the export; writes the file unless images are only referenced."""
         prefix = self._options.image_prefix
         if self._options.images != "copy":
             return prefix + image_name(row)
@@ -133,7 +133,7 @@ class ImageFiles:
         return written
 
     def _write(self, name: PurePosixPath, data: bytes, sha256: str) -> str:
-        """Under its name, or under its name and hash where another image has the name."""
+        """Write the image under its name, with its hash appended if another image has the name."""
         for candidate in (name, name.with_stem(f"{name.stem}-{sha256[:16]}")):
             path = self._folder / candidate
             if not path.exists():
@@ -142,4 +142,4 @@ class ImageFiles:
                 return str(candidate)
             if path.is_file() and path.read_bytes() == data:
                 return str(candidate)
-        raise UserError(f"{name}: two images of this name whose hashes begin alike")
+        raise UserError(f"{name}: two images of this name have the same hash prefix")

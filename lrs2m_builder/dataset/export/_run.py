@@ -1,4 +1,4 @@
-"""`lrs2m export`: a finished data set in the form that a trainer or an annotator reads."""
+"""`lrs2m export`: converts a finished data set to the formats of training and annotation programs."""
 
 from __future__ import annotations
 
@@ -19,12 +19,13 @@ from lrs2m_builder.stores.outputs import finished_folder
 
 @dataclass(frozen=True, slots=True)
 class ExportReport:
-    """What was written.
+    """The result of an export.
 
     Attributes:
-        rows: of the data set that were wanted, `of` so many.
+        rows: rows written, out of `of` in the data set.
         subsets, licenses: rows by subset and by licence.
-        bytes: of all files.
+        bytes: total size of the files.
+        notes: notes on the scores in a condition, one per line.
     """
 
     dest: str
@@ -35,25 +36,26 @@ class ExportReport:
     licenses: dict[str, int]
     files: int
     bytes: int
+    notes: tuple[str, ...] = ()
 
 
 def export(
     path: Path, to: str, dest: Path, filters: Filters, options: Options, images: ImageChoice | None = None
 ) -> ExportReport:
-    """Write the wanted rows of a data set in another format, in their order, in bounded memory.
+    """Write the selected rows of a data set in another format, in order, in bounded memory.
 
     Args:
-        dest: a new folder; it appears complete, by rename, with an `export.json` that says what was asked for.
-        images: None takes the format's default.
+        dest: a new folder; it appears complete, by rename, with an `export.json` of the settings.
+        images: None uses the format's default.
 
     Raises:
-        UserError: no such data, format or rows, a setting that the format does not know, `dest` is there, disk full.
+        UserError: no such data, format or rows, a setting that the format does not support, `dest` exists, disk full.
     """
     format_ = load_format(to)
     if images is not None and images not in format_.IMAGES:
-        raise UserError(f"--images {images}: {to} can {' or '.join(format_.IMAGES)}")
+        raise UserError(f"--images {images}: {to} supports {' or '.join(format_.IMAGES)}")
     if options.lines and to != "json":
-        raise UserError(f"--lines: {to} has no lines; leave it out, or export --to json")
+        raise UserError(f"--lines: {to} does not support it; omit it, or export --to json")
     options = replace(options, images=images or format_.IMAGES[0])
     with finished_folder(dest, "export") as folder:
         selection = select(path, filters)
@@ -68,12 +70,13 @@ def export(
         files = [file for file in folder.rglob("*") if file.is_file()]
         size = sum(file.stat().st_size for file in files)
     return ExportReport(
-        str(dest), to, seen.rows, selection.of, dict(seen.subsets), dict(seen.licenses), len(files), size
+        *(str(dest), to, seen.rows, selection.of, dict(seen.subsets), dict(seen.licenses), len(files), size),
+        notes=selection.notes,
     )
 
 
 class _Seen:
-    """Counts rows on their way."""
+    """Counts rows as they pass."""
 
     def __init__(self) -> None:
         self.rows = 0
@@ -81,7 +84,7 @@ class _Seen:
         self.licenses: Counter[str] = Counter()
 
     def watch(self, rows: Iterator[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-        """The rows as they are."""
+        """Yield the rows unchanged."""
         for row in rows:
             self.rows += 1
             self.subsets[row["subset"] or ""] += 1

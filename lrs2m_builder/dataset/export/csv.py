@@ -1,9 +1,9 @@
-"""The table that open_clip trains from (`--dataset-type csv`): TAB-separated, a line a text.
+"""The table that open_clip trains from (`--dataset-type csv`): TAB-separated, one line per text.
 
     DEST/train.csv        filepath, title, text ("long" or "short"), sample_id
-    DEST/images/...       the images, unless they are only named
+    DEST/images/...       the images, unless only referenced
 
-open_clip opens the paths as they stand, so it is started in DEST, or --image-prefix says where the images are.
+open_clip opens the paths unchanged, so start it in DEST, or give the location of the images with --image-prefix.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ IMAGES: tuple[ImageChoice, ...] = ("copy", "reference")
 
 
 def write(rows: Iterator[dict[str, Any]], folder: Path, options: Options) -> None:
-    """Write a line a text: two a row where both texts are wanted (see `Format.write`)."""
+    """Write one line per text, two per row with both texts (see `ExportFormat.write`)."""
     images = ImageFiles(folder, options)
     with (folder / "train.csv").open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, delimiter="\t", lineterminator="\n")

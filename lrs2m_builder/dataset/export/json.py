@@ -1,7 +1,7 @@
-"""JSON as the paper stores its data: one record an image with both texts, and where they came from.
+"""JSON as in the paper: one record per image with both texts and their sources.
 
-DEST/records.json     a list, or records.jsonl: an object a line
-DEST/images/...       the images, unless they are embedded (base64) or only named
+DEST/records.json     a list, or records.jsonl: one object per line
+DEST/images/...       the images, unless embedded (base64) or only referenced
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ IMAGES: tuple[ImageChoice, ...] = ("copy", "reference", "embed")
 
 
 def write(rows: Iterator[dict[str, Any]], folder: Path, options: Options) -> None:
-    """Write the records one after the other (see `Format.write`)."""
+    """Write the records as a stream (see `ExportFormat.write`)."""
     images = ImageFiles(folder, options)
     records = (_record(row, images, options) for row in rows)
     write_json_list(records, folder / "records.json", lines=options.lines)
@@ -31,7 +31,7 @@ def _record(row: Mapping[str, Any], images: ImageFiles, options: Options) -> dic
 
 
 def write_json_list(entries: Iterator[dict[str, Any]], path: Path, *, lines: bool = False) -> None:
-    """Write objects as a JSON list with an object a line, or as JSON lines under the suffix .jsonl."""
+    """Write objects as a JSON list with one object per line, or as JSON lines with the suffix .jsonl."""
     start, between, end = ("", "\n", "\n") if lines else ("[\n", ",\n", "\n]\n")
     with path.with_suffix(".jsonl" if lines else ".json").open("w", encoding="utf-8") as file:
         file.write(start)

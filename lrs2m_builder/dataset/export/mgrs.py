@@ -1,9 +1,9 @@
-"""The JSON form of MGRS-200k (`text_info.json`), which DGTRS-CLIP's authors and their readers use.
+"""The JSON form of MGRS-200k (`text_info.json`), used by DGTRS-CLIP.
 
     DEST/text_info.json   [{"global_filepath", "detailed_caption", "brief_caption", "segment": []}, ...]
-    DEST/images/...       the images, unless they are only named
+    DEST/images/...       the images, unless only referenced
 
-Texts of parts of an image, which that data set has too, there are none of: `segment` is empty.
+That data set also has texts of image parts; here `segment` is empty.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _KEYS = {"long": "detailed_caption", "short": "brief_caption"}
 
 
 def write(rows: Iterator[dict[str, Any]], folder: Path, options: Options) -> None:
-    """Write one entry a row (see `Format.write`)."""
+    """Write one entry per row (see `ExportFormat.write`)."""
     images = ImageFiles(folder, options)
     write_json_list((_entry(row, images, options) for row in rows), folder / "text_info.json")
 

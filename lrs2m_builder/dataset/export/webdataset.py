@@ -1,9 +1,9 @@
-"""WebDataset: tars that are read from the beginning to the end, a sample's files one after the other.
+"""WebDataset: tars for sequential reading, with a sample's files next to each other.
 
     DEST/train-00000.tar  <key>.jpg or .png ..., <key>.txt, <key>.json
 
-The key is the row's number; its sample id stands in the JSON. With both texts wanted there are `.long.txt` and
-`.short.txt`; with one it is `.txt`, where open_clip looks for it.
+The key is the row's number; the sample id is in the JSON. Both texts are written as `.long.txt` and
+`.short.txt`; a single text as `.txt`, where open_clip expects it.
 """
 
 from __future__ import annotations
@@ -30,14 +30,14 @@ _BLOCK = tarfile.BLOCKSIZE
 
 
 def write(rows: Iterator[dict[str, Any]], folder: Path, options: Options) -> None:
-    """Write tars of `max_bytes` at most, of one sample at least (see `Format.write`)."""
+    """Write tars of at most `max_bytes`, with at least one sample each (see `ExportFormat.write`)."""
     with _Tars(folder, options.max_bytes) as tars:
         for number, row in enumerate(rows):
             tars.add(f"{number:09d}", _members(row, options))
 
 
 def _members(row: Mapping[str, Any], options: Options) -> dict[str, bytes]:
-    """The files of a sample by their ending."""
+    """The files of a sample by extension."""
     members = {}
     if options.images == "embed":
         data = image_bytes(row)
@@ -50,12 +50,12 @@ def _members(row: Mapping[str, Any], options: Options) -> dict[str, bytes]:
 
 
 def _closed(size: int) -> int:
-    """The size of a tar whose members take so much: it ends with two empty blocks and fills its last record."""
+    """The size of a tar with members of this size: two empty blocks at the end, padded to a whole record."""
     return -(-(size + 2 * _BLOCK) // tarfile.RECORDSIZE) * tarfile.RECORDSIZE
 
 
 class _Tars:
-    """Writes samples into a tar, and into the next one when it is full."""
+    """Writes samples into a series of tars."""
 
     def __init__(self, folder: Path, max_bytes: int) -> None:
         self._folder, self._max_bytes = folder, max_bytes

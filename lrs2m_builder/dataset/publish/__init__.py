@@ -1,1 +1,1 @@
-"""A data set as the Hub wants it: its files, its card, and how they get there."""
+"""Publishing a data set on the Hub: its files, its card, and the upload."""

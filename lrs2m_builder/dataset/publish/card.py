@@ -1,4 +1,4 @@
-"""The card of a data set (README.md): what the Hub reads on top, and what people read below."""
+"""The card of a data set (README.md): metadata for the Hub, then text for people."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ RECIPES = {
     "image_to_text": "a multimodal model writes the long text from the image and, if there is one, its label; a "
     "text-only model makes the short one from it",
 }
-# Licences that the Hub knows by these names, of those that data carry.
+# Licences of data that the Hub knows by these names.
 _LICENSES = {
     *("apache-2.0", "mit", "cc0-1.0", "cc-by-4.0", "cc-by-sa-4.0", "cc-by-nc-4.0", "cc-by-nc-sa-4.0", "odc-by"),
     *("cdla-permissive-1.0", "cdla-permissive-2.0", "odbl", "pddl"),
@@ -60,7 +60,7 @@ def make_card(facts: Facts, schema: pa.Schema, repo_id: str) -> str:
 
 
 def front_matter(facts: Facts, schema: pa.Schema, repo_id: str) -> dict[str, Any]:
-    """What stands between the dashes: licence, tasks, size, and the configurations with their columns and counts."""
+    """The YAML header: licence, tasks, size, and the configurations with their columns and counts."""
     names = [subset.name for subset in facts.subsets]
     rows, size = facts.total.pairs, next((name for limit, name in _SIZES if facts.total.pairs < limit), "10M<n<100M")
     total = [sum(getattr(s.split, key) for s in facts.subsets) for key in ("num_bytes", "file_bytes")]
@@ -105,7 +105,7 @@ def make_license_file(facts: Facts) -> str:
 
 
 def yaml_features(schema: pa.Schema) -> list[dict[str, Any]]:
-    """The columns in the words of `datasets` in YAML."""
+    """The columns as features of `datasets`, in YAML."""
     return [{"name": field.name, **_yaml_feature(field)} for field in schema]
 
 
@@ -142,16 +142,16 @@ def _license(facts: Facts) -> dict[str, str]:
 
 
 def _recipes(facts: Facts) -> set[str]:
-    return {made.recipe.split(".")[0] for subset in facts.subsets for made in subset.made}
+    return {origin.recipe.split(".")[0] for subset in facts.subsets for origin in subset.made}
 
 
 def _is_written(facts: Facts) -> bool:
     """Whether a model wrote any of the texts."""
-    return any(made.model for subset in facts.subsets for made in subset.made)
+    return any(origin.model for subset in facts.subsets for origin in subset.made)
 
 
 def _licenses(subset: SubsetFacts) -> str:
-    """The licences of a subset's rows, and how many rows state none."""
+    """The licences of a subset's rows, and the number of rows without one."""
     without, rows = subset.num_unlicensed, subset.stats.pairs
     stated = "no licence stated" if without == rows else f"no licence stated for {without:,} of {rows:,} rows"
     names = [name for name in subset.stats.licenses if name.strip()]
@@ -163,5 +163,5 @@ def _names(names: Sequence[str]) -> str:
 
 
 def _cell(value: object) -> str:
-    """A value inside a table of Markdown."""
+    """A value for a cell of a Markdown table."""
     return " ".join(str(value).split()).replace("|", "\\|") or "-"

@@ -1,4 +1,4 @@
-"""What a card tells of a data set: counted from its rows, and read from its builds and the manifests."""
+"""The facts in a card: counted from the rows, and read from builds and manifests."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lrs2m_builder.errors import UserError
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """How rows of a subset came to be: what is the same for all of them."""
+    """Recipe, model, engine and prompts shared by a number of rows of a subset."""
 
     recipe: str
     model: str
@@ -34,12 +34,12 @@ class SubsetFacts:
 
     Attributes:
         stats: of the published rows.
-        origin: what its manifest says, if one is known.
-        num_unlicensed: published rows that state no licence.
-        num_built: rows of the data that it was published from, before any was left out.
-        rejections: by reason, of the builds that made the rows.
+        origin: source information of its manifest, if there is one.
+        num_unlicensed: published rows without a licence.
+        num_built: rows of the data before any was left out.
+        rejections: counts by reason, of the builds that made the rows.
         checks: level by name, of these builds.
-        program: the version that built it, where a build says so.
+        program: the version that built it, if recorded.
     """
 
     stats: SubsetStats
@@ -54,12 +54,12 @@ class SubsetFacts:
 
     @property
     def name(self) -> str:
-        """Its name, which is that of its configuration."""
+        """Its name, also the name of its configuration."""
         return self.stats.name
 
     @property
     def num_rejected(self) -> int:
-        """Samples that gave no row."""
+        """Number of rejected samples."""
         return sum(self.rejections.values())
 
 
@@ -73,7 +73,7 @@ class Facts:
 
 
 def read_facts(tree: Path, splits: Sequence[SubsetSplit], sources: Mapping[str, Path]) -> Facts:
-    """Count a tree that was written, and read what its builds say.
+    """Count the rows of a written tree, and read the reports of its builds.
 
     Args:
         sources: the folder that each subset came from.
@@ -81,7 +81,7 @@ def read_facts(tree: Path, splits: Sequence[SubsetSplit], sources: Mapping[str, 
     Raises:
         UserError: a file cannot be read.
     """
-    stats, made, builds, unlicensed = read_stats(tree), _read_made(tree), _Builds(sources), _read_unlicensed(tree)
+    stats, by_subset, builds, unlicensed = read_stats(tree), _read_made(tree), _Builds(sources), _read_unlicensed(tree)
     by_name = {split.subset: split for split in splits}
     subsets = tuple(
         SubsetFacts(
@@ -89,7 +89,7 @@ def read_facts(tree: Path, splits: Sequence[SubsetSplit], sources: Mapping[str, 
             split=by_name[subset.name],
             origin=origin_of(subset.name, sources[subset.name]),
             num_unlicensed=unlicensed.get(subset.name, 0),
-            made=tuple(made[subset.name]),
+            made=tuple(by_subset[subset.name]),
             num_built=builds.counted(subset.name).pairs,
             rejections=builds.counted(subset.name).rejections,
             checks=builds.checks(subset.name),
@@ -109,26 +109,26 @@ def _read_made(tree: Path) -> dict[str, list[Made]]:
     tables = open_tables(tree)
     columns = [f"coalesce({name}, '')" for name in ("subset", "recipe", "model", "model_revision", "engine")]
     query = f"SELECT {', '.join(columns)}, prompts, count(*) FROM records GROUP BY ALL ORDER BY ALL"
-    made: dict[str, list[Made]] = defaultdict(list)
+    by_subset: dict[str, list[Made]] = defaultdict(list)
     for subset, recipe, model, revision, engine, prompts, rows in tables.sql(query).fetchall():
         named = ", ".join(f"{prompt['name']} ({prompt['sha256'][:12]})" for prompt in prompts or ())
-        made[subset].append(Made(recipe, model, revision, engine, named, rows))
-    return made
+        by_subset[subset].append(Made(recipe, model, revision, engine, named, rows))
+    return by_subset
 
 
 class _Builds:
-    """What the folders that the rows came from say of themselves; a folder that is no build says nothing."""
+    """Reports of the builds that the rows came from; a folder that is not a build has no report."""
 
     def __init__(self, sources: Mapping[str, Path]) -> None:
         self._sources = sources
         self._build = {path: read_build(path) for path in set(sources.values())}
-        self._stats = {path: read_stats(path) for path in set(sources.values())}
+        self._stats = {path: read_stats(path, with_scores=False) for path in set(sources.values())}
 
     def counted(self, subset: str) -> SubsetStats:
         return next(one for one in self._stats[self._sources[subset]].subsets if one.name == subset)
 
     def checks(self, subset: str) -> Mapping[str, str]:
-        """The level of each check, of the strictest step that has it."""
+        """The level of each check, from the strictest step that has it."""
         steps = self._settings(subset).get("checks") or []
         return {name: level for step in reversed(steps) for name, level in step.items() if level != "off"}
 
@@ -141,5 +141,5 @@ class _Builds:
         path = self._sources[subset]
         settings = self._build[path].get("settings") or {}
         if not isinstance(settings, dict):
-            raise UserError(f"{path / BUILD_JSON}: holds no settings; was it edited?")
+            raise UserError(f"{path / BUILD_JSON}: contains no settings; was it edited?")
         return settings if settings.get("subset") == subset else {}

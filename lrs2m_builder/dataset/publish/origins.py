@@ -1,4 +1,4 @@
-"""Where a subset comes from and what may be passed on of it: what its build noted of its manifest."""
+"""The origin of a subset and what may be redistributed, as recorded by its build from the manifest."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _ALLOWS = "its manifest says `redistribute: images`, and every row has the manif
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """A source, in the words of its manifest."""
+    """A source as described in its manifest."""
 
     title: str
     license: str
@@ -31,12 +31,12 @@ class Origin:
 
 
 def read_build(path: Path) -> dict[str, Any]:
-    """What a folder's build.json holds; nothing where the folder is no build."""
+    """The content of a folder's build.json; empty if the folder is not a build."""
     return read_json(path / BUILD_JSON) if (path / BUILD_JSON).is_file() else {}
 
 
 def origin_of(subset: str, path: Path) -> Origin | None:
-    """The origin of a subset, as its build noted it, else of the shipped manifest of its name; None without either.
+    """The origin of a subset from its build, else from the shipped manifest of its name; None without either.
 
     Raises:
         UserError: build.json cannot be read.
@@ -51,30 +51,30 @@ def origin_of(subset: str, path: Path) -> Origin | None:
     return Origin(**load_manifest(subset).origin) if subset in shipped_names("manifests") else None
 
 
-def publishes_images(subset: str, path: Path, wanted: bool | None) -> tuple[bool, str]:
-    """Whether the images of a subset are passed on, and why or why not.
+def publishes_images(subset: str, path: Path, choice: bool | None) -> tuple[bool, str]:
+    """Whether to publish the images of a subset, and why or why not.
 
     Args:
-        wanted: the user says so; None goes by the manifest: it must allow it, and every row have its licence.
+        choice: the user's; None follows the manifest: it must allow it, and every row must have its licence.
 
     Raises:
-        UserError: nothing of the subset may be passed on, its rows hold no images, or they cannot be read.
+        UserError: the subset may not be redistributed, its rows contain no images, or they cannot be read.
     """
     origin = origin_of(subset, path)
     if origin and origin.redistribute == "nothing":
-        raise UserError(f"{path}: subset {subset!r} must not be passed on, by its manifest")
-    if wanted is False:
+        raise UserError(f"{path}: the manifest of subset {subset!r} forbids redistribution; leave the subset out")
+    if choice is False:
         return False, "left out by the publisher (`--captions-only`)"
-    if wanted is None and origin is None:
-        return False, "no manifest is known that says they may be passed on"
-    if wanted is None and origin and origin.redistribute != "images":
+    if choice is None and origin is None:
+        return False, "no known manifest says that they may be redistributed"
+    if choice is None and origin and origin.redistribute != "images":
         return False, "its manifest does not say `redistribute: images`"
     if not holds_images(record_files(path)):
-        if wanted:
-            raise UserError(f"{path}: its rows hold no images but their names; publish it with --captions-only")
-        return False, "its rows hold the names of the images alone"
-    if wanted:
-        return True, "the publisher says to hold the right to pass them on (`--with-images`)"
+        if choice:
+            raise UserError(f"{path}: its rows contain only the names of images; publish it with --captions-only")
+        return False, "its rows contain only the names of images"
+    if choice:
+        return True, "the publisher states the right to redistribute them (`--with-images`)"
     if origin and _has_other_license(subset, path, origin.license):
         return False, "not every row has the licence of its manifest"
     return True, _ALLOWS
@@ -86,5 +86,5 @@ def _has_other_license(subset: str, path: Path, license_: str) -> bool:
         return True
     query = "SELECT count(*) FROM records WHERE subset = $subset AND license IS DISTINCT FROM $license"
     with reading(path):
-        found = tables.execute(query, {"subset": subset, "license": license_}).fetchall()
-    return bool(found[0][0])
+        rows = tables.execute(query, {"subset": subset, "license": license_}).fetchall()
+    return bool(rows[0][0])

@@ -1,6 +1,6 @@
-"""`lrs2m publish`: finished data sets, of one build or of several, as one data set of the Hub.
+"""`lrs2m publish`: finished data sets of one or more builds as one data set of the Hub.
 
-The tree that goes up is written first, in full, beside the data; an upload that was interrupted uses it again.
+The complete tree is first written beside the data; an interrupted upload reuses it.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from lrs2m_builder.dataset.publish.facts import read_facts
 from lrs2m_builder.dataset.publish.origins import publishes_images
 from lrs2m_builder.dataset.publish.tree import MAX_SHARD_BYTES, SubsetSplit, tree_schema, write_subset
 from lrs2m_builder.dataset.publish.upload import STATE, Uploaded, check_repo_id, find_token, tree_sizes, upload_tree
+from lrs2m_builder.dataset.scores.places import SCORES
 from lrs2m_builder.dataset.selection import NEEDS, Filters, select
 from lrs2m_builder.dataset.stats import NEEDS as COUNTED
 from lrs2m_builder.dataset.tables import open_tables, record_files
@@ -34,10 +35,10 @@ _SUBSET = re.compile(r"[A-Za-z0-9][\w.-]*", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class PublishReport:
-    """What was written, and where it went.
+    """The result of publishing.
 
     Attributes:
-        files: sizes by path, of what is or would be uploaded.
+        files: sizes by path of the files that are or would be uploaded.
         uploaded: None for a dry run.
     """
 
@@ -59,15 +60,15 @@ def publish(
     dry_run: bool = False,
     max_shard_bytes: int = MAX_SHARD_BYTES,
 ) -> PublishReport:
-    """Write the tree of a data set and upload it; run it again after a stop and it goes on.
+    """Write the tree of a data set and upload it; after a stop, the same call resumes.
 
     Args:
-        images: publish all images, or none; None goes by the manifest of each subset.
+        images: publish all images or no images; None follows the manifest of each subset.
         dest: folder of the tree; default: beside the first path, with ".hub" after its name.
-        dry_run: write the tree alone; needs no token.
+        dry_run: only write the tree; needs no token.
 
     Raises:
-        UserError: bad data or names, a subset twice, nothing may be published, no token, the Hub or the disk fails.
+        UserError: bad data or names, a duplicate subset, nothing may be published, no token, the Hub or the disk fails.
     """
     check_repo_id(repo_id)
     token = "" if dry_run else find_token()
@@ -91,10 +92,10 @@ def publish(
 def make_tree(
     paths: list[Path], dest: Path, repo_id: str, *, images: bool | None, filters: Filters, max_bytes: int
 ) -> tuple[SubsetSplit, ...]:
-    """Write shards, card, licences and plot into a new folder; one that was made from the same is taken as it is.
+    """Write shards, card, licences and plot into a new folder; a folder made from the same data is reused.
 
     Raises:
-        UserError: `dest` holds something else, or as `publish`.
+        UserError: `dest` holds other files, or as `publish`.
     """
     sources = _sources(paths)
     state = {"made_from": _fingerprint(paths, repo_id, images, filters, max_bytes)}
@@ -102,7 +103,7 @@ def make_tree(
         earlier = read_json(dest / STATE)
         if earlier.get("made_from") == state["made_from"]:
             return tuple(SubsetSplit(**split) for split in earlier["splits"])
-        raise UserError(f"{dest}: holds a tree that was made from other data or settings; remove it or give --dest")
+        raise UserError(f"{dest}: holds a tree made from other data or settings; remove it or give --dest")
     passed_on = {subset: publishes_images(subset, path, images) for subset, path in sources.items()}
     schema = tree_schema(with_images=any(with_images for with_images, _ in passed_on.values()))
     with finished_folder(dest, "publish") as folder:
@@ -113,14 +114,14 @@ def make_tree(
             split = write_subset(selection, folder, subset, schema, with_images=with_images, max_bytes=max_bytes)
             if split.rows != selection.num_rows:
                 raise AssertionError(f"{path}: {selection.num_rows} rows wanted, {split.rows} written")
-            splits.append(replace(split, why=why))
+            splits.append(replace(split, why=why, notes=selection.notes))
         _describe(folder, splits, sources, repo_id)
         write_json(folder / STATE, state | {"splits": [asdict(split) for split in splits]})
     return tuple(splits)
 
 
 def _describe(folder: Path, splits: list[SubsetSplit], sources: Mapping[str, Path], repo_id: str) -> None:
-    """Write the card and what it points to."""
+    """Write the card, the licences and the plot."""
     facts = read_facts(folder, splits, sources)
     schema = tree_schema(with_images=any(split.with_images for split in splits))
     (folder / "README.md").write_text(make_card(facts, schema, repo_id), encoding="utf-8")
@@ -132,28 +133,31 @@ def _describe(folder: Path, splits: list[SubsetSplit], sources: Mapping[str, Pat
 
 
 def _sources(paths: list[Path]) -> dict[str, Path]:
-    """The folder of each subset, by the subsets' names in order."""
+    """The folder of each subset, sorted by subset."""
     sources: dict[str, Path] = {}
     for path in paths:
         tables = open_tables(path, (*NEEDS, *COUNTED), RECORD_SCHEMA.names)
         with reading(path):
             names = tables.sql("SELECT DISTINCT coalesce(subset, '') AS name FROM records").fetchall()
         if not names:
-            raise UserError(f"{path}: it has no rows; build it again, or leave it out")
+            raise UserError(f"{path}: has no rows; build it again, or leave it out")
         for (name,) in names:
             if not _SUBSET.fullmatch(name) or name == "default":
-                raise UserError(f"{path}: subset {name!r} cannot be a name on the Hub; use letters, digits and . _ -")
+                raise UserError(
+                    f"{path}: subset {name!r} is not a valid name on the Hub; use letters, digits and . _ -"
+                )
             if name in sources:
-                raise UserError(f"{path}: subset {name!r} is in {sources[name]} too; publish one of them")
+                raise UserError(f"{path}: subset {name!r} is also in {sources[name]}; publish one of them")
             sources[name] = path
     return dict(sorted(sources.items()))
 
 
 def _fingerprint(paths: list[Path], repo_id: str, images: bool | None, filters: Filters, max_bytes: int) -> str:
-    """A hash of all that a tree is made from: the data by their files' names, sizes and times."""
+    """A hash of everything that a tree is made from; the data by the names, sizes and times of their files."""
     files: list[Any] = []
     for path in paths:
         beside = [path / name for name in ("build.json", "reviews.jsonl", "audit/removals.parquet")]
+        beside += sorted((path / SCORES).glob("*/*/*.parquet"))
         for file in [*record_files(path), *(file for file in beside if file.is_file())]:
             stat = file.stat()
             files.append((str(file.resolve()), stat.st_size, stat.st_mtime_ns))

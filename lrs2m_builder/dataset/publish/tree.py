@@ -1,8 +1,8 @@
-"""The files of a published data set, laid out as `load_dataset(repo, subset)` and the Hub's viewer read them.
+"""The files of a published data set, in the layout of `load_dataset(repo, subset)` and the Hub's viewer.
 
     data/<subset>/train-00000-of-00002.parquet
 
-The Hub advises shards of 500 MB at most, and its viewer reads one row group at a time: a hundred rows, as in a build.
+The Hub advises shards of at most 500 MB, and its viewer reads one row group at a time: a hundred rows, as in a build.
 """
 
 from __future__ import annotations
@@ -22,18 +22,19 @@ from lrs2m_builder.dataset.foreign import reading
 from lrs2m_builder.dataset.selection import Selection, read_batches
 
 MAX_SHARD_BYTES = 500 * 10**6
-# A model in a folder of this machine is published by the folder's name: where it lies is nobody's business.
+# A local model is published by its folder's name: its path is private.
 _NAMES_A_MODEL = {"model", "short_source", "long_source"}
 _FOLDER = r"^(?:/|~|[A-Za-z]:[/\\]).*?([^/\\]+)[/\\]*$"
 
 
 @dataclass(frozen=True, slots=True)
 class SubsetSplit:
-    """The rows of a subset as they were written.
+    """The written rows of a subset.
 
     Attributes:
-        with_images: whether their images are there too; `why` or why not, in words.
-        num_bytes: in memory; `file_bytes` on the disk.
+        with_images: whether the images are included; `why` is the reason, in words.
+        notes: notes on the scores in a condition, one per line.
+        num_bytes, file_bytes: size in memory and on the disk.
     """
 
     subset: str
@@ -43,10 +44,11 @@ class SubsetSplit:
     file_bytes: int
     files: int
     why: str = ""
+    notes: tuple[str, ...] = ()
 
 
 def tree_schema(*, with_images: bool) -> pa.Schema:
-    """The columns of a published record: those of a build and `image_path`; `image` only where a subset has some."""
+    """The columns of a published record: those of a build and `image_path`; `image` only if a subset has images."""
     fields = []
     for field in RECORD_SCHEMA:
         if field.name != "image" or with_images:
@@ -65,11 +67,11 @@ def write_subset(
     with_images: bool,
     max_bytes: int = MAX_SHARD_BYTES,
 ) -> SubsetSplit:
-    """Write the wanted rows of a subset as shards, in their order.
+    """Write the selected rows of a subset as shards, in order.
 
     Args:
-        schema: of all subsets, so that they can be read together: a subset without images has nulls for them.
-        max_bytes: of a shard; it holds one row group at least.
+        schema: common to all subsets, so that they can be read together; without images the column is null.
+        max_bytes: maximum size of a shard, which holds at least one row group.
 
     Raises:
         UserError: a file cannot be read.
@@ -94,7 +96,7 @@ def _read(selection: Selection, schema: pa.Schema, *, with_images: bool) -> Iter
 
 
 def _converted(batch: pa.RecordBatch, schema: pa.Schema, *, with_images: bool) -> pa.RecordBatch:
-    """The batch with exactly the columns of the schema; what it does not have is null."""
+    """The batch with exactly the columns of the schema; missing columns are null."""
     have = set(batch.schema.names)
 
     def column(field: pa.Field) -> Any:
@@ -112,19 +114,19 @@ def _converted(batch: pa.RecordBatch, schema: pa.Schema, *, with_images: bool) -
 
 
 def _whole(images: pa.StructArray) -> pa.Array:
-    """Images, null where there is a name alone: a reader would look for a file of that name."""
+    """The images, null if they have only a name: a reader would look for a file of that name."""
     data = pc.struct_field(images, "bytes")
     return images if not data.null_count else images.filter(pc.is_valid(data)).take(_places(data))
 
 
 def _places(data: pa.Array) -> pa.Array:
-    """For each value its place among those that are there; null for null."""
+    """The index of each value among the valid ones; null for null."""
     places = pc.subtract(pc.cumulative_sum(pc.is_valid(data).cast(pa.int64())), 1)
     return pc.if_else(pc.is_valid(data), places, pa.scalar(None, pa.int64()))
 
 
 def holds_images(files: Iterable[Path]) -> bool:
-    """Whether any row of the files has the bytes of its image, by what the files say of themselves."""
+    """Whether any row of the files has image bytes, by the files' statistics."""
     for path in files:
         with reading(path):
             metadata = pq.read_metadata(path)
@@ -138,7 +140,7 @@ def holds_images(files: Iterable[Path]) -> bool:
 
 
 def _groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa.Table]:
-    """Row groups of ROWS_PER_GROUP rows, of fewer where their images are large."""
+    """Row groups of ROWS_PER_GROUP rows, or fewer if the images are large."""
     waiting = schema.empty_table()
     for batch in batches:
         waiting = pa.concat_tables([waiting, pa.Table.from_batches([batch])])
@@ -151,7 +153,7 @@ def _groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa
 
 
 class _Shards:
-    """Writes row groups into a file, and into the next one when it is full."""
+    """Writes row groups into a series of files."""
 
     def __init__(self, folder: Path, schema: pa.Schema, max_bytes: int) -> None:
         self._folder, self._schema, self._max_bytes = folder, schema, max_bytes
@@ -175,7 +177,7 @@ class _Shards:
         self._paths.append(self._folder / f"train-{len(self._paths):05d}.parquet")
         self._file = self._paths[-1].open("wb")
         strings = [field.name for field in self._schema if pa.types.is_string(field.type)]
-        # Cut by content, so that a later version with a few other rows uploads only what changed.
+        # Content-defined chunks, so that a later version with a few changed rows uploads only the changes.
         self._writer = pq.ParquetWriter(
             self._file,
             self._schema,
@@ -186,7 +188,7 @@ class _Shards:
         )
 
     def close(self) -> None:
-        """Finish the file in hand."""
+        """Finish the current file."""
         if self._writer is not None:
             writer, self._writer = self._writer, None
             try:
@@ -195,5 +197,5 @@ class _Shards:
                 self._file.close()
 
     def name_all(self) -> list[Path]:
-        """Give all files the names that say how many they are."""
+        """Rename all files to include their total number."""
         return [path.rename(path.with_name(f"{path.stem}-of-{len(self._paths):05d}.parquet")) for path in self._paths]

@@ -1,7 +1,7 @@
-"""A folder to a repository of the Hub, of data or of a model: what is there already is not sent again.
+"""Uploads a folder to a data set or model repository of the Hub; files that exist there are not sent again.
 
-The client uploads files that the Hub does not have, in the background, and commits them batch by batch; it retries
-most of its requests itself. What it gives up is tried again here as a whole: what has arrived is not sent again.
+The client uploads missing files in the background and commits them batch by batch; it retries
+most of its requests itself. If it gives up, the whole upload is retried here; uploaded files are not sent again.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from typing import Any, Literal
 from lrs2m_builder.errors import MissingExtraError, UserError
 
 RepoType = Literal["dataset", "model"]
-STATE = ".lrs2m.json"  # of a tree: what it was made from; never uploaded
+STATE = ".lrs2m.json"  # the inputs of a tree; never uploaded
 MAX_TRIES = 4
 MAX_WAIT_S = 120.0
 _REPO_ID = re.compile(r"\w[\w.-]{,95}/\w[\w.-]{,95}", re.ASCII)
@@ -26,10 +26,10 @@ _TYPES = ("model", "dataset", "space")
 
 @dataclass(frozen=True, slots=True)
 class Uploaded:
-    """Where a tree went.
+    """The result of an upload.
 
     Attributes:
-        changed: whether the Hub had it not already.
+        changed: whether the upload changed the repository.
     """
 
     url: str
@@ -45,17 +45,17 @@ def tree_sizes(tree: Path) -> dict[str, int]:
 
 def check_repo_id(repo_id: str, flag: str = "--repo-id") -> None:
     """Raises:
-    UserError: it is no name of a repository.
+    UserError: it is not a repository name.
     """
     if not _REPO_ID.fullmatch(repo_id):
         raise UserError(f"{flag} {repo_id}: write NAMESPACE/NAME, of letters, digits and . _ -")
 
 
 def find_token() -> str:
-    """The user's token, from the environment or `hf auth login`; it goes to the client and nowhere else.
+    """The user's token, from the environment or `hf auth login`; it is only passed to the client.
 
     Raises:
-        UserError: there is none.
+        UserError: no token is set.
         MissingExtraError: huggingface_hub is not installed.
     """
     try:
@@ -78,13 +78,13 @@ def upload_tree(
     token: str,
     replaces: tuple[str, ...] = (),
 ) -> Uploaded:
-    """Make the repository if it is not there and bring it to the state of a folder.
+    """Create the repository if needed and synchronise it with a folder.
 
     Args:
-        replaces: patterns of files that are removed from the repository where the folder has them not.
+        replaces: patterns of files to remove from the repository if the folder does not have them.
 
     Raises:
-        UserError: the token may not, the name is taken by another type, the Hub or the network failed for good.
+        UserError: no permission, the name is taken by another type, or the Hub or the network keeps failing.
         MissingExtraError: tenacity is not installed.
     """
     try:
@@ -134,14 +134,14 @@ def _upload(
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """An error and what it came from."""
+    """An error and its causes."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
 
 
 def _status(error: BaseException | None) -> int | None:
-    """The HTTP status that an error came from."""
+    """The HTTP status that caused an error."""
     for one in _chain(error):
         if (response := getattr(one, "response", None)) is not None:
             return int(response.status_code)
@@ -149,20 +149,20 @@ def _status(error: BaseException | None) -> int | None:
 
 
 def _is_transport(error: BaseException | None) -> bool:
-    """Whether the network failed: the client's own library has changed its name between releases, not its classes."""
+    """Whether the network failed, by class name: the HTTP library differs between releases of the client."""
     names = {kind.__name__ for one in _chain(error) for kind in type(one).__mro__}
     return bool(names & {"TransportError", "ConnectionError", "OfflineModeIsEnabled"})
 
 
 def _is_of_the_hub(error: Exception) -> bool:
-    """Whether an error is the Hub's or the network's, and no bug; hf_xet's are RuntimeErrors."""
+    """Whether an error is the Hub's or the network's rather than a bug; hf_xet raises RuntimeErrors."""
     modules = {type(one).__module__.split(".")[0] for one in _chain(error)}
-    known = isinstance(error, RuntimeError) or bool(modules & {"huggingface_hub", "hf_xet"})
-    return _status(error) is not None or _is_transport(error) or known or _is_misread(error)
+    is_client_error = isinstance(error, RuntimeError) or bool(modules & {"huggingface_hub", "hf_xet"})
+    return _status(error) is not None or _is_transport(error) or is_client_error or _is_misread(error)
 
 
 def _is_misread(error: Exception) -> bool:
-    """Whether the client failed on what the Hub, or something in its place, answered."""
+    """Whether the client could not read an answer of the Hub, or of a proxy."""
     places = [frame.f_globals.get("__name__", "") for frame, _ in traceback.walk_tb(error.__traceback__)]
     in_client = any(place.split(".")[0] == "huggingface_hub" for place in places)
     return in_client and isinstance(error, LookupError | TypeError | ValueError | AttributeError)
@@ -178,7 +178,7 @@ def _may_pass(error: BaseException) -> bool:
 
 
 def _asked_wait_s(error: BaseException | None) -> float:
-    """The seconds that the Hub asked for with Retry-After; 0 where it did not."""
+    """The seconds of the Hub's Retry-After header; 0 without one."""
     for one in _chain(error):
         value = getattr(getattr(one, "response", None), "headers", {}).get("Retry-After", "")
         if str(value).isascii() and str(value).isdecimal():
@@ -188,20 +188,20 @@ def _asked_wait_s(error: BaseException | None) -> float:
 
 def _explain(error: Exception, api: Any, repo_id: str, repo_type: RepoType) -> str:
     """One line: what, where, what next."""
-    status, again = _status(error), "the same command goes on where it stopped"
+    status, again = _status(error), "the same command resumes where it stopped"
     if status == 401:
-        return f"{api.endpoint}: the token is not accepted (401); run `hf auth login` or set HF_TOKEN anew"
+        return f"{api.endpoint}: the token is not accepted (401); run `hf auth login` or set a new HF_TOKEN"
     if status == 403:
         return f"{repo_id}: the token may not write there (403); it needs write access to {repo_id.split('/')[0]}"
     if status in {404, 409} and (other := _other_type(api, repo_id, repo_type)):
-        return f"{repo_id}: is a {other} on the Hub already, no {repo_type}; choose another --repo-id"
+        return f"{repo_id}: already exists as a {other}, not a {repo_type}; choose another --repo-id"
     if status is not None and (status == 429 or status >= 500):
         return f"{api.endpoint}: answered {status} {MAX_TRIES} times; {again}"
     if status is None and _is_transport(error):
         return f"{api.endpoint}: cannot be reached ({_first_line(error)}); {again}"
     if status is None and _is_misread(error):
         what = f"{type(error).__name__}: {_first_line(error)}"
-        return f"{api.endpoint}: answered what its client cannot read ({what}); is it the Hub? {again}"
+        return f"{api.endpoint}: gave an answer that the client cannot read ({what}); is it the Hub? {again}"
     return f"{repo_id}: {_first_line(error)}"
 
 
@@ -214,10 +214,10 @@ def _other_type(api: Any, repo_id: str, repo_type: RepoType) -> str | None:
     except Exception as error:
         if not _is_of_the_hub(error):
             raise
-        return None  # the first error is the one to tell
+        return None  # the first error is the one to report
 
 
 def _first_line(error: Exception) -> str:
-    """What an error says, its first lines as one: the Hub's own reason stands below the client's."""
+    """The first lines of an error as one line: the Hub's own reason is below the client's."""
     lines = [" ".join(line.split()) for line in str(error).splitlines() if line.strip()]
     return " ".join(lines)[:500] or type(error).__name__

@@ -22,16 +22,16 @@ _NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class ScoredFile:
     """A file of records in its data set.
 
     Attributes:
-        file: as it is opened.
+        path: as it is opened.
         home: the folder of its data set, which holds `scores/`.
         name: its path in the data set, such as "rsicd/train-00000.parquet".
     """
 
-    file: Path
+    path: Path
     home: Path
     name: str
 
@@ -48,37 +48,37 @@ class Place:
         return (self.home / SCORES / name / JOURNAL / self.name).with_suffix(".jsonl")
 
 
-def places(path: Path) -> list[Place]:
+def scored_files(path: Path) -> list[ScoredFile]:
     """The files of records below a folder, or the one given, each with its data set: a folder may hold several builds.
 
     Raises:
         UserError: there are no Parquet files.
     """
     root = path if path.is_dir() else path.parent
-    return [_place(file, root) for file in record_files(path)]
+    return [_scored_file(file, root) for file in record_files(path)]
 
 
-def _place(file: Path, root: Path) -> Place:
-    full = file.absolute()
+def _scored_file(path: Path, root: Path) -> ScoredFile:
+    full = path.absolute()
     data = next((each for each in full.parents if each.name == "data" and (each.parent / BUILD_JSON).is_file()), None)
     home = data.parent if data else root.absolute()
     inside = home / "data" if home / "data" in full.parents else home
     name = full.relative_to(inside) if inside in full.parents else Path(full.name)
-    return Place(file, home, name.as_posix())
+    return ScoredFile(path, home, name.as_posix())
 
 
-def the_home(found: Sequence[Place]) -> Path:
+def the_home(found: Sequence[ScoredFile]) -> Path:
     """The one data set that all files are of.
 
     Raises:
         UserError: there are several, or a name that the scores need is taken.
     """
-    homes = sorted({place.home for place in found})
+    homes = sorted({file.home for file in found})
     if len(homes) > 1:
         raise UserError(f"{homes[0]}, {homes[1]}: two data sets; give one build at a time")
-    for place in found:
-        if place.name.split("/")[0] in {CLAIMS, JOURNAL}:
-            raise UserError(f"{place.file}: scores have a folder {place.name.split('/')[0]!r} too; rename this one")
+    for file in found:
+        if file.name.split("/")[0] in {CLAIMS, JOURNAL}:
+            raise UserError(f"{file.path}: scores have a folder {file.name.split('/')[0]!r} too; rename this one")
     return homes[0]
 
 

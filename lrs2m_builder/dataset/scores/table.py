@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from lrs2m_builder.build.settings import BUILD_JSON, differences, settings_hash, versions
 from lrs2m_builder.build.stored_rows import RECORD_SCHEMA
 from lrs2m_builder.dataset.foreign import reading
-from lrs2m_builder.dataset.scores.places import SCORE_JSON, SCORES, Place, check_name, score_names
+from lrs2m_builder.dataset.scores.places import SCORE_JSON, SCORES, ScoredFile, check_name, score_names
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import read_json, write_json
 
@@ -45,7 +45,8 @@ class Scoring:
         name: of the table; SQL knows its columns as `<name>_<column>`.
         kind: what makes it: "clip", "verify".
         settings: what decides the scores; a rerun must give the same.
-        columns: name and type; one that begins with "short_" or "long_" judges that text, any other one both.
+        columns: name and type; one that begins with "short_" or "long_" judges that text, any other one all that were
+            judged.
         claim_columns: the columns of claims beside CLAIM_FIELDS; None without claims.
         notes: recorded in score.json, not compared.
     """
@@ -63,7 +64,7 @@ class Scoring:
         """
         check_name(self.name)
         for column, kind in self.columns.items():
-            assert _COLUMN.fullmatch(column) and kind in _KINDS and column not in KEYS, (column, kind)
+            assert is_column(column) and kind in _KINDS, (column, kind)
 
     @property
     def schema(self) -> pa.Schema:
@@ -77,7 +78,7 @@ class Scoring:
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class RowScores:
     """What is said of one record.
 
     Attributes:
@@ -98,13 +99,18 @@ def text_sha256(text: str | None) -> str:
     return hashlib.sha256((text or "").encode()).hexdigest()
 
 
+def is_column(name: str) -> bool:
+    """Whether a column of scores may have this name."""
+    return bool(_COLUMN.fullmatch(name)) and name not in KEYS
+
+
 def judged_text(column: str) -> str:
-    """The text that a column judges: "short", "long", or "" for both."""
+    """The text that a column judges: "short", "long", or "" for what the row says was judged."""
     first = column.split("_")[0]
     return first if first in {"short", "long"} else ""
 
 
-def claim_score_json(home: Path, found: Sequence[Place], scoring: Scoring) -> str:
+def claim_score_json(home: Path, found: Sequence[ScoredFile], scoring: Scoring) -> str:
     """Write score.json, or check that the one there says the same; returns the hash by which its tables are known.
 
     Raises:
@@ -131,14 +137,14 @@ def claim_score_json(home: Path, found: Sequence[Place], scoring: Scoring) -> st
     return settings_hash(claim)
 
 
-def _identity(home: Path, found: Sequence[Place]) -> dict[str, str]:
+def _identity(home: Path, found: Sequence[ScoredFile]) -> dict[str, str]:
     """What a data set is known by: the settings of its build, or else the names and lengths of its files."""
     if (home / BUILD_JSON).is_file():
         return {"build": settings_hash(read_json(home / BUILD_JSON).get("settings") or {})}
     rows = {}
-    for place in found:
-        with reading(place.file):
-            rows[place.name] = pq.read_metadata(place.file).num_rows
+    for file in found:
+        with reading(file.path):
+            rows[file.name] = pq.read_metadata(file.path).num_rows
     return {"files": settings_hash(rows)}
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,9 +18,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lrs2m_builder.build.commit import Say
 from lrs2m_builder.dataset.foreign import plain_rows, reading
-from lrs2m_builder.dataset.scores.places import SCORES, Place, places, the_home
-from lrs2m_builder.dataset.scores.table import KEYS, Answer, Scoring, claim_score_json, text_sha256
+from lrs2m_builder.dataset.scores.places import SCORES, ScoredFile, scored_files, the_home
+from lrs2m_builder.dataset.scores.table import KEYS, RowScores, Scoring, claim_score_json, text_sha256
 from lrs2m_builder.dataset.tables import open_tables
 from lrs2m_builder.errors import UserError, one_line
 from lrs2m_builder.files import discard_parts, finished_file
@@ -29,7 +30,6 @@ from lrs2m_builder.stores.log import Log
 
 _SETTINGS, _SHARD, _CLAIMS = b"lrs2m.scores", b"lrs2m.shard", b"lrs2m.claims"
 _CAPTIONS = ("caption_short", "caption_long")
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,22 +38,22 @@ class ScoreTable:
 
     Attributes:
         settings: hash of what decides the scores.
-        places: the shards of the data set, in their order.
+        files: the shards of the data set, in their order.
         say: takes what a person should know, a line each.
     """
 
     scoring: Scoring
     settings: str
-    places: tuple[Place, ...]
+    files: tuple[ScoredFile, ...]
     say: Say
 
-    def open_shard(self, place: Place) -> ScoreShard:
+    def open_shard(self, file: ScoredFile) -> ScoreShard:
         """Work on a shard.
 
         Raises:
             UserError: the shard or the disk fails.
         """
-        return ScoreShard(self, place)
+        return ScoreShard(self, file)
 
 
 @contextmanager
@@ -64,7 +64,7 @@ def score_table(path: Path, scoring: Scoring, say: Say) -> Iterator[ScoreTable]:
         UserError: no data, two rows of one sample_id, scores of this name that were made otherwise or of another data
             set, another process that writes them, or a disk that cannot be written.
     """
-    found = places(path)
+    found = scored_files(path)
     home = the_home(found)
     _check_ids(path)
     with locked(home / SCORES / scoring.name, scoring.kind):
@@ -84,19 +84,29 @@ class ScoreShard:
     """The scores of one shard; what was kept stays in the journal until `finish`.
 
     Attributes:
-        place: the file of its records.
+        file: the file of its records.
     """
 
-    def __init__(self, table: ScoreTable, place: Place) -> None:
-        self.place, self._scoring, self._settings = place, table.scoring, table.settings
-        self._path, self._claims_path = place.scores(table.scoring.name), place.claims(table.scoring.name)
+    def __init__(self, table: ScoreTable, file: ScoredFile) -> None:
+        self.file, self._scoring, self._settings = file, table.scoring, table.settings
+        self._path, self._claims_path = file.scores(table.scoring.name), file.claims(table.scoring.name)
         discard_parts(self._path, self._claims_path)
-        self._texts = _read_texts(place.file)
-        self._answers: dict[str, Answer] = {}
+        self._texts = _read_texts(file.path)
+        self._answers: dict[str, RowScores] = {}
         self._is_new = not self._take_over(table.say)
-        self._log = Log(place.journal(table.scoring.name))
+        self._log = Log(file.journal(table.scoring.name))
         self._take(answer for entry in self._log.entries for answer in _logged(entry, table.scoring))
         self._log.entries.clear()
+
+    @property
+    def num_rows(self) -> int:
+        """How many records there are."""
+        return len(self._texts)
+
+    @property
+    def unknown(self) -> list[int]:
+        """Numbers of the records that have no answer about their current texts."""
+        return [number for number, sample_id in enumerate(self._texts) if sample_id not in self._answers]
 
     @property
     def num_known(self) -> int:
@@ -107,7 +117,7 @@ class ScoreShard:
         """Whether a record has an answer about its current texts."""
         return sample_id in self._answers
 
-    def keep(self, answers: Sequence[Answer]) -> None:
+    def keep(self, answers: Sequence[RowScores]) -> None:
         """Keep answers; all or none of them if the process is killed meanwhile.
 
         Raises:
@@ -123,7 +133,7 @@ class ScoreShard:
             UserError: the disk is full or fails; the answers stay in the journal.
         """
         if self._is_new:
-            footer = {_SETTINGS: self._settings, _SHARD: self.place.name}
+            footer = {_SETTINGS: self._settings, _SHARD: self.file.name}
             if self._scoring.claim_columns is not None:
                 _write(self._claims_path, self._claim_rows(), self._scoring.claim_schema, footer)
                 footer |= {_CLAIMS: _sha256(self._claims_path)}
@@ -141,7 +151,7 @@ class ScoreShard:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
 
-    def _take(self, answers: Iterable[Answer]) -> None:
+    def _take(self, answers: Iterable[RowScores]) -> None:
         """Remember those about current texts."""
         for answer in answers:
             judged = answer.short is not None or answer.long is not None
@@ -168,19 +178,19 @@ class ScoreShard:
         for row in rows:
             scores = {name: row[name] for name in self._scoring.columns}
             sample_id, short, long = (row[key] for key in KEYS)
-            self._take([Answer(sample_id, short, long, scores, claims[sample_id])])
+            self._take([RowScores(sample_id, short, long, scores, claims[sample_id])])
         return [row["sample_id"] for row in rows] == list(self._texts)
 
     def _read(self, path: Path, schema: pa.Schema) -> list[dict[str, Any]]:
         footer = _footer(path)
-        if (footer.get(_SETTINGS), footer.get(_SHARD)) != (self._settings, self.place.name):
+        if (footer.get(_SETTINGS), footer.get(_SHARD)) != (self._settings, self.file.name):
             raise ValueError("it is of other scores or of another shard")
         table = pq.read_table(path, page_checksum_verification=True)
         rows: list[dict[str, Any]] = table.cast(schema).to_pylist()
         return rows
 
     def _rows(self) -> list[dict[str, Any]]:
-        nothing = Answer("", None, None, {})
+        nothing = RowScores("", None, None, {})
         found = ((sample_id, self._answers.get(sample_id, nothing)) for sample_id in self._texts)
         return [
             {**answer.scores, **dict(zip(KEYS, (sample_id, answer.short, answer.long), strict=True))}
@@ -207,10 +217,10 @@ def _read_texts(file: Path) -> dict[str, tuple[str, str]]:
     return found
 
 
-def _logged(entry: Mapping[str, Any], scoring: Scoring) -> Iterator[Answer]:
+def _logged(entry: Mapping[str, Any], scoring: Scoring) -> Iterator[RowScores]:
     """The answers of a line of the journal; none of one that is damaged or holds what the tables cannot."""
     try:
-        answers = [Answer(**answer) for answer in entry.get("answers", ())]
+        answers = [RowScores(**answer) for answer in entry.get("answers", ())]
         pa.Table.from_pylist([dict(answer.scores) for answer in answers], scoring.schema)
         pa.Table.from_pylist([dict(claim) for answer in answers for claim in answer.claims], scoring.claim_schema)
     except (TypeError, ValueError, AttributeError, OverflowError, pa.ArrowException):

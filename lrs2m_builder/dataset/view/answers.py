@@ -16,6 +16,7 @@ from lrs2m_builder.dataset.reviews import Review, Reviews
 from lrs2m_builder.dataset.view.index import Index, open_indexes
 from lrs2m_builder.dataset.view.marks import mark, named
 from lrs2m_builder.dataset.view.rows import RowReader, picture
+from lrs2m_builder.dataset.view.scores import ScoreReader
 from lrs2m_builder.dataset.view.select import Filters, Selection, select
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.schema import CaptionColumn
@@ -44,6 +45,7 @@ class DataSet:
         self.version = secrets.token_hex(4)
         self.reviews = Reviews((path if path.is_dir() else path.parent) / "reviews.jsonl")
         self._indexes = open_indexes(path)
+        self._scores = ScoreReader(path, self._indexes["records"])
         self._readers = {name: RowReader(index) for name, index in self._indexes.items()}
         self._selections: OrderedDict[str, Selection] = OrderedDict()
         self._lock = threading.Lock()
@@ -64,6 +66,7 @@ class DataSet:
             "kinds": kinds,
             "reviews": self.counts(),
             "reviews_path": str(self.reviews.path),
+            "scores": self._scores.numbers,
         }
 
     def counts(self) -> dict[str, int]:
@@ -77,7 +80,8 @@ class DataSet:
             UserError: an unknown filter or a value that it cannot have, or a file that broke.
         """
         with reading(self.path):
-            selection = select(self._index(kind), Filters.parse(values), self.reviews.by_verdict())
+            filters = Filters.parse(values, self._scores.numbers)
+            selection = select(self._index(kind), filters, self.reviews.by_verdict(), self._scores.values)
         name = secrets.token_hex(8)
         with self._lock:
             self._selections[name] = selection
@@ -139,6 +143,7 @@ class DataSet:
         texts = {name: str(row.pop(name, None) or "") for name in _CAPTIONS}
         covered = {name: named(text, classes) for name, text in texts.items()}
         review = self.reviews.get(row["sample_id"])
+        scores = self._scores.describe(file, row | texts)
         return {
             "number": number,
             **row,
@@ -148,4 +153,5 @@ class DataSet:
                 for i, name in enumerate(classes)
             ],
             "review": asdict(review) if review else None,
+            **scores,
         }

@@ -67,13 +67,42 @@ export function drawCard(row, { kind, version, words, chosen, choose }) {
 /** A model's folder by its last part, as `lrs2m stats` names it. */
 const lastPart = (name) => (name.startsWith("/") ? name.replace(/\/+$/, "").split("/").pop() : name);
 
-function drawText(title, pieces, tokens, limit, source, row, words) {
+/** How sure a model is of a claim, as a class of colours: p0 (it says no) to p4 (it says yes). */
+const sureness = (p) => `p${p === null ? "none" : Math.min(4, Math.floor(p * 5))}`;
+const shownSureness = (p) => (p === null ? "no answer" : p.toFixed(2));
+
+/** Pieces of a text, [text, number of the claim that says it or null]. */
+function drawClaimed(pieces, claims, words) {
+  return pieces.flatMap(([text, which]) => {
+    if (which === null) return withHits(text, words);
+    const { kind, words: asked, p } = claims[which];
+    return el("mark", { class: `claim ${sureness(p)}`, title: `${shownSureness(p)} · ${kind}: ${asked}` }, withHits(text, words));
+  });
+}
+
+/** The claims of a text, the least sure first. */
+function drawClaims(claims) {
+  const sorted = [...claims].sort((a, b) => (a.p ?? 2) - (b.p ?? 2));
+  return el("ul", { class: "claims", "aria-label": "Claims" }, sorted.map(({ kind, words, p, is_false: isFalse }) =>
+    el("li", {}, el("span", { class: `p ${sureness(p)}`, text: shownSureness(p) }), el("span", { text: words }), el("small", { text: isFalse ? `${kind}, judged false` : kind }))));
+}
+
+function drawScores(scores) {
+  if (!scores?.length) return null;
+  const shown = ({ value, is_older: isOlder }) => (isOlder ? "of an older text" : typeof value === "number" ? String(Number(value.toFixed(4))) : String(value));
+  return el("section", { class: "facts" }, el("div", { class: "label" }, el("b", { text: "Scores" })),
+    el("dl", {}, scores.map((score) => [el("dt", { class: "mono", text: score.name }), el("dd", { class: score.is_older ? "empty" : null, text: shown(score) })]).flat()));
+}
+
+function drawText(title, pieces, tokens, limit, source, row, words, claimed) {
   const over = tokens > limit;
   return el("section", { class: "text" },
     el("div", { class: "label" }, el("b", { text: title }),
       tokens ? el("span", { class: over ? "over" : null, text: `${tokens} tokens${over ? `, more than ${limit}` : ""}` }) : null,
       source ? el("span", { text: `from ${lastPart(source)}`, title: source }) : null),
-    pieces.length ? el("p", {}, drawPieces(pieces, row.anchors, words)) : el("p", { class: "empty", text: "no text" }));
+    !pieces.length ? el("p", { class: "empty", text: "no text" })
+      : claimed ? [el("p", {}, drawClaimed(claimed.pieces, claimed.claims, words)), drawClaims(claimed.claims)]
+        : el("p", {}, drawPieces(pieces, row.anchors, words)));
 }
 
 function drawAnchors(anchors) {
@@ -94,7 +123,7 @@ const FACTS = [
   ["seed", "seed"], ["attempts", "attempts"], ["finish_reason", "finish reason"], ["label", "label"], ["license", "license"],
   ["image_sha256", "image sha256"], ["place", "stored in"],
 ];
-const ELSEWHERE = new Set(["number", "sample_id", "caption_short", "caption_long", "anchors", "warnings", "review", "width", "height",
+const ELSEWHERE = new Set(["number", "sample_id", "caption_short", "caption_long", "anchors", "warnings", "review", "scores", "claims", "width", "height",
   "num_tokens_short", "num_tokens_long", "short_source", "long_source", "image_path", ...FACTS.map(([name]) => name)]);
 
 function drawFact(name, value) {
@@ -126,11 +155,12 @@ export function drawRecord(row, { version, words, review, note }) {
     el("div", { class: "pair" },
       el("figure", {}, picture(row, version, false), el("figcaption", { text: size })),
       el("div", {},
-        drawText("Short text", row.caption_short, row.num_tokens_short, 77, row.short_source, row, words),
-        drawText("Long text", row.caption_long, row.num_tokens_long, 248, row.long_source, row, words),
+        drawText("Short text", row.caption_short, row.num_tokens_short, 77, row.short_source, row, words, row.claims?.caption_short),
+        drawText("Long text", row.caption_long, row.num_tokens_long, 248, row.long_source, row, words, row.claims?.caption_long),
         drawAnchors(row.anchors),
         row.warnings?.length ? [el("div", { class: "label" }, el("b", { text: "Warnings" })),
           el("ul", { class: "chips" }, row.warnings.map((name) => el("li", { class: "warning", text: name })))] : null)),
+    drawScores(row.scores),
     drawFacts(row),
   ].filter(Boolean);
 }

@@ -8,6 +8,7 @@ const ORDERS = {
   rejected: { file: "order of the files", id: "id" },
 };
 const FACETS = { subset: "Subset", recipe: "Recipe", model: "Model", warnings: "Warning", reason: "Reason" };
+const BOUNDS = { score_min: "least", score_max: "most" };
 const RANGES = { long: "num_tokens_long", short: "num_tokens_short" };
 
 let about;
@@ -87,6 +88,21 @@ function range(name, column, largest) {
   return el("label", {}, name === "long" ? "Long tokens" : "Short tokens", bound("min"), "–", bound("max"));
 }
 
+/** A score and its bounds; the bounds say nothing without it. */
+function scoreFilter() {
+  if (asked.kind !== "records" || !about.scores.length) return null;
+  const bound = (key) => {
+    const input = el("input", { id: `filter-${key}`, inputmode: "decimal", "aria-label": `${BOUNDS[key]} of the score`, disabled: !asked.score,
+      change: () => change({ [key]: input.value.trim().replace(",", ".") }) });
+    input.value = asked[key] ?? "";
+    if (asked[key]) input.className = "set";
+    return input;
+  };
+  const list = choice("score", "Score", [["", "all"], ...about.scores.map((name) => [name, name])]);
+  list.append(bound("score_min"), "–", bound("score_max"));
+  return list;
+}
+
 function drawFilters() {
   const { facets, largest } = about.kinds[asked.kind];
   const records = asked.kind === "records";
@@ -97,8 +113,9 @@ function drawFilters() {
     ...Object.entries(FACETS).map(([name, title]) => (facets[name] ? facetSelect(name, title, facets[name]) : null)),
     records ? choice("verdict", "Review", [["", "all"], ["none", "not reviewed"], ["accept", "accepted"], ["flag", "flagged"]]) : null,
     ...Object.entries(RANGES).map(([name, column]) => (largest[column] ? range(name, column, largest) : null)),
+    scoreFilter(),
     any ? el("button", { type: "button", id: "clear", text: "Clear", click: clear }) : null,
-    el("label", { class: "end" }, choice("order", "Sort by", Object.entries(ORDERS[asked.kind])).lastChild, down),
+    el("label", { class: "end" }, choice("order", "Sort by", [...Object.entries(ORDERS[asked.kind]), ...(records ? about.scores.map((name) => [name, name]) : [])]).lastChild, down),
   ].filter(Boolean));
   $("kinds").replaceChildren(...Object.entries(about.kinds).map(([name, { rows: count }]) =>
     el("button", { type: "button", id: `kind-${name}`, "aria-pressed": String(name === asked.kind),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
@@ -36,6 +36,7 @@ class Filters:
 
     Attributes:
         verdict: "accept", "flag", or "none" for rows that nobody has looked at.
+        score: a column of scores, of which score_min and score_max are bounds; without a score, a row is left out.
         text: words that must all occur, in any letter case; what stands in double quotes is one of them.
     """
 
@@ -49,13 +50,19 @@ class Filters:
     long_max: int | None = None
     short_min: int | None = None
     short_max: int | None = None
+    score: str = ""
+    score_min: float | None = None
+    score_max: float | None = None
     text: str = ""
     order: str = "file"
     descending: bool = False
 
     @classmethod
-    def parse(cls, values: Mapping[str, str]) -> Filters:
+    def parse(cls, values: Mapping[str, str], scores: Collection[str] = ()) -> Filters:
         """Filters from texts by name, as an address has them.
+
+        Args:
+            scores: columns that rows may be filtered and sorted by.
 
         Raises:
             UserError: an unknown name or order, or no number where one belongs.
@@ -63,8 +70,10 @@ class Filters:
         kinds = {item.name: str(item.type) for item in fields(cls)}
         if unknown := sorted(values.keys() - kinds.keys()):
             raise UserError(f"no filter {unknown[0]!r}; known: {', '.join(kinds)}")
-        if (order := values.get("order", "file")) not in ORDERS:
-            raise UserError(f"no order {order!r}; known: {', '.join(ORDERS)}")
+        if (order := values.get("order", "file")) not in (orders := [*ORDERS, *scores]):
+            raise UserError(f"no order {order!r}; known: {', '.join(orders)}")
+        if (score := values.get("score", "")) and score not in scores:
+            raise UserError(f"no score {score!r}; known: {', '.join(scores) or 'none'}")
         return cls(**{name: _parse(name, kinds[name], value) for name, value in values.items() if value})
 
 
@@ -73,6 +82,10 @@ def _parse(name: str, kind: str, value: str) -> Any:
         return value == "1"
     if kind == "str":
         return value
+    if kind.startswith("float"):
+        if not re.fullmatch(r"-?\d{0,9}\.?\d{1,9}", value, re.ASCII):
+            raise UserError(f"{name}: {value!r} is not a number")
+        return float(value)
     if not re.fullmatch(r"\d{1,9}", value, re.ASCII):
         raise UserError(f"{name}: {value!r} is not a whole number")
     return int(value)
@@ -94,11 +107,14 @@ class Selection:
     searched: float = 1.0
 
 
-def select(index: Index, filters: Filters, reviewed: Mapping[str, Collection[str]]) -> Selection:
+def select(
+    index: Index, filters: Filters, reviewed: Mapping[str, Collection[str]], scores: Callable[[str], np.ndarray]
+) -> Selection:
     """Find rows.
 
     Args:
         reviewed: ids of samples by verdict.
+        scores: a column of scores by number of the row.
 
     Raises:
         duckdb.Error: a file changed or broke since it was opened.
@@ -107,17 +123,32 @@ def select(index: Index, filters: Filters, reviewed: Mapping[str, Collection[str
     if not index.num_rows:
         return Selection(index, np.empty(0, np.int32), 0.0)
     where, values = _where(index, filters, reviewed)
-    column = ORDERS[filters.order]
+    column = ORDERS.get(filters.order, "number")
     known = column in {"number", "sample_id", *index.kind.numbers}
     order = f"{column if known else 'number'} {'DESC' if filters.descending else 'ASC'}, number"
     query = f"SELECT number FROM {index.kind.name}_index WHERE {where} ORDER BY {order}"
     # A cursor of its own: requests come from several threads.
     numbers = np.asarray(index.connection.cursor().execute(query, values).fetchnumpy()["number"], np.int32)
+    if index.kind.name == "records":
+        numbers = _by_scores(numbers, filters, scores)
     searched = 1.0
     if words := _words(filters.text):
         found, searched = _search(index, numbers, words)
         numbers = numbers[np.isin(numbers, found)]
     return Selection(index, numbers, time.perf_counter() - start, searched)
+
+
+def _by_scores(numbers: np.ndarray, filters: Filters, scores: Callable[[str], np.ndarray]) -> np.ndarray:
+    """The rows within the bounds of a score, and in the order of one; those without a score come last."""
+    if filters.score:
+        values = scores(filters.score)[numbers]
+        least = -np.inf if filters.score_min is None else filters.score_min
+        most = np.inf if filters.score_max is None else filters.score_max
+        numbers = numbers[(values >= least) & (values <= most)]
+    if filters.order not in ORDERS:
+        values = scores(filters.order)[numbers]
+        numbers = numbers[np.argsort(-values if filters.descending else values, kind="stable")]
+    return numbers
 
 
 def _where(index: Index, filters: Filters, reviewed: Mapping[str, Collection[str]]) -> tuple[str, list[Any]]:

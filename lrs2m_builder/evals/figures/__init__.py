@@ -1,1 +1,1 @@
-"""Figures of the paper made from a model or from results: a file each, drawn with matplotlib as PNG and SVG."""
+"""Figures of the paper made from a model or from results: one file each, drawn with matplotlib as PNG and SVG."""

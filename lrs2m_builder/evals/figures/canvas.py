@@ -1,4 +1,4 @@
-"""What the figures share: an empty one, pictures and words on it, and its two files."""
+"""What the figures share: a new figure, pictures and text on it, and writing it as PNG and SVG."""
 
 from __future__ import annotations
 
@@ -46,14 +46,14 @@ def save_figure(figure: Figure, path: Path) -> list[Path]:
 
 
 def show_picture(axes: Axes, image: Image.Image, *, frame: str | None = None) -> None:
-    """An image without ticks, in a frame of a colour or in none."""
+    """Show an image without ticks, with a coloured frame or none."""
     axes.imshow(image)
     axes.set(xticks=[], yticks=[])
     axes.spines[:].set(visible=frame is not None, color=frame or "0", linewidth=4)
 
 
 def write_words(axes: Axes, text: str, *, width: int, lines: int, **style: Any) -> None:
-    """Words at the left, in lines of so many letters; a text of more lines is cut. Nothing in them is a formula."""
+    """Write text at the left, at most `width` letters per line; what exceeds `lines` is cut. No formulas are parsed."""
     wrapped = textwrap.wrap(" ".join(text.split()), width, max_lines=lines, placeholder=" ...")
     axes.set_axis_off()
     axes.text(0, 0.5, "\n".join(wrapped), va="center", transform=axes.transAxes, parse_math=False, **style)

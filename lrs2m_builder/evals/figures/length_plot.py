@@ -1,4 +1,4 @@
-"""Figure 3: R@1 against the length of the text, one line a model, from results that were made with `--by-length`."""
+"""Figure 3: R@1 against the length of the text, one line per model, from results that were made with `--by-length`."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def draw_length_plot(results: Sequence[Result], path: Path) -> list[Path]:
 
 
 def line_labels(results: Sequence[Result]) -> list[str]:
-    """The models' names, with the set's where there are several sets; what is the same for all is left out."""
+    """The names of the models, with the set if there are several; what all names share is left out."""
     several_sets = len({result.dataset for result in results}) > 1
     names = [short_name(result.model) for result in results]
     if len({result.model for result in results}) > len(set(names)):
@@ -59,7 +59,7 @@ def line_labels(results: Sequence[Result]) -> list[str]:
 
 
 def short_name(model: str) -> str:
-    """The last word of a model's path; the run's folder where that is `model`."""
+    """The last part of a model's path; the folder of the run if that is `model`."""
     parts = [part for part in model.rstrip("/").split("/") if part]
     return parts[-2] if len(parts) > 1 and parts[-1] == "model" else parts[-1] if parts else model
 

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
+from lrs2m_builder.clip.encode import Features, encode_images, encode_texts
 from lrs2m_builder.clip.model import Loaded
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.evals.data import EvalImage
-from lrs2m_builder.evals.encode import Features, encode_images, encode_texts
 from lrs2m_builder.evals.figures.canvas import QUIET, RIGHT, WRONG, new_figure, save_figure, show_picture, write_words
 from lrs2m_builder.images.load import decode
 
@@ -40,7 +40,7 @@ def draw_retrieval_sheet(
 
     Args:
         path: its suffix is replaced.
-        num_queries: texts, and as many images.
+        num_queries: number of texts, and of images.
 
     Raises:
         UserError: no image has a text, or one cannot be read.
@@ -81,7 +81,7 @@ def draw_retrieval_sheet(
 
 
 def spread(total: int, wanted: int) -> list[int]:
-    """Numbers from 0 to total - 1, evenly apart."""
+    """Evenly spaced numbers from 0 to total - 1."""
     return [int(number) for number in np.unique(np.linspace(0, total - 1, min(total, wanted)).round())]
 
 
@@ -96,7 +96,7 @@ def nearest(
 
 
 def _thumbnail(image: EvalImage) -> Image.Image:
-    """The middle square of an image, small."""
+    """A small picture of the centre square of an image."""
     whole = decode(image.image)
     side = min(whole.size)
     left, top = (whole.width - side) // 2, (whole.height - side) // 2

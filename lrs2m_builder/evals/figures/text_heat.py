@@ -26,7 +26,7 @@ from lrs2m_builder.clip.model import Loaded, encode_image, encode_text
 
 
 def text_heat(loaded: Loaded, image: Image.Image, text: str) -> tuple[np.ndarray, float]:
-    """Heat of each patch, (side, side), 0 to 1 (all 0 where nothing speaks for the text), and the cosine."""
+    """Heat of each patch, (side, side), 0 to 1 (all 0 if no patch supports the text), and the cosine."""
     device = next(loaded.model.parameters()).device
     with torch.no_grad():
         text_D = encode_text(loaded.model, loaded.tokenize([text], trim=True).to(device))[0]
@@ -50,14 +50,14 @@ def feature_heat(loaded: Loaded, pixels_CHW: torch.Tensor, text_D: torch.Tensor)
 
 
 def _stretched(values_P: torch.Tensor) -> torch.Tensor:
-    """To 0 .. 1; equal values are all 1: then none of the patches stands back."""
+    """Scale to 0 .. 1; equal values all become 1, so that no patch is left out."""
     low, high = values_P.min(), values_P.max()
     return (values_P - low) / (high - low) if high - low > 1e-6 else torch.ones_like(values_P)
 
 
 @contextmanager
 def _kept(attention: nn.Module) -> Iterator[dict[str, torch.Tensor]]:
-    """What goes through a layer's attention meanwhile: queries, keys, values, and what it gives before `out_proj`."""
+    """Records the queries, keys and values of a layer's attention, and its output before `out_proj`."""
     kept: dict[str, torch.Tensor] = {}
 
     def keep(name: str) -> Any:

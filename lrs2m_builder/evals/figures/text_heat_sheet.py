@@ -53,13 +53,13 @@ def draw_text_heat(loaded: Loaded, image_path: Path, texts: Sequence[str], path:
 
 
 def _as_seen(image: Image.Image) -> Image.Image:
-    """The middle square, which is all that the model's preprocessing leaves."""
+    """The centre square: what the model's preprocessing keeps."""
     side = min(image.size)
     left, top = (image.width - side) // 2, (image.height - side) // 2
     return image.crop((left, top, left + side, top + side)).resize((SHOWN, SHOWN), Image.Resampling.LANCZOS)
 
 
 def _enlarged(heat: np.ndarray) -> np.ndarray:
-    """Smoothly from a value a patch to one a pixel."""
+    """Interpolate from one value per patch to one per pixel."""
     large = Image.fromarray(heat.astype(np.float32)).resize((SHOWN, SHOWN), Image.Resampling.BICUBIC)
     return np.clip(np.asarray(large), 0, 1)

@@ -52,7 +52,7 @@ def set_name(queries: Sequence[Query], other: str) -> str:
 
 
 def fingerprint(queries: Sequence[Query]) -> dict[str, Any]:
-    """What tells these data from any other: their number, and a hash over texts, regions and image bytes."""
+    """What identifies these data: their number, and a hash over texts, regions and image bytes."""
     digest = hashlib.sha256()
     for query in queries:
         digest.update(json.dumps([query.caption, query.image_path.name, query.polygons]).encode())

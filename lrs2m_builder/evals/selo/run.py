@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -11,14 +11,13 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
+from lrs2m_builder.clip.encode import encode_images, encode_texts
 from lrs2m_builder.clip.model import Loaded
 from lrs2m_builder.errors import SampleError, UserError
-from lrs2m_builder.evals.encode import encode_images, encode_texts
-from lrs2m_builder.evals.record import Result
 from lrs2m_builder.evals.selo.crops import make_crops
 from lrs2m_builder.evals.selo.indicators import measure
 from lrs2m_builder.evals.selo.overlay import write_overlay
-from lrs2m_builder.evals.selo.queries import AIR_SLT, Query
+from lrs2m_builder.evals.selo.queries import Query
 from lrs2m_builder.evals.selo.text_map import make_map
 from lrs2m_builder.evals.selo.windows import make_windows
 from lrs2m_builder.images.load import decode
@@ -28,20 +27,16 @@ def evaluate(
     loaded: Loaded,
     queries: Sequence[Query],
     *,
-    model: str | None = None,
-    dataset: str = AIR_SLT,
     compat: bool = True,
     overlay_dir: Path | None = None,
-    settings: Mapping[str, Any] | None = None,
     workers: int | None = None,
     show_progress: bool = True,
-) -> Result:
-    """Mean R_su, R_as, R_da and R_mi over the queries; `details["queries"]` has those of each.
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """Mean R_su, R_as, R_da and R_mi over the queries, and those of each query as the result's details.
 
     The crops of an image are encoded once for all its texts.
 
     Args:
-        model: what the result calls the model; default: what it was loaded by.
         compat: store crops and maps as JPEG on the way, as the published code does; the paper's numbers are made so.
         overlay_dir: write a picture of each query there, `000.png` and so on in the order of the queries.
 
@@ -77,17 +72,8 @@ def evaluate(
                 }
                 bar.update()
     ordered = [details[number] for number in range(len(queries))]
-    return Result(
-        evaluation="selo",
-        dataset=dataset,
-        model=model or loaded.name,
-        revision=loaded.revision,
-        metrics={name: float(np.mean([each[name] for each in ordered])) for name in ("r_su", "r_as", "r_da", "r_mi")},
-        num_images=len(numbers),
-        num_texts=len(queries),
-        settings={"compat": compat, **(settings or {})},
-        details={"queries": ordered},
-    )
+    metrics = {name: float(np.mean([each[name] for each in ordered])) for name in ("r_su", "r_as", "r_da", "r_mi")}
+    return metrics, {"queries": ordered}
 
 
 def _read(path: Path) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""The map of a text over an image: how like the text each pixel's windows are, 0 to 255.
+"""The map of a text over an image: how similar to the text the windows over each pixel are, 0 to 255.
 
 Between the edges of windows the mean over the windows is the same everywhere, so it is computed once a cell of that
 grid (ten thousand cells) and not once a pixel (a hundred million): the same sums in the same order, and no pixel

@@ -1,4 +1,4 @@
-"""Draws what stands up: buildings, tanks, bridges, trees and the like. Each fills its length x width."""
+"""Draws upright objects: buildings, tanks, bridges, trees and the like. Each fills its length x width."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ def building(pen: Pen) -> None:
 
 
 def house(pen: Pen) -> None:
-    """A hip roof: four slopes, each as bright as it faces the sun, a ridge and a chimney."""
+    """A hip roof: four slopes, shaded by their angle to the sun, a ridge and a chimney."""
     a, b = pen.length / 2, pen.width / 2
     hip = min(a * 0.85, b * (0.9 if pen.sketch.chance(0.7) else 0.0))
     pen.cast(box(-a, -b, a, b), 5.0)
@@ -59,7 +59,7 @@ def greenhouse(pen: Pen) -> None:
 
 
 def storage_tank(pen: Pen) -> None:
-    """A round tank: rim, roof with seams, and the crescent that its own wall shades."""
+    """A round tank: rim, roof with seams, and the crescent shaded by its wall."""
     r = pen.length / 2
     pen.cast(oval(0, 0, r, r), r * 0.42)
     pen.disc(0, 0, r, shade(pen.rgb, 0.72))

@@ -9,7 +9,7 @@ from lrs2m_builder.sample.drawing.movers import wake
 from lrs2m_builder.sample.drawing.placing import decorate, ground, place, pond, road, scatter, water_body, winding
 from lrs2m_builder.sample.drawing.sketch import SIDE, Sketch, band
 
-MID, LOW, HIGH = SIDE / 2, -110.0, SIDE + 110.0  # HIGH and LOW lie outside however the scene is turned
+MID, LOW, HIGH = SIDE / 2, -110.0, SIDE + 110.0  # HIGH and LOW are outside in every rotation of the scene
 QUARTER = math.pi / 2
 
 
@@ -134,8 +134,8 @@ def wind_farm(sketch: Sketch) -> None:
     sketch.land_cover = [sketch.choose("grass", "stubble", "sand", "bare soil")]
     line = winding(sketch, (LOW, MID), (HIGH, MID), sketch.between(8, 24))
     road(sketch, line, 9, dirt=True)
-    wanted = sketch.pick(1, 5)
-    scatter(sketch, "wind turbine", wanted, (84, 100), gap=4)
+    count = sketch.pick(1, 5)
+    scatter(sketch, "wind turbine", count, (84, 100), gap=4)
     if sketch.land_cover[0] != "sand":
         scatter(sketch, "tree", sketch.pick(0, 5), (12, 18), gap=6)
 

@@ -1,4 +1,4 @@
-"""Draws what lies flat: courts, fields, pools, roads and their like. Each fills its length x width."""
+"""Draws flat objects: courts, fields, pools, roads and the like. Each fills its length x width."""
 
 from __future__ import annotations
 
@@ -160,14 +160,14 @@ def roundabout(pen: Pen) -> None:
 
 
 def parking_lot(pen: Pen) -> None:
-    """Asphalt with a pale edge; the stalls are drawn by the layout that knows them."""
+    """Asphalt with a pale edge; the layout draws the stalls."""
     a, b = pen.length / 2, pen.width / 2
     pen.rect(-a, -b, a, b, (186, 184, 178))
     pen.rect(-a + 1, -b + 1, a - 1, b - 1, (92, 92, 96))
 
 
 def runway(pen: Pen) -> None:
-    """A dark strip with edge lines, centre dashes and the bars of a threshold every so often."""
+    """A dark strip with edge lines, centre dashes and threshold bars at intervals."""
     a, b = pen.length / 2, pen.width / 2
     pen.rect(-a, -b, a, b, (84, 84, 88))
     for side in (-1, 1):

@@ -1,4 +1,4 @@
-"""Draws what moves: planes, ships, cars and trucks. Each points along +u and fills its length x width."""
+"""Draws vehicles: planes, ships, cars and trucks. Each points along +u and fills its length x width."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def _hull(a: float, b: float) -> list[Point]:
 
 
 def ship(pen: Pen) -> None:
-    """A hull in its colour, a deck, and by its size a cabin, hatches or rows of containers."""
+    """A hull in its colour, a deck, and depending on size a cabin, hatches or rows of containers."""
     a, b = pen.length / 2, pen.width / 2
     pen.cast(_hull(a, b), pen.width * 0.35)
     pen.poly(_hull(a, b), shade(pen.rgb, 0.82))
@@ -58,7 +58,7 @@ def ship(pen: Pen) -> None:
 
 
 def wake(pen: Pen) -> None:
-    """The foam behind a ship under way; no part of the ship."""
+    """The foam behind a moving ship; not part of the ship."""
     a, b = pen.length / 2, pen.width / 2
     foam = (150, 174, 184)
     pen.poly([(-a * 0.9, b * 0.6), (-a * 2.6, b * 1.5), (-a * 2.5, b * 0.8), (-a * 1.2, 0)], foam)

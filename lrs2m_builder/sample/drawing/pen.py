@@ -11,7 +11,7 @@ from lrs2m_builder.sample.drawing.sketch import RGB, SCALE, Point, Shape, Sketch
 
 @dataclass(frozen=True, slots=True)
 class Pen:
-    """Where an object stands, and the sketch that takes its polygons.
+    """The position of an object, and the sketch that receives its polygons.
 
     Attributes:
         owner: index of the object, -1 for decoration such as driveways and wakes.
@@ -28,7 +28,7 @@ class Pen:
     rgb: RGB
 
     def out(self, points: Sequence[Point]) -> list[Point]:
-        """Own coordinates in the image's."""
+        """The object's coordinates as image coordinates."""
         (x, y), c, s = self.center, math.cos(self.angle), math.sin(self.angle)
         return [(x + u * c - v * s, y + u * s + v * c) for u, v in points]
 
@@ -59,20 +59,20 @@ class Pen:
         self.poly(band(points, width), fill)
 
     def arc(self, u: float, v: float, radius: float, start: float, end: float, width: float, fill: RGB) -> None:
-        """A part of a circle's line, angles in radians from u to v."""
+        """An arc, angles in radians from u to v."""
         steps = max(4, round(abs(end - start) * 4))
         angles = [start + (end - start) * i / steps for i in range(steps + 1)]
         self.line([(u + radius * math.cos(a), v + radius * math.sin(a)) for a in angles], width, fill)
 
     def lit(self, u: float, v: float) -> float:
-        """How bright a slope is that faces (u, v): above 1 toward the sun, below 1 away from it."""
+        """The brightness of a slope that faces (u, v): above 1 toward the sun, below 1 away from it."""
         sun_x, sun_y = self.sketch.sun
         c, s = math.cos(self.angle), math.sin(self.angle)
         toward = -((u * c - v * s) * sun_x + (u * s + v * c) * sun_y) / (math.hypot(u, v) * math.hypot(sun_x, sun_y))
         return 1 + 0.2 * toward
 
     def cast(self, points: Sequence[Point], height: float) -> None:
-        """The shadow of a body of that height (pixels) with this outline: all that it sweeps along the sun's rays."""
+        """The shadow of a body with this height (pixels) and outline: the area swept along the sun's rays."""
         near = on_grid(self.out(points))
         dx, dy = round(self.sketch.sun[0] * height * SCALE), round(self.sketch.sun[1] * height * SCALE)
         far = [(x + dx, y + dy) for x, y in near]
@@ -81,7 +81,7 @@ class Pen:
             self.sketch.shadows.append([near[i - 1], near[i], far[i], far[i - 1]])
 
     def cast_away(self, points: Sequence[Point], height: float) -> None:
-        """The shadow of something thin that hovers at that height: its outline, moved."""
+        """The shadow of a thin object at that height: its outline, shifted."""
         dx, dy = round(self.sketch.sun[0] * height * SCALE), round(self.sketch.sun[1] * height * SCALE)
         self.sketch.shadows.append([(x + dx, y + dy) for x, y in on_grid(self.out(points))])
 

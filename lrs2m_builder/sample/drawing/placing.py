@@ -1,4 +1,4 @@
-"""Puts objects into a sketch: one by one where they fit, scattered, as bands (roads) and as regions (ponds)."""
+"""Puts objects into a sketch: one by one, scattered, as bands (roads) and as regions (ponds)."""
 
 from __future__ import annotations
 
@@ -77,12 +77,12 @@ def place(
     gap: float = 3.0,
     over: Sequence[str] = (),
 ) -> bool:
-    """Put an object at a point of the layout, if it lies inside the image and keeps its distance.
+    """Put an object at a point of the layout, if it is inside the image and keeps its distance.
 
     Args:
         length, width: in pixels, along `angle` (of the layout) and across.
         gap: pixels to keep from others.
-        over: classes it may lie upon: a car on a road.
+        over: classes it may overlap: a car on a road.
     """
     kind, center, heading = KINDS[name], sketch.at(point), sketch.heading(angle)
     corners = rectangle(center, length, width, heading)
@@ -97,7 +97,7 @@ def place(
 
 
 def across(sketch: Sketch, name: str, y: float, width: float) -> None:
-    """Put a strip such as a runway across the whole image; unlike other objects it is cut by the edge."""
+    """Put a strip such as a runway across the whole image; unlike other objects it is cut by the image's edge."""
     center, heading, length = sketch.at((SIDE / 2, y)), sketch.heading(0.0), 2.0 * SIDE
     corners = rectangle(center, length, width, heading)
     sketch.block(name, corners)
@@ -110,7 +110,7 @@ def across(sketch: Sketch, name: str, y: float, width: float) -> None:
 def decorate(
     sketch: Sketch, draw: Callable[[Pen], None], point: Point, length: float, width: float, angle: float, rgb: RGB
 ) -> None:
-    """Draw something that is no object of the scene, such as a wake or a driveway, flat on the ground."""
+    """Draw decoration, which is not an object of the scene, such as a wake or a driveway, flat on the ground."""
     draw(Pen(sketch, -1, FLAT, sketch.at(point), sketch.heading(angle), length, width, rgb))
 
 
@@ -131,7 +131,7 @@ def scatter(
     gap: float = 4.0,
     over: Sequence[str] = (),
 ) -> int:
-    """Place up to `count` objects at random; returns how many found room.
+    """Place up to `count` objects at random; returns the number placed.
 
     Args:
         size: lengths in metres, from and to.
@@ -187,7 +187,7 @@ def road(sketch: Sketch, line: Sequence[Point], metres: float, *, dirt: bool = F
 
 
 def water_body(sketch: Sketch, name: str, points: Sequence[Point], *, bank: RGB = (128, 118, 84)) -> None:
-    """A pond or a river as an object; other things keep out of it piece by piece."""
+    """A pond or a river as an object; its pieces block other objects."""
     outline = [sketch.at(point) for point in points]
     owner = len(sketch.placed)
     center = (sum(x for x, _ in outline) / len(outline), sum(y for _, y in outline) / len(outline))
@@ -201,7 +201,7 @@ def water_body(sketch: Sketch, name: str, points: Sequence[Point], *, bank: RGB 
 
 
 def pond(sketch: Sketch, point: Point, radius: float) -> bool:
-    """A pond with a wavy bank, if there is room for it."""
+    """A pond with a wavy bank, if it fits."""
     squeeze, turn = sketch.between(0.6, 1.0), sketch.between(0, math.pi)
     waves = [1 + sketch.between(-0.09, 0.09) for _ in range(14)]
     outline = []

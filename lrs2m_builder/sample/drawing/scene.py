@@ -1,4 +1,4 @@
-"""A scene of the sample world: the picture and the exact truth about it, drawn from (seed, index)."""
+"""A scene of the sample world: the image and the exact truth about it, drawn from (seed, index)."""
 
 from __future__ import annotations
 
@@ -40,9 +40,9 @@ class SceneObject:
 
     Attributes:
         name: its class.
-        box: left, top, right, bottom of what is drawn of it inside the image.
-        polygon: the oriented rectangle around it; of roads, rivers and ponds the outline, which may leave the image.
-        length, width: of that rectangle; 0 where there is none.
+        box: left, top, right, bottom of its drawn part inside the image.
+        polygon: the oriented rectangle around it; for roads, rivers and ponds the outline, which may leave the image.
+        length, width: of that rectangle; 0 without one.
     """
 
     name: str
@@ -59,20 +59,20 @@ class SceneObject:
 
     @property
     def cell(self) -> str:
-        """Where it is: the cell of a 3 x 3 grid in which the middle of its box lies."""
+        """Its position: the cell of a 3 x 3 grid that contains the middle of its box."""
         x, y = (min(2, int(3 * value / SIDE)) for value in self.center)
         return CELLS[y][x]
 
 
 @dataclass(frozen=True, slots=True)
 class Scene:
-    """A picture and all that is in it.
+    """An image and all objects in it.
 
     Attributes:
-        name: what the scene is, such as "airport".
+        name: the kind of scene, such as "airport".
         land_cover: the kinds of ground, the largest first.
-        gsd: metres a pixel.
-        sun: the vector by which a thing of one pixel's height throws its shadow.
+        gsd: metres per pixel.
+        sun: the shadow vector of an object one pixel high.
     """
 
     seed: int
@@ -87,7 +87,7 @@ class Scene:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many of each class, the classes in the order in which the scene was laid out."""
+        """Number of objects per class, in layout order."""
         return dict(Counter(thing.name for thing in self.objects))
 
     def of(self, name: str) -> tuple[SceneObject, ...]:
@@ -96,7 +96,7 @@ class Scene:
 
     @property
     def mask(self) -> NDArray[np.int32]:
-        """Which object each pixel shows (SIDE, SIDE): its number from 1, 0 where there is none."""
+        """The object that each pixel shows (SIDE, SIDE): its number from 1, or 0."""
         big = Image.new("I", (_BIG, _BIG), 0)
         draw = ImageDraw.Draw(big)
         for region in self.sketch.regions:
@@ -108,7 +108,7 @@ class Scene:
 
 
 def draw_scene(seed: int, index: int) -> Scene:
-    """Draw the scene of that number: the same picture and truth on every machine."""
+    """Draw the scene of that number: the same image and truth on every machine."""
     random_ = np.random.Generator(np.random.PCG64(np.random.SeedSequence([seed, index])))
     layout = LAYOUTS[int(random_.integers(len(LAYOUTS)))]
     turn, toward = float(random_.random()), float(random_.random()) * 2 * math.pi
@@ -154,9 +154,9 @@ def _objects(sketch: Sketch) -> tuple[SceneObject, ...]:
 
 
 def _paint(sketch: Sketch) -> Image.Image:
-    """Ground first, then what lies flat, the shadows, and what stands; at last light and noise."""
+    """Draw ground, flat objects, shadows, and upright objects; then add light and noise."""
     image = _draw(_paint_ground(sketch), [shape for shape in sketch.shapes if shape.layer < TALL])
-    if sketch.shadows:  # at the small size, where to mix colours costs a ninth
+    if sketch.shadows:  # at the small size, where mixing colours costs a ninth
         shadow = Image.new("L", (_BIG, _BIG), 0)
         shade = ImageDraw.Draw(shadow)
         for points in sketch.shadows:

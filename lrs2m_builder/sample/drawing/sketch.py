@@ -1,7 +1,7 @@
-"""A scene while it is laid out: polygons in painter's order, each with the object it belongs to.
+"""A scene during layout: polygons in painter's order, each with the object it belongs to.
 
-Everything that is drawn is a polygon on a grid of thirds of a pixel. Rounding to that grid hides the last bits in which
-machines differ about a sine, so a scene has the same bytes everywhere.
+Everything is drawn as a polygon on a grid of thirds of a pixel. Rounding to that grid hides the last bits in which
+machines differ in a sine, so a scene has the same bytes everywhere.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 SIDE = 224
-SCALE = 3  # drawn so many times larger, then shrunk
+SCALE = 3  # factor by which scenes are drawn larger before they are shrunk
 MARGIN = 3  # pixels between an object and the image's edge
 FLAT, TALL, TOP = 0, 1, 2  # layers; shadows fall between FLAT and TALL
 
@@ -58,10 +58,10 @@ class GroundPatch:
 
 @dataclass(frozen=True, slots=True)
 class Placed:
-    """An object as it was placed: the truth about it, in pixels.
+    """A placed object: the truth about it, in pixels.
 
     Attributes:
-        polygon: the oriented rectangle around it, or its outline where it is a band or a region.
+        polygon: the oriented rectangle around it, or the outline of a band or a region.
         angle: of its length axis, in radians, from the x axis toward the y axis (down).
     """
 
@@ -84,7 +84,7 @@ def shade(color: RGB, factor: float) -> RGB:
 
 
 def on_grid(points: Iterable[Point]) -> GridPoints:
-    """Points in pixels on the grid on which they are drawn."""
+    """Points in pixels, rounded to the drawing grid."""
     return [(round(x * SCALE), round(y * SCALE)) for x, y in points]
 
 
@@ -115,7 +115,7 @@ def band(line: Sequence[Point], width: float) -> list[Point]:
 
 
 def apart(a: Sequence[Point], b: Sequence[Point]) -> float:
-    """How far two convex polygons are apart along the best of their edge normals; negative where they overlap."""
+    """The distance of two convex polygons along the best of their edge normals; negative if they overlap."""
     best = -math.inf
     for polygon in (a, b):
         for (x0, y0), (x1, y1) in zip(polygon, (*polygon[1:], polygon[0]), strict=True):
@@ -129,37 +129,37 @@ def apart(a: Sequence[Point], b: Sequence[Point]) -> float:
 
 
 def clipped(points: GridPoints, low: int, high: int) -> GridPoints:
-    """The part of a polygon with low <= x, y <= high, cut side by side (Sutherland and Hodgman)."""
+    """The part of a polygon with low <= x, y <= high (Sutherland and Hodgman)."""
     if min(map(min, points)) >= low and max(map(max, points)) <= high:
-        return points  # nearly all of them
+        return points  # nearly all polygons
     for axis in (0, 1):
         for limit, sign in ((low, 1), (high, -1)):
             if all((point[axis] - limit) * sign >= 0 for point in points):
                 continue
-            kept: GridPoints = []
+            inside: GridPoints = []
             for i, end in enumerate(points):
                 start = points[i - 1]
                 from_, to = (start[axis] - limit) * sign, (end[axis] - limit) * sign
                 if (from_ < 0) != (to < 0):
                     other = start[1 - axis] + (end[1 - axis] - start[1 - axis]) * from_ / (from_ - to)
-                    kept.append((limit, round(other)) if axis == 0 else (round(other), limit))
+                    inside.append((limit, round(other)) if axis == 0 else (round(other), limit))
                 if to >= 0:
-                    kept.append(end)
-            points = kept
+                    inside.append(end)
+            points = inside
     return points
 
 
 @dataclass
 class Sketch:
-    """Collects what a layout places.
+    """Collects the objects of a layout.
 
-    Layouts think in a square of SIDE pixels whose y axis points down; `turn` and `mirrored` turn and mirror all of it
+    Layouts use a square of SIDE pixels whose y axis points down; `turn` and `mirrored` rotate and mirror all of it
     about its centre, so that no direction is special.
 
     Attributes:
         gsd: metres a pixel.
         sun: the vector by which a thing of one pixel's height throws its shadow.
-        blocked: convex footprints that other objects keep away from, with the object's class.
+        blocked: convex footprints that other objects must not overlap, with the object's class.
     """
 
     random: np.random.Generator
@@ -180,7 +180,7 @@ class Sketch:
         return metres / self.gsd
 
     def pick(self, low: int, high: int) -> int:
-        """A random whole number, both ends included."""
+        """A random whole number, including both ends."""
         return int(self.random.integers(low, high + 1))
 
     def between(self, low: float, high: float) -> float:
@@ -192,17 +192,17 @@ class Sketch:
         return names[self.pick(0, len(names) - 1)]
 
     def chance(self, share: float) -> bool:
-        """True in that share of the cases."""
+        """True with that probability."""
         return float(self.random.random()) < share
 
     def vary(self, color: str, reach: int = 7) -> RGB:
-        """A colour of the palette, a little off."""
+        """A colour of the palette, slightly varied."""
         r, g, b = PALETTE[color]
         d, e = self.pick(-reach, reach), self.pick(-reach // 2, reach // 2)
         return max(0, min(255, r + d)), max(0, min(255, g + d)), max(0, min(255, b + d + e))
 
     def at(self, point: Point) -> Point:
-        """Where a point of the layout lies in the image."""
+        """The image coordinates of a layout point."""
         x, y = point[0] - SIDE / 2, point[1] - SIDE / 2
         if self.mirrored:
             x = -x
@@ -210,11 +210,11 @@ class Sketch:
         return x * c - y * s + SIDE / 2, x * s + y * c + SIDE / 2
 
     def heading(self, angle: float) -> float:
-        """An angle of the layout as it is in the image."""
+        """The image angle of a layout angle."""
         return (math.pi - angle if self.mirrored else angle) + self.turn
 
     def is_free(self, corners: Sequence[Point], center: Point, gap: float, over: Sequence[str]) -> bool:
-        """Whether a footprint lies inside the image and keeps `gap` pixels from all others but those of `over`."""
+        """Whether a footprint is inside the image and keeps `gap` pixels from all others except those of `over`."""
         if any(not (MARGIN <= x <= SIDE - MARGIN and MARGIN <= y <= SIDE - MARGIN) for x, y in corners):
             return False
         radius = max(math.dist(center, corner) for corner in corners)
@@ -226,7 +226,7 @@ class Sketch:
         return True
 
     def block(self, name: str, corners: Sequence[Point]) -> None:
-        """Keep others away from a convex footprint."""
+        """Block a convex footprint for other objects."""
         center = (sum(x for x, _ in corners) / len(corners), sum(y for _, y in corners) / len(corners))
         radius = max(math.dist(center, corner) for corner in corners)
         self.blocked.append((name, center, radius, tuple(corners)))

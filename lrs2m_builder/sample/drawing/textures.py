@@ -1,4 +1,4 @@
-"""Ground textures of the sample world: made once from fixed seeds, cut and tinted for every scene.
+"""Ground textures of the sample world: generated once from fixed seeds, cropped and tinted for every scene.
 
 All arithmetic is on integers (Pillow's fixed-point resize, numpy's int16), so that every machine makes the same bytes.
 """
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageChops, ImageDraw
 
 GRAIN = 6
-SIDE = 512  # of a texture; a scene cuts its piece anywhere in it
+SIDE = 512  # of a texture; a scene uses a piece from anywhere in it
 RGB = tuple[int, int, int]
 Pixels = NDArray[np.uint8]
 
@@ -69,7 +69,7 @@ def _furrows(key: int, color: RGB, period: int, depth: int) -> Pixels:
 
 
 def _forest() -> Pixels:
-    """Crowns beside crowns, each darker on one side; drawn beyond the edge so that none is cut."""
+    """Adjacent crowns, each darker on one side; centres may lie beyond the edge, so that the border is covered too."""
     random_, picture = _random(20), Image.new("RGB", (SIDE, SIDE), (30, 48, 30))
     draw = ImageDraw.Draw(picture)
     for x, y, r, shade in zip(
@@ -149,7 +149,7 @@ _TURNED = (
 
 
 def cut(name: str, random_: np.random.Generator, side: int, turned: bool = False) -> Image.Image:
-    """A piece from a random place of a texture, mirrored at random; `turned` makes its rows columns."""
+    """A piece from a random position of a texture, mirrored at random; `turned` swaps rows and columns."""
     left, top, way = random_.integers(0, (SIDE - side, SIDE - side, 4)).tolist()
     piece = texture(name).crop((left, top, left + side, top + side))
     method = (_TURNED if turned else _MIRRORED)[way]

@@ -1,4 +1,4 @@
-"""Layouts of built-up places. Each puts ground and objects into a sketch, in a square of 224 pixels."""
+"""Layouts of built-up areas. Each puts ground and objects into a sketch, in a square of 224 pixels."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from lrs2m_builder.sample.drawing.movers import wake
 from lrs2m_builder.sample.drawing.placing import across, decorate, ground, patch, place, road, scatter
 from lrs2m_builder.sample.drawing.sketch import SIDE, Sketch
 
-MID, LOW, HIGH = SIDE / 2, -110.0, SIDE + 110.0  # HIGH and LOW lie outside however the scene is turned
+MID, LOW, HIGH = SIDE / 2, -110.0, SIDE + 110.0  # HIGH and LOW are outside in every rotation of the scene
 QUARTER = math.pi / 2
 
 
@@ -74,12 +74,12 @@ def _ship_under_way(sketch: Sketch, x: float, y: float, length: float) -> bool:
 
 
 def open_water(sketch: Sketch) -> None:
-    """Ships under way on open water."""
+    """Moving ships on open water."""
     sketch.scene, sketch.gsd = "open water", sketch.between(1.2, 2.4)
     sketch.land_cover = ["water"]
-    wanted = sketch.pick(1, 6)
+    count = sketch.pick(1, 6)
     for _ in range(40):
-        if sum(p.name == "ship" for p in sketch.placed) == wanted:
+        if sum(p.name == "ship" for p in sketch.placed) == count:
             break
         _ship_under_way(sketch, sketch.between(20, 204), sketch.between(20, 204), sketch.between(22, 64))
 
@@ -96,8 +96,8 @@ def tank_farm(sketch: Sketch) -> None:
         for column in range(columns):
             x, y = MID + (column - (columns - 1) / 2) * pitch, 96 + (row - (rows - 1) / 2) * pitch
             if not sketch.placed or sketch.chance(0.9):
-                here = color if sketch.chance(0.8) else sketch.choose("white", "gray", "beige")
-                place(sketch, "storage tank", (x, y), size, size, color=here)
+                tank_color = color if sketch.chance(0.8) else sketch.choose("white", "gray", "beige")
+                place(sketch, "storage tank", (x, y), size, size, color=tank_color)
     edge = 96 + rows * pitch / 2 + 14
     road(sketch, [(LOW, edge), (HIGH, edge)], 9)
     scatter(sketch, "building", sketch.pick(0, 2), (22, 36), 1.6, within=(40, edge + 16, 184, 200), angle=0.0)
@@ -141,7 +141,7 @@ def residential(sketch: Sketch) -> None:
 
 
 def car_park(sketch: Sketch) -> None:
-    """Rows of stalls, many of them taken; a large building and trees beside the lot."""
+    """Rows of stalls, many of them occupied; a large building and trees beside the lot."""
     sketch.scene, sketch.gsd = "parking lot", sketch.between(0.38, 0.46)
     sketch.land_cover = ["grass"]
     length, height = 186.0, 118.0

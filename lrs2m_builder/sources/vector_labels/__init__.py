@@ -1,9 +1,9 @@
 """Vector labels as anchors: which object classes an image holds, and how many of each.
 
-One label file an image in a folder (DOTA `.txt`, GeoJSON, VOC `.xml`, else masks), named after the image; or one file
-for all (COCO `.json`, `.jsonl`, GeoJSON whose features name their image). Each form is one file here: it reads objects
-and their outlines. These are laid over the image once that is found, to see which of them it shows (`laying.py`); then
-they are counted and not kept, because neither prompt nor check has a use for them.
+A folder with one label file per image (DOTA `.txt`, GeoJSON, VOC `.xml`, masks), named after the image; or one file
+for all (COCO `.json`, `.jsonl`, GeoJSON whose features name their image). Each format has one module: it reads objects
+and their outlines. These are matched to the image once it is found, to see which of them it shows (`laying.py`); then
+they are counted and dropped, because neither prompts nor checks use them.
 """
 
 from __future__ import annotations
@@ -47,30 +47,30 @@ def read(
     min_inside: float = 0.3,
     lay_over: bool = True,
 ) -> Iterator[SourceRow]:
-    """Yield one row an image; label files of a folder in the order of their names.
+    """Yield one row per image; a folder's label files in order of name.
 
     Args:
-        classes: what a caption calls a class of the labels; null leaves it out. One that is not named here keeps its
+        classes: the caption words of a label class; null drops the class. A class not listed keeps its
             own words. Masks: every pixel value (or colour "#rrggbb") must be named.
-        prefix, suffix: of a folder, only label files whose name (without extension) begins and ends so; neither is
+        prefix, suffix: use only a folder's label files whose name (without extension) begins and ends so; neither is
             part of the image's name.
-        class_properties: GeoJSON: the properties that state an object's class, the first that is set counts; one that
-            only says yes (OpenStreetMap's building=yes) stands for its own name.
-        class_name: GeoJSON: the class of objects that state none; "" leaves them out.
+        class_properties: GeoJSON: the properties with an object's class; the first that is set counts; if its value
+            is only yes (OpenStreetMap's building=yes), the class is the property's name.
+        class_name: GeoJSON: the class of objects without one; "" drops them.
         image_property: GeoJSON, one file for all images: the property that names an object's image.
-        skip_difficult: leave out objects marked as hard to see.
-        min_share: masks: of an image's pixels, what a class must cover to be an anchor.
-        countable: masks: caption words of classes whose connected regions are objects, to be counted; the others are
+        skip_difficult: drop objects marked as hard to see.
+        min_share: masks: the share of an image's pixels that a class must cover to be an anchor.
+        countable: masks: caption words of classes whose connected regions are counted as objects; the others are
             named without a number.
-        min_area: pixels of the smallest object; by default 100 of a mask's regions and of what the image's edge cuts
-            off, 16 of other outlines.
-        min_object_share: of an image's pixels, what an outlined object must cover to be seen.
-        min_inside: of an outlined object, what must be in the image.
-        lay_over: lay outlines over the image; false believes every label, whatever the image's size and place.
+        min_area: pixels of the smallest object; by default 32 for a mask's regions and for outlines at the image's
+            edge, 9 for other outlines.
+        min_object_share: the share of an image's pixels that an outlined object must cover to be seen.
+        min_inside: the share of an outlined object that must be in the image.
+        lay_over: compare outlines with the image; false accepts every label, whatever the image's size and location.
 
     Raises:
-        UserError: a file is broken or of no known form (the file is named, and the line where it has lines), or a class
-            is no word that a caption could use.
+        UserError: a file is broken or of unknown format (the message names file and line), or a class
+            is not a word that a caption could use.
     """
     words = stated_classes(classes)
     statement = geojson.Statement(class_properties, class_name, words, skip_difficult)
@@ -102,12 +102,12 @@ def read(
         if isinstance(labels, Unusable):
             yield SourceRow(name, problem=(labels.reason, labels.detail))
         else:
-            said = _in_words(labels, words)
-            yield SourceRow(name, anchors_in=partial(_anchors, said, limits, lay_over))
+            in_words = _in_words(labels, words)
+            yield SourceRow(name, anchors_in=partial(_anchors, in_words, limits, lay_over))
 
 
 def _in_words(labels: ImageLabels, words: Mapping[str, str | None]) -> ImageLabels:
-    """The labels with each class as a caption says it, without those that are left out."""
+    """The labels with their classes in caption words, without dropped classes."""
     named = ((in_words(labels.file, thing.name, words), thing) for thing in labels.things)
     things = tuple(replace(thing, name=name) for name, thing in named if name is not None)
     note = f"all of its {len(labels.things)} objects are of classes that are left out"
@@ -120,7 +120,7 @@ def _anchors(
     """The anchors of an image.
 
     Raises:
-        SampleError: there are none, or the image is none.
+        SampleError: the image has no anchors or is not an image.
     """
     frame = None
     if lay_over and image is not None and (labels.size or any(thing.parts for thing in labels.things)):
@@ -131,22 +131,22 @@ def _anchors(
 def _each_file(
     folder: Path, kinds: Sequence[Mapping[str, _OneImage]], prefix: str = "", suffix: str = "", only: Path | None = None
 ) -> Iterator[tuple[str, ImageLabels | Unusable]]:
-    """The labels of each file of a folder; JSON and pictures are labels only where no surer label file is."""
-    files = sorted(each for each in folder.iterdir() if not each.name.startswith(".")) if only is None else [only]
-    for kind in kinds:  # macOS leaves ._1.txt
-        found = [(file, kind[file.suffix.lower()]) for file in files if file.suffix.lower() in kind]
-        if found:
+    """Yield the labels of each file of a folder; JSON and images count as labels only without a more certain kind."""
+    files = [only] if only else sorted(file for file in folder.iterdir() if file.name[0] != ".")  # macOS adds ._1.txt
+    for kind in kinds:
+        readable = [(file, kind[file.suffix.lower()]) for file in files if file.suffix.lower() in kind]
+        if readable:
             break
     else:
         looked = ", ".join(suffix for kind in kinds for suffix in kind)
         if only is not None:
             raise UserError(f"{only}: no label file (known: {looked})")
         raise UserError(f"{folder}: no label file in it (looked for {looked}); it holds {_contents(files)}")
-    chosen = [(file, find) for file, find in found if file.stem.startswith(prefix) and file.stem.endswith(suffix)]
+    chosen = [(file, find) for file, find in readable if file.stem.startswith(prefix) and file.stem.endswith(suffix)]
     if not chosen:
-        example = found[0][0].name
+        example = readable[0][0].name
         raise UserError(
-            f"{folder}: none of its {len(found)} label files, such as {example}, is called {prefix}...{suffix}"
+            f"{folder}: none of its {len(readable)} label files, such as {example}, is named {prefix}...{suffix}"
         )
     for file, find in chosen:
         name = file.stem.removeprefix(prefix).removesuffix(suffix)
@@ -159,7 +159,7 @@ def _each_file(
 
 
 def _contents(files: Sequence[Path]) -> str:
-    """What a folder holds, by extension, with a name of each."""
+    """The content of a folder by extension, with an example of each."""
     first: dict[str, Path] = {}
     counts = Counter("folders" if file.is_dir() else file.suffix or "no extension" for file in files)
     for file in files:

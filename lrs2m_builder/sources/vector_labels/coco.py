@@ -22,10 +22,10 @@ from lrs2m_builder.sources.vector_labels.shapes import (
 
 
 def read(path: Path, skip_difficult: bool = False) -> Iterator[tuple[str, ImageLabels | Unusable]]:
-    """Yield the name of each image and its labels; at the end, images that only annotations name.
+    """Yield the name of each image and its labels; at the end, images named only by annotations.
 
     Raises:
-        UserError: an entry is not of COCO's form, an id stands twice, or a category is not there (the entry is named).
+        UserError: an entry is not of COCO's form, an id is duplicated, or a category is missing (the entry is given).
     """
     content = load_json(path)
     _check_form(path, content)
@@ -56,20 +56,20 @@ def read(path: Path, skip_difficult: bool = False) -> Iterator[tuple[str, ImageL
 
 def _check_form(path: Path, content: Any) -> None:
     if not isinstance(content, dict):
-        raise UserError(f'{path}: not COCO: a list "images" and others in an object are expected')
+        raise UserError(f'{path}: not COCO: expected an object with a list "images" and others')
     annotations = content.get("annotations")
     first = annotations[0] if isinstance(annotations, list) and annotations else None
     if isinstance(first, dict) and "caption" in first and "category_id" not in first:
         raise UserError(f"{path}: these are captions, not objects; read them with format: karpathy_json")
     for key in ("images", "categories", "annotations"):
         if not isinstance(content.get(key), list):
-            found = ", ".join(map(repr, list(content)[:6])) or "nothing"
-            raise UserError(f'{path}: not COCO: no list "{key}"; it holds {found}')
+            keys = ", ".join(map(repr, list(content)[:6])) or "nothing"
+            raise UserError(f'{path}: not COCO: no list "{key}"; it holds {keys}')
 
 
 def _by_id(path: Path, content: dict[str, Any], kind: str, name: str) -> dict[str, dict[str, Any]]:
-    """The images or categories by their ids, all of which differ and have a name."""
-    found: dict[str, dict[str, Any]] = {}
+    """The images or categories by id; ids are unique and every entry has a name."""
+    by_id: dict[str, dict[str, Any]] = {}
     places: dict[str, int] = {}
     for place, entry in enumerate(content[kind]):
         try:
@@ -78,12 +78,12 @@ def _by_id(path: Path, content: dict[str, Any], kind: str, name: str) -> dict[st
             key = _id(entry, "id")
             if not _is_name(entry.get(name), or_number=kind == "categories"):
                 raise ValueError(f"{name} is {entry.get(name)!r}"[:100] if name in entry else f"no {name}")
-            if key in found:
-                raise ValueError(f"id {key} is that of {kind}[{places[key]}], too")
+            if key in by_id:
+                raise ValueError(f"id {key} is also the id of {kind}[{places[key]}]")
         except ValueError as error:
             raise UserError(f"{path}: {kind}[{place}]: {error}") from error
-        found[key], places[key] = entry, place
-    return found
+        by_id[key], places[key] = entry, place
+    return by_id
 
 
 def _is_name(value: Any, *, or_number: bool) -> bool:
@@ -93,7 +93,7 @@ def _is_name(value: Any, *, or_number: bool) -> bool:
 
 
 def _id(entry: dict[str, Any], key: str) -> str:
-    """An id as text: exporters write 7, "7" and 7.0 of the same image."""
+    """An id as text: exporters write 7, "7" and 7.0 for the same image."""
     value = entry.get(key)
     if isinstance(value, bool) or not isinstance(value, int | float | str) or value == "":
         raise ValueError(f"no {key}" if value is None else f"{key} is {value!r}"[:100])
@@ -103,7 +103,7 @@ def _id(entry: dict[str, Any], key: str) -> str:
 
 
 def _thing(annotation: dict[str, Any], name: str) -> LabelledObject:
-    """An object; a crowd is one outline around many: it is not counted."""
+    """An object; a crowd, one outline around many objects, is not counted."""
     crowd = annotation.get("iscrowd")
     if str(crowd).strip().lower() not in {"none", "", "0", "1", "0.0", "1.0", "false", "true", "no", "yes"}:
         raise ValueError(f"iscrowd is {crowd!r}"[:100])
@@ -116,7 +116,7 @@ def _thing(annotation: dict[str, Any], name: str) -> LabelledObject:
 
 
 def _outlines(segmentation: Any) -> tuple[Ring, ...]:
-    """The outlines of a list of polygons; none of a run-length code, whose box says enough."""
+    """The outlines of a list of polygons; empty for a run-length code, whose box is used instead."""
     if not isinstance(segmentation, list):
         return ()
     polygons = segmentation if all(isinstance(polygon, list) for polygon in segmentation) else [segmentation]
@@ -135,7 +135,7 @@ def _box(values: Any) -> tuple[Ring, ...]:
 
 
 def _size(image: dict[str, Any]) -> tuple[float, float] | None:
-    """The size that an image is said to have; some files say none, or 0."""
+    """The image size in the file; some files state no size, or 0."""
     try:
         width, height = number(image.get("width")), number(image.get("height"))
     except ValueError:

@@ -1,4 +1,4 @@
-"""Label files as text and JSON, with one clear line where they are broken."""
+"""Reads label files as text and JSON; a broken file is one clear line."""
 
 from __future__ import annotations
 
@@ -25,5 +25,5 @@ def load_json(path: Path) -> Any:
         raise UserError(f"{path}: nested too deeply") from error
     except json.JSONDecodeError as error:
         raise UserError(f"{path}: line {error.lineno}, column {error.colno}: not JSON: {error.msg}") from error
-    except ValueError as error:  # a number of thousands of digits
-        raise UserError(f"{path}: not JSON that can be read: {error}") from error
+    except ValueError as error:  # a number with thousands of digits
+        raise UserError(f"{path}: unreadable JSON: {error}") from error

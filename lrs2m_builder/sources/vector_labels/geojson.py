@@ -1,6 +1,6 @@
-"""GeoJSON: a feature is an object, its class stands in its properties.
+"""GeoJSON: a feature is an object, its class is in its properties.
 
-Lines are not counted: roads and rivers are cut wherever two of them meet, so their pieces say nothing of their number.
+Lines are not counted: roads and rivers are split where two of them meet, so the number of pieces means nothing.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ _NO = {"", "no", "false", "0"}
 _GEOMETRIES = {"Point", "MultiPoint", "LineString", "MultiLineString", "Polygon", "MultiPolygon", "GeometryCollection"}
 _TYPE = re.compile(rf'"type"\s*:\s*"(?:FeatureCollection|Feature|{"|".join(sorted(_GEOMETRIES))})"')
 MAX_DEPTH = 4  # of a multi-polygon's coordinates
-_START = 2000  # characters in which a file says what it is
-_OTHERS = {  # what a JSON that is no GeoJSON is told by
+_START = 2000  # first characters, in which a file shows its form
+_OTHERS = {  # keys by which other JSON formats are recognised
     "annotations": "this is COCO's form: name the file itself in the manifest (files, annotations)",
     "shapes": "this is Labelme's form, which is not read; export it as COCO or VOC",
-    "objects": "this is TopoJSON or a form of its own; export it as GeoJSON",
+    "objects": "this is TopoJSON or an unknown form; export it as GeoJSON",
 }
 
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """Where features state their class; options of the manifest.
+    """How to read a feature's class; options of the manifest.
 
     Attributes:
-        properties: those that state it, the first that is set counts.
-        default: the class of features that state none; "" leaves them out.
+        properties: properties with the class; the first that is set counts.
+        default: the class of features without one; "" drops them.
         classes: words by value, or by "property=value".
-        skip_difficult: leave out what is marked as hard to see.
+        skip_difficult: drop features marked as hard to see.
     """
 
     properties: Sequence[str]
@@ -56,30 +56,30 @@ class Statement:
 
 
 def find(path: Path, statement: Statement) -> ImageLabels:
-    """The objects of a file, each feature that has a class and a place; one part or several, it is one object.
+    """The objects of a file: each feature with a class and a geometry, in one part or several, is one object.
 
     Raises:
-        UserError: it is no GeoJSON, or a feature is broken or states its class in a form that cannot be read.
+        UserError: it is not GeoJSON, or a feature is broken or has an unreadable class.
     """
     return _labels(path, *_load(path), statement)
 
 
 def find_by_image(path: Path, statement: Statement, image_property: str) -> Iterator[tuple[str, ImageLabels]]:
-    """The labels of each image of a file for all of them, whose features name their image (xView's)."""
+    """Yield the labels of each image from one file for all images, whose features name their image (xView's)."""
     features, crs = _load(path)
     by_image: dict[str, list[tuple[str, Any]]] = {}
     for where, feature in features:
         properties = feature.get("properties") if isinstance(feature, dict) else None
         name = properties.get(image_property) if isinstance(properties, dict) else None
         if not isinstance(name, str) or not name:
-            raise UserError(f"{path}: {where}: no property {image_property!r}, which names its image")
+            raise UserError(f"{path}: {where}: no property {image_property!r}, which should name its image")
         by_image.setdefault(name, []).append((where, feature))
     for name, own in by_image.items():
         yield name, _labels(path, own, crs, statement)
 
 
 def is_geojson(path: Path) -> bool:
-    """Whether a file with JSON's extension holds features, in one collection or a line each."""
+    """Whether a file with JSON's extension holds features, in one collection or one per line."""
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         start = file.read(_START)
     return bool(_TYPE.search(start.partition('"images"')[0]))
@@ -93,9 +93,9 @@ def names_images(path: Path, image_property: str) -> bool:
 
 
 def _load(path: Path) -> tuple[list[tuple[str, Any]], str]:
-    """The features of a file, each with where it stands, and the coordinate system that the file names."""
+    """The features of a file, each with its position, and the file's coordinate system."""
     if not path.stat().st_size:
-        return [], ""  # tools write an empty file where a tile has no object
+        return [], ""  # tools write an empty file for a tile without objects
     try:
         content = load_json(path)
     except UserError:
@@ -103,7 +103,7 @@ def _load(path: Path) -> tuple[list[tuple[str, Any]], str]:
         if len(lines) < 2 or not _is_json(lines[0]):
             raise
         entries = [(f"line {place}", _line(path, place, line)) for place, line in enumerate(lines, 1) if line.strip()]
-        return [found for where, entry in entries for found in _features(path, entry, f"{where}.")], ""
+        return [feature for where, entry in entries for feature in _features(path, entry, f"{where}.")], ""
     return list(_features(path, content, "")), _crs(content)
 
 
@@ -122,19 +122,19 @@ def _line(path: Path, place: int, line: str) -> Any:
 
 
 def _features(path: Path, content: Any, where: str) -> Iterator[tuple[str, Any]]:
-    """The features of a collection, of several in a list, a single one, or a geometry alone."""
+    """The features of a collection or a list of collections, a single feature, or a bare geometry."""
     kind = content.get("type") if isinstance(content, dict) else None
     if isinstance(content, dict) and (kind == "FeatureCollection" or isinstance(content.get("features"), list)):
         if not isinstance(content.get("features"), list):
             raise UserError(f'{path}: no list "features"; is this GeoJSON?')
-        yield from ((f"{where}features[{place}]", each) for place, each in enumerate(content["features"]))
+        yield from ((f"{where}features[{place}]", feature) for place, feature in enumerate(content["features"]))
     elif kind == "Feature":
         yield where.rstrip(".") or "feature", content
     elif kind in _GEOMETRIES:
         yield where.rstrip(".") or "geometry", {"geometry": content}
     elif isinstance(content, list) and where.count("[") < 2:
-        for place, each in enumerate(content):
-            yield from _features(path, each, f"{where}[{place}].")
+        for place, collection in enumerate(content):
+            yield from _features(path, collection, f"{where}[{place}].")
     else:
         keys = list(content) if isinstance(content, dict) else []
         hint = next((words for key, words in _OTHERS.items() if key in keys), "is this GeoJSON?")
@@ -143,7 +143,7 @@ def _features(path: Path, content: Any, where: str) -> Iterator[tuple[str, Any]]
 
 
 def _crs(content: Any) -> str:
-    """The coordinate system as older files name it."""
+    """The coordinate system, which older files name."""
     if isinstance(content, list):
         return next(filter(None, map(_crs, content)), "")
     crs = content.get("crs") if isinstance(content, dict) else None
@@ -171,7 +171,7 @@ def _labels(path: Path, features: list[tuple[str, Any]], crs: str, statement: St
     note = "no features in it"
     if features and not num_stated:
         asked = ", ".join(statement.properties)
-        note = f"{len(features)} features, none states {asked}: set class_name or class_properties"
+        note = f"{len(features)} features, none with {asked}: set class_name or class_properties"
     elif features:
         note = f"{len(features)} features, {num_stated} of them with a class, {num_placed} with a place, none with both"
     return ImageLabels(path, tuple(things), on_earth=True, crs=crs, note=note)
@@ -187,10 +187,10 @@ def _parts(feature: Any) -> tuple[dict[str, Any], dict[str, Any]]:
 
 
 def _stated(values: Mapping[str, Any], statement: Statement) -> str:
-    """The class in the first property that is set; "" where none is.
+    """The class in the first property that is set; "" if no property is set.
 
     Raises:
-        ValueError: it is neither text nor yes or no, nor a number to which the classes give words.
+        ValueError: it is not a text, yes or no, or a number with words in the option classes.
     """
     for name in statement.properties:
         value = values.get(name)
@@ -213,11 +213,11 @@ def _stated(values: Mapping[str, Any], statement: Statement) -> str:
 
 
 def _cut(marks: Mapping[str, Any]) -> tuple[bool, float | None]:
-    """Whether an object is cut off, and how much of it is left: `partialDec` is what SpaceNet's tiles call it."""
+    """Whether an object is cut off, and the share that remains (`partialDec` in SpaceNet's tiles)."""
     truncated, inside = cut_share(marks.get("truncated", ""))
-    left = marks.get("partialdec")
-    if isinstance(left, int | float) and not isinstance(left, bool) and 0 <= left <= 1:
-        return truncated, float(left)
+    remaining = marks.get("partialdec")
+    if isinstance(remaining, int | float) and not isinstance(remaining, bool) and 0 <= remaining <= 1:
+        return truncated, float(remaining)
     return truncated, inside
 
 
@@ -225,16 +225,19 @@ def _shape(geometry: Mapping[str, Any]) -> tuple[Any, tuple[Ring, ...], tuple[Ri
     """The kind of a geometry, its outlines, lines or points, and its holes.
 
     Raises:
-        ValueError: it is of no known type, or a coordinate is no number.
+        ValueError: the type is unknown, or a coordinate is not a number.
     """
     kind, coordinates = geometry.get("type"), geometry.get("coordinates")
     if kind == "GeometryCollection":
-        found = [_shape(each) for each in geometry.get("geometries") or () if isinstance(each, Mapping)]
-        best = next((name for name in ("area", "line", "point") if any(f[0] == name and f[1] for f in found)), "area")
+        shapes = [_shape(part) for part in geometry.get("geometries") or () if isinstance(part, Mapping)]
+        best = next(
+            (name for name in ("area", "line", "point") if any(shape[0] == name and shape[1] for shape in shapes)),
+            "area",
+        )
         return (
             best,
-            tuple(ring for each in found if each[0] == best for ring in each[1]),
-            tuple(ring for each in found if each[0] == best for ring in each[2]),
+            tuple(ring for shape in shapes if shape[0] == best for ring in shape[1]),
+            tuple(ring for shape in shapes if shape[0] == best for ring in shape[2]),
         )
     if not geometry or not coordinates:
         return "area", (), ()
@@ -251,11 +254,11 @@ def _shape(geometry: Mapping[str, Any]) -> tuple[Any, tuple[Ring, ...], tuple[Ri
 
 
 def _polygons(coordinates: list[Any]) -> list[list[Ring]]:
-    """The polygons of nested lists, each its outline and its holes."""
+    """The polygons of nested lists, each an outline and its holes."""
     if _depth(coordinates) <= 3:
         rings = [ring for ring in _rings(coordinates) if ring]
         return [rings] if rings else []
-    return [polygon for each in coordinates for polygon in _polygons(each)]
+    return [polygon for nested in coordinates for polygon in _polygons(nested)]
 
 
 def _rings(coordinates: list[Any]) -> Iterator[Ring]:
@@ -265,8 +268,8 @@ def _rings(coordinates: list[Any]) -> Iterator[Ring]:
     elif depth == 2:
         yield tuple(map(_point, coordinates))
     else:
-        for each in coordinates:
-            yield from _rings(each)
+        for nested in coordinates:
+            yield from _rings(nested)
 
 
 def _depth(coordinates: Any) -> int:
@@ -278,5 +281,5 @@ def _depth(coordinates: Any) -> int:
 
 def _point(values: Any) -> tuple[float, float]:
     if not isinstance(values, list) or len(values) < 2:
-        raise ValueError(f"{str(values)[:60]} is no point")
+        raise ValueError(f"{str(values)[:60]} is not a point")
     return number(values[0]), number(values[1])

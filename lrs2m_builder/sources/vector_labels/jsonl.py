@@ -1,4 +1,4 @@
-"""`.jsonl`, a line an image: `{"image": "1.png", "anchors": [{"class": "plane", "count": 3}, {"class": "grass"}]}`."""
+"""`.jsonl`, per image a line `{"image": "1.png", "anchors": [{"class": "plane", "count": 3}, {"class": "grass"}]}`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ MAX_COUNT = 2**31 - 1  # a record's column holds 32 bits
 
 
 def read(path: Path) -> Iterator[tuple[str, ImageLabels]]:
-    """Yield the name of each image and its classes; a class without a count is there, in no known number."""
+    """Yield the name of each image and its classes; a class without a count is present in unknown number."""
     for number, line in enumerate(load_text(path).split("\n"), start=1):
         if not line.strip():
             continue
@@ -29,14 +29,14 @@ def read(path: Path) -> Iterator[tuple[str, ImageLabels]]:
 
 
 def _text(value: Any) -> str:
-    """A name; a number may be one, too."""
+    """A name; a number is accepted too."""
     if isinstance(value, bool) or not isinstance(value, str | int) or value == "":
-        raise ValueError(f"{value!r} is no name")
+        raise ValueError(f"{value!r} is not a name")
     return str(value)
 
 
 def _count(anchor: dict[str, Any]) -> int | None:
     count = anchor.get("count")
     if count is not None and (not isinstance(count, int) or isinstance(count, bool) or not 1 <= count <= MAX_COUNT):
-        raise ValueError(f"count {count!r} is no whole number from 1 to {MAX_COUNT}")
+        raise ValueError(f"count {count!r} is not a whole number from 1 to {MAX_COUNT}")
     return count

@@ -1,4 +1,4 @@
-"""Labels laid over their image: what lies outside is not there, and what is too small to be seen is not certain."""
+"""Compares labels with their image: objects outside are dropped, and objects too small to be seen are uncertain."""
 
 from __future__ import annotations
 
@@ -6,28 +6,29 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
 from lrs2m_builder.errors import SampleError
+from lrs2m_builder.schema import Box
 from lrs2m_builder.sources.vector_labels.classes import Found
 from lrs2m_builder.sources.vector_labels.placing import Frame, to_pixels
 from lrs2m_builder.sources.vector_labels.shapes import ImageLabels, LabelledObject, Ring, area, clip, length_inside
 
-WHOLE = 0.7  # of an object: with more of it in the image it is counted, as DOTA's own tool that cuts images does
-# Of the image and of one of its sides: what covers and spans so much is seen as one, such as a runway across the image.
+WHOLE = 0.7  # minimum share of an object in the image to count it, as in DOTA's own image-splitting tool
+# Shares of the image and of one side: an object this large is seen as one even if cut, such as a runway.
 LARGE, SPAN = 0.01, 0.5
-ON_EDGE = 0.5  # pixels: an object that comes so near to the edge may go on behind it
-# Pixels of the smallest object, and of the smallest that touches the edge. A small image is shown to the model
-# enlarged: there the share counts.
+ON_EDGE = 0.5  # pixels: an object this near to the edge may continue beyond it
+# Pixels of the smallest object, and of the smallest one that touches the edge. A small image is shown to the model
+# enlarged, so there the share counts.
 AREA, EDGE_AREA, SHARE = 9, 32, 1 / 5000
-THICKNESS, THICKNESS_SHARE = 3, 1 / 64  # of what touches the edge, likewise
+THICKNESS, THICKNESS_SHARE = 3, 1 / 64  # of objects that touch the edge, likewise
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """From when on an object is certain; options of the manifest.
+    """When an object is certain; options of the manifest.
 
     Attributes:
         min_area: pixels of the smallest object; None: AREA and EDGE_AREA, or SHARE of a small image.
-        min_object_share: of the image's pixels, what an object must cover.
-        min_inside: of an object, what must be in the image.
+        min_object_share: the share of the image's pixels that an object must cover.
+        min_inside: the share of an object that must be in the image.
     """
 
     min_area: int | None = None
@@ -36,16 +37,16 @@ class Limits:
 
 
 def lay(labels: ImageLabels, frame: Frame | None, limits: Limits) -> list[Found]:
-    """The classes that can be seen in an image, each with a number or without.
+    """The classes visible in an image, each with its count or None.
 
-    An object that is mostly outside, or a small piece at the edge, is not there. One that is cut names its class
-    without a number. One that is too small to be seen names nothing, and its class has no number.
+    An object that is mostly outside, or a small piece at the edge, is dropped. A cut object adds its class
+    without a number. An object too small to be seen adds nothing, but makes its class uncounted.
 
     Args:
-        frame: None where nothing is known of the image; then nothing but the marks of the file says what is cut.
+        frame: None without an image; then only the file's marks say which objects are cut.
 
     Raises:
-        SampleError: the labels do not fit the image, or nothing is left (with what there was).
+        SampleError: the labels do not fit the image, or no object remains.
     """
     if not labels.things:
         raise SampleError("no_anchors", f"{labels.file}: {labels.note}")
@@ -58,11 +59,11 @@ def lay(labels: ImageLabels, frame: Frame | None, limits: Limits) -> list[Found]
             f"{labels.file}: none of its {len(seen)} objects lies in the image of {frame.width} x {frame.height} "
             "pixels",
         )
-    # A map's labels may be those of a whole region; pixels of which most are outside are those of another image.
+    # A map's labels may cover a whole region; pixel coordinates mostly outside belong to another image.
     if frame is not None and 2 * num_outside > len(seen) and (frame.transform is None or not labels.on_earth):
         raise SampleError(
             "labels_misfit",
-            f"{labels.file}: {num_outside} of its {len(seen)} objects lie outside of the image of {frame.width} x "
+            f"{labels.file}: {num_outside} of its {len(seen)} objects lie outside the image of {frame.width} x "
             f"{frame.height} pixels; were they made for another size?",
         )
     named = {thing.name for thing, state in seen if state in {"counted", "uncounted"}}
@@ -70,15 +71,27 @@ def lay(labels: ImageLabels, frame: Frame | None, limits: Limits) -> list[Found]
         raise SampleError(
             "no_anchors", f"{labels.file}: none of its {len(seen)} objects is large enough in the image to be seen"
         )
+    is_in_pixels = frame is not None or not labels.on_earth
     return [
-        (thing.name, thing.count if state == "counted" else None)
+        (thing.name, thing.count if state == "counted" else None, _box(thing, frame) if is_in_pixels else None)
         for thing, state in seen
         if thing.name in named and state not in {"outside", "sliver"}
     ]
 
 
+def _box(thing: LabelledObject, frame: Frame | None) -> Box | None:
+    """Where a single object is in the image."""
+    if thing.count != 1 or thing.kind != "area" or not thing.parts:
+        return None
+    x, y = zip(*(point for ring in thing.parts for point in ring), strict=True)
+    left, top, right, bottom = min(x), min(y), max(x), max(y)
+    if frame is None:
+        return left, top, right, bottom
+    return max(0.0, left), max(0.0, top), min(float(frame.width), right), min(float(frame.height), bottom)
+
+
 def _seen(thing: LabelledObject, frame: Frame | None, limits: Limits) -> str:
-    """Whether an object is "counted", "uncounted" (there, in no known number), "small", a "sliver" or "outside"."""
+    """Whether an object is "counted", "uncounted" (present in unknown number), "small", a "sliver" or "outside"."""
     share = 1.0 if thing.inside is None else thing.inside
     state = "counted"
     if frame is not None and (thing.parts or thing.area is not None):
@@ -97,7 +110,7 @@ def _seen(thing: LabelledObject, frame: Frame | None, limits: Limits) -> str:
 
 
 def _outlined(thing: LabelledObject, frame: Frame, limits: Limits) -> tuple[str, float]:
-    """What an outline alone says of an object, and the share of it that lies in the image."""
+    """The verdict of `_seen` from the outline alone, and the share of the object inside the image."""
     if not thing.parts:
         return "small" if (thing.area or 0) < _least(AREA, frame, limits) else "counted", 1.0
     whole, clipped = _area(thing), _clipped(thing, frame)

@@ -1,4 +1,4 @@
-"""Where an image's pixels are, and the coordinates of labels in them."""
+"""The geometry of an image, and the conversion of label coordinates to its pixels."""
 
 from __future__ import annotations
 
@@ -19,18 +19,18 @@ from lrs2m_builder.images.rasters import raster_driver
 from lrs2m_builder.schema import ImageRef
 from lrs2m_builder.sources.vector_labels.shapes import ImageLabels, LabelledObject, Ring, points_of
 
-SAME_SHAPE = 0.01  # by which the shapes of two copies of an image may differ: their sides are whole numbers
+SAME_SHAPE = 0.01  # tolerance for the aspect ratios of two copies of an image, whose sides are rounded
 _TURNED = {5, 6, 7, 8}  # EXIF orientations that swap width and height
 _ORIENTATION = 0x0112
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """The size of an image in pixels and, of one with a place on Earth, how its pixels lie there.
+    """The size of an image in pixels and, if it is georeferenced, its transform.
 
     Attributes:
         transform: from pixels to the coordinates of `crs` (an `affine.Affine`).
-        crs: a `rasterio.crs.CRS`; None where the file names none.
+        crs: a `rasterio.crs.CRS`; None if the file names no system.
     """
 
     width: int
@@ -43,13 +43,13 @@ def frame_of(image: ImageRef, part: Part, on_earth: bool) -> Frame:
     """The frame of an image, from its header.
 
     Args:
-        on_earth: whether its place on Earth is asked for.
+        on_earth: whether to read the georeference.
 
     Raises:
-        SampleError: the file is missing or is no image.
+        SampleError: the file is missing or is not an image.
     """
     frames = [_frame(file, on_earth) for file in part.files(image)]
-    frame = max(frames, key=lambda each: each.width)
+    frame = max(frames, key=lambda band: band.width)
     width, height = part.size(frame.width, frame.height)
     return replace(frame, width=width, height=height)
 
@@ -84,8 +84,8 @@ def to_pixels(labels: ImageLabels, frame: Frame) -> tuple[LabelledObject, ...]:
     """The objects of an image's labels with their outlines in its pixels.
 
     Raises:
-        SampleError: labels_misfit where they were made for an image of another shape, or state map coordinates and
-            the image has no place on Earth; labels_outside where they lie elsewhere on Earth.
+        SampleError: labels_misfit if they were made for an image of another shape, or have map coordinates and
+            the image is not georeferenced; labels_outside if they lie elsewhere on Earth.
     """
     if labels.on_earth:
         return _from_earth(labels, frame)
@@ -95,7 +95,7 @@ def to_pixels(labels: ImageLabels, frame: Frame) -> tuple[LabelledObject, ...]:
     if abs(width * frame.height - height * frame.width) > SAME_SHAPE * width * frame.height:
         raise SampleError(
             "labels_misfit",
-            f"{labels.file}: made for an image of {width:g} x {height:g} pixels; its image has {frame.width} x "
+            f"{labels.file}: made for an image of {width:g} x {height:g} pixels, but the image has {frame.width} x "
             f"{frame.height}",
         )
     across, down = frame.width / width, frame.height / height
@@ -117,15 +117,15 @@ def _moved(
 
 
 def _from_earth(labels: ImageLabels, frame: Frame) -> tuple[LabelledObject, ...]:
-    """From map coordinates, in the first system that they may be in which puts any of them into the image."""
+    """From map coordinates to pixels, with the first possible system that puts any of them into the image."""
     points = np.array(points_of(labels.things), float).reshape(-1, 2)
     if not len(points) or _are_pixels(labels.things, points, frame):
         return labels.things
     if frame.transform is None:
         raise SampleError(
             "labels_misfit",
-            f"{labels.file}: coordinates such as {points[0][0]:g}, {points[0][1]:g}{_in(labels.crs)} are no pixels of "
-            f"its image of {frame.width} x {frame.height}, and the image has no place on Earth (it is no GeoTIFF)",
+            f"{labels.file}: coordinates such as {points[0][0]:g}, {points[0][1]:g}{_in(labels.crs)} are not pixels of "
+            f"its image of {frame.width} x {frame.height}, and the image has no place on Earth (it is not a GeoTIFF)",
         )
     systems = _systems(labels, points, frame)
     for system in systems:
@@ -136,19 +136,19 @@ def _from_earth(labels: ImageLabels, frame: Frame) -> tuple[LabelledObject, ...]
     raise SampleError(
         "labels_outside",
         f"{labels.file}: x {low[0]:g} to {high[0]:g}, y {low[1]:g} to {high[1]:g}"
-        f"{_in(labels.crs or ' or '.join(map(_name, systems)))} lies outside of its image: x {first[0]:g} to "
+        f"{_in(labels.crs or ' or '.join(map(_name, systems)))} lies outside its image: x {first[0]:g} to "
         f"{last[0]:g}, y {first[1]:g} to {last[1]:g}{_in(_name(frame.crs))}",
     )
 
 
 def _moved_ring(ring: Ring, system: Any, frame: Frame) -> Ring:
-    """An outline in pixels; none where a point of it has no place there."""
+    """An outline in pixels; empty if a point cannot be projected."""
     points = _pixels(np.array(ring, float), system, frame)
     return tuple((x, y) for x, y in points.tolist()) if np.isfinite(points).all() else ()
 
 
 def _are_pixels(things: tuple[LabelledObject, ...], points: np.ndarray, frame: Frame) -> bool:
-    """Whether coordinates are pixels: some are in the image, and they are neither degrees nor those of its map."""
+    """Whether coordinates are pixels: some are in the image, and they are neither degrees nor map coordinates."""
     low, high = _span(points)
     fit = any(_overlaps(np.array(ring, float), frame) for thing in things for ring in thing.parts)
     whole = bool((points == np.round(points)).all())
@@ -158,20 +158,20 @@ def _are_pixels(things: tuple[LabelledObject, ...], points: np.ndarray, frame: F
 
 
 def _overlaps(points: np.ndarray, frame: Frame) -> bool:
-    """Whether the box around points lies in part in the image."""
+    """Whether the bounding box of the points overlaps the image."""
     low, high = _span(points)
     return bool(low[0] <= frame.width and low[1] <= frame.height and high[0] >= 0 and high[1] >= 0)
 
 
 def _systems(labels: ImageLabels, points: np.ndarray, frame: Frame) -> list[Any]:
-    """What coordinates may be in: the system that the file names, else degrees (RFC 7946) or the image's own."""
+    """Possible coordinate systems: the one that the file names, else degrees (RFC 7946) or the image's own."""
     import rasterio
     from rasterio.crs import CRS
     from rasterio.errors import CRSError
 
     if labels.crs:
         try:
-            with rasterio.Env():  # else what PROJ does not know is printed
+            with rasterio.Env():  # otherwise PROJ prints unknown systems
                 return [CRS.from_user_input(labels.crs)]
         except CRSError as error:
             raise SampleError("labels_misfit", f"{labels.file}: unknown coordinate system {labels.crs!r}") from error
@@ -182,7 +182,7 @@ def _systems(labels: ImageLabels, points: np.ndarray, frame: Frame) -> list[Any]
 
 
 def _pixels(points: np.ndarray, system: Any, frame: Frame) -> np.ndarray:
-    """(N, 2) coordinates in pixels of an image; infinite where a point has none there."""
+    """(N, 2) coordinates in pixels of an image; infinite if a point cannot be projected."""
     from rasterio.warp import transform
 
     x, y = points.T
@@ -197,9 +197,9 @@ def _applied(affine: Any, points: np.ndarray) -> np.ndarray:
 
 
 def _span(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The least and the greatest x and y; of points that have no place, an empty span."""
-    there = points[np.isfinite(points).all(axis=1)]
-    return (there.min(axis=0), there.max(axis=0)) if len(there) else (np.full(2, np.inf), np.full(2, -np.inf))
+    """The smallest and largest x and y of the finite points; an empty span without such points."""
+    finite = points[np.isfinite(points).all(axis=1)]
+    return (finite.min(axis=0), finite.max(axis=0)) if len(finite) else (np.full(2, np.inf), np.full(2, -np.inf))
 
 
 def _name(system: Any) -> str:

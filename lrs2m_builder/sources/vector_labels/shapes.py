@@ -1,4 +1,4 @@
-"""Objects as label files state them, and the geometry of their outlines."""
+"""The objects of label files, and the geometry of their outlines."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ _YES = frozenset(["1", "true", "yes"])
 
 @dataclass(frozen=True, slots=True)
 class LabelledObject:
-    """One object (or, without a shape, so many of a class) of a label file.
+    """One object of a label file (or, without a shape, `count` objects of a class).
 
     Attributes:
         name: its class.
-        count: None where the labels do not say how many it stands for: a crowd, a line, a region of a mask.
-        kind: whether `parts` are outlines, lines or points; an object without parts has no known place.
-        holes: outlines inside the parts that are no part of it.
-        truncated: the file says that the image shows only some of it.
-        inside: the share of it that is in the image, where the file says so.
-        area: in pixels, of an object without parts.
+        count: None if the labels do not give the number of objects: a crowd, a line, a region of a mask.
+        kind: whether `parts` are outlines, lines or points; an object without parts has no known position.
+        holes: outlines of holes in the parts.
+        truncated: the file says that the image shows only part of the object.
+        inside: the share of the object in the image, if the file gives it.
+        area: in pixels, for an object without parts.
     """
 
     name: str
@@ -40,13 +40,13 @@ class LabelledObject:
 
 @dataclass(frozen=True, slots=True)
 class ImageLabels:
-    """What a label file says of one image.
+    """The labels of one image.
 
     Attributes:
-        size: width and height of the image that the labels were made for, where the file says so.
-        on_earth: the coordinates may be those of a map (GeoJSON); else they are pixels.
-        crs: the coordinate system that the file names; "" where it names none.
-        note: why there are no objects, where there are none.
+        size: width and height of the image that the labels were made for, if the file gives them.
+        on_earth: the coordinates may be map coordinates (GeoJSON); otherwise they are pixels.
+        crs: the coordinate system that the file names; "" without one.
+        note: the reason if `things` is empty.
     """
 
     file: Path
@@ -59,14 +59,14 @@ class ImageLabels:
 
 @dataclass(frozen=True, slots=True)
 class Unusable:
-    """Labels of an image that cannot be used, and why: a reason and its detail."""
+    """Unusable labels of an image: a reason and its detail."""
 
     reason: str
     detail: str
 
 
 def box(left: float, top: float, right: float, bottom: float) -> Ring:
-    """The outline of an upright box."""
+    """The outline of an axis-aligned box."""
     return ((left, top), (right, top), (right, bottom), (left, bottom))
 
 
@@ -83,20 +83,20 @@ def pairs(numbers: Sequence[float]) -> Ring:
 
 
 def number(value: Any) -> float:
-    """A finite number, also where it is written as text.
+    """A finite number, also one written as text.
 
     Raises:
-        ValueError: it is none.
+        ValueError: it is not a finite number.
     """
     if isinstance(value, bool) or not isinstance(value, int | float | str):
-        raise ValueError(f"{value!r} is no number")
+        raise ValueError(f"{value!r} is not a number")
     try:
-        found = float(value)
+        parsed = float(value)
     except (ValueError, OverflowError) as error:  # a whole number may have any number of digits
-        raise ValueError(f"{str(value)[:60]!r} is no number") from error
-    if not math.isfinite(found):
-        raise ValueError(f"{value!r} is no finite number")
-    return found
+        raise ValueError(f"{str(value)[:60]!r} is not a number") from error
+    if not math.isfinite(parsed):
+        raise ValueError(f"{value!r} is not a finite number")
+    return parsed
 
 
 def flag(value: Any) -> bool:
@@ -105,7 +105,7 @@ def flag(value: Any) -> bool:
 
 
 def cut_share(value: Any) -> tuple[bool, float | None]:
-    """What a mark `truncated` says: whether the object is cut off and, of a share as in KITTI, how much is left."""
+    """The meaning of a mark `truncated`: whether the object is cut off and, for a share as in KITTI, what remains."""
     text = str(value).strip().lower()
     try:
         share = float(text)
@@ -123,23 +123,23 @@ def area(ring: Ring) -> float:
 
 
 def clip(ring: Ring, width: float, height: float) -> Ring:
-    """The part of an outline that lies in an image (Sutherland and Hodgman)."""
+    """The part of an outline inside an image (Sutherland and Hodgman)."""
     for axis, bound, sign in ((0, 0.0, 1), (0, width, -1), (1, 0.0, 1), (1, height, -1)):
-        kept: list[Vertex] = []
+        clipped: list[Vertex] = []
         for before, point in zip((*ring[-1:], *ring[:-1]), ring, strict=True):
             was_in, is_in = sign * (before[axis] - bound) >= 0, sign * (point[axis] - bound) >= 0
             if was_in != is_in:
                 along = (bound - before[axis]) / (point[axis] - before[axis])
                 other = before[1 - axis] + along * (point[1 - axis] - before[1 - axis])
-                kept.append((bound, other) if axis == 0 else (other, bound))
+                clipped.append((bound, other) if axis == 0 else (other, bound))
             if is_in:
-                kept.append(point)
-        ring = tuple(kept)
+                clipped.append(point)
+        ring = tuple(clipped)
     return ring
 
 
 def length_inside(line: Ring, width: float, height: float) -> float:
-    """How much of a line lies in an image (Liang and Barsky, a segment at a time)."""
+    """The length of a line inside an image (Liang and Barsky, segment by segment)."""
     total = 0.0
     for (x1, y1), (x2, y2) in pairwise(line):
         begin, end = 0.0, 1.0

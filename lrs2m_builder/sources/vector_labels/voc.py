@@ -1,8 +1,8 @@
-"""XML with an element an object: Pascal VOC, and what DIOR, FAIR1M and HRSC2016 made of it.
+"""XML with one element per object: Pascal VOC, and its variants in DIOR, FAIR1M and HRSC2016.
 
     <annotation><object><name>ship</name><bndbox><xmin>1</xmin>...</bndbox><difficult>0</difficult></object></annotation>
 
-Namespaces and letter case of the elements do not matter, and an attribute may stand for an element.
+Namespaces and letter case of the elements do not matter, and an attribute may replace an element.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from lrs2m_builder.sources.vector_labels.shapes import (
 )
 
 _OBJECTS = {"object", "hrsc_object"}
-_ROOTS = {"annotation", "hrsc_image"}  # files of these without an object are images without one
+_ROOTS = {"annotation", "hrsc_image"}  # a file with such a root and without objects is an image without objects
 _NAMES = ("name", "possibleresult/name", "class", "class_name", "classname", "label", "category", "class_id")
 _SIZES = (("size/width", "size/height"), ("img_sizewidth", "img_sizeheight"))
 _CORNERS = [f"{axis}_{corner}" for corner in ("left_top", "right_top", "right_bottom", "left_bottom") for axis in "xy"]
@@ -40,7 +40,7 @@ def find(path: Path, skip_difficult: bool) -> ImageLabels:
     """The objects of a file.
 
     Raises:
-        UserError: it is no XML, no element is an object, an object has no name or a coordinate that is no number.
+        UserError: it is not XML, no element is an object, or an object has no name or an invalid coordinate.
     """
     root = _parse(path)
     things = []
@@ -51,9 +51,9 @@ def find(path: Path, skip_difficult: bool) -> ImageLabels:
         values = dict(_values(element))
         name = next((values[key] for key in _NAMES if values.get(key)), "")
         if not name:
-            found = ", ".join(dict.fromkeys(key.partition("/")[0] for key in values)) or "nothing"
+            tags = ", ".join(dict.fromkeys(key.partition("/")[0] for key in values)) or "nothing"
             raise UserError(
-                f"{path}: object {place} of <{_tag(root)}> has no name (looked for {', '.join(_NAMES)}; it has {found})"
+                f"{path}: object {place} of <{_tag(root)}> has no name (looked for {', '.join(_NAMES)}; it has {tags})"
             )
         try:
             shape = _shape(element, values)
@@ -70,16 +70,16 @@ def _parse(path: Path) -> Element:
         return ElementTree.parse(path).getroot()
     except ElementTree.ParseError as error:
         raise UserError(f"{path}: line {error.position[0]}: not XML: {error}") from error
-    except (ValueError, LookupError) as error:  # the declared encoding; expat knows few
+    except (ValueError, LookupError) as error:  # the declared encoding; expat supports few
         raise UserError(f"{path}: {error}; save it as UTF-8 and declare that") from error
 
 
 def _check_is_empty(path: Path, root: Element) -> None:
-    """A file without objects is that of an image without them only if it is of a known form and holds no shapes."""
-    found = Counter(_tag(element) for element in root.iter() if element is not root)
-    if _tag(root) in _ROOTS and _SHAPES.isdisjoint(found):
+    """Refuse a file without objects unless it is of a known form and holds no shapes: then the image has no objects."""
+    tags = Counter(_tag(element) for element in root.iter() if element is not root)
+    if _tag(root) in _ROOTS and _SHAPES.isdisjoint(tags):
         return
-    listed = ", ".join(f"{name} ({count})" if count > 1 else name for name, count in found.most_common(8)) or "nothing"
+    listed = ", ".join(f"{name} ({count})" if count > 1 else name for name, count in tags.most_common(8)) or "nothing"
     raise UserError(
         f"{path}: no object in <{_tag(root)}>, which holds {listed}; expected are elements <object> with a <name>, as "
         "in Pascal VOC, DIOR, FAIR1M and HRSC2016"
@@ -92,9 +92,9 @@ def _tag(element: Element) -> str:
 
 
 def _values(element: Element, prefix: str = "", levels: int = 4) -> Iterator[tuple[str, str]]:
-    """The texts and attributes below an element by their path, the last ones first.
+    """Yield the texts and attributes below an element with their paths, in reverse order.
 
-    So the first of several results of one object in FAIR1M, the likeliest, is what a dictionary keeps.
+    So a dictionary keeps the first of an object's several results in FAIR1M, the likeliest.
     """
     for child in reversed(element):
         if _tag(child) == "part":  # an arm of a person
@@ -110,10 +110,10 @@ def _values(element: Element, prefix: str = "", levels: int = 4) -> Iterator[tup
 
 
 def _shape(element: Element, values: dict[str, str]) -> Ring:
-    """The outline of an object; () where it has none.
+    """The outline of an object; () without one.
 
     Raises:
-        ValueError: a coordinate is no finite number.
+        ValueError: a coordinate is not a finite number.
     """
     last = {key.rpartition("/")[2].removeprefix("box_").removeprefix("mbox_"): value for key, value in values.items()}
     if {"xmin", "ymin", "xmax", "ymax"} <= last.keys():
@@ -128,7 +128,7 @@ def _shape(element: Element, values: dict[str, str]) -> Ring:
     if {f"{axis}{place}" for place in (1, 2, 3) for axis in "xy"} <= last.keys():
         places = [place for place in range(1, 1000) if f"x{place}" in last and f"y{place}" in last]
         return tuple((number(last[f"x{place}"]), number(last[f"y{place}"])) for place in places)
-    return tuple(_point(each) for each in element.iter() if _tag(each) in {"point", "pt"})
+    return tuple(_point(corner) for corner in element.iter() if _tag(corner) in {"point", "pt"})
 
 
 def _point(element: Element) -> Vertex:
@@ -139,7 +139,7 @@ def _point(element: Element) -> Vertex:
 
 
 def _size(values: dict[str, str]) -> tuple[float, float] | None:
-    """The size that a file states; some state none, or 0."""
+    """The image size in the file; some files state no size, or 0."""
     for keys in _SIZES:
         try:
             width, height = (number(values[key]) for key in keys)

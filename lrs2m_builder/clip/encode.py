@@ -1,4 +1,4 @@
-"""Images and texts to features of unit length, a batch at a time: what all evaluations begin with."""
+"""Encodes images and texts to features of unit length, batch by batch: the first step of evaluations and scores."""
 
 from __future__ import annotations
 
@@ -17,7 +17,6 @@ from tqdm import tqdm
 
 from lrs2m_builder.clip.model import Loaded, encode_image, encode_text, pad_ids
 from lrs2m_builder.errors import SampleError, UserError
-from lrs2m_builder.evals.ranks import finite
 from lrs2m_builder.images.load import decode
 from lrs2m_builder.schema import ImageRef
 from lrs2m_builder.tokenizer import encode_batch
@@ -40,8 +39,8 @@ def encode_images(
     Args:
         images: files, members of archives or cells of tables, or pictures; taken one after the other, so that a
             generator's pictures are not all in memory.
-        workers: threads that read, decode and resize; default: one a core.
-        show_progress: a bar on standard error.
+        workers: threads that read, decode and resize; default: one per core.
+        show_progress: show a bar on standard error.
 
     Raises:
         UserError: an image cannot be read: a score without it would not be comparable.
@@ -75,6 +74,21 @@ def encode_texts(loaded: Loaded, texts: Sequence[str], *, show_progress: bool = 
     return finite(features, "text")
 
 
+def finite(features: Features, what: str) -> Features:
+    """The features as they are: every number that is made of them goes through here, and not-a-number has no rank.
+
+    Raises:
+        UserError: some are infinite or no numbers: a broken weight would otherwise pass for a perfect model.
+    """
+    broken = int((~np.isfinite(features)).any(axis=1).sum()) if features.size else 0
+    if broken:
+        raise UserError(
+            f"the model gives no numbers for {broken} of {len(features)} {what} features (NaN or infinite): "
+            "its weights are broken or its training diverged; evaluate an earlier checkpoint"
+        )
+    return features
+
+
 def _no_features(loaded: Loaded, number: int = 0) -> Features:
     return np.zeros((number, loaded.model.config.projection_dim), np.float32)
 
@@ -84,7 +98,7 @@ def _bar(what: str, total: int | None, show: bool) -> tqdm[NoReturn]:
 
 
 def _prepared(loaded: Loaded, images: Iterable[ImageRef | Image.Image], workers: int) -> Iterator[torch.Tensor]:
-    """Yield pixels_CHW in order; a few batches are made ahead, never all."""
+    """Yield pixels_CHW in order; a few batches are prepared ahead."""
 
     def prepare(image: ImageRef | Image.Image) -> torch.Tensor:
         return loaded.transform(image if isinstance(image, Image.Image) else decode(image))
@@ -118,7 +132,7 @@ def _groups(tensors: Iterator[torch.Tensor], size: int) -> Iterator[list[torch.T
 
 
 def _by_length(order: Sequence[int], lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Numbers of texts of similar lengths, at most MAX_TOKENS a batch; `order` is by length."""
+    """Numbers of texts of similar lengths, at most MAX_TOKENS per batch; `order` is by length."""
     batch: list[int] = []
     for number in order:
         if batch and (len(batch) + 1) * lengths[number] > MAX_TOKENS:

@@ -1,0 +1,1 @@
+"""The texts of a finished data set held against its images by a judge."""
