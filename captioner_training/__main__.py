@@ -57,7 +57,7 @@ class Round:
     judges: bool = False
 
 
-ROUNDS = (Round(6000, 500, 3000), Round(6000, 6000, 6000), Round(2500, 0, 0), Round(3000, 0, 0, judges=True))
+ROUNDS = (Round(6000, 500, 3000), Round(6000, 6000, 6000), Round(2500, 0, 0), Round(6000, 0, 0, judges=True))
 
 
 def main() -> None:

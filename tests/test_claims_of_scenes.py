@@ -79,5 +79,5 @@ def test_claims_side_by_side_are_judged_as_each_alone() -> None:
     claims = [Claim(text, True, "any") for text in words]
     with torch.inference_mode():
         together = answer_logits(trainee, layout.batch([(claims, image)]))
-        alone = torch.cat([answer_logits(trainee, layout.batch([([claim], image)], 96)) for claim in claims])
+        alone = torch.cat([answer_logits(trainee, layout.batch([([claim], image)], 128)) for claim in claims])
     torch.testing.assert_close(together, alone, atol=1e-3, rtol=1e-3)
