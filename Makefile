@@ -9,7 +9,7 @@ export LRS2M_REAL_DATA ?= $(abspath ../shared/data)
 # Small models need little cache, and the engine reserves it at once.
 export VLLM_CPU_KVCACHE_SPACE ?= 1
 
-.PHONY: help setup demo demo-model test endpoint-campaign train-campaign docs lint format bench lock wheel clean crash-lab
+.PHONY: help setup demo demo-model talk-model test endpoint-campaign train-campaign docs lint format bench lock wheel clean crash-lab
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,9 @@ demo: setup  ## drawn scenes through the whole pipeline, no GPU, no data
 
 demo-model: setup  ## train the demo captioner anew on drawn scenes (three hours on two cores; goes on where it was stopped)
 	TOKENIZERS_PARALLELISM=false $(BIN)/python -m captioner_training --out lrs2m_builder/sample/captioner
+
+talk-model: setup  ## train the model of talk anew (a few minutes; LRS2M_REAL_DATA names the folder of published captions)
+	$(BIN)/python -m talk_training
 
 test: setup  ## all tests, the real engine on a tiny model among them
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder

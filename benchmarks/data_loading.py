@@ -32,7 +32,7 @@ from torch.utils.data import DataLoader, Dataset
 from lrs2m_builder.clip.model import Tokenize
 from lrs2m_builder.clip.preprocess import Preprocess, make_transform
 from lrs2m_builder.train.data import Batches
-from lrs2m_builder.train.loading import Reading
+from lrs2m_builder.train.loading import ReadSettings
 from lrs2m_builder.train.plan import Order, read_index
 
 BATCH, SIDE = 64, 224
@@ -74,7 +74,7 @@ def ours(pairs: Pairs, folder: Path, workers: int) -> Callable[[], Iterator[Any]
     pq.write_table(pa.Table.from_pylist(rows), folder / "ours.parquet", row_group_size=100, compression="zstd")
 
     def batches() -> Iterator[Any]:
-        reading = Reading("short", TOKENIZE, TRANSFORM, SIDE)
+        reading = ReadSettings("short", TOKENIZE, TRANSFORM, SIDE)
         order = Order(seed=0, batch_size=BATCH, pool_rows=4096, streams=max(1, workers), weights={})
         batches = Batches(read_index([folder / "ours.parquet"], ("caption_short",)), order, reading, workers=workers)
         return islice(batches, batches.num_batches(0))

@@ -1,4 +1,4 @@
-"""`--where` on a score of as many rows as LRS2M has, beside a plain `--where` in the same run: seconds and peak memory.
+"""`--where` on a score of as many rows as LRS2M has, beside a plain one in the same run: seconds, CPU seconds, memory.
 
 python benchmarks/scores.py [--rows 2023688] [--data DIR]
 """
@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import time
@@ -68,8 +69,12 @@ def main() -> None:
         if not (folder / "scores").is_dir():
             figures["write_seconds"] = round(write_scores(folder), 1)
         for name, where in (("plain", PLAIN), ("one_text", SCORED), ("both_texts", BOTH)):
+            before = os.times()
             seconds, peak = measure([sys.executable, "-c", SELECT, str(folder), where])
-            figures |= {f"{name}_seconds": round(seconds, 1), f"{name}_peak_mb": peak}
+            after = os.times()
+            cpu = after.children_user - before.children_user + after.children_system - before.children_system
+            figures |= {f"{name}_seconds": round(seconds, 1), f"{name}_cpu_seconds": round(cpu, 1)}
+            figures |= {f"{name}_peak_mb": peak}
     print(json.dumps(figures))
 
 

@@ -1,10 +1,11 @@
-"""Write the generated parts of the pages: the commands of cli.md, the settings of train.md.
+"""Write the generated parts of the pages: commands (cli.md), settings (train.md), all files (CONTRIBUTING.md).
 
 `make docs` runs it. The text outside the two marks of a page is written by hand.
 """
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import inspect
 import json
@@ -88,7 +89,28 @@ def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-PAGES: dict[str, Callable[[], str]] = {"cli.md": command_reference, "train.md": settings_table}
+def file_list() -> str:
+    """A section per folder of the package: each file with the first sentence of its docstring."""
+    package = DOCS.parent / "lrs2m_builder"
+    sections = []
+    for folder in sorted({path.parent for path in package.rglob("*.py")}):
+        files = [path for path in sorted(folder.glob("*.py")) if path.name != "__init__.py"]
+        lines = [f"- `{path.name}`: {_first_sentence(path)}" for path in files]
+        if lines:
+            sections.append(f"**{folder.relative_to(package.parent)}/**\n\n" + "\n".join(lines))
+    return "\n\n".join(sections)
+
+
+def _first_sentence(path: Path) -> str:
+    docstring = ast.get_docstring(ast.parse(path.read_text())) or ""
+    return " ".join(docstring.split("\n\n")[0].split())
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "cli.md": command_reference,
+    "train.md": settings_table,
+    "../CONTRIBUTING.md": file_list,
+}
 
 
 def generated(page: str) -> str:

@@ -14,7 +14,7 @@ from typing import Any
 from lrs2m_builder.errors import UserError, one_line
 from lrs2m_builder.opening import open_regular
 
-# Folders of macOS, Synology, QNAP, Windows and ext4: thumbnails, copies and what was deleted.
+# Folders of macOS, Synology, QNAP, Windows and ext4: thumbnails, copies and deleted files.
 _OF_SYSTEMS = {
     *("__macosx", "@eadir", "#recycle", "@recycle", "#snapshot", "$recycle.bin", "system volume information"),
     "lost+found",

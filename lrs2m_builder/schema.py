@@ -272,7 +272,7 @@ class Record:
 
     Attributes:
         judge: the model that was asked whether the texts are true of the image; None if none was.
-        claims: what it was asked of the texts written here; None without a judge.
+        claims: the judged statements of the texts written here; None without a judge.
         cut: sentences that were removed because the judge called one of their claims false; None without a judge.
         history: every answer the sample got; no column, but kept should the image be gone when the shard is written.
     """

@@ -17,6 +17,8 @@ from lrs2m_builder.schema import Completion, Request
 from tests.fake_engine import FakeModule, good_text
 from tests.toy import build_toy, ids, make_source, rows, toy_options
 
+SORRY = "Sorry, I cannot help with that."
+
 
 def always(text: str, finish_reason: str = "stop") -> FakeModule:
     return FakeModule(lambda request: Completion(text, finish_reason, 10, 20))
@@ -80,19 +82,19 @@ def test_a_failed_check_is_asked_again_with_the_reason_and_another_seed(tmp_path
 
 
 def test_a_rejection_keeps_every_attempt(tmp_path: Path) -> None:
-    build_toy(make_source(tmp_path, 1), tmp_path / "out", always("Sorry."), max_attempts=4)
+    build_toy(make_source(tmp_path, 1), tmp_path / "out", always(SORRY), max_attempts=4)
     (row,) = rows(tmp_path / "out", "rejected")
     assert row["reason"] == "refusal"
-    assert [attempt["text"] for attempt in row["attempts"]] == ["Sorry."] * 4
+    assert [attempt["text"] for attempt in row["attempts"]] == [SORRY] * 4
     assert len({attempt["seed"] for attempt in row["attempts"]}) == 4
 
 
 def test_a_warning_keeps_the_row_and_says_what_was_found(tmp_path: Path) -> None:
-    build_toy(make_source(tmp_path, 1), tmp_path / "out", always("Sorry."), checks={"all": "warn"})
+    build_toy(make_source(tmp_path, 1), tmp_path / "out", always("A pond."), checks={"all": "warn"})
     warnings = rows(tmp_path / "out")[0]["warnings"]
-    assert [warning.partition(": ")[0] for warning in warnings] == ["refusal", "word_range", "hint_missing"]
-    assert warnings[1].startswith("word_range: The answer had 1 words")
-    assert read_stats(tmp_path / "out").total.warnings == {"refusal": 1, "word_range": 1, "hint_missing": 1}
+    assert [warning.partition(": ")[0] for warning in warnings] == ["word_range", "hint_missing"]
+    assert warnings[0].startswith("word_range: The answer had 2 words")
+    assert read_stats(tmp_path / "out").total.warnings == {"word_range": 1, "hint_missing": 1}
 
 
 def test_unusable_images_are_rejections_and_are_not_sent(tmp_path: Path) -> None:
@@ -110,7 +112,7 @@ def test_unusable_images_are_rejections_and_are_not_sent(tmp_path: Path) -> None
 def test_retry_rejected_asks_again_for_the_rejected_alone(tmp_path: Path) -> None:
     source, out = make_source(tmp_path, 25, missing=(7,)), tmp_path / "out"
     build_toy(
-        source, out, FakeModule(lambda r: Completion("Sorry." if "/3." in r.sample_id else good_text(r.seed), "stop"))
+        source, out, FakeModule(lambda r: Completion(SORRY if "/3." in r.sample_id else good_text(r.seed), "stop"))
     )
     kept = {row["sample_id"]: row for row in rows(out)}
     (tmp_path / "imgs" / "7.jpg").write_bytes((tmp_path / "imgs" / "8.jpg").read_bytes())
@@ -126,8 +128,8 @@ def test_retry_rejected_asks_again_for_the_rejected_alone(tmp_path: Path) -> Non
 
 def test_a_retry_that_fails_keeps_the_rejection_with_all_attempts(tmp_path: Path) -> None:
     source, out = make_source(tmp_path, 12), tmp_path / "out"
-    build_toy(source, out, always("Sorry."), max_attempts=2)
-    report = build_toy(source, out, always("Sorry."), max_attempts=2, retry_rejected=True)
+    build_toy(source, out, always(SORRY), max_attempts=2)
+    report = build_toy(source, out, always(SORRY), max_attempts=2, retry_rejected=True)
     assert report.rejections == {"refusal": 12}
     assert {len(row["attempts"]) for row in rows(out, "rejected")} == {4}
 

@@ -101,6 +101,14 @@ def test_a_claim_knows_its_sentence_and_its_place_in_the_text() -> None:
     assert text[claim.start : claim.end] == "three red boats in the upper left"
 
 
+def test_a_relation_is_asked_once() -> None:
+    assert statements("Two ponds lie above the road.", "relation") == ["There are two ponds above the road."]
+
+
+def test_a_class_that_only_describes_another_is_part_of_its_name() -> None:
+    assert statements("It is a storage tank farm.", "object") == ["There is a storage tank farm in the image."]
+
+
 def test_a_thing_that_is_named_again_is_not_asked_again() -> None:
     assert statements("Three white planes are there. The planes are visible.", "object") == [
         "There are white planes in the image."

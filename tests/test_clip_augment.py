@@ -18,7 +18,7 @@ from lrs2m_builder.clip.preprocess import Preprocess, make_transform
 from lrs2m_builder.train.augment import augment_caption, augment_image
 from lrs2m_builder.train.config import changed, tiny
 from lrs2m_builder.train.data import Batches
-from lrs2m_builder.train.loading import Batch, Reading
+from lrs2m_builder.train.loading import Batch, ReadSettings
 from lrs2m_builder.train.plan import Order, read_index
 from lrs2m_builder.train.run import train
 from tests.clip_toy import make_data
@@ -28,7 +28,7 @@ TEXT = "An airport. Two planes stand. A road runs. Trees grow."
 
 
 def batches(folder: Path, *, seed: int = 0, **changes: Any) -> Batches:
-    reading = Reading("both", Tokenize(248), make_transform(Preprocess(32)), 32, **changes)
+    reading = ReadSettings("both", Tokenize(248), make_transform(Preprocess(32)), 32, **changes)
     order = Order(seed=seed, batch_size=4, pool_rows=32, streams=1, weights={})
     return Batches(read_index([folder], BOTH), order, reading)
 

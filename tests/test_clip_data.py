@@ -23,7 +23,7 @@ from lrs2m_builder.images.files import image_ref
 from lrs2m_builder.images.load import decode
 from lrs2m_builder.tokenizer import encode
 from lrs2m_builder.train.data import Batches
-from lrs2m_builder.train.loading import Batch, BatchRows, Reading, TrainOn, first_sentence
+from lrs2m_builder.train.loading import Batch, BatchRows, ReadSettings, TrainOn, first_sentence
 from lrs2m_builder.train.plan import Order, RowIndex, count_batches, make_plan, read_index
 from tests.clip_toy import make_data, make_rows, png, write_table
 
@@ -31,8 +31,8 @@ ORDER = Order(seed=0, batch_size=4, pool_rows=32, streams=1, weights={})
 BOTH = ("caption_long", "caption_short")
 
 
-def reading(train_on: TrainOn = "both", **changes: Any) -> Reading:
-    return Reading(train_on, Tokenize(248), make_transform(Preprocess(32)), 32, **changes)
+def reading(train_on: TrainOn = "both", **changes: Any) -> ReadSettings:
+    return ReadSettings(train_on, Tokenize(248), make_transform(Preprocess(32)), 32, **changes)
 
 
 def toy_batches(folder: Path, **changes: Any) -> Batches:

@@ -159,7 +159,7 @@ def test_a_shard_of_another_seed_is_built_anew(tmp_path: Path, capsys: pytest.Ca
     shutil.copy(tmp_path / "other" / DATA, out / DATA)
     shutil.copy(tmp_path / "other" / REJECTED, out / REJECTED)
     build_toy(source, out, max_attempts=1)
-    assert "it is of a build with other settings" in capsys.readouterr().err
+    assert "it belongs to a build with other settings" in capsys.readouterr().err
     assert file_bytes(out / "data") == wanted
 
 
@@ -249,7 +249,7 @@ def test_a_place_that_is_a_link_to_itself_is_refused(tmp_path: Path, is_restart:
 
 def test_a_place_whose_name_is_no_utf8_is_refused_before_anything_is_asked(tmp_path: Path) -> None:
     module = FakeModule()
-    with pytest.raises(UserError, match="its name is no UTF-8"):
+    with pytest.raises(UserError, match="its name is not UTF-8"):
         build_toy(make_source(tmp_path / "source", 1), tmp_path / "o\udcff", module)
     assert not module.requests
 

@@ -58,7 +58,7 @@ def test_a_single_letter_counts_only_where_the_tokenizer_has_nothing_longer() ->
 
 
 def test_answers_that_begin_alike_are_refused() -> None:
-    with pytest.raises(UserError, match="does not begin 'yes' with a token of its own"):
+    with pytest.raises(UserError, match="begins 'yes' with the same token as 'no'"):
         tokens_by({}, "")
 
 

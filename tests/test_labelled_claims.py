@@ -20,9 +20,10 @@ from lrs2m_builder.sample.world import drawn_world
 from lrs2m_builder.schema import Anchor, AnswerScores, Request
 from lrs2m_builder.sources import open_source, read_samples
 from lrs2m_builder.verify.calibrate import CalibrationOptions, calibrate_judge
-from lrs2m_builder.verify.calibration import JudgedLabel, auroc, calibration_error, measure, platt, read_thresholds
+from lrs2m_builder.verify.calibration import JudgedLabel, auroc, calibration_error, measure, platt
 from lrs2m_builder.verify.claim_set import read_claims, write_claims
 from lrs2m_builder.verify.labelled import LabelledImage, labelled_claims
+from lrs2m_builder.verify.verdicts import parse_thresholds, read_thresholds
 from tests.fake_engine import FakeModule, scores_of
 
 
@@ -154,7 +155,9 @@ def test_a_calibration_gives_thresholds_that_a_build_and_verify_read(claims_file
     options = CalibrationOptions(claims_file, out, "judge", "fake")
     measured = calibrate_judge(options, judge_by(claims_file))
     assert all(0.8 < one.auroc <= 1 for one in measured.values())
-    assert read_thresholds(out) == {kind: one.threshold for kind, one in measured.items()}
+    chosen = {kind: one.threshold for kind, one in measured.items()}
+    assert read_thresholds(out) == chosen
+    assert parse_thresholds([str(out), "relation=0.2"]) == {"sentence": 0.5, "relation": 0.2, **chosen}
     assert json.loads(out.read_text())["judge"]["prompt"]["name"] == "verify.v1"
     assert all(not math.isnan(one.ece) for one in measured.values())
 

@@ -9,12 +9,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lrs2m_builder.dataset.publish.run import publish
 from lrs2m_builder.dataset.scores.table import RowScores, Scoring, text_sha256
 from lrs2m_builder.dataset.scores.write import score_table
 from lrs2m_builder.dataset.selection import Filters, Selection, read_rows, select
 from lrs2m_builder.dataset.stats import read_stats
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import write_json
+from lrs2m_builder.train.plan import read_index
 from tests.export_data import exported_ids, row, write_rows
 from tests.in_process import lrs2m
 from tests.test_scores import data_set
@@ -191,3 +193,47 @@ def test_the_statistics_for_people_draw_a_line_of_bars(scored: Path) -> None:
 
 def test_the_statistics_of_a_folder_without_scores_say_nothing_of_them(tmp_path: Path) -> None:
     assert not read_stats(data_set(tmp_path)).scores
+
+
+def test_a_published_card_has_a_table_and_a_picture_of_the_scores_of_its_rows(scored: Path, tmp_path: Path) -> None:
+    publish([scored], "me/data", dest=tmp_path / "tree", dry_run=True, filters=Filters(where="clip_long_rank > 0.25"))
+    card = (tmp_path / "tree" / "README.md").read_text()
+    assert "| `clip_long_rank` | a | 3 | 0.400 | 0.310 | 0.400 | 0.490 |" in card and "(assets/scores.png)" in card
+    assert (tmp_path / "tree" / "assets" / "scores.png").read_bytes().startswith(b"\x89PNG")
+    assert "clip_long_rank" not in pq.read_schema(next((tmp_path / "tree").rglob("*.parquet"))).names
+
+
+def test_a_card_without_scores_says_nothing_of_them(tmp_path: Path) -> None:
+    publish([data_set(tmp_path / "in")], "me/data", dest=tmp_path / "tree", dry_run=True)
+    assert "## Scores" not in (tmp_path / "tree" / "README.md").read_text()
+    assert not (tmp_path / "tree" / "assets" / "scores.png").exists()
+
+
+def test_a_plot_of_the_statistics_draws_the_scores_too(scored: Path, tmp_path: Path) -> None:
+    found = lrs2m("stats", scored, "--plot", tmp_path / "lengths.png")
+    assert found.out.splitlines()[-1] == f"plotted {tmp_path / 'lengths-scores.svg'}"
+
+
+def test_training_takes_the_rows_that_meet_a_condition_on_scores(tmp_path: Path) -> None:
+    score(data_set(tmp_path), r0=False)
+    said: list[str] = []
+    index = read_index([tmp_path], ("caption_long", "caption_short"), "clip_long_rank > 0.25", said.append)
+    assert [bool(tokens) for tokens in index.num_tokens_R] == [False, False, False, True, True, True]
+    assert said == [f"{tmp_path}: 1 row has no score"]
+    with pytest.raises(UserError, match="no row matches"):
+        read_index([tmp_path], ("caption_long",), "clip_long_rank > 7")
+
+
+def test_a_table_that_holds_a_sample_twice_doubles_no_row(tmp_path: Path) -> None:
+    first, second = sorted((score(data_set(tmp_path)) / "scores" / "clip" / "a").iterdir())
+    pq.write_table(pq.read_table(first), second)
+    with pytest.raises(UserError, match="holds a sample twice"):
+        selected(tmp_path, "clip_long_rank >= 0")
+
+
+def test_a_score_json_that_is_torn_is_one_line(tmp_path: Path) -> None:
+    path = score(data_set(tmp_path)) / "scores" / "clip" / "score.json"
+    path.write_text(path.read_text()[:50])
+    for attempt in (lambda: selected(tmp_path, "clip_long_rank >= 0"), lambda: score(tmp_path)):
+        with pytest.raises(UserError, match=r"score\.json: cannot be read"):
+            attempt()

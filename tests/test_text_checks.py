@@ -13,9 +13,6 @@ FOUND = {
         "A harbor with boats. (98 words)",
         "A harbor with boats. Note: the number is estimated.",
         "This description captures a harbor with boats.",
-        "A harbor with [number] boats.",
-        "A harbor with boats.<|im_end|>",
-        "### Response: A harbor with boats.",
         "A harbor with boats. Let me know if you need more.",
     ],
     MARKDOWN: [
@@ -29,6 +26,9 @@ FOUND = {
         "A [harbor](http://x.y).",
         "<p>A harbor.</p>",
         '{"caption": "A harbor."}',
+        "A harbor with [number] boats.",
+        "A harbor with boats.<|im_end|>",
+        "### Response: A harbor with boats.",
     ],
     MOJIBAKE: ["A harbor \ufffd with boats.", "A har\u00adbor.", "A \ue000 harbor.", "20 \u00c2\u00c2 slope."],
     LANGUAGE: [

@@ -29,7 +29,7 @@ from lrs2m_builder.train.loading import Batch
 from lrs2m_builder.train.loss import LossSettings
 from lrs2m_builder.train.optim import Average, fitted_warmup, learning_rate, long_weight
 from lrs2m_builder.train.run import train
-from lrs2m_builder.train.state import Run
+from lrs2m_builder.train.state import TrainingRun
 from lrs2m_builder.train.step import Towers, accumulate_gradient
 from tests.clip_toy import make_data
 from tests.toy import ROOT
@@ -89,14 +89,14 @@ def test_interrupt_ends_in_a_checkpoint_and_the_run_goes_on_from_it(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train(settings(max_steps=10, epochs=2), [data], out_dir=tmp_path / "whole")
-    log = Run.log
+    log = TrainingRun.log
 
-    def log_then_interrupt(run: Run, *arguments: Any, **options: Any) -> None:
+    def log_then_interrupt(run: TrainingRun, *arguments: Any, **options: Any) -> None:
         log(run, *arguments, **options)
         if run.step == 2:
             os.kill(os.getpid(), signal.SIGINT)  # as Ctrl-C between two steps: the next one is finished
 
-    monkeypatch.setattr(Run, "log", log_then_interrupt)
+    monkeypatch.setattr(TrainingRun, "log", log_then_interrupt)
     with pytest.raises(KeyboardInterrupt):
         train(settings(max_steps=10, epochs=2), [data], out_dir=tmp_path / "out")
     assert max(path.name for path in (tmp_path / "out" / "checkpoints").iterdir()) == "step-000003.pt"

@@ -3,31 +3,30 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 import signal
-import subprocess
 import sys
 import time
 from collections import Counter
 from collections.abc import Callable
 from multiprocessing import get_context
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
 
+from lrs2m_builder.cli import main
 from lrs2m_builder.dataset.verify.report import VerifyReport
 from lrs2m_builder.dataset.verify.run import VerifyOptions, verify
 from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.files import write_json
 from lrs2m_builder.schema import AnswerScores, Request
 from lrs2m_builder.stores.lock import LOCK_NAME, locked
-from tests.export_data import exported_ids, row, write_rows
+from tests.export_data import exported_ids, png, row, write_rows
 from tests.fake_engine import FakeModule, scores_of
 from tests.in_process import lrs2m
-from tests.toy import ROOT
 
 NUM_KILLS = 3
 WINDOW = 8  # of the scripted engine
@@ -145,10 +144,18 @@ def test_what_cannot_be_judged_is_null_with_its_reason(tmp_path: Path) -> None:
     data_set(tmp_path, r3={"image": {"bytes": None, "path": "3.png"}}, r4=broken, r6={"caption_long": None})
     judged(tmp_path, FakeModule(scores=scores))
     found = {r["sample_id"]: (r["long_reason"], r["long_min"], r["long_num_unanswered"]) for r in tables(tmp_path)}
-    assert found["a/3"] == ("no_image", None, 5)
+    assert found["a/3"] == ("image_missing", None, 5)
     assert found["a/4"][0] == "image_unreadable" and found["a/5"] == ("prompt_too_long", None, 5)
     assert found["a/6"] == ("no_claims", None, 0)
     assert found["a/7"][0] is None and found["a/7"][1] == pytest.approx(0.9)
+
+
+def test_images_that_rows_only_name_are_read_from_their_folder(tmp_path: Path) -> None:
+    (tmp_path / "pictures").mkdir()
+    (tmp_path / "pictures" / "1.png").write_bytes(png((1, 2, 3)))
+    data = data_set(tmp_path / "data_set", 2, r1={"image": {"bytes": None, "path": "1.png"}})
+    judged(data, image_dir=tmp_path / "pictures")
+    assert [found["long_reason"] for found in tables(data)] == [None, None]
 
 
 def test_a_claim_that_is_only_bounded_says_so(tmp_path: Path) -> None:
@@ -157,11 +164,27 @@ def test_a_claim_that_is_only_bounded_says_so(tmp_path: Path) -> None:
     assert {claim["is_bound"] for claim in tables(tmp_path, "claims")} == {True}
 
 
-def start(path: Path, log: Path, delay_s: float) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "tests.fake_engine", "verify", str(path), "--model", "toy", "--engine", "fake"]
-    environment = {**os.environ, "LRS2M_FAKE_LOG": str(log), "LRS2M_FAKE_DELAY_S": str(delay_s)}
-    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    return subprocess.Popen(command, cwd=ROOT, env=environment, **pipes)
+def run_command(path: Path, log: Path, delay_s: float) -> None:
+    """In a process of its own: the command line with the scripted engine behind it."""
+    module = FakeModule(log=log, delay_s=delay_s)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("lrs2m_builder.engines.engine_module", lambda name: module)
+        patch.setattr(sys, "argv", ["lrs2m", "verify", str(path), "--model", "toy", "--engine", "fake"])
+        main()
+
+
+@pytest.fixture(scope="module")
+def start() -> Callable[[Path, Path, float], BaseProcess]:
+    """Start `run_command`; the processes are forked from one that has imported everything."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload([__name__])
+
+    def begin(path: Path, log: Path, delay_s: float) -> BaseProcess:
+        process = context.Process(target=run_command, args=(path, log, delay_s))
+        process.start()
+        return process
+
+    return begin
 
 
 def wait_for_claims(log: Path, more_than: int, is_alive: Callable[[], bool]) -> None:
@@ -183,21 +206,16 @@ def kept(path: Path) -> set[str]:
     return found
 
 
-def run_in_child(path: Path, log: Path, delay_s: float) -> None:
-    judged(path, FakeModule(log=log, delay_s=delay_s))
-
-
-def test_a_run_killed_several_times_ends_as_one_never_killed(tmp_path: Path) -> None:
-    context = get_context("forkserver")  # whose children need not import everything anew
-    context.set_forkserver_preload([__name__])
-    whole, killed, log = data_set(tmp_path / "whole", 90, 30), data_set(tmp_path / "killed", 90, 30), tmp_path / "log"
+def test_a_run_killed_several_times_ends_as_one_never_killed(
+    tmp_path: Path, start: Callable[[Path, Path, float], BaseProcess]
+) -> None:
+    whole, killed, log = data_set(tmp_path / "whole", 60, 20), data_set(tmp_path / "killed", 60, 20), tmp_path / "log"
     judged(whole)
     random_ = random.Random(3)
     known: set[str] = set()
     for _ in range(NUM_KILLS):
         before = log.read_text().splitlines() if log.exists() else []
-        child = context.Process(target=run_in_child, args=(killed, log, 0.01))
-        child.start()
+        child = start(killed, log, 0.01)
         wait_for_claims(log, len(before) + random_.randint(1, 90), child.is_alive)
         time.sleep(random_.random() * 0.02)
         child.kill()
@@ -209,18 +227,21 @@ def test_a_run_killed_several_times_ends_as_one_never_killed(tmp_path: Path) -> 
     assert tree(killed) == tree(whole)
     lines = [(claim["sample_id"], claim["column"], claim["words"]) for claim in tables(killed, "claims")]
     assert len(lines) == len(set(lines))
-    assert Counter(sample_id for sample_id, _, _ in lines).keys() == {f"a/{number}" for number in range(90)}
+    assert Counter(sample_id for sample_id, _, _ in lines).keys() == {f"a/{number}" for number in range(60)}
 
 
-def test_a_signal_keeps_what_is_in_flight_and_exits_130(tmp_path: Path) -> None:
+def test_a_signal_keeps_what_is_in_flight_and_exits_130(
+    tmp_path: Path, start: Callable[[Path, Path, float], BaseProcess]
+) -> None:
     log = tmp_path / "log"
-    process = start(data_set(tmp_path / "data_set", 60), log, delay_s=0.1)
-    wait_for_claims(log, 20, lambda: process.poll() is None)
+    process = start(data_set(tmp_path / "data_set", 60), log, 0.1)
+    wait_for_claims(log, 20, process.is_alive)
     process.terminate()
-    out, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
-    assert "run the same command to resume" in out
+    process.join(timeout=60)
+    assert process.exitcode == 130
     assert kept(tmp_path / "data_set") == set(log.read_text().splitlines()), "a claim in flight was dropped"
+    judged(tmp_path / "data_set", FakeModule(log=log))
+    assert max(Counter(log.read_text().splitlines()).values()) == 1
 
 
 def test_two_runs_at_once_are_refused(tmp_path: Path) -> None:

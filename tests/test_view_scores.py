@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 
 from lrs2m_builder.dataset.scores.table import RowScores, Scoring, text_sha256
 from lrs2m_builder.dataset.scores.write import score_table
+from lrs2m_builder.dataset.selection import Filters, select
 from lrs2m_builder.dataset.view.scores import claimed
 from lrs2m_builder.dataset.view.server import Server
 from tests.view_data import make_data
@@ -111,3 +113,13 @@ def test_scores_and_claims_of_an_older_text_are_not_shown_as_those_of_this_one(t
         row = rows(server)[0]
         assert (row["scores"][0]["value"], row["scores"][0]["is_older"], row["claims"]) == (None, True, {})
         assert row["number"] not in {each["number"] for each in rows(server, score="verify_long_min")}
+
+
+def test_a_condition_on_scores_limits_what_may_be_looked_at(build: Path) -> None:
+    selection = select(build, Filters(where="verify_long_min > 0.385"))
+    with serving(build, selection) as server:
+        assert set(ids(server)) == {39, 40}
+        about = json.loads(ask(server, "/api/about")[2])["kinds"]["records"]
+        assert (about["rows"], sum(about["facets"]["subset"].values())) == (2, 2)
+        assert rows(server, text="tiles/40.png")[0]["sample_id"] == "tiles/40.png"
+        assert not ids(server, text="tiles/17.png")

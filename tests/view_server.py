@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from lrs2m_builder.dataset.selection import Selection
 from lrs2m_builder.dataset.view.answers import DataSet
 from lrs2m_builder.dataset.view.server import Server
 from tests.view_data import SCRIPT
@@ -25,9 +26,9 @@ CHANGES = {
 
 
 @contextmanager
-def serving(path: Path) -> Iterator[Server]:
+def serving(path: Path, selection: Selection | None = None) -> Iterator[Server]:
     """A server on a free port."""
-    with Server(DataSet(path), 0) as server:
+    with Server(DataSet(path, selection), 0) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:

@@ -24,7 +24,7 @@ class BuildOptions:
     """The user's options.
 
     Attributes:
-        recipe, source: names of shipped ones or paths to the user's own.
+        recipe, source: name of a shipped one, or path of the user's own.
         data_dir: the folder of the source's files.
         model: Hub name or folder; None uses the paper's model for the subset, from the manifest.
         engine_options, sampling: override the engine's and the recipe's.
@@ -62,13 +62,13 @@ class BuildOptions:
 
 
 def check_writable(out_dir: Path) -> None:
-    """Check that a folder can be made and written; it is not made.
+    """Check that a folder can be created and written, without creating it.
 
     Raises:
-        UserError: it is a file, lies below one, or cannot be made or written.
+        UserError: it is a file, is below a file, or cannot be created or written.
     """
     try:
-        str(out_dir).encode()  # a Parquet file of another name cannot be written
+        str(out_dir).encode()  # pyarrow cannot write to another name
         there = out_dir.resolve()
         if there.exists() and not there.is_dir():
             raise UserError(f"--out {out_dir}: is a file; give a folder")
@@ -76,12 +76,12 @@ def check_writable(out_dir: Path) -> None:
             there = there.parent
         if not there.is_dir():
             raise UserError(f"--out {out_dir}: {there} is a file; give a folder")
-        # Rights alone do not say it: a mount may be read-only, a disk full, a folder /proc's. A file without a name
-        # leaves nothing behind if the process is killed.
+        # Permissions are not enough: a mount may be read-only, a disk full, a folder in /proc. An unnamed file
+        # disappears if the process is killed.
         with tempfile.TemporaryFile(dir=there) as file:
             file.write(b"-")
     except UnicodeEncodeError as error:
-        raise UserError(f"--out {out_dir}: its name is no UTF-8; give another") from error
-    except (OSError, ValueError, RuntimeError) as error:  # of a link that leads to itself, a RuntimeError
+        raise UserError(f"--out {out_dir}: its name is not UTF-8; give another") from error
+    except (OSError, ValueError, RuntimeError) as error:  # RuntimeError: a link that leads to itself
         reason = getattr(error, "strerror", None) or str(error)
-        raise UserError(f"--out {out_dir}: cannot be written: {reason}; give a folder that can") from error
+        raise UserError(f"--out {out_dir}: cannot be written: {reason}; give a writable folder") from error

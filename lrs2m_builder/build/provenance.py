@@ -11,6 +11,7 @@ from lrs2m_builder.build.options import BuildOptions
 from lrs2m_builder.build.plan import BuildPlan
 from lrs2m_builder.build.settings import file_fingerprint
 from lrs2m_builder.build.stages import unusable
+from lrs2m_builder.checks import talk
 from lrs2m_builder.declared.prompt import load_prompt
 from lrs2m_builder.declared.recipe import Recipe
 from lrs2m_builder.engines._base import EngineModule
@@ -26,6 +27,12 @@ def _model_setting(name: str, revision: str) -> dict[str, str]:
     return {"name": "(folder)" if revision.startswith("sha256:") else name, "revision": revision}
 
 
+def _asks_talk_model(recipe: Recipe) -> bool:
+    checks = [check for step in recipe.steps for check in step.checks]
+    checks += [check for given in recipe.given_checks.values() for check in given]
+    return any(check.name in talk.NAMES for check in checks)
+
+
 def settings_of(options: BuildOptions, plan: BuildPlan, module: EngineModule) -> dict[str, Any]:
     """The settings that determine what a build writes, without those of its source."""
     recipe, steps = plan.recipe, plan.recipe.steps
@@ -35,6 +42,7 @@ def settings_of(options: BuildOptions, plan: BuildPlan, module: EngineModule) ->
         "recipe": {"name": f"{recipe.name}.v{recipe.version}", "sha256": recipe.sha256},
         "prompts": {prompt.name: prompt.sha256 for prompt in recipe.prompts},
         "checks": [{check.name: check.level for check in step.checks} for step in steps],
+        **({"talk_weights": talk.weights_sha256()} if _asks_talk_model(recipe) else {}),
         "given_checks": {
             column: {check.name: check.level for check in checks} for column, checks in recipe.given_checks.items()
         },

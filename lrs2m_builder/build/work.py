@@ -95,7 +95,7 @@ def find_work(prepared: Prepared) -> Work:
     """
     _refuse_strays(prepared)
     number = read_round(prepared.options.out_dir)
-    shards = [(paths, length, _mend(paths, length, number)) for paths, length in prepared.shards()]
+    shards = [(paths, length, _repair(paths, length, number)) for paths, length in prepared.shards()]
     if number.is_open:
         say(f"resuming round {number.number} of --retry-rejected")
     elif prepared.options.retry_rejected and any(status and status.rejections for _, _, status in shards):
@@ -104,7 +104,7 @@ def find_work(prepared: Prepared) -> Work:
     return Work(tuple(shard for shard in left if shard.num_left), number)
 
 
-def _mend(paths: ShardPaths, length: int, number: Round) -> ShardStatus | None:
+def _repair(paths: ShardPaths, length: int, number: Round) -> ShardStatus | None:
     """Finish or undo a killed run's work on a shard, as far as that needs no model; returns the shard's status."""
     status = settle(paths, length, say)
     if (

@@ -7,7 +7,9 @@ from ftfy.badness import is_bad
 
 from lrs2m_builder.checks.base import Answer, Check, beginning
 
-# Chat markers are no HTML: `meta_text` finds them.
+# Marks that a template or a chat left.
+_LEFT_OVER = regex.compile(r"<\|?/?[a-z_]+\|?>|\[/?[A-Za-z_ ]{2,}\]|\{\{?\s*\w+\s*\}|```|(?:^|\s)#[A-Za-z]\w+|^#+ ")
+# Those are no HTML.
 _MARKDOWN = regex.compile(
     r"""
       ^[ \t]*(?:[-*+•‣◦▪●–]|\d{1,2}[.)]|\(\d{1,2}\))[ \t]+(?=\S)                  # bullets and numbers
@@ -60,6 +62,8 @@ _WRONG_DECODING = regex.compile(
 
 def _markdown(answer: Answer) -> str | None:
     raw = "\n".join(line for line in beginning(answer.raw).splitlines() if line.strip())
+    if found := _LEFT_OVER.search(beginning(answer.text)):
+        return f'The answer holds a mark of a template or a chat ("{found.group().strip()}"). Leave it out.'
     if _NO_MARK.fullmatch(raw) and not _LIST.search(raw):
         return None
     if found := _MARKDOWN.search(raw):

@@ -40,7 +40,7 @@ def config_from_open_clip(cfg: dict[str, Any], state: State, activation: str | N
 def config_from_shapes(
     state: State, activation: str | None, where: str, *, vision_head_width: int | None = None
 ) -> CLIPConfig:
-    """From the shapes alone; the activation is QuickGELU unless the tower is open_clip's own.
+    """Only from the shapes; the activation is QuickGELU unless the tower is open_clip's own.
 
     OpenAI's models, Long-CLIP, LRSCLIP, DGTRS-CLIP, RemoteCLIP and GeoRSCLIP (up to L/14) all have QuickGELU.
 

@@ -124,7 +124,10 @@ def build_command(
     ] = None,
     verify_threshold: Annotated[
         list[str] | None,
-        typer.Option(metavar="KIND=P", help="Probability below which a claim of a kind is false; all=P sets the rest."),
+        typer.Option(
+            metavar="KIND=P",
+            help="Probability below which a claim of a kind is false (all=P: the rest), or a calibration.json.",
+        ),
     ] = None,
     dry_run_: Annotated[
         bool,

@@ -13,6 +13,8 @@ from typing import Any, NamedTuple
 import typer
 from typer.core import TyperCommand, TyperGroup
 
+from lrs2m_builder.commands._addresses import refuse_addresses
+
 MAX_WIDTH = 120
 
 
@@ -79,7 +81,16 @@ def _names_only(items: list[Any]) -> list[Any]:
 
 
 class DocumentedCommand(TyperCommand):
-    """A command whose help shows metavars, defaults and an example, and of a flag only the form that changes it."""
+    """A command whose help shows metavars, defaults and an example, and of a flag only the form that changes it.
+
+    It refuses addresses such as s3://bucket/run wherever its parameters take paths or names.
+    """
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        words, _, _ = self.make_parser(ctx).parse_args(args=list(args))
+        if not ctx.resilient_parsing and not words.get("help"):
+            refuse_addresses(words, self.params)
+        return super().parse_args(ctx, args)
 
     def collect_usage_pieces(self, ctx: Any) -> list[str]:
         return ["[OPTIONS]", *(_usage(item) for item in self.params if item.param_type_name == "argument")]

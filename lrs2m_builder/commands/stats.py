@@ -51,7 +51,7 @@ def stats_command(
     Example:
         lrs2m stats out --paper
     """
-    from lrs2m_builder.dataset.histogram import check_histograms, draw_histograms
+    from lrs2m_builder.dataset.histogram import check_histograms, draw_histograms, draw_scores
     from lrs2m_builder.dataset.stats import paper_figures, read_stats
 
     if plot:
@@ -60,6 +60,8 @@ def stats_command(
     for note in stats.notes:
         say(note)
     pictures = draw_histograms(stats, plot) if plot else []
+    if plot and stats.scores:
+        pictures += draw_scores(stats.scores, plot.with_stem(f"{plot.stem}-scores"))
     of_paper = paper_figures(stats) if paper else {}
     if as_json:
         result: dict[str, Any] = asdict(stats) | {"pictures": [str(path) for path in pictures]}

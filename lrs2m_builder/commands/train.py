@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from lrs2m_builder.commands.complete import configs
+from lrs2m_builder.commands.export import Where
 from lrs2m_builder.errors import MissingExtraError
 from lrs2m_builder.terminal import show
 
@@ -37,6 +38,7 @@ def train_command(
         list[str] | None,
         typer.Option(metavar="DATA", help="Held-out pairs, given like DATA: measure recall every eval_every steps."),
     ] = None,
+    where: Where = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Setting over the configuration's, such as lr=1e-4."),
@@ -50,9 +52,11 @@ def train_command(
     Example:
         lrs2m train out --config paper_b16 --out run --set lr=1e-4
     """
-    from lrs2m_builder.train.config import make_config
+    from lrs2m_builder.train.config import changed, make_config
 
     train_config = make_config(config, settings or (), start)
+    if where is not None:
+        train_config = changed(train_config, {"where": where})
     try:
         from lrs2m_builder.clip.locate import locate_data
         from lrs2m_builder.evals.held_out import make_recall

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Annotated, cast
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from lrs2m_builder.commands import DataSetArgument, Json, print_json
+from lrs2m_builder.commands import Json, print_json
 from lrs2m_builder.commands.complete import engines
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.terminal import duration, show
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 
 def verify_command(
-    data: DataSetArgument,
     model: Annotated[str, typer.Option(metavar="NAME", help="Hub name or folder of a multimodal model: the judge.")],
     engine: Annotated[
         str,
@@ -44,19 +44,38 @@ def verify_command(
         str,
         typer.Option(metavar="NAME", help="Name of the scores; --where calls their columns NAME_long_min and so on."),
     ] = "verify",
+    images: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder of the images that the rows only name.")
+    ] = None,
     limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Judge only the first N rows.")] = None,
     threshold: Annotated[
         list[str] | None,
         typer.Option(
             metavar="KIND=P",
             help="Score below which claims of a kind count as false, such as count=0.3; all=P for every kind not "
-            "named. By default 0.5.",
+            "named, or the file of a calibration. By default 0.5.",
         ),
     ] = None,
     show_claims: Annotated[
         int, typer.Option("--show-claims", metavar="N", min=0, help="Print the N claims with the smallest scores.")
     ] = 5,
+    calibrate: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE", help="Measure the judge on labelled claims (lrs2m claims) instead of judging a data set."
+        ),
+    ] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="With --calibrate: file to write. By default calibration.json beside FILE."),
+    ] = None,
     as_json: Json = False,
+    data: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[DATA]", help="The --out of a build, or any folder of Parquet files with the same columns."
+        ),
+    ] = None,
 ) -> None:
     """Ask a model whether the texts are true.
 
@@ -76,6 +95,13 @@ def verify_command(
     engine_options = parse_options("--engine-option", engine_option or ())
     if base_url is not None:
         engine_options["base_url"] = base_url
+    if calibrate is not None:
+        if data is not None:
+            raise UserError("--calibrate measures the judge alone: leave DATA out")
+        _calibrate(calibrate, out or calibrate.with_name("calibration.json"), model, engine, engine_options, as_json)
+        return
+    if data is None:
+        raise UserError("DATA is missing: give the --out of a build, or --calibrate FILE to measure the judge")
     report = verify(
         VerifyOptions(
             path=data,
@@ -84,6 +110,7 @@ def verify_command(
             engine_options=engine_options,
             name=name,
             texts=_text_names(texts),
+            image_dir=images,
             limit=limit,
             thresholds=parse_thresholds(threshold or ()),
             num_shown=show_claims,
@@ -93,6 +120,35 @@ def verify_command(
     print_json(asdict(report)) if as_json else show("\n".join(report_lines(report)))
     if report.run.stopped:
         raise typer.Exit(130)
+
+
+def _calibrate(
+    labelled: Path, out: Path, model: str, engine: str, engine_options: dict[str, Any], as_json: bool
+) -> None:
+    from lrs2m_builder.engines import engine_module
+    from lrs2m_builder.verify.calibrate import CalibrationOptions, calibrate_judge
+
+    options = CalibrationOptions(labelled, out, model, engine, engine_options)
+    measured = calibrate_judge(options, engine_module(engine))
+    if as_json:
+        print_json({"path": str(out), "kinds": {kind: asdict(one) for kind, one in measured.items()}})
+        return
+    lines = [
+        f"{'kind':<10}{'true':>7}{'false':>7}{'AUROC':>8}{'scene':>8}{'right':>8}{'yes':>14}{'ECE':>8}{'below':>8}{'found':>8}"
+    ]
+    for kind, one in measured.items():
+        scene = "" if one.prior_auroc is None else f"{one.prior_auroc:.3f}"
+        yes = f"{one.yes_true:.2f} / {one.yes_false:.2f}"
+        lines.append(
+            f"{kind:<10}{one.num_true:>7,}{one.num_false:>7,}{one.auroc:>8.3f}{scene:>8}{one.balanced_accuracy:>8.3f}"
+            f"{yes:>14}{one.ece:>8.3f}{one.threshold:>8.3f}{one.found:>8.3f}"
+        )
+    lines += [
+        "scene: AUROC of the scene class, without the image; right: balanced accuracy; yes: to true / false claims;",
+        "below: the threshold that loses 5 % of the true claims; found: the share of false ones below it",
+        f"{out}: thresholds for --threshold and lrs2m build --verify-threshold",
+    ]
+    show("\n".join(lines))
 
 
 def _text_names(given: str) -> tuple[TextName, ...]:

@@ -7,11 +7,13 @@ from typing import Annotated
 import typer
 
 from lrs2m_builder.commands import DataSetArgument
+from lrs2m_builder.commands.export import Where
 from lrs2m_builder.terminal import show
 
 
 def view_command(
     data: DataSetArgument,
+    where: Where = None,
     port: Annotated[
         int, typer.Option(metavar="N", min=0, max=65535, help="Port on 127.0.0.1; 0 uses any free one.")
     ] = 8642,
@@ -27,4 +29,4 @@ def view_command(
     """
     from lrs2m_builder.dataset.view.run import view
 
-    view(data, port=port, open_browser=open_, say=show)
+    view(data, where=where, port=port, open_browser=open_, say=show)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lrs2m_builder.checks import CLIP_LONG, CLIP_SHORT
+from lrs2m_builder.dataset.scores.summary import ScoreStats
 from lrs2m_builder.dataset.stats import Stats, SubsetStats, TextStats
 from lrs2m_builder.errors import MissingExtraError, UserError
 from lrs2m_builder.stores.outputs import check_own_picture, save_picture
@@ -56,6 +58,42 @@ def draw_histograms(stats: Stats, path: Path) -> list[Path]:
         _draw_panel(figure.add_subplot(lines, columns, number), panel, min(last, 2 * CLIP_LONG))
     handles, labels = figure.axes[0].get_legend_handles_labels()
     figure.legend(handles, labels, loc="outside upper center", ncols=4 if columns > 1 else 2, frameon=False, fontsize=8)
+    paths = [path.with_suffix(suffix) for suffix in (".png", ".svg")]
+    for file in paths:
+        save_picture(figure, file, dpi=150)
+    return paths
+
+
+def draw_scores(scores: Sequence[ScoreStats], path: Path) -> list[Path]:
+    """Draw a panel for each column of scores, of all rows together, as PNG and as SVG.
+
+    Args:
+        path: its suffix is replaced.
+
+    Raises:
+        UserError: another program's file has the name, or the disk fails.
+        MissingExtraError: matplotlib is not installed.
+    """
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError("a plot", "plot", error) from error
+    check_histograms(path)
+    panels = [score for score in scores if score.subset == "total"]
+    columns = min(COLUMNS, len(panels))
+    lines = -(-len(panels) // columns)
+    figure = Figure(figsize=(4.2 * columns, 2.2 * lines + 0.3), layout="constrained")
+    FigureCanvasAgg(figure)
+    for number, score in enumerate(panels, start=1):
+        axes = figure.add_subplot(lines, columns, number)
+        width = (score.high - score.low) / len(score.histogram) or 1.0
+        edges = [score.low + width * part for part in range(len(score.histogram))]
+        axes.bar(edges, score.histogram, width=width, align="edge", color=LONG_COLOR)
+        axes.set_title(f"{score.name} ({score.rows:,} rows)", fontsize=10)
+        axes.set_ylabel("rows", fontsize=8)
+        axes.tick_params(labelsize=8)
+        axes.spines[["top", "right"]].set_visible(False)
     paths = [path.with_suffix(suffix) for suffix in (".png", ".svg")]
     for file in paths:
         save_picture(figure, file, dpi=150)

@@ -89,6 +89,8 @@ def select(path: Path, filters: Filters) -> Selection:
     notes = _notes(int(sum(found["missing"])), int(sum(found["older"])))
     if not of:
         raise UserError(f"{path}: it has no rows{_all_rejected(connection)}")
+    if any((np.diff(numbers) == 0).any() for numbers in rows.values()):
+        raise UserError(f"{path}: a table of scores holds a sample twice; delete its folder and make it again")
     if not num_rows:
         raise UserError(f"{path}: no row matches (of {of:,}){f': {notes[0]}' if notes else ''}; relax the filters")
     return Selection(path, rows, num_rows, of, notes)

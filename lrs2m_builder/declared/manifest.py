@@ -122,7 +122,7 @@ class Manifest(_Model):
         bands: red, green and blue: the band numbers of multi-band files, counted from 1, or for folders with one file
             per band the ends of the file names, such as B04.
         panel: which one to use if files hold several images side by side.
-        texts_from: what the published texts are called in `short_source` and `long_source`.
+        texts_from: the name of the published texts in `short_source` and `long_source`.
         redistribute: what `lrs2m publish` uploads by default; images only if their licence allows it.
     """
 

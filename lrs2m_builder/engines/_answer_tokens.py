@@ -34,7 +34,7 @@ def answer_tokens(
         texts: what each token is as text.
 
     Raises:
-        UserError: the tokenizer does not tell the answers apart by their first token.
+        UserError: two answers begin with the same token.
     """
     found = [{first for text in _spelt(answer) if (first := _first(text, ids)) is not None} for answer in answers]
     chosen = []
@@ -44,8 +44,9 @@ def answer_tokens(
         longest = {token for token, part in parts.items() if len(part) > 1} or parts.keys()
         if not longest:
             raise UserError(
-                f"this model's tokenizer does not begin {answer!r} with a token of its own, by which it could be told "
-                f"from {' and '.join(repr(other) for other in answers if other != answer)}; take another model"
+                f"this model's tokenizer begins {answer!r} with the same token as "
+                f"{' and '.join(repr(other) for other in answers if other != answer)}, so that their probabilities "
+                "cannot be separated; use another model"
             )
         chosen.append(tuple(sorted(longest)))
     return tuple(chosen)

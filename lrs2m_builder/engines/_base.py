@@ -160,7 +160,7 @@ class Engine(Protocol):
 
         Raises:
             SampleError: this request cannot be answered.
-            UserError: the model or the endpoint cannot tell them.
+            UserError: the model or the endpoint cannot report them.
             EngineStoppedError: no request can be answered any more.
         """
         ...

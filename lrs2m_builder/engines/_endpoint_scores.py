@@ -1,7 +1,7 @@
 """The probabilities of a few answers in an endpoint's reply.
 
-A vLLM server tells those of the tokens that it is asked for. Any other one tells the 20 likeliest tokens at most: of an
-answer that is not among them only a bound is known, the probability of the last one there.
+A vLLM server reports those of the tokens that are named in the request. Any other one reports at most the 20 likeliest
+tokens: an answer that is not among them can only be bounded, by the probability of the last of these.
 """
 
 from __future__ import annotations
@@ -22,39 +22,39 @@ _BY_NUMBER = "token_id:"
 Sides = tuple[tuple[int, ...], ...]
 
 
-class TokensNotToldError(Exception):
-    """The server does not tell the probabilities of the tokens that it was asked for."""
+class LogProbsMissingError(Exception):
+    """The reply lacks the probability of a token that the request named."""
 
 
 def score_fields(sides: Sides | None) -> dict[str, Any]:
     """What a request asks for beside its messages.
 
     Args:
-        sides: the tokens of each answer, for a server that tells those of any token.
+        sides: the tokens of each answer, for a server that reports those of any token.
     """
     fields: dict[str, Any] = {"max_tokens": 1, "temperature": 0, "logprobs": True}
     if sides is None:
         return fields | {"top_logprobs": MAX_TOP}
-    wanted = sorted({token for side in sides for token in side})
-    return fields | {"logprob_token_ids": wanted, "return_tokens_as_token_ids": True}
+    named = sorted({token for side in sides for token in side})
+    return fields | {"logprob_token_ids": named, "return_tokens_as_token_ids": True}
 
 
 def read_scores(reply: Reply, endpoint: Endpoint, answers: Sequence[str], sides: Sides | None) -> AnswerScores:
     """The probabilities in a reply.
 
     Raises:
-        TokensNotToldError: it lacks one of the tokens that were asked for.
+        LogProbsMissingError: it lacks one of the tokens that were asked for.
         SampleError: no_answer_token, it has no probabilities; or what `read_choice` raises.
     """
     choice, _, usage = read_choice(reply, endpoint)
     found = _first_position(choice)
     if not found:
-        raise SampleError("no_answer_token", "the endpoint tells no log-probabilities of its answers")
+        raise SampleError("no_answer_token", "the endpoint reports no log-probabilities of its answers")
     is_bound = False
     if sides is not None:
         by_number = {text.removeprefix(_BY_NUMBER): value for text, value in found if text.startswith(_BY_NUMBER)}
         if missing := [token for side in sides for token in side if str(token) not in by_number]:
-            raise TokensNotToldError(f"token {missing[0]}")
+            raise LogProbsMissingError(f"token {missing[0]}")
         log_probs = [log_sum(by_number[str(token)] for token in side) for side in sides]
     else:
         log_probs = [_of_text(found, answer) for answer in answers]
@@ -70,8 +70,8 @@ def read_scores(reply: Reply, endpoint: Endpoint, answers: Sequence[str], sides:
 
 def _first_position(choice: Mapping[str, Any]) -> list[tuple[str, float]]:
     """The tokens at the first position of the answer with the logarithms of their probabilities."""
-    told = choice.get("logprobs")
-    content = told.get("content") if isinstance(told, Mapping) else None
+    log_probs = choice.get("logprobs")
+    content = log_probs.get("content") if isinstance(log_probs, Mapping) else None
     first = content[0] if isinstance(content, list) and content else None
     if not isinstance(first, Mapping):
         return []
@@ -91,8 +91,8 @@ def _of_text(found: Sequence[tuple[str, float]], answer: str) -> float | None:
     return log_sum(longer or [value for part, value in parts if part])
 
 
-def sides_of(answers: Sequence[str], told: Mapping[str, tuple[Sequence[int], Sequence[str]]]) -> Sides:
+def sides_of(answers: Sequence[str], tokenized: Mapping[str, tuple[Sequence[int], Sequence[str]]]) -> Sides:
     """The tokens of each answer, from what a server's tokenizer makes of the spellings."""
-    ids = {text: tokens for text, (tokens, _) in told.items()}
-    texts = {token: text for tokens, pieces in told.values() for token, text in zip(tokens, pieces, strict=True)}
+    ids = {text: tokens for text, (tokens, _) in tokenized.items()}
+    texts = {token: text for tokens, pieces in tokenized.values() for token, text in zip(tokens, pieces, strict=True)}
     return answer_tokens(answers, ids, texts)

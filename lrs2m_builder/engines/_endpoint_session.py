@@ -91,10 +91,7 @@ class Session:
         return self.gate.is_open()
 
     async def tokens_of(self, model: str, texts: Iterable[str]) -> dict[str, tuple[list[int], list[str]]] | None:
-        """The tokens of some texts, with what each is as text, by the server's own tokenizer; None if it tells none.
-
-        vLLM does, beside its chat completions.
-        """
+        """The tokens of some texts, with what each is as text; None unless the server tokenizes texts, as vLLM does."""
         import httpx
 
         url = httpx.URL(self._endpoint.url)

@@ -34,8 +34,8 @@ from lrs2m_builder.engines._endpoint_gate import KEPT, MAX_IN_A_ROW, Gate, Given
 from lrs2m_builder.engines._endpoint_models import Served, served_model
 from lrs2m_builder.engines._endpoint_sampling import check_sampling, request_body
 from lrs2m_builder.engines._endpoint_scores import (
+    LogProbsMissingError,
     Sides,
-    TokensNotToldError,
     read_scores,
     score_fields,
     sides_of,
@@ -90,18 +90,18 @@ class OpenAIEngine:
         try:
             read = partial(read_scores, answers=request.answers, sides=sides)
             return await self._answered(request, image, score_fields(sides), read)
-        except TokensNotToldError:
+        except LogProbsMissingError:
             self._sides[request.answers] = None  # an older server
             return await self.score(request, image)
 
     async def _answer_sides(self, answers: tuple[str, ...]) -> Sides | None:
-        """The tokens of each answer; None if the server tells none."""
+        """The tokens of each answer; None if the server does not report them."""
         async with self._finding_sides:
             if answers not in self._sides:
-                told = None
+                tokenized = None
                 if self._is_vllm:
-                    told = await self._connected().tokens_of(self._served_as, spellings(answers))
-                self._sides[answers] = sides_of(answers, told) if told else None
+                    tokenized = await self._connected().tokens_of(self._served_as, spellings(answers))
+                self._sides[answers] = sides_of(answers, tokenized) if tokenized else None
         return self._sides[answers]
 
     async def _answered(

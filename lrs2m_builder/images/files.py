@@ -93,11 +93,11 @@ def unusable(ref: ImageRef, error: Exception) -> SampleError:
     number = error.errno if isinstance(error, OSError) else None
     reason = "image_too_large" if number == errno.EFBIG else "image_unreadable"
     if number in _NOT_THERE:
-        return SampleError("image_missing", f"{ref}: {'no such file' if number == errno.ENOENT else _said(error)}")
-    return SampleError(reason, f"{ref}: {_said(error)}")
+        return SampleError("image_missing", f"{ref}: {'no such file' if number == errno.ENOENT else _message(error)}")
+    return SampleError(reason, f"{ref}: {_message(error)}")
 
 
-def _said(error: Exception) -> object:
+def _message(error: Exception) -> object:
     return getattr(error, "strerror", None) or error
 
 

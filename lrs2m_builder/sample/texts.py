@@ -199,11 +199,11 @@ def _short(scene: Scene, by_class: list[ObjectGroup]) -> str:
 
 def _inside(scene: Scene, by_class: list[ObjectGroup]) -> list[ObjectGroup]:
     """The classes that the name of the scene does not imply."""
-    implied = said_by_name(scene.name)
+    implied = implied_by_name(scene.name)
     return [group for group in by_class if group.name not in implied or group.count > 1]
 
 
-def said_by_name(scene_name: str) -> set[str]:
+def implied_by_name(scene_name: str) -> set[str]:
     """The classes named in the words for a scene (SCENES)."""
     return {"river", "bridge"} if scene_name == "river" else {scene_name} & set(CLASSES)
 

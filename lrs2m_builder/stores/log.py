@@ -1,8 +1,8 @@
-"""A log of JSON objects, a line each, that survives a killed process and notices a damaged line.
+"""A log of JSON objects, one per line, that survives a killed process and detects damaged lines.
 
-A line is the CRC-32 of its JSON in eight hexadecimal digits, a blank, and the JSON. It is handed to the system at once,
-which a killed process survives; it is forced to the disk every few seconds and when the log is closed, which bounds
-what a power cut costs. A line that does not fit its CRC is dropped.
+A line is the CRC-32 of its JSON in eight hexadecimal digits, a blank, and the JSON. It is passed to the system at once,
+so that it survives a killed process; the file is synced every few seconds and on closing, which limits
+the loss in a power cut. A line whose CRC does not match is dropped.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ SYNC_EVERY_S = 2.0
 
 
 class Log:
-    """A file of lines, held open for appending.
+    """A file of lines, open for appending.
 
     Attributes:
-        entries: what the lines said when the log was opened; an empty object for a damaged one.
+        entries: the objects in the log when it was opened; an empty object for a damaged line.
     """
 
     def __init__(self, path: Path) -> None:
@@ -36,16 +36,16 @@ class Log:
             content = self._file.read()
             whole = content.rfind(b"\n") + 1
             if whole < len(content):
-                self._file.truncate(whole)  # the last line was torn when its writer died: it never counted
+                self._file.truncate(whole)  # a partial last line of a killed writer
             self.entries = list(parse_lines(content[:whole]))
         self._size = self._file.seek(0, os.SEEK_END)
         self._synced = time.monotonic()
 
     def append(self, entry: Mapping[str, Any]) -> None:
-        """Keep an object.
+        """Append an object.
 
         Raises:
-            UserError: the disk is full or fails; what is half written is ignored by the next reader.
+            UserError: the disk is full or fails; a partial line is ignored by the next reader.
         """
         text = json.dumps(entry, ensure_ascii=False).encode()
         line = b"%08x %s\n" % (zlib.crc32(text), text)
@@ -55,7 +55,7 @@ class Log:
                 while written < len(line):
                     written += self._file.write(line[written:])
             except OSError:
-                self._file.truncate(self._size)  # half a line would spoil the next one
+                self._file.truncate(self._size)  # a partial line would damage the next one
                 raise
             self._size += len(line)
             if time.monotonic() - self._synced > SYNC_EVERY_S:
@@ -63,7 +63,7 @@ class Log:
                 self._synced = time.monotonic()
 
     def close(self) -> None:
-        """Force what was kept to the disk and close the file."""
+        """Sync and close the file."""
         if not self._file.closed:
             with disk_errors(self.path):
                 os.fsync(self._file.fileno())
@@ -78,7 +78,7 @@ class Log:
 
 
 def parse_lines(content: bytes) -> Iterator[dict[str, Any]]:
-    """Yield what each line holds; of a damaged one, an empty object."""
+    """Yield the object of each line; an empty object for a damaged line."""
     for line in content.splitlines():
         checksum, _, text = line.partition(b" ")
         try:

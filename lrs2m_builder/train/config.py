@@ -65,6 +65,7 @@ class TrainConfig:
         gradient_checkpointing: recompute activations: less memory, a third slower.
         device: `auto`, `cpu` or `cuda`.
         weights: how often an epoch uses the rows of a subset, such as `{ucmerced: 2, det10: 0.5}`; 1 if not named.
+        where: SQL condition on the columns and scores of the rows that are trained on; null uses all rows.
         num_pairs: number of pairs to train on, chosen by the seed; null uses all.
         workers: processes that decode images; the data order depends on it.
         pool_rows: rows that a worker holds in memory. Larger data are shuffled by fragments of row groups.
@@ -119,6 +120,7 @@ class TrainConfig:
     device: str = "auto"
 
     weights: dict[str, float] = Field(default_factory=dict)
+    where: str | None = None
     num_pairs: int | None = Field(default=None, ge=2)
     workers: int = Field(default=4, ge=0)
     pool_rows: int = Field(default=4096, ge=1)
@@ -197,12 +199,12 @@ def pcm_on() -> TrainConfig:
 
 
 def short_only() -> TrainConfig:
-    """The ablation that trains on short texts alone."""
+    """The ablation that trains only on short texts."""
     return dataclasses.replace(paper_b16(), train_on="short")
 
 
 def long_only() -> TrainConfig:
-    """The ablation that trains on long texts alone."""
+    """The ablation that trains only on long texts."""
     return dataclasses.replace(paper_b16(), train_on="long")
 
 

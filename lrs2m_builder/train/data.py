@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.stopping import signals_kept_from_children
-from lrs2m_builder.train.loading import Batch, BatchRows, Reading
+from lrs2m_builder.train.loading import Batch, BatchRows, ReadSettings
 from lrs2m_builder.train.plan import VERSION, EpochPlan, Order, RowIndex, count_batches, make_plan
 from lrs2m_builder.train.processes import die_with, die_with_parent
 
@@ -29,7 +29,7 @@ class Batches:
         self,
         index: RowIndex,
         order: Order,
-        reading: Reading,
+        reading: ReadSettings,
         *,
         rank: int = 0,
         world_size: int = 1,

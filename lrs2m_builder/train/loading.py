@@ -71,7 +71,7 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Reading:
+class ReadSettings:
     """Settings for turning rows into tensors.
 
     Attributes:
@@ -102,7 +102,7 @@ class BatchRows(Dataset[Batch]):  # type: ignore[misc]
     """
 
     def __init__(
-        self, index: RowIndex, plan: EpochPlan, reading: Reading, streams: int, key: tuple[int, ...] = (0,)
+        self, index: RowIndex, plan: EpochPlan, reading: ReadSettings, streams: int, key: tuple[int, ...] = (0,)
     ) -> None:
         self._key = key
         self._index, self._plan, self._reading, self._streams = index, plan, reading, streams
@@ -207,7 +207,7 @@ def _make_batch(
     texts: dict[str, list[str]],
     images: list[Tensor],
     problems: list[str],
-    reading: Reading,
+    reading: ReadSettings,
 ) -> Batch:
     """The rows as tensors; `texts` are the loaded texts, `rows` give the ids."""
     long, short = texts.get("caption_long"), texts.get("caption_short")
@@ -230,7 +230,7 @@ def first_sentence(text: str) -> str:
     return next(iter(split_sentences(text)), text)
 
 
-def _ids(texts: Sequence[str] | None, reading: Reading) -> Tensor | None:
+def _ids(texts: Sequence[str] | None, reading: ReadSettings) -> Tensor | None:
     if texts is None:
         return None
     ids_BT = reading.tokenize(texts, trim=True)

@@ -13,7 +13,7 @@ has to be read to return to it.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -24,6 +24,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lrs2m_builder.dataset.foreign import check_pairs, reading
+from lrs2m_builder.dataset.selection import Filters, select
 from lrs2m_builder.dataset.tables import record_files
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.tokenizer import count_tokens
@@ -116,14 +117,19 @@ class EpochPlan:
         return len(self.rows)
 
 
-def read_index(paths: Sequence[Path], texts: Sequence[str]) -> RowIndex:
+def read_index(
+    paths: Sequence[Path], texts: Sequence[str], where: str | None = None, say: Callable[[str], object] = print
+) -> RowIndex:
     """Read the row groups of files and folders, and the length of each row's longest text.
 
     Args:
         texts: the caption columns that are trained on. Their lengths are read from `num_tokens_...` if it exists.
+        where: rows that do not meet this SQL condition count as rows without a text, which are not trained on.
+        say: takes what a person should know of the scores in the condition.
 
     Raises:
-        UserError: no files, an unreadable file, or a column is missing or of the wrong type.
+        UserError: no files, an unreadable file, a column is missing or of the wrong type, or no row meets the
+            condition.
     """
     groups: list[RowGroup] = []
     num_tokens, subsets = [], []
@@ -138,10 +144,26 @@ def read_index(paths: Sequence[Path], texts: Sequence[str]) -> RowIndex:
                 first_row += num_rows
             num_tokens.append(_lengths(file, texts))
             subsets += _subsets(file, path)
+    if where is not None:
+        _leave_out(paths, where, dict(zip(files, num_tokens, strict=True)), say)
     names = sorted(set(subsets))
     code = {name: number for number, name in enumerate(names)}
     subset_r = np.array([code[name] for name in subsets], dtype=np.int32)
     return RowIndex(tuple(groups), np.concatenate(num_tokens), subset_r, tuple(names))
+
+
+def _leave_out(
+    paths: Sequence[Path], where: str, num_tokens: Mapping[Path, np.ndarray[Any, Any]], say: Callable[[str], object]
+) -> None:
+    """Set the lengths of all rows that do not meet a condition to 0."""
+    for path in paths:
+        selection = select(path, Filters(where=where))
+        for note in selection.notes:
+            say(f"{path}: {note}")
+        for file in record_files(path):
+            left_out = np.ones(len(num_tokens[file]), bool)
+            left_out[selection.rows.get(file, [])] = False
+            num_tokens[file][left_out] = 0
 
 
 def count_batches(index: RowIndex, order: Order, epoch: int, world_size: int) -> int:

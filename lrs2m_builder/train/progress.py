@@ -35,7 +35,7 @@ class Progress:
                 raise MissingExtraError("tensorboard=true", "train", error) from error
             self._writer = SummaryWriter(str(folder.tensorboard_dir), purge_step=last_step + 1)
 
-    def tell(self, line: dict[str, Any], *, seconds: float) -> None:
+    def report(self, line: dict[str, Any], *, seconds: float) -> None:
         """Write a step's line.
 
         Args:
@@ -56,9 +56,9 @@ class Progress:
             if name != "step" and not name.startswith("eval_"):
                 self._draw(f"train/{name}", value, step)
         if measured := {name.removeprefix("eval_"): line[name] for name in line if name.startswith("eval_")}:
-            self.tell_measured(measured, step)
+            self.report_measured(measured, step)
 
-    def tell_measured(self, measured: dict[str, float], step: int) -> None:
+    def report_measured(self, measured: dict[str, float], step: int) -> None:
         """Report what was measured on held-out data after a step."""
         say(f"held out after step {step}: " + ", ".join(f"{k} {v:.1%}" for k, v in measured.items()))
         for name, value in measured.items():

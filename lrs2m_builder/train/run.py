@@ -29,7 +29,7 @@ from lrs2m_builder.train.loading import Batch
 from lrs2m_builder.train.loss import Losses, LossSettings, rank, world_size
 from lrs2m_builder.train.optim import learning_rate, long_weight
 from lrs2m_builder.train.processes import Stop, first_process, is_peer_lost, join_processes, stop_flag
-from lrs2m_builder.train.state import Run
+from lrs2m_builder.train.state import TrainingRun
 from lrs2m_builder.train.step import accumulate_gradient
 
 Evaluate = Callable[[Loaded], dict[str, float]]
@@ -60,7 +60,7 @@ def train(
                 say(f"{folder.model_dir} is already trained")
             return folder.model_dir
         with _plain_errors() as step_of:
-            run = step_of.run = Run.begin(config, data, device, folder)
+            run = step_of.run = TrainingRun.begin(config, data, device, folder)
             evaluate = make_evaluate(run.loaded) if make_evaluate and rank() == 0 else None
             try:
                 with stop.noted():
@@ -75,7 +75,7 @@ def train(
 class _Doing:
     """Holds the run once it has begun."""
 
-    run: Run | None = None
+    run: TrainingRun | None = None
 
 
 @contextmanager
@@ -104,7 +104,7 @@ def _plain_errors() -> Iterator[_Doing]:
         raise
 
 
-def _loop(run: Run, stop: Stop, evaluate: Evaluate | None) -> None:
+def _loop(run: TrainingRun, stop: Stop, evaluate: Evaluate | None) -> None:
     """Train to the last step."""
     config = run.config
     settings = _loss_settings(config)
@@ -175,7 +175,7 @@ def _measure(loaded: Loaded, stop: Stop, evaluate: Evaluate | None) -> dict[str,
         return None
 
 
-def _measure_again(run: Run, stop: Stop, evaluate: Evaluate | None) -> None:
+def _measure_again(run: TrainingRun, stop: Stop, evaluate: Evaluate | None) -> None:
     """Repeat an evaluation that was interrupted after the step from which the run resumes."""
     measured = _measure(run.loaded, stop, evaluate)
     if _anywhere(measured is None, run.device):
@@ -209,7 +209,7 @@ def _agreed(losses: Losses, batch: Batch, stop: Stop) -> dict[str, float]:
     return dict(zip(values, totals.tolist(), strict=True))
 
 
-def _memory_message(run: Run) -> str:
+def _memory_message(run: TrainingRun) -> str:
     config = run.config
     part = config.micro_batch or config.batch_size
     return (

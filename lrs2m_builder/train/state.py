@@ -21,7 +21,7 @@ from lrs2m_builder.terminal import say
 from lrs2m_builder.train.checkpoint import RunFolder
 from lrs2m_builder.train.config import TrainConfig
 from lrs2m_builder.train.data import Batches
-from lrs2m_builder.train.loading import COLUMNS, Reading
+from lrs2m_builder.train.loading import COLUMNS, ReadSettings
 from lrs2m_builder.train.loss import rank, world_size
 from lrs2m_builder.train.optim import Average, fitted_warmup, freeze_positions, make_optimizer, move_between
 from lrs2m_builder.train.pcm import check_k
@@ -32,7 +32,7 @@ from lrs2m_builder.train.step import Towers
 
 
 @dataclass
-class Run:
+class TrainingRun:
     """Everything that changes during a run, and where it is written."""
 
     config: TrainConfig
@@ -51,7 +51,7 @@ class Run:
     is_unmeasured: bool = False  # the evaluation after the last step was interrupted
 
     @classmethod
-    def begin(cls, config: TrainConfig, data: Sequence[Path], device: torch.device, folder: RunFolder) -> Run:
+    def begin(cls, config: TrainConfig, data: Sequence[Path], device: torch.device, folder: RunFolder) -> TrainingRun:
         """Load the initial model and the last checkpoint, if any."""
         torch.manual_seed(config.seed)
         random.seed(config.seed)  # unused, but a checkpoint stores its state
@@ -77,7 +77,7 @@ class Run:
         if (state := folder.load_latest()) is not None:
             run.restore(state)
         if rank() == 0:
-            run.tell_start()
+            run.report_start()
         first_process(run.make_ready)
         folder.check_is_shared()
         if rank() == 0:
@@ -90,7 +90,7 @@ class Run:
                 _settle(run.towers, loaded, config)
         return run
 
-    def tell_start(self) -> None:
+    def report_start(self) -> None:
         """Report the step from which the run resumes, and a warm-up that is too long for the run."""
         if self.step:
             say(f"resuming after step {self.step}")
@@ -170,13 +170,13 @@ class Run:
             "unreadable": self.unreadable,
             **{f"eval_{name}": value for name, value in measured.items()},
         }
-        self.progress.tell(line, seconds=seconds)
+        self.progress.report(line, seconds=seconds)
 
     def add_measured(self, measured: dict[str, float]) -> None:
         """Report figures measured after the step from which the run resumes."""
         if self.progress is not None:
             self.folder.add_to_metrics(self.step, {f"eval_{name}": value for name, value in measured.items()})
-            self.progress.tell_measured(measured, self.step)
+            self.progress.report_measured(measured, self.step)
 
     def close(self) -> None:
         """Close the reports of the run."""
@@ -239,7 +239,7 @@ def make_batches(config: TrainConfig, data: Sequence[Path], loaded: Loaded, devi
         weights=config.weights,
         num_pairs=config.num_pairs,
     )
-    reading = Reading(
+    reading = ReadSettings(
         train_on=config.train_on,
         tokenize=loaded.tokenize,
         transform=loaded.transform,
@@ -250,7 +250,7 @@ def make_batches(config: TrainConfig, data: Sequence[Path], loaded: Loaded, devi
         augment_images=config.augment_images,
     )
     return Batches(
-        read_index(data, COLUMNS[config.train_on]),
+        read_index(data, COLUMNS[config.train_on], config.where, say if rank() == 0 else lambda _: None),
         order,
         reading,
         rank=rank(),

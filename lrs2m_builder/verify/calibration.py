@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lrs2m_builder.errors import UserError
-from lrs2m_builder.files import read_json, write_json
+from lrs2m_builder.files import write_json
 
 LOST = 0.05  # of the true claims, the share that the chosen threshold calls false
 NUM_BINS = 10  # of the calibration error
@@ -167,19 +166,3 @@ def write_calibration(path: Path, judge: Mapping[str, Any], measured: Mapping[st
         UserError: the disk fails.
     """
     write_json(path, {"judge": dict(judge), "kinds": {kind: asdict(one) for kind, one in measured.items()}})
-
-
-def read_thresholds(path: Path) -> dict[str, float]:
-    """The thresholds by kind of claim that a calibration has chosen.
-
-    Raises:
-        UserError: it is no calibration.
-    """
-    kinds = read_json(path).get("kinds")
-    try:
-        thresholds = {str(kind): float(one["threshold"]) for kind, one in dict(kinds or {}).items()}
-    except (TypeError, ValueError, KeyError) as error:
-        raise UserError(f"{path}: not a calibration; make one with lrs2m verify --calibrate") from error
-    if not thresholds or not all(0 <= value <= 1 for value in thresholds.values()):
-        raise UserError(f"{path}: not a calibration; make one with lrs2m verify --calibrate")
-    return thresholds

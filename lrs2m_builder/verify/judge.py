@@ -33,7 +33,7 @@ class Verdict:
         p_yes, p_no: the probability that the model's answer begins so, as the model gives it; None without an answer.
         is_bound: whether one of them is only known to be no larger.
         reason, detail: why there is no answer, in snake_case and in words.
-        num_cached_tokens: of the prompt, those that another claim had computed; None if the engine does not tell.
+        num_cached_tokens: of the prompt, those that another claim had computed; None if the engine does not report it.
     """
 
     p_yes: float | None = None
@@ -122,7 +122,7 @@ class Judge:
 
     @property
     def cached_share(self) -> float | None:
-        """The share of the prompts' tokens that were computed before for another claim; None if that is not told."""
+        """The share of the prompts' tokens that were computed before for another claim; None if not reported."""
         return None if self.num_cached_tokens is None else self.num_cached_tokens / max(1, self.num_prompt_tokens)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 from lrs2m_builder.checks.reading.english import word_set
@@ -89,9 +89,12 @@ def phrase_of(text: Text, written: str, spans: Sequence[tuple[int, int]], mentio
         spans: of its tokens (`token_spans`).
     """
     tokens = text.tokens
-    ends = {other.end for other in text.mentions}
+    ends = {other.end: other for other in text.mentions}
     start = mention.start
     while start and mention.start - start < MAX_ADJECTIVES:
+        if (other := ends.get(start)) is not None and not other.plural:
+            start = other.start  # "a storage tank farm"
+            continue
         step = _adjective_before(tokens, start, ends)
         if not step and start not in text.glued:
             break
@@ -112,7 +115,7 @@ def _end_of(text: Text, mention: Mention) -> int:
     return mention.end
 
 
-def _adjective_before(tokens: Sequence[str], start: int, ends: set[int]) -> int:
+def _adjective_before(tokens: Sequence[str], start: int, ends: Collection[int]) -> int:
     """How many tokens before a position belong to its adjectives: one, two with a comma or "and", or none."""
     token = tokens[start - 1]
     if token in {",", "and"}:

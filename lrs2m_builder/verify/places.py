@@ -13,6 +13,7 @@ from lrs2m_builder.checks.reading.tokens import DETERMINERS, PREPOSITIONS
 from lrs2m_builder.checks.reading.whereabouts import facts_of
 from lrs2m_builder.verify.parsed import Found, Reading, class_of
 
+IMAGE_WORDS = word_set("image picture scene photo photograph view frame")
 _RELATIONS = word_set(
     "on in inside at near beside along alongside around between behind below above under beneath over across through "
     "next close adjacent opposite within outside by"
@@ -86,6 +87,7 @@ def related(reading: Reading) -> Iterator[Found]:
         plain = all(
             tokens[i] in _BETWEEN or i in adjectives or tokens[i].endswith(("ed", "ing", "ly")) for i in between
         )
+        plain &= IMAGE_WORDS.isdisjoint(tokens[i] for i in between)  # "in the image's center"
         said = [tokens[i] for i in between if i not in adjectives]
         if not plain or _RELATIONS.isdisjoint(said) or ("of" in said and _OF_SIDE.isdisjoint(said)):
             continue

@@ -12,10 +12,9 @@ from lrs2m_builder.checks.reading.tokens import PREPOSITIONS, PUNCTUATION, SENTE
 from lrs2m_builder.checks.reading.vocabulary import singular_of, vocabulary
 from lrs2m_builder.verify.noun_phrases import Phrase
 from lrs2m_builder.verify.parsed import Found, Reading, class_of
-from lrs2m_builder.verify.places import placed, related
+from lrs2m_builder.verify.places import IMAGE_WORDS, placed, related
 
-_IMAGE = word_set("image picture scene photo photograph view frame")
-_TOO_GENERAL = frozenset(["area"])  # "There is an area in the image." is true of every one
+_TOO_GENERAL = frozenset(["area", "ground"])  # "There is an area in the image." is true of every one
 # Words that may follow a number of the whole image: what else follows says of which part it is.
 _OPEN = word_set(
     "lie lies stand stands is are can be been seen visible observed found present shown there clearly in total "
@@ -32,7 +31,11 @@ def statements(written: str, text: Text, spans: Sequence[tuple[int, int]]) -> It
         spans: of its tokens (`token_spans`).
     """
     reading = Reading(text, written, spans)
-    elsewhere = [*placed(reading), *related(reading)]
+    relations = list(related(reading))
+    covered = [set(found.tokens) for found in relations]
+    # "The pond lies above the road" is read as a place beside a thing, and in the words between both, which say more.
+    places = [f for f in placed(reading) if f.kind == "place" or not any(set(f.tokens) <= more for more in covered)]
+    elsewhere = [*places, *relations]
     yield from _objects(reading)
     yield from _counts(reading, {found.tokens[0] for found in elsewhere if found.number is not None})
     yield from elsewhere
@@ -105,15 +108,15 @@ def _is_of_part(reading: Reading, quantity: Quantity, noun: Mention) -> bool:
     """Whether a number is of what is in one place: "ten cars on the road", "In the yard, there are ten cars"."""
     tokens = reading.text.tokens
     begin = next((i + 1 for i in range(quantity.start - 1, -1, -1) if tokens[i] in SENTENCE_ENDS), 0)
-    if tokens[begin] in PREPOSITIONS and _IMAGE.isdisjoint(tokens[begin + 1 : begin + 4]):
+    if tokens[begin] in PREPOSITIONS and IMAGE_WORDS.isdisjoint(tokens[begin + 1 : begin + 4]):
         return True
     position = max(quantity.end, noun.end)
     while position < len(tokens) and tokens[position] in _OPEN:
-        if tokens[position] == "in" and {*_IMAGE, "total", "all"}.isdisjoint(tokens[position + 1 : position + 3]):
+        if tokens[position] == "in" and {*IMAGE_WORDS, "total", "all"}.isdisjoint(tokens[position + 1 : position + 3]):
             return True
         position += 1
     following = tokens[position] if position < len(tokens) else "."
-    return following not in _AFTER_ALL | _IMAGE | {"the"}
+    return following not in _AFTER_ALL | IMAGE_WORDS | {"the"}
 
 
 def _denials(reading: Reading) -> Iterator[Found]:
@@ -127,7 +130,7 @@ def _denials(reading: Reading) -> Iterator[Found]:
         end = next((i for i in range(mention.end, len(tokens)) if tokens[i] in SENTENCE_ENDS), len(tokens))
         after = set(tokens[mention.end : end])
         is_of_all = tokens[begin] in {"there", "no"} and (PREPOSITIONS - {"in"}).isdisjoint(after)
-        if not is_of_all or ("in" in after and _IMAGE.isdisjoint(after)):
+        if not is_of_all or ("in" in after and IMAGE_WORDS.isdisjoint(after)):
             continue
         phrase = reading.phrase(mention)
         no = next((i for i in range(mention.start, begin - 1, -1) if tokens[i] in {"no", "not", "any"}), mention.start)

@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from lrs2m_builder.errors import UserError, not_among
+from lrs2m_builder.files import read_json
 from lrs2m_builder.verify.claims import KINDS, Claim
 from lrs2m_builder.verify.judge import Verdict
 
@@ -67,11 +69,16 @@ def threshold_of(claim: Claim, thresholds: Thresholds) -> float:
 def parse_thresholds(pairs: Iterable[str]) -> dict[str, float]:
     """Turn `KIND=P` settings into a mapping; "all" sets every kind that is not named.
 
+    A path of a calibration.json sets those that it has chosen.
+
     Raises:
         UserError: not of that form, or no such kind of claim.
     """
     given: dict[str, float] = {}
     for pair in pairs:
+        if pair.endswith(".json"):
+            given |= {kind: value for kind, value in read_thresholds(Path(pair)).items() if kind in KINDS}
+            continue
         kind, _, value = pair.partition("=")
         if kind not in {*KINDS, "all"}:
             raise UserError(f"--threshold {pair}: no kind of claim {kind!r}{not_among(kind, [*KINDS, 'all'])}")
@@ -83,3 +90,19 @@ def parse_thresholds(pairs: Iterable[str]) -> dict[str, float]:
             raise UserError(f"--threshold {pair}: write KIND=P with a probability from 0 to 1, such as count=0.3")
     default = given.pop("all", DEFAULT_THRESHOLD)
     return {kind: given.get(kind, default) for kind in KINDS}
+
+
+def read_thresholds(path: Path) -> dict[str, float]:
+    """The thresholds by kind of claim that a calibration has chosen.
+
+    Raises:
+        UserError: it is no calibration.
+    """
+    kinds = read_json(path).get("kinds")
+    try:
+        thresholds = {str(kind): float(one["threshold"]) for kind, one in dict(kinds or {}).items()}
+    except (TypeError, ValueError, KeyError) as error:
+        raise UserError(f"{path}: not a calibration; make one with lrs2m verify --calibrate") from error
+    if not thresholds or not all(0 <= value <= 1 for value in thresholds.values()):
+        raise UserError(f"{path}: not a calibration; make one with lrs2m verify --calibrate")
+    return thresholds

@@ -41,7 +41,7 @@ class ImageLocation:
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class AuditImage:
     """An image of a data set, shared by its rows (one per caption).
 
     Attributes:
@@ -63,7 +63,7 @@ class Collection:
     """All images, with the thumbnails of distinct ones in a file (1 KB each), so that millions fit."""
 
     file: Any  # a temporary file
-    pictures: list[Picture] = field(default_factory=list)
+    pictures: list[AuditImage] = field(default_factory=list)
     places: list[ImageLocation] = field(default_factory=list)
     num_rows: int = 0
     without_image: int = 0
@@ -129,7 +129,7 @@ class Collection:
             raise ValueError("the number of thumbnails does not match")
         with (folder / "thumbnails").open("rb") as file:
             shutil.copyfileobj(file, self.file)
-        self.pictures = [Picture(*values) for values in content["pictures"]]
+        self.pictures = [AuditImage(*values) for values in content["pictures"]]
         self._contents = {bytes.fromhex(digest): number for number, digest in enumerate(content["digests"])}
         self.places = [ImageLocation(folder)] * len(self._contents)
         self.without_image = content["without_image"]
@@ -168,7 +168,7 @@ class Collection:
         """Add an image; returns whether its bytes are new."""
         is_fresh = digest not in self._contents
         content = self._contents.setdefault(digest, len(self._contents))
-        self.pictures.append(Picture(key, subset, name, content, is_evaluation))
+        self.pictures.append(AuditImage(key, subset, name, content, is_evaluation))
         return is_fresh
 
     def _look(self, pool: ThreadPoolExecutor, fresh: Sequence[tuple[ImageRef, ImageLocation]]) -> None:

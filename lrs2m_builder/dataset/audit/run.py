@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 
 from lrs2m_builder.dataset.audit.against import AgainstSet, open_evaluation
 from lrs2m_builder.dataset.audit.captions import RUN_LENGTHS, caption_repeats
-from lrs2m_builder.dataset.audit.collect import Collection, ImageLocation, Picture, image_key
+from lrs2m_builder.dataset.audit.collect import AuditImage, Collection, ImageLocation, image_key
 from lrs2m_builder.dataset.audit.consistency import COLUMNS, check_records
 from lrs2m_builder.dataset.audit.findings import KINDS, Audit, ImagePair, NameMatch
 from lrs2m_builder.dataset.audit.hashes import hash_thumbnails
@@ -126,7 +126,7 @@ def as_json(result: Audit) -> dict[str, Any]:
     return content | {"pairs": content["pairs"][:MAX_LISTED], "names": content["names"][:MAX_LISTED]}
 
 
-def _image_pairs(pictures: Sequence[Picture], near: Pairs) -> tuple[ImagePair, ...]:
+def _image_pairs(pictures: Sequence[AuditImage], near: Pairs) -> tuple[ImagePair, ...]:
     """Each image to remove, with the one it leaks or repeats; of two, the first by subset and key is kept.
 
     An image is always a repetition of a kept one, never of a removed one: chains are not followed.
@@ -135,7 +135,7 @@ def _image_pairs(pictures: Sequence[Picture], near: Pairs) -> tuple[ImagePair, .
     for a, b, residual in zip(near.first.tolist(), near.second.tolist(), near.residual.tolist(), strict=True):
         neighbours.setdefault(a, []).append((residual, b))
         neighbours.setdefault(b, []).append((residual, a))
-    held: dict[int, Picture] = {}  # by content: evaluation images first, then kept images
+    held: dict[int, AuditImage] = {}  # by content: evaluation images first, then kept images
     for picture in sorted((p for p in pictures if p.is_evaluation), key=_by_subset_and_key):
         held.setdefault(picture.content, picture)
     evaluation = dict(held)
@@ -155,11 +155,11 @@ def _image_pairs(pictures: Sequence[Picture], near: Pairs) -> tuple[ImagePair, .
     return tuple(sorted(pairs, key=lambda pair: (order[pair.kind], -pair.residual)))
 
 
-def _by_subset_and_key(picture: Picture) -> tuple[str, str]:
+def _by_subset_and_key(picture: AuditImage) -> tuple[str, str]:
     return picture.subset, picture.key
 
 
-def _name_matches(pictures: Sequence[Picture], evaluations: Sequence[AgainstSet]) -> tuple[NameMatch, ...]:
+def _name_matches(pictures: Sequence[AuditImage], evaluations: Sequence[AgainstSet]) -> tuple[NameMatch, ...]:
     """Images that share a file name with an evaluation image; names without a letter, as 17.tif, are ignored."""
     stems: dict[str, str] = {}
     for evaluation in evaluations:

@@ -14,6 +14,7 @@ from lrs2m_builder import __version__
 from lrs2m_builder.dataset.publish.facts import Facts, SubsetFacts
 
 HISTOGRAM = "assets/text_lengths.png"
+SCORE_HISTOGRAM = "assets/scores.png"
 RECIPES = {
     "merge": "joins a published long and a published short text of the same image; no model",
     "short_to_long": "a multimodal model sees the image and its short text and writes the long one",
@@ -48,6 +49,7 @@ def make_card(facts: Facts, schema: pa.Schema, repo_id: str) -> str:
         repo_id=repo_id,
         title=repo_id.split("/")[-1],
         histogram=HISTOGRAM,
+        score_histogram=SCORE_HISTOGRAM,
         recipes={name: words for name, words in RECIPES.items() if name in _recipes(facts)},
         columns=schema.names,
         version=__version__,

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from lrs2m_builder.build.settings import BUILD_JSON
+from lrs2m_builder.dataset.foreign import reading
 from lrs2m_builder.dataset.publish.origins import Origin, origin_of, read_build
 from lrs2m_builder.dataset.publish.tree import SubsetSplit
+from lrs2m_builder.dataset.scores.places import SCORE_JSON, SCORES, score_names, scored_files
+from lrs2m_builder.dataset.scores.summary import ScoreStats, summarize
 from lrs2m_builder.dataset.stats import Stats, SubsetStats, read_stats
-from lrs2m_builder.dataset.tables import open_tables
+from lrs2m_builder.dataset.tables import open_tables, sql_list
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.files import read_json
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,11 +69,16 @@ class SubsetFacts:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """A data set, its subsets in the order of their names."""
+    """A data set, its subsets in the order of their names.
+
+    Attributes:
+        score_models: the model that made the scores, by their name.
+    """
 
     subsets: tuple[SubsetFacts, ...]
     total: SubsetStats
     stats: Stats
+    score_models: Mapping[str, str]
 
 
 def read_facts(tree: Path, splits: Sequence[SubsetSplit], sources: Mapping[str, Path]) -> Facts:
@@ -97,7 +106,23 @@ def read_facts(tree: Path, splits: Sequence[SubsetSplit], sources: Mapping[str, 
         )
         for subset in stats.subsets
     )
-    return Facts(subsets, stats.total, stats)
+    scores, models = _read_scores(tree, sources)
+    return Facts(subsets, stats.total, replace(stats, scores=scores), models)
+
+
+def _read_scores(tree: Path, sources: Mapping[str, Path]) -> tuple[tuple[ScoreStats, ...], dict[str, str]]:
+    """The scores of the rows of a tree, which lie beside the data that each subset came from, and their models."""
+    files = {path: scored_files(path) for path in set(sources.values())}
+    parts = [(f"subset IN {sql_list([subset])}", files[path]) for subset, path in sources.items()]
+    models = {}
+    for home in {file.home for each in files.values() for file in each}:
+        for name in score_names(home):
+            made = read_json(home / SCORES / name / SCORE_JSON)
+            model = next((str(each["model"]) for key in ("settings", "notes") if "model" in (each := made[key])), "-")
+            models[name] = model.rstrip("/").rpartition("/")[2] if model.startswith(("/", "~", ".")) else model
+    tables = open_tables(tree, ("sample_id", "subset", "caption_short", "caption_long"))
+    with reading(tree):
+        return summarize(tables, "records", parts), dict(sorted(models.items()))
 
 
 def _read_unlicensed(tree: Path) -> dict[str, int]:

@@ -16,13 +16,13 @@ from typing import Any
 from lrs2m_builder import __version__
 from lrs2m_builder.build.stored_rows import RECORD_SCHEMA
 from lrs2m_builder.dataset.foreign import reading
-from lrs2m_builder.dataset.histogram import draw_histograms
-from lrs2m_builder.dataset.publish.card import HISTOGRAM, make_card, make_license_file
+from lrs2m_builder.dataset.histogram import draw_histograms, draw_scores
+from lrs2m_builder.dataset.publish.card import HISTOGRAM, SCORE_HISTOGRAM, make_card, make_license_file
 from lrs2m_builder.dataset.publish.facts import read_facts
 from lrs2m_builder.dataset.publish.origins import publishes_images
 from lrs2m_builder.dataset.publish.tree import MAX_SHARD_BYTES, SubsetSplit, tree_schema, write_subset
 from lrs2m_builder.dataset.publish.upload import STATE, Uploaded, check_repo_id, find_token, tree_sizes, upload_tree
-from lrs2m_builder.dataset.scores.places import SCORES
+from lrs2m_builder.dataset.scores.places import score_names, scored_files
 from lrs2m_builder.dataset.selection import NEEDS, Filters, select
 from lrs2m_builder.dataset.stats import NEEDS as COUNTED
 from lrs2m_builder.dataset.tables import open_tables, record_files
@@ -127,7 +127,10 @@ def _describe(folder: Path, splits: list[SubsetSplit], sources: Mapping[str, Pat
     (folder / "README.md").write_text(make_card(facts, schema, repo_id), encoding="utf-8")
     (folder / "LICENSE.md").write_text(make_license_file(facts), encoding="utf-8")
     (folder / HISTOGRAM).parent.mkdir()
-    for picture in draw_histograms(facts.stats, folder / HISTOGRAM):
+    pictures = draw_histograms(facts.stats, folder / HISTOGRAM)
+    if facts.stats.scores:
+        pictures += draw_scores(facts.stats.scores, folder / SCORE_HISTOGRAM)
+    for picture in pictures:
         if picture.suffix != Path(HISTOGRAM).suffix:
             picture.unlink()
 
@@ -157,7 +160,7 @@ def _fingerprint(paths: list[Path], repo_id: str, images: bool | None, filters: 
     files: list[Any] = []
     for path in paths:
         beside = [path / name for name in ("build.json", "reviews.jsonl", "audit/removals.parquet")]
-        beside += sorted((path / SCORES).glob("*/*/*.parquet"))
+        beside += [file.scores(name) for file in scored_files(path) for name in score_names(file.home)]
         for file in [*record_files(path), *(file for file in beside if file.is_file())]:
             stat = file.stat()
             files.append((str(file.resolve()), stat.st_size, stat.st_mtime_ns))

@@ -18,7 +18,7 @@ class VerifyRun:
 
     Attributes:
         num_asked: claims that were answered.
-        cached_share: of the prompts' tokens, those computed before for another claim; None if the engine does not tell.
+        cached_share: share of the prompt tokens that were computed before for another claim; None if unknown.
         num_left_out: claims beyond the most that are asked of a text.
         rows_left: records that another run will ask about.
         stopped: whether a signal ended it.

@@ -9,7 +9,6 @@ from typing import Any, Literal
 import pyarrow as pa
 
 from lrs2m_builder.dataset.scores.table import RowScores, text_sha256
-from lrs2m_builder.schema import ImageBytes
 from lrs2m_builder.verify.claims import MAX_CLAIMS, Claim, claims_of
 from lrs2m_builder.verify.judge import Verdict
 from lrs2m_builder.verify.verdicts import TextVerdict, Thresholds, text_verdict, threshold_of
@@ -42,14 +41,14 @@ class Question:
     """A record as a judge is asked.
 
     Attributes:
-        image: None if the row holds none.
+        image: the cell of the row.
         claims: of each text; at most `MAX_CLAIMS`.
         hashes: of each text.
         num_left_out: claims beyond that.
     """
 
     sample_id: str
-    image: ImageBytes | None
+    image: Any
     claims: Mapping[TextName, tuple[Claim, ...]]
     hashes: Mapping[TextName, str]
     num_left_out: int
@@ -62,11 +61,11 @@ class Question:
 
 def question_of(row: Mapping[str, Any], texts: Iterable[TextName]) -> Question:
     """The question that a row of a data set makes."""
-    image, written = row.get("image") or {}, {text: row[f"caption_{text}"] or "" for text in texts}
+    written = {text: row[f"caption_{text}"] or "" for text in texts}
     found = {text: claims_of(caption) for text, caption in written.items()}
     return Question(
         sample_id=row["sample_id"],
-        image=ImageBytes(image["bytes"], f"the image of {row['sample_id']}") if image.get("bytes") else None,
+        image=row.get("image"),
         claims={text: claims[:MAX_CLAIMS] for text, claims in found.items()},
         hashes={text: text_sha256(caption) for text, caption in written.items()},
         num_left_out=sum(max(0, len(claims) - MAX_CLAIMS) for claims in found.values()),

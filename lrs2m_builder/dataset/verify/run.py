@@ -43,6 +43,7 @@ class VerifyOptions:
         texts: which texts are judged.
         limit: only the first records.
         thresholds: by kind of claim, the score below which a claim counts as false.
+        image_dir: the folder of the images that the rows only name.
         num_shown: so many claims with the smallest scores are in the report.
     """
 
@@ -54,6 +55,7 @@ class VerifyOptions:
     texts: tuple[TextName, ...] = ("long", "short")
     limit: int | None = None
     thresholds: Mapping[str, float] = field(default_factory=lambda: parse_thresholds(()))
+    image_dir: Path | None = None
     num_shown: int = 5
 
 
@@ -137,7 +139,7 @@ def _ask(
     with leaving() as leave_soon:
         try:
             judge = Judge(engine, prompt)
-            runner = VerifyRunner(judge, table, options.texts, options.thresholds)
+            runner = VerifyRunner(judge, table, options.texts, options.thresholds, options.image_dir)
             began = clock()
             stopped = pool.run(drain_on_signal(runner, runner.run(works), leave_soon))
             seconds = clock() - began

@@ -8,9 +8,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Collection, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pyarrow.parquet as pq
+from PIL import Image
 from tqdm import tqdm
 
 from lrs2m_builder.dataset.foreign import as_record, plain_rows, reading
@@ -20,6 +22,7 @@ from lrs2m_builder.dataset.scores.write import ScoreShard, ScoreTable
 from lrs2m_builder.dataset.verify.rows import Question, TextName, question_of, row_scores
 from lrs2m_builder.engines._base import ENDPOINT_FAILED
 from lrs2m_builder.errors import SampleError
+from lrs2m_builder.images.files import image_ref
 from lrs2m_builder.images.load import IMAGE_WORKERS, decode
 from lrs2m_builder.verify.judge import NUM_TRIED, Judge, Verdict, check_tried
 from lrs2m_builder.verify.verdicts import Thresholds
@@ -36,7 +39,20 @@ class VerifyRunner:
         num_left_out: claims of texts with too many, which are not asked.
     """
 
-    def __init__(self, judge: Judge, table: ScoreTable, texts: Sequence[TextName], thresholds: Thresholds) -> None:
+    def __init__(
+        self,
+        judge: Judge,
+        table: ScoreTable,
+        texts: Sequence[TextName],
+        thresholds: Thresholds,
+        image_dir: Path | None = None,
+    ) -> None:
+        """Prepare a run.
+
+        Args:
+            image_dir: the folder of the images that the rows only name.
+        """
+        self._image_dir = image_dir
         self._judge, self._table, self._texts, self._thresholds = judge, table, texts, thresholds
         # Enough records alive to keep the engine busy, few enough that what it computed of their images is still there.
         self._alive = asyncio.Semaphore(max(2, judge.engine.max_in_flight // 4) + IMAGE_WORKERS)
@@ -110,7 +126,11 @@ class VerifyRunner:
 
     async def _judge_row(self, shard: ScoreShard, question: Question) -> None:
         statements = question.statements
-        verdicts = await self._verdicts(question, statements)
+        try:
+            verdicts = await self._judge.ask(question.sample_id, await self._image(question), statements)
+            tried = verdicts
+        except SampleError as error:
+            verdicts, tried = [Verdict(reason=error.reason, detail=error.detail)] * len(statements), []
         if any(verdict.reason == ENDPOINT_FAILED for verdict in verdicts):
             return  # another run asks again
         self.num_left_out += question.num_left_out
@@ -119,8 +139,7 @@ class VerifyRunner:
             self._keep(shard, [scores])
             return
         self._held.append(scores)
-        if question.image is not None:
-            self._tried += verdicts
+        self._tried += tried
         if len(self._tried) >= NUM_TRIED:
             self._end_trial(shard)
 
@@ -136,15 +155,16 @@ class VerifyRunner:
         shard.keep(scores)
         self.num_kept += len(scores)
 
-    async def _verdicts(self, question: Question, statements: Sequence[str]) -> list[Verdict]:
+    async def _image(self, question: Question) -> Image.Image:
+        """The image of a row, decoded by the pool.
+
+        Raises:
+            SampleError: it is missing or is not a usable image.
+        """
         if question.image is None:
-            return [Verdict(reason="no_image", detail="the row holds no image")] * len(statements)
-        loop = asyncio.get_running_loop()
-        try:
-            image = await loop.run_in_executor(self._pool, decode, question.image, self._judge.engine.image_size)
-        except SampleError as error:
-            return [Verdict(reason=error.reason, detail=error.detail)] * len(statements)
-        return await self._judge.ask(question.sample_id, image, statements)
+            raise SampleError("image_missing", "the row contains no image")
+        ref = image_ref(question.image, self._image_dir)
+        return await asyncio.get_running_loop().run_in_executor(self._pool, decode, ref, self._judge.engine.image_size)
 
 
 def _rows(file: ScoredFile, ids: Collection[str]) -> Iterator[dict[str, Any]]:

@@ -11,6 +11,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from lrs2m_builder.dataset import selection as selecting
 from lrs2m_builder.dataset.foreign import reading
 from lrs2m_builder.dataset.reviews import Review, Reviews
 from lrs2m_builder.dataset.view.index import Index, open_indexes
@@ -35,8 +36,11 @@ class DataSet:
         version: another one each time a data set is opened, so that no browser shows another one's images.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, selection: selecting.Selection | None = None) -> None:
         """Open a data set.
+
+        Args:
+            selection: the records that may be looked at; by default all.
 
         Raises:
             UserError: no Parquet files, a broken one, a missing column, or reviews that cannot be read.
@@ -44,7 +48,7 @@ class DataSet:
         self.path = path
         self.version = secrets.token_hex(4)
         self.reviews = Reviews((path if path.is_dir() else path.parent) / "reviews.jsonl")
-        self._indexes = open_indexes(path)
+        self._indexes = open_indexes(path, selection)
         self._scores = ScoreReader(path, self._indexes["records"])
         self._readers = {name: RowReader(index) for name, index in self._indexes.items()}
         self._selections: OrderedDict[str, Selection] = OrderedDict()
@@ -52,12 +56,12 @@ class DataSet:
 
     def num_rows(self, kind: str) -> int:
         """How many records or rejected samples there are."""
-        return self._index(kind).num_rows
+        return self._index(kind).num_shown
 
     def about(self) -> dict[str, Any]:
         """The data set in figures, and the values that may be asked for."""
         kinds = {
-            name: {"rows": index.num_rows, "facets": index.facets, "largest": index.largest}
+            name: {"rows": index.num_shown, "facets": index.facets, "largest": index.largest}
             for name, index in self._indexes.items()
         }
         return {

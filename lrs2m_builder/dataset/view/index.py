@@ -17,6 +17,7 @@ import duckdb
 import numpy as np
 
 from lrs2m_builder.dataset.foreign import reading
+from lrs2m_builder.dataset.selection import Selection, keep_selected
 from lrs2m_builder.dataset.tables import WARNING_NAMES, open_tables, record_files, rejected_files
 from lrs2m_builder.errors import UserError
 
@@ -72,6 +73,7 @@ class Index:
         first: number of each file's first row, and at the end the number of all rows.
         facets: by column, the values and how many rows have each; a row with two warnings counts for both.
         largest: by numeric column.
+        num_shown: how many rows may be looked at; numbers count all of them.
         combinations: of the names in `warnings`, with spaces between.
     """
 
@@ -81,6 +83,7 @@ class Index:
     first: tuple[int, ...]
     facets: dict[str, dict[str, int]]
     largest: dict[str, int]
+    num_shown: int
     combinations: tuple[str, ...]
 
     @property
@@ -108,8 +111,11 @@ class Index:
         ]
 
 
-def open_indexes(path: Path) -> dict[str, Index]:
+def open_indexes(path: Path, selection: Selection | None = None) -> dict[str, Index]:
     """Read what a data set's rows are filtered and sorted by.
+
+    Args:
+        selection: the records that may be looked at; by default all.
 
     Returns:
         The indexes by name of their kind: "records", and "rejected" of no rows where the folder is no build.
@@ -118,19 +124,27 @@ def open_indexes(path: Path) -> dict[str, Index]:
         UserError: no Parquet files, a broken one, or a column is missing.
     """
     connection = open_tables(path, RECORDS.needs, (*RECORDS.facets, *RECORDS.numbers, "anchors"))
+    if selection:
+        keep_selected(connection, selection)
     with reading(path):
         # Asking the view itself would read the footer of every file once more.
         names = connection.sql("SELECT column_name FROM duckdb_columns() WHERE table_name = 'records'").fetchall()
-        records = _index(connection, RECORDS, record_files(path), {name for (name,) in names})
+        records = _index(connection, RECORDS, record_files(path), {name for (name,) in names}, some=bool(selection))
         rejected = _index(connection, REJECTED, rejected_files(path), {*REJECTED.needs, *REJECTED.facets})
     return {"records": records, "rejected": rejected}
 
 
-def _index(connection: duckdb.DuckDBPyConnection, kind: Kind, paths: list[Path], columns: set[str]) -> Index:
-    """Read the columns once, then put them into as few bytes as they need."""
+def _index(
+    connection: duckdb.DuckDBPyConnection, kind: Kind, paths: list[Path], columns: set[str], *, some: bool = False
+) -> Index:
+    """Read the columns once, then put them into as few bytes as they need.
+
+    Args:
+        some: keep only rows that are in the table `selected`.
+    """
     files = [str(path) for path in paths]
     if not files:
-        return Index(kind, connection, (), (0,), {}, {}, ())
+        return Index(kind, connection, (), (0,), {}, {}, 0, ())
     made = [
         f"coalesce({sql}, '') AS {name}" if name in columns else f"'' AS {name}" for name, sql in kind.facets.items()
     ]
@@ -141,6 +155,9 @@ def _index(connection: duckdb.DuckDBPyConnection, kind: Kind, paths: list[Path],
         coalesce(sample_id, '') AS sample_id, {", ".join(made)} FROM {kind.view}"""
     )
     first = _count_files(connection, kind, files)
+    if some:
+        same = "raw.file::VARCHAR = selected.file AND raw.row = selected.row"
+        connection.execute(f"CREATE OR REPLACE TABLE raw AS SELECT raw.* FROM raw SEMI JOIN selected ON {same}")
     facets = {name: _count(connection, name) for name in kind.facets}
     for name, counted in facets.items():
         _make_enum(connection, f"{kind.name}_{name}", counted or [""])
@@ -151,10 +168,10 @@ def _index(connection: duckdb.DuckDBPyConnection, kind: Kind, paths: list[Path],
     )
     connection.execute("DROP TABLE raw")
     most = ", ".join(f"coalesce(max({name}), 0)" for name in kind.numbers) or "0"
-    values = connection.execute(f"SELECT {most} FROM {kind.name}_index").fetchone() or ()
+    shown_rows, *values = connection.execute(f"SELECT count(*), {most} FROM {kind.name}_index").fetchone() or (0,)
     shown = {name: _split(counted) if name == "warnings" else counted for name, counted in facets.items()}
     largest = dict(zip(kind.numbers, values, strict=False))
-    return Index(kind, connection, tuple(files), first, shown, largest, tuple(facets.get("warnings", ())))
+    return Index(kind, connection, tuple(files), first, shown, largest, shown_rows, tuple(facets.get("warnings", ())))
 
 
 def _count_files(connection: duckdb.DuckDBPyConnection, kind: Kind, files: list[str]) -> tuple[int, ...]:

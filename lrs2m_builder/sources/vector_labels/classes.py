@@ -14,7 +14,7 @@ from lrs2m_builder.schema import Anchor, Box
 from lrs2m_builder.text import plain_words
 
 # A class of an image's labels, in words, its number of objects (None: some, not counted), and the box of a single one.
-Found = tuple[str, int | None, Box | None]
+CountedClass = tuple[str, int | None, Box | None]
 _NO_PROSE = re.compile(r"[\[\]{}<>|=\\^~]")
 
 
@@ -41,19 +41,19 @@ def in_words(path: Path, stated: str, classes: Mapping[str, str | None]) -> str 
         UserError: a caption cannot contain the class, so no text would ever pass the checks.
     """
     words = classes[stated] if stated in classes else plain_words(stated)
-    if words is not None and not _can_be_said(words):
+    if words is not None and not _can_be_checked(words):
         raise UserError(f"{path}: class {stated!r} is not a word; give it words in the manifest's options, classes")
     return words
 
 
 @lru_cache(maxsize=4096)
-def _can_be_said(words: str) -> bool:
+def _can_be_checked(words: str) -> bool:
     """Whether the checks would find the class in a minimal sentence about it."""
     has_letter = any(char.isalpha() for char in words)
     return has_letter and not _NO_PROSE.search(words) and is_named(words, f"There is a {words} here.")
 
 
-def make_anchors(objects: Iterable[Found]) -> tuple[Anchor, ...]:
+def make_anchors(objects: Iterable[CountedClass]) -> tuple[Anchor, ...]:
     """The anchors of one image: one per class, in order of the words; an uncounted object makes its class uncounted."""
     counts: dict[str, int | None] = {}
     boxes: dict[str, list[Box]] = {}

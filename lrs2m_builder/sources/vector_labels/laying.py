@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 
 from lrs2m_builder.errors import SampleError
 from lrs2m_builder.schema import Box
-from lrs2m_builder.sources.vector_labels.classes import Found
+from lrs2m_builder.sources.vector_labels.classes import CountedClass
 from lrs2m_builder.sources.vector_labels.placing import Frame, to_pixels
 from lrs2m_builder.sources.vector_labels.shapes import ImageLabels, LabelledObject, Ring, area, clip, length_inside
 
@@ -36,7 +36,7 @@ class Limits:
     min_inside: float = 0.3
 
 
-def lay(labels: ImageLabels, frame: Frame | None, limits: Limits) -> list[Found]:
+def lay(labels: ImageLabels, frame: Frame | None, limits: Limits) -> list[CountedClass]:
     """The classes visible in an image, each with its count or None.
 
     An object that is mostly outside, or a small piece at the edge, is dropped. A cut object adds its class
