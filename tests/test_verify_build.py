@@ -12,6 +12,8 @@ from typing import Any
 import pytest
 
 from lrs2m_builder.build.stages import next_move
+from lrs2m_builder.dataset.stats import read_stats
+from lrs2m_builder.dataset.view.answers import DataSet
 from lrs2m_builder.declared.recipe import load_recipe
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.schema import (
@@ -240,3 +242,16 @@ def test_half_a_sentence_that_stays_ends_and_begins_as_a_sentence() -> None:
     text = "Three ships lie in the water; a road crosses a field; two cars are visible."
     judged = judge(text, "ship", "cars")
     assert without_false(text, judged, {})[0] == "A road crosses a field."
+
+
+def test_stats_and_the_viewer_show_what_was_judged_and_cut(tmp_path: Path) -> None:
+    out, _ = build(tmp_path, "cut", TEXT)
+    total = read_stats(out).total
+    assert (total.judged, total.shortened) == (3, 3)
+    data = DataSet(out)
+    page = data.rows(data.select("records", {})["selection"], 0, 1)
+    assert page is not None
+    (shown,) = page["rows"]
+    assert shown["cut"] == [FALSE]
+    claims = shown["claims"]["caption_long"]["claims"]
+    assert len(claims) == len(claims_of(TRUE)) and claims[0]["p"] == pytest.approx(0.9)

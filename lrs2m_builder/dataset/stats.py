@@ -29,6 +29,8 @@ _OPTIONAL = {
     "license": "''",
     "attempts": "0",
     "warnings": "[]::VARCHAR[]",
+    "judge": "NULL::VARCHAR",
+    "cut": "NULL::VARCHAR[]",
 }
 # The totals stated in Table I; its rows add up to 2,023,718 pairs and to means of 113.9 and 33.0.
 STATED = PaperFigures(pairs=2_023_688, mean_tokens_long=110.89, mean_tokens_short=32.36, long_from="", short_from="")
@@ -68,6 +70,7 @@ class SubsetStats:
     Attributes:
         images: distinct images, by the hash of their bytes; 0 if the column is missing.
         mean_attempts: mean number of requests, over records that a model wrote.
+        judged, shortened: records whose texts a build held against the image, and those of which a sentence was cut.
         rejections, warnings: counts by reason and by check.
     """
 
@@ -79,6 +82,8 @@ class SubsetStats:
     long: TextStats
     short: TextStats
     mean_attempts: float | None
+    judged: int = 0
+    shortened: int = 0
     rejections: dict[str, int] = field(default_factory=dict)
     warnings: dict[str, int] = field(default_factory=dict)
 
@@ -155,7 +160,8 @@ def _rows(tables: duckdb.DuckDBPyConnection, query: str) -> list[tuple[Any, ...]
 def _facts(tables: duckdb.DuckDBPyConnection) -> dict[str, dict[str, Any]]:
     query = f"""
         SELECT {_SUBSET}, count(*), count(DISTINCT nullif(image_sha256, '')), list(DISTINCT recipe ORDER BY recipe),
-            list(DISTINCT license ORDER BY license), avg(attempts) FILTER (attempts > 0)
+            list(DISTINCT license ORDER BY license), avg(attempts) FILTER (attempts > 0),
+            count(judge), count(*) FILTER (len(cut) > 0)
         FROM counted {_EACH_AND_ALL}"""
     return {
         name: {
@@ -164,8 +170,10 @@ def _facts(tables: duckdb.DuckDBPyConnection) -> dict[str, dict[str, Any]]:
             "recipes": tuple(filter(None, recipes)),
             "licenses": tuple(filter(None, licenses)),
             "mean_attempts": attempts,
+            "judged": judged,
+            "shortened": shortened,
         }
-        for name, pairs, images, recipes, licenses, attempts in _rows(tables, query)
+        for name, pairs, images, recipes, licenses, attempts, judged, shortened in _rows(tables, query)
     }
 
 

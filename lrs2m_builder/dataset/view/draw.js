@@ -120,10 +120,10 @@ function drawAnchors(anchors) {
 
 const FACTS = [
   ["recipe", "recipe"], ["prompts", "prompts"], ["model", "model"], ["model_revision", "revision"], ["engine", "engine"],
-  ["seed", "seed"], ["attempts", "attempts"], ["finish_reason", "finish reason"], ["label", "label"], ["license", "license"],
+  ["seed", "seed"], ["attempts", "attempts"], ["finish_reason", "finish reason"], ["label", "label"], ["license", "license"], ["judge", "judge"],
   ["image_sha256", "image sha256"], ["place", "stored in"],
 ];
-const ELSEWHERE = new Set(["number", "sample_id", "caption_short", "caption_long", "anchors", "warnings", "review", "scores", "claims", "width", "height",
+const ELSEWHERE = new Set(["number", "sample_id", "caption_short", "caption_long", "anchors", "warnings", "review", "scores", "claims", "cut", "width", "height",
   "num_tokens_short", "num_tokens_long", "short_source", "long_source", "image_path", ...FACTS.map(([name]) => name)]);
 
 function drawFact(name, value) {
@@ -157,6 +157,8 @@ export function drawRecord(row, { version, words, review, note }) {
       el("div", {},
         drawText("Short text", row.caption_short, row.num_tokens_short, 77, row.short_source, row, words, row.claims?.caption_short),
         drawText("Long text", row.caption_long, row.num_tokens_long, 248, row.long_source, row, words, row.claims?.caption_long),
+        row.cut?.length ? [el("div", { class: "label" }, el("b", { text: "Cut" }), el("span", { text: "sentences that the judge called false" })),
+          ...row.cut.map((sentence) => el("p", { class: "cut" }, el("del", { text: sentence })))] : null,
         drawAnchors(row.anchors),
         row.warnings?.length ? [el("div", { class: "label" }, el("b", { text: "Warnings" })),
           el("ul", { class: "chips" }, row.warnings.map((name) => el("li", { class: "warning", text: name })))] : null)),

@@ -82,6 +82,7 @@ class ScoreReader:
                 columns = [column for column in self._columns.values() if column.table == table]
                 scores += _shown(found, columns, hashes)
             claims = claims or _read(place.claims(table), row["sample_id"])
+        claims = claims or [_of_build(claim, row) for claim in row.get("claims") or ()]
         texts = {f"caption_{text}": str(row.get(f"caption_{text}") or "") for text in _TEXTS}
         return {
             "scores": scores,
@@ -101,6 +102,12 @@ def _read(path: Path, sample_id: str) -> list[dict[str, Any]]:
         of_record = pc.field("sample_id") == pa.scalar(sample_id)
         rows: list[dict[str, Any]] = pq.read_table(path, filters=of_record).to_pylist()
     return rows
+
+
+def _of_build(claim: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
+    """A claim that the build itself asked about (column `claims`), as a table of scores holds it."""
+    text = row.get(str(claim["column"]))
+    return {**claim, "score": claim["p"], "is_false": None, "text_sha256": text_sha256(text)}
 
 
 def _shown(found: Mapping[str, Any], columns: Sequence[ScoreColumn], hashes: Mapping[str, str]) -> list[dict[str, Any]]:
