@@ -23,7 +23,8 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast, Qwen2VLForConditionalGeneration
 
 from captioner_training.claim_loss import answer_logits
-from captioner_training.claims import Claim, ClaimMaker
+from captioner_training.claim_words import Claim
+from captioner_training.claims import ClaimMaker
 from captioner_training.judging import ANSWERS, ClaimLayout
 from captioner_training.model import Trainee
 from captioner_training.scenes import shrunk

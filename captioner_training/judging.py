@@ -16,7 +16,8 @@ from torch import Tensor
 from torch.utils.data import IterableDataset
 from transformers import PreTrainedTokenizerFast
 
-from captioner_training.claims import Claim, ClaimMaker
+from captioner_training.claim_words import Claim
+from captioner_training.claims import ClaimMaker
 from captioner_training.questions import chat_text
 from captioner_training.scenes import Scenes
 from captioner_training.tokens import verify_parts

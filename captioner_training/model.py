@@ -16,7 +16,7 @@ from transformers import (
     Qwen2VLVideoProcessor,
 )
 
-from captioner_training.claims import MOST
+from captioner_training.claim_words import MOST
 from captioner_training.scenes import IMAGE_SIDE
 from lrs2m_builder.sample.drawing.placing import CLASSES
 from lrs2m_builder.sample.random_model import CHAT_TEMPLATE, qwen2_vl_config

@@ -10,7 +10,8 @@ import torch
 from transformers import PreTrainedTokenizerFast, Qwen2VLForConditionalGeneration
 
 from captioner_training.claim_loss import answer_logits
-from captioner_training.claims import Claim, ClaimMaker
+from captioner_training.claim_words import Claim
+from captioner_training.claims import ClaimMaker
 from captioner_training.judging import ClaimLayout, some_claims
 from captioner_training.model import TOKENS, WIDTH, Trainee
 from captioner_training.tokens import verify_tokens
