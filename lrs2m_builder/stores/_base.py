@@ -1,0 +1,122 @@
+"""The contract of a store: files under names, published by one conditional write, so that two writers never mix.
+
+A finished local file is published whole; a name that is taken is never overwritten unless the writer names the version
+that it replaces. Everything else (leases, queues, journals) may be lost without a wrong file.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+from lrs2m_builder.errors import UserError
+
+
+class StoreUnavailable(UserError):  # noqa: N818 - a state of the store, not a wrong setting
+    """The store does not answer; a finished local file can be published later."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredFile:
+    """A file in a store.
+
+    Attributes:
+        name: relative to the store, with "/" between folders.
+        size: bytes.
+        version: differs from that of any other content published under this name.
+    """
+
+    name: str
+    size: int
+    version: str
+
+
+class Store(Protocol):
+    """A folder, or a prefix of a bucket.
+
+    All methods raise UserError if the place cannot be used, and StoreUnavailable if it does not answer.
+
+    Attributes:
+        address: as a user writes it.
+    """
+
+    address: str
+
+    def check(self) -> None:
+        """Check that the place can be written and honours conditions; once, before the first file."""
+        ...
+
+    def publish(self, name: str, file: Path) -> bool:
+        """Store a finished local file under a new name.
+
+        Returns:
+            True if the name now holds this content, whoever wrote it; False if it holds other content.
+        """
+        ...
+
+    def replace(self, name: str, file: Path, version: str) -> bool:
+        """Store a finished local file in place of a version that was read.
+
+        Returns:
+            True if the name now holds this content; False if it holds neither it nor that version.
+        """
+        ...
+
+    def read(self, name: str) -> bytes | None:
+        """The content of a file; None if there is none."""
+        ...
+
+    def find(self, name: str) -> StoredFile | None:
+        """Size and version of a file; None if there is none."""
+        ...
+
+    def files(self, folder: str = "") -> Iterator[StoredFile]:
+        """The files below a folder, by name. Names that begin with "." are left out."""
+        ...
+
+    def delete(self, name: str) -> None:
+        """Delete a file, if it is there."""
+        ...
+
+
+def check_conditions(store: Store) -> None:
+    """Write a small file and try to overwrite it: some stores accept a condition and ignore it.
+
+    Raises:
+        UserError: it cannot be written, or ignores conditions.
+    """
+    name = f".probe-{secrets.token_hex(8)}"
+    with tempfile.TemporaryDirectory() as folder:
+        first, second = Path(folder, "first"), Path(folder, "second")
+        first.write_text(f"first {name}")
+        second.write_text(f"second {name}")
+        is_kept = store.publish(name, first) and not store.publish(name, second)
+        if is_kept and (found := store.find(name)):
+            is_kept = store.replace(name, second, found.version) and not store.replace(name, first, found.version)
+        store.delete(name)
+    if not is_kept:
+        raise ignores_conditions(store)
+
+
+def ignores_conditions(store: Store) -> UserError:
+    """The error for a store that overwrites what it must not."""
+    return UserError(
+        f"{store.address}: this store ignores conditions (If-None-Match, If-Match), so that two writers could mix; "
+        "write to a local folder and copy it afterwards"
+    )
+
+
+def file_digest(path: Path) -> str:
+    """The sha256 of a file, in hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a file is a store's own: a temporary one, a lock or a probe."""
+    return name.rpartition("/")[2].startswith(".")

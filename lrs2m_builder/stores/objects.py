@@ -1,0 +1,234 @@
+"""An object store (S3 and what speaks its protocol) as a store; needs the extra 'scale'.
+
+Credentials, region and endpoint are those that botocore finds (AWS_PROFILE, AWS_ACCESS_KEY_ID, AWS_ENDPOINT_URL, ...);
+no message repeats what a server says of them. Only finished local files are uploaded: a stream of the library that is
+interrupted would publish its beginning.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import secrets
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TypeVar
+
+from lrs2m_builder.errors import MissingExtraError, UserError
+from lrs2m_builder.stores._base import (
+    StoredFile,
+    StoreUnavailable,
+    check_conditions,
+    file_digest,
+    ignores_conditions,
+    is_hidden,
+)
+from lrs2m_builder.terminal import say
+
+PATIENCE_S = 900.0  # how long a store may not answer
+PART_SIZE = 64 * 2**20
+_MAX_PUT = 5 * 10**9  # of one request
+
+_BUSY_STATUS = {409, 429, 500, 502, 503, 504}
+_BUSY = {"RequestTimeout", "SlowDown", "NoSuchUpload"}  # the last: a finished upload in parts whose answer was lost
+_WRONG_KEYS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired"}
+_OTHER_REGION = {"301", "307", "PermanentRedirect", "AuthorizationHeaderMalformed"}
+_SET_KEYS = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+
+_T = TypeVar("_T")
+
+
+class _TakenError(Exception):
+    """The condition of a write was not met."""
+
+
+class ObjectStore:
+    """A `Store` in a bucket, below a prefix."""
+
+    def __init__(self, address: str, *, patience_s: float = PATIENCE_S, part_size: int = PART_SIZE) -> None:
+        """Args:
+        address: s3://BUCKET or s3://BUCKET/PREFIX.
+        patience_s: how long to retry before StoreUnavailable.
+        part_size: bytes; files of two parts or more are uploaded in parts.
+        """
+        try:
+            from s3fs import S3FileSystem
+        except ImportError as error:
+            raise MissingExtraError("an object store", "scale", error) from error
+        scheme, _, rest = address.partition("://")
+        if scheme != "s3" or not rest or rest.startswith("/"):
+            raise UserError(f"{address}: not the address of an object store; give s3://BUCKET/PREFIX")
+        self._root = rest.strip("/")
+        self.address = f"s3://{self._root}"
+        self._bucket, _, self._prefix = self._root.partition("/")
+        self._patience_s, self._part_size = patience_s, part_size
+        # Retries are made here, where a lost answer is understood: one attempt per call of the libraries below.
+        config = {"connect_timeout": 10, "read_timeout": 60, "retries": {"total_max_attempts": 1}}
+        self._s3 = S3FileSystem(
+            config_kwargs=config, max_concurrency=4, use_listings_cache=False, skip_instance_cache=True
+        )
+        self._s3.retries = 1
+
+    def check(self) -> None:
+        check_conditions(self)
+        self._check_parts()
+
+    def publish(self, name: str, file: Path) -> bool:
+        return self._put(name, file, mode="create", chunksize=self._part_size)
+
+    def replace(self, name: str, file: Path, version: str) -> bool:
+        size = file.stat().st_size
+        if size > _MAX_PUT:
+            raise UserError(f"{self.address}/{name}: over 5 GB, which cannot be replaced; use a smaller --shard-size")
+        # In one request: s3fs does not pass IfMatch on to the end of an upload in parts.
+        return self._put(name, file, IfMatch=f'"{version}"', chunksize=max(self._part_size, size))
+
+    def read(self, name: str) -> bytes | None:
+        return self._call(lambda: bytes(self._s3.cat_file(f"{self._root}/{name}")), name)
+
+    def find(self, name: str) -> StoredFile | None:
+        head = self._head(name)
+        return StoredFile(name, int(head["ContentLength"]), _version(head)) if head else None
+
+    def files(self, folder: str = "") -> Iterator[StoredFile]:
+        place = f"{self._root}/{folder}".rstrip("/")
+        found = self._call(lambda: self._s3.find(place, detail=True), folder) or {}
+        for path in sorted(found):
+            name = path.removeprefix(f"{self._root}/")
+            if not is_hidden(name) and not name.endswith("/"):
+                yield StoredFile(name, int(found[path]["size"]), _version(found[path]))
+
+    def delete(self, name: str) -> None:
+        self._call(lambda: self._s3.call_s3("delete_object", Bucket=self._bucket, Key=self._key(name)), name)
+
+    def _key(self, name: str) -> str:
+        return f"{self._prefix}/{name}" if self._prefix else name
+
+    def _head(self, name: str) -> dict[str, Any] | None:
+        return self._call(lambda: self._s3.call_s3("head_object", Bucket=self._bucket, Key=self._key(name)), name)
+
+    def _check_parts(self) -> None:
+        """Raises:
+        UserError: the store ignores the condition of an upload in parts, as some do that honour it otherwise.
+        """
+        name = f".probe-{secrets.token_hex(8)}"
+        place = {"Bucket": self._bucket, "Key": self._key(name)}
+        self._call(lambda: self._s3.call_s3("put_object", **place, Body=b"first"), name)
+        upload = self._call(lambda: self._s3.call_s3("create_multipart_upload", **place), name) or {}
+        place["UploadId"] = upload["UploadId"]
+        part = self._call(lambda: self._s3.call_s3("upload_part", **place, PartNumber=1, Body=b"second"), name) or {}
+        parts = {"Parts": [{"PartNumber": 1, "ETag": part["ETag"]}]}
+        try:
+            self._call(
+                lambda: self._s3.call_s3("complete_multipart_upload", **place, MultipartUpload=parts, IfNoneMatch="*"),
+                name,
+            )
+        except _TakenError:
+            self._call(lambda: self._s3.call_s3("abort_multipart_upload", **place), name)
+        else:
+            raise ignores_conditions(self)
+        finally:
+            self.delete(name)
+
+    def _put(self, name: str, file: Path, **condition: Any) -> bool:
+        digest = file_digest(file)
+        path = f"{self._root}/{name}"
+
+        def put() -> bool:
+            self._s3.put_file(str(file), path, Metadata={"sha256": digest}, **condition)
+            return True
+
+        try:
+            # None: there is no version to replace.
+            return bool(self._call(put, name))
+        except _TakenError:
+            # Perhaps by this very call: an earlier attempt was carried out, and its answer was lost.
+            return self._holds(name, digest)
+
+    def _holds(self, name: str, digest: str) -> bool:
+        head = self._head(name)
+        if head is None:
+            return False
+        stored = head.get("Metadata", {}).get("sha256")
+        if stored is None:  # written by another program
+            stored = hashlib.sha256(self.read(name) or b"").hexdigest()
+        return bool(stored == digest)
+
+    def _call(self, action: Callable[[], _T], name: str) -> _T | None:
+        """The action's result, after retries; None if there is no such object.
+
+        Raises:
+            _TakenError: the condition of a write was not met.
+        """
+        import tenacity
+        from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.exceptions import ConnectionError as BotoConnectionError
+        from s3fs.core import S3_RETRYABLE_ERRORS
+
+        connection_errors = (BotoConnectionError, *S3_RETRYABLE_ERRORS)
+
+        def may_pass(error: BaseException) -> bool:
+            code, status = _code_and_status(error)
+            return status in _BUSY_STATUS or code in _BUSY or (not code and isinstance(error, connection_errors))
+
+        def say_once(state: tenacity.RetryCallState) -> None:
+            if state.attempt_number == 5 and state.outcome:
+                reason = _reason(state.outcome.exception())
+                say(f"{self.address}: {reason}; trying again for at most {self._patience_s:.0f} seconds")
+
+        retrying = tenacity.Retrying(
+            retry=tenacity.retry_if_exception(may_pass),
+            stop=tenacity.stop_before_delay(self._patience_s),
+            wait=tenacity.wait_random_exponential(multiplier=0.2, max=30),
+            before_sleep=say_once,
+            reraise=True,
+        )
+        try:
+            return retrying(action)
+        except (OSError, BotoCoreError, ClientError, *connection_errors) as error:
+            code, status = _code_and_status(error)
+            if status == 412:
+                raise _TakenError from error
+            if code in ("404", "NoSuchKey") or (not code and isinstance(error, FileNotFoundError)):
+                return None
+            place = f"{self.address}/{name}" if name else self.address
+            if may_pass(error):
+                raise StoreUnavailable(
+                    f"{place}: {_reason(error)} for {self._patience_s:.0f} seconds; finished files are safe: "
+                    "run the same command again when the store answers"
+                ) from error
+            raise UserError(self._refusal(error, code, place)) from error
+
+    def _refusal(self, error: BaseException, code: str, place: str) -> str:
+        kind = type(error).__name__
+        if code == "NoSuchBucket":
+            return f"s3://{self._bucket}: no such bucket; create it or correct the name"
+        if code in _WRONG_KEYS:
+            return f"s3://{self._bucket}: the credentials are refused ({code}); {_SET_KEYS}"
+        if any(word in kind for word in ("Credential", "Profile", "Token")):
+            return f"s3://{self._bucket}: no usable credentials ({kind}); {_SET_KEYS}"
+        if code in _OTHER_REGION:
+            return f"s3://{self._bucket}: is in another region ({code}); set AWS_REGION, or AWS_ENDPOINT_URL"
+        if isinstance(error, PermissionError):
+            return f"{place}: these credentials may not do this ({code or kind}); ask for permission to read and write"
+        if isinstance(error, OSError) and not code:  # a local file
+            return f"{place}: {error.strerror or kind}; run the same command again"
+        return f"{place}: the store refuses ({code or kind}); check AWS_ENDPOINT_URL, AWS_REGION and the bucket"
+
+
+def _version(found: dict[str, Any]) -> str:
+    return str(found["ETag"]).strip('"')
+
+
+def _code_and_status(error: BaseException) -> tuple[str, int]:
+    """The code and HTTP status of a server's answer; ("", 0) without one. s3fs keeps it in the cause of its errors."""
+    response = getattr(error, "response", None) or getattr(error.__cause__, "response", None)
+    if not isinstance(response, dict):
+        return "", 0
+    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return str(response.get("Error", {}).get("Code", "")), int(status)
+
+
+def _reason(error: BaseException | None) -> str:
+    """Why a store cannot be used, without the words of the server, which may name an access key."""
+    code, _ = _code_and_status(error) if error else ("", 0)
+    return f"no usable answer ({code or type(error).__name__})"

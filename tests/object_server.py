@@ -1,0 +1,70 @@
+"""An S3 server of the tests: moto on a loopback port, with faults in front of it."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+ERROR = '<?xml version="1.0" encoding="UTF-8"?><Error><Code>{}</Code><Message>key AKIATESTKEY</Message></Error>'
+
+
+class Faults:
+    """A WSGI layer: each fault is used once, by the next request of the same method.
+
+    Attributes:
+        pending: pairs of a method and a fault: (status, code) instead of an answer, "lost" for an answer that is lost
+            after the server has done its work.
+        unconditional: the methods whose conditions are dropped.
+        requests: method and path of each request.
+    """
+
+    def __init__(self, application: Any) -> None:
+        self._application = application
+        self._guard = threading.Lock()
+        self.reset()
+
+    def reset(self) -> None:
+        self.pending: list[tuple[str, Any]] = []
+        self.unconditional: tuple[str, ...] = ()
+        self.requests: list[str] = []
+
+    def __call__(self, environment: dict[str, Any], start: Any) -> Iterable[bytes]:
+        method = environment["REQUEST_METHOD"]
+        with self._guard:
+            self.requests.append(f"{method} {environment['PATH_INFO']}")
+            fault = next((each for each in self.pending if each[0] == method), None)
+            if fault:
+                self.pending.remove(fault)
+        if method in self.unconditional:
+            environment.pop("HTTP_IF_NONE_MATCH", None)
+            environment.pop("HTTP_IF_MATCH", None)
+        if fault is None:
+            return list(self._application(environment, start))
+        if fault[1] == "lost":
+            b"".join(self._application(environment, lambda *_: None))
+            environment["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+            return []
+        environment["wsgi.input"].read(int(environment.get("CONTENT_LENGTH") or 0))
+        status, code = fault[1]
+        start(f"{status} fault", [("Content-Type", "application/xml")])
+        return [ERROR.format(code).encode()]
+
+
+@contextmanager
+def object_server() -> Iterator[tuple[str, Faults]]:
+    """A running server: its address, and its faults."""
+    from moto.moto_server.werkzeug_app import DomainDispatcherApplication, create_backend_app
+    from werkzeug.serving import make_server
+
+    faults = Faults(DomainDispatcherApplication(create_backend_app))
+    server = make_server("127.0.0.1", 0, faults, threaded=True)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", faults
+    finally:
+        server.shutdown()
+        thread.join()
