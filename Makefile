@@ -26,7 +26,7 @@ $(VENV)/.done: $(LOCK) pyproject.toml
 demo: setup  ## drawn scenes through the whole pipeline, no GPU, no data
 	$(BIN)/lrs2m demo --out demo
 
-demo-model: setup  ## train the demo captioner anew on drawn scenes (two hours on two cores; goes on where it was stopped)
+demo-model: setup  ## train the demo captioner anew on drawn scenes (three hours on two cores; goes on where it was stopped)
 	TOKENIZERS_PARALLELISM=false $(BIN)/python -m captioner_training --out lrs2m_builder/sample/captioner
 
 talk-model: setup  ## train the model of talk anew (a few minutes; LRS2M_REAL_DATA names the folder of published captions)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from lrs2m_builder.sample.drawing.placing import CLASSES
 from lrs2m_builder.sample.drawing.scene import CELLS, Scene, SceneObject
 from lrs2m_builder.sample.drawing.sketch import SIDE
-from lrs2m_builder.sample.texts import said_by_name
+from lrs2m_builder.sample.texts import implied_by_name
 from lrs2m_builder.sample.words import ALSO_CALLED, IN_CELL, NUMBERS, SCENES
 
 _CLASS_OF = {noun: name for name in CLASSES for noun in (name, *ALSO_CALLED.get(name, ()))}
@@ -85,7 +85,7 @@ def named(text: str) -> set[str]:
 def kept(text: str) -> set[str]:
     """Classes named in a summary, including those in its words for the scene: "at the roundabout"."""
     lower = text.lower()
-    by_name = (said_by_name(name) for name, words in SCENES.items() if any(phrase in lower for phrase in words))
+    by_name = (implied_by_name(name) for name, words in SCENES.items() if any(phrase in lower for phrase in words))
     return named(text).union(*by_name)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,6 +16,7 @@ from transformers import (
     Qwen2VLVideoProcessor,
 )
 
+from captioner_training.claim_words import MOST
 from captioner_training.scenes import IMAGE_SIDE
 from lrs2m_builder.sample.drawing.placing import CLASSES
 from lrs2m_builder.sample.random_model import CHAT_TEMPLATE, qwen2_vl_config
@@ -39,6 +41,14 @@ def make_model(tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> Qwen2VLForC
     return model
 
 
+def extended_model(folder: Path, tokenizer: PreTrainedTokenizerFast) -> Qwen2VLForConditionalGeneration:
+    """A finished model, in float32, with embeddings for the tokens that its tokenizer has gained."""
+    model = Qwen2VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager")
+    torch.manual_seed(0)
+    model.resize_token_embeddings(len(tokenizer))
+    return model
+
+
 def make_processor(tokenizer: PreTrainedTokenizerFast) -> Qwen2VLProcessor:
     """The processor; every image comes out at IMAGE_SIDE**2 pixels or close to it."""
     return Qwen2VLProcessor(
@@ -50,10 +60,10 @@ def make_processor(tokenizer: PreTrainedTokenizerFast) -> Qwen2VLProcessor:
 
 
 class Trainee(nn.Module):
-    """A captioner with two heads that are dropped after training.
+    """A captioner with three heads that are dropped after training.
 
-    They say how many objects of each class have their middle in an image token, and where that token lies, so that
-    places are learnt from the image at once and not word by word.
+    Two say how many objects of each class have their middle in an image token, and where that token lies, so that
+    places are learnt from the image at once and not word by word; one says how many there are of what a claim says.
     """
 
     cos: Tensor
@@ -64,6 +74,7 @@ class Trainee(nn.Module):
         self.captioner = captioner
         self.seen = nn.Linear(WIDTH, len(CLASSES))
         self.placed = nn.Linear(WIDTH, len(CLASSES) + 2 * TOKENS)
+        self.counted = nn.Linear(WIDTH, MOST + 2)
         nn.init.constant_(self.seen.bias, -4.0)
         processor = Qwen2VLImageProcessor()
         mean, std = torch.tensor(processor.image_mean), torch.tensor(processor.image_std)
@@ -90,7 +101,9 @@ class Trainee(nn.Module):
 
     def image_tokens(self, pixels: Tensor) -> Tensor:
         """Tokens (B, TOKENS**2, WIDTH) of images (B, IMAGE_SIDE, IMAGE_SIDE, 3), uint8; as the processor and the vision
-        tower make them, but for all images of a batch at once."""
+        tower make them, but for all images of a batch at once. Tokens that were computed before stay as they are."""
+        if pixels.is_floating_point():
+            return pixels.float()
         visual: Any = self.captioner.model.visual
         x = (pixels.float() - self.mean) / self.std
         x = x.view(-1, TOKENS, MERGE, PATCH, TOKENS, MERGE, PATCH, 3).permute(0, 1, 4, 2, 5, 7, 3, 6)
@@ -113,23 +126,27 @@ class Trainee(nn.Module):
         return functional.poisson_nll_loss(self.seen(tokens), counts, reduction="none").sum(-1).mean()
 
     def forward(
-        self, ids: Tensor, answer: Tensor, tokens: Tensor | None, counts: Tensor | None
+        self, ids: Tensor, answer: Tensor, tokens: Tensor | None, counts: Tensor | None, earlier: Trainee | None = None
     ) -> tuple[Tensor, Tensor | None]:
-        """The loss of texts, the answer's tokens first of all (mask `answer` (B, L)), and that of places halfway."""
-        model: Any = self.captioner.model
-        embeds, middle = model.language_model.embed_tokens(ids), []
-        is_image = ids == self.captioner.config.image_token_id
-        if tokens is not None:
-            embeds = embeds.masked_scatter(is_image[..., None], tokens.to(embeds.dtype))
-        hook = model.language_model.layers[MIDDLE - 1].register_forward_hook(lambda *args: middle.append(args[-1]))
-        hidden = model.language_model(
-            inputs_embeds=embeds, position_ids=positions(is_image), use_cache=False
-        ).last_hidden_state
+        """The loss of texts, the answer's tokens first of all (mask `answer` (B, L)), and that of places halfway.
+
+        Args:
+            earlier: the captioner as it was; how far what is said now is from what it would say is a loss as well.
+        """
+        middle: list[Tensor] = []
+        layer: Any = self.captioner.model.language_model.layers[MIDDLE - 1]
+        hook = layer.register_forward_hook(lambda *args: middle.append(args[-1]))
+        logits = self.text_logits(ids, tokens)
         hook.remove()
-        logits = self.captioner.lm_head(hidden[:, :-1])
-        losses = functional.cross_entropy(logits.float().flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
+        is_image = ids == self.captioner.config.image_token_id
         is_text = (ids != self.captioner.config.text_config.pad_token_id) & ~is_image
         weights = torch.where(answer, 1.0, QUESTION_SHARE * is_text)[:, 1:].flatten()
+        losses = functional.cross_entropy(logits.flatten(0, 1), ids[:, 1:].flatten(), reduction="none")
+        if earlier is not None:
+            with torch.no_grad():
+                wanted = earlier.text_logits(ids, tokens).log_softmax(-1)
+            away = functional.kl_div(logits.log_softmax(-1), wanted, reduction="none", log_target=True)
+            losses = losses + away.sum(-1).flatten()
         loss = (losses * weights).sum() / weights.sum()
         if counts is None:
             return loss, None
@@ -138,6 +155,19 @@ class Trainee(nn.Module):
         objects, row, column = told.split((len(CLASSES), TOKENS, TOKENS), -1)
         where = functional.cross_entropy(row, cells // TOKENS) + functional.cross_entropy(column, cells % TOKENS)
         return loss, where + functional.poisson_nll_loss(objects, counts.flatten(0, 1), reduction="none").sum(-1).mean()
+
+    def text_logits(self, ids: Tensor, tokens: Tensor | None) -> Tensor:
+        """What should follow each token but the last (B, L - 1, vocabulary)."""
+        model: Any = self.captioner.model
+        is_image = ids == self.captioner.config.image_token_id
+        embeds = model.language_model.embed_tokens(ids)
+        if tokens is not None:
+            embeds = embeds.masked_scatter(is_image[..., None], tokens.to(embeds.dtype))
+        hidden = model.language_model(
+            inputs_embeds=embeds, position_ids=positions(is_image), use_cache=False
+        ).last_hidden_state
+        logits: Tensor = self.captioner.lm_head(hidden[:, :-1]).float()
+        return logits
 
 
 def positions(is_image: Tensor) -> Tensor:

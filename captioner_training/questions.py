@@ -14,7 +14,7 @@ from torch.utils.data import IterableDataset
 from transformers import PreTrainedTokenizerFast
 
 from captioner_training.model import TOKENS
-from captioner_training.scenes import NUM_VIEWS, Scenes
+from captioner_training.scenes import Scenes
 from captioner_training.texts import plain_groups, plain_long, plain_short
 from captioner_training.tokens import prompt_parts
 from lrs2m_builder.sample.drawing.placing import CLASSES
@@ -41,13 +41,13 @@ class Batch:
     Attributes:
         ids: tokens (B, L), padded on the right.
         answer: which of them are the answer's (B, L).
-        pixels: images (B, side, side, 3), uint8; None for text-only questions.
+        image: pixels (B, side, side, 3), uint8, or image tokens (B, tokens, width); None for text-only questions.
         counts: objects of each class whose middle lies in an image token (B, tokens, classes), or None.
     """
 
     ids: Tensor
     answer: Tensor
-    pixels: Tensor | None
+    image: Tensor | None
     counts: Tensor | None
 
 
@@ -111,16 +111,16 @@ class Questions(IterableDataset[Batch]):
         pool = self._first // (_IMAGES + _SUMMARIES)
         while True:
             random = np.random.default_rng([7, pool])
-            numbers = random.integers(len(self._scenes) * NUM_VIEWS, size=_IMAGES * self._size)
+            numbers = random.integers(len(self._scenes) * self._scenes.num_views, size=_IMAGES * self._size)
             found = []
             for number in numbers.tolist():
-                pixels, scene = self._scenes[number]
-                found.append((*self._encode(*image_question(scene, random)), pixels, object_counts(scene)))
+                image, scene = self._scenes[number]
+                found.append((*self._encode(*image_question(scene, random)), image, object_counts(scene)))
             found.sort(key=lambda item: len(item[0]))
             starts = random.permutation(_IMAGES) * self._size
             yield from (self._batch(found[start : start + self._size]) for start in starts.tolist())
             for _ in range(_SUMMARIES):
-                scenes = random.integers(len(self._scenes) * NUM_VIEWS, size=self._size)
+                scenes = random.integers(len(self._scenes) * self._scenes.num_views, size=self._size)
                 summaries = (summary_question(self._scenes.truth(number), random) for number in scenes.tolist())
                 yield self._batch([(*self._encode(*summary), None, None) for summary in summaries])
             pool += 1
@@ -140,8 +140,8 @@ class Questions(IterableDataset[Batch]):
             answer[row, start : len(tokens)] = True
         if items[0][2] is None:
             return Batch(ids, answer, None, None)
-        pixels = torch.from_numpy(np.stack([item[2] for item in items]))
-        return Batch(ids, answer, pixels, torch.from_numpy(np.stack([item[3] for item in items])))
+        image = torch.from_numpy(np.stack([item[2] for item in items]))
+        return Batch(ids, answer, image, torch.from_numpy(np.stack([item[3] for item in items])))
 
 
 def chat_text(tokenizer: PreTrainedTokenizerFast, parts: tuple[str, ...]) -> str:

@@ -22,7 +22,7 @@ from lrs2m_builder.images.pixels import resized
 from lrs2m_builder.sample.drawing.scene import Scene, SceneObject, draw_scene
 from lrs2m_builder.sample.drawing.sketch import SIDE, Point, Sketch
 
-TRAIN_SEED, TEST_SEED = 1000, 2000  # the sample source draws seed 0
+TRAIN_SEED, TEST_SEED, JUDGED_SEED = 1000, 2000, 4000  # the sample source draws seed 0
 IMAGE_SIDE = 168  # 6 x 6 image tokens of 28 pixels: two by two make a cell of the 3 x 3 grid that texts speak of
 NUM_VIEWS = 8
 _CHUNK = 64
@@ -66,19 +66,26 @@ def shrunk(image: Image.Image) -> Image.Image:
 
 
 class Scenes:
-    """Drawn scenes, each in NUM_VIEWS views."""
+    """Drawn scenes, each in NUM_VIEWS views; with their image tokens where these were computed once for all."""
 
     def __init__(self, folder: Path) -> None:
         self.pixels = np.load(folder / "pixels.npy", mmap_mode="r")
         self._lines = (folder / "truth.jsonl").read_text().splitlines()
+        self.tokens: NDArray[np.float16] | None = None
+        self.num_views = NUM_VIEWS
 
     def __len__(self) -> int:
         return len(self._lines)
 
-    def __getitem__(self, number: int) -> tuple[NDArray[np.uint8], Scene]:
-        """Pixels (IMAGE_SIDE, IMAGE_SIDE, 3) and truth of view number // len of scene number % len."""
+    def __getitem__(self, number: int) -> tuple[NDArray[Any], Scene]:
+        """The image and the truth of view number // len of scene number % len: the image's tokens if they are there,
+        else its pixels (IMAGE_SIDE, IMAGE_SIDE, 3)."""
+        return self.image(number) if self.tokens is None else self.tokens[number], self.truth(number)
+
+    def image(self, number: int) -> NDArray[np.uint8]:
+        """The pixels alone."""
         view, index = divmod(number, len(self))
-        return turned_pixels(self.pixels[index], view), self.truth(number)
+        return turned_pixels(self.pixels[index], view)
 
     def truth(self, number: int) -> Scene:
         """The truth alone."""

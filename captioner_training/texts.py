@@ -28,7 +28,7 @@ from lrs2m_builder.sample.words import (
 
 _ORDER = [cell for row in CELLS for cell in row]
 _MOST_PLACED = 3  # of more in several cells nobody gives a list
-_NEAR = 6.0  # pixels from a border, of an image's 224
+NEAR = 6.0  # pixels from a border, of an image's 224
 
 
 def plain_groups(scene: Scene) -> list[ObjectGroup]:
@@ -71,7 +71,7 @@ def _place(group: ObjectGroup) -> str:
         return f"{subject} {_course(group)}"
     cells = [thing.cell for thing in group.things]
     different = list(dict.fromkeys(cells))
-    clear = all(abs(value - SIDE * third / 3) >= _NEAR for t in group.things for value in t.center for third in (1, 2))
+    clear = all(abs(value - SIDE * third / 3) >= NEAR for t in group.things for value in t.center for third in (1, 2))
     if clear and len(different) == 1:
         return f"{subject} {group.be} {IN_CELL[cells[0]]}"
     if clear and group.count <= _MOST_PLACED:
@@ -87,7 +87,7 @@ def _sure_half(things: tuple[SceneObject, ...]) -> str:
         for side, axis, sign in (("left", 0, -1), ("right", 0, 1), ("upper", 1, -1), ("lower", 1, 1))
     }
     half = max(margins, key=lambda words: margins[words])
-    return half if margins[half] >= _NEAR else ""
+    return half if margins[half] >= NEAR else ""
 
 
 def _spare(scene: Scene, known: list[ObjectGroup]) -> list[str]:

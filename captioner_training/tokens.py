@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -24,6 +25,7 @@ from lrs2m_builder.schema import Anchor, Sample
 
 VIEW = "overhead image"
 RECIPES = ("short_to_long", "vector_anchored", "long_to_short")
+VERIFY = "verify.v1"
 _MARK = "\x00"
 _LEAST = 20  # characters of a constant line worth a token of its own
 
@@ -40,6 +42,18 @@ def prompt_parts(recipe: str, step: int = 0, **sample: Any) -> tuple[str, ...]:
 @cache
 def _recipe(name: str) -> Recipe:
     return load_recipe(name)
+
+
+def verify_parts(claim: str) -> tuple[str, ...]:
+    """The prompt that asks whether a claim is true, before and after the image."""
+    return load_prompt(VERIFY).render({"claim": claim})
+
+
+def verify_tokens() -> list[AddedToken]:
+    """The instruction for claims in one token, the word before the claim, and each answer."""
+    instruction, statement = verify_parts("")[1].split("\n")
+    lines = [AddedToken(text, normalized=False) for text in (instruction, statement.strip())]
+    return [*lines, *(AddedToken(word, normalized=False, single_word=True) for word in ("yes", "no"))]
 
 
 def constant_lines() -> list[str]:
@@ -69,19 +83,19 @@ def phrases() -> list[str]:
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenizerFast:
     """A tokenizer of at most `vocab_size` tokens that has seen the texts."""
-    constant = [*constant_lines(), *phrases()]
+    constant, judging = [*constant_lines(), *phrases()], verify_tokens()
     bpe = Tokenizer(models.BPE())
     bpe.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
     bpe.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size - len(constant),
+        vocab_size=vocab_size - len(constant) - len(judging),
         min_frequency=2,
         special_tokens=list(SPECIAL_TOKENS),
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
     bpe.train_from_iterator(_without([*texts, *["user assistant user assistant"] * 2], constant), trainer)
-    bpe.add_tokens([AddedToken(text, normalized=False) for text in constant])
+    bpe.add_tokens([*(AddedToken(text, normalized=False) for text in constant), *judging])
     return PreTrainedTokenizerFast(
         tokenizer_object=bpe,
         eos_token="<|im_end|>",
@@ -89,6 +103,14 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int) -> PreTrainedTokenize
         extra_special_tokens=list(SPECIAL_TOKENS[3:]),
         chat_template=CHAT_TEMPLATE,
     )
+
+
+def with_verify_tokens(model: Path) -> PreTrainedTokenizerFast:
+    """The tokenizer of a finished model with the tokens for claims, behind its own where it has them not yet."""
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(model, extra_special_tokens=list(SPECIAL_TOKENS[3:]))
+    tokenizer.chat_template = CHAT_TEMPLATE
+    tokenizer.add_tokens(verify_tokens())
+    return tokenizer
 
 
 def _without(texts: Iterable[str], constant: Sequence[str]) -> Iterator[str]:

@@ -1,0 +1,220 @@
+"""Whether the shipped demo captioner tells true claims from false ones, on scenes it was not trained on.
+
+Claims of every kind, as many true as false, are made from the truth of the scenes (`captioner_training/claims.py`):
+absent classes are ones that go with those of the scene, wrong numbers are one to three off, wrong places are the next
+ones. Then an error is planted in half of the sample world's own long texts, and a text is judged by its worst sentence.
+AUROC 0.5 is a guess; ECE is the calibration error, in brackets after Platt's calibration on the scenes of even number
+for those of odd number; mass is the least that "yes" and "no" have together.
+
+    python benchmarks/judge.py [--scenes 500] [--claims 2000] [--model DIR]
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from transformers import PreTrainedTokenizerFast, Qwen2VLForConditionalGeneration
+
+from captioner_training.claim_loss import answer_logits
+from captioner_training.claim_words import Claim
+from captioner_training.claims import ClaimMaker
+from captioner_training.judging import ANSWERS, ClaimLayout
+from captioner_training.model import Trainee
+from captioner_training.scenes import shrunk
+from captioner_training.sentences import change, false_sentences, split_sentences
+from captioner_training.texts import plain_long
+from lrs2m_builder.sample import CAPTIONER
+from lrs2m_builder.sample.drawing.scene import Scene, draw_scene
+from lrs2m_builder.sample.texts import write_texts
+
+SEED = 2000  # training draws seeds 1000 and 4000
+KINDS = {
+    "object": ("object",),
+    "denial": ("denial",),
+    "count": ("count",),
+    "place": ("some in a cell", "so many in a cell", "all in a cell"),
+    "half": ("some in a half", "so many in a half", "all in a half"),
+    "color": ("color",),
+    "relation": ("relation",),
+    "sentence": ("sentence",),
+}
+MOST_COUNTED = 8  # of more nobody asks for the number
+ROWS = 16
+LOST = 0.05  # of the true texts that may be refused
+PLANTED = ("object", "number", "place")
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the model said: the log-odds of "yes", and how probable one of the two words was."""
+
+    scene: int
+    claim: Claim
+    logit: float
+    mass: float
+
+
+def main() -> None:
+    """Ask and print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scenes", type=int, default=500)
+    parser.add_argument("--claims", type=int, default=2000)
+    parser.add_argument("--model", type=Path, default=CAPTIONER)
+    options = parser.parse_args()
+    scenes = [draw_scene(SEED, index) for index in range(options.scenes)]
+    judge = Judge(options.model, scenes)
+    maker = ClaimMaker(scenes)
+    for kind, ways in KINDS.items():
+        _print_kind(kind, judge.ask(_claims(maker, scenes, ways, options.claims)))
+    for register in ("long", "plain"):
+        _print_planted(register, judge, maker, scenes)
+
+
+class Judge:
+    """The model with the images of the scenes."""
+
+    def __init__(self, folder: Path, scenes: Sequence[Scene]) -> None:
+        self._tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+        model = Qwen2VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
+        self._trainee = Trainee(model).eval()
+        self._layout = ClaimLayout(self._tokenizer)
+        pixels = torch.from_numpy(np.stack([np.asarray(shrunk(scene.image)) for scene in scenes]))
+        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+            self._images = torch.cat([self._trainee.image_tokens(part).float() for part in pixels.split(ROWS)])
+
+    @torch.inference_mode()
+    def ask(self, claims: Iterable[tuple[int, Claim]]) -> list[Answer]:
+        """Its answers to claims about scenes, many of an image at once."""
+        of_scene: dict[int, list[Claim]] = defaultdict(list)
+        for number, claim in claims:
+            of_scene[number].append(claim)
+        rows = [(number, part) for number, found in of_scene.items() for part in self._layout.split(found)]
+        ids = torch.tensor(self._tokenizer.convert_tokens_to_ids(list(ANSWERS.values())))
+        answers = []
+        for first in range(0, len(rows), ROWS):
+            chosen = rows[first : first + ROWS]
+            batch = self._layout.batch([(part, self._images[number]) for number, part in chosen])
+            with torch.autocast("cpu", torch.bfloat16):
+                logits = answer_logits(self._trainee, batch)
+            said = logits[torch.isin(batch.answer[batch.answer >= 0], ids)].float().log_softmax(-1)[:, ids]
+            asked = [(number, claim) for number, part in chosen for claim in part]
+            for (number, claim), (yes, no) in zip(asked, said.tolist(), strict=True):
+                answers.append(Answer(number, claim, yes - no, float(np.exp(yes) + np.exp(no))))
+        return answers
+
+
+def _claims(
+    maker: ClaimMaker, scenes: Sequence[Scene], ways: Sequence[str], wanted: int
+) -> Iterable[tuple[int, Claim]]:
+    """Claims of a kind, half of them true, each about the next scene."""
+    random = np.random.default_rng(5)
+    for true in (True, False):
+        found = tries = 0
+        while found < wanted // 2 and tries < 100 * wanted:
+            number, way = tries % len(scenes), ways[tries % len(ways)]
+            tries += 1
+            claim = maker.ways[way](scenes[number], true, random)
+            if claim and not (claim.kind == "count" and (claim.number or 0) > MOST_COUNTED):
+                found += 1
+                yield number, claim
+
+
+def _print_kind(kind: str, answers: Sequence[Answer]) -> None:
+    logits = np.array([answer.logit for answer in answers])
+    true = np.array([answer.claim.is_true for answer in answers])
+    odd = np.array([answer.scene % 2 == 1 for answer in answers])
+    slope, bias = fit(logits[~odd], true[~odd])
+    raw, calibrated = error(logits[odd], true[odd]), error(slope * logits[odd] + bias, true[odd])
+    parts = ""
+    if kind == "count":
+        off = np.array([answer.claim.off for answer in answers])
+        found = (f"{auroc(logits[true], logits[~true & (off == n)]):.3f} at {n}" for n in (1, 2, 3))
+        parts = f" ({', '.join(found)} off)"
+    print(
+        f"{kind}: {len(answers)} claims, AUROC {auroc(logits[true], logits[~true]):.3f}{parts}; right "
+        f"{float(((logits > 0) == true).mean()):.3f}; ECE {raw:.3f} ({calibrated:.3f}); "
+        f"mass {min(answer.mass for answer in answers):.4f}"
+    )
+
+
+def _print_planted(register: str, judge: Judge, maker: ClaimMaker, scenes: Sequence[Scene]) -> None:
+    """Texts with and without one planted error, each judged by its worst sentence."""
+    random = np.random.default_rng(6)
+    texts: list[tuple[int, str, list[str]]] = []
+    for number, scene in enumerate(scenes):
+        sentences = split_sentences(plain_long(scene) if register == "plain" else write_texts(scene).long)
+        planted = "" if number % 2 else PLANTED[number // 2 % len(PLANTED)]
+        if planted:
+            sentences = next(filter(None, (_plant(scene, maker, planted, register, random) for _ in range(200))), [])
+        texts.append((number, planted, sentences))
+    asked = [(number, Claim(words, not planted, "sentence")) for number, planted, found in texts for words in found]
+    worst: dict[int, float] = {}
+    for answer in judge.ask(asked):
+        worst[answer.scene] = min(answer.logit, worst.get(answer.scene, np.inf))
+    scores = {
+        kind: np.array([worst[number] for number, planted, found in texts if planted == kind and found])
+        for kind in ("", *PLANTED)
+    }
+    threshold = np.quantile(scores[""], LOST)
+    parts = ", ".join(
+        f"{kind} {auroc(scores[''], scores[kind]):.3f} ({float((scores[kind] < threshold).mean()):.2f})"
+        for kind in PLANTED
+    )
+    every = np.concatenate([scores[kind] for kind in PLANTED])
+    print(
+        f"planted errors in {register} texts, AUROC of the worst sentence (share found where {LOST:.0%} of the true "
+        f"texts are refused): {auroc(scores[''], every):.3f} ({float((every < threshold).mean()):.2f}); {parts}"
+    )
+
+
+def _plant(scene: Scene, maker: ClaimMaker, kind: str, register: str, random: np.random.Generator) -> list[str] | None:
+    """The sentences of a long text, one of them as it would be if one class were otherwise."""
+    changed = change(scene, kind, maker.absent(scene, random), random)
+    if changed is None:
+        return None
+    other, name = changed
+    false = false_sentences(scene, other, name, register)
+    whole = split_sentences(plain_long(other) if register == "plain" else write_texts(other).long)
+    own = split_sentences(plain_long(scene) if register == "plain" else write_texts(scene).long)
+    if not false or whole.index(false[0]) >= len(own):
+        return None
+    own[whole.index(false[0])] = false[0]
+    return own
+
+
+def auroc(true: NDArray[np.float64], false: NDArray[np.float64]) -> float:
+    """How often a true one has more than a false one; ties count half."""
+    if not len(true) or not len(false):
+        return float("nan")
+    below = np.sort(false)
+    ranks = np.searchsorted(below, true, "left") + np.searchsorted(below, true, "right")
+    return float(ranks.mean() / 2 / len(false))
+
+
+def fit(logits: NDArray[np.float64], true: NDArray[np.bool_]) -> tuple[float, float]:
+    """Platt's slope and bias, by Newton's method."""
+    x, weights = np.stack([logits, np.ones_like(logits)]), np.array([1.0, 0.0])
+    for _ in range(50):
+        p = 1 / (1 + np.exp(-np.clip(weights @ x, -30, 30)))
+        curve = (x * np.maximum(p * (1 - p), 1e-9)) @ x.T + 1e-6 * np.eye(2)
+        weights = weights - np.linalg.solve(curve, x @ (p - true) + 1e-6 * weights)
+    return float(weights[0]), float(weights[1])
+
+
+def error(logits: NDArray[np.float64], true: NDArray[np.bool_], num_bins: int = 10) -> float:
+    """The expected calibration error: how far what is said is from how often it is true, in bins of equal width."""
+    p = 1 / (1 + np.exp(-np.clip(logits, -30, 30)))
+    bins = np.minimum((num_bins * p).astype(int), num_bins - 1)
+    parts = [abs(p[bins == n].sum() - true[bins == n].sum()) for n in range(num_bins)]
+    return float(sum(parts) / len(p))
+
+
+if __name__ == "__main__":
+    main()
