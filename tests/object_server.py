@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import socket
 import threading
 from collections.abc import Iterable, Iterator
@@ -24,6 +25,7 @@ class Faults:
     def __init__(self, application: Any) -> None:
         self._application = application
         self._guard = threading.Lock()
+        self._turn = threading.Lock()  # moto tests a condition and writes in two steps, which threads would mix
         self.reset()
 
     def reset(self) -> None:
@@ -42,15 +44,21 @@ class Faults:
             environment.pop("HTTP_IF_NONE_MATCH", None)
             environment.pop("HTTP_IF_MATCH", None)
         if fault is None:
-            return list(self._application(environment, start))
+            return self._answer(environment, start)
         if fault[1] == "lost":
-            b"".join(self._application(environment, lambda *_: None))
+            self._answer(environment, lambda *_: None)
             environment["werkzeug.socket"].shutdown(socket.SHUT_RDWR)
+            start("200 OK", [])
             return []
         environment["wsgi.input"].read(int(environment.get("CONTENT_LENGTH") or 0))
         status, code = fault[1]
         start(f"{status} fault", [("Content-Type", "application/xml")])
         return [ERROR.format(code).encode()]
+
+    def _answer(self, environment: dict[str, Any], start: Any) -> list[bytes]:
+        body = environment["wsgi.input"].read(int(environment.get("CONTENT_LENGTH") or 0))
+        with self._turn:
+            return list(self._application({**environment, "wsgi.input": io.BytesIO(body)}, start))
 
 
 @contextmanager
