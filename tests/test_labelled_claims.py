@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
+import zlib
 from collections import Counter
 from pathlib import Path
 
@@ -120,10 +121,11 @@ def test_a_judge_that_sees_nothing_measures_one_half() -> None:
     one = measure(labels)["object"]
     assert abs(one.auroc - 0.5) < 0.03
     assert abs(one.balanced_accuracy - 0.5) < 0.03
-    assert 0.03 < one.found < 0.07
+    assert 0 < one.found < 0.03
+    assert one.threshold == 0, "no claim of this kind is called false"
 
 
-def test_the_chosen_threshold_calls_one_true_claim_in_twenty_false() -> None:
+def test_the_chosen_threshold_calls_one_true_claim_in_a_hundred_false() -> None:
     rng = random.Random(6)
     labels = [
         JudgedLabel("count", str(i), i % 2 == 0, min(1.0, max(0.0, rng.gauss(0.3 + 0.4 * (i % 2 == 0), 0.2))))
@@ -131,7 +133,7 @@ def test_the_chosen_threshold_calls_one_true_claim_in_twenty_false() -> None:
     ]
     one = measure(labels)["count"]
     lost = sum(label.is_true and (label.score or 0) < one.threshold for label in labels) / 2000
-    assert lost == pytest.approx(0.05, abs=0.005)
+    assert lost == pytest.approx(0.01, abs=0.002)
     assert one.yes_true > one.yes_false
 
 
@@ -144,7 +146,7 @@ def judge_by(rows: Path) -> FakeModule:
 
     def answer(request: Request) -> AnswerScores:
         words = request.parts[-1].splitlines()[-1].removeprefix("Statement: ")
-        right = truth[words + request.sample_id] != (hash(words) % 10 == 0)
+        right = truth[words + request.sample_id] != (zlib.crc32(words.encode()) % 10 == 0)
         return scores_of(0.8 if right else 0.3)
 
     return FakeModule(scores=answer)

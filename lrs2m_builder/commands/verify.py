@@ -145,7 +145,7 @@ def _calibrate(
         )
     lines += [
         "scene: AUROC of the scene class, without the image; right: balanced accuracy; yes: to true / false claims;",
-        "below: the threshold that loses 5 % of the true claims; found: the share of false ones below it",
+        "below: the threshold that loses 1 % of the true claims (0: too weak a judge); found: false claims below it",
         f"{out}: thresholds for --threshold and lrs2m build --verify-threshold",
     ]
     show("\n".join(lines))
