@@ -42,7 +42,7 @@ async def time_ours(engine: Any, options: BuildOptions) -> tuple[float, dict[str
     prepared = prepare(options, vllm_engine)
     with claimed(options.out_dir, prepared.settings, prepared.plan.manifest.origin):
         display = Display(prepared.num_samples, 0, "ours")
-        runner = Runner(prepared.plan, range(1), engine, meter, display)
+        runner = Runner(prepared.plan, prepared.passes[0], engine, meter, display)
         await runner.run(open_works(prepared, find_work(prepared)), options.out_dir / "telemetry.jsonl")
         display.close()
         report = write_report(prepared, meter, stopped=False)

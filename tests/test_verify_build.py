@@ -153,12 +153,11 @@ def test_a_pass_that_no_sample_needs_starts_no_engine(tmp_path: Path) -> None:
     assert [engine.model for engine in module.engines] == ["toy-model", "judge"]
 
 
-@pytest.mark.parametrize("judge", [(), ("--verify-model", "judge")])
-def test_a_verified_build_killed_several_times_ends_as_one_never_killed(tmp_path: Path, judge: tuple[str, ...]) -> None:
+def test_a_verified_build_killed_several_times_ends_as_one_never_killed(tmp_path: Path) -> None:
     source, log, killed = make_source(tmp_path / "source", 40), tmp_path / "log", tmp_path / "killed"
     settings: dict[str, Any] = {"verify": "ask", "thresholds": {"sentence": 0.06}}
-    build_toy(source, tmp_path / "whole", verify_model=judge[1] if judge else None, **settings)
-    arguments = ("--verify", "ask", "--verify-threshold", "sentence=0.06", *judge)
+    build_toy(source, tmp_path / "whole", verify_model="judge", **settings)
+    arguments = ("--verify", "ask", "--verify-threshold", "sentence=0.06", "--verify-model", "judge")
     random_ = random.Random(5)
     for _ in range(3):
         before = log.read_text().count("\n") if log.exists() else 0
