@@ -26,7 +26,7 @@ from lrs2m_builder.errors import SampleError
 from lrs2m_builder.images.load import IMAGE_WORKERS
 from lrs2m_builder.schema import Attempt, JudgedClaim, Record, Rejection, Request, Sample, Verification
 from lrs2m_builder.terminal import say
-from lrs2m_builder.verify.judge import NUM_TRIED, Judge, Verdict, check_tried
+from lrs2m_builder.verify.judge import Judge
 
 TICK_S = 0.25
 MAX_WAITING_SHARDS = 2  # finished in memory but not yet written
@@ -60,8 +60,7 @@ class Runner:
         self._alive = asyncio.Semaphore(self._max_in_flight + 4 * IMAGE_WORKERS)
         self._images = ImageWindow(engine.image_size, plan.manifest.part)
         self._writing = asyncio.Lock()
-        self._judge = Judge(engine, window=self._window)
-        self._tried: list[Verdict] = []  # the first verdicts, by which it is seen whether the model can judge
+        self._judge = Judge(engine, window=self._window) if one.judges else None
         self.waiting: set[int] = set()  # what some sample still needs: numbers of steps, JUDGE
         self._waiting_shards = asyncio.Semaphore(MAX_WAITING_SHARDS)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -219,7 +218,7 @@ class Runner:
 
     async def _verify(self, sample: Sample, move: Verification) -> Attempt | Rejection | None:
         """Ask the judge the claims of an answer; None if the build is stopping and not all were answered."""
-        assert sample.image_path is not None
+        assert self._judge is not None and sample.image_path is not None
         try:
             image = await self._images.get(sample.image_path)
         except SampleError as error:  # readable when it was captioned, not any more
@@ -235,10 +234,7 @@ class Runner:
             return None
         if failed := next((verdict for verdict in verdicts if verdict.reason == ENDPOINT_FAILED), None):
             return Rejection(sample.sample_id, ENDPOINT_FAILED, failed.detail, (move.attempt,))
-        if len(self._tried) < NUM_TRIED:
-            self._tried += verdicts
-            if len(self._tried) >= NUM_TRIED:
-                check_tried(self._tried, self._engine.model)
+        self._judge.prove(verdicts)
         self._meter.claims += len(verdicts)
         pairs = zip(move.statements, verdicts, strict=True)
         return replace(move.attempt, claims=tuple(JudgedClaim(words, verdict.score) for words, verdict in pairs))

@@ -17,15 +17,7 @@ from lrs2m_builder.stopping import signals_raise
 from lrs2m_builder.terminal import say
 from lrs2m_builder.verify.calibration import JudgedLabel, Measured, measure, write_calibration
 from lrs2m_builder.verify.claim_set import read_claims
-from lrs2m_builder.verify.judge import (
-    NUM_TRIED,
-    PROMPT,
-    Judge,
-    Verdict,
-    check_engine_options,
-    check_tried,
-    judge_settings,
-)
+from lrs2m_builder.verify.judge import PROMPT, Judge, check_engine_options, judge_settings
 
 MAX_IMAGES = 16  # decoded at once
 
@@ -79,7 +71,6 @@ def calibrate_judge(options: CalibrationOptions, engines: EngineModule | EngineP
 async def _ask_all(labelled: Path, engine: Engine) -> list[JudgedLabel]:
     judge, judged = Judge(engine), list[JudgedLabel]()
     slots, tasks = asyncio.Semaphore(MAX_IMAGES), list[asyncio.Task[None]]()
-    tried: list[Verdict] = []
 
     async def ask(image: Any, claims: Any) -> None:
         try:
@@ -87,10 +78,7 @@ async def _ask_all(labelled: Path, engine: Engine) -> list[JudgedLabel]:
             verdicts = await judge.ask(claims[0].sample_id, picture, [claim.words for claim in claims])
         finally:
             slots.release()
-        if len(tried) < NUM_TRIED:
-            tried.extend(verdicts)
-            if len(tried) >= NUM_TRIED:
-                check_tried(tried, engine.model)
+        judge.prove(verdicts)
         judged.extend(
             JudgedLabel(c.kind, c.sample_id, c.is_true, v.score, v.mass, c.off, c.prior)
             for c, v in zip(claims, verdicts, strict=True)

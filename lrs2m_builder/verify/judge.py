@@ -88,6 +88,7 @@ class Judge:
         self.engine, self._prompt, self._system = engine, prompt or load_prompt(PROMPT), system
         self._window = window or asyncio.Semaphore(engine.max_in_flight)
         self._numbers = count()
+        self._tried: list[Verdict] = []
         self.tokens: tuple[tuple[int, ...], ...] | None = None
         self.num_asked = self.num_prompt_tokens = 0
         self.num_cached_tokens: int | None = None
@@ -119,6 +120,17 @@ class Judge:
         if scores.num_cached_tokens is not None:
             self.num_cached_tokens = (self.num_cached_tokens or 0) + scores.num_cached_tokens
         return verdict_of(scores)
+
+    def prove(self, verdicts: Sequence[Verdict]) -> None:
+        """Look at the first verdicts, as they come in: whether the model judges at all.
+
+        Raises:
+            UserError: it does not answer with yes or no.
+        """
+        if len(self._tried) < NUM_TRIED:
+            self._tried += verdicts
+            if len(self._tried) >= NUM_TRIED:
+                check_tried(self._tried, self.engine.model)
 
     @property
     def cached_share(self) -> float | None:
