@@ -14,6 +14,13 @@ DataSetArgument = Annotated[
     Path,
     typer.Argument(metavar="DATA", help="The --out of a build, or any folder of Parquet files with the same columns."),
 ]
+BaseUrl = Annotated[
+    str | None,
+    typer.Option(
+        metavar="URL",
+        help="Address of the endpoint, such as http://127.0.0.1:8000/v1; OPENAI_API_KEY holds its key.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
 
 

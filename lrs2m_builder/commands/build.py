@@ -15,7 +15,7 @@ from lrs2m_builder.build.options import (
     ImageStorage,
     VerifyOption,
 )
-from lrs2m_builder.commands import Json, print_json
+from lrs2m_builder.commands import BaseUrl, Json, print_json
 from lrs2m_builder.commands._build_text import plan_text, report_text
 from lrs2m_builder.commands.complete import engines, recipe_names, source_names
 from lrs2m_builder.errors import UserError
@@ -59,13 +59,7 @@ def build_command(
         str | None,
         typer.Option(metavar="NAME", help="Hub name or folder of the model. By default the paper's for this source."),
     ] = None,
-    base_url: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            help="Address of the endpoint, such as http://127.0.0.1:8000/v1; OPENAI_API_KEY holds its key.",
-        ),
-    ] = None,
+    base_url: BaseUrl = None,
     engine_option: Annotated[
         list[str] | None,
         typer.Option(metavar="KEY=VALUE", help="Option of the engine, such as max_model_len=8192 (docs/build.md)."),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from lrs2m_builder.commands import Json, print_json
+from lrs2m_builder.commands import BaseUrl, Json, print_json
 from lrs2m_builder.commands.complete import engines
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.terminal import duration, show
@@ -28,13 +28,7 @@ def verify_command(
             help="What runs the judge: vllm, transformers (without vLLM) or openai (any OpenAI-compatible endpoint).",
         ),
     ] = "vllm",
-    base_url: Annotated[
-        str | None,
-        typer.Option(
-            metavar="URL",
-            help="Address of the endpoint, such as http://127.0.0.1:8000/v1; OPENAI_API_KEY holds its key.",
-        ),
-    ] = None,
+    base_url: BaseUrl = None,
     engine_option: Annotated[
         list[str] | None,
         typer.Option(metavar="KEY=VALUE", help="Option of the engine, such as max_pixels=602112 (docs/build.md)."),
