@@ -95,6 +95,7 @@ _IRREGULAR = {
     "leaf": "leaves",
     "shelf": "shelves",
 }
+_IN_S = ("gases", "canvases", "atlases", "irises")  # not of a noun that ends in "se", as "houses" is
 _IRREGULAR |= {"wharf": "wharves", "bus": "buses", "foot": "feet", "crossroads": "crossroads", "works": "works"}
 _SINGULAR = {plural: word for word, plural in _IRREGULAR.items()}
 
@@ -118,6 +119,8 @@ def singular_of(noun: str) -> str:
         return noun
     if noun.endswith("ies") and len(noun) > 4:
         return noun[:-3] + "y"
+    if re.search(r"(?:ou|r|[aio])ses$", noun) and noun not in _IN_S:
+        return noun[:-1]
     return re.sub(r"(?<=s|x|z)es$|(?<=ch|sh)es$|s$", "", noun)
 
 
