@@ -1,9 +1,10 @@
 """The plan file: the samples of a build, read from the source once, in shards that any process can read by number.
 
     OUT/plan/<subset>.parquet    a row per sample in the order of the source, a row group per shard
+    OUT/plan/<subset>.json       what it was made from: settings, and size and time of the source's files and folders
 
-Its footer holds what it was made from. While that is unchanged, a resumed build, its worker processes and other
-machines read the plan and not the source.
+Worker processes and other machines read the plan and not the source, and so does a resumed build while nothing of what
+the plan was made from has changed. The first file depends on the samples alone, and is there before the second.
 """
 
 from __future__ import annotations
@@ -14,8 +15,7 @@ import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
 from itertools import islice
 from pathlib import Path
 from typing import IO, Any
@@ -27,7 +27,7 @@ from lrs2m_builder.build.provenance import fingerprints
 from lrs2m_builder.build.sample_rows import SAMPLE_SCHEMA, from_table, to_table
 from lrs2m_builder.declared.manifest import Manifest
 from lrs2m_builder.errors import UserError, one_line
-from lrs2m_builder.files import disk_errors, finished_file
+from lrs2m_builder.files import disk_errors, finished_file, read_json, write_json
 from lrs2m_builder.schema import Sample
 from lrs2m_builder.sources import Source, annotation_files, read_samples
 from lrs2m_builder.sources._state import file_states, is_unchanged
@@ -65,52 +65,27 @@ class Origin:
 
 
 class PlanFile:
-    """A written plan. Opening it reads its footer; each shard is read when it is asked for.
+    """The samples of a written plan. Opening it reads its footer; each shard is read when it is asked for.
 
     Attributes:
         file: its path; or an open file without a name, before a build's folder is its own.
+        samples: number and hash of the samples, as in build.json.
     """
 
     def __init__(self, file: Path | IO[bytes], subset: str, data_dir: Path) -> None:
         """Open it.
 
         Raises:
-            OSError, pyarrow.ArrowException, ValueError, KeyError: it is not a plan.
+            OSError, pyarrow.ArrowException, ValueError, KeyError, TypeError: it is not a plan.
         """
-        self.file, self._subset, self._data_dir = file, subset, data_dir
+        self.file, self.subset, self.data_dir = file, subset, data_dir
         self._parquet = pq.ParquetFile(file, page_checksum_verification=True)
         metadata = self._parquet.metadata
-        self._known: dict[str, Any] = json.loads((metadata.metadata or {})[_FOOTER])
+        footer = json.loads((metadata.metadata or {})[_FOOTER])
+        self.samples: dict[str, Any] = footer["samples"]
+        self._shard_size = int(footer["shard_size"])
         if self._parquet.schema_arrow.names != SAMPLE_SCHEMA.names or metadata.num_rows != self.samples["number"]:
             raise ValueError("it has other columns or rows")
-
-    @property
-    def samples(self) -> dict[str, Any]:
-        """Number and hash of the samples, as in build.json."""
-        return dict(self._known["samples"])
-
-    @property
-    def fingerprints(self) -> dict[str, Any]:
-        """Name, size and hash of the source's files, as in build.json."""
-        return dict(self._known["files"])
-
-    @property
-    def layout(self) -> str:
-        """Where the images were found."""
-        return str(self._known["layout"])
-
-    @cached_property
-    def _shard_size(self) -> int:
-        return int(self._known["settings"]["shard_size"])
-
-    def is_of(self, origin: Origin) -> bool:
-        """Whether the plan of an origin would be this one: neither a setting nor a file has changed."""
-        folders = self._known["folders"]
-        return (
-            self._known["settings"] == origin.settings()
-            and folders is not None
-            and is_unchanged(folders, origin.data_dir)
-        )
 
     def shard(self, index: int) -> list[Sample]:
         """The samples of a shard, in the order of the source.
@@ -119,7 +94,7 @@ class PlanFile:
             UserError: the file is damaged.
         """
         try:
-            return from_table(self._parquet.read_row_group(index, use_threads=False), self._subset, self._data_dir)
+            return from_table(self._parquet.read_row_group(index, use_threads=False), self.subset, self.data_dir)
         except (*_NOT_A_PLAN, UnicodeError) as error:
             raise UserError(
                 f"{self.file}: cannot be read ({one_line(error)}); delete it and run the same command again"
@@ -134,18 +109,48 @@ class PlanFile:
                 shard = self.shard(index)
             yield shard[number % self._shard_size]
 
-    def keep(self, out_dir: Path) -> PlanFile:
-        """This plan as a file of a build's folder, where others can read it.
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """A plan with what it was made from.
+
+    Attributes:
+        fingerprints: name, size and hash of the source's files, as in build.json.
+        settings: of its origin, with the states of the source's files.
+        folders: when the folders of images last changed (ns); None if they are too many.
+        layout: where the images were found.
+    """
+
+    file: PlanFile
+    fingerprints: dict[str, Any]
+    settings: dict[str, Any]
+    folders: dict[str, int] | None
+    layout: str
+
+    def is_of(self, origin: Origin) -> bool:
+        """Whether the plan of an origin would be this one: neither a setting nor a file has changed."""
+        same = self.settings == origin.settings()
+        return same and self.folders is not None and is_unchanged(self.folders, origin.data_dir)
+
+    def keep(self, out_dir: Path) -> Plan:
+        """This plan in a build's folder, where others can read it.
 
         Raises:
             UserError: the disk is full or fails.
         """
-        if isinstance(self.file, Path):
+        if isinstance(self.file.file, Path):
             return self
-        with finished_file(path_of(out_dir, self._subset)) as part, part.open("wb") as target:
-            self.file.seek(0)
-            shutil.copyfileobj(self.file, target, 2**24)
-        return PlanFile(path_of(out_dir, self._subset), self._subset, self._data_dir)
+        path = path_of(out_dir, self.file.subset)
+        with disk_errors(path):
+            path.with_suffix(".json").unlink(missing_ok=True)  # it tells of the plan before
+        with finished_file(path) as part, part.open("wb") as target:
+            self.file.file.seek(0)
+            shutil.copyfileobj(self.file.file, target, 2**24)
+        write_json(path.with_suffix(".json"), {name: getattr(self, name) for name in _NOTES})
+        return replace(self, file=PlanFile(path, self.file.subset, self.file.data_dir))
+
+
+_NOTES = ("fingerprints", "settings", "folders", "layout")
 
 
 def path_of(out_dir: Path, subset: str) -> Path:
@@ -153,23 +158,25 @@ def path_of(out_dir: Path, subset: str) -> Path:
     return out_dir / PLAN / f"{subset}.parquet"
 
 
-def find_plan(out_dir: Path, origin: Origin) -> PlanFile | None:
+def find_plan(out_dir: Path, origin: Origin) -> Plan | None:
     """The plan in a build's folder; None if there is none, it is damaged, or something has changed since.
 
     Raises:
         UserError: a file of the source is missing.
     """
     path = path_of(out_dir, origin.manifest.name)
-    if not path.is_file():
+    if not path.is_file() or not path.with_suffix(".json").is_file():
         return None
     try:
-        found = PlanFile(path, origin.manifest.name, origin.data_dir)
+        notes = read_json(path.with_suffix(".json"))
+        file = PlanFile(path, origin.manifest.name, origin.data_dir)
+        found = Plan(file, **{name: notes[name] for name in _NOTES})
         return found if found.is_of(origin) else None
-    except _NOT_A_PLAN:
+    except (*_NOT_A_PLAN, UserError):
         return None
 
 
-def write_plan(origin: Origin, source: Source, out_dir: Path, *, with_hash: bool) -> PlanFile:
+def write_plan(origin: Origin, source: Source, out_dir: Path, *, with_hash: bool) -> Plan:
     """Read the source once and write its plan to a file without a name, on the disk of the build's folder.
 
     Args:
@@ -195,16 +202,12 @@ def write_plan(origin: Origin, source: Source, out_dir: Path, *, with_hash: bool
                 written = writing.submit(writer.write_table, table, row_group_size=origin.shard_size)
             if written is not None:
                 written.result()
-            listed = source.images.listed
-            footer = {
-                "settings": settings,
-                "folders": dict(listed) if len(listed) <= MAX_FOLDERS else None,
-                "layout": source.images.layout,
-                "files": files.result(),
-                "samples": {"number": number, **({"sha256": digest.hexdigest()} if with_hash else {})},
-            }
+            samples_of = {"number": number, **({"sha256": digest.hexdigest()} if with_hash else {})}
+            footer = {"samples": samples_of, "shard_size": origin.shard_size}
             writer.add_key_value_metadata({_FOOTER: json.dumps(footer)})
-    return PlanFile(spool, origin.manifest.name, origin.data_dir)
+    folders = source.images.listed if len(source.images.listed) <= MAX_FOLDERS else None
+    file = PlanFile(spool, origin.manifest.name, origin.data_dir)
+    return Plan(file, files.result(), settings, folders, source.images.layout)
 
 
 def _existing(folder: Path) -> Path:

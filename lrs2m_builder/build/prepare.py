@@ -9,7 +9,7 @@ from typing import Any
 from lrs2m_builder.build.commit import ShardPaths
 from lrs2m_builder.build.options import BuildOptions, check_writable
 from lrs2m_builder.build.plan import BuildPlan, Pass, judge_name, make_passes, make_plan, model_names
-from lrs2m_builder.build.plan_file import Origin, PlanFile, find_plan, write_plan
+from lrs2m_builder.build.plan_file import Origin, Plan, find_plan, write_plan
 from lrs2m_builder.build.prompt_lint import lint_prompts
 from lrs2m_builder.build.provenance import files_say_all, first_usable, settings_of
 from lrs2m_builder.build.settings import BUILD_JSON, settings_hash
@@ -30,7 +30,7 @@ class Prepared:
     """A build whose settings were checked and whose source was read, before any model is asked.
 
     Attributes:
-        plan_file: the samples.
+        samples_plan: the samples, and what they were read from.
         num_samples: of the source, after the limit.
         settings: what build.json holds.
         lint: what should be changed in the prompts.
@@ -40,7 +40,7 @@ class Prepared:
 
     options: BuildOptions
     plan: BuildPlan
-    plan_file: PlanFile
+    samples_plan: Plan
     num_samples: int
     passes: tuple[Pass, ...]
     settings: dict[str, Any]
@@ -72,17 +72,17 @@ class Prepared:
 
     def samples(self) -> Iterator[Sample]:
         """The samples, in the order of the source."""
-        return self.plan_file.pick(range(0, self.num_samples * self.every, self.every))
+        return self.samples_plan.file.pick(range(0, self.num_samples * self.every, self.every))
 
     def samples_of(self, index: int) -> list[Sample]:
         """The samples of a shard, in the order of the source."""
         size = self.options.shard_size
         last = min((index + 1) * size, self.num_samples)
-        return list(self.plan_file.pick(range(index * size * self.every, last * self.every, self.every)))
+        return list(self.samples_plan.file.pick(range(index * size * self.every, last * self.every, self.every)))
 
     def with_kept_plan(self) -> Prepared:
         """The same build with its plan in its folder, where worker processes can read it."""
-        return replace(self, plan_file=self.plan_file.keep(self.options.out_dir))
+        return replace(self, samples_plan=self.samples_plan.keep(self.options.out_dir))
 
 
 def prepare(options: BuildOptions, module: EngineModule, *, needs_model: bool = True) -> Prepared:
@@ -100,8 +100,8 @@ def prepare(options: BuildOptions, module: EngineModule, *, needs_model: bool = 
         raise UserError(f"--data-dir: source {manifest.name} needs its folder. {manifest.get}")
     check_writable(options.out_dir)
     origin = Origin(manifest, options.data_dir, options.limit, options.shard_size)
-    plan_file = None if options.restart or options.retry_rejected else find_plan(options.out_dir, origin)
-    source = None if plan_file else open_source(manifest, options.data_dir)
+    found = None if options.restart or options.retry_rejected else find_plan(options.out_dir, origin)
+    source = None if found else open_source(manifest, options.data_dir)
     names = model_names(options, plan)
     judge = judge_name(options, plan, names)
     passes = make_passes(plan, names, judge)
@@ -122,13 +122,13 @@ def prepare(options: BuildOptions, module: EngineModule, *, needs_model: bool = 
         thresholds: dict[str, float] = {kind: options.thresholds.get(kind, DEFAULT_THRESHOLD) for kind in KINDS}
         plan = replace(plan, verify=VerifySettings(options.verify, thresholds, models[judge]))
     if source is not None:
-        plan_file = write_plan(origin, source, options.out_dir, with_hash=not files_say_all(source, recipe))
-    assert plan_file is not None
-    samples = plan_file.samples
+        found = write_plan(origin, source, options.out_dir, with_hash=not files_say_all(source, recipe))
+    assert found is not None
+    samples = found.file.samples
     if not samples["number"]:
         split = f" in split {manifest.split!r}" if manifest.split else ""
         raise UserError(f"{named(annotation_files(manifest, options.data_dir))}: no samples{split}")
-    usable = first_usable(plan, plan_file.pick(range(samples["number"])))
+    usable = first_usable(plan, found.file.pick(range(samples["number"])))
     if isinstance(usable, Sample):
         requests = first_requests(plan, usable)
         lint += lint_prompts(plan, usable)
@@ -139,8 +139,8 @@ def prepare(options: BuildOptions, module: EngineModule, *, needs_model: bool = 
             f"{options.source}: none of its {samples['number']} samples can be used: unusable {counts}"
             f"{_what_it_reads(recipe)}"
         )
-    settings = {**settings_of(options, plan, module), **plan_file.fingerprints, "samples": samples}
-    return Prepared(options, plan, plan_file, samples["number"], passes, settings, tuple(lint), has_model=has_model)
+    settings = {**settings_of(options, plan, module), **found.fingerprints, "samples": samples}
+    return Prepared(options, plan, found, samples["number"], passes, settings, tuple(lint), has_model=has_model)
 
 
 def _check_engine(options: BuildOptions, module: EngineModule, passes: Sequence[Pass]) -> list[str]:

@@ -77,8 +77,8 @@ def _merge_here(prepared: Prepared, work: Work, meter: Meter, display: Display, 
 def _merge_in_workers(
     prepared: Prepared, work: Work, meter: Meter, display: Display, stopping: Callable[[], bool]
 ) -> None:
-    assert isinstance(prepared.plan_file.file, Path), "its folder has the plan"
-    given = (prepared.options, prepared.plan_file.file)
+    assert isinstance(prepared.samples_plan.file.file, Path), "its folder has the plan"
+    given = (prepared.options, prepared.samples_plan.file.file)
     # Spawned processes: a fork would copy the locks of the threads that run here.
     with signals_kept_from_children():
         pool = ProcessPoolExecutor(WORKERS, multiprocessing.get_context("spawn"), _start_worker, given)
