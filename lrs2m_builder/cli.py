@@ -33,6 +33,7 @@ from lrs2m_builder.commands.sample import sample_command
 from lrs2m_builder.commands.score import score_command
 from lrs2m_builder.commands.sources import sources_command
 from lrs2m_builder.commands.stats import stats_command
+from lrs2m_builder.commands.tile import tile_command
 from lrs2m_builder.commands.train import train_command
 from lrs2m_builder.commands.verify import verify_command
 from lrs2m_builder.commands.view import view_command
@@ -73,6 +74,7 @@ _COMMANDS: dict[typer.Typer, dict[str, Callable[..., None]]] = {
         "build": build_command,
         "sources": sources_command,
         "sample": sample_command,
+        "tile": tile_command,
         "stats": stats_command,
         "view": view_command,
         "audit": audit_command,

@@ -33,6 +33,7 @@ sample
 dataset
 build
 verify
+tile
 sources declared
 clip
 engines checks images stores
