@@ -87,6 +87,9 @@ HEAVY = {
     "httpx": {"engines/openai.py", *(f"engines/_endpoint_{name}.py" for name in ("models", "session", "wire"))},
     "tenacity": {"engines/openai.py", "dataset/publish/upload.py", "stores/objects.py"},
     "s3fs": {"stores/objects.py"},
+    "pyogrio": {"tile/layers.py"},
+    "pyproj": {"tile/layers.py", "tile/laying.py", "tile/extents.py"},
+    "shapely": {"tile/layers.py", "tile/laying.py", "tile/counting.py"},
     "botocore": {"stores/objects.py"},
 }
 

@@ -62,9 +62,7 @@ def tile_command(
         float,
         typer.Option(metavar="SHARE", help="An object with this share inside a tile is named there, however small."),
     ] = 0.5,
-    workers: Annotated[
-        int | None, typer.Option(metavar="N", min=1, help="Processes; by default one per core.")
-    ] = None,
+    workers: Annotated[int | None, typer.Option(metavar="N", min=1, help="Processes; by default one per core.")] = None,
     as_json: Json = False,
 ) -> None:
     """Cut large rasters into tiles with anchors.
@@ -107,6 +105,7 @@ def _json_of(report: TileReport) -> dict[str, object]:
         "scenes": report.scenes,
         "tiles": report.tiles,
         "skipped": report.skipped,
+        "label_problems": report.problems,
         "manifest": str(report.manifest),
     }
 
@@ -114,6 +113,7 @@ def _json_of(report: TileReport) -> dict[str, object]:
 def _lines(report: TileReport, *, has_labels: bool) -> list[str]:
     lines = [f"{report.tiles:,} tiles of {report.scenes:,} scenes in {report.manifest.parent}"]
     lines += [f"  {number:>8,}  left out: {reason.replace('_', ' ')}" for reason, number in report.skipped.items()]
+    lines += [f"  {number:>8,}  labelled objects: {reason}" for reason, number in report.problems.items()]
     if report.tiles:
         recipe = "vector_anchored" if has_labels else "image_to_text"
         lines += [

@@ -33,7 +33,9 @@ def read_row(raster: Any, scene: Scene, row: int, converter: Converter, options:
         yield from _from_blocks(raster, scene, row, converter, options)
 
 
-def _from_blocks(raster: Any, scene: Scene, row: int, converter: Converter, options: TileOptions) -> Iterator[TilePixels]:
+def _from_blocks(
+    raster: Any, scene: Scene, row: int, converter: Converter, options: TileOptions
+) -> Iterator[TilePixels]:
     """Read as many tiles at once as memory allows: one call of GDAL, each block decoded once."""
     size, offsets = options.size, scene.column_offsets(options)
     per_pixel = len(scene.bands) * np.dtype(scene.dtype).itemsize
@@ -50,7 +52,9 @@ def _from_blocks(raster: Any, scene: Scene, row: int, converter: Converter, opti
             yield TilePixels(column, out, 1.0 if own is None else float(own.mean()))
 
 
-def _from_strips(raster: Any, scene: Scene, row: int, converter: Converter, options: TileOptions) -> Iterator[TilePixels]:
+def _from_strips(
+    raster: Any, scene: Scene, row: int, converter: Converter, options: TileOptions
+) -> Iterator[TilePixels]:
     """Read whole strips, each decoded once, into an 8-bit picture of the row of tiles."""
     size, offsets = options.size, scene.column_offsets(options)
     width = offsets[-1] + size

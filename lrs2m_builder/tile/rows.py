@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import os
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -17,13 +18,13 @@ from PIL import Image
 from lrs2m_builder.files import disk_errors
 from lrs2m_builder.images.place import Window, crs_name, footprints
 from lrs2m_builder.schema import Anchor
+from lrs2m_builder.tile.laid import LABELS, WORK, Place, read_laid
 from lrs2m_builder.tile.options import FORMATS, TileOptions
 from lrs2m_builder.tile.reading import read_row
 from lrs2m_builder.tile.scene import Scene, opened
 from lrs2m_builder.tile.stretching import Converter, Stretch
 from lrs2m_builder.tile.table import tile_row, write_rows
 
-WORK = ".work"  # below --out, while tiles are made
 _SAVED_AS: dict[str, dict[str, Any]] = {
     "jpeg": {"format": "JPEG", "quality": 90},
     "png": {"format": "PNG", "compress_level": 1},
@@ -37,20 +38,25 @@ class SceneTask:
 
     Attributes:
         taken: when and by which satellite or aircraft, where the file says so.
+        names: of the classes of the labels, by number; None without labels.
     """
 
     scene: Scene
     stretch: Stretch
     taken: tuple[datetime | None, str | None]
     options: TileOptions
+    names: tuple[str, ...] | None = None
 
     def part(self, row: int) -> Path:
         """The table of a finished row of tiles."""
         return self.options.out / WORK / "rows" / self.scene.name / f"{row:06d}.parquet"
 
 
-def make_row(task: SceneTask, row: int) -> None:
+def make_row(task: SceneTask, row: int, laid: Sequence[Place] = ()) -> None:
     """Cut and write the tiles of a row; its table, written last, says that they are finished.
+
+    Args:
+        laid: where the labelled objects of the row are.
 
     Raises:
         UserError: the scene cannot be read or the disk fails.
@@ -60,7 +66,7 @@ def make_row(task: SceneTask, row: int) -> None:
     converter = _converter(task)
     rows: list[dict[str, Any]] = []
     windows = [(column, row, options.size, options.size) for column in scene.column_offsets(options)]
-    anchors = [None] * len(windows)
+    anchors = _anchors(task, row, laid)
     with opened(scene.path, warped=scene.is_warped) as raster, disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
         places = _places(scene, raster.crs, windows)
@@ -85,6 +91,17 @@ def _converter(task: SceneTask) -> Converter:
     if _last is None or _last[0] != task:
         _last = task, Converter(task.scene, task.stretch)
     return _last[1]
+
+
+def _anchors(task: SceneTask, row: int, laid: Sequence[Place]) -> Sequence[tuple[Anchor, ...] | None]:
+    """The anchors of every tile of a row; None without labels."""
+    columns = task.scene.column_offsets(task.options)
+    if task.names is None:
+        return [None] * len(columns)
+    from lrs2m_builder.tile.counting import anchors_of_row
+
+    batches = read_laid(task.options.out / WORK / LABELS, laid)
+    return anchors_of_row(batches, task.names, row, columns, task.options.size, task.options.min_inside)
 
 
 def _places(scene: Scene, crs: Any, windows: Sequence[Window]) -> list[dict[str, Any]]:
@@ -134,7 +151,14 @@ def _write(path: Path, data: bytes) -> None:
 
 
 def _sync(paths: Sequence[Path]) -> None:
-    """Bring the images to the disk before their table says that they are there."""
-    for path in paths:
-        with path.open("rb") as file:
-            os.fsync(file.fileno())
+    """Bring the images to the disk before their table says that they are there.
+
+    Eight at a time: they share the file system's commits, and one after the other each would wait for its own.
+    """
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(_sync_file, paths))
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("rb") as file:
+        os.fsync(file.fileno())

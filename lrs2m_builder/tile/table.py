@@ -75,12 +75,12 @@ def write_rows(path: Path, rows: Sequence[dict[str, Any]], skipped: dict[str, in
         pq.write_table(pa.Table.from_pylist(list(rows), schema=schema), part, compression="zstd")
 
 
-def join_rows(out: Path, parts: Sequence[Path]) -> None:
-    """Write the whole table from the parts, in their order; the sums of skipped tiles go into its footer."""
+def join_rows(out: Path, parts: Sequence[Path], problems: dict[str, int]) -> None:
+    """Write the whole table from the parts, in their order; what was left out or mended is counted in its footer."""
     summary = _Summary()
     for part in parts:  # the schema, with the extent, is written first
         summary.add(pq.read_table(part, columns=["bbox", "geometry"]))
-    schema = SCHEMA.with_metadata(summary.metadata())
+    schema = SCHEMA.with_metadata({**summary.metadata(), "label_problems": json.dumps(problems)})
     with finished_file(out) as path, pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for table in _grouped(parts):
             writer.write_table(table.cast(schema), row_group_size=ROWS_PER_GROUP)
