@@ -36,8 +36,8 @@ def choose_trained(model: CLIPModel, config: TrainConfig) -> Adapters | None:
         UserError: more layers are locked than a tower has, or LoRA is asked for and not installed.
     """
     num_layers = layers_of(model)
-    locked = {"image": config.locked_image, "text": config.locked_text}
-    ranks = {"image": config.lora_image, "text": config.lora_text}
+    locked: dict[Tower, int | Literal["all"]] = {"image": config.locked_image, "text": config.locked_text}
+    ranks: dict[Tower, int] = {"image": config.lora_image, "text": config.lora_text}
     for tower, number in locked.items():
         if number != "all" and number > num_layers[tower]:
             raise UserError(
@@ -48,20 +48,18 @@ def choose_trained(model: CLIPModel, config: TrainConfig) -> Adapters | None:
             raise UserError(f"locked_{tower}={number} leaves no layer of the {tower} tower for lora_{tower}; give less")
     adapters = _add_lora(model, config, num_layers) if any(ranks.values()) else None
     for name, parameter in model.named_parameters():
-        tower, depth = place(name, num_layers)
-        if tower is None:
-            parameter.requires_grad_(True)
-        elif ranks[tower]:
+        of, depth = place(name, num_layers)
+        if of is not None and ranks[of]:
             parameter.requires_grad_(_LORA in name)
         else:
-            parameter.requires_grad_(not _is_locked(depth, locked[tower]))
+            parameter.requires_grad_(of is None or not _is_locked(depth, locked[of]))
     return adapters
 
 
 def rates(towers: nn.Module, config: TrainConfig) -> dict[str, float]:
     """The maximum learning rate of each trained parameter, by its name in `Towers`."""
     num_layers = layers_of(towers.model)
-    of_tower = {"image": config.lr_image, "text": config.lr_text}
+    of_tower: dict[Tower, float | None] = {"image": config.lr_image, "text": config.lr_text}
     found = {}
     for name, parameter in towers.named_parameters():
         if not parameter.requires_grad:
