@@ -28,4 +28,5 @@ def write(rows: Iterator[dict[str, Any]], folder: Path, options: Options) -> Non
 def _entry(row: Mapping[str, Any], images: ImageFiles, options: Options) -> dict[str, Any]:
     captions = {_KEYS[kind]: text for kind, text in texts(row, options.text).items()}
     place = {name: value for name, value in place_values(row).items() if value is not None}
-    return {"global_filepath": images.place(row), **captions, "segment": [], **({"place": place} if place else {})}
+    known = {"place": place} if place.keys() - {"split"} else {}
+    return {"global_filepath": images.place(row), **captions, "segment": [], **known}
