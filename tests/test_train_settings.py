@@ -32,7 +32,10 @@ PAPER: dict[str, Any] = {
     **{"augment_images": (), "seed": 0, "checkpoint_every": 500, "keep_checkpoints": 2, "eval_every": 500},
     "tensorboard": False,
 }
-LATER: dict[str, Any] = {}
+LATER: dict[str, Any] = {
+    **{"lr_image": None, "lr_text": None, "layer_decay": 1.0, "locked_image": 0, "locked_text": 0},
+    **{"lora_image": 0, "lora_text": 0, "lora_alpha": None, "lora_dropout": 0.0, "lora_on": "all"},
+}
 DIFFERENCES: dict[str, dict[str, Any]] = {
     "paper_b16": {},
     "paper_l14": {"start": "openai/clip-vit-large-patch14", "gradient_checkpointing": True},
