@@ -55,13 +55,11 @@ HEAVY = {
     "datasets": {"sources/_hub.py"},
     "transformers": {
         *(f"engines/_{name}.py" for name in ("chat", "decoding", "sampling")),
-        "sample/random_model.py",
         *room("clip", "train"),
     },
     "torch": {
         *(f"engines/_{name}.py" for name in ("decoding", "sampling")),
         *(f"evals/{name}.py" for name in ("held_out", "models", "ranks", "figures/text_heat")),
-        "sample/random_model.py",
         *room("clip", "train"),
     },
     "psutil": {"engines/_reaper.py"},
