@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import re
@@ -10,7 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Protocol
 
+from lrs2m_builder.build.stored_rows import PLACE_COLUMNS
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.images.outlines import to_geojson
 
 TextChoice = Literal["long", "short", "both"]
 ImageChoice = Literal["embed", "copy", "reference"]
@@ -62,8 +65,19 @@ def texts(row: Mapping[str, Any], text: TextChoice) -> dict[str, str]:
 
 
 def columns(row: Mapping[str, Any], text: TextChoice) -> dict[str, Any]:
-    """The columns of a row without the image and without texts that were not chosen."""
-    return {key: value for key, value in row.items() if key not in {"image", _OTHER_TEXT.get(text)}}
+    """The columns of a row as values of JSON, without the image and without texts that were not chosen."""
+    kept = {key: value for key, value in row.items() if key not in {"image", _OTHER_TEXT.get(text)}}
+    return kept | {key: value for key, value in place_values(row).items() if key in row}
+
+
+def place_values(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row's place as values of JSON: its footprint as GeoJSON, its time in the form of ISO 8601."""
+    values = {name: row.get(name) for name in PLACE_COLUMNS}
+    if isinstance(values["geometry"], bytes):
+        values["geometry"] = to_geojson(values["geometry"])
+    if isinstance(values["datetime"], dt.datetime):
+        values["datetime"] = values["datetime"].isoformat()
+    return values
 
 
 def json_text(entry: Mapping[str, Any]) -> str:

@@ -114,8 +114,10 @@ def yaml_features(schema: pa.Schema) -> list[dict[str, Any]]:
 def _yaml_feature(field: pa.Field) -> dict[str, Any]:
     if field.name == "image":
         return {"dtype": "image"}
+    if pa.types.is_struct(field.type):
+        return {"struct": yaml_features(pa.schema(list(field.type)))}
     if not pa.types.is_list(field.type):
-        return {"dtype": str(field.type)}
+        return {"dtype": "float64" if pa.types.is_float64(field.type) else str(field.type)}
     item = field.type.value_type
     return {"list": yaml_features(pa.schema(list(item))) if pa.types.is_struct(item) else str(item)}
 
