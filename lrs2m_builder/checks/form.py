@@ -58,9 +58,9 @@ def _cut_off(answer: Answer) -> str | None:
     return None
 
 
-def repeated_share(tokens: Sequence[str], size: int = 4) -> float:
-    """Share of the runs of `size` tokens that have occurred before among them: 0 none, near 1 a loop."""
-    grams = [tuple(tokens[i : i + size]) for i in range(len(tokens) - size + 1)]
+def _repeated_share(tokens: Sequence[str]) -> float:
+    """Share of the runs of four tokens that have occurred before among them: 0 none, near 1 a loop."""
+    grams = [tuple(tokens[i : i + 4]) for i in range(len(tokens) - 3)]
     return 1 - len(set(grams)) / len(grams) if grams else 0.0
 
 
@@ -89,7 +89,7 @@ def _repetition(answer: Answer) -> str | None:
     if (
         any(count >= 3 for count in sentences.values())
         or _goes_round(tokens)
-        or (len(tokens) >= 20 and repeated_share(tokens) > MAX_REPEATED)
+        or (len(tokens) >= 20 and _repeated_share(tokens) > MAX_REPEATED)
     ):
         return "The answer repeated itself. Say each thing once."
     return None

@@ -190,7 +190,9 @@ def make_model_card(
 def _read_run(path: Path) -> dict[str, Any]:
     """The settings of a run, and its last line of metrics under "last"."""
     lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
-    return {**read_json(path / "config.json"), "last": lines[-1]}
+    written = read_json(path / "config.json")
+    config = {"where": None, "best": None, "best_by": None} | written["config"]  # an earlier version has fewer
+    return {"trained_on": [], **written, "config": config, "last": lines[-1]}
 
 
 def make_tables(results: Sequence[Result], revision: str, repo_id: str) -> Iterator[Table]:
