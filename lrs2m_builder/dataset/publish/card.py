@@ -74,6 +74,7 @@ def front_matter(facts: Facts, schema: pa.Schema, repo_id: str) -> dict[str, Any
         "tags": [
             *("remote-sensing", "earth-observation", "image-text", "clip", "long-captions", "lrs2m"),
             *(["synthetic"] if _is_written(facts) else []),
+            *(["geospatial"] if facts.places and facts.places.rows else []),
         ],
         "configs": [
             _config("default", [f"data/{name}/train-*.parquet" for name in names], default=True),
