@@ -37,7 +37,7 @@ tile
 sources declared
 clip
 engines checks images stores
-errors files opening schema stopping terminal text tokenizer
+errors files opening pages schema stopping terminal text tokenizer
 """
 LINE_OF = {room: number for number, line in enumerate(ROOMS.strip().split("\n")) for room in line.split()}
 
@@ -56,13 +56,11 @@ HEAVY = {
     "datasets": {"sources/_hub.py"},
     "transformers": {
         *(f"engines/_{name}.py" for name in ("chat", "decoding", "sampling")),
-        "sample/random_model.py",
         *room("clip", "train"),
     },
     "torch": {
         *(f"engines/_{name}.py" for name in ("decoding", "sampling")),
         *(f"evals/{name}.py" for name in ("held_out", "models", "ranks", "figures/text_heat")),
-        "sample/random_model.py",
         *room("clip", "train"),
     },
     "psutil": {"engines/_reaper.py"},
