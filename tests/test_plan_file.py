@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 import shutil
@@ -15,10 +16,11 @@ from lrs2m_builder.build.plan_file import PlanFile, path_of
 from lrs2m_builder.build.sample_rows import from_table, to_table
 from lrs2m_builder.declared.manifest import load_manifest
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.schema import Anchor, Sample, TableCell, TarMember
+from lrs2m_builder.schema import Anchor, Place, Sample, TableCell, TarMember
 from lrs2m_builder.sources import open_source, read_samples
 from tests.toy import build_toy, file_bytes, ids, make_source
 
+TIME = dt.datetime(2020, 1, 2, 3, 4, 5, 6, tzinfo=dt.UTC)
 SHARD = "data/toy/train-00001.parquet"
 
 
@@ -112,7 +114,14 @@ def test_a_sample_of_any_kind_comes_back_as_it_was(data_dir: Path) -> None:
         Sample("s/4", "s", "4", TableCell(data_dir / "t.parquet", "image", 3), ("",)),
         Sample("s/5", "s", "5", data_dir / os.fsdecode(b"\xff.png")),
         Sample("s/6", "s", "6", Path("/elsewhere/6.png")),
+        Sample(
+            "s/7",
+            "s",
+            "7",
+            None,
+            place=Place(0.1, -7.5, (0.1, -8, 1e-9, 3.5), b"\1\xff", "EPSG:1", 0.3, TIME, "a", "b"),
+        ),
     ]
     back = from_table(to_table(samples, data_dir), "s", data_dir)
     assert back == samples
-    assert [sample.anchors[0].boxes for sample in back[:1]] == [anchors[0].boxes]
+    assert repr(back) == repr(samples) and back[0].anchors[0].boxes == anchors[0].boxes

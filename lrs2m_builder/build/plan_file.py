@@ -16,7 +16,7 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import islice
+from itertools import chain, islice
 from pathlib import Path
 from typing import IO, Any
 
@@ -25,10 +25,11 @@ import pyarrow.parquet as pq
 
 from lrs2m_builder.build.provenance import fingerprints
 from lrs2m_builder.build.sample_rows import SAMPLE_SCHEMA, from_table, to_table
+from lrs2m_builder.build.stored_rows import place_columns
 from lrs2m_builder.declared.manifest import Manifest
 from lrs2m_builder.errors import UserError, one_line
 from lrs2m_builder.files import disk_errors, finished_file, read_json, write_json
-from lrs2m_builder.schema import Sample
+from lrs2m_builder.schema import NOWHERE, Place, Sample
 from lrs2m_builder.sources import Source, annotation_files, read_samples
 from lrs2m_builder.sources._state import file_states, is_unchanged
 
@@ -235,5 +236,12 @@ def _batches(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
 
 def _known(samples: Iterable[Sample]) -> bytes:
     """What is known of samples but their images, to be hashed."""
-    rows = ((s.sample_id, *s.captions, s.caption_long, repr(s.anchors), s.label) for s in samples)
-    return "".join(map("\x00".join, rows)).encode("utf-8", "surrogatepass")
+    rows = (
+        ("\x00".join((s.sample_id, *s.captions, s.caption_long, repr(s.anchors), s.label)), _known_place(s.place))
+        for s in samples
+    )
+    return "".join(chain.from_iterable(rows)).encode("utf-8", "surrogatepass")
+
+
+def _known_place(place: Place) -> str:
+    return "" if place == NOWHERE else repr(place_columns(place))

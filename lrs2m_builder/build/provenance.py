@@ -92,7 +92,8 @@ def fingerprints(source: Source) -> dict[str, Any]:
         return file_fingerprint(path) if _is_hashed(path) else {"name": path.name}
 
     joined = source.joined and [of(path) for path in source.joined.annotations]
-    return {"annotations": [of(path) for path in source.annotations], "joined": joined}
+    places = {"places": [of(path) for path in source.places.files]} if source.places.files else {}
+    return {"annotations": [of(path) for path in source.annotations], "joined": joined, **places}
 
 
 def _is_hashed(path: Path) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 from collections.abc import Sequence
@@ -12,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from lrs2m_builder.errors import storable
-from lrs2m_builder.schema import Anchor, ImageRef, Sample, TableCell, TarMember
+from lrs2m_builder.schema import NOWHERE, Anchor, ImageRef, Place, Sample, TableCell, TarMember
 from lrs2m_builder.sources._state import below
 
 SAMPLE_SCHEMA = pa.schema(
@@ -29,24 +30,27 @@ SAMPLE_SCHEMA = pa.schema(
         ("anchors", pa.string()),  # JSON: [[name, count, boxes], ...]; empty without anchors
         ("no_anchors", pa.string()),  # JSON: [reason, detail]
         ("problem", pa.string()),
+        ("place", pa.string()),  # JSON: what is known of it, its geometry in hexadecimal digits
     ]
 )
-_PLACE = ("image_file", "image_inside", "image_at", "image_size")
+_TEXTS = ("caption_long", "anchors", "label", "no_anchors", "problem", "place")
+_IMAGE = ("image_file", "image_inside", "image_at", "image_size")
 
 
 def to_table(samples: Sequence[Sample], data_dir: Path) -> pa.Table:
     """Samples of one subset as a table; paths below the data folder are stored relative to it."""
-    places = zip(*(_place(sample.image_path, data_dir) for sample in samples), strict=True)
+    images = zip(*(_from_ref(sample.image_path, data_dir) for sample in samples), strict=True)
     columns: dict[str, Any] = {
         "sample_id": [sample.sample_id for sample in samples],
         "image_name": [sample.image_name for sample in samples],
-        **dict(zip(_PLACE, places, strict=True)),
+        **dict(zip(_IMAGE, images, strict=True)),
         "captions": [sample.captions for sample in samples],
         "caption_long": [sample.caption_long for sample in samples],
         "label": [sample.label for sample in samples],
         "anchors": [_from_anchors(sample.anchors) if sample.anchors else "" for sample in samples],
         "no_anchors": [_from_pair(sample.no_anchors) for sample in samples],
         "problem": [_from_pair(sample.problem) for sample in samples],
+        "place": [None if sample.place == NOWHERE else _from_place(sample.place) for sample in samples],
     }
     return pa.table([pa.array(columns[field.name], field.type) for field in SAMPLE_SCHEMA], schema=SAMPLE_SCHEMA)
 
@@ -55,23 +59,24 @@ def from_table(table: pa.Table, subset: str, data_dir: Path) -> list[Sample]:
     """The samples of a table that `to_table` made."""
     lists = {name: table[name].to_pylist() for name in table.column_names if name != "captions"}
     captions = chain.from_iterable(map(_tuples, table["captions"].chunks))
-    places = zip(*(lists[name] for name in _PLACE), strict=True)
-    texts = zip(*(lists[name] for name in ("caption_long", "anchors", "label", "no_anchors", "problem")), strict=True)
+    images = zip(*(lists[name] for name in _IMAGE), strict=True)
+    texts = zip(*(lists[name] for name in _TEXTS), strict=True)
     return [
         Sample(
             sample_id=sample_id,
             subset=subset,
             image_name=name,
-            image_path=_ref(place, data_dir),
+            image_path=_ref(image, data_dir),
             captions=short,
             caption_long=long,
             anchors=_to_anchors(anchors) if anchors else (),
             label=label,
             no_anchors=_to_pair(no_anchors),
             problem=_to_pair(problem),
+            place=NOWHERE if place is None else _to_place(place),
         )
-        for sample_id, name, place, short, (long, anchors, label, no_anchors, problem) in zip(
-            lists["sample_id"], lists["image_name"], places, captions, texts, strict=True
+        for sample_id, name, image, short, (long, anchors, label, no_anchors, problem, place) in zip(
+            lists["sample_id"], lists["image_name"], images, captions, texts, strict=True
         )
     ]
 
@@ -82,7 +87,7 @@ def _tuples(lists: pa.ListArray) -> list[tuple[str, ...]]:
     return [tuple(texts[start:end]) for start, end in pairwise(lists.offsets.to_pylist())]
 
 
-def _place(ref: ImageRef | None, data_dir: Path) -> tuple[bytes | None, bytes | None, int | None, int | None]:
+def _from_ref(ref: ImageRef | None, data_dir: Path) -> tuple[bytes | None, bytes | None, int | None, int | None]:
     match ref:
         case None:
             return None, None, None, None
@@ -95,8 +100,8 @@ def _place(ref: ImageRef | None, data_dir: Path) -> tuple[bytes | None, bytes | 
     raise TypeError(f"an image of a source is in a file, not {type(ref).__name__}")
 
 
-def _ref(place: Sequence[Any], data_dir: Path) -> ImageRef | None:
-    file, inside, at, size = place
+def _ref(image: Sequence[Any], data_dir: Path) -> ImageRef | None:
+    file, inside, at, size = image
     if file is None:
         return None
     path = data_dir / os.fsdecode(file)
@@ -123,3 +128,23 @@ def _to_pair(text: str | None) -> tuple[str, str] | None:
         return None
     reason, detail = json.loads(text)
     return reason, detail
+
+
+def _from_place(place: Place) -> str:
+    known = {name: value for name in Place.__dataclass_fields__ if (value := getattr(place, name)) is not None}
+    if place.geometry is not None:
+        known["geometry"] = place.geometry.hex()
+    if place.datetime is not None:
+        known["datetime"] = place.datetime.isoformat()
+    return json.dumps(known)
+
+
+def _to_place(text: str) -> Place:
+    known = json.loads(text)
+    if "geometry" in known:
+        known["geometry"] = bytes.fromhex(known["geometry"])
+    if "datetime" in known:
+        known["datetime"] = dt.datetime.fromisoformat(known["datetime"])
+    if "bbox" in known:
+        known["bbox"] = tuple(known["bbox"])
+    return Place(**known)

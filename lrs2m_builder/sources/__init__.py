@@ -20,6 +20,7 @@ from lrs2m_builder.schema import ImageRef, Sample
 from lrs2m_builder.sources._base import SourceRow
 from lrs2m_builder.sources._entering import BAD_NAME, entered, entered_anchors
 from lrs2m_builder.sources._names import image_stem
+from lrs2m_builder.sources._places import Places, table_files
 from lrs2m_builder.sources._resolve import ImageFinder, choose_layout, find_annotations
 from lrs2m_builder.sources._state import GONE, changed_at
 
@@ -62,12 +63,14 @@ class Source:
         annotations: one file, or its parts (the tars or Parquet files that one glob matches).
         rows: reads the annotations from the beginning, as a stream.
         images: finds an image by its name, for rows without image bytes.
+        places: finds where on Earth an image was taken.
     """
 
     manifest: Manifest
     annotations: tuple[Path, ...]
     rows: Callable[[], Iterator[SourceRow]]
     images: ImageFinder
+    places: Places
     joined: Joined | None = None
 
     def find_image(self, row: SourceRow) -> ImageRef | None:
@@ -81,7 +84,7 @@ def named(paths: Sequence[Path]) -> str:
 
 
 def annotation_files(manifest: Manifest, data_dir: Path) -> list[Path]:
-    """What holds the texts and labels of a subset: files or folders, with the joined ones and those that options name.
+    """The files and folders with the texts, labels and places of a subset, and those that options name.
 
     Raises:
         UserError: a file is missing.
@@ -89,6 +92,7 @@ def annotation_files(manifest: Manifest, data_dir: Path) -> list[Path]:
     paths = list(find_annotations(manifest, data_dir, manifest.files.annotations))
     if manifest.join:
         paths += find_annotations(manifest, data_dir, manifest.join.annotations)
+    paths += table_files(manifest, data_dir)
     given = (*manifest.options.values(), *(manifest.join.options.values() if manifest.join else ()))
     named_paths = (Path(value) for value in given if isinstance(value, str) and value)
     return paths + [path for path in named_paths if changed_at(path) != GONE and path.is_file()]
@@ -122,7 +126,7 @@ def open_source(manifest: Manifest, data_dir: Path) -> Source:
         return (row.image_file or row.image_name for row in read_all() if row.image is None)
 
     images = choose_layout(manifest, data_dir, map(entered, read_all()), all_names)
-    return Source(manifest, annotations, rows, images, joined)
+    return Source(manifest, annotations, rows, images, Places(manifest, data_dir), joined)
 
 
 def _reader(manifest: Manifest, name: str, options: Mapping[str, Any]) -> Callable[[Path], Iterator[SourceRow]]:
@@ -210,6 +214,7 @@ def read_samples(source: Source) -> Iterator[Sample]:
         groups = [(caption,) for caption in captions] if source.manifest.rows == "caption" else [captions]
         for number, group in enumerate(groups or [()]):
             yield make_sample(source, row, group, number, times)
+    source.places.check_used()
 
 
 def make_sample(source: Source, row: SourceRow, captions: tuple[str, ...], number: int, times: int) -> Sample:
@@ -247,6 +252,7 @@ def make_sample(source: Source, row: SourceRow, captions: tuple[str, ...], numbe
         no_anchors=no_anchors,
         label=row.label or _label(manifest, row.image_name),
         problem=problem and (problem[0], storable(problem[1])),
+        place=source.places.of(row, path),
     )
 
 

@@ -35,6 +35,7 @@ def entered(row: SourceRow) -> SourceRow:
             image=row.image,
             problem=problem or row.problem,
             image_file=row.image_file,
+            place=row.place,
         )
     except SampleError as error:
         problem = problem or row.problem or (error.reason, f"{name}: {error.detail}")
