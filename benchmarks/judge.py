@@ -53,10 +53,9 @@ KINDS = {
 MOST_COUNTED = 8  # of more nobody asks for the number
 ROWS = 16
 LOST = 0.05  # of the true claims that may be called false
-NUMBER_OFF_1, NUMBER_OFF_MORE = "number 1 off", "number 2 or 3 off"
-PLANTED = ("object", "place", "number", NUMBER_OFF_1, NUMBER_OFF_MORE)
+PLANTED = ("object", "place", "number")
 TRIES = 60  # to plant an error
-OTHER_SEED = 3000  # of the scenes by which thresholds are chosen
+OTHER_SEED, NUM_OTHERS = 3000, 200  # of the scenes by which thresholds are chosen
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +76,7 @@ def main() -> None:
     parser.add_argument("--model", type=Path, default=CAPTIONER)
     options = parser.parse_args()
     scenes = [draw_scene(SEED, index) for index in range(options.scenes)]
-    others = [draw_scene(OTHER_SEED, index) for index in range(options.scenes)]
+    others = [draw_scene(OTHER_SEED, index) for index in range(NUM_OTHERS)]
     judge = Judge(options.model, [*scenes, *others])
     maker = ClaimMaker(scenes)
     for kind, ways in KINDS.items():
@@ -168,19 +167,26 @@ def _print_planted(
     refused = [p < thresholds[claim.kind] for p, claim, _ in true]
     parts = []
     for planted in PLANTED:
-        changed: list[list[TextClaim]] = []
+        changed, offs = list[list[TextClaim]](), list[int]()
         for scene, claims in zip(scenes, own, strict=True):
             known = {claim.words for claim in claims}
-            texts = filter(None, (_plant(scene, maker, planted, register, random) for _ in range(TRIES)))
-            new = ([claim for claim in claims_of(text) if claim.words not in known] for text in texts)
-            changed.append(next(filter(None, new), []))
-        found = {number: False for number, new_claims in enumerate(changed) if new_claims}
+            tries = filter(None, (_plant(scene, maker, planted, register, random) for _ in range(TRIES)))
+            new = (([claim for claim in claims_of(text) if claim.words not in known], off) for text, off in tries)
+            claims_found, off = next((each for each in new if each[0]), ([], 0))
+            changed.append(claims_found)
+            offs.append(off)
+        found = {number: False for number, claims_found in enumerate(changed) if claims_found}
         for p, claim, number in _scores(judge, changed):
             found[number] |= bool(p < thresholds[claim.kind])
-        parts.append(f"{planted} {np.mean(list(found.values())):.3f} of {len(found)}")
+        by_off = (
+            np.mean([value for number, value in found.items() if offs[number] == off] or [0]) for off in (1, 2, 3)
+        )
+        more = f" ({', '.join(f'{share:.3f}' for share in by_off)} where 1, 2 and 3 off)" if planted == "number" else ""
+        parts.append(f"{planted} {np.mean(list(found.values())):.3f} of {len(found)}{more}")
     print(
         f"planted errors in the {register} words found: {', '.join(parts)}; true claims called false "
-        f"{np.mean(refused):.3f} of {len(refused)}",
+        f"{np.mean(refused):.3f} of {len(refused)}; thresholds "
+        + ", ".join(f"{kind} {1 / (1 + np.exp(-value)):.3f}" for kind, value in sorted(thresholds.items())),
         flush=True,
     )
 
@@ -197,10 +203,12 @@ def _text(scene: Scene, register: str) -> str:
     return plain_long(scene) if register == "captioner's" else write_texts(scene).long
 
 
-def _plant(scene: Scene, maker: ClaimMaker, kind: str, register: str, random: np.random.Generator) -> str | None:
-    """The long text as it would be if one class were otherwise, without what else that would change."""
-    changed = change(scene, kind.split()[0], maker.absent(scene, random), random)
-    if changed is None or not _is_off(scene, changed, kind):
+def _plant(
+    scene: Scene, maker: ClaimMaker, kind: str, register: str, random: np.random.Generator
+) -> tuple[str, int] | None:
+    """The long text with one sentence as it would be if one class were otherwise, and how far a number is off."""
+    changed = change(scene, kind, maker.absent(scene, random), random)
+    if changed is None:
         return None
     other, name = changed
     false = false_sentences(scene, other, name, "plain" if register == "captioner's" else "long")
@@ -208,14 +216,7 @@ def _plant(scene: Scene, maker: ClaimMaker, kind: str, register: str, random: np
     if not false or whole.index(false[0]) >= len(own):
         return None
     own[whole.index(false[0])] = false[0]
-    return " ".join(own)
-
-
-def _is_off(scene: Scene, changed: tuple[Scene, str], kind: str) -> bool:
-    """Whether a number is wrong by as much as the kind of error says."""
-    other, name = changed
-    off = abs(other.counts.get(name, 0) - scene.counts.get(name, 0))
-    return kind not in {NUMBER_OFF_1, NUMBER_OFF_MORE} or (off == 1) == (kind == NUMBER_OFF_1)
+    return " ".join(own), abs(other.counts[name] - scene.counts.get(name, 0))
 
 
 def auroc(true: NDArray[np.float64], false: NDArray[np.float64]) -> float:

@@ -1,4 +1,4 @@
-"""The captioner: a Qwen2-VL of four million parameters, and what only its training needs."""
+"""The captioner: a Qwen2-VL of four and a half million parameters, and what only its training needs."""
 
 from __future__ import annotations
 
@@ -58,6 +58,7 @@ def deeper_model(model: Qwen2VLForConditionalGeneration) -> Qwen2VLForConditiona
     It stands behind the first MIDDLE layers, after which image tokens know their place, and looks as the next one does.
     """
     config = copy.deepcopy(model.config)
+    config.text_config.dtype = config.vision_config.dtype = None  # that of the whole model, in which it is saved
     config.text_config.num_hidden_layers += 1
     config.text_config.layer_types = ["full_attention"] * config.text_config.num_hidden_layers
     deeper = Qwen2VLForConditionalGeneration._from_config(config, attn_implementation="eager")

@@ -33,8 +33,8 @@ def set_rate(optimizer: torch.optim.Optimizer, learning_rate: float) -> None:
         group["lr"] = learning_rate * group["pace"]
 
 
-def averaged_model(trainee: Trainee) -> AveragedModel:
-    return AveragedModel(trainee, multi_avg_fn=get_ema_multi_avg_fn(EMA))
+def averaged_model(trainee: Trainee, decay: float = EMA) -> AveragedModel:
+    return AveragedModel(trainee, multi_avg_fn=get_ema_multi_avg_fn(decay))
 
 
 def rate(step: int, steps: int) -> float:
