@@ -29,7 +29,7 @@ from captioner_training.claim_loss import answer_logits
 from captioner_training.claim_words import Claim
 from captioner_training.claims import ClaimMaker
 from captioner_training.judging import ANSWERS, ClaimLayout
-from captioner_training.model import Trainee
+from captioner_training.model import Trainee, autocast
 from captioner_training.scenes import shrunk
 from captioner_training.sentences import change, false_sentences, split_sentences
 from captioner_training.texts import plain_long
@@ -94,7 +94,7 @@ class Judge:
         self._trainee = Trainee(model).eval()
         self._layout = ClaimLayout(self._tokenizer)
         pixels = torch.from_numpy(np.stack([np.asarray(shrunk(scene.image)) for scene in scenes]))
-        with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16):
+        with torch.inference_mode(), autocast():
             self._images = torch.cat([self._trainee.image_tokens(part).float() for part in pixels.split(ROWS)])
 
     @torch.inference_mode()
@@ -109,7 +109,7 @@ class Judge:
         for first in range(0, len(rows), ROWS):
             chosen = rows[first : first + ROWS]
             batch = self._layout.batch([(part, self._images[number]) for number, part in chosen])
-            with torch.autocast("cpu", torch.bfloat16):
+            with autocast():
                 logits = answer_logits(self._trainee, batch)
             said = logits[torch.isin(batch.answer[batch.answer >= 0], ids)].float().log_softmax(-1)[:, ids]
             asked = [(number, claim) for number, part in chosen for claim in part]
@@ -148,7 +148,8 @@ def _print_kind(kind: str, answers: Sequence[Answer]) -> None:
     print(
         f"{kind}: {len(answers)} claims, AUROC {auroc(logits[true], logits[~true]):.3f}{parts}; right "
         f"{float(((logits > 0) == true).mean()):.3f}; ECE {raw:.3f} ({calibrated:.3f}); "
-        f"mass {min(answer.mass for answer in answers):.4f}"
+        f"mass {min(answer.mass for answer in answers):.4f}",
+        flush=True,
     )
 
 
