@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Any
 
-from lrs2m_builder.build.commit import ShardPaths
+from lrs2m_builder.build.commit import Shard
 from lrs2m_builder.build.options import BuildOptions, check_writable
 from lrs2m_builder.build.plan import BuildPlan, Pass, judge_name, make_passes, make_plan, model_names
 from lrs2m_builder.build.prompt_lint import lint_prompts
@@ -20,6 +20,8 @@ from lrs2m_builder.engines._base import EngineModule
 from lrs2m_builder.errors import MissingExtraError, ModelNotHereError, UserError
 from lrs2m_builder.schema import Request, Sample
 from lrs2m_builder.sources import Source, named, open_source, read_samples
+from lrs2m_builder.stores import open_store
+from lrs2m_builder.stores._base import Store
 from lrs2m_builder.verify.claims import KINDS
 from lrs2m_builder.verify.decide import VerifySettings
 from lrs2m_builder.verify.judge import check_engine_options, trial_request
@@ -31,6 +33,7 @@ class Prepared:
     """A build whose settings were checked and whose source was read, before any model is asked.
 
     Attributes:
+        store: where the build is written.
         num_samples: of the source, after the limit.
         settings: what build.json holds.
         lint: what should be changed in the prompts.
@@ -39,6 +42,7 @@ class Prepared:
     """
 
     options: BuildOptions
+    store: Store
     plan: BuildPlan
     source: Source
     num_samples: int
@@ -63,12 +67,15 @@ class Prepared:
         """Shards the samples fill."""
         return -(-self.num_samples // self.options.shard_size)
 
-    def shards(self) -> Iterator[tuple[ShardPaths, int]]:
+    def every_shard(self) -> Iterator[tuple[Shard, int]]:
         """The shards and how many samples each holds; the source is not read again."""
         size, build = self.options.shard_size, settings_hash(self.settings)
         for index in range(self.num_shards):
-            paths = ShardPaths(self.options.out_dir, self.subset, index, build)
-            yield paths, min(size, self.num_samples - index * size)
+            yield Shard(self.store, self.subset, index, build), min(size, self.num_samples - index * size)
+
+    def shards(self) -> Iterator[tuple[Shard, int]]:
+        """Those of the part that this run builds; all without parts."""
+        return self.every_shard()
 
     def samples(self) -> Iterator[Sample]:
         """The samples, in the order of the source."""
@@ -90,6 +97,7 @@ def prepare(options: BuildOptions, module: EngineModule, *, needs_model: bool = 
         raise UserError(f"--data-dir: source {manifest.name} needs its folder. {manifest.get}")
     source = open_source(manifest, options.data_dir)
     check_writable(options.out_dir)
+    store = open_store(str(options.out_dir))
     names = model_names(options, plan)
     judge = judge_name(options, plan, names)
     passes = make_passes(plan, names, judge)
@@ -119,14 +127,14 @@ def prepare(options: BuildOptions, module: EngineModule, *, needs_model: bool = 
         requests = first_requests(plan, usable)
         lint += lint_prompts(plan, usable)
         lint += _prove(options, module, passes, requests) if has_model else ()
-    elif not (options.out_dir / BUILD_JSON).exists():  # a build that was begun may go on without its images
+    elif store.find(BUILD_JSON) is None:  # a build that was begun may go on without its images
         counts = ", ".join(f"{count} {reason} (such as: {detail})" for reason, (count, detail) in usable.items())
         raise UserError(
             f"{options.source}: none of its {samples['number']} samples can be used: unusable {counts}"
             f"{_what_it_reads(recipe)}"
         )
     settings = {**settings_of(options, plan, module), **files.result(), "samples": samples}
-    return Prepared(options, plan, source, samples["number"], passes, settings, tuple(lint), has_model=has_model)
+    return Prepared(options, store, plan, source, samples["number"], passes, settings, tuple(lint), has_model=has_model)
 
 
 def _check_engine(options: BuildOptions, module: EngineModule, passes: Sequence[Pass]) -> list[str]:

@@ -15,7 +15,7 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from os import cpu_count
 
-from lrs2m_builder.build.commit import ShardPaths
+from lrs2m_builder.build.commit import Shard, ShardStatus
 from lrs2m_builder.build.options import BuildOptions
 from lrs2m_builder.build.plan import BuildPlan, make_plan
 from lrs2m_builder.build.prepare import Prepared
@@ -128,14 +128,15 @@ def _start_worker(options: BuildOptions) -> None:
 class _Task:
     """A shard as sent to a worker process."""
 
-    paths: ShardPaths
+    shard: Shard
     order: tuple[str, ...]
     samples: tuple[Sample, ...]
+    before: ShardStatus | None
     number: int
 
 
 def _task(work: ShardWork) -> _Task:
-    return _Task(work.paths, work.order, work.samples, work.number)
+    return _Task(work.shard, work.order, work.samples, work.before, work.number)
 
 
 def _write_in_worker(task: _Task) -> Counter[str]:
@@ -146,4 +147,13 @@ def _write(plan: BuildPlan, options: BuildOptions, task: _Task) -> Counter[str]:
     """Write one shard; returns the number of its samples by reason of rejection, "" for records."""
     outcomes = {sample.sample_id: end_without_model(plan, sample) for sample in task.samples}
     embed = options.images == "embed"
-    return write_shard(task.paths, task.order, outcomes, plan.manifest.part, number=task.number, embed_images=embed)
+    ends = write_shard(
+        task.shard,
+        task.order,
+        outcomes,
+        plan.manifest.part,
+        before=task.before,
+        number=task.number,
+        embed_images=embed,
+    )
+    return ends or Counter()  # another process was faster: nothing to count

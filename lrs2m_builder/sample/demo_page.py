@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import Environment
 
-from lrs2m_builder.build.shards import iter_rows, read_rejections
+from lrs2m_builder.build.shards import iter_rows, rejections_of
 from lrs2m_builder.files import finished_file
 
 PAGE = Path(__file__).with_name("demo_page.html.jinja")
@@ -26,7 +26,7 @@ def write_page(built: Path, recipes: list[str], page: Path) -> Path:
             for row in iter_rows(path):
                 _add_record(scenes, recipe, row)
         for path in sorted((built / recipe / "rejected").rglob("*.parquet")):
-            for rejection in read_rejections(path):
+            for rejection in rejections_of(iter_rows(path)):
                 scene = scenes.setdefault(_scene_name(rejection.sample_id), {"texts": []})
                 scene["texts"].append({"recipe": recipe, "reason": rejection.reason, "detail": rejection.detail})
     template = Environment(autoescape=True).from_string(PAGE.read_text(encoding="utf-8"))

@@ -139,6 +139,8 @@ def lose_unsynced(operations: list[Operation]) -> list[str]:
             synced[operation.path] = operation.size
         elif operation.letter == "r":
             _move(synced, operation.path, operation.to)
+        elif operation.letter == "l" and operation.path in synced:
+            synced[operation.to] = synced[operation.path]
         elif operation.letter == "u":
             synced.pop(operation.path, None)
     cut = []
