@@ -17,6 +17,7 @@ from lrs2m_builder.build.shards import read_rejections, stored_rows, write_shard
 from lrs2m_builder.engines._base import ENDPOINT_FAILED
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.schema import Attempt, Record, Rejection, Sample
+from lrs2m_builder.stores.folder import FolderStore
 from lrs2m_builder.terminal import say
 
 
@@ -194,6 +195,8 @@ def sweep(prepared: Prepared) -> None:
         for found in store.files(kind):
             store.delete(found.name)
     sweep_temporary(store)
+    if isinstance(store, FolderStore):
+        store.sweep("rejected", "*.parquet.next")  # staged rejections of earlier versions
 
 
 def _refuse_strays(prepared: Prepared) -> None:

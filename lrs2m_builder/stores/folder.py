@@ -141,19 +141,19 @@ class FolderStore:
             path.replace(aside)
         return aside.name
 
-    def sweep(self, folder: str, names: str = "*") -> None:
+    def sweep(self, folder: str, names: str = f"*{_PART}") -> None:
         """Delete half-written files of killed writers below a folder, and folders in which nothing is left.
 
         Only for a caller who knows that nobody else writes these names.
 
         Args:
-            names: pattern of the names that the files would have got.
+            names: pattern of their names after the dot that hides them.
         """
         root = self._folder / folder
         with disk_errors(root):
             for path, folders, files in os.walk(root, topdown=False, followlinks=True):
                 for name in files:
-                    if fnmatch.fnmatch(name, f".{names}{_PART}"):
+                    if fnmatch.fnmatch(name, f".{names}"):
                         Path(path, name).unlink(missing_ok=True)
                 for name in folders:
                     with suppress(OSError):  # something is in it

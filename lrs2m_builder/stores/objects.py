@@ -88,7 +88,11 @@ class ObjectStore:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """For worker processes, each with connections of its own."""
-        options: dict[str, Any] = {"scratch": self._scratch, "patience_s": self._patience_s, "part_size": self._part_size}
+        options: dict[str, Any] = {
+            "scratch": self._scratch,
+            "patience_s": self._patience_s,
+            "part_size": self._part_size,
+        }
         return functools.partial(ObjectStore, **options), (self.address,)
 
     @property
