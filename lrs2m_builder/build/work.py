@@ -197,6 +197,8 @@ def sweep(prepared: Prepared) -> None:
     sweep_temporary(store)
     if isinstance(store, FolderStore):
         store.sweep("rejected", "*.parquet.next")  # staged rejections of earlier versions
+        store.prune("staging")
+        store.prune("journal")
 
 
 def _refuse_strays(prepared: Prepared) -> None:

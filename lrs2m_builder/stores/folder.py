@@ -142,22 +142,24 @@ class FolderStore:
         return aside.name
 
     def sweep(self, folder: str, names: str = f"*{_PART}") -> None:
-        """Delete half-written files of killed writers below a folder, and folders in which nothing is left.
+        """Delete half-written files of killed writers below a folder.
 
         Only for a caller who knows that nobody else writes these names.
 
         Args:
             names: pattern of their names after the dot that hides them.
         """
-        root = self._folder / folder
-        with disk_errors(root):
-            for path, folders, files in os.walk(root, topdown=False, followlinks=True):
-                for name in files:
-                    if fnmatch.fnmatch(name, f".{names}"):
-                        Path(path, name).unlink(missing_ok=True)
-                for name in folders:
-                    with suppress(OSError):  # something is in it
-                        Path(path, name).rmdir()
+        with disk_errors(self._folder / folder):
+            for path, _, files in os.walk(self._folder / folder, followlinks=True):
+                for name in fnmatch.filter(files, f".{names}"):
+                    Path(path, name).unlink(missing_ok=True)
+
+    def prune(self, folder: str) -> None:
+        """Delete a folder if nothing is in it, and those below it in which nothing is."""
+        for path, _, _ in os.walk(self._folder / folder, topdown=False):
+            if not is_hidden(path):
+                with suppress(OSError):  # something is in it
+                    Path(path).rmdir()
 
     def sweep_here(self, *names: str) -> None:
         """Delete half-written files of killed writers in the folder itself, by name, and what a killed probe left."""
