@@ -227,7 +227,7 @@ def _read_footer(shard: Shard, found: StoredFile, num_samples: int) -> tuple[int
 def _footer(file: BinaryIO, schema: pa.Schema) -> tuple[int, Mapping[str, str]]:
     metadata = pq.read_metadata(file)
     names = metadata.schema.to_arrow_schema().names
-    if names != schema.names and names != [name for name in schema.names if name not in ADDED]:
+    if names != [name for name in schema.names if name in names or name not in ADDED]:
         raise ValueError(f"it has other columns: {', '.join(names)}")
     ours = {key: value for key, value in (metadata.metadata or {}).items() if key.startswith(b"lrs2m.")}
     return metadata.num_rows, {key.decode(): value.decode() for key, value in ours.items()}

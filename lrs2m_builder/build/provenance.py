@@ -11,11 +11,12 @@ from lrs2m_builder.build.options import BuildOptions
 from lrs2m_builder.build.plan import BuildPlan
 from lrs2m_builder.build.settings import file_fingerprint
 from lrs2m_builder.build.stages import unusable
+from lrs2m_builder.build.stored_rows import place_columns
 from lrs2m_builder.checks import talk
 from lrs2m_builder.declared.prompt import load_prompt
 from lrs2m_builder.declared.recipe import Recipe
 from lrs2m_builder.engines._base import EngineModule
-from lrs2m_builder.schema import Sample
+from lrs2m_builder.schema import NOWHERE, Sample
 from lrs2m_builder.sources import Source, read_samples
 from lrs2m_builder.sources._resolve import PARTS
 from lrs2m_builder.verify.decide import VerifySettings
@@ -89,6 +90,8 @@ def survey_samples(
         if with_hash:
             known = (sample.sample_id, *sample.captions, sample.caption_long, repr(sample.anchors), sample.label)
             digest.update("\x00".join(known).encode("utf-8", "surrogatepass"))
+            if sample.place != NOWHERE:
+                digest.update(repr(place_columns(sample.place)).encode())
     return {"number": number, **({"sha256": digest.hexdigest()} if with_hash else {})}, usable or problems
 
 
@@ -109,7 +112,8 @@ def fingerprints(source: Source) -> dict[str, Any]:
         return file_fingerprint(path) if _is_hashed(path) else {"name": path.name}
 
     joined = source.joined and [of(path) for path in source.joined.annotations]
-    return {"annotations": [of(path) for path in source.annotations], "joined": joined}
+    places = {"places": [of(path) for path in source.places.files]} if source.places.files else {}
+    return {"annotations": [of(path) for path in source.annotations], "joined": joined, **places}
 
 
 def _is_hashed(path: Path) -> bool:

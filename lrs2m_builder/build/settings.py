@@ -18,6 +18,7 @@ from lrs2m_builder import __version__
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import disk_errors
 from lrs2m_builder.stores._base import Store, read_object, write_object
+from lrs2m_builder.stores.changes import differences
 from lrs2m_builder.stores.folder import FolderStore
 from lrs2m_builder.stores.lock import locked
 from lrs2m_builder.terminal import say
@@ -220,27 +221,10 @@ def _what_changed(changes: Sequence[str]) -> str:
     )
 
 
-def differences(earlier: Any, now: Any, where: str = "") -> Iterator[str]:
-    """Yield a phrase for each difference between two settings."""
-    if isinstance(earlier, Mapping) and isinstance(now, Mapping):
-        for key in sorted(earlier.keys() | now.keys()):
-            yield from differences(earlier.get(key), now.get(key), f"{where}.{key}" if where else str(key))
-    elif isinstance(earlier, list) and isinstance(now, list) and len(earlier) == len(now):
-        for number, (one, other) in enumerate(zip(earlier, now, strict=True)):
-            yield from differences(one, other, f"{where}[{number}]")
-    elif earlier != now:
-        yield f"{where} was {_shown(earlier)}, now {_shown(now)}"
-
-
 def _nothing_done(store: Store) -> bool:
     """Whether there are no answers."""
     journals = (found for found in store.files("journal") if found.name.endswith(".jsonl") and found.size)
     return next(store.files("data"), None) is None and next(journals, None) is None
-
-
-def _shown(value: Any) -> str:
-    text = "unset" if value is None else str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _set_aside(out_dir: Path) -> Path | None:

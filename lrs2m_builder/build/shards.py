@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lrs2m_builder.build.commit import NOT_PARQUET, Shard, ShardStatus, commit, seal
+from lrs2m_builder.build.geo_key import GeoKey
 from lrs2m_builder.build.stored_rows import RECORD_SCHEMA, REJECTION_SCHEMA, record_row, rejection_row
 from lrs2m_builder.errors import SampleError, UserError, one_line
 from lrs2m_builder.images.load import StoredImage, load_stored
@@ -118,7 +119,8 @@ def _write_both(
     """Write both files of a shard and commit them; writing the records may add rejections."""
     with shard.store.draft(shard.data) as data, shard.store.draft(shard.rejected) as rejected:
         with _writer(data, RECORD_SCHEMA) as writer:
-            num_records = _write_batches(writer, records)
+            geo = GeoKey()
+            num_records = _write_batches(writer, _watched(records, geo))
             refused = rejections()
             if num_records + len(refused) != num_samples:
                 raise AssertionError(
@@ -126,8 +128,14 @@ def _write_both(
                 )
             with _writer(rejected, REJECTION_SCHEMA) as rejected_writer:
                 _write_batches(rejected_writer, _row_batches(REJECTION_SCHEMA, map(rejection_row, refused), _raise))
-            writer.add_key_value_metadata(seal(shard, rejected, num_samples, number))
+            writer.add_key_value_metadata({**seal(shard, rejected, num_samples, number), **geo.metadata()})
         return commit(shard, data, rejected, before.found if before else None)
+
+
+def _watched(batches: Iterable[pa.RecordBatch], geo: GeoKey) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        geo.add(batch)
+        yield batch
 
 
 def iter_rows(file: Path | BinaryIO, columns: Sequence[str] | None = None, shown: str = "") -> Iterator[dict[str, Any]]:

@@ -255,5 +255,6 @@ def _record(
         attempts=sum(attempt.attempt for attempt in accepted),
         finish_reason=accepted[-1].finish_reason if accepted else "",
         warnings=tuple(dict.fromkeys(warnings)),
+        place=sample.place,
         history=history,
     )

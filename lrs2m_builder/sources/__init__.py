@@ -20,6 +20,7 @@ from lrs2m_builder.schema import ImageRef, Sample
 from lrs2m_builder.sources._base import SourceRow
 from lrs2m_builder.sources._entering import entered, entered_anchors
 from lrs2m_builder.sources._names import image_stem
+from lrs2m_builder.sources._places import Places
 from lrs2m_builder.sources._resolve import ImageFinder, choose_layout, find_annotations
 
 
@@ -61,12 +62,14 @@ class Source:
         annotations: one file, or its parts (the tars or Parquet files that one glob matches).
         rows: reads the annotations from the beginning, as a stream.
         images: finds an image by its name, for rows without image bytes.
+        places: finds where on Earth an image was taken.
     """
 
     manifest: Manifest
     annotations: tuple[Path, ...]
     rows: Callable[[], Iterator[SourceRow]]
     images: ImageFinder
+    places: Places
     joined: Joined | None = None
 
     def find_image(self, row: SourceRow) -> ImageRef | None:
@@ -107,7 +110,7 @@ def open_source(manifest: Manifest, data_dir: Path) -> Source:
         return (row.image_file or row.image_name for row in read_all() if row.image is None)
 
     images = choose_layout(manifest, data_dir, map(entered, read_all()), all_names)
-    return Source(manifest, annotations, rows, images, joined)
+    return Source(manifest, annotations, rows, images, Places(manifest, data_dir), joined)
 
 
 def _reader(manifest: Manifest, name: str, options: Mapping[str, Any]) -> Callable[[Path], Iterator[SourceRow]]:
@@ -195,6 +198,7 @@ def read_samples(source: Source) -> Iterator[Sample]:
         groups = [(caption,) for caption in captions] if source.manifest.rows == "caption" else [captions]
         for number, group in enumerate(groups or [()]):
             yield make_sample(source, row, group, number, times)
+    source.places.check_used()
 
 
 def make_sample(source: Source, row: SourceRow, captions: tuple[str, ...], number: int, times: int) -> Sample:
@@ -231,6 +235,7 @@ def make_sample(source: Source, row: SourceRow, captions: tuple[str, ...], numbe
         no_anchors=no_anchors,
         label=row.label or _label(manifest, row.image_name),
         problem=problem and (problem[0], storable(problem[1])),
+        place=source.places.of(row, path),
     )
 
 

@@ -21,14 +21,17 @@ from lrs2m_builder.terminal import say
 from lrs2m_builder.train.checkpoint import RunFolder
 from lrs2m_builder.train.config import TrainConfig
 from lrs2m_builder.train.data import Batches
+from lrs2m_builder.train.index import Best, read_index
 from lrs2m_builder.train.loading import COLUMNS, ReadSettings
 from lrs2m_builder.train.loss import rank, world_size
+from lrs2m_builder.train.mixture import Order
 from lrs2m_builder.train.optim import Average, fitted_warmup, freeze_positions, make_optimizer, move_between
 from lrs2m_builder.train.pcm import check_k
-from lrs2m_builder.train.plan import BUCKET, Order, read_index
+from lrs2m_builder.train.plan import BUCKET
 from lrs2m_builder.train.processes import first_process
 from lrs2m_builder.train.progress import Progress
 from lrs2m_builder.train.step import Towers
+from lrs2m_builder.train.trained import Adapters, choose_trained
 
 
 @dataclass
@@ -45,6 +48,7 @@ class TrainingRun:
     total_steps: int
     folder: RunFolder
     device: torch.device
+    adapters: Adapters | None = None  # LoRA's
     progress: Progress | None = None  # only in the first process
     step: int = 0
     unreadable: int = 0
@@ -60,6 +64,7 @@ class TrainingRun:
         loaded = load_start(config, device)
         batches = make_batches(config, data, loaded, device)
         per_epoch = sum(batches.num_batches(epoch) for epoch in range(config.epochs))
+        adapters = choose_trained(loaded.model, config)
         freeze_positions(loaded.model, config.frozen_positions)
         towers = Towers(loaded.model, has_bias=config.objective == "sigmoid").to(device).train()
         run = cls(
@@ -73,6 +78,7 @@ class TrainingRun:
             total_steps=min(per_epoch, config.max_steps or per_epoch),
             folder=folder,
             device=device,
+            adapters=adapters,
         )
         if (state := folder.load_latest()) is not None:
             run.restore(state)
@@ -102,7 +108,7 @@ class TrainingRun:
         """Restore the folder to its state after the step from which the run resumes."""
         self.folder.go_on_after(self.step)
         if self.step == 0:
-            self.folder.write_settings(self.loaded.revision)
+            self.folder.write_settings(self.loaded.revision, self.batches.parts())
 
     def save_checkpoint(self) -> None:
         """Write a checkpoint in the first process; all processes wait for it."""
@@ -191,6 +197,8 @@ class TrainingRun:
         model = self.loaded.model
         if self.average:
             move_between(model, self.average.values, 0.0)
+        if self.adapters is not None:
+            self.adapters.merge_and_unload()
         if self.config.wise_ft < 1:
             start = dict(load_start(self.config, self.device).model.named_parameters())
             move_between(model, start, self.config.wise_ft)
@@ -238,6 +246,8 @@ def make_batches(config: TrainConfig, data: Sequence[Path], loaded: Loaded, devi
         streams=max(1, config.workers),
         weights=config.weights,
         num_pairs=config.num_pairs,
+        subset_cap=config.subset_cap,
+        temperature=config.temperature,
     )
     reading = ReadSettings(
         train_on=config.train_on,
@@ -250,7 +260,13 @@ def make_batches(config: TrainConfig, data: Sequence[Path], loaded: Loaded, devi
         augment_images=config.augment_images,
     )
     return Batches(
-        read_index(data, COLUMNS[config.train_on], config.where, say if rank() == 0 else lambda _: None),
+        read_index(
+            data,
+            COLUMNS[config.train_on],
+            config.where,
+            Best(config.best, config.best_by) if config.best is not None and config.best_by is not None else None,
+            say=say if rank() == 0 else lambda _: None,
+        ),
         order,
         reading,
         rank=rank(),
