@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 from lrs2m_builder.build.commit import Shard, ShardStatus, settle
@@ -26,6 +25,7 @@ class ShardLeft:
     """A shard that needs work.
 
     Attributes:
+        index: its number.
         length: its number of samples.
         status: its present content; None if it is not yet written.
         num_left: unfinished samples.
@@ -149,20 +149,24 @@ def _is_retried(status: ShardStatus, number: Round) -> bool:
 
 def open_works(prepared: Prepared, work: Work) -> Iterator[ShardWork]:
     """Yield the shards that need work, opened one after the other."""
-    left = {each.shard.name: each for each in work.shards}
-    samples = prepared.samples()
-    for shard, length in prepared.every_shard():
-        batch = tuple(islice(samples, length))
-        if (found := left.get(shard.name)) is None:
-            continue
-        order = tuple(sample.sample_id for sample in batch)
-        journal = _open_journal(shard)
-        if found.status is None:
-            yield ShardWork(shard, order, batch, journal, number=work.round.number)
-            continue
-        ended, prior = _ends(found.shard, found.status, work.round)
-        again = tuple(sample for sample in batch if sample.sample_id not in ended)
-        yield ShardWork(shard, order, again, journal, found.status, prior, work.round.number)
+    for left in work.shards:
+        yield open_work(left, prepared.samples_of(left.shard.index), work.round)
+
+
+def open_work(left: ShardLeft, samples: Sequence[Sample], number: Round) -> ShardWork:
+    """A shard that needs work, opened.
+
+    Args:
+        samples: all of the shard's, in the order of the source.
+    """
+    shard = left.shard
+    order = tuple(sample.sample_id for sample in samples)
+    journal = _open_journal(shard)
+    if left.status is None:
+        return ShardWork(shard, order, tuple(samples), journal, number=number.number)
+    ended, prior = _ends(shard, left.status, number)
+    again = tuple(sample for sample in samples if sample.sample_id not in ended)
+    return ShardWork(shard, order, again, journal, left.status, prior, number.number)
 
 
 def _ends(shard: Shard, status: ShardStatus, number: Round) -> tuple[set[str], dict[str, tuple[Attempt, ...]]]:
