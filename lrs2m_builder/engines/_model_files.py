@@ -30,13 +30,13 @@ class ModelFiles:
 
     @property
     def max_length(self) -> int | None:
-        """Longest prompt and answer in tokens that the model was made for, where its config says so."""
+        """Longest prompt and answer in tokens that the model was made for, if its config says so."""
         text = self.config.get("text_config") or self.config.get("llm_config") or self.config
         length = text.get("max_position_embeddings") or self.config.get("max_position_embeddings")
         return int(length) if length else None
 
     def file(self, name: str) -> Path | None:
-        """One of its files; None where it has none of that name."""
+        """One of its files; None if it has none of that name."""
         if self.is_local:
             path = Path(self.path) / name
             return path if path.is_file() else None
@@ -53,7 +53,7 @@ def find_model(name: str, revision: str | None = None, extra: str = "vllm") -> M
     """Look a model up by folder or Hub name.
 
     Args:
-        extra: what to install where the Hub's client is missing.
+        extra: what to install if the Hub's client is missing.
 
     Raises:
         UserError: it is neither a folder with a config.json nor a name the Hub (or its local cache) knows.
