@@ -59,7 +59,6 @@ class ChatTemplate:
         """Keep what is needed to render.
 
         Args:
-            name: of the model, for messages.
             sources: the templates that the model has, the one to prefer first.
             render: a tokenizer's apply_chat_template.
             kwargs: what the template is given beside the messages.
