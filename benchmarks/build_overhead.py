@@ -21,6 +21,7 @@ from typing import Any
 
 from _common import one_row_an_image, real_data
 
+from captioner_training.random_model import make_random_model
 from lrs2m_builder.build.options import BuildOptions
 from lrs2m_builder.build.prepare import Prepared, prepare
 from lrs2m_builder.build.report import write_report
@@ -31,7 +32,6 @@ from lrs2m_builder.build.telemetry import Display, Meter
 from lrs2m_builder.build.work import find_work, open_works
 from lrs2m_builder.engines import vllm as vllm_engine
 from lrs2m_builder.images.load import decode
-from lrs2m_builder.sample.random_model import make_random_model
 from lrs2m_builder.schema import Request
 
 

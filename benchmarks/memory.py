@@ -21,8 +21,8 @@ import psutil
 import yaml
 from _common import real_data
 
+from captioner_training.random_model import make_random_model
 from lrs2m_builder.declared.shipped import find
-from lrs2m_builder.sample.random_model import make_random_model
 
 
 def make_source(folder: Path, num_samples: int) -> Path:

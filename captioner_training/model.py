@@ -17,9 +17,9 @@ from transformers import (
 )
 
 from captioner_training.claim_words import MOST
+from captioner_training.random_model import CHAT_TEMPLATE, qwen2_vl_config
 from captioner_training.scenes import IMAGE_SIDE
 from lrs2m_builder.sample.drawing.placing import CLASSES
-from lrs2m_builder.sample.random_model import CHAT_TEMPLATE, qwen2_vl_config
 
 PATCH, MERGE = 14, 2
 GRID = IMAGE_SIDE // PATCH  # patches a side

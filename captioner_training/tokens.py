@@ -16,9 +16,9 @@ from typing import Any
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
+from captioner_training.random_model import CHAT_TEMPLATE, SPECIAL_TOKENS
 from lrs2m_builder.declared.prompt import load_prompt
 from lrs2m_builder.declared.recipe import Recipe, load_recipe
-from lrs2m_builder.sample.random_model import CHAT_TEMPLATE, SPECIAL_TOKENS
 from lrs2m_builder.sample.texts import PADDING
 from lrs2m_builder.sample.words import IN_CELL, OF_CLASS, OF_COVER
 from lrs2m_builder.schema import Anchor, Sample

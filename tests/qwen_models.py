@@ -12,8 +12,8 @@ import torch
 import transformers
 from PIL import Image
 
+from captioner_training.random_model import CHAT_TEMPLATE, SPECIAL_TOKENS, make_random_model
 from lrs2m_builder.engines._base import Engine
-from lrs2m_builder.sample.random_model import CHAT_TEMPLATE, SPECIAL_TOKENS, make_random_model
 from lrs2m_builder.schema import AnswerScores, Completion, Request
 
 WORDS = ("river", "two grey roofs", "a road beside a field", "houses", "trees along the right edge of a parking lot")

@@ -17,11 +17,11 @@ from transformers import (
     LlavaOnevisionVideoProcessor,
 )
 
+from captioner_training.random_model import make_random_model
 from lrs2m_builder.engines._base import DEFAULT_MAX_LENGTH
 from lrs2m_builder.engines._chat import Chat
 from lrs2m_builder.engines._model_files import find_model
 from lrs2m_builder.errors import SampleError, UserError
-from lrs2m_builder.sample.random_model import make_random_model
 from lrs2m_builder.schema import Request
 
 FIRST = "<|im_start|>"  # what the chat template begins with

@@ -193,6 +193,7 @@ def test_the_wheel_installed_alone_builds_outside_the_checkout(tmp_path: Path) -
         "sample/demo_page.html.jinja",
         "dataset/publish/card.md.jinja",
         "checks/reading/vocabulary.yaml",
+        "checks/lexicon/date.yaml",
         "evals/paper.yaml",
     ):
         assert f"lrs2m_builder/{name}" in names

@@ -11,11 +11,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from captioner_training.random_model import make_random_model
 from lrs2m_builder.engines._base import Brake, EngineStoppedError, well_known_mark
 from lrs2m_builder.engines._chat import Chat
 from lrs2m_builder.engines._model_files import find_model
 from lrs2m_builder.errors import SampleError, UserError
-from lrs2m_builder.sample.random_model import make_random_model
 from lrs2m_builder.schema import Request
 
 IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"

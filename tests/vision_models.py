@@ -11,7 +11,7 @@ import transformers
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers.models.smolvlm import processing_smolvlm
 
-from lrs2m_builder.sample.random_model import CORPUS
+from captioner_training.random_model import CORPUS
 
 END, PAD = "<|end|>", "<|pad|>"
 SIDE, PATCH = 28, 7

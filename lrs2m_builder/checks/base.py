@@ -5,73 +5,22 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
-from typing import Any, Literal, TypeVar, cast, get_args
+from typing import Literal, cast, get_args
 
+from lrs2m_builder.checks.reading.lexicon import late_pattern
 from lrs2m_builder.errors import UserError, not_among
 from lrs2m_builder.schema import Sample, Viewpoint
 
-T = TypeVar("T")
 MAX_READ = 10_000  # characters of a text that the checks read: six times the longest that fits CLIP
 Level = Literal["error", "warn", "off"]
 
 _SENTENCE_END = re.compile(r"(?<=[.!?])\s+")
 _WORD = re.compile(r"[^\W_]+(?:(?:['’.-]|(?<=\d),(?=\d{3}))[^\W_]+)*")
-_WRITING = re.compile(
-    r"""\b(?:says?|saying|reads?|reading|words?|letters?|lettering|painted|spell\w*|signs?|inscription|writ\w+|marked|named|characters?|symbols?|ideographs?|glyphs?|slogan|text)
-    \W{1,3}(?:\w+\W+){0,2}?["“][^"“”]{1,50}["”]""".replace("\n    ", "")
-)
-
-
-_BOARD = re.compile(
-    r"\b(?:description|information|info|caption|text|notice|instruction|message|label)\s+(board|panel|plaque"
-    r"|sign|plate)(s?)\b"
-)
 _CAPITALS = re.compile(r"\b[A-Z]{3,}(?:\W{1,2}[A-Z]{2,})*\b")
-_IN_LETTERS = re.compile(
-    r"\b(?:letters|letter(?:ed|ing)|sprayed|painted|written|writ|spelled|spelt|reads?|inscri\w+|laid\s+out)\b"
-)
-
-
-# "The image does not contain any discernible text." speaks of the scene, which has no writing in it.
-_THAT_SCENE_HOLDS = (
-    r"(?:texts?|writings?|words?|letters|lettering|watermarks?|captions?|annotations?|inscriptions?|logos?"
-    r"|labels?|numbers?)"
-)
-_SEEN_WRITING = (
-    r"(?:discernible|visible|legible|readable|recogni[sz]able|identifiable|noticeable|apparent|distinguishable"
-    r"|clear|present|seen|evident|printed|written)"
-)
-_NO_WRITING = re.compile(
-    rf"""(?:(?<=[.!?]\s)|^)[^.!?"]{{0,80}}?\b(?:no|not|without|n['’]t|nor|any|free\sof|lacks|neither)\b[^.!?"]{{0,60}}?
-    (?:\b{_SEEN_WRITING}\s+(?:or\s+\w+\s+)?{_THAT_SCENE_HOLDS}\b(?:\s+(?:or|and|nor)\s+\w+|,\s\w+)*
-      |\b{_THAT_SCENE_HOLDS}\b(?:\s+(?:or|and|nor)\s+\w+|,\s\w+)*\s+(?:(?:is|are|can\s+be
-          |that\s+\w+)\s+)?{_SEEN_WRITING})\b
-    (?:\s+(?:in|on|within|anywhere|at|here|throughout)\b(?:\s+(?:the|this|it|any|image|picture|scene|photo\w*
-          |view|of|its|parts?|buildings?|roofs?|surfaces?))*)?\s*[.!]""",
-    re.IGNORECASE | re.VERBOSE,
-)
-
-
-class _Late:
-    """Stands for what a function makes, and has it made when it is first asked for anything."""
-
-    def __init__(self, make: Callable[..., Any], *args: Any) -> None:
-        self._make, self._args = make, args
-
-    @cached_property
-    def _made(self) -> Any:
-        return self._make(*self._args)
-
-    def __getattr__(self, name: str) -> Any:
-        value = getattr(self._made, name)
-        setattr(self, name, value)
-        return value
-
-
-def late(make: Callable[..., T], *args: Any) -> T:
-    """`make(*args)`, but when it is first used: large patterns take tenths of a second that few commands need."""
-    return cast("T", _Late(make, *args))
+_BOARD = late_pattern("writing", "board", re.compile)
+_IN_LETTERS = late_pattern("writing", "in_letters", re.compile)
+_NO_WRITING = late_pattern("writing", "none", re.compile)
+_QUOTED = late_pattern("writing", "quoted", re.compile)
 
 
 def beginning(text: str) -> str:
@@ -102,11 +51,6 @@ def cued(text: str, cues: Sequence[str]) -> str:
     return " ".join(sentence if any(cue in small for cue in held) else "." for sentence, small in padded)
 
 
-def listed(cues: str) -> tuple[str, ...]:
-    """The cues of a list with bars between them; blanks are part of a cue."""
-    return tuple(cues.split("|"))
-
-
 def without_writing(text: str) -> str:
     """The text without what it quotes from a sign or a roof: '... a sign that says "I'M SORRY" stands ...'.
 
@@ -114,7 +58,7 @@ def without_writing(text: str) -> str:
     """
     text = beginning(text)
     text = _NO_WRITING.sub(" ", text)
-    text = _BOARD.sub(r"\1\2", _WRITING.sub('"', text) if '"' in text or "“" in text else text)
+    text = _BOARD.sub(r"\1\2", _QUOTED.sub('"', text) if '"' in text or "“" in text else text)
     return _CAPITALS.sub("letters", text) if _IN_LETTERS.search(text) else text
 
 

@@ -7,7 +7,8 @@ from collections import Counter
 from collections.abc import Sequence
 
 from lrs2m_builder.checks.base import Answer, Check, Level, split_sentences, split_words
-from lrs2m_builder.checks.reading.english import begins_word, is_word, word_set
+from lrs2m_builder.checks.reading.english import begins_word, is_word
+from lrs2m_builder.checks.reading.lexicon import late_pattern, word_sets
 
 CLIP_LONG = 248  # context length after knowledge-preserved stretching (paper, section IV-A)
 CLIP_SHORT = 77
@@ -15,30 +16,10 @@ MAX_REPEATED = 0.3  # share of the runs of four words that have been before
 MIN_WORDS = 8  # of a text whose last word is looked up
 MIN_REPEATS = 2  # runs of three words that every loop repeats
 MAX_DISTANCE = 12  # words of the longest phrase that is looked for in a loop
-
-
-# No sentence ends with one of these; "around", "below" and the like can stand as adverbs and end one.
-_OPENERS = word_set(
-    """
-    a an the and or nor but yet while whereas although though because since unless if than that which whose who
-    where when as of at by for from with without to into onto upon toward towards near beside besides between
-    among amongst amid amidst against during via per its their his her our my your this these those every each
-    some several is are was were has have had be been being can could may might must will would shall should
-    including such along alongside throughout within beyond under over through across past both either neither in
-    on two three four five featuring containing showing atop approximately forming creating many few most very quite
-    rather such no almost nearly
-    """
-)
+_WORDS = word_sets("form")
 _CLOSED = re.compile(r"[.!?…。！？\"'”’)\]*]\s*$")
 _TRAILING = re.compile(r"[,;:(–—-]\s*$|[,.!?;]\s+there$|\([^()]*$", re.IGNORECASE)
-# A preposition whose noun stands before it ends a clause: "a river that many boats pass by".
-_STRANDED = re.compile(
-    r"""\b(?:that|which|where|whom)\s+(?:the|an?|its|their|many|several|few|some|all|two|three|no)\s+(?:\S+\s+)*
-    (?<!\bit\s)(?<!\bthem\s)(?:by|in|through|over|under|across|along|near|within|past|from|on|at|with|to|into|for)$
-    | \b(?:straight|right|passing|running|leading|going|flowing|driving|all\s+the\s+way)\s+(?:through|across|over|past
-          |along)$""",
-    re.IGNORECASE | re.VERBOSE,
-)
+_STRANDED = late_pattern("form", "stranded", re.compile)
 
 
 def _empty(answer: Answer) -> str | None:
@@ -48,9 +29,6 @@ def _empty(answer: Answer) -> str | None:
 # How servers say that an answer was too long: "length", "MAX_TOKENS", "model_length", "token_limit".
 _TOO_LONG = re.compile(r"length|max|limit|trunc|incomplete", re.IGNORECASE)
 _STOPPED = re.compile(r"stop|eos|end", re.IGNORECASE)
-_LETTER_NAME = word_set(
-    "letter letters gate gates block hall marked labeled labelled named taxiway runway pier the vitamin"
-)
 
 
 def _is_part_of_word(text: str, words: Sequence[str]) -> bool:
@@ -59,7 +37,7 @@ def _is_part_of_word(text: str, words: Sequence[str]) -> bool:
     if not (text.endswith(last) and last.isascii() and last.isalpha() and last.islower()) or len(words) < MIN_WORDS:
         return False
     if len(last) == 1:
-        return last not in {"a", "i", "m", "s"} and words[-2].lower() not in _LETTER_NAME
+        return last not in {"a", "i", "m", "s"} and words[-2].lower() not in _WORDS["before_letter"]
     return not is_word(last) and begins_word(last) and words.count(last) == 1
 
 
@@ -75,7 +53,7 @@ def _cut_off(answer: Answer) -> str | None:
     if not answer.words or _CLOSED.search(answer.text) or _STRANDED.search(answer.text[-80:]):
         return None
     last = answer.words[-1]  # a capital A is a letter, not an article
-    if _TRAILING.search(answer.text[-300:]) or last in _OPENERS or _is_part_of_word(answer.text, answer.words):
+    if _TRAILING.search(answer.text[-300:]) or last in _WORDS["openers"] or _is_part_of_word(answer.text, answer.words):
         return f'The answer ended in the middle ("{answer.text[-30:].strip()}"). End with a full sentence.'
     return None
 

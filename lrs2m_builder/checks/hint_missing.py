@@ -7,8 +7,8 @@ from collections.abc import Set
 from functools import lru_cache
 
 from lrs2m_builder.checks.base import Answer, Check
-from lrs2m_builder.checks.reading.english import word_set
 from lrs2m_builder.checks.reading.implied import Classes, classes_of, classes_of_label
+from lrs2m_builder.checks.reading.lexicon import word_sets
 from lrs2m_builder.checks.reading.negation import away
 from lrs2m_builder.checks.reading.nouns import Text, read
 from lrs2m_builder.checks.reading.tokens import STOPS
@@ -20,22 +20,7 @@ _ANYWHERE = frozenset(
     ["vehicle", "small vehicle", "car", "large vehicle", "truck", "parking lot", "water", "shore", "road"]
 )
 MAX_SHARED = 2  # classes whose names may share a word that still tells of one of them
-# What any scene's text may say: colours, sizes, shapes, places, numbers, ground, plants and built things.
-_ANY_TEXT = word_set(
-    "red green blue white black gray grey brown yellow orange purple pink beige tan dark light bright pale colour "
-    "color big small large little long short wide narrow broad vast huge great high tall low medium round "
-    "circular square rectangular straight curved irregular oval circle rectangle shape flat open empty dense "
-    "sparse lush bare dry wet one two three four five six seven eight nine ten many some several few lot number "
-    "pair row line column rank cluster group piece part side half middle center centre corner edge top bottom end "
-    "front back left right upper lower other another same different various each most more very well also only "
-    "here there it they them we all go goes come comes see sees image picture photo scene view area region zone "
-    "place space site section unit use pattern surface feature expanse cover land ground earth soil terrain field "
-    "plot patch parcel tree plant grass lawn vegetation bush shrub sand rock stone wall roof shadow cloud sky "
-    "person people building structure house home block road street lane path way car vehicle water parking paved "
-    "concrete asphalt plastic built developed general public natural artificial old new main single double multi "
-    "central outdoor elevated exposed associated human settings environment service works work system not no with "
-    "without under on off up about like nearby together mark marking"
-)
+_ANY_TEXT = word_sets("hint_missing")["any_text"]
 
 
 def _common() -> Classes:

@@ -12,17 +12,12 @@ import regex
 
 from lrs2m_builder.checks.base import Answer, Check, beginning, split_sentences, without_writing
 from lrs2m_builder.checks.reading.english import english_words
+from lrs2m_builder.checks.reading.lexicon import late_pattern
 
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
 
-# What stands before writing in the scene: 'the characters "..." are painted', "a sign reads ...".
-_WRITING = regex.compile(
-    r"""\b(?:letters?|lettering|characters?|words?|signs?|signboard|billboard|banner|slogan|logo|inscription|script|writing|bears?|bearing
-    )\b(?:[^,.]{0,40}|\W{1,4})$
-    |\b(?:reads?|reading|says?|saying|spelling|spells)\W{0,3}(?:\w+\W+){0,2}["“]?$|\b(?:written|painted|inscribed)\W+["“]?$""",
-    regex.VERBOSE | regex.IGNORECASE,
-)
+_BEFORE_WRITING = late_pattern("writing", "before", regex.compile)
 # A few words between quotation marks, as writing is given: 'a board with "出口" in red'.
 _QUOTED = regex.compile(r"""["“„«‘「'][^"“”„«»‘’「」']{1,40}["”“»’」']""")
 _PARTS = regex.compile(r"(?<=[.!?…])[\"'”’)\]]*\s+|[。！？।؟]\s*|(?<!\s)\s+[|/]\s+|\n+")
@@ -56,7 +51,7 @@ def _other_script(text: str) -> regex.Match[str] | None:
         unquoted = _QUOTED.sub(" ", sentence)
         if len(_WORD.findall(unquoted)) >= MIN_AROUND:
             sentence = unquoted
-        if (found := _OTHER_SCRIPT.search(sentence)) and not _WRITING.search(sentence[: found.start()]):
+        if (found := _OTHER_SCRIPT.search(sentence)) and not _BEFORE_WRITING.search(sentence[: found.start()]):
             return found
     return None
 

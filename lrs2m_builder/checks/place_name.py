@@ -10,19 +10,15 @@ import regex
 
 from lrs2m_builder.checks.base import Answer, Check, beginning
 from lrs2m_builder.checks.date import known_text
-from lrs2m_builder.checks.reading.english import english_words, word_set
+from lrs2m_builder.checks.reading.english import english_words
 from lrs2m_builder.checks.reading.gazetteer import HUGE, LARGE, WORDS_AS_PLACES, fold, gazetteer, is_no_place
+from lrs2m_builder.checks.reading.lexicon import late_pattern, word_sets
 
 _CAPITAL = r"(?:(?:St|Mt|Ft)\.\s*)?\p{Lu}[\p{L}\p{M}]*(?:\.(?=\p{Lu}\.?)\p{Lu}+)*(?:['’-][\p{L}\p{M}]+)*"
 _LINK = r"(?:\s+(?:of|de|du|des|del|della|di|da|do|dos|la|le|les|el|al|von|van|der|den|upon|sur)){1,2}(?:\s+the)?"
 _RUN = regex.compile(rf"(?<![\p{{L}}\p{{N}}'’_-]){_CAPITAL}(?:(?:{_LINK})?\s+{_CAPITAL})*")
 _SENTENCE_START = regex.compile(r"(?:^|[.!?:;…]|[\"“‘(\[]|(?:^|\s)['–—•*-])\s*[\"'“‘(*]*\s*$")
-_BEFORE_PLACE = regex.compile(
-    r"""\b(?:in|near|nearby|of|at|from|around|outside|across|along|over|towards?|to|through|beside|by|on|within|into
-    |between|called|named|known\s+as|far\s+as|downtown|uptown|central|inner|greater|northern|southern|eastern|western
-    |north|south|east|west|northeast|northwest|southeast|southwest|the|via|off|beyond|past)\s+(?:the\s+)?$""",
-    regex.VERBOSE,
-)
+_BEFORE_PLACE = late_pattern("place_name", "before_place", regex.compile)
 _RANGE = regex.compile(
     r"\s+(?:(?:mountain|hill)\s+)?(?:range|massif|mountains|highlands|plateau|peninsula|steppe|basin|desert)\b"
 )
@@ -31,61 +27,11 @@ _SMALL_NAME = regex.compile(
     r"\b(?:in|near|from|of|at|outside|downtown|above|over|around|to|across|behind|beyond|between|by|through|for)"
     r"\s+(?=(\p{Ll}{2,}(?:\s\p{Ll}{3,}){0,2}))"
 )
-_GEOGRAPHY = word_set(
-    """
-    airport airfield airbase river creek lake loch bay harbor harbour port canal strait channel sea ocean gulf
-    island islands isle isles peninsula beach coast cape mountain mountains mount mt mts peak valley canyon
-    desert plateau basin delta falls glacier volcano city county province prefecture region republic kingdom
-    federation emirates national reef archipelago bridge tunnel dam reservoir fort
-    """
-)
-_BUILT = word_set(
-    """
-    street st avenue ave boulevard blvd road rd drive dr lane way highway freeway expressway motorway parkway
-    turnpike tower castle palace cathedral church temple mosque abbey basilica chapel shrine stadium arena
-    coliseum square plaza park forest hills hill gardens garden zoo station terminal university college academy
-    school hospital hotel museum district town village suburb borough heights springs base monument memorial
-    opera hall mall center centre racecourse racetrack speedway circuit ballpark cemetery estate quarter wharf
-    quay pier marina dome library
-    """
-)
-_FIRST_TYPES = word_set(
-    "lake mount mt mountain port fort cape river city university gulf bay isle island san santa los las st st. el al"
-)
-# Modifiers that make a plain kind of thing of a type, however they are written: "Industrial Park".
-_KINDS = word_set(
-    """
-    a an the this that these those it its in on at near with there here many several some two three four five one
-    each parking baseball tennis basketball football soccer golf cricket swimming sports sport athletic
-    playground industrial residential commercial business shopping dense medium sparse storage tank railway
-    railroad train bus metro subway airport port harbor ferry cruise water waste sewage treatment power electric
-    solar wind gas oil fire police petrol rest primary secondary middle high elementary public private urban
-    rural suburban city town village local great little small large big huge long short wide narrow old new
-    modern ancient beautiful historic side center red blue green white black gray grey brown yellow orange purple
-    pink dark light bright golden silver khaki round circular square rectangular oval triangular curved straight
-    winding meandering river lake sea ocean beach forest mountain hill desert farm farmland agricultural meadow
-    grass bare open trailer caravan mobile home amusement theme national state county community civic convention
-    conference exhibition cultural art religious christian catholic buddhist hindu islamic orthodox protestant
-    gothic roman olympic international domestic military naval air army car truck boat ship plane aircraft
-    vehicle control observation clock bell radio cell cooling watch lookout stone wooden steel concrete brick
-    suspension arch cable road rail foot pedestrian highway freeway multi single double lane dirt gravel paved
-    asphalt cross busy empty crowded quiet north south east west northern southern eastern western top bottom
-    left right upper lower front back toll express arterial ring inner outer cul-de-sac dead no aerial satellite
-    overhead tower wave data research medical nursing botanical zoological zen japanese chinese english american
-    european french italian rock rose flower vegetable roof rooftop pocket skate dog water-filled nearby adjacent
-    surrounding neighboring smaller larger
-    """
-)
-_NUMBERED = regex.compile(
-    r"\b\d{1,3}(?:st|nd|rd|th)\s+(?:Street|Avenue|Ave|St)\b"
-    r"|\b(?:(?:Interstate|Route|Highway|Hwy|Freeway|Autobahn|State\s+Route|US\s+Route)\s*|(?:I|US|A|M|E|SR"
-    r"|CA)-)\d{1,4}\b"
-)
-_PLANT = regex.compile(
-    r"\s+(?:grass|palms?|spruces?|pines?|cypress\w*|poplars?|cedars?|barriers?|planes?|plane\s+trees?"
-    r"|bluegrass|ivy|sprouts?|cabbages?|willows?|firs?|oaks?|jasmine|chard"
-    r"|peas?|beans?|cattle|cows?|sheep|horses?|terriers?|roofs?|tiles?|style)\b"
-)
+_WORDS = word_sets("place_name")
+_GEOGRAPHY, _BUILT = _WORDS["geography"], _WORDS["built"]
+_FIRST_TYPES, _KINDS = _WORDS["first_types"], _WORDS["kinds"]
+_NUMBERED = late_pattern("place_name", "numbered", regex.compile)
+_PLANT = late_pattern("place_name", "plant", regex.compile)
 
 
 def _is_word(word: str) -> bool:
@@ -160,7 +106,7 @@ def _place(text: str, found: regex.Match[str], headline: bool) -> str | None:
     words = found.group().split()
     before, after = text[max(0, found.start() - 30) : found.start()], text[found.end() : found.end() + 30]
     starts = bool(_SENTENCE_START.search(before)) if found.start() <= 30 or before.strip() else True
-    while words and starts and _bare(words[0]) in _FUNCTION:
+    while words and starts and _bare(words[0]) in _WORDS["function"]:
         before, words, starts = f"{words[0].lower()} ", words[1:], False
     if starts and len(words) > 2 and words[1].islower() and _is_word(words[0]) and not _is_kind(words[0]):
         words, before, starts = words[1:], "of ", False  # "Waves of the Pacific Ocean"
@@ -186,15 +132,6 @@ def _place(text: str, found: regex.Match[str], headline: bool) -> str | None:
     ):
         return words[0]
     return " ".join(words) if _structured(words, before, after, starts) else None
-
-
-_FUNCTION = word_set(
-    """
-    a an the this that these those in on at near of with there here its from to by along across around over under
-    through both and but or as while where beyond behind beside between outside inside within above below like
-    downtown central northern southern eastern western historic
-    """
-)
 
 
 def _small_names(text: str) -> str | None:

@@ -8,6 +8,7 @@ from itertools import pairwise
 from lrs2m_builder.checks.anchor_count import adds_up, agrees
 from lrs2m_builder.checks.base import Answer, Check, split_sentences, split_words
 from lrs2m_builder.checks.reading.implied import classes_of, unsupported
+from lrs2m_builder.checks.reading.lexicon import late_pattern
 from lrs2m_builder.checks.reading.nouns import Mention, Text, read
 from lrs2m_builder.checks.reading.numbers import Quantity, counted
 from lrs2m_builder.checks.reading.vocabulary import singular_of, vocabulary
@@ -15,22 +16,7 @@ from lrs2m_builder.checks.reading.vocabulary import singular_of, vocabulary
 MAX_NUMBERS = 50  # of a summary that are looked at
 MIN_RUN = 8  # words of a sentence's beginning that make a copy of it
 _ARTICLES = frozenset(["a", "an", "the"])
-_LEAD_IN = re.compile(
-    r"""^(?:
-      (?:in|from|on)\s+(?:this|the)\s+(?:\w+\s+){0,3}?(?:image|picture|photo|photograph|scene|view|imagery)\s*,?\s*
-    | (?:this|the|it|here|there)\s+(?:(?:\w+[\s-]+){0,3}?(?:image|picture|photo|photograph|scene|view|imagery)\s+)?
-        (?:(?:clearly|mainly|mostly)\s+)?
-        (?:is|are|shows?|depicts?|displays?|captures?|features?|presents?|contains?|showcases|reveals?|consists\s+of
-          |shown?|portrays|illustrates)(?:\s*:)?\s+
-        (?:(?:an?|the)\s+(?:\w+[\s-]+){0,3}?(?:image|picture|photo|photograph|view|imagery|scene)\s+
-            (?:of|showing|that\s+shows|depicting|with)\s+)?
-    | (?:an?|the)\s+(?:\w+[\s-]+){0,3}?(?:image|picture|photo|photograph|view|imagery|scene)\s+
-            (?:of|showing|that\s+shows|depicting)\s+
-    | (?:we|you|one|i)\s+can\s+see\s+(?:that\s+)?(?:there\s+(?:is|are)\s+)?
-    | we\s+see\s+
-    )+""",
-    re.IGNORECASE | re.VERBOSE,
-)
+_LEAD_IN = late_pattern("summary", "lead_in", re.compile)
 
 
 def _words(sentence: str) -> tuple[str, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -57,6 +58,8 @@ def train_command(
     train_config = make_config(config, settings or (), start)
     if where is not None:
         train_config = changed(train_config, {"where": where})
+    if (train_config.lora_image or train_config.lora_text) and find_spec("peft") is None:
+        raise MissingExtraError("lora_image and lora_text", "lora", ImportError("No module named 'peft'"))
     try:
         from lrs2m_builder.clip.locate import locate_data
         from lrs2m_builder.evals.held_out import make_recall

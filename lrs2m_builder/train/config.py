@@ -8,7 +8,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import ConfigDict, Field, ValidationError, model_validator
@@ -16,6 +16,7 @@ from pydantic.dataclasses import dataclass
 
 from lrs2m_builder.errors import UserError, not_among
 
+Layers = Annotated[int, Field(ge=0)] | Literal["all"]
 PAPER_PROCESSES = 8  # with which the paper's configurations have the paper's batch size
 
 # May change when a run resumes: none of them changes what is trained, except for rounding.
@@ -49,6 +50,17 @@ class TrainConfig:
         max_steps: maximum number of steps; null has no limit.
         optimizer: how the weights are updated.
         lr: maximum learning rate.
+        lr_image: learning rate of the image tower and its projection; null is `lr`.
+        lr_text: learning rate of the text tower and its projection; null is `lr`.
+        layer_decay: factor of the learning rate per layer below the top of a tower, such as 0.8; 1 trains all alike.
+        locked_image: first layers of the image tower that stay as they are, with the patch embedding; `all` locks its
+            last norm and projection too.
+        locked_text: the same for the text tower, with the token and position embeddings.
+        lora_image: rank of LoRA on the image tower, whose own weights then stay; merged into the saved model. 0 is off.
+        lora_text: rank of LoRA on the text tower, likewise.
+        lora_alpha: LoRA's alpha; the update has the factor alpha / rank. null is twice the rank.
+        lora_dropout: dropout before LoRA's matrices.
+        lora_on: `attention`: the four projections of attention; `all`: those of the MLP too.
         momentum: momentum of SGD.
         dampening: dampening of SGD.
         betas: betas of AdamW.
@@ -102,6 +114,16 @@ class TrainConfig:
 
     optimizer: Literal["sgd", "adamw"] = "sgd"
     lr: float = Field(default=3e-4, gt=0)
+    lr_image: float | None = Field(default=None, gt=0)
+    lr_text: float | None = Field(default=None, gt=0)
+    layer_decay: float = Field(default=1.0, gt=0, le=1)
+    locked_image: Layers = 0
+    locked_text: Layers = 0
+    lora_image: int = Field(default=0, ge=0)
+    lora_text: int = Field(default=0, ge=0)
+    lora_alpha: float | None = Field(default=None, gt=0)
+    lora_dropout: float = Field(default=0.0, ge=0, lt=1)
+    lora_on: Literal["attention", "all"] = "all"
     momentum: float = Field(default=0.9, ge=0, lt=1)
     dampening: float = Field(default=0.1, ge=0, lt=1)
     betas: tuple[float, float] = (0.9, 0.98)
@@ -147,7 +169,22 @@ class TrainConfig:
             raise ValueError("pcm needs the short text, which train_on=long does not use")
         if self.objective == "sigmoid" and self.label_smoothing:
             raise ValueError("label_smoothing needs the softmax objective")
+        self._check_trained()
         return self
+
+    def _check_trained(self) -> None:
+        """Check that something is trained, and that nothing is both locked and trained."""
+        for tower, locked, rank, lr in (
+            ("image", self.locked_image, self.lora_image, self.lr_image),
+            ("text", self.locked_text, self.lora_text, self.lr_text),
+        ):
+            if locked == "all" and (rank or lr is not None):
+                other = f"lora_{tower}" if rank else f"lr_{tower}"
+                raise ValueError(f"locked_{tower}=all leaves nothing of the tower to train, but {other} is set")
+        if self.locked_image == self.locked_text == "all":
+            raise ValueError("locked_image=all and locked_text=all leave nothing to train")
+        if not (self.lora_image or self.lora_text) and (self.lora_alpha is not None or self.lora_dropout):
+            raise ValueError("lora_alpha and lora_dropout need a rank: set lora_image or lora_text")
 
 
 def paper_b16() -> TrainConfig:

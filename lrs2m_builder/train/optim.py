@@ -10,20 +10,34 @@ from torch import Tensor, nn
 from transformers import CLIPModel
 
 from lrs2m_builder.train.config import TrainConfig
+from lrs2m_builder.train.trained import rates
 
 ADAM_EPS = 1e-6  # CLIP's and open_clip's for ViTs; PyTorch's 1e-8 moves rare tokens as far as common ones
 
 
 def make_optimizer(towers: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
-    """SGD or AdamW over the trained parameters; only matrices decay."""
-    named = [(name, parameter) for name, parameter in towers.named_parameters() if parameter.requires_grad]
-    decays = [parameter for name, parameter in named if parameter.ndim > 1 and "position_embedding" not in name]
-    others = [parameter for name, parameter in named if parameter.ndim <= 1 or "position_embedding" in name]
-    groups = [{"params": decays, "weight_decay": config.weight_decay}, {"params": others, "weight_decay": 0.0}]
-    fused = others[0].is_cuda or None
+    """SGD or AdamW over the trained parameters, by their learning rates; only matrices decay."""
+    rate_of = rates(towers, config)
+    groups: list[dict[str, Any]] = []
+    for rate in dict.fromkeys(rate_of.values()):
+        named = [(name, each) for name, each in towers.named_parameters() if rate_of.get(name) == rate]
+        decays = [parameter for name, parameter in named if parameter.ndim > 1 and "position_embedding" not in name]
+        others = [parameter for name, parameter in named if parameter.ndim <= 1 or "position_embedding" in name]
+        for parameters, weight_decay in ((decays, config.weight_decay), (others, 0.0)):
+            if parameters:
+                groups.append({"params": parameters, "lr": rate, "weight_decay": weight_decay})
+    for group in groups:
+        group["factor"] = group["lr"] / config.lr
+    fused = groups[0]["params"][0].is_cuda or None
     if config.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, eps=ADAM_EPS, fused=fused)
     return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, dampening=config.dampening, fused=fused)
+
+
+def set_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
+    """Set the learning rate of a step; groups of another rate keep their ratio to it."""
+    for group in optimizer.param_groups:
+        group["lr"] = lr * group.get("factor", 1.0)  # a checkpoint of an earlier version has no factors
 
 
 def fitted_warmup(total_steps: int, config: TrainConfig) -> int:
@@ -54,6 +68,8 @@ def long_weight(step: int, total_steps: int, config: TrainConfig) -> float:
 def freeze_positions(model: CLIPModel, num_rows: int) -> None:
     """Freeze the first rows of the text's position table, which KPS keeps too."""
     table_TW = model.text_model.embeddings.position_embedding.weight
+    if not table_TW.requires_grad:
+        return
     moves_T1 = (torch.arange(len(table_TW)) >= num_rows).float()[:, None]
 
     def without_frozen(gradient_TW: Tensor) -> Tensor:
@@ -63,21 +79,24 @@ def freeze_positions(model: CLIPModel, num_rows: int) -> None:
 
 
 class Average:
-    """A separate moving average of the parameters."""
+    """A separate moving average of the trained parameters."""
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self._decay = decay
-        self.values = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+        self.values = {name: each.detach().clone() for name, each in model.named_parameters() if each.requires_grad}
 
     def update(self, model: nn.Module) -> None:
         """Move the average by 1 - decay towards the parameters."""
         with torch.no_grad():
             for name, parameter in model.named_parameters():
-                self.values[name].lerp_(parameter, 1 - self._decay)
+                if name in self.values:
+                    self.values[name].lerp_(parameter, 1 - self._decay)
 
 
 def move_between(model: nn.Module, start: dict[str, Any], share: float) -> None:
-    """Set the parameters to start + share * (parameters - start): WiSE-FT (arXiv 2109.01903)."""
+    """Set the parameters in `start` to start + share * (parameters - start): WiSE-FT (arXiv 2109.01903)."""
     with torch.no_grad():
         for name, parameter in model.named_parameters():
+            if name not in start:
+                continue
             parameter.copy_(torch.lerp(start[name].to(parameter), parameter, share))

@@ -27,7 +27,7 @@ from lrs2m_builder.train.checkpoint import RunFolder
 from lrs2m_builder.train.config import TrainConfig
 from lrs2m_builder.train.loading import Batch
 from lrs2m_builder.train.loss import Losses, LossSettings, rank, world_size
-from lrs2m_builder.train.optim import learning_rate, long_weight
+from lrs2m_builder.train.optim import learning_rate, long_weight, set_rate
 from lrs2m_builder.train.processes import Stop, first_process, is_peer_lost, join_processes, stop_flag
 from lrs2m_builder.train.state import TrainingRun
 from lrs2m_builder.train.step import accumulate_gradient
@@ -119,9 +119,7 @@ def _loop(run: TrainingRun, stop: Stop, evaluate: Evaluate | None) -> None:
         run.step += 1
         lr = learning_rate(run.step, run.total_steps, config)
         weight = long_weight(run.step, run.total_steps, config)
-        for group in run.optimizer.param_groups:
-            group["lr"] = lr
-
+        set_rate(run.optimizer, lr)
         losses = accumulate_gradient(
             run.towers,
             batch.to(run.device),

@@ -29,6 +29,7 @@ from lrs2m_builder.train.plan import BUCKET, Order, read_index
 from lrs2m_builder.train.processes import first_process
 from lrs2m_builder.train.progress import Progress
 from lrs2m_builder.train.step import Towers
+from lrs2m_builder.train.trained import Adapters, choose_trained
 
 
 @dataclass
@@ -45,6 +46,7 @@ class TrainingRun:
     total_steps: int
     folder: RunFolder
     device: torch.device
+    adapters: Adapters | None = None  # LoRA's
     progress: Progress | None = None  # only in the first process
     step: int = 0
     unreadable: int = 0
@@ -60,6 +62,7 @@ class TrainingRun:
         loaded = load_start(config, device)
         batches = make_batches(config, data, loaded, device)
         per_epoch = sum(batches.num_batches(epoch) for epoch in range(config.epochs))
+        adapters = choose_trained(loaded.model, config)
         freeze_positions(loaded.model, config.frozen_positions)
         towers = Towers(loaded.model, has_bias=config.objective == "sigmoid").to(device).train()
         run = cls(
@@ -73,6 +76,7 @@ class TrainingRun:
             total_steps=min(per_epoch, config.max_steps or per_epoch),
             folder=folder,
             device=device,
+            adapters=adapters,
         )
         if (state := folder.load_latest()) is not None:
             run.restore(state)
@@ -191,6 +195,8 @@ class TrainingRun:
         model = self.loaded.model
         if self.average:
             move_between(model, self.average.values, 0.0)
+        if self.adapters is not None:
+            self.adapters.merge_and_unload()
         if self.config.wise_ft < 1:
             start = dict(load_start(self.config, self.device).model.named_parameters())
             move_between(model, start, self.config.wise_ft)

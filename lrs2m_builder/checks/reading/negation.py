@@ -5,27 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from lrs2m_builder.checks.reading.english import word_set
+from lrs2m_builder.checks.reading.lexicon import word_sets
 from lrs2m_builder.checks.reading.tokens import DETERMINERS, PREPOSITIONS, PUNCTUATION, STOPS, VERBS
 
-_NO = frozenset(
-    ["no", "without", "neither", "nor", "lacks", "lack", "lacking", "devoid", "absence", "never", "zero", "none"]
-)
-NOT = frozenset(
-    [
-        "not",
-        "cannot",
-        "can't",
-        "isn't",
-        "aren't",
-        "doesn't",
-        "don't",
-        "wasn't",
-        "weren't",
-        "nothing",
-        "hardly",
-        "nowhere",
-    ]
-)
+_WORDS = word_sets("reading")
+_NO, NOT, _LOOKS = _WORDS["denials"], _WORDS["negations"], _WORDS["looks"]
 _NO_DENIAL = {("no", "more"), ("no", "fewer"), ("no", "less"), ("no", "longer"), ("no", "doubt"), ("not", "only")}
 _NO_DENIAL |= {("no", "shortage"), ("no", "lack"), ("no", "two"), ("nothing", "but"), ("nothing", "other")}
 _NO_DENIAL |= {("not", "far"), ("not", "just"), ("not", "all"), ("not", "every"), ("not", "fully"), ("not", "much")}
@@ -39,10 +23,6 @@ _LIKE = frozenset(
 )
 _AS_OF = {("similar", "to"), ("reminiscent", "of"), ("as", "if"), ("shape", "of"), ("form", "of"), ("size", "of")}
 _AS_OF |= {("sense", "of"), ("akin", "to"), ("compared", "to"), ("comparable", "to"), ("shapes", "of")}
-_LOOKS = word_set(
-    "look looks looking looked shaped seem seems appear appears appearing appeared spread just much more arranged "
-    "laid curved curving winding winds snakes running fan something almost"
-)
 _COMPARING = _LIKE | {"than", "of", "to", "if", "as"}
 
 

@@ -6,21 +6,14 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
-from lrs2m_builder.checks.reading.english import word_set
+from lrs2m_builder.checks.reading.lexicon import word_sets
 from lrs2m_builder.checks.reading.negation import ABSENT, GONE, NOT, away
 from lrs2m_builder.checks.reading.tokens import DETERMINERS, PREPOSITIONS, PUNCTUATION, STOPS, VERBS, tokenize
 from lrs2m_builder.checks.reading.vocabulary import Label, resolve, vocabulary
 
-_VERBS_TOO = word_set(
-    "park parks dock docks house houses bridge bridges farm farms pool pools ship ships bank banks harbor harbors "
-    "harbour harbours tower towers moor moors ferry ferries store stores crane cranes dam dams shop shops berth berths"
-)
+_WORDS = word_sets("reading")
 
 _MADE_LIKE = frozenset(["shaped", "like", "style", "styled", "colored", "coloured", "sized", "free", "themed", "esque"])
-_TREES = word_set(
-    "tree trees oak oaks beech beeches pine pines spruce spruces fir firs birch birches palm palms larch larches "
-    "conifers evergreens eucalyptus poplar poplars bamboo mangrove mangroves cedar cedars maple maples"
-)
 _MASSES = frozenset(["sea", "river", "island", "forest", "lake", "desert", "wave", "water"])
 
 
@@ -89,7 +82,7 @@ def _is_figure(tokens: Sequence[str], glued: frozenset[int], end: int, classes: 
     if end in glued and tokens[end] in _MADE_LIKE:
         return True
     masses = tokens[end : end + 1] == ("of",) and not _MASSES.isdisjoint(classes)
-    if "forest" in classes and not _TREES.isdisjoint(tokens[end + 1 : end + 5]):
+    if "forest" in classes and not _WORDS["trees"].isdisjoint(tokens[end + 1 : end + 5]):
         return False
     return masses and tokens[end + 1 : end + 2] != () and tokens[end + 1] not in DETERMINERS
 
@@ -107,7 +100,7 @@ def _shares_head(tokens: Sequence[str], start: int, end: int, denied: bool) -> M
 
 def _is_verb(tokens: Sequence[str], mentions: Sequence[Mention], position: int, end: int) -> bool:
     """Whether a class's name is a verb here: "planes park near", "a road bridges the river"."""
-    if end - position > 1 or tokens[position] not in _VERBS_TOO:
+    if end - position > 1 or tokens[position] not in _WORDS["verbs_too"]:
         return False
     if position and tokens[position - 1] in {"to", "can", "could", "may", "they"}:
         return tokens[position] in {"park", "dock", "house", "bridge", "farm"}

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from lrs2m_builder.checks.reading.english import word_set
+from lrs2m_builder.checks.reading.lexicon import word_sets
 from lrs2m_builder.checks.reading.nouns import Mention, Text
 from lrs2m_builder.checks.reading.number_words import Kind, number_at, number_words
 from lrs2m_builder.checks.reading.tokens import DETERMINERS, PREPOSITIONS, PUNCTUATION, SENTENCE_ENDS, STOPS, VERBS
@@ -15,33 +16,8 @@ from lrs2m_builder.checks.reading.tokens import DETERMINERS, PREPOSITIONS, PUNCT
 MAX_CLAUSE = 60  # words that a number looks back for what it is said of
 REACH = 6  # words between a number and what it counts: "two large white commercial passenger planes"
 
-_COLLECTIVE = {
-    "pair",
-    "couple",
-    "trio",
-    "quartet",
-    "dozen",
-    "dozens",
-    "tens",
-    "scores",
-    "hundreds",
-    "thousands",
-    "lot",
-    "score",
-}
-_COLLECTIVE |= {
-    "lots",
-    "plenty",
-    "multitude",
-    "number",
-    "numbers",
-    "handful",
-    "hundred",
-    "thousand",
-    "amount",
-    "host",
-    "deal",
-}
+_WORDS = word_sets("reading")
+_UNITS, _GROUPS, _COLLECTIVE = _WORDS["units"], _WORDS["groups"], _WORDS["collective"]
 _BEFORE: dict[tuple[str, ...], Kind] = {
     **dict.fromkeys([("about",), ("around",), ("roughly",), ("approximately",), ("nearly",), ("almost",)], "about"),
     **dict.fromkeys([("some",), ("circa",), ("close", "to"), ("an", "estimated"), ("perhaps",), ("nearly",)], "about"),
@@ -50,20 +26,10 @@ _BEFORE: dict[tuple[str, ...], Kind] = {
     **dict.fromkeys([("fewer", "than"), ("less", "than"), ("under",), ("up", "to"), ("at", "most")], "fewer"),
     **dict.fromkeys([("no", "more", "than"), ("not", "more", "than"), ("below",)], "fewer"),
 }
-_UNITS = word_set(
-    "m meter meters metre metres km kilometer kilometers kilometre cm ft foot feet mile miles inch inches hectare "
-    "hectares acre acres lane lanes story stories storey storeys storied floor floors level degree degrees percent % "
-    "way sided engine engined tier hole yard year day hour minute o'clock th st nd rd pixel pixels thirds third "
-    "quarters quarter half halves"
-)
 _OTHERS = frozenset(
     ["other", "others", "another", "remaining", "rest", "remainder", "more", "additional", "further", "second"]
 )
 _EACH = frozenset(["each", "apiece", "per", "every"])
-_GROUPS = word_set(
-    "groups rows clusters lines columns blocks sets stacks banks batteries bunches arrays strings ranks tiers files "
-    "formations series circles pairs"
-)
 _ROOM = word_set("space spaces room capacity enough accommodate accommodates")  # for cars that may not be there
 _IN_ALL = {("in", "all"), ("in", "total"), ("in", "number"), ("all", "told"), ("all", "together")}
 _OF_THEM = {("of", "them"), ("of", "these"), ("of", "those"), ("of", "which")}

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from lrs2m_builder.checks.reading.english import word_set
+from lrs2m_builder.checks.reading.lexicon import word_sets
 from lrs2m_builder.checks.reading.nouns import Mention, Text
 from lrs2m_builder.checks.reading.tokens import PREPOSITIONS, PUNCTUATION, STOPS
 from lrs2m_builder.checks.reading.vocabulary import singular_of, vocabulary
@@ -27,32 +28,13 @@ WHERE: dict[str, Axes] = {
     **dict.fromkeys(["southeast", "southeastern"], (1, -1)),
 }
 BESIDE = {"above": _TOP, "below": _BOTTOM, "beneath": _BOTTOM, "underneath": _BOTTOM}  # of another thing
-_SIDES = word_set(
-    "side sides corner corners edge edges part parts half portion section area third quarter quadrant region "
-    "end hand "
-    "center centre middle margin most far very extreme boundary border tip block blocks cell tile rim fringe "
-    "zone sector "
-    "end ends flank periphery"
-)
+_WORDS = word_sets("reading")
+_SIDES, MOVING, PASSING = _WORDS["sides"], _WORDS["moving"], _WORDS["passing"]
 _IMAGE = word_set("image picture scene frame photo photograph view imagery shot")
 _MIDDLE = word_set("center centre middle central")
 _BEFORE_MIDDLE = _IMAGE | {"the", "very", "exact", "its"}
 _LEADING = frozenset(
     ["in", "on", "at", "to", "along", "near", "toward", "towards", "within", "by", "occupying", "around"]
-)
-MOVING = word_set(
-    "run runs running extend extends extending stretch stretches stretching lead leads leading wind winds winding "
-    "curve curves curving flow flows flowing cross crosses crossing turn turns turning bend bends bending head "
-    "heading point points pointing facing faces face sweep sweeps sweeping slopes sloping branches branching goes "
-    "going continues continuing connects connecting falls fall falling casts cast casting from snakes snaking "
-    "meanders meandering passes passing moving moves travels driving spans spanning narrows widens tapers veers "
-    "veering leans oriented transitions across through toward towards"
-)
-# What a line does at the edge of an image, and a jetty at a shore: it comes from there and is there.
-PASSING = word_set(
-    "enter enters entering leave leaves leaving exit exits exiting begins starts ends starting ending emerges "
-    "emerging "
-    "disappears disappearing vanishes"
 )
 _JUTTING = word_set("jutting juts reaching reaches projecting projects protruding protrudes sticking sticks")
 _CUTTING = word_set("crosses crossing cuts cutting clips clipping traverses traversing touches grazes")

@@ -6,6 +6,7 @@ import re
 
 from lrs2m_builder.checks.base import beginning
 from lrs2m_builder.checks.reading.english import word_set
+from lrs2m_builder.checks.reading.lexicon import word_sets
 
 _TOKEN = re.compile(
     r"(?:(?<=\w)-)?(?:\d+(?:[.,]\d+)*[^\W\d_]*|[^\W\d_]+(?:['’][^\W\d_]+)*)|[.,;:!?()—–]",
@@ -14,20 +15,8 @@ _TOKEN = re.compile(
 
 SENTENCE_ENDS = frozenset(".!?;")
 PUNCTUATION = SENTENCE_ENDS | frozenset(",:()—–")
-PREPOSITIONS = word_set(
-    "in on at near along around beside besides by next between within across from to over under behind above below "
-    "beneath underneath inside outside with through into onto towards toward against amid among amidst "
-    "alongside for of beyond "
-    "past off throughout opposite upon about as during"
-)
-VERBS = word_set(
-    "is are was were be been being has have had can could may might will would should do does did lies lie stands "
-    "stand sits sit occupies occupy runs run crosses cross stretches stretch extends extend fills fill covers cover "
-    "surround surrounds shows show features feature contains contain includes include appear appears remain remains "
-    "line lines connects connect dominates dominate forms form lead leads make makes seems seem dot dots border "
-    "borders flank flanks float floats rest rests moored docked parked located situated visible seen scattered "
-    "arranged"
-)
+_WORDS = word_sets("reading")
+PREPOSITIONS, VERBS = _WORDS["prepositions"], _WORDS["verbs"]
 CONJUNCTIONS = word_set("and or but nor while which that who where whose when there although though yet so if")
 DETERMINERS = word_set("a an the this that these those its their his her our some any each every another all both")
 STOPS = PUNCTUATION | PREPOSITIONS | VERBS | CONJUNCTIONS | DETERMINERS
