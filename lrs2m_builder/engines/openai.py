@@ -54,6 +54,7 @@ DEFAULT_WAIT_S = 600.0
 MAX_WAIT_S = 60.0  # between two tries
 MAX_PROBE_WAIT_S = 15.0  # between two tries of an endpoint that is away
 PERFORMANCE_OPTIONS = {"base_url", "max_in_flight", "max_tries", "timeout_s", "wait_s"}
+FOLLOWS_SCHEMAS = True
 _OPTIONS = {*PERFORMANCE_OPTIONS, "chat_template_kwargs", "max_pixels"}
 
 
@@ -82,7 +83,8 @@ class OpenAIEngine:
 
     async def generate(self, request: Request, image: Image.Image | None) -> Completion:
         """Answer one request (see `Engine.generate`)."""
-        return await self._answered(request, image, request.sampling, read_reply)
+        sampling = {**request.sampling, "response_format": _json_format(request.schema)} if request.schema else request.sampling
+        return await self._answered(request, image, sampling, read_reply)
 
     async def score(self, request: Request, image: Image.Image | None) -> AnswerScores:
         """The probabilities of its answers (see `Engine.score`): exact from a vLLM server, else among the first 20."""
@@ -239,6 +241,11 @@ def _wait_s(options: Mapping[str, Any]) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
         raise UserError(f"--engine-option wait_s={value}: must be a number of seconds, 0 to wait for nothing")
     return float(value)
+
+
+def _json_format(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """How an endpoint is told the schema of an answer."""
+    return {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": dict(schema)}}
 
 
 def _may_pass(error: BaseException) -> bool:

@@ -37,6 +37,7 @@ DEFAULT_BATCH_SIZE = 32  # halved when the memory does not do
 DTYPES = ("auto", "bfloat16", "float16", "float32")
 PAUSE_S = 0.05  # a batch that is not full starts when no request came for so long
 # Options that change the speed but not what is asked: a build may be resumed with others.
+FOLLOWS_SCHEMAS = False
 PERFORMANCE_OPTIONS = {"batch_size", "max_in_flight", "device", "attn_implementation"}
 _OPTIONS = {*PERFORMANCE_OPTIONS, "dtype", "max_model_len", "max_pixels", "revision", "trust_remote_code"}
 _OPTIONS |= {"chat_template_kwargs"}
