@@ -83,8 +83,8 @@ class OpenAIEngine:
 
     async def generate(self, request: Request, image: Image.Image | None) -> Completion:
         """Answer one request (see `Engine.generate`)."""
-        sampling = {**request.sampling, "response_format": _json_format(request.schema)} if request.schema else request.sampling
-        return await self._answered(request, image, sampling, read_reply)
+        form = {} if request.schema is None else {"response_format": _json_format(request.schema)}
+        return await self._answered(request, image, {**request.sampling, **form}, read_reply)
 
     async def score(self, request: Request, image: Image.Image | None) -> AnswerScores:
         """The probabilities of its answers (see `Engine.score`): exact from a vLLM server, else among the first 20."""
