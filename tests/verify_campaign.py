@@ -3,7 +3,7 @@
 The processes are real, the judge is scripted; SIGKILL and SIGTERM take turns by chance. As soon as a data set is whole,
 another one begins. Slow, so no test: `make verify-campaign`, or
 
-    python -m tests.verify_campaign [--kills 200] [--rows 60] [--seed 0]
+    python -m tests.verify_campaign [--kills 200] [--rows 30] [--seed 0]
 """
 
 from __future__ import annotations
@@ -16,16 +16,19 @@ import shutil
 import signal
 import sys
 import tempfile
-import time
 from collections import Counter
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
 
-from tests.test_verify import data_set, judged, kept, run_command, tables, tree
+import pyarrow.parquet as pq
 
-SHARD_SIZE = 20
+from tests.test_verify import data_set, judged, kept, run_command, tables, tree, wait_for_claims
+
+SHARD_SIZE = 10
+NUM_CLAIMS = 7  # of a row
 DELAY_S = 0.005
+LATER_S = 0.05  # after a claim, at most
 STOPPED = {signal.SIGKILL: (-signal.SIGKILL,), signal.SIGTERM: (130, -signal.SIGTERM)}
 
 
@@ -57,6 +60,11 @@ class Counts:
         return not (self.asked_again or self.dropped or self.doubled or self.lost or self.unequal or self.bad_exits)
 
 
+def count_rows(path: Path) -> int:
+    """The records of a data set."""
+    return sum(pq.read_metadata(file).num_rows for file in (path / "data").rglob("*.parquet"))
+
+
 def claim_rows(path: Path) -> Counter[tuple[str, str, str]]:
     """How often each claim is in the tables."""
     return Counter((claim["sample_id"], claim["column"], claim["words"]) for claim in tables(path, "claims"))
@@ -68,13 +76,21 @@ def run_quietly(path: Path, log: Path) -> None:
         run_command(path, log, DELAY_S)
 
 
-def disturb(path: Path, log: Path, kill: signal.Signals, after_s: float, counts: Counts) -> bool:
-    """Run the command and send it a signal; returns whether it had ended before."""
+def disturb(path: Path, log: Path, kill: signal.Signals, share: float, counts: Counts) -> bool:
+    """Run the command and send it a signal once a share of the claims that are left is asked; whether it ended before.
+
+    A share above 1 lets it end.
+    """
     before = log.read_text().splitlines() if log.exists() else []
     known = kept(path)
     child = get_context("forkserver").Process(target=run_quietly, args=(path, log))
     child.start()
-    child.join(after_s)
+    if share <= 1:
+        number = int(share * (NUM_CLAIMS * count_rows(path) - len(known)))
+        wait_for_claims(log, len(before) + number, child.is_alive)
+        child.join(random.random() * LATER_S)
+    else:
+        child.join()
     if child.pid is not None and child.exitcode is None:
         child.kill() if kill is signal.SIGKILL else child.terminate()
     child.join()
@@ -102,7 +118,7 @@ def compare(path: Path, whole: Path, counts: Counts) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=200)
-    parser.add_argument("--rows", type=int, default=60)
+    parser.add_argument("--rows", type=int, default=30)
     parser.add_argument("--seed", type=int, default=0)
     arguments = parser.parse_args()
     get_context("forkserver").set_forkserver_preload(["tests.verify_campaign"])
@@ -112,17 +128,17 @@ def main() -> None:
         whole = data_set(folder / "whole", arguments.rows, SHARD_SIZE)
         judged(whole)
         killed, log = data_set(folder / "killed", arguments.rows, SHARD_SIZE), folder / "log"
-        began = time.monotonic()
-        disturb(data_set(folder / "timed", arguments.rows, SHARD_SIZE), folder / "other", signal.SIGKILL, 600, Counts())
-        longest = time.monotonic() - began
         while sum(counts.signals.values()) < arguments.kills:
             kill = random_.choice((signal.SIGKILL, signal.SIGTERM))
-            if disturb(killed, log, kill, random_.random() * longest, counts):
+            done = sum(counts.signals.values())
+            if done % 25 == 0:
+                print(f"{done} signals, {counts.whole} data sets finished", flush=True)
+            if disturb(killed, log, kill, random_.random() * 1.1, counts):
                 compare(killed, whole, counts)
                 shutil.rmtree(killed)
                 log.unlink()
                 data_set(killed, arguments.rows, SHARD_SIZE)
-        disturb(killed, log, signal.SIGKILL, 600, counts)
+        disturb(killed, log, signal.SIGKILL, 2, counts)
         compare(killed, whole, counts)
     print(f"{sum(counts.signals.values())} signals {dict(counts.signals)}, {counts.whole} data sets finished:")
     print(f"  claims lost {counts.lost}, doubled {counts.doubled}, kept and asked again {counts.asked_again}, ", end="")

@@ -24,7 +24,7 @@ from lrs2m_builder.declared.prompt import Prompt, load_prompt
 from lrs2m_builder.engines._base import EngineModule
 from lrs2m_builder.engines._draining import drain_on_signal
 from lrs2m_builder.engines._pool import EnginePool
-from lrs2m_builder.stopping import leaving, signals_raise
+from lrs2m_builder.stopping import leaving
 from lrs2m_builder.stores.lock import locked
 from lrs2m_builder.terminal import say
 from lrs2m_builder.verify.judge import PROMPT, Judge, check_engine_options, judge_settings
@@ -141,9 +141,7 @@ def _ask(
     clock: Callable[[], float] = time.monotonic,
 ) -> VerifyRun:
     """Start the engine and ask it about these records."""
-    say(f"starting {options.engine} on {options.model} ...")
-    with signals_raise():
-        engine = pool.start(options.model, "mllm", options.engine_options, ())
+    engine = pool.begin(options.engine, options.model, "mllm", options.engine_options)
     with leaving() as leave_soon:
         try:
             judge = Judge(engine, prompt)

@@ -65,7 +65,7 @@ class ScoreReader:
             found = cursor.execute(query).fetchnumpy()
         for column in columns:
             self._values[column.name] = np.full(self._index.num_rows, np.nan, np.float32)
-            values = found[column.name]
+            values: Any = found[column.name]
             self._values[column.name][found["number"]] = np.ma.filled(values.astype(np.float32), np.nan)
 
     def describe(self, file: str, row: Mapping[str, Any]) -> dict[str, Any]:
