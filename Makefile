@@ -9,7 +9,7 @@ export LRS2M_REAL_DATA ?= $(abspath ../shared/data)
 # Small models need little cache, and the engine reserves it at once.
 export VLLM_CPU_KVCACHE_SPACE ?= 1
 
-.PHONY: help setup demo demo-model talk-model test endpoint-campaign train-campaign verify-campaign docs lint format bench lock wheel clean crash-lab
+.PHONY: help setup demo demo-model talk-model test endpoint-campaign train-campaign verify-campaign docs site lint format bench lock wheel clean crash-lab
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -55,6 +55,9 @@ lint: setup  ## ruff and mypy
 docs: setup  ## write the generated parts of docs/cli.md and docs/train.md
 	$(BIN)/python -m docs.generate
 
+site: setup  ## the documentation as a site in site/; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
 format: setup  ## let ruff rewrite
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
@@ -72,4 +75,4 @@ lock: setup  ## resolve the requirements anew
 	    --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --quiet -o requirements/gpu.txt
 
 clean:  ## remove what make made
-	rm -rf $(VENV) dist build demo
+	rm -rf $(VENV) dist build demo site

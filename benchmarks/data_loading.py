@@ -32,8 +32,9 @@ from torch.utils.data import DataLoader, Dataset
 from lrs2m_builder.clip.model import Tokenize
 from lrs2m_builder.clip.preprocess import Preprocess, make_transform
 from lrs2m_builder.train.data import Batches
+from lrs2m_builder.train.index import read_index
 from lrs2m_builder.train.loading import ReadSettings
-from lrs2m_builder.train.plan import Order, read_index
+from lrs2m_builder.train.mixture import Order
 
 BATCH, SIDE = 64, 224
 TOKENIZE, TRANSFORM = Tokenize(248), make_transform(Preprocess(SIDE))

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lrs2m_builder.declared.recipe import Recipe, Step, load_recipe
     from lrs2m_builder.engines._base import Engine
     from lrs2m_builder.errors import SampleError, UserError
-    from lrs2m_builder.schema import Anchor, Completion, Record, Rejection, Request, Sample
+    from lrs2m_builder.schema import Anchor, Completion, Place, Record, Rejection, Request, Sample
     from lrs2m_builder.sources._base import SourceRow
 
 _MODULES = {
@@ -27,7 +27,7 @@ _MODULES = {
     "errors": ("SampleError", "UserError"),
     "declared.manifest": ("Manifest", "load_manifest"),
     "declared.recipe": ("Recipe", "Step", "load_recipe"),
-    "schema": ("Anchor", "Completion", "Record", "Rejection", "Request", "Sample"),
+    "schema": ("Anchor", "Completion", "Place", "Record", "Rejection", "Request", "Sample"),
     "sources._base": ("SourceRow",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
@@ -40,6 +40,7 @@ __all__ = [
     "Engine",
     "Level",
     "Manifest",
+    "Place",
     "Recipe",
     "Record",
     "Rejection",

@@ -18,8 +18,9 @@ from lrs2m_builder.clip.preprocess import Preprocess, make_transform
 from lrs2m_builder.train.augment import augment_caption, augment_image
 from lrs2m_builder.train.config import changed, tiny
 from lrs2m_builder.train.data import Batches
+from lrs2m_builder.train.index import read_index
 from lrs2m_builder.train.loading import Batch, ReadSettings
-from lrs2m_builder.train.plan import Order, read_index
+from lrs2m_builder.train.mixture import Order
 from lrs2m_builder.train.run import train
 from tests.clip_toy import make_data
 

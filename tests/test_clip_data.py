@@ -23,8 +23,10 @@ from lrs2m_builder.images.files import image_ref
 from lrs2m_builder.images.load import decode
 from lrs2m_builder.tokenizer import encode
 from lrs2m_builder.train.data import Batches
+from lrs2m_builder.train.index import RowIndex, read_index
 from lrs2m_builder.train.loading import Batch, BatchRows, ReadSettings, TrainOn, first_sentence
-from lrs2m_builder.train.plan import Order, RowIndex, count_batches, make_plan, read_index
+from lrs2m_builder.train.mixture import Order
+from lrs2m_builder.train.plan import count_batches, make_plan
 from tests.clip_toy import make_data, make_rows, png, write_table
 
 ORDER = Order(seed=0, batch_size=4, pool_rows=32, streams=1, weights={})
@@ -41,7 +43,7 @@ def toy_batches(folder: Path, **changes: Any) -> Batches:
 
 def toy_index(num_rows: int, rows_per_group: int = 10, subsets: tuple[str, ...] = ("toy",)) -> RowIndex:
     """An index of rows that are in no file, of random lengths; subsets take turns by row."""
-    from lrs2m_builder.train.plan import RowGroup
+    from lrs2m_builder.train.index import RowGroup
 
     starts = range(0, num_rows, rows_per_group)
     groups = [RowGroup(Path("a/b"), i, start, min(rows_per_group, num_rows - start)) for i, start in enumerate(starts)]

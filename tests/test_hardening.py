@@ -19,8 +19,8 @@ from PIL import Image
 
 from lrs2m_builder import checks
 from lrs2m_builder.build import shards
-from lrs2m_builder.engines._base import positive_options
 from lrs2m_builder.engines._model_files import find_model
+from lrs2m_builder.engines._options import check_options
 from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.images.load import decode, load_stored
 from lrs2m_builder.schema import Completion
@@ -180,7 +180,7 @@ def test_two_checkpoints_have_two_revisions(tmp_path: Path) -> None:
 def test_an_option_that_must_be_a_positive_number_is_one() -> None:
     for value in ("abc", -1, 0, True):
         with pytest.raises(UserError, match="must be a positive number"):
-            positive_options({"max_pixels": value}, ["max_pixels"])
+            check_options({"max_pixels": value}, {"max_pixels": "positive"})
 
 
 def test_a_name_no_file_can_have_costs_its_row_alone(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from lrs2m_builder.dataset.stats import read_stats
 from lrs2m_builder.dataset.tables import open_tables
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import write_json
-from lrs2m_builder.train.plan import read_index
+from lrs2m_builder.train.index import read_index
 from tests.export_data import exported_ids, row, write_rows
 from tests.in_process import lrs2m
 from tests.test_scores import data_set
@@ -259,7 +259,7 @@ def test_a_plot_of_the_statistics_draws_the_scores_too(scored: Path, tmp_path: P
 def test_training_takes_the_rows_that_meet_a_condition_on_scores(tmp_path: Path) -> None:
     score(data_set(tmp_path), r0=False)
     said: list[str] = []
-    index = read_index([tmp_path], ("caption_long", "caption_short"), "clip_long_rank > 0.25", said.append)
+    index = read_index([tmp_path], ("caption_long", "caption_short"), "clip_long_rank > 0.25", say=said.append)
     assert [bool(tokens) for tokens in index.num_tokens_R] == [False, False, False, True, True, True]
     assert said == [f"{tmp_path}: 1 row has no score"]
     with pytest.raises(UserError, match="no row matches"):

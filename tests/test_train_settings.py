@@ -15,8 +15,10 @@ from lrs2m_builder.experiments.full import Inputs
 from lrs2m_builder.experiments.registry import EXPERIMENTS
 from lrs2m_builder.experiments.run import paper_commands
 from lrs2m_builder.train.config import CONFIGS, TrainConfig, changed, paper_b16
+from lrs2m_builder.train.index import RowGroup, RowIndex
+from lrs2m_builder.train.mixture import Order
 from lrs2m_builder.train.optim import make_optimizer
-from lrs2m_builder.train.plan import Order, RowGroup, RowIndex, make_plan
+from lrs2m_builder.train.plan import make_plan
 from lrs2m_builder.train.step import Towers
 
 # As released; a setting that came later is in LATER, with the value at which it does nothing.
@@ -34,6 +36,7 @@ PAPER: dict[str, Any] = {
 }
 LATER: dict[str, Any] = {
     **{"lr_image": None, "lr_text": None, "layer_decay": 1.0, "locked_image": 0, "locked_text": 0},
+    **{"best": None, "best_by": None, "subset_cap": None, "temperature": None},
     **{"lora_image": 0, "lora_text": 0, "lora_alpha": None, "lora_dropout": 0.0, "lora_on": "all"},
 }
 DIFFERENCES: dict[str, dict[str, Any]] = {

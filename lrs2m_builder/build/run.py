@@ -38,7 +38,7 @@ def build(options: BuildOptions, engines: EngineModule | EnginePool) -> Report:
     for finding in prepared.lint:
         say(f"warning: {finding}")
     with claimed(options.out_dir, prepared.settings, prepared.plan.manifest.origin, restart=options.restart):
-        meter = Meter()
+        prepared, meter = prepared.with_kept_plan(), Meter()
         try:
             answer_all(prepared, find_work(prepared), pool, meter)
         except Stopped:

@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lrs2m_builder.build.commit import NOT_PARQUET, ShardPaths, both_files, is_whole, seal
+from lrs2m_builder.build.geo_key import GeoKey
 from lrs2m_builder.build.stored_rows import RECORD_SCHEMA, REJECTION_SCHEMA, record_row, rejection_row
 from lrs2m_builder.errors import SampleError, UserError, one_line
 from lrs2m_builder.images.load import StoredImage, load_stored
@@ -107,7 +108,8 @@ def _write_both(
 ) -> None:
     """Write both files of a shard; writing the records may add rejections."""
     with both_files(paths) as (data_part, next_rejected), _writer(data_part, RECORD_SCHEMA) as writer:
-        num_records = _write_batches(writer, records)
+        geo = GeoKey()
+        num_records = _write_batches(writer, _watched(records, geo))
         refused = rejections()
         if num_records + len(refused) != num_samples:
             raise AssertionError(f"{paths.data}: {num_samples} samples, {num_records} + {len(refused)} rows")
@@ -115,7 +117,13 @@ def _write_both(
             _write_batches(rejected_writer, _row_batches(REJECTION_SCHEMA, map(rejection_row, refused), _raise))
         with next_rejected.open("rb") as file:
             os.fsync(file.fileno())
-        writer.add_key_value_metadata(seal(paths, num_samples, number))
+        writer.add_key_value_metadata({**seal(paths, num_samples, number), **geo.metadata()})
+
+
+def _watched(batches: Iterable[pa.RecordBatch], geo: GeoKey) -> Iterator[pa.RecordBatch]:
+    for batch in batches:
+        geo.add(batch)
+        yield batch
 
 
 def iter_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lrs2m_builder.build.plan import BuildPlan
-from lrs2m_builder.checks import Answer, Check, split_words
+from lrs2m_builder.checks import Answer, Check
 from lrs2m_builder.schema import Attempt, CaptionColumn, Record, Rejection, Request, RowClaim, Sample, Verification
 from lrs2m_builder.text import normalise_caption, without_wrapping
 from lrs2m_builder.tokenizer import count_tokens
@@ -184,7 +184,6 @@ def _answer(plan: BuildPlan, sample: Sample, raw: str, finish_reason: str = "sto
     return Answer(
         text=text,
         raw=raw,
-        words=split_words(text),
         finish_reason=finish_reason,
         num_tokens=count_tokens(text),
         sample=sample,
@@ -255,5 +254,6 @@ def _record(
         attempts=sum(attempt.attempt for attempt in accepted),
         finish_reason=accepted[-1].finish_reason if accepted else "",
         warnings=tuple(dict.fromkeys(warnings)),
+        place=sample.place,
         history=history,
     )

@@ -12,7 +12,7 @@ import pyarrow as pa
 from lrs2m_builder.errors import storable
 from lrs2m_builder.images.files import IMAGE_SUFFIXES, RASTER_SUFFIXES
 from lrs2m_builder.images.load import StoredImage
-from lrs2m_builder.schema import Record, Rejection
+from lrs2m_builder.schema import Place, Record, Rejection
 
 _ANCHORS = pa.list_(pa.struct([("class", pa.string()), ("count", pa.int32())]))
 _PROMPTS = pa.list_(pa.struct([("name", pa.string()), ("sha256", pa.string())]))
@@ -28,6 +28,21 @@ _CLAIMS = pa.list_(
         ]
     )
 )
+_SIDES = ("xmin", "ymin", "xmax", "ymax")
+BBOX = pa.struct([(side, pa.float64()) for side in _SIDES])
+# A row's place on Earth (`schema.Place`); the names and types are those of GeoParquet and STAC.
+PLACE_COLUMNS: dict[str, pa.DataType] = {
+    "lon": pa.float64(),
+    "lat": pa.float64(),
+    "bbox": BBOX,
+    "geometry": pa.binary(),
+    "crs": pa.string(),
+    "gsd": pa.float64(),
+    "datetime": pa.timestamp("us", tz="UTC"),
+    "platform": pa.string(),
+    "split": pa.string(),
+    "grid_cell": pa.string(),
+}
 _ATTEMPT = pa.struct(
     [
         ("step", pa.int32()),
@@ -91,10 +106,13 @@ RECORD_SCHEMA = with_features(
             ("judge", pa.string()),
             ("claims", _CLAIMS),
             ("cut", pa.list_(pa.string())),
+            *PLACE_COLUMNS.items(),
         ]
     )
 )
-ADDED = frozenset({"judge", "claims", "cut"})  # columns that a shard written by an earlier version does not have
+ADDED = frozenset(
+    {"judge", "claims", "cut", *PLACE_COLUMNS}
+)  # columns that a shard written by an earlier version does not have
 REJECTION_SCHEMA = with_features(
     pa.schema(
         [
@@ -126,7 +144,14 @@ def record_row(record: Record, image: StoredImage | None) -> dict[str, Any]:
         "prompts": [{"name": name, "sha256": sha256} for name, sha256 in record.prompts],
         "warnings": list(record.warnings),
         "claims": None if record.claims is None else [asdict(claim) for claim in record.claims],
+        **place_columns(record.place),
     }
+
+
+def place_columns(place: Place) -> dict[str, Any]:
+    """A place as the columns of a row."""
+    values = {name: getattr(place, name) for name in PLACE_COLUMNS}
+    return values | {"bbox": place.bbox and dict(zip(_SIDES, place.bbox, strict=True))}
 
 
 def _with_suffix(name: str, suffix: str) -> str:

@@ -58,9 +58,9 @@ def _cut_off(answer: Answer) -> str | None:
     return None
 
 
-def repeated_share(tokens: Sequence[str], size: int = 4) -> float:
-    """Share of the runs of `size` tokens that have occurred before among them: 0 none, near 1 a loop."""
-    grams = [tuple(tokens[i : i + size]) for i in range(len(tokens) - size + 1)]
+def _repeated_share(tokens: Sequence[str]) -> float:
+    """Share of the runs of four tokens that have occurred before among them: 0 none, near 1 a loop."""
+    grams = [tuple(tokens[i : i + 4]) for i in range(len(tokens) - 3)]
     return 1 - len(set(grams)) / len(grams) if grams else 0.0
 
 
@@ -80,16 +80,27 @@ def _enough(size: int) -> int:
     return 5 if size == 1 else 3 * size if size < 5 else 2 * size
 
 
+# Words of printable ASCII: letters and digits in lower case, everything else as a blank.
+_ASCII_WORDS = "".join(char.lower() if (char := chr(code)).isalnum() else " " for code in range(128))
+
+
+def _repeats_little(tokens: Sequence[str]) -> bool:
+    """Whether fewer than MIN_REPEATS runs of three tokens have been before among them."""
+    return len(tokens) - 2 - len(set(zip(tokens, tokens[1:], tokens[2:], strict=False))) < MIN_REPEATS
+
+
 def _repetition(answer: Answer) -> str | None:
+    # These are parts of words, cut at every mark: a run of words that has been before is a run of parts that has.
+    if answer.text.isascii() and _repeats_little(answer.text.translate(_ASCII_WORDS).split()):
+        return None
     tokens = [word.lower() for word in answer.words]
-    # Nearly all texts end here.
-    if len(tokens) - 2 - len(set(zip(tokens, tokens[1:], tokens[2:], strict=False))) < MIN_REPEATS:
+    if _repeats_little(tokens):
         return None
     sentences = Counter(tuple(split_words(s.casefold())) for s in split_sentences(answer.text) if s.count(" ") >= 2)
     if (
         any(count >= 3 for count in sentences.values())
         or _goes_round(tokens)
-        or (len(tokens) >= 20 and repeated_share(tokens) > MAX_REPEATED)
+        or (len(tokens) >= 20 and _repeated_share(tokens) > MAX_REPEATED)
     ):
         return "The answer repeated itself. Say each thing once."
     return None

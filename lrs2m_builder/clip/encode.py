@@ -7,6 +7,7 @@ import sys
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from itertools import islice
 from typing import NoReturn
 
 import numpy as np
@@ -30,7 +31,6 @@ def encode_images(
     loaded: Loaded,
     images: Iterable[ImageRef | Image.Image],
     *,
-    batch_size: int = BATCH_SIZE,
     workers: int | None = None,
     show_progress: bool = True,
 ) -> Features:
@@ -49,7 +49,7 @@ def encode_images(
     total = len(images) if isinstance(images, Sequence) else None
     found = []
     with torch.inference_mode(), _bar("images", total, show_progress) as bar:
-        for tensors in _groups(_prepared(loaded, images, workers or os.cpu_count() or 1), batch_size):
+        for tensors in _groups(_prepared(loaded, images, workers or os.cpu_count() or 1)):
             features_BD = encode_image(loaded.model, torch.stack(tensors).to(device))
             found.append(features_BD.float().cpu().numpy())
             bar.update(len(tensors))
@@ -120,14 +120,8 @@ def _result(image: ImageRef | Image.Image, future: Future[torch.Tensor]) -> torc
         raise UserError(f"{image}: the evaluation needs every image, and this one fails: {error}") from error
 
 
-def _groups(tensors: Iterator[torch.Tensor], size: int) -> Iterator[list[torch.Tensor]]:
-    group: list[torch.Tensor] = []
-    for tensor in tensors:
-        group.append(tensor)
-        if len(group) == size:
-            yield group
-            group = []
-    if group:
+def _groups(tensors: Iterator[torch.Tensor]) -> Iterator[list[torch.Tensor]]:
+    while group := list(islice(tensors, BATCH_SIZE)):
         yield group
 
 

@@ -20,23 +20,23 @@ KEPT_ROWS = 20
 RATIO = 4
 
 
-def stretched_length(num_rows: int, kept: int = KEPT_ROWS, ratio: int = RATIO) -> int:
+def stretched_length(num_rows: int) -> int:
     """Number of rows after the stretch: 77 -> 248."""
-    return kept + (num_rows - kept) * ratio
+    return KEPT_ROWS + (num_rows - KEPT_ROWS) * RATIO
 
 
-def stretch_table(table_PD: torch.Tensor, kept: int = KEPT_ROWS, ratio: int = RATIO) -> torch.Tensor:
-    """The position table with its rows after the first `kept` interpolated `ratio` times finer, in the same dtype.
+def stretch_table(table_PD: torch.Tensor) -> torch.Tensor:
+    """The position table with its rows after the first KEPT_ROWS interpolated RATIO times finer, in the same dtype.
 
-    The last `ratio` - 1 rows lie beyond the last given row and continue its slope. Computed in float32.
+    The last RATIO - 1 rows lie beyond the last given row and continue its slope. Computed in float32.
     """
     source_PD = table_PD.float()
     beyond_1D = 2 * source_PD[-1:] - source_PD[-2:-1]
-    knots_QD = torch.cat([source_PD[kept:], beyond_1D])
-    steps_R = torch.arange(ratio, device=table_PD.device, dtype=torch.float32) / ratio
+    knots_QD = torch.cat([source_PD[KEPT_ROWS:], beyond_1D])
+    steps_R = torch.arange(RATIO, device=table_PD.device, dtype=torch.float32) / RATIO
     left_Q1D, right_Q1D = knots_QD[:-1].unsqueeze(1), knots_QD[1:].unsqueeze(1)
     spread_QRD = (1 - steps_R[None, :, None]) * left_Q1D + steps_R[None, :, None] * right_Q1D
-    return torch.cat([source_PD[:kept], spread_QRD.flatten(0, 1)]).to(table_PD.dtype)
+    return torch.cat([source_PD[:KEPT_ROWS], spread_QRD.flatten(0, 1)]).to(table_PD.dtype)
 
 
 def stretch(model: CLIPModel, context_length: int) -> None:

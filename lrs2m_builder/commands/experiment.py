@@ -14,17 +14,6 @@ from lrs2m_builder.commands.help import make_group
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.terminal import show
 
-experiment_app = make_group(
-    """Rerun the paper's tables and figures.
-
-    Tables II to IX and figures 7 to 10, at a tiny scale on a CPU or at the paper's scale on GPUs. Needs the extra
-    'eval'. Details: docs/experiments.md.
-
-    Example:
-        lrs2m experiment run table_vii --out tables
-    """
-)
-
 
 def list_command(as_json_: Json = False) -> None:
     """List the experiments.
@@ -117,3 +106,16 @@ def run_command(
         return
     show("\n".join(markdown(table) for table in tables))
     show(f"tables and figures: {out}")
+
+
+experiment_app = make_group(
+    """Rerun the paper's tables and figures.
+
+    Tables II to IX and figures 7 to 10, at a tiny scale on a CPU or at the paper's scale on GPUs. Needs the extra
+    'eval'. Details: docs/experiments.md.
+
+    Example:
+        lrs2m experiment run table_vii --out tables
+    """,
+    {"list": lambda: list_command, "run": lambda: run_command},
+)

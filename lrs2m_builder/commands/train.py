@@ -40,6 +40,14 @@ def train_command(
         typer.Option(metavar="DATA", help="Held-out pairs, given like DATA: measure recall every eval_every steps."),
     ] = None,
     where: Where = None,
+    best: Annotated[
+        float | None,
+        typer.Option(metavar="SHARE", help="Train only on this share of the rows, those with the largest --by."),
+    ] = None,
+    by: Annotated[
+        str | None,
+        typer.Option(metavar="SCORE", help="Score for --best, such as verify_long_min, or an SQL expression."),
+    ] = None,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Setting over the configuration's, such as lr=1e-4."),
@@ -52,12 +60,13 @@ def train_command(
 
     Example:
         lrs2m train out --config paper_b16 --out run --set lr=1e-4
+        lrs2m train out --config paper_b16 --out run --best 0.3 --by verify_long_min
     """
     from lrs2m_builder.train.config import changed, make_config
 
     train_config = make_config(config, settings or (), start)
-    if where is not None:
-        train_config = changed(train_config, {"where": where})
+    given = {"where": where, "best": best, "best_by": by}
+    train_config = changed(train_config, {name: value for name, value in given.items() if value is not None})
     if (train_config.lora_image or train_config.lora_text) and find_spec("peft") is None:
         raise MissingExtraError("lora_image and lora_text", "lora", ImportError("No module named 'peft'"))
     try:

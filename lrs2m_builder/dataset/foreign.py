@@ -105,6 +105,10 @@ def _is_like(kind: pa.DataType, target: pa.DataType) -> bool:
         return _is_text(kind)
     if kinds.is_integer(target):
         return bool(kinds.is_integer(kind) or kinds.is_floating(kind))
+    if kinds.is_floating(target):
+        return bool(kinds.is_integer(kind) or kinds.is_floating(kind))
+    if kinds.is_timestamp(target):
+        return bool(kinds.is_timestamp(kind) or kinds.is_date(kind))
     if kinds.is_binary(target):
         return bool(kinds.is_binary(kind) or kinds.is_large_binary(kind) or kinds.is_binary_view(kind))
     if kinds.is_list(target):
@@ -138,7 +142,8 @@ def _words(kind: pa.DataType) -> str:
         return f"lists of {_words(kind.value_type)}"
     if kinds.is_struct(kind):
         return f"structs of {', '.join(f'{field.name} ({_words(field.type)})' for field in kind)}"
-    return "text" if kinds.is_string(kind) else "whole numbers" if kinds.is_integer(kind) else "bytes"
+    names = ((kinds.is_string, "text"), (kinds.is_integer, "whole numbers"), (kinds.is_floating, "numbers"))
+    return next((words for is_kind, words in names if is_kind(kind)), "times" if kinds.is_timestamp(kind) else "bytes")
 
 
 def _shown(kind: pa.DataType) -> str:

@@ -14,6 +14,7 @@ from lrs2m_builder.stores.outputs import check_own_picture, save_picture
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 BIN = 4  # tokens
 COLUMNS = 3
@@ -42,58 +43,50 @@ def draw_histograms(stats: Stats, path: Path) -> list[Path]:
         UserError: another program's file has the name, or the disk fails.
         MissingExtraError: matplotlib is not installed.
     """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("a plot", "plot", error) from error
-    check_histograms(path)
     panels = [*stats.subsets, *([stats.total] if len(stats.subsets) > 1 else [])]
-    columns = min(COLUMNS, len(panels))
-    lines = -(-len(panels) // columns)
-    figure = Figure(figsize=(4.2 * columns, 2.6 * lines + 0.5), layout="constrained")
-    FigureCanvasAgg(figure)
+    figure, all_axes = _panels(len(panels), path, height=2.6, head=0.5)
     last = max(max(panel.long.max_tokens, panel.short.max_tokens) for panel in panels)
-    for number, panel in enumerate(panels, start=1):
-        _draw_panel(figure.add_subplot(lines, columns, number), panel, min(last, 2 * CLIP_LONG))
-    handles, labels = figure.axes[0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside upper center", ncols=4 if columns > 1 else 2, frameon=False, fontsize=8)
-    paths = [path.with_suffix(suffix) for suffix in (".png", ".svg")]
-    for file in paths:
-        save_picture(figure, file, dpi=150)
-    return paths
+    for axes, panel in zip(all_axes, panels, strict=True):
+        _draw_panel(axes, panel, min(last, 2 * CLIP_LONG))
+    handles, labels = all_axes[0].get_legend_handles_labels()
+    num_columns = 4 if len(panels) > 1 else 2
+    figure.legend(handles, labels, loc="outside upper center", ncols=num_columns, frameon=False, fontsize=8)
+    return _save(figure, path)
 
 
 def draw_scores(scores: Sequence[ScoreStats], path: Path) -> list[Path]:
-    """Draw a panel for each column of scores, of all rows together, as PNG and as SVG.
-
-    Args:
-        path: its suffix is replaced.
-
-    Raises:
-        UserError: another program's file has the name, or the disk fails.
-        MissingExtraError: matplotlib is not installed.
-    """
-    try:
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError as error:
-        raise MissingExtraError("a plot", "plot", error) from error
-    check_histograms(path)
+    """Draw a panel for each column of scores, of all rows together; as `draw_histograms`."""
     panels = [score for score in scores if score.subset == "total"]
-    columns = min(COLUMNS, len(panels))
-    lines = -(-len(panels) // columns)
-    figure = Figure(figsize=(4.2 * columns, 2.2 * lines + 0.3), layout="constrained")
-    FigureCanvasAgg(figure)
-    for number, score in enumerate(panels, start=1):
-        axes = figure.add_subplot(lines, columns, number)
+    figure, all_axes = _panels(len(panels), path, height=2.2, head=0.3)
+    for axes, score in zip(all_axes, panels, strict=True):
         width = (score.high - score.low) / len(score.histogram) or 1.0
         edges = [score.low + width * part for part in range(len(score.histogram))]
         axes.bar(edges, score.histogram, width=width, align="edge", color=LONG_COLOR)
         axes.set_title(f"{score.name} ({score.rows:,} rows)", fontsize=10)
         axes.set_ylabel("rows", fontsize=8)
+    return _save(figure, path)
+
+
+def _panels(number: int, path: Path, *, height: float, head: float) -> tuple[Figure, list[Axes]]:
+    """An empty figure of so many panels, in rows of `height` inches below `head` inches for a legend."""
+    try:
+        from matplotlib.backends.backend_agg import FigureCanvasAgg
+        from matplotlib.figure import Figure
+    except ImportError as error:
+        raise MissingExtraError("a plot", "plot", error) from error
+    check_histograms(path)
+    columns = min(COLUMNS, number)
+    rows = -(-number // columns)
+    figure = Figure(figsize=(4.2 * columns, height * rows + head), layout="constrained")
+    FigureCanvasAgg(figure)
+    all_axes = [figure.add_subplot(rows, columns, place) for place in range(1, number + 1)]
+    for axes in all_axes:
         axes.tick_params(labelsize=8)
         axes.spines[["top", "right"]].set_visible(False)
+    return figure, all_axes
+
+
+def _save(figure: Figure, path: Path) -> list[Path]:
     paths = [path.with_suffix(suffix) for suffix in (".png", ".svg")]
     for file in paths:
         save_picture(figure, file, dpi=150)
@@ -114,8 +107,6 @@ def _draw_panel(axes: Axes, stats: SubsetStats, last: int) -> None:
     axes.set_xlim(0, max(last, CLIP_LONG) + BIN)
     axes.set_xlabel("CLIP tokens", fontsize=8)
     axes.set_ylabel("% of texts", fontsize=8)
-    axes.tick_params(labelsize=8)
-    axes.spines[["top", "right"]].set_visible(False)
 
 
 def _shares(text: TextStats, last: int) -> list[float]:

@@ -6,7 +6,7 @@ The question which rows is asked of the columns that it needs alone; images are 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
@@ -28,6 +28,7 @@ NEEDS = ("sample_id", "subset", "caption_short", "caption_long")
 USES = ("image", "license")
 ROWS_AT_ONCE = 100
 REVIEWS = "reviews.jsonl"
+VALUE = '"lrs2m value"'  # the column with the value that is asked for
 REMOVALS = Path("audit", "removals.parquet")
 
 
@@ -57,6 +58,7 @@ class Selection:
         num_rows: how many that are.
         of: how many rows the data set has.
         notes: what a person should know of the scores in the condition, a line each.
+        values: of each wanted row, the value that was asked for; NaN where it is null.
     """
 
     path: Path
@@ -64,28 +66,39 @@ class Selection:
     num_rows: int
     of: int
     notes: tuple[str, ...] = ()
+    values: dict[Path, np.ndarray] = field(default_factory=dict)
 
 
-def select(path: Path, filters: Filters) -> Selection:
+def select(path: Path, filters: Filters, *, value: str | None = None) -> Selection:
     """Find the wanted rows of a build or of any folder of Parquet files with the columns of a record.
 
+    Args:
+        value: a score, or an SQL expression on columns and scores, whose value of each row is wanted too.
+
     Raises:
-        UserError: no such data, an unknown subset, no reviews, no audit, a bad condition, or no row is left.
+        UserError: no such data, an unknown subset, no reviews, no audit, a bad condition or value, or no row is left.
     """
     connection = open_tables(path, NEEDS, USES)
     files = record_files(path)
     with reading(path):
         table = connection.sql("SELECT * FROM records")
         of = _count(table)
-        scores = score_columns(scored_files(path), table.columns) if filters.where is not None else {}
-        if named := mentioned(filters.where or "", scores):
+        asked = f"{filters.where or ''} {value or ''}"
+        scores = score_columns(scored_files(path), table.columns) if asked.strip() else {}
+        if named := mentioned(asked, scores):
             join_scores(connection, "records", by_home(scored_files(path)), named)
             table = connection.sql("SELECT * FROM scored")
         for condition in _conditions(connection, table, path, filters):
             table = table.filter(condition)
-        found = _kept(table, filters.where, scores)
+        if value is not None:
+            table = _with_value(table, value, scores)
+        found = _kept(table, filters.where, scores, with_value=value is not None)
     by_file = {file: numbers for file, numbers in zip(found["file"], found["numbers"], strict=True) if len(numbers)}
     rows = {file: np.asarray(by_file[str(file)]) for file in files if str(file) in by_file}
+    values = {}
+    if value is not None:
+        of_file = dict(zip(found["file"], found["given"], strict=True))
+        values = {file: np.array([_number(each) for each in of_file[str(file)]]) for file in rows}
     num_rows = sum(map(len, rows.values()))
     notes = _notes(int(sum(found["missing"])), int(sum(found["older"])))
     if not of:
@@ -94,7 +107,7 @@ def select(path: Path, filters: Filters) -> Selection:
         raise UserError(f"{path}: a table of scores holds a sample twice; delete its folder and make it again")
     if not num_rows:
         raise UserError(f"{path}: no row matches (of {of:,}){f': {notes[0]}' if notes else ''}; relax the filters")
-    return Selection(path, rows, num_rows, of, notes)
+    return Selection(path, rows, num_rows, of, notes, values)
 
 
 def keep_selected(connection: duckdb.DuckDBPyConnection, selection: Selection) -> None:
@@ -186,7 +199,33 @@ def _in(connection: duckdb.DuckDBPyConnection, column: str, name: str, values: l
     return f"{column} IN (SELECT value FROM {name})"
 
 
-def _kept(table: duckdb.DuckDBPyRelation, condition: str | None, scores: Collection[str]) -> dict[str, np.ndarray]:
+def _number(value: Any) -> float:
+    return float("nan") if value is None or np.ma.is_masked(value) else float(value)
+
+
+def _with_value(table: duckdb.DuckDBPyRelation, value: str, scores: Collection[str]) -> duckdb.DuckDBPyRelation:
+    """The table with a column of numbers; the expression is tried on all rows, so that none fails later."""
+    try:
+        made = table.project(f"*, CAST(({value}\n) AS DOUBLE) AS {VALUE}")
+        made.aggregate(f"max({VALUE})").fetchall()
+        return made
+    except duckdb.Error as error:
+        raise _bad_sql("--by", value, error, table, scores) from error
+
+
+def _bad_sql(
+    option: str, given: str, error: duckdb.Error, table: duckdb.DuckDBPyRelation, scores: Collection[str]
+) -> UserError:
+    reason = " ".join(str(error).split("\n")[0].split())[:200]
+    hidden = {"file", "row", *(name.strip('"') for name in (MISSING, OLDER, VALUE)), *scores}
+    columns = ", ".join(name for name in table.columns if name not in hidden)
+    known = f", and of scores {', '.join(scores)}" if scores else "; no scores (lrs2m score makes some)"
+    return UserError(f"{option} {given!r}: {reason}; the columns are {columns}{known}")
+
+
+def _kept(
+    table: duckdb.DuckDBPyRelation, condition: str | None, scores: Collection[str], *, with_value: bool
+) -> dict[str, np.ndarray]:
     """Of each file, the rows that fulfil a condition, how many lack a score, and how many have one of an older text.
 
     The condition is tried on all rows, so that none fails later.
@@ -195,15 +234,14 @@ def _kept(table: duckdb.DuckDBPyRelation, condition: str | None, scores: Collect
     try:
         kept = table.project(f"*, CAST(({'true' if condition is None else condition}\n) AS BOOLEAN) AS kept")
         numbers = "coalesce(list(row::INTEGER ORDER BY row) FILTER (kept), []) AS numbers"
-        return kept.aggregate(f"file, {numbers}, {counts[0]} AS missing, {counts[1]} AS older", "file").fetchnumpy()
+        parts = ["file", numbers, f"{counts[0]} AS missing", f"{counts[1]} AS older"]
+        if with_value:
+            parts.append(f"coalesce(list({VALUE} ORDER BY row) FILTER (kept), []) AS given")
+        return kept.aggregate(", ".join(parts), "file").fetchnumpy()
     except duckdb.Error as error:
         if condition is None:
             raise
-        reason = " ".join(str(error).split("\n")[0].split())[:200]
-        hidden = {"file", "row", *(name.strip('"') for name in (MISSING, OLDER)), *scores}
-        columns = ", ".join(name for name in table.columns if name not in hidden)
-        known = f", and of scores {', '.join(scores)}" if scores else "; no scores (lrs2m score makes some)"
-        raise UserError(f"--where {condition!r}: {reason}; the columns are {columns}{known}") from error
+        raise _bad_sql("--where", condition, error, table, scores) from error
 
 
 def _notes(missing: int, older: int) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ more than their texts.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Mapping, Sequence, Set
 from pathlib import Path
 
 import duckdb
@@ -29,7 +29,15 @@ def _sql_type(kind: pa.DataType) -> str:
         return f"{_sql_type(kind.value_type)}[]"
     if pa.types.is_struct(kind):
         return f"STRUCT({', '.join(f'{chr(34)}{field.name}{chr(34)} {_sql_type(field.type)}' for field in kind)})"
-    return "BIGINT" if pa.types.is_integer(kind) else "BLOB" if pa.types.is_binary(kind) else "VARCHAR"
+    return next((name for is_kind, name in _SQL_NAMES if is_kind(kind)), "VARCHAR")
+
+
+_SQL_NAMES: tuple[tuple[Callable[[pa.DataType], bool], str], ...] = (
+    (pa.types.is_integer, "BIGINT"),
+    (pa.types.is_binary, "BLOB"),
+    (pa.types.is_floating, "DOUBLE"),
+    (pa.types.is_timestamp, "TIMESTAMPTZ"),
+)
 
 
 _SQL_TYPES = {field.name: _sql_type(field.type) for field in RECORD_SCHEMA}
@@ -99,6 +107,7 @@ def open_tables(path: Path, needs: Sequence[str] = (), uses: Sequence[str] = ())
             "memory_limit": MAX_MEMORY,
             "preserve_insertion_order": False,
             "autoinstall_known_extensions": False,  # it would fetch them from the network
+            "enable_geoparquet_conversion": False,  # a footprint is bytes in files with the key "geo" as in others
         }
     )
     with reading(path):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 from typing import Annotated, Any, Literal
 
@@ -11,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from lrs2m_builder.declared.shipped import find
 from lrs2m_builder.errors import UserError, not_among
 from lrs2m_builder.images.part import Part
-from lrs2m_builder.schema import Viewpoint
+from lrs2m_builder.schema import Place, Viewpoint
 
 _VIEWS: dict[Viewpoint, str] = {
     "satellite": "satellite image",
@@ -23,6 +24,10 @@ Band = Annotated[int, Field(ge=1)]
 BandName = Annotated[str, Field(pattern=r"^\w+$")]
 # A glob below the data folder: relative, "**" only as a whole folder.
 Pattern = Annotated[str, Field(pattern=r"^(?!/)(?!.*\*\*(?!/|$))(?!.*[^/]\*\*).+$")]
+ShortText = Annotated[str, Field(min_length=1, max_length=200)]
+PlaceColumn = Literal[
+    "image", "lon", "lat", "bbox", "geometry", "crs", "gsd", "datetime", "platform", "split", "grid_cell"
+]
 SafeName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]*$")]
 
 
@@ -94,6 +99,42 @@ class Join(_Model):
     texts_from: str
 
 
+class PlaceSource(_Model):
+    """What is known of the images' places on Earth beside what their own files, names and rows say.
+
+    Attributes:
+        table: globs below the data folder; all files that match the first that matches are read: CSV, JSON, JSON lines,
+            GeoJSON, STAC items, Parquet or GeoParquet, with an entry per image.
+        beside: whether each image has a JSON file of its stem beside it, as in fMoW, or a STAC item.
+        columns: the table's names of the columns of a place, and of `image`, which names the image; null for a column
+            that is not to be read. Common names need not be given (docs/place.md).
+        gsd, platform, crs, datetime, split: of all images for which nothing else says it.
+        tags, names: whether the tags of GeoTIFFs, and time and platform in agencies' names of scenes, are read.
+    """
+
+    table: tuple[Pattern, ...] = ()
+    beside: bool = False
+    columns: dict[PlaceColumn, str | None] = {}
+    gsd: Annotated[float, Field(gt=0, le=100_000)] | None = None
+    platform: ShortText | None = None
+    crs: ShortText | None = None
+    datetime: dt.datetime | None = None
+    split: ShortText | None = None
+    tags: bool = True
+    names: bool = True
+
+    @field_validator("table", mode="before")
+    @classmethod
+    def _one_or_more(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @property
+    def constants(self) -> Place:
+        """What is true of all images."""
+        time = self.datetime and (self.datetime if self.datetime.tzinfo else self.datetime.replace(tzinfo=dt.UTC))
+        return Place(gsd=self.gsd, platform=self.platform, crs=self.crs, datetime=time, split=self.split)
+
+
 class PaperFigures(_Model):
     """The subset's figures in Table I of the paper."""
 
@@ -122,6 +163,7 @@ class Manifest(_Model):
         bands: red, green and blue: the band numbers of multi-band files, counted from 1, or for folders with one file
             per band the ends of the file names, such as B04.
         panel: which one to use if files hold several images side by side.
+        place: what is known of the images' places on Earth.
         texts_from: the name of the published texts in `short_source` and `long_source`.
         redistribute: what `lrs2m publish` uploads by default; images only if their licence allows it.
     """
@@ -139,6 +181,7 @@ class Manifest(_Model):
     viewpoint: Viewpoint = "overhead"
     bands: tuple[Band, Band, Band] | tuple[BandName, BandName, BandName] | None = None
     panel: Panel | None = None
+    place: PlaceSource = PlaceSource()
     license: str
     redistribute: Literal["images", "captions", "nothing"] = "captions"
     homepage: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 from PIL import Image
@@ -245,52 +245,3 @@ class Preview(Protocol):
     def num_prompt_tokens(self, request: Request, image: Image.Image | None) -> int | None:
         """Tokens of the prompt, those of the image included; None where they are not known here."""
         ...
-
-
-def text_options(options: Mapping[str, Any], names: Iterable[str]) -> None:
-    """Check that those options which are given are texts.
-
-    Raises:
-        UserError: one is not.
-    """
-    for name in names:
-        if not isinstance(options.get(name, ""), str | None):
-            raise UserError(f"--engine-option {name}={options[name]}: must be a text")
-
-
-def mapping_options(options: Mapping[str, Any], names: Iterable[str]) -> None:
-    """Check that those options which are given are mappings from names.
-
-    Raises:
-        UserError: one is not.
-    """
-    for name in names:
-        value = options.get(name)
-        if value is not None and not (isinstance(value, dict) and all(isinstance(key, str) for key in value)):
-            raise UserError(
-                f"--engine-option {name}={value}: write a mapping, such as {name}={{enable_thinking: false}}"
-            )
-
-
-def switch_options(options: Mapping[str, Any], names: Iterable[str]) -> None:
-    """Check that those options which are given are true or false.
-
-    Raises:
-        UserError: one is not.
-    """
-    for name in names:
-        if not isinstance(options.get(name, False), bool | None):
-            raise UserError(f"--engine-option {name}={options[name]}: must be true or false")
-
-
-def positive_options(options: Mapping[str, Any], names: Iterable[str]) -> None:
-    """Check that those options which are given are positive numbers.
-
-    Raises:
-        UserError: one is not.
-    """
-    for name in names:
-        value = options.get(name)
-        is_number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
-        if value is not None and not (is_number and value > 0):
-            raise UserError(f"--engine-option {name}={value}: must be a positive number")

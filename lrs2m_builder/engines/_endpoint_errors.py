@@ -26,37 +26,18 @@ _NEXT = {
     403: "the key in OPENAI_API_KEY may not use this model here",
     407: "look at HTTP_PROXY and HTTPS_PROXY",
 }
-_STATUS_OF_CODE = {
-    "insufficient_quota": 402,
-    "billing_hard_limit_reached": 402,
-    "billing_not_active": 402,
-    "insufficient_balance": 402,
-    "insufficient_credits": 402,
-    "insufficient_funds": 402,
-    "payment_required": 402,
-    "account_deactivated": 402,
-    "invalid_api_key": 401,
-    "authentication_error": 401,
-    "unauthenticated": 401,
-    "unauthorized": 401,
-    "permission_denied": 403,
-    "permission_error": 403,
-    "forbidden": 403,
-    "model_not_found": 404,
-    "not_found_error": 404,
-    "rate_limit_exceeded": 429,
-    "rate_limit_error": 429,
-    "too_many_requests": 429,
-    "resource_exhausted": 429,
-    "overloaded_error": 429,
-    "invalid_request_error": 400,
-    "bad_request": 400,
-    "badrequesterror": 400,
-    "invalid_argument": 400,
-    "unavailable": 503,
-    "service_unavailable": 503,
-    "bad_gateway": 502,
+_CODES_OF_STATUS = {
+    400: "invalid_request_error bad_request badrequesterror invalid_argument",
+    401: "invalid_api_key authentication_error unauthenticated unauthorized",
+    402: "insufficient_quota billing_hard_limit_reached billing_not_active insufficient_balance "
+    "insufficient_credits insufficient_funds payment_required account_deactivated",
+    403: "permission_denied permission_error forbidden",
+    404: "model_not_found not_found_error",
+    429: "rate_limit_exceeded rate_limit_error too_many_requests resource_exhausted overloaded_error",
+    502: "bad_gateway",
+    503: "unavailable service_unavailable",
 }
+_STATUS_OF_CODE = {code: status for status, codes in _CODES_OF_STATUS.items() for code in codes.split()}
 _EMPTY_ACCOUNT = re.compile(
     r"insufficient[ _](quota|balance|credits?|funds?)|billing|payment required|out of credits?|credit balance is too"
     r"|(monthly|hard|spending) (spend(ing)? )?limit|arrears",

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
 import yaml
@@ -25,6 +25,64 @@ _TEXTS = {
     "tokenizer_revision",
 }  # fmt: skip
 _TEXT_OR_LIST = {"stop", "bad_words", "served_model_name"}
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _is_mapping(value: Any) -> bool:
+    return isinstance(value, dict) and all(isinstance(key, str) for key in value)
+
+
+# What a kind of setting must be: a test of its value, and the words for it.
+_KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "number": (_is_number, "must be a number"),
+    "whole": (lambda value: _is_number(value) and isinstance(value, int) and value >= 0, "must be a whole number"),
+    "object": (lambda value: isinstance(value, Mapping), "must be an object such as {enable_thinking: false}"),
+    "text": (lambda value: isinstance(value, str), "must be a text"),
+    "switch": (lambda value: isinstance(value, bool), "must be true or false"),
+    "mapping": (_is_mapping, "write a mapping, such as {enable_thinking: false}"),
+    "positive": (lambda value: _is_number(value) and value > 0, "must be a positive number"),
+    "count": (
+        lambda value: _is_number(value) and value > 0 and isinstance(value, int),
+        "must be a positive whole number",
+    ),
+    "seconds": (lambda value: _is_number(value) and value >= 0, "must be a number of seconds, 0 to wait for nothing"),
+}
+
+
+def wrong_kind(kind: str, value: Any) -> str:
+    """What a setting of a kind must be; "" if it is that, or null, or of no kind that is known here."""
+    is_kind, words = _KINDS.get(kind, (lambda value: True, ""))
+    return "" if value is None or is_kind(value) else words
+
+
+def check_options(options: Mapping[str, Any], kinds: Mapping[str, str]) -> None:
+    """Check that the options which are given are of their kind.
+
+    Args:
+        kinds: by name (see `_KINDS`).
+
+    Raises:
+        UserError: one is not.
+    """
+    for name, kind in kinds.items():
+        if wanted := wrong_kind(kind, options.get(name)):
+            raise UserError(f"--engine-option {name}={options[name]}: {wanted}")
+
+
+def check_names(options: Mapping[str, Any], names: Iterable[str], engine: str) -> None:
+    """Check that an engine knows all options that are given.
+
+    Raises:
+        UserError: it does not know one.
+    """
+    known = sorted(names)
+    if unknown := sorted(options.keys() - set(known)):
+        raise UserError(
+            f"--engine-option {unknown[0]}: not an option of the {engine} engine; known: {', '.join(known)}"
+        )
 
 
 def parse_options(flag: str, pairs: Iterable[str]) -> dict[str, Any]:

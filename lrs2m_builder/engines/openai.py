@@ -11,7 +11,6 @@ import asyncio
 import base64
 import io
 import json
-import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, TypeVar
@@ -24,8 +23,6 @@ from lrs2m_builder.engines._base import (
     ENDPOINT_FAILED,
     EngineStoppedError,
     ImageBound,
-    mapping_options,
-    positive_options,
     well_known_mark,
 )
 from lrs2m_builder.engines._endpoint_answers import read_reply
@@ -42,8 +39,9 @@ from lrs2m_builder.engines._endpoint_scores import (
 )
 from lrs2m_builder.engines._endpoint_session import Read, Session
 from lrs2m_builder.engines._endpoint_wire import Endpoint, open_endpoint
+from lrs2m_builder.engines._options import check_names, check_options
 from lrs2m_builder.engines._templates import NO_THOUGHT
-from lrs2m_builder.errors import MissingExtraError, SampleError, UserError
+from lrs2m_builder.errors import MissingExtraError, SampleError
 from lrs2m_builder.schema import AnswerScores, Completion, Request, Role
 
 T = TypeVar("T")
@@ -55,7 +53,13 @@ MAX_WAIT_S = 60.0  # between two tries
 MAX_PROBE_WAIT_S = 15.0  # between two tries of an endpoint that is away
 PERFORMANCE_OPTIONS = {"base_url", "max_in_flight", "max_tries", "timeout_s", "wait_s"}
 FOLLOWS_SCHEMAS = True
-_OPTIONS = {*PERFORMANCE_OPTIONS, "chat_template_kwargs", "max_pixels"}
+# The options with their kinds; `open_endpoint` checks base_url.
+_KINDS = {
+    **dict.fromkeys(("max_in_flight", "max_tries"), "count"),
+    **dict.fromkeys(("max_pixels", "timeout_s"), "positive"),
+    "wait_s": "seconds",
+    "chat_template_kwargs": "mapping",
+}
 
 
 class OpenAIEngine:
@@ -201,16 +205,8 @@ def check(model: str, role: Role, options: Mapping[str, Any], samplings: Sequenc
         import tenacity  # noqa: F401
     except ImportError as error:
         raise MissingExtraError("the openai engine", "openai", error) from error
-    if unknown := sorted(options.keys() - _OPTIONS):
-        raise UserError(
-            f"--engine-option {unknown[0]}: not an option of the openai engine; known: {', '.join(sorted(_OPTIONS))}"
-        )
-    positive_options(options, ("max_pixels", "max_in_flight", "max_tries", "timeout_s"))
-    mapping_options(options, ("chat_template_kwargs",))
-    for name in ("max_in_flight", "max_tries"):
-        if not isinstance(options.get(name) or 1, int):
-            raise UserError(f"--engine-option {name}={options[name]}: must be a whole number")
-    _wait_s(options)
+    check_names(options, ("base_url", *_KINDS), "openai")
+    check_options(options, _KINDS)
     open_endpoint(options)
     for sampling in samplings:
         check_sampling(sampling)
@@ -235,12 +231,9 @@ def load(
 
 
 def _wait_s(options: Mapping[str, Any]) -> float:
+    """How long an endpoint that is away is waited for; 0 is a choice, too."""
     value = options.get("wait_s")
-    if value is None:
-        return DEFAULT_WAIT_S
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < 0:
-        raise UserError(f"--engine-option wait_s={value}: must be a number of seconds, 0 to wait for nothing")
-    return float(value)
+    return DEFAULT_WAIT_S if value is None else float(value)
 
 
 def _json_format(schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,16 +15,10 @@ from typing import TYPE_CHECKING, Any, TypeGuard
 
 from PIL import Image
 
-from lrs2m_builder.engines._base import (
-    Brake,
-    EngineStoppedError,
-    mapping_options,
-    positive_options,
-    switch_options,
-    text_options,
-)
+from lrs2m_builder.engines._base import Brake, EngineStoppedError
 from lrs2m_builder.engines._chat import Chat
 from lrs2m_builder.engines._model_files import ModelFiles, find_model
+from lrs2m_builder.engines._options import check_names, check_options
 from lrs2m_builder.engines._parameters import check_sampling
 from lrs2m_builder.errors import MissingExtraError, SampleError, UserError
 from lrs2m_builder.schema import AnswerScores, Completion, Request, Role
@@ -39,8 +33,12 @@ PAUSE_S = 0.05  # a batch that is not full starts when no request came for so lo
 # Options that change the speed but not what is asked: a build may be resumed with others.
 FOLLOWS_SCHEMAS = False
 PERFORMANCE_OPTIONS = {"batch_size", "max_in_flight", "device", "attn_implementation"}
-_OPTIONS = {*PERFORMANCE_OPTIONS, "dtype", "max_model_len", "max_pixels", "revision", "trust_remote_code"}
-_OPTIONS |= {"chat_template_kwargs"}
+_KINDS = {
+    **dict.fromkeys(("batch_size", "max_in_flight", "max_model_len", "max_pixels"), "positive"),
+    **dict.fromkeys(("attn_implementation", "device", "dtype", "revision"), "text"),
+    "trust_remote_code": "switch",
+    "chat_template_kwargs": "mapping",
+}
 
 
 @dataclass(slots=True, eq=False)
@@ -182,17 +180,10 @@ def preview(model: str, role: Role, options: Mapping[str, Any]) -> Chat:
 
 def check(model: str, role: Role, options: Mapping[str, Any], samplings: Sequence[Mapping[str, Any]] = ()) -> None:
     """Refuse unknown and unusable options and sampling parameters; nothing is loaded (see `EngineModule.check`)."""
-    if unknown := sorted(options.keys() - _OPTIONS):
-        raise UserError(
-            f"--engine-option {unknown[0]}: not an option of the transformers engine; "
-            f"known: {', '.join(sorted(_OPTIONS))}"
-        )
-    positive_options(options, ("batch_size", "max_in_flight", "max_model_len", "max_pixels"))
-    text_options(options, ("attn_implementation", "device", "dtype", "revision"))
+    check_names(options, _KINDS, "transformers")
+    check_options(options, _KINDS)
     if options.get("dtype") is not None and options["dtype"] not in DTYPES:
         raise UserError(f"--engine-option dtype={options['dtype']}: one of {', '.join(DTYPES)}")
-    switch_options(options, ("trust_remote_code",))
-    mapping_options(options, ("chat_template_kwargs",))
     for sampling in samplings:
         check_sampling(sampling)
 

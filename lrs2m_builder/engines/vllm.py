@@ -13,9 +13,10 @@ from typing import Any
 from PIL import Image
 
 from lrs2m_builder.engines._answer_tokens import log_sum
-from lrs2m_builder.engines._base import Brake, EngineStoppedError, mapping_options, positive_options, text_options
+from lrs2m_builder.engines._base import Brake, EngineStoppedError
 from lrs2m_builder.engines._chat import Chat
 from lrs2m_builder.engines._model_files import ModelFiles, find_model
+from lrs2m_builder.engines._options import check_options
 from lrs2m_builder.engines._parameters import check_vllm
 from lrs2m_builder.engines._reaper import Reaper
 from lrs2m_builder.engines._thoughts import continued
@@ -26,8 +27,13 @@ from lrs2m_builder.terminal import duration, say
 
 CLOCK_S = 15.0  # between two lines while vLLM starts
 
-# Options of ours beside those of vLLM's AsyncEngineArgs.
-_OWN_OPTIONS = {"chat_template_kwargs", "max_pixels", "max_in_flight", "revision"}
+# Options of ours beside those of vLLM's AsyncEngineArgs, with their kinds.
+_OWN_OPTIONS = {
+    "chat_template_kwargs": "mapping",
+    "max_pixels": "positive",
+    "max_in_flight": "positive",
+    "revision": "text",
+}
 # Options that change the speed but not what is asked: a build may be resumed with others.
 PERFORMANCE_OPTIONS = {
     "max_in_flight",
@@ -186,9 +192,7 @@ def preview(model: str, role: Role, options: Mapping[str, Any]) -> Chat:
 
 def check(model: str, role: Role, options: Mapping[str, Any], samplings: Sequence[Mapping[str, Any]] = ()) -> None:
     """Refuse unknown and unusable options and sampling parameters; nothing is loaded (see `EngineModule.check`)."""
-    positive_options(options, ("max_pixels", "max_in_flight"))
-    text_options(options, ("revision",))
-    mapping_options(options, ("chat_template_kwargs",))
+    check_options(options, _OWN_OPTIONS)
     check_vllm(options, samplings, _OWN_OPTIONS)
 
 

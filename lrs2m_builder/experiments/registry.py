@@ -1,15 +1,19 @@
-"""What the experiments of the paper compare: trainings and published models, by name."""
+"""What the experiments of the paper compare: trainings and published models, by name (experiments.yaml)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
 
 from lrs2m_builder.errors import UserError, not_among
 from lrs2m_builder.evals.registry import paper_tests
 
 Scale = Literal["tiny", "paper"]
+LRSCLIP = "LRSCLIP"  # the paper's model, in the names of its rows
 START = "start"  # the model that trainings of the tiny scale start from, as the paper's start from CLIP
 
 
@@ -96,133 +100,26 @@ def find_experiment(name: str) -> Experiment:
     return EXPERIMENTS[name]
 
 
-LRSCLIP = "LRSCLIP"
-_MAIN = f"ViT-B/16 {LRSCLIP}"
-
-
-def _published(size: str, model: str, short_name: str, start: bool = False) -> Variant:
-    return Variant(f"{size} {model}", model=short_name, paper=(f"{size} {model}",), tiny=START if start else None)
-
-
-def _ours(size: str, config: str, tiny: Mapping[str, object] | None) -> Variant:
-    return Variant(f"{size} {LRSCLIP}", config=config, paper=(f"{size} {LRSCLIP}",), tiny=tiny)
-
-
-# At the tiny scale only the start, in place of CLIP or Long-CLIP, and the model trained from it.
-_LONG_B, _LONG_L = (("ViT-B/16", "Long-CLIP", "longclip-b16"), ("ViT-L/14", "Long-CLIP", "longclip-l14"))
-_OURS = (_ours("ViT-B/16", "paper_b16", {}), _ours("ViT-L/14", "paper_l14", None))
-_B32 = _published("ViT-B/32", "CLIP", "clip-b32", start=True)
-_SHORT_MODELS = (
-    _B32,
-    _published("ViT-B/32", "GeoRSCLIP", "georsclip-b32"),
-    _published(*_LONG_B),
-    _OURS[0],
-    _published("ViT-L/14", "CLIP", "clip-l14"),
-    _published("ViT-L/14", "GeoRSCLIP", "georsclip-l14"),
-    _published(*_LONG_L),
-    _OURS[1],
-)
-_REMOTE = (
-    _published("ViT-B/32", "RemoteCLIP", "remoteclip-b32"),
-    _published("ViT-L/14", "RemoteCLIP", "remoteclip-l14"),
-)
-_ALL_MODELS = (_B32, _REMOTE[0], *_SHORT_MODELS[1:5], _REMOTE[1], *_SHORT_MODELS[5:])
-_TINY_SIZES: dict[str, dict[str, object]] = {
-    "paper_b32": {"start": "start_coarse"},
-    "paper_l14": {"start": "start_wide"},
-}
-
-
-def _ablation(label: str, config: str, paper: str = "", **tiny: object) -> Variant:
-    return Variant(label, config=config, paper=(paper,) if paper else (), tiny=tiny)
-
-
-def _size(label: str, config: str) -> Variant:
-    paper = () if config == "paper_b32" else (f"ViT-{label} {LRSCLIP}",)
-    return Variant(label, config=config, paper=paper, tiny=_TINY_SIZES.get(config, {}))
-
-
-EXPERIMENTS: dict[str, Experiment] = {
-    each.name: each
-    for each in (
-        Experiment(
-            "table_ii",
-            "Long-text retrieval",
-            "model",
-            (_published(*_LONG_B, start=True), _OURS[0], _published(*_LONG_L), _OURS[1]),
-            ("zcrl",),
-        ),
-        Experiment("table_iii", "Short-text retrieval", "model", _SHORT_MODELS, ("zcrs",)),
-        Experiment("table_iv", "Classification", "model", _ALL_MODELS, ("zic",)),
-        Experiment("table_v", "Semantic localization", "model", _ALL_MODELS, ("selo",)),
-        Experiment(
-            "table_vi",
-            "Component matching",
-            "PCM",
-            (_ablation("on", "pcm_on", "on"), _ablation("off", "paper_b16", "off")),
-        ),
-        Experiment(
-            "table_vii",
-            "One kind of text, or both",
-            "trained on",
-            (
-                _ablation("short texts", "short_only", "CLIP LRS2M-S"),
-                _ablation("long texts", "long_only", "CLIP LRS2M-L"),
-                _ablation("both", "paper_b16", "LRSCLIP LRS2M"),
-            ),
-        ),
-        Experiment(
-            "table_viii",
-            "The first sentence as the short text",
-            "short text",
-            (
-                _ablation("first sentence", "first_sentence", "first sentence"),
-                _ablation("short text", "paper_b16", "short text"),
-            ),
-        ),
-        Experiment(
-            "table_ix",
-            "Where training starts",
-            "start",
-            (
-                _ablation("Long-CLIP", "from_long_clip", "Long-CLIP", start="start_long"),
-                _ablation("CLIP", "paper_b16", "CLIP"),
-            ),
-        ),
-        Experiment(
-            "figure_7",
-            "Batch size",
-            "pairs a step in the paper",
-            (
-                *(_ablation(str(total), f"batch_{total}", batch_size=total // 8) for total in (64, 128, 256)),
-                _ablation("512", "paper_b16"),
-            ),
-        ),
-        Experiment(
-            "figure_8",
-            "Number of pairs",
-            "pairs in the paper",
-            (
-                *(_ablation(f"{n / 1000:g}M", f"pairs_{n}k", num_pairs=n) for n in (500, 1000, 1500)),
-                _ablation("2M", "paper_b16", _MAIN),
-            ),
-        ),
-        Experiment(
-            "figure_9",
-            "Size of the model",
-            "model of the paper",
-            (_size("B/32", "paper_b32"), _size("B/16", "paper_b16"), _size("L/14", "paper_l14")),
-        ),
-        Experiment(
-            "figure_10",
-            "Weight of the long and the short text in the loss",
-            "long : short",
-            tuple(
-                _ablation("8:2", "paper_b16", _MAIN)
-                if long == 8
-                else _ablation(f"{long}:{10 - long}", f"weight_{long}_{10 - long}")
-                for long in range(9, 0, -1)
-            ),
-        ),
+def _variant(row: Mapping[str, Any], *, is_in_table: bool) -> Variant:
+    paper = row.get("paper", row["label"] if is_in_table else "")
+    return Variant(
+        label=row["label"],
+        config=row.get("config", ""),
+        model=row.get("model", ""),
+        paper=(paper,) if paper else (),
+        tiny=row.get("tiny", {} if "config" in row else None),
     )
-}
+
+
+def _experiment(name: str, content: Mapping[str, Any]) -> Experiment:
+    variants = tuple(_variant(row, is_in_table=name.startswith("table")) for row in content["variants"])
+    tests = tuple(content.get("tests", paper_tests()))
+    return Experiment(name, content["title"], content["varies"], variants, tests)
+
+
+def _read() -> dict[str, Experiment]:
+    content = yaml.safe_load(Path(__file__).with_name("experiments.yaml").read_text(encoding="utf-8"))
+    return {name: _experiment(name, facts) for name, facts in content.items()}
+
+
+EXPERIMENTS = _read()

@@ -49,6 +49,7 @@ def _draw(folder: Path) -> None:
 
 
 def _code_version() -> str:
-    """A hash of the drawing code: changed code may draw other scenes."""
-    files = sorted(Path(__file__).parent.rglob("*.py"))
+    """A hash of the drawing code and its words: when they change, other scenes may be drawn."""
+    folder = Path(__file__).parent
+    files = sorted([*folder.rglob("*.py"), folder / "words.yaml"])
     return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:10]

@@ -18,9 +18,11 @@ from lrs2m_builder.errors import SampleError, UserError, not_among, storable
 from lrs2m_builder.files import member_names
 from lrs2m_builder.schema import ImageRef, Sample
 from lrs2m_builder.sources._base import SourceRow
-from lrs2m_builder.sources._entering import entered, entered_anchors
+from lrs2m_builder.sources._entering import BAD_NAME, entered, entered_anchors
 from lrs2m_builder.sources._names import image_stem
+from lrs2m_builder.sources._places import Places, table_files
 from lrs2m_builder.sources._resolve import ImageFinder, choose_layout, find_annotations
+from lrs2m_builder.sources._state import GONE, changed_at
 
 
 def join_key(image_name: str) -> str:
@@ -61,12 +63,14 @@ class Source:
         annotations: one file, or its parts (the tars or Parquet files that one glob matches).
         rows: reads the annotations from the beginning, as a stream.
         images: finds an image by its name, for rows without image bytes.
+        places: finds where on Earth an image was taken.
     """
 
     manifest: Manifest
     annotations: tuple[Path, ...]
     rows: Callable[[], Iterator[SourceRow]]
     images: ImageFinder
+    places: Places
     joined: Joined | None = None
 
     def find_image(self, row: SourceRow) -> ImageRef | None:
@@ -77,6 +81,21 @@ class Source:
 def named(paths: Sequence[Path]) -> str:
     """One path, or the first and the last of several, for messages."""
     return str(paths[0]) if len(paths) == 1 else f"{paths[0]} to {paths[-1].name} ({len(paths)} files)"
+
+
+def annotation_files(manifest: Manifest, data_dir: Path) -> list[Path]:
+    """The files and folders with the texts, labels and places of a subset, and those that options name.
+
+    Raises:
+        UserError: a file is missing.
+    """
+    paths = list(find_annotations(manifest, data_dir, manifest.files.annotations))
+    if manifest.join:
+        paths += find_annotations(manifest, data_dir, manifest.join.annotations)
+    paths += table_files(manifest, data_dir)
+    given = (*manifest.options.values(), *(manifest.join.options.values() if manifest.join else ()))
+    named_paths = (Path(value) for value in given if isinstance(value, str) and value)
+    return paths + [path for path in named_paths if changed_at(path) != GONE and path.is_file()]
 
 
 def formats() -> list[str]:
@@ -107,7 +126,7 @@ def open_source(manifest: Manifest, data_dir: Path) -> Source:
         return (row.image_file or row.image_name for row in read_all() if row.image is None)
 
     images = choose_layout(manifest, data_dir, map(entered, read_all()), all_names)
-    return Source(manifest, annotations, rows, images, joined)
+    return Source(manifest, annotations, rows, images, Places(manifest, data_dir), joined)
 
 
 def _reader(manifest: Manifest, name: str, options: Mapping[str, Any]) -> Callable[[Path], Iterator[SourceRow]]:
@@ -195,6 +214,7 @@ def read_samples(source: Source) -> Iterator[Sample]:
         groups = [(caption,) for caption in captions] if source.manifest.rows == "caption" else [captions]
         for number, group in enumerate(groups or [()]):
             yield make_sample(source, row, group, number, times)
+    source.places.check_used()
 
 
 def make_sample(source: Source, row: SourceRow, captions: tuple[str, ...], number: int, times: int) -> Sample:
@@ -206,7 +226,8 @@ def make_sample(source: Source, row: SourceRow, captions: tuple[str, ...], numbe
         times: how often the image has been named.
     """
     manifest = source.manifest
-    path = source.find_image(row)
+    # An escaped name is none that a file could have.
+    path = None if row.problem and row.problem[0] == BAD_NAME and not row.image_file else source.find_image(row)
     key = f"{row.image_name}#{number}" if manifest.rows == "caption" else row.image_name
     problem = row.problem
     if times > 1:
@@ -231,6 +252,7 @@ def make_sample(source: Source, row: SourceRow, captions: tuple[str, ...], numbe
         no_anchors=no_anchors,
         label=row.label or _label(manifest, row.image_name),
         problem=problem and (problem[0], storable(problem[1])),
+        place=source.places.of(row, path),
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from lrs2m_builder.images.part import Part
-from lrs2m_builder.schema import Anchor, ImageRef
+from lrs2m_builder.schema import NOWHERE, Anchor, ImageRef, Place
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +20,7 @@ class SourceRow:
         image: where the image is, if the source holds it; if None, it is searched by name.
         problem: reason and detail why the row cannot be used.
         image_file: the name to search for, if it is not `image_name`.
+        place: what the row itself says of its image's place on Earth.
     """
 
     image_name: str
@@ -32,3 +33,4 @@ class SourceRow:
     image: ImageRef | None = None
     problem: tuple[str, str] | None = None
     image_file: str = ""
+    place: Place = NOWHERE

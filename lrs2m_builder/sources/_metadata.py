@@ -17,7 +17,9 @@ import pyarrow.parquet as pq
 
 from lrs2m_builder.errors import SampleError, UserError, one_line
 from lrs2m_builder.opening import open_regular
+from lrs2m_builder.schema import NOWHERE, Place
 from lrs2m_builder.sources._names import same_letters
+from lrs2m_builder.sources._place_values import merged, quiet_place
 from lrs2m_builder.sources._values import class_names, texts_in
 
 NAMES = ("metadata.jsonl", "metadata.csv", "metadata.parquet")
@@ -29,12 +31,13 @@ LABEL_KEYS = ("label",)
 
 @dataclass(frozen=True, slots=True)
 class ImageTexts:
-    """The texts and label of an image; `problem` is the reason and detail if they are unusable."""
+    """The texts, label and place of an image; `problem` is the reason and detail if they are unusable."""
 
     captions: tuple[str, ...] = ()
     caption_long: str = ""
     label: str = ""
     problem: tuple[str, str] | None = None
+    place: Place = NOWHERE
 
     @classmethod
     def of(cls, entry: Mapping[str, Any], where: str) -> ImageTexts:
@@ -44,6 +47,7 @@ class ImageTexts:
                 texts_in([entry.get(key) for key in SHORT_KEYS]),
                 " ".join(texts_in([entry.get(key) for key in LONG_KEYS])),
                 "; ".join(texts_in([entry.get(key) for key in LABEL_KEYS])),
+                place=quiet_place(entry),
             )
         except SampleError as error:
             return cls(problem=(error.reason, f"{where}: {error.detail}"))
@@ -55,6 +59,7 @@ class ImageTexts:
             self.caption_long or other.caption_long,
             self.label or other.label,
             self.problem or other.problem,
+            merged(self.place, other.place),
         )
 
     def contradicts(self, other: ImageTexts) -> bool:
@@ -76,7 +81,7 @@ class Metadata:
         self._entries: dict[str, tuple[str, ImageTexts]] = {}
         self._repeats: list[tuple[str, ImageTexts]] = []
         keys: dict[str, None] = {}
-        for number, entry in enumerate(_read(path), start=1):
+        for number, entry in enumerate(read_entries(path), start=1):
             keys |= dict.fromkeys(entry)
             name = next((entry[key] for key in entry if key == _FILE or key.endswith(f"_{_FILE}")), None)
             if not isinstance(name, str) or not name:
@@ -109,7 +114,12 @@ class Metadata:
         return "/".join(part for part in same_letters(name.replace("\\", "/")).split("/") if part not in {"", "."})
 
 
-def _read(path: Path) -> Iterator[dict[str, Any]]:
+def read_entries(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a `.parquet`, the lines of a `.csv`, or the objects of a file of JSON lines.
+
+    Raises:
+        UserError: the file cannot be read; the message names the line.
+    """
     try:
         if path.suffix == ".parquet":
             open_regular(path).close()

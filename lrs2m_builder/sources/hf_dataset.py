@@ -20,10 +20,11 @@ import pyarrow.parquet as pq
 from lrs2m_builder.errors import SampleError, UserError, one_line
 from lrs2m_builder.images.cells import ARROW_SUFFIX, PARQUET_SUFFIX, is_text
 from lrs2m_builder.opening import open_regular
-from lrs2m_builder.schema import TableCell
+from lrs2m_builder.schema import NOWHERE, TableCell
 from lrs2m_builder.sources._base import SourceRow
 from lrs2m_builder.sources._hf_images import ImageCells
 from lrs2m_builder.sources._hub import fetched
+from lrs2m_builder.sources._place_values import place_names, quiet_place
 from lrs2m_builder.sources._values import TextReader, class_names, text_reader
 
 BATCH_SIZE = 1000  # rows whose texts are in memory
@@ -73,6 +74,8 @@ def _read(
                 f"{path}: name_column {name!r} holds {schema.field(name).type}; it must hold texts or whole numbers"
             )
         texts = [column for column in dict.fromkeys(columns) if column != image or column in readers or column == name]
+        places = place_names(schema)
+        texts += [column for column in places if column not in {*texts, image}]
         number = 0
         for batch in batches(texts, images):
             values = batch.select(texts).to_pylist() if texts else [{}] * batch.num_rows
@@ -86,6 +89,7 @@ def _read(
                     image=TableCell(path, image, number) if cell.has_bytes and not problem else None,
                     image_file=file,
                     problem=problem,
+                    place=quiet_place({column: value[column] for column in places}) if places else NOWHERE,
                 )
                 yield _with_texts(row, value, readers, captions, long, label)
                 number += 1

@@ -77,6 +77,7 @@ def read(path: Path, subfolders: Literal["label", "anchor", "ignore"] = "label")
                 anchors=anchors,
                 image=image,
                 problem=unread if suffix in _OTHER_PICTURES else texts.problem,
+                place=texts.place,
             )
     for where, table in tables.items():
         for name, texts in table.left():

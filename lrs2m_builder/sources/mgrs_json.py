@@ -11,8 +11,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.schema import NOWHERE
 from lrs2m_builder.sources._base import SourceRow
 from lrs2m_builder.sources._json_list import read_json_list
+from lrs2m_builder.sources._place_values import quiet_place
 
 _SHORT = ("brief_caption", "global_caption")
 
@@ -34,7 +36,10 @@ def read(path: Path) -> Iterator[SourceRow]:
             raise UserError(f"{path}: entry {number} ({image}): {wrong!r} is {str(texts[wrong])[:60]}, not a text")
         short = next((texts[key] for key in _SHORT if texts[key]), "")
         yield SourceRow(
-            image.removeprefix("./"), captions=(short,) if short else (), caption_long=texts["detailed_caption"]
+            image.removeprefix("./"),
+            captions=(short,) if short else (),
+            caption_long=texts["detailed_caption"],
+            place=quiet_place(place) if isinstance(place := entry.get("place"), dict) else NOWHERE,
         )
     if number < 0:
         raise UserError(f"{path}: no entries")

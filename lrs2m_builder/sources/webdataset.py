@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from posixpath import splitext
@@ -25,6 +26,7 @@ from lrs2m_builder.opening import open_regular
 from lrs2m_builder.schema import TarMember
 from lrs2m_builder.sources._base import SourceRow
 from lrs2m_builder.sources._metadata import ImageTexts
+from lrs2m_builder.sources._place_values import quiet_place
 from lrs2m_builder.sources._tars import read_members
 
 _SHORT = ("short.txt", "txt", "caption", "text")
@@ -80,6 +82,7 @@ def _row(path: Path, key: str, members: dict[str, list[TarMember]], caption_key:
         label=texts.label,
         image=images[0] if len(images) == 1 else None,
         problem=problem,
+        place=texts.place,
     )
 
 
@@ -120,7 +123,8 @@ def _texts(member: TarMember, extension: str, caption_key: str) -> ImageTexts:
             entry = json.loads(content)
             if not isinstance(entry, dict):
                 raise SampleError("text_unreadable", f"{member}: not a JSON object")
-            return ImageTexts.of({"caption": entry.get(caption_key)} if caption_key else entry, str(member))
+            texts = ImageTexts.of({"caption": entry.get(caption_key)} if caption_key else entry, str(member))
+            return replace(texts, place=quiet_place(entry))
     except SampleError as error:
         return ImageTexts(problem=(error.reason.replace("image_", "text_"), error.detail))
     except (ValueError, RecursionError) as error:  # not UTF-8, or not JSON

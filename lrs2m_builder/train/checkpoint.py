@@ -20,6 +20,7 @@ import re
 import shutil
 import socket
 import time
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,7 @@ from lrs2m_builder.errors import UserError, one_line
 from lrs2m_builder.files import disk_errors, finished_file, read_json, write_json
 from lrs2m_builder.terminal import say
 from lrs2m_builder.train.config import SPEED_ONLY, TrainConfig
+from lrs2m_builder.train.mixture import Part
 from lrs2m_builder.train.processes import first_process, refuse_together
 
 NOT_A_CHECKPOINT = (OSError, RuntimeError, pickle.UnpicklingError, EOFError, KeyError, ValueError)
@@ -77,10 +79,12 @@ class RunFolder:
         ):
             raise UserError(f"{self.out_dir}: not empty and no training run; give a new folder")
 
-    def write_settings(self, start_revision: str) -> None:
-        """Write config.json: the settings and the versions."""
+    def write_settings(self, start_revision: str, parts: Sequence[Part]) -> None:
+        """Write config.json: the settings, the versions, and what an epoch uses of each subset."""
         made_with = {"start_revision": start_revision, "version": __version__, "torch": torch.__version__}
-        write_json(self._path, self._settings | made_with)
+        write_json(
+            self._path, self._settings | made_with | {"trained_on": [dataclasses.asdict(part) for part in parts]}
+        )
 
     def save(self, step: int, state: dict[str, Any]) -> None:
         """Write a complete checkpoint, then remove the oldest."""

@@ -78,6 +78,11 @@ class TrainConfig:
         device: `auto`, `cpu` or `cuda`.
         weights: how often an epoch uses the rows of a subset, such as `{ucmerced: 2, det10: 0.5}`; 1 if not named.
         where: SQL condition on the columns and scores of the rows that are trained on; null uses all rows.
+        best: share of the rows to train on, those with the largest `best_by`; rows without a value are left out.
+        best_by: the score for `best`, such as `verify_long_min`, or an SQL expression on columns and scores.
+        subset_cap: maximum number of rows of each subset, chosen by the seed.
+        temperature: an epoch uses the subsets in proportion to (number of rows) ^ (1 / temperature); 1 changes nothing,
+            more evens them out.
         num_pairs: number of pairs to train on, chosen by the seed; null uses all.
         workers: processes that decode images; the data order depends on it.
         pool_rows: rows that a worker holds in memory. Larger data are shuffled by fragments of row groups.
@@ -143,6 +148,10 @@ class TrainConfig:
 
     weights: dict[str, float] = Field(default_factory=dict)
     where: str | None = None
+    best: float | None = Field(default=None, gt=0, le=1)
+    best_by: str | None = None
+    subset_cap: int | None = Field(default=None, ge=1)
+    temperature: float | None = Field(default=None, ge=1)
     num_pairs: int | None = Field(default=None, ge=2)
     workers: int = Field(default=4, ge=0)
     pool_rows: int = Field(default=4096, ge=1)
@@ -169,6 +178,8 @@ class TrainConfig:
             raise ValueError("pcm needs the short text, which train_on=long does not use")
         if self.objective == "sigmoid" and self.label_smoothing:
             raise ValueError("label_smoothing needs the softmax objective")
+        if (self.best is None) != (self.best_by is None):
+            raise ValueError("best and best_by go together: the share, and the score (--best 0.3 --by verify_long_min)")
         self._check_trained()
         return self
 

@@ -13,8 +13,10 @@ from torch.utils.data import DataLoader
 
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.stopping import signals_kept_from_children
+from lrs2m_builder.train.index import RowIndex
 from lrs2m_builder.train.loading import Batch, BatchRows, ReadSettings
-from lrs2m_builder.train.plan import VERSION, EpochPlan, Order, RowIndex, count_batches, make_plan
+from lrs2m_builder.train.mixture import Order, Part, parts_of
+from lrs2m_builder.train.plan import VERSION, EpochPlan, count_batches, make_plan
 from lrs2m_builder.train.processes import die_with, die_with_parent
 
 
@@ -46,6 +48,10 @@ class Batches:
     def num_batches(self, epoch: int) -> int:
         """Number of batches of an epoch."""
         return count_batches(self._index, self._order, epoch, self._world_size)
+
+    def parts(self) -> list[Part]:
+        """What an epoch uses of each subset."""
+        return parts_of(self._index, self._order)
 
     def state_dict(self) -> dict[str, Any]:
         """The position: the next batch's number in its epoch, and the settings that determine the order."""

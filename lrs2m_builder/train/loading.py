@@ -22,7 +22,8 @@ from lrs2m_builder.errors import SampleError, UserError, one_line
 from lrs2m_builder.images.files import image_ref
 from lrs2m_builder.images.load import decode
 from lrs2m_builder.train.augment import Augmentation, augment_caption, augment_image
-from lrs2m_builder.train.plan import EpochPlan, RowIndex, Rows
+from lrs2m_builder.train.index import RowIndex, Rows
+from lrs2m_builder.train.plan import EpochPlan
 
 TrainOn = Literal["both", "short", "long", "first_sentence"]
 COLUMNS: dict[TrainOn, tuple[str, ...]] = {

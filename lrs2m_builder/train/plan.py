@@ -12,93 +12,18 @@ has to be read to return to it.
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 
-from lrs2m_builder.dataset.foreign import check_pairs, reading
-from lrs2m_builder.dataset.selection import Filters, select
-from lrs2m_builder.dataset.tables import record_files
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.tokenizer import count_tokens
+from lrs2m_builder.train.index import RowIndex, Rows
+from lrs2m_builder.train.mixture import Order, row_weights
 
 BUCKET = 32  # tokens; the mean long text has 111, and a compiled tower is compiled once per bucket
-NO_TEXT = 2  # tokens of an empty text
 READS = 8  # of a row group per epoch; they cost 3 % of decoding its images, and separate an image's 5 captions
 VERSION = 2  # of the order: positions are valid only within a version
-Rows = np.ndarray[Any, np.dtype[np.int64]]
-
-
-@dataclass(frozen=True, slots=True)
-class RowGroup:
-    """A row group of a file; `first_row` is the number of its first row among all rows."""
-
-    path: Path
-    number: int
-    first_row: int
-    num_rows: int
-
-
-@dataclass(frozen=True)
-class RowIndex:
-    """Lengths and subsets of all rows, read before any image. R is the number of rows of all files.
-
-    Attributes:
-        num_tokens_R: length by which rows are bucketed; NO_TEXT or less if a row cannot be used.
-        subset_R: number of each row's subset among `subsets`.
-    """
-
-    groups: tuple[RowGroup, ...]
-    num_tokens_R: np.ndarray[Any, np.dtype[np.int32]]
-    subset_R: np.ndarray[Any, np.dtype[np.int32]]
-    subsets: tuple[str, ...]
-
-    @cached_property
-    def first_rows(self) -> np.ndarray[Any, np.dtype[np.int64]]:
-        """First row of each group."""
-        return np.array([group.first_row for group in self.groups])
-
-    @cached_property
-    def fingerprint(self) -> str:
-        """A hash of the file names, their rows and the texts' lengths."""
-        names = [f"{group.path.parent.name}/{group.path.name}:{group.number}:{group.num_rows}" for group in self.groups]
-        return hashlib.sha256("\n".join(names).encode() + self.num_tokens_R.tobytes()).hexdigest()[:16]
-
-    def group_of(self, row: int) -> int:
-        """Number of the group that holds a row."""
-        return int(self.groups_of(np.array([row]))[0])
-
-    def groups_of(self, rows: Rows) -> Rows:
-        """Number of the group that holds each of the rows."""
-        return np.searchsorted(self.first_rows, rows, side="right") - 1
-
-
-@dataclass(frozen=True, slots=True)
-class Order:
-    """The settings that determine the order, with the index.
-
-    Attributes:
-        batch_size: rows per process and batch.
-        pool_rows: rows that a worker holds in memory.
-        streams: pools that are read at the same time, one per worker.
-        weights: how often an epoch uses each row of a subset; 1 if not named, 0 excludes it, 1.5 uses every row
-            once and half of them again.
-        num_pairs: maximum number of rows, chosen by the seed.
-    """
-
-    seed: int
-    batch_size: int
-    pool_rows: int
-    streams: int
-    weights: Mapping[str, float]
-    num_pairs: int | None = None
 
 
 @dataclass(frozen=True)
@@ -115,55 +40,6 @@ class EpochPlan:
 
     def __len__(self) -> int:
         return len(self.rows)
-
-
-def read_index(
-    paths: Sequence[Path], texts: Sequence[str], where: str | None = None, say: Callable[[str], object] = print
-) -> RowIndex:
-    """Read the row groups of files and folders, and the length of each row's longest text.
-
-    Args:
-        texts: the caption columns that are trained on. Their lengths are read from `num_tokens_...` if it exists.
-        where: rows that do not meet this SQL condition count as rows without a text, which are not trained on.
-        say: takes what a person should know of the scores in the condition.
-
-    Raises:
-        UserError: no files, an unreadable file, a column is missing or of the wrong type, or no row meets the
-            condition.
-    """
-    groups: list[RowGroup] = []
-    num_tokens, subsets = [], []
-    first_row = 0
-    files = [file for path in paths for file in record_files(path)]
-    check_pairs(files, texts, ("subset", *map(_counted, texts)))
-    for path in files:
-        with reading(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
-            for number in range(file.num_row_groups):
-                num_rows = file.metadata.row_group(number).num_rows
-                groups.append(RowGroup(path, number, first_row, num_rows))
-                first_row += num_rows
-            num_tokens.append(_lengths(file, texts))
-            subsets += _subsets(file, path)
-    if where is not None:
-        _leave_out(paths, where, dict(zip(files, num_tokens, strict=True)), say)
-    names = sorted(set(subsets))
-    code = {name: number for number, name in enumerate(names)}
-    subset_r = np.array([code[name] for name in subsets], dtype=np.int32)
-    return RowIndex(tuple(groups), np.concatenate(num_tokens), subset_r, tuple(names))
-
-
-def _leave_out(
-    paths: Sequence[Path], where: str, num_tokens: Mapping[Path, np.ndarray[Any, Any]], say: Callable[[str], object]
-) -> None:
-    """Set the lengths of all rows that do not meet a condition to 0."""
-    for path in paths:
-        selection = select(path, Filters(where=where))
-        for note in selection.notes:
-            say(f"{path}: {note}")
-        for file in record_files(path):
-            left_out = np.ones(len(num_tokens[file]), bool)
-            left_out[selection.rows.get(file, [])] = False
-            num_tokens[file][left_out] = 0
 
 
 def count_batches(index: RowIndex, order: Order, epoch: int, world_size: int) -> int:
@@ -212,34 +88,9 @@ def make_plan(index: RowIndex, order: Order, epoch: int, rank: int, world_size: 
     return EpochPlan(np.concatenate(pools)[in_turn], turns[in_turn, 2])
 
 
-def _counted(text: str) -> str:
-    """The column with the token counts of a text."""
-    return text.replace("caption_", "num_tokens_")
-
-
-def _lengths(file: pq.ParquetFile, texts: Sequence[str]) -> np.ndarray[Any, Any]:
-    """Tokens of the longest text, 0 if one of the texts is empty."""
-    columns = []
-    for name in texts:
-        counted = _counted(name)
-        if counted in file.schema_arrow.names:
-            values = file.read([counted]).column(0).cast(pa.int32()).to_pylist()
-            columns.append([value or 0 for value in values])
-        else:
-            columns.append([count_tokens(text or "") for text in file.read([name]).column(0).to_pylist()])
-    lengths = np.array(columns, dtype=np.int32).reshape(len(texts), -1)
-    return np.where(lengths.min(0) > NO_TEXT, lengths.max(0), 0).astype(np.int32)
-
-
-def _subsets(file: pq.ParquetFile, path: Path) -> list[str]:
-    if "subset" not in file.schema_arrow.names:
-        return [path.parent.name] * file.metadata.num_rows
-    return [name or path.parent.name for name in file.read(["subset"]).column(0).to_pylist()]
-
-
 def _taken_rows(index: RowIndex, order: Order, epoch: int) -> list[Rows]:
     """The rows of an epoch, in file order; repeated rows are in several parts."""
-    weight_R = _row_weights(index, order)
+    weight_R = row_weights(index, order)
     share_R = np.random.default_rng((order.seed, epoch, 2)).random(len(weight_R))  # decides fractional weights
     turns = range(int(np.ceil(weight_R.max(initial=0.0))))
     return [np.flatnonzero(share_R < weight_R - turn) for turn in turns]
@@ -261,18 +112,6 @@ def _shuffled_rows(index: RowIndex, order: Order, epoch: int) -> Rows:
     unit = group * READS + (place + offset) % READS
     _, number = np.unique(unit, return_inverse=True)
     return rows[np.argsort(random.permutation(number.max() + 1)[number], kind="stable")]
-
-
-def _row_weights(index: RowIndex, order: Order) -> np.ndarray[Any, Any]:
-    """How often each row is used in an epoch: [R]."""
-    if unknown := sorted(order.weights.keys() - set(index.subsets)):
-        raise UserError(f"weights: no subset {unknown[0]!r} in the data; it has {', '.join(index.subsets)}")
-    weight_R = np.array([order.weights.get(name, 1.0) for name in index.subsets])[index.subset_R]
-    weight_R[index.num_tokens_R <= NO_TEXT] = 0.0
-    if order.num_pairs is not None:
-        usable = np.flatnonzero(weight_R)
-        weight_R[np.random.default_rng((order.seed, 1)).permutation(usable)[order.num_pairs :]] = 0.0
-    return weight_R  # type: ignore[no-any-return]
 
 
 def _pool_sizes(num_batches: int, order: Order) -> list[int]:

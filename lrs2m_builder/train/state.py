@@ -21,11 +21,13 @@ from lrs2m_builder.terminal import say
 from lrs2m_builder.train.checkpoint import RunFolder
 from lrs2m_builder.train.config import TrainConfig
 from lrs2m_builder.train.data import Batches
+from lrs2m_builder.train.index import Best, read_index
 from lrs2m_builder.train.loading import COLUMNS, ReadSettings
 from lrs2m_builder.train.loss import rank, world_size
+from lrs2m_builder.train.mixture import Order
 from lrs2m_builder.train.optim import Average, fitted_warmup, freeze_positions, make_optimizer, move_between
 from lrs2m_builder.train.pcm import check_k
-from lrs2m_builder.train.plan import BUCKET, Order, read_index
+from lrs2m_builder.train.plan import BUCKET
 from lrs2m_builder.train.processes import first_process
 from lrs2m_builder.train.progress import Progress
 from lrs2m_builder.train.step import Towers
@@ -106,7 +108,7 @@ class TrainingRun:
         """Restore the folder to its state after the step from which the run resumes."""
         self.folder.go_on_after(self.step)
         if self.step == 0:
-            self.folder.write_settings(self.loaded.revision)
+            self.folder.write_settings(self.loaded.revision, self.batches.parts())
 
     def save_checkpoint(self) -> None:
         """Write a checkpoint in the first process; all processes wait for it."""
@@ -244,6 +246,8 @@ def make_batches(config: TrainConfig, data: Sequence[Path], loaded: Loaded, devi
         streams=max(1, config.workers),
         weights=config.weights,
         num_pairs=config.num_pairs,
+        subset_cap=config.subset_cap,
+        temperature=config.temperature,
     )
     reading = ReadSettings(
         train_on=config.train_on,
@@ -256,7 +260,13 @@ def make_batches(config: TrainConfig, data: Sequence[Path], loaded: Loaded, devi
         augment_images=config.augment_images,
     )
     return Batches(
-        read_index(data, COLUMNS[config.train_on], config.where, say if rank() == 0 else lambda _: None),
+        read_index(
+            data,
+            COLUMNS[config.train_on],
+            config.where,
+            Best(config.best, config.best_by) if config.best is not None and config.best_by is not None else None,
+            say=say if rank() == 0 else lambda _: None,
+        ),
         order,
         reading,
         rank=rank(),

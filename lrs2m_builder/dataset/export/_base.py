@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Protocol
 
+from lrs2m_builder.build.stored_rows import PLACE_COLUMNS
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.images.outlines import to_geojson
 
 TextChoice = Literal["long", "short", "both"]
 ImageChoice = Literal["embed", "copy", "reference"]
@@ -19,7 +22,7 @@ MAX_NAME = 200  # bytes of a file name; file systems allow 255, and a hash may b
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # The first bytes of the formats that a record may contain (see `images.load_stored`).
 _SUFFIXES = ((b"\xff\xd8", ".jpg"), (b"\x89PNG", ".png"), (b"RIFF", ".webp"), (b"GIF8", ".gif"))
-_OTHER_TEXT = {"long": "caption_short", "short": "caption_long"}
+OTHER_TEXT = {"long": "caption_short", "short": "caption_long"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,7 @@ class Options:
         image_prefix: prefix of an image's path.
         lines: write JSON lines instead of one JSON list.
         max_bytes: maximum size of one file, for formats with several.
+        scores: names and types of the scores that rows have beside their columns, for formats that write them.
     """
 
     text: TextChoice = "both"
@@ -39,15 +43,19 @@ class Options:
     image_prefix: str = ""
     lines: bool = False
     max_bytes: int = DEFAULT_MAX_BYTES
+    scores: Mapping[str, str] = field(default_factory=dict)
 
 
 class ExportFormat(Protocol):
-    """The contract of a format module in this folder."""
+    """The contract of a format module in this folder.
+
+    A module with WITH_SCORES = True gets rows with their scores, `<name>_<column>`; `Options.scores` has their types.
+    """
 
     IMAGES: tuple[ImageChoice, ...]  # supported choices; the first is the default
 
-    def write(self, rows: Iterator[dict[str, Any]], folder: Path, options: Options) -> None:
-        """Write rows into an empty folder.
+    def write(self, rows: Iterator[dict[str, Any]], folder: Path, options: Options) -> tuple[str, ...] | None:
+        """Write rows into an empty folder; returns what a person should know, a line each, if anything.
 
         Raises:
             UserError: a row lacks an image that the format needs.
@@ -62,8 +70,19 @@ def texts(row: Mapping[str, Any], text: TextChoice) -> dict[str, str]:
 
 
 def columns(row: Mapping[str, Any], text: TextChoice) -> dict[str, Any]:
-    """The columns of a row without the image and without texts that were not chosen."""
-    return {key: value for key, value in row.items() if key not in {"image", _OTHER_TEXT.get(text)}}
+    """The columns of a row as values of JSON, without the image and without texts that were not chosen."""
+    kept = {key: value for key, value in row.items() if key not in {"image", OTHER_TEXT.get(text)}}
+    return kept | {key: value for key, value in place_values(row).items() if key in row}
+
+
+def place_values(row: Mapping[str, Any]) -> dict[str, Any]:
+    """A row's place as values of JSON: its footprint as GeoJSON, its time in the form of ISO 8601."""
+    values = {name: row.get(name) for name in PLACE_COLUMNS}
+    if isinstance(values["geometry"], bytes):
+        values["geometry"] = to_geojson(values["geometry"])
+    if isinstance(values["datetime"], dt.datetime):
+        values["datetime"] = values["datetime"].isoformat()
+    return values
 
 
 def json_text(entry: Mapping[str, Any]) -> str:

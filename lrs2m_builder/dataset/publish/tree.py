@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from lrs2m_builder.build.geo_key import GeoKey
 from lrs2m_builder.build.shards import BYTES_PER_GROUP, ROWS_PER_GROUP
 from lrs2m_builder.build.stored_rows import RECORD_SCHEMA, with_features
 from lrs2m_builder.dataset.foreign import reading
@@ -160,6 +161,7 @@ class _Shards:
         self._paths: list[Path] = []
         self._writer: pq.ParquetWriter | None = None
         self._file: Any = None
+        self._geo = GeoKey()
         self.rows = 0
         self.num_bytes = 0
 
@@ -169,6 +171,7 @@ class _Shards:
             self._next()
         assert self._writer is not None
         self._writer.write_table(group, row_group_size=group.num_rows)
+        self._geo.add(group)
         self.rows += group.num_rows
         self.num_bytes += group.nbytes
 
@@ -192,6 +195,9 @@ class _Shards:
         if self._writer is not None:
             writer, self._writer = self._writer, None
             try:
+                if geo := self._geo.metadata():
+                    writer.add_key_value_metadata(geo)
+                self._geo = GeoKey()
                 writer.close()
             finally:
                 self._file.close()

@@ -20,7 +20,7 @@ COLOURS = ("#1f5a8a", "#d98324", "#1a7f4b", "#8c4799", "#b3261e", "#5b6770", "#0
 DPI = 150
 
 
-def new_figure(width: float, height: float, *, constrained: bool = True) -> Figure:
+def new_figure(width: float, height: float) -> Figure:
     """An empty figure of that size in inches.
 
     Raises:
@@ -31,7 +31,7 @@ def new_figure(width: float, height: float, *, constrained: bool = True) -> Figu
         from matplotlib.figure import Figure
     except ImportError as error:
         raise MissingExtraError("a figure", "eval", error) from error
-    figure = Figure(figsize=(width, height), layout="constrained" if constrained else None)
+    figure = Figure(figsize=(width, height), layout="constrained")
     FigureCanvasAgg(figure)
     return figure
 
@@ -43,6 +43,13 @@ def save_figure(figure: Figure, path: Path) -> list[Path]:
     for file in paths:
         save_picture(figure, file, dpi=DPI, bbox_inches="tight", pad_inches=0.1)
     return paths
+
+
+def centre_square(image: Image.Image, side: int) -> Image.Image:
+    """The centre square of an image, `side` pixels wide."""
+    length = min(image.size)
+    left, top = (image.width - length) // 2, (image.height - length) // 2
+    return image.crop((left, top, left + length, top + length)).resize((side, side), Image.Resampling.LANCZOS)
 
 
 def show_picture(axes: Axes, image: Image.Image, *, frame: str | None = None) -> None:

@@ -14,7 +14,16 @@ from lrs2m_builder.clip.encode import Features, encode_images, encode_texts
 from lrs2m_builder.clip.model import Loaded
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.evals.data import EvalImage
-from lrs2m_builder.evals.figures.canvas import QUIET, RIGHT, WRONG, new_figure, save_figure, show_picture, write_words
+from lrs2m_builder.evals.figures.canvas import (
+    QUIET,
+    RIGHT,
+    WRONG,
+    centre_square,
+    new_figure,
+    save_figure,
+    show_picture,
+    write_words,
+)
 from lrs2m_builder.images.load import decode
 
 if TYPE_CHECKING:
@@ -96,11 +105,7 @@ def nearest(
 
 
 def _thumbnail(image: EvalImage) -> Image.Image:
-    """A small picture of the centre square of an image."""
-    whole = decode(image.image)
-    side = min(whole.size)
-    left, top = (whole.width - side) // 2, (whole.height - side) // 2
-    return whole.crop((left, top, left + side, top + side)).resize((SHOWN, SHOWN), Image.Resampling.LANCZOS)
+    return centre_square(decode(image.image), SHOWN)
 
 
 def _list_texts(axes: Axes, found: Sequence[tuple[str, float, bool]], columns: int) -> None:

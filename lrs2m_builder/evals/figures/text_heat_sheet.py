@@ -11,7 +11,7 @@ from PIL import Image
 
 from lrs2m_builder.clip.model import Loaded
 from lrs2m_builder.errors import SampleError, UserError
-from lrs2m_builder.evals.figures.canvas import new_figure, save_figure, show_picture
+from lrs2m_builder.evals.figures.canvas import centre_square, new_figure, save_figure, show_picture
 from lrs2m_builder.evals.figures.text_heat import text_heat
 from lrs2m_builder.images.load import decode
 
@@ -33,7 +33,7 @@ def draw_text_heat(loaded: Loaded, image_path: Path, texts: Sequence[str], path:
         image = decode(image_path)
     except SampleError as error:
         raise UserError(f"--image {image_path}: {error}") from error
-    view = _as_seen(image)
+    view = centre_square(image, SHOWN)  # what the model's preprocessing keeps
     columns = min(COLUMNS, len(texts) + 1)
     rows = -(-(len(texts) + 1) // columns)
     figure = new_figure(3.1 * columns, 3.9 * rows)
@@ -50,13 +50,6 @@ def draw_text_heat(loaded: Loaded, image_path: Path, texts: Sequence[str], path:
     bar.set_label("heat (Grad-ECLIP)", fontsize=8)
     bar.ax.tick_params(labelsize=7)
     return save_figure(figure, path)
-
-
-def _as_seen(image: Image.Image) -> Image.Image:
-    """The centre square: what the model's preprocessing keeps."""
-    side = min(image.size)
-    left, top = (image.width - side) // 2, (image.height - side) // 2
-    return image.crop((left, top, left + side, top + side)).resize((SHOWN, SHOWN), Image.Resampling.LANCZOS)
 
 
 def _enlarged(heat: np.ndarray) -> np.ndarray:

@@ -7,10 +7,7 @@ from itertools import pairwise
 
 from lrs2m_builder.sample.drawing.movers import wake
 from lrs2m_builder.sample.drawing.placing import decorate, ground, place, pond, road, scatter, water_body, winding
-from lrs2m_builder.sample.drawing.sketch import SIDE, Sketch, band
-
-MID, LOW, HIGH = SIDE / 2, -110.0, SIDE + 110.0  # HIGH and LOW are outside in every rotation of the scene
-QUARTER = math.pi / 2
+from lrs2m_builder.sample.drawing.sketch import HIGH, LOW, MID, QUARTER, Sketch, band
 
 
 def courts(sketch: Sketch) -> None:

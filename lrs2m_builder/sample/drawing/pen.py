@@ -32,11 +32,9 @@ class Pen:
         (x, y), c, s = self.center, math.cos(self.angle), math.sin(self.angle)
         return [(x + u * c - v * s, y + u * s + v * c) for u, v in points]
 
-    def poly(self, points: Sequence[Point], fill: RGB, *, layer: int | None = None) -> None:
+    def poly(self, points: Sequence[Point], fill: RGB) -> None:
         """A filled polygon."""
-        self.sketch.shapes.append(
-            Shape(self.owner, self.layer if layer is None else layer, on_grid(self.out(points)), fill)
-        )
+        self.sketch.shapes.append(Shape(self.owner, self.layer, on_grid(self.out(points)), fill))
 
     def rect(self, u0: float, v0: float, u1: float, v1: float, fill: RGB) -> None:
         """A filled rectangle between two corners."""

@@ -61,6 +61,7 @@ KINDS: dict[str, DrawnClass] = {
     "parking lot": DrawnClass(flats.parking_lot, FLAT, ("gray",)),
     "runway": DrawnClass(flats.runway, FLAT, ("gray",)),
 }
+BANK = (128, 118, 84)  # of waters
 BANDS = {"road": (104, 104, 108), "dirt road": (178, 152, 118)}
 CLASSES = tuple(sorted({*KINDS, "road", "river", "pond"}))
 
@@ -88,11 +89,7 @@ def place(
     corners = rectangle(center, length, width, heading)
     if not sketch.is_free(corners, center, gap, over):
         return False
-    color = color or sketch.choose(*kind.colors)
-    sketch.block(name, corners)
-    sketch.placed.append(Placed(name, color, corners, length, width, heading, center))
-    owner = len(sketch.placed) - 1
-    kind.draw(Pen(sketch, owner, kind.layer, center, heading, length, width, sketch.vary(color)))
+    _put(sketch, Placed(name, color or sketch.choose(*kind.colors), corners, length, width, heading, center))
     return True
 
 
@@ -100,11 +97,15 @@ def across(sketch: Sketch, name: str, y: float, width: float) -> None:
     """Put a strip such as a runway across the whole image; unlike other objects it is cut by the image's edge."""
     center, heading, length = sketch.at((SIDE / 2, y)), sketch.heading(0.0), 2.0 * SIDE
     corners = rectangle(center, length, width, heading)
-    sketch.block(name, corners)
-    color = KINDS[name].colors[0]
-    sketch.placed.append(Placed(name, color, corners, length, width, heading, center))
-    owner, layer = len(sketch.placed) - 1, KINDS[name].layer
-    KINDS[name].draw(Pen(sketch, owner, layer, center, heading, length, width, sketch.vary(color)))
+    _put(sketch, Placed(name, KINDS[name].colors[0], corners, length, width, heading, center))
+
+
+def _put(sketch: Sketch, item: Placed) -> None:
+    """Add an object to the sketch and draw it."""
+    sketch.block(item.name, item.polygon)
+    sketch.placed.append(item)
+    owner, kind, rgb = len(sketch.placed) - 1, KINDS[item.name], sketch.vary(item.color)
+    kind.draw(Pen(sketch, owner, kind.layer, item.center, item.angle, item.length, item.width, rgb))
 
 
 def decorate(
@@ -186,13 +187,13 @@ def road(sketch: Sketch, line: Sequence[Point], metres: float, *, dirt: bool = F
         sketch.block("road", band(path[i : i + 2], width))
 
 
-def water_body(sketch: Sketch, name: str, points: Sequence[Point], *, bank: RGB = (128, 118, 84)) -> None:
+def water_body(sketch: Sketch, name: str, points: Sequence[Point]) -> None:
     """A pond or a river as an object; its pieces block other objects."""
     outline = [sketch.at(point) for point in points]
     owner = len(sketch.placed)
     center = (sum(x for x, _ in outline) / len(outline), sum(y for _, y in outline) / len(outline))
     sketch.placed.append(Placed(name, "blue", tuple(outline), 0, 0, 0, center))
-    sketch.regions.append(GroundPatch(owner, on_grid(outline), "water", sketch.chance(0.5), bank))
+    sketch.regions.append(GroundPatch(owner, on_grid(outline), "water", sketch.chance(0.5), BANK))
     if name == "pond":
         sketch.block(name, outline)
     half = len(outline) // 2

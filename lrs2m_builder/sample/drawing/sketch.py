@@ -13,6 +13,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 SIDE = 224
+MID, LOW, HIGH = SIDE / 2, -110.0, SIDE + 110.0  # HIGH and LOW are outside in every rotation of the scene
+QUARTER = math.pi / 2
 SCALE = 3  # factor by which scenes are drawn larger before they are shrunk
 MARGIN = 3  # pixels between an object and the image's edge
 FLAT, TALL, TOP = 0, 1, 2  # layers; shadows fall between FLAT and TALL
@@ -195,10 +197,10 @@ class Sketch:
         """True with that probability."""
         return float(self.random.random()) < share
 
-    def vary(self, color: str, reach: int = 7) -> RGB:
+    def vary(self, color: str) -> RGB:
         """A colour of the palette, slightly varied."""
         r, g, b = PALETTE[color]
-        d, e = self.pick(-reach, reach), self.pick(-reach // 2, reach // 2)
+        d, e = self.pick(-7, 7), self.pick(-4, 3)
         return max(0, min(255, r + d)), max(0, min(255, g + d)), max(0, min(255, b + d + e))
 
     def at(self, point: Point) -> Point:

@@ -33,8 +33,8 @@ def _noise(key: int, *octaves: tuple[int, int, int], reach: int) -> NDArray[np.i
     return (total * reach // (96 * weights)).astype(np.int16)
 
 
-def _colored(color: RGB, *noises: NDArray[np.int16], spread: RGB = (1, 1, 1)) -> Pixels:
-    value = sum(noises[1:], start=noises[0])[..., None] * np.array(spread, np.int16)
+def _colored(color: RGB, *noises: NDArray[np.int16]) -> Pixels:
+    value = sum(noises[1:], start=noises[0])[..., None]
     return np.clip(np.array(color, np.int16) + value, 0, 255).astype(np.uint8)
 
 

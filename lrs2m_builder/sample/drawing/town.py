@@ -6,10 +6,7 @@ import math
 
 from lrs2m_builder.sample.drawing.movers import wake
 from lrs2m_builder.sample.drawing.placing import across, decorate, ground, patch, place, road, scatter
-from lrs2m_builder.sample.drawing.sketch import SIDE, Sketch
-
-MID, LOW, HIGH = SIDE / 2, -110.0, SIDE + 110.0  # HIGH and LOW are outside in every rotation of the scene
-QUARTER = math.pi / 2
+from lrs2m_builder.sample.drawing.sketch import HIGH, LOW, MID, QUARTER, Sketch
 
 
 def airport(sketch: Sketch) -> None:
