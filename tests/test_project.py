@@ -33,6 +33,7 @@ sample
 dataset
 build
 verify
+tile
 sources declared
 clip
 engines checks images stores
@@ -67,7 +68,7 @@ HEAVY = {
         "sources/vhm_json.py",
         *(
             f"dataset/{name}.py"
-            for name in ("foreign", "scores/read", "scores/summary", "selection", "stats", "tables")
+            for name in ("foreign", "scores/identity", "scores/join", "scores/summary", "selection", "stats", "tables")
         ),
         *(f"dataset/{name}.py" for name in ("audit/against", "verify/report", "view/answers", "view/index")),
     },
@@ -84,6 +85,9 @@ HEAVY = {
     "httpx": {"engines/openai.py", *(f"engines/_endpoint_{name}.py" for name in ("models", "session", "wire"))},
     "tenacity": {"engines/openai.py", "dataset/publish/upload.py", "stores/objects.py"},
     "s3fs": {"stores/objects.py"},
+    "pyogrio": {"tile/layers.py"},
+    "pyproj": {"tile/layers.py", "tile/laying.py", "tile/extents.py"},
+    "shapely": {"tile/layers.py", "tile/laying.py", "tile/counting.py"},
     "botocore": {"stores/objects.py"},
 }
 
