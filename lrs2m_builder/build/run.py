@@ -14,13 +14,13 @@ from lrs2m_builder.build.runner import Runner
 from lrs2m_builder.build.settings import claimed, finish_build
 from lrs2m_builder.build.stored_rows import warm_up
 from lrs2m_builder.build.telemetry import Meter, measured
-from lrs2m_builder.build.work import Work, find_work, open_works
+from lrs2m_builder.build.work import Work, find_work, open_works, sweep
 from lrs2m_builder.build.workers import merge_shards
 from lrs2m_builder.engines._base import Engine, EngineModule
 from lrs2m_builder.engines._draining import drain_on_signal
 from lrs2m_builder.engines._pool import EnginePool, NoEngine
-from lrs2m_builder.errors import Stopped
-from lrs2m_builder.stopping import leaving, signals_raise
+from lrs2m_builder.errors import Stopped, flag_named
+from lrs2m_builder.stopping import leaving
 from lrs2m_builder.terminal import say
 
 
@@ -37,14 +37,15 @@ def build(options: BuildOptions, engines: EngineModule | EnginePool) -> Report:
     prepared = prepare(options, pool.module)
     for finding in prepared.lint:
         say(f"warning: {finding}")
-    with claimed(options.out_dir, prepared.settings, prepared.plan.manifest.origin, restart=options.restart):
+    with claimed(prepared.store, prepared.settings, prepared.plan.manifest.origin, restart=options.restart):
         prepared, meter = prepared.with_kept_plan(), Meter()
         try:
             answer_all(prepared, find_work(prepared), pool, meter)
         except Stopped:
             return write_report(prepared, meter, stopped=True)
         report = write_report(prepared, meter, stopped=False)
-        finish_build(options.out_dir)
+        sweep(prepared)
+        finish_build(prepared.store)
         return report
 
 
@@ -78,15 +79,15 @@ def answer(prepared: Prepared, work: Work, one: Pass, pool: EnginePool, meter: M
         UserError, Stopped: as `answer_all`.
     """
     engine: Engine = NoEngine()
+    options = prepared.options
     if one.model:
-        say(f"starting {prepared.options.engine} on {one.model} ...")
-        with signals_raise():
-            engine = pool.start(one.model, one.role, prepared.options.engine_options, one.samplings)
-    with leaving() as leave_soon:
+        with flag_named("--model", one.flag):
+            engine = pool.begin(options.engine, one.model, one.role, options.engine_options, one.samplings)
+    with leaving() as leave_soon, flag_named("--model", one.flag):
         try:
             with measured(meter, prepared.subset, prepared.num_samples, work.num_left) as display:
                 runner = Runner(prepared.plan, one, engine, meter, display, embed_images=prepared.embed_images)
-                works, telemetry = open_works(prepared, work), prepared.options.out_dir / "telemetry.jsonl"
+                works, telemetry = open_works(prepared, work), options.out_dir / "telemetry.jsonl"
                 is_stopped = pool.run(drain_on_signal(runner, runner.run(works, telemetry), leave_soon))
         finally:
             if one.model:
