@@ -274,4 +274,4 @@ def _known(samples: Iterable[Sample]) -> bytes:
 
 
 def _known_place(place: Place) -> str:
-    return "" if place == NOWHERE else repr(place_columns(place))
+    return "" if place is NOWHERE or place == NOWHERE else repr(place_columns(place))
