@@ -68,9 +68,12 @@ HEAVY = {
         "sources/vhm_json.py",
         *(
             f"dataset/{name}.py"
-            for name in ("foreign", "scores/identity", "scores/join", "scores/summary", "selection", "stats", "tables")
+            for name in ("foreign", "scores/join", "scores/summary", "selection", "stats", "tables")
         ),
-        *(f"dataset/{name}.py" for name in ("audit/against", "verify/report", "view/answers", "view/index")),
+        *(
+            f"dataset/{name}.py"
+            for name in ("audit/against", "audit/judges", "verify/report", "view/answers", "view/index")
+        ),
     },
     "huggingface_hub": {
         *("engines/_model_files.py", "dataset/publish/upload.py", "clip/locate.py", "sources/_hub.py"),
