@@ -52,7 +52,7 @@ def write_report(path: Path, result: Audit, places: Sequence[ImageLocation]) -> 
         trim_blocks=True,
     )
     page = environment.get_template("report.html.jinja").render(
-        audit=result, sections=sections, counts=counts, names=result.names[:MAX_NAMES]
+        audit=result, sections=sections, counts=counts, names=result.names[:MAX_NAMES], places=result.places[:MAX_NAMES]
     )
     with finished_file(path) as part:
         part.write_text(page, encoding="utf-8")
