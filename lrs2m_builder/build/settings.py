@@ -16,6 +16,7 @@ from typing import Any
 from lrs2m_builder import __version__
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import discard_parts, disk_errors, read_json, write_json
+from lrs2m_builder.stores.changes import differences
 from lrs2m_builder.stores.lock import locked
 from lrs2m_builder.terminal import say
 
@@ -165,27 +166,10 @@ def _what_changed(changes: Sequence[str]) -> str:
     )
 
 
-def differences(earlier: Any, now: Any, where: str = "") -> Iterator[str]:
-    """Yield a phrase for each difference between two settings."""
-    if isinstance(earlier, Mapping) and isinstance(now, Mapping):
-        for key in sorted(earlier.keys() | now.keys()):
-            yield from differences(earlier.get(key), now.get(key), f"{where}.{key}" if where else str(key))
-    elif isinstance(earlier, list) and isinstance(now, list) and len(earlier) == len(now):
-        for number, (one, other) in enumerate(zip(earlier, now, strict=True)):
-            yield from differences(one, other, f"{where}[{number}]")
-    elif earlier != now:
-        yield f"{where} was {_shown(earlier)}, now {_shown(now)}"
-
-
 def _nothing_done(out_dir: Path) -> bool:
     """Whether there are no answers; a subset's folder may be a link to another disk, which `rglob` does not follow."""
     journals = (path for path in (out_dir / "journal").glob("*/*.jsonl") if path.stat().st_size)
     return next((out_dir / "data").glob("*/*.parquet"), None) is None and next(journals, None) is None
-
-
-def _shown(value: Any) -> str:
-    text = "unset" if value is None else str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
 
 
 def _set_aside(out_dir: Path) -> Path | None:
