@@ -43,7 +43,8 @@ def write_report(path: Path, result: Audit, places: Sequence[ImageLocation]) -> 
     counts = Counter(pair.kind for pair in result.pairs)
     sections = [_section(kind, result, counts[kind], places) for kind in KINDS if counts[kind]]
     write_page(
-        *(path, PAGE),
+        path,
+        PAGE,
         audit=result,
         sections=sections,
         counts=counts,
