@@ -17,7 +17,6 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from lrs2m_builder.build.settings import differences
 from lrs2m_builder.dataset.footprints import Footprints, overlapping, read_footprints
 from lrs2m_builder.dataset.foreign import reading
 from lrs2m_builder.dataset.scores.places import scored_files, the_home
@@ -26,6 +25,7 @@ from lrs2m_builder.dataset.tables import record_files
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import disk_errors, finished_file, read_json, write_json
 from lrs2m_builder.images.place import grid_cell
+from lrs2m_builder.stores.changes import differences
 from lrs2m_builder.stores.lock import locked
 
 NO_SPLIT = -1
