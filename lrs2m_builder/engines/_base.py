@@ -243,5 +243,5 @@ class Preview(Protocol):
         ...
 
     def num_prompt_tokens(self, request: Request, image: Image.Image | None) -> int | None:
-        """Tokens of the prompt, those of the image included; None where they are not known here."""
+        """Tokens of the prompt, those of the image included; None if they are not known here."""
         ...

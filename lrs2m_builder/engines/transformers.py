@@ -161,7 +161,7 @@ class TransformersEngine:
                 await serving
 
     def close(self) -> None:
-        """Free the model; the thread ends by itself, at the next token where a batch was given up."""
+        """Free the model; the thread ends by itself, at the next token if a batch was given up."""
         self._given_up.set()
         self._worker.shutdown(wait=False, cancel_futures=True)
         self._decoder.free()
