@@ -68,7 +68,7 @@ def _demo(out_dir: Path, engine: str, model: Path, num_scenes: int) -> Demo:
         for seed in range(SEED + 1, SEED + 1 + MAX_FURTHER):
             if caught:
                 break
-            manifest = _draw(out_dir / "scenes" / f"seed-{seed}", "world", num_scenes, seed)
+            manifest = _draw(out_dir / "scenes" / f"seed-{seed}", "geojson", num_scenes, seed)
             _build(FURTHER, manifest, further := out_dir / "further" / str(seed), engine, model, pool)
             caught, looked_at = find_caught(further, seed), looked_at + num_scenes
     page = write_demo_page(built, list(SOURCES), caught, looked_at, out_dir / "index.html")
