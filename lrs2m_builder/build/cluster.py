@@ -1,0 +1,108 @@
+"""The Ray cluster that replicas run on: an existing one, or one that is started here and ended."""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from lrs2m_builder.errors import MissingExtraError, UserError, one_line
+from lrs2m_builder.terminal import say
+
+CPUS_WITH_GPU = 4  # per replica: tokens, images, journals
+
+
+@dataclass(frozen=True, slots=True)
+class Cluster:
+    """Where replicas run.
+
+    Attributes:
+        replicas: their number; "auto": as many as the cluster has GPUs for, also if nodes come or go.
+        address: of a Ray cluster; "auto" for the one of this machine; None starts one here and ends it.
+        stall_minutes: after so long without a report a replica is killed and its shards are handed out again.
+        start_minutes: the same for a replica whose engine is starting.
+    """
+
+    replicas: int | Literal["auto"]
+    address: str | None = None
+    stall_minutes: float = 15.0
+    start_minutes: float = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A connected cluster.
+
+    Attributes:
+        ray: the module.
+        num_gpus: of each replica, all on one node.
+        num_cpus: of each replica; its engine and its image threads use no more.
+    """
+
+    ray: Any
+    cluster: Cluster
+    num_gpus: int
+    num_cpus: int
+
+    def num_replicas(self) -> int:
+        """How many should run now."""
+        if self.cluster.replicas != "auto":
+            return self.cluster.replicas
+        return max(1, int(self.ray.cluster_resources().get("GPU", 0)) // max(1, self.num_gpus))
+
+    def actor(self, kind: type) -> Any:
+        """An object in a new process, on a node that has the resources; Ray waits for one."""
+        return self.ray.remote(kind).options(num_cpus=self.num_cpus, num_gpus=self.num_gpus, max_restarts=0).remote()
+
+
+@contextmanager
+def connected(cluster: Cluster, engine_options: Mapping[str, Any]) -> Iterator[Place]:
+    """Connect to the cluster, or start one.
+
+    Raises:
+        UserError: Ray is not installed, there is no cluster, or it has fewer GPUs than the replicas need.
+    """
+    try:
+        import ray
+    except ImportError as error:
+        raise MissingExtraError("--replicas", "ray", error) from error
+    if cluster.address is None:
+        os.environ.setdefault("RAY_AUTH_MODE", "token")  # its ports are open to the network
+        os.environ.setdefault("RAY_worker_niceness", "0")
+    elif not os.environ.get("RAY_AUTH_MODE"):
+        say("warning: without RAY_AUTH_MODE=token whoever reaches the cluster's ports can run code on it")
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    try:
+        ray.init(
+            address=cluster.address,
+            include_dashboard=None if cluster.address else False,
+            logging_level=logging.ERROR,
+            log_to_driver=False,
+        )
+    except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
+        where = cluster.address or "on this machine"
+        raise UserError(f"--ray-address {where}: no Ray cluster can be reached ({one_line(error)})") from error
+    try:
+        yield _place(ray, cluster, engine_options)
+    finally:
+        ray.shutdown()
+
+
+def _place(ray: Any, cluster: Cluster, engine_options: Mapping[str, Any]) -> Place:
+    wanted = int(engine_options.get("tensor_parallel_size", 1)) * int(engine_options.get("pipeline_parallel_size", 1))
+    has = ray.cluster_resources()
+    gpus, cpus = int(has.get("GPU", 0)), int(has.get("CPU", 1))
+    number = 1 if cluster.replicas == "auto" else cluster.replicas
+    if not gpus:
+        if cluster.replicas == "auto":
+            raise UserError("--replicas auto: the cluster has no GPU; give a number")
+        return Place(ray, cluster, 0, max(1, cpus // number))
+    if number * wanted > gpus:
+        raise UserError(
+            f"--replicas {cluster.replicas}: they need {number * wanted} GPUs, the cluster has {gpus}; "
+            f"give at most {gpus // wanted}"
+        )
+    return Place(ray, cluster, wanted, min(CPUS_WITH_GPU, max(1, cpus // number)))
