@@ -22,8 +22,8 @@ from lrs2m_builder.stopping import interruptible
 from lrs2m_builder.text import printable
 
 COMMANDS = (  # each is the function NAME_command of commands/NAME.py
-    *("build", "sources", "sample", "stats", "view", "audit", "verify", "score", "export", "publish", "train"),
-    *("claims", "convert", "demo"),
+    *("build", "sources", "sample", "tile", "stats", "view", "audit", "verify", "score", "export", "publish"),
+    *("train", "claims", "convert", "demo"),
 )
 
 app = make_group(

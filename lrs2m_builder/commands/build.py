@@ -15,9 +15,9 @@ from lrs2m_builder.build.options import (
     ImageStorage,
     VerifyOption,
 )
-from lrs2m_builder.commands import BaseUrl, Json, print_json
+from lrs2m_builder.commands import BaseUrl, Engine, EngineOption, Json, print_json
 from lrs2m_builder.commands._build_text import plan_text, report_text
-from lrs2m_builder.commands.complete import engines, recipe_names, source_names
+from lrs2m_builder.commands.complete import recipe_names, source_names
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.terminal import say, show
 
@@ -47,23 +47,13 @@ def build_command(
             metavar="DIR", help="Folder with the annotation files and images of the source. Only 'sample' needs none."
         ),
     ] = None,
-    engine: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            autocompletion=engines,
-            help="What runs the model: vllm, transformers (without vLLM) or openai (any OpenAI-compatible endpoint).",
-        ),
-    ] = "vllm",
+    engine: Engine = "vllm",
     model: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Hub name or folder of the model. By default the paper's for this source."),
     ] = None,
     base_url: BaseUrl = None,
-    engine_option: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="Option of the engine, such as max_model_len=8192 (docs/build.md)."),
-    ] = None,
+    engine_option: EngineOption = None,
     sampling: Annotated[
         list[str] | None,
         typer.Option(metavar="KEY=VALUE", help="Sampling parameter over the recipe's, such as temperature=0.2."),

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, cast
 
 import typer
 
-from lrs2m_builder.commands import BaseUrl, Json, print_json
-from lrs2m_builder.commands.complete import engines
+from lrs2m_builder.commands import BaseUrl, Engine, EngineOption, ImageDir, Json, print_json
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.terminal import duration, show
 
@@ -20,27 +19,15 @@ if TYPE_CHECKING:
 
 def verify_command(
     model: Annotated[str, typer.Option(metavar="NAME", help="Hub name or folder of a multimodal model: the judge.")],
-    engine: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            autocompletion=engines,
-            help="What runs the judge: vllm, transformers (without vLLM) or openai (any OpenAI-compatible endpoint).",
-        ),
-    ] = "vllm",
+    engine: Engine = "vllm",
     base_url: BaseUrl = None,
-    engine_option: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="Option of the engine, such as max_pixels=602112 (docs/build.md)."),
-    ] = None,
+    engine_option: EngineOption = None,
     texts: Annotated[str, typer.Option(metavar="long,short", help="Which texts are judged.")] = "long,short",
     name: Annotated[
         str,
         typer.Option(metavar="NAME", help="Name of the scores; --where calls their columns NAME_long_min and so on."),
     ] = "verify",
-    images: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder of the images that the rows only name.")
-    ] = None,
+    images: ImageDir = None,
     limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Judge only the first N rows.")] = None,
     threshold: Annotated[
         list[str] | None,

@@ -59,7 +59,7 @@ def record_files(path: Path) -> list[Path]:
     files = sorted(
         _readable(file)
         for file in files_below(inside, ".parquet")
-        if not {"rejected", "journal", "audit", "scores"} & set(file.relative_to(path).parts)
+        if not {"rejected", "staging", "plan", "journal", "audit", "scores"} & set(file.relative_to(path).parts)
     )
     if not files:
         raise UserError(f"{path}: no Parquet files; give the --out of a build or any folder of its Parquet files")

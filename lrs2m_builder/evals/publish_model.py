@@ -10,7 +10,6 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import yaml
 
 from lrs2m_builder import __version__
@@ -20,6 +19,7 @@ from lrs2m_builder.evals.record import Result
 from lrs2m_builder.evals.registry import evaluations
 from lrs2m_builder.evals.results import read_results
 from lrs2m_builder.files import read_json, write_json
+from lrs2m_builder.pages import render
 from lrs2m_builder.stores.outputs import finished_folder
 
 
@@ -168,12 +168,8 @@ def make_model_card(
         **({"datasets": list(datasets)} if datasets else {}),
         **({"base_model": start} if is_on_hub else {}),
     }
-    environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
-    )
-    environment.filters |= {"cell": _cell}
-    template = environment.from_string((Path(__file__).parent / "model_card.md.jinja").read_text(encoding="utf-8"))
-    body = template.render(
+    body = render(
+        Path(__file__).with_name("model_card.md.jinja"),
         repo_id=repo_id,
         title=repo_id.split("/")[-1],
         vision=architecture.vision_config,
@@ -211,8 +207,3 @@ def make_tables(results: Sequence[Result], revision: str, repo_id: str) -> Itera
                 for result in sorted(found, key=lambda each: (each.dataset, each.model))
             )
             yield Table(evaluation.title, tuple(evaluation.metrics.values()), lines)
-
-
-def _cell(value: object) -> str:
-    """A value inside a table of Markdown."""
-    return " ".join(str(value).split()).replace("|", "\\|") or "-"

@@ -12,7 +12,7 @@ from lrs2m_builder.engines import engine_module
 from lrs2m_builder.engines._pool import EnginePool, SharedEngine
 from lrs2m_builder.errors import Stopped
 from lrs2m_builder.sample import CAPTIONER
-from lrs2m_builder.sample.demo_page import write_page
+from lrs2m_builder.sample.demo_page import write_demo_page
 from lrs2m_builder.sample.formats import MANIFEST, write_sample_source
 from lrs2m_builder.stores.outputs import own_folder
 
@@ -60,7 +60,7 @@ def _demo(out_dir: Path, engine: str, model: Path, num_scenes: int) -> Demo:
     sources = {recipe: _draw(out_dir / "scenes" / name, name, num_scenes) for recipe, name in SOURCES.items()}
     with SharedEngine(engine_module(engine)) as pool:
         reports = {recipe: _build(recipe, path, out_dir, engine, model, pool) for recipe, path in sources.items()}
-    return Demo(out_dir / "built", reports, write_page(out_dir / "built", list(SOURCES), out_dir / "index.html"))
+    return Demo(out_dir / "built", reports, write_demo_page(out_dir / "built", list(SOURCES), out_dir / "index.html"))
 
 
 def _draw(folder: Path, name: str, num_scenes: int) -> Path:

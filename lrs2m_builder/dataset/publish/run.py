@@ -20,6 +20,7 @@ from lrs2m_builder.dataset.histogram import draw_histograms, draw_scores
 from lrs2m_builder.dataset.publish.card import HISTOGRAM, SCORE_HISTOGRAM, make_card, make_license_file
 from lrs2m_builder.dataset.publish.facts import read_facts
 from lrs2m_builder.dataset.publish.origins import publishes_images
+from lrs2m_builder.dataset.publish.places import GEOCROISSANT, make_geocroissant
 from lrs2m_builder.dataset.publish.tree import MAX_SHARD_BYTES, SubsetSplit, tree_schema, write_subset
 from lrs2m_builder.dataset.publish.upload import STATE, Uploaded, check_repo_id, find_token, tree_sizes, upload_tree
 from lrs2m_builder.dataset.scores.places import score_names, scored_files
@@ -126,6 +127,9 @@ def _describe(folder: Path, splits: list[SubsetSplit], sources: Mapping[str, Pat
     schema = tree_schema(with_images=any(split.with_images for split in splits))
     (folder / "README.md").write_text(make_card(facts, schema, repo_id), encoding="utf-8")
     (folder / "LICENSE.md").write_text(make_license_file(facts), encoding="utf-8")
+    if facts.places and facts.places.rows:
+        names = [split.subset for split in splits]
+        write_json(folder / GEOCROISSANT, make_geocroissant(facts.places, schema, names, repo_id, "LICENSE.md"))
     (folder / HISTOGRAM).parent.mkdir()
     pictures = draw_histograms(facts.stats, folder / HISTOGRAM)
     if facts.stats.scores:

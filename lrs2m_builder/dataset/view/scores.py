@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -61,7 +61,7 @@ class ScoreReader:
         query = f"""SELECT (first + row)::INTEGER AS number, {names} FROM scored
             JOIN records_files AS place ON place.file = scored.file::records_file"""
         with reading(self._path):
-            found = cursor.execute(query).fetchnumpy()
+            found = cast("dict[str, Any]", cursor.execute(query).fetchnumpy())
         for column in columns:
             self._values[column.name] = np.full(self._index.num_rows, np.nan, np.float32)
             values = found[column.name]
