@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import random
+from pathlib import Path
 
+from lrs2m_builder.build.commit import Shard
 from lrs2m_builder.build.dispatch import MAX_DEATHS, Dispatcher
 from lrs2m_builder.build.telemetry import Meter
 from lrs2m_builder.build.work import ShardLeft
+from lrs2m_builder.stores.folder import FolderStore
 
 
 def shards(number: int) -> list[ShardLeft]:
-    return [ShardLeft(index, None, 10, None, 10) for index in range(number)]  # type: ignore[arg-type]
+    return [ShardLeft(Shard(FolderStore(Path("out")), "toy", index, ""), 10, None, 10) for index in range(number)]
 
 
 def test_shards_are_handed_out_in_order_and_once() -> None:
     dispatcher = Dispatcher(shards(5))
     taken = [dispatcher.take(name) for name in ("a", "b", "a", "b", "a", "b")]
-    assert [shard and shard.index for shard in taken] == [0, 1, 2, 3, 4, None]
+    assert [left and left.shard.index for left in taken] == [0, 1, 2, 3, 4, None]
 
 
 def test_what_a_dead_replica_had_is_handed_out_first() -> None:
@@ -25,7 +28,7 @@ def test_what_a_dead_replica_had_is_handed_out_first() -> None:
         dispatcher.take(name)
     dispatcher.report("a", Meter(), [1])
     dispatcher.take_back("a", died=True)
-    assert [shard.index for _ in range(4) if (shard := dispatcher.take("b"))] == [0, 3, 4, 5]
+    assert [left.shard.index for _ in range(4) if (left := dispatcher.take("b"))] == [0, 3, 4, 5]
 
 
 def test_every_shard_is_finished_whatever_dies() -> None:
@@ -40,8 +43,8 @@ def test_every_shard_is_finished_whatever_dies() -> None:
                 del alive[replica]
                 name += 1
                 alive[f"new{name}"] = []
-            elif random_.random() < 0.5 and (shard := dispatcher.take(replica)):
-                alive[replica].append(shard.index)
+            elif random_.random() < 0.5 and (left := dispatcher.take(replica)):
+                alive[replica].append(left.shard.index)
             elif alive[replica]:
                 done = alive[replica].pop(random_.randrange(len(alive[replica])))
                 assert done not in finished

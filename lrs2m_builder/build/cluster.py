@@ -9,6 +9,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from lrs2m_builder.build.options import BuildOptions
+from lrs2m_builder.declared.recipe import load_recipe
 from lrs2m_builder.errors import MissingExtraError, UserError, one_line
 from lrs2m_builder.terminal import say
 
@@ -30,6 +32,26 @@ class Cluster:
     address: str | None = None
     stall_minutes: float = 15.0
     start_minutes: float = 60.0
+
+
+def parse_cluster(replicas: str, address: str | None, stall_minutes: float, options: BuildOptions) -> Cluster | None:
+    """What the options say; None for one engine in this process.
+
+    Raises:
+        UserError: it is not a number, or replicas do not help this build.
+    """
+    if replicas == "1" and address is None:
+        return None
+    if replicas != "auto" and not (replicas.isascii() and replicas.isdecimal() and 0 < int(replicas) < 100_000):
+        raise UserError(f"--replicas {replicas}: give a whole number from 1 on, or auto")
+    if options.engine == "openai":
+        raise UserError(
+            "--replicas: an endpoint answers many requests at once by itself; "
+            "raise its number with --engine-option max_in_flight=N"
+        )
+    if not load_recipe(options.recipe).steps:
+        raise UserError(f"--replicas: recipe {options.recipe} asks no model, and uses every core already")
+    return Cluster("auto" if replicas == "auto" else int(replicas), address, stall_minutes)
 
 
 @dataclass(frozen=True, slots=True)

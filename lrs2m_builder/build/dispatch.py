@@ -47,9 +47,9 @@ class Dispatcher:
         """The next shard for a replica; None if there is none, or if the build is stopping."""
         if self._is_stopping or not self._waiting:
             return None
-        shard = self._waiting.popleft()
-        self._held.setdefault(replica, {})[shard.index] = shard
-        return shard
+        left = self._waiting.popleft()
+        self._held.setdefault(replica, {})[left.shard.index] = left
+        return left
 
     def report(self, replica: str, meter: Meter, finished: Iterable[int]) -> bool:
         """Take a replica's counts and the shards that it has finished since; whether it should stop."""
@@ -64,8 +64,8 @@ class Dispatcher:
         held = self._held.pop(replica, {})
         self._seen.pop(replica, None)
         if died:
-            self._deaths.update(held)
-        self._waiting.extendleft(sorted(held.values(), key=lambda shard: -shard.index))
+            self._deaths.update(held.keys())
+        self._waiting.extendleft(sorted(held.values(), key=lambda left: -left.shard.index))
 
     def stop(self) -> None:
         """Hand out no more, and tell each replica with its next report."""

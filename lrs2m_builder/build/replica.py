@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 from lrs2m_builder.build.options import BuildOptions
@@ -40,7 +42,7 @@ class Assignment:
     verify: VerifySettings | None
     one: Pass
     round: Round
-    plan_file: str
+    plan_file: Path
     versions: dict[str, str]
 
     def plan(self) -> BuildPlan:
@@ -63,6 +65,14 @@ class Reporter:
         self._reply: Any = None
         self._last = 0.0
         self._must_stop = False
+
+    @contextmanager
+    def measured(self, meter: Meter) -> Iterator[Reporter]:
+        """Let the clock of the pass run until the block ends."""
+        meter.start()
+        self._send(meter)  # the engine has started
+        yield self
+        meter.stop()
 
     def finished(self, index: int) -> None:
         """A shard has come to the end of the pass."""
@@ -98,7 +108,7 @@ class Replica:
         """Take shards until none is left.
 
         Returns:
-            The numbers of the later passes that some sample still needs; or why this replica cannot go on.
+            What some sample still needs of later passes (see `PassEnd`); or why this replica cannot go on.
         """
         if differences := given.differences():
             return f"{os.uname().nodename} has {differences}: install the same on every machine"
@@ -110,14 +120,17 @@ class Replica:
         async def works() -> AsyncIterator[ShardWork]:
             while (shard := await dispatcher.take.remote(name)) is not None:
                 if (left := still_left(shard, given.round)) is None:
-                    reporter.finished(shard.index)  # the replica that had it died after it was published
+                    reporter.finished(shard.shard.index)  # the replica that had it died after it was published
                 else:
-                    yield open_work(left, samples.shard(shard.index), given.round)
+                    yield open_work(left, samples.shard(shard.shard.index), given.round)
 
+        telemetry = given.options.out_dir / "telemetry" / f"{name}.jsonl"
+        telemetry.parent.mkdir(exist_ok=True)
+        pool = EnginePool(given.module)
         try:
-            result = run_pass(plan, given.one, given.options, EnginePool(given.module), works, meter, reporter, name)
+            end = run_pass(plan, given.one, given.options, pool, works(), meter, reporter.measured(meter), telemetry)
         except UserError as error:
             return one_line(error)
         finally:
             reporter.send_last(meter)
-        return result.needed
+        return set(end.waiting)

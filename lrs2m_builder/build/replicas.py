@@ -13,10 +13,12 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 from lrs2m_builder.build.cluster import Cluster, connected
 from lrs2m_builder.build.dispatch import MAX_DEATHS, Dispatcher, Standing
+from lrs2m_builder.build.pass_run import PassEnd
 from lrs2m_builder.build.plan import Pass
 from lrs2m_builder.build.prepare import Prepared
 from lrs2m_builder.build.replica import Assignment, Replica
@@ -24,7 +26,7 @@ from lrs2m_builder.build.settings import versions
 from lrs2m_builder.build.telemetry import Meter, measured
 from lrs2m_builder.build.work import Work
 from lrs2m_builder.engines._base import EngineModule
-from lrs2m_builder.errors import Stopped, UserError, one_line
+from lrs2m_builder.errors import UserError, one_line
 from lrs2m_builder.stopping import leaving, on_signals
 from lrs2m_builder.terminal import say
 
@@ -34,19 +36,19 @@ MAX_IN_VAIN = 2  # deaths per replica without an answer in between
 
 
 class Replicas:
-    """Answers the passes of a build with several engines (see `run.Answerer`)."""
+    """Answers the passes of a build with several engines (see `run.Passes`)."""
 
     def __init__(self, cluster: Cluster, module: EngineModule) -> None:
         self._cluster, self.module = cluster, module
 
-    def answer(self, prepared: Prepared, work: Work, one: Pass, meter: Meter) -> set[int]:
+    def run(self, prepared: Prepared, work: Work, one: Pass, meter: Meter) -> PassEnd:
         """Take every shard that needs work through a pass.
 
         Raises:
             UserError: the replicas die without an answer, or one shard kills them; what was answered is kept.
-            Stopped: a signal came.
         """
-        plan, base = prepared.plan, replace(meter)
+        plan, base, file = prepared.plan, replace(meter), prepared.samples_plan.file.file
+        assert isinstance(file, Path), "the build's folder has the plan"
         given = Assignment(
             prepared.options,
             self.module,
@@ -54,7 +56,7 @@ class Replicas:
             plan.verify,
             one,
             work.round,
-            str(prepared.samples_plan.file.file),
+            file,
             versions(),
         )
         say(f"starting {self._cluster.replicas} replicas of {prepared.options.engine} on {one.model or 'no model'} ...")
@@ -73,9 +75,7 @@ class Replicas:
                 for standing in watch.run():
                     meter.become(base, standing.meter)
                     display.update(meter)
-        if watch.is_stopping:
-            raise Stopped
-        return watch.needed
+        return PassEnd(frozenset(watch.waiting), watch.is_stopping)
 
 
 @dataclass(slots=True)
@@ -90,20 +90,20 @@ class Watch:
     """The replicas of one pass: started, watched, replaced when they die.
 
     Attributes:
-        needed: numbers of the later passes that some sample still needs.
+        waiting: what some sample still needs of later passes (see `PassEnd`).
         is_stopping: whether a signal came.
     """
 
     place: Any
     given: Assignment
     work: Work
-    needed: set[int] = field(default_factory=set)
+    waiting: set[int] = field(default_factory=set)
     is_stopping: bool = False
     _dispatcher: Any = None
     _running: dict[Any, _Running] = field(default_factory=dict)  # by the reference to its end
     _num_started: int = 0
     _num_in_vain: int = 0
-    _num_passed: int = 0
+    _num_answered: int = 0
     _not_before: float = 0.0
 
     def stop(self) -> None:
@@ -117,7 +117,7 @@ class Watch:
         """Yield how far the pass is, until it ends.
 
         Raises:
-            UserError: as `Replicas.answer`.
+            UserError: as `Replicas.run`.
         """
         ray = self.place.ray
         self._dispatcher = ray.remote(Dispatcher).options(num_cpus=0).remote(self.work.shards)
@@ -128,8 +128,11 @@ class Watch:
                 if not self._running and (self.is_stopping or not standing.num_waiting):
                     return
                 self._start_more(standing)
-                if ended := ray.wait(list(self._running), timeout=WATCH_S)[0] if self._running else time.sleep(WATCH_S):
-                    self._end(ended[0], standing)
+                if self._running:
+                    for end in ray.wait(list(self._running), timeout=WATCH_S)[0]:
+                        self._end(end, standing)
+                else:
+                    time.sleep(WATCH_S)  # the next one may start soon
                 self._kill_silent()
         finally:
             for running in self._running.values():
@@ -164,13 +167,14 @@ class Watch:
         died = isinstance(result, str)
         ray.get(self._dispatcher.take_back.remote(running.name, died=died))
         if isinstance(result, set):
-            self.needed |= result
+            self.waiting |= result
         elif not self.is_stopping:
             self._count_death(result, standing)
 
     def _count_death(self, why: str, standing: Standing) -> None:
-        is_in_vain = standing.meter.num_answers == self._num_passed
-        self._num_passed, self._num_in_vain = standing.meter.num_answers, self._num_in_vain + 1 if is_in_vain else 1
+        answered = standing.meter.requests + standing.meter.claims + standing.meter.passed
+        is_in_vain = answered == self._num_answered
+        self._num_answered, self._num_in_vain = answered, self._num_in_vain + 1 if is_in_vain else 1
         if self._num_in_vain >= MAX_IN_VAIN * max(1, self.place.num_replicas()):
             raise UserError(f"{why}; no replica answers any more. What was answered is kept: run the same command")
         wait_s = min(MAX_WAIT_S, 2.0 ** (self._num_in_vain - 1))
