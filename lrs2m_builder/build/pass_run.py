@@ -15,7 +15,8 @@ from lrs2m_builder.build.work import ShardWork
 from lrs2m_builder.engines._base import Engine
 from lrs2m_builder.engines._draining import drain_on_signal
 from lrs2m_builder.engines._pool import EnginePool, NoEngine
-from lrs2m_builder.stopping import leaving, signals_raise
+from lrs2m_builder.errors import flag_named
+from lrs2m_builder.stopping import leaving
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +53,9 @@ def run_pass(
     """
     engine: Engine = NoEngine()
     if one.model:
-        with signals_raise():
-            engine = pool.start(one.model, one.role, options.engine_options, one.samplings)
-    with leaving() as leave_soon:
+        with flag_named("--model", one.flag):
+            engine = pool.begin(options.engine, one.model, one.role, options.engine_options, one.samplings)
+    with leaving() as leave_soon, flag_named("--model", one.flag):
         try:
             with shown as progress:
                 runner = Runner(plan, one, engine, meter, progress, embed_images=options.images == "embed")

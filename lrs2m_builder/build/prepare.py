@@ -16,7 +16,7 @@ from lrs2m_builder.build.settings import BUILD_JSON, settings_hash
 from lrs2m_builder.build.stages import first_requests
 from lrs2m_builder.declared.recipe import Recipe
 from lrs2m_builder.engines._base import EngineModule
-from lrs2m_builder.errors import MissingExtraError, ModelNotHereError, UserError
+from lrs2m_builder.errors import MissingExtraError, ModelNotHereError, UserError, flag_named
 from lrs2m_builder.schema import Request, Sample
 from lrs2m_builder.sources import annotation_files, named, open_source
 from lrs2m_builder.stores import open_store
@@ -115,10 +115,10 @@ def prepare(options: BuildOptions, module: EngineModule, *, needs_model: bool = 
     passes = make_passes(plan, names, judge)
     lint = _check_engine(options, module, passes)
     try:
-        models = {
-            name: module.find(name, options.engine_options)
-            for name in dict.fromkeys((*names, *([judge] if judge else [])))
-        }
+        models = {name: module.find(name, options.engine_options) for name in names}
+        if judge and judge not in models:
+            with flag_named("--model", "--verify-model"):
+                models[judge] = module.find(judge, options.engine_options)
         has_model = True
     except (MissingExtraError, ModelNotHereError) as error:
         if needs_model:
@@ -160,7 +160,8 @@ def _check_engine(options: BuildOptions, module: EngineModule, passes: Sequence[
         if one.judges:
             check_engine_options(options.engine, options.engine_options)
         try:
-            module.check(one.model, one.role, options.engine_options, one.samplings)
+            with flag_named("--model", one.flag):
+                module.check(one.model, one.role, options.engine_options, one.samplings)
         except MissingExtraError as error:
             return [f"{error}; until then --engine-option and --sampling are not checked, and no build can run"]
     return []
@@ -180,12 +181,13 @@ def _prove(
     notes = []
     for one in filter(lambda one: one.model, passes):
         try:
-            preview = module.preview(one.model, one.role, options.engine_options)
+            with flag_named("--model", one.flag):
+                preview = module.preview(one.model, one.role, options.engine_options)
         except MissingExtraError as error:
             return [f"{error}; until then the prompts are not proved against the model's chat template"]
-        notes += [note for number in one.steps for note in preview.prove(requests[number])]
-        if one.judges:
-            notes += preview.prove(trial_request())
+        asked = [requests[number] for number in one.steps] + ([trial_request()] if one.judges else [])
+        with flag_named("--model", one.flag):
+            notes += [note for request in asked for note in preview.prove(request)]
     return list(dict.fromkeys(notes))
 
 

@@ -98,8 +98,6 @@ class Here:
         Raises:
             UserError, Stopped: as `answer_all`.
         """
-        if one.model:
-            say(f"starting {prepared.options.engine} on {one.model} ...")
         shown = measured(meter, prepared.subset, prepared.num_samples, work.num_left)
         telemetry = prepared.options.out_dir / "telemetry.jsonl"
         works = _each_shard(prepared, work)
