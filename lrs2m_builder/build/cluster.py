@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,6 +15,7 @@ from lrs2m_builder.declared.recipe import load_recipe
 from lrs2m_builder.errors import MissingExtraError, UserError, one_line
 from lrs2m_builder.terminal import say
 
+CONNECT_S = 20.0
 CPUS_WITH_GPU = 4  # per replica: tokens, images, journals
 
 
@@ -97,6 +99,8 @@ def connected(cluster: Cluster, engine_options: Mapping[str, Any]) -> Iterator[P
     elif not os.environ.get("RAY_AUTH_MODE"):
         say("warning: without RAY_AUTH_MODE=token whoever reaches the cluster's ports can run code on it")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    if cluster.address not in (None, "auto"):
+        _check_reachable(str(cluster.address))
     try:
         ray.init(
             address=cluster.address,
@@ -105,12 +109,31 @@ def connected(cluster: Cluster, engine_options: Mapping[str, Any]) -> Iterator[P
             log_to_driver=False,
         )
     except (ConnectionError, ValueError, RuntimeError, ray.exceptions.RayError) as error:
-        where = cluster.address or "on this machine"
-        raise UserError(f"--ray-address {where}: no Ray cluster can be reached ({one_line(error)})") from error
+        if cluster.address is None:
+            raise UserError(f"--replicas: Ray cannot be started on this machine ({one_line(error)})") from error
+        raise _unreachable(cluster.address, error) from error
     try:
         yield _place(ray, cluster, engine_options)
     finally:
         ray.shutdown()
+
+
+def _check_reachable(address: str) -> None:
+    """Ray itself tries for minutes."""
+    host, _, port = address.rpartition(":")
+    if not (host and port.isascii() and port.isdecimal()) or "/" in host:
+        raise UserError(f"--ray-address {address}: give HOST:PORT of the cluster's head, or auto")
+    try:
+        socket.create_connection((host, int(port)), timeout=CONNECT_S).close()
+    except (OSError, OverflowError) as error:
+        raise _unreachable(address, error) from error
+
+
+def _unreachable(address: str, error: BaseException) -> UserError:
+    return UserError(
+        f"--ray-address {address}: no Ray cluster can be reached ({one_line(error)[:200]}); "
+        "start one with: ray start --head"
+    )
 
 
 def _place(ray: Any, cluster: Cluster, engine_options: Mapping[str, Any]) -> Place:
