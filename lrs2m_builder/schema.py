@@ -141,6 +141,7 @@ class Request:
         sampling: keyword arguments of the engine's sampling parameters, without the seed.
         system: the system prompt; empty for no system prompt.
         answers: words whose probabilities are requested instead of a text.
+        schema: the JSON schema that the answer must follow, for engines that can hold it to one; None for any text.
     """
 
     sample_id: str
@@ -152,6 +153,7 @@ class Request:
     sampling: Mapping[str, Any]
     system: str = ""
     answers: tuple[str, ...] = ()
+    schema: Mapping[str, Any] | None = None
 
     @property
     def request_id(self) -> str:

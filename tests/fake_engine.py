@@ -117,6 +117,7 @@ class FakeModule:
     """The contract of an engine module."""
 
     PERFORMANCE_OPTIONS = PERFORMANCE_OPTIONS
+    FOLLOWS_SCHEMAS = True
 
     def __init__(
         self,

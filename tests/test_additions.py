@@ -90,6 +90,7 @@ ENGINE = '''
 from lrs2m_builder import Completion
 
 PERFORMANCE_OPTIONS = set()
+FOLLOWS_SCHEMAS = False
 
 
 class Toy:

@@ -37,7 +37,7 @@ tile
 sources declared
 clip
 engines checks images stores
-errors files opening pages schema stopping terminal text tokenizer
+errors files hub opening pages schema stopping terminal text tokenizer
 """
 LINE_OF = {room: number for number, line in enumerate(ROOMS.strip().split("\n")) for room in line.split()}
 
@@ -68,7 +68,7 @@ HEAVY = {
         "sources/vhm_json.py",
         *(
             f"dataset/{name}.py"
-            for name in ("foreign", "scores/read", "scores/summary", "selection", "stats", "tables")
+            for name in ("foreign", "scores/identity", "scores/join", "scores/summary", "selection", "stats", "tables")
         ),
         *(f"dataset/{name}.py" for name in ("audit/against", "verify/report", "view/answers", "view/index")),
     },

@@ -33,7 +33,7 @@ def dry_run(prepared: Prepared) -> dict[str, Any]:
         "samples": prepared.num_samples,
         "unusable": dict(sorted(problems.items())),
         "images": len(images),
-        "image_layout": prepared.source.images.layout,
+        "image_layout": prepared.samples_plan.layout,
         "shards": prepared.num_shards,
         "shards_finished": len(finished),
         "samples_left": prepared.num_samples - sum(finished),

@@ -19,8 +19,8 @@ from lrs2m_builder.build.workers import merge_shards
 from lrs2m_builder.engines._base import Engine, EngineModule
 from lrs2m_builder.engines._draining import drain_on_signal
 from lrs2m_builder.engines._pool import EnginePool, NoEngine
-from lrs2m_builder.errors import Stopped
-from lrs2m_builder.stopping import leaving, signals_raise
+from lrs2m_builder.errors import Stopped, flag_named
+from lrs2m_builder.stopping import leaving
 from lrs2m_builder.terminal import say
 
 
@@ -38,7 +38,7 @@ def build(options: BuildOptions, engines: EngineModule | EnginePool) -> Report:
     for finding in prepared.lint:
         say(f"warning: {finding}")
     with claimed(options.out_dir, prepared.settings, prepared.plan.manifest.origin, restart=options.restart):
-        meter = Meter()
+        prepared, meter = prepared.with_kept_plan(), Meter()
         try:
             answer_all(prepared, find_work(prepared), pool, meter)
         except Stopped:
@@ -78,15 +78,15 @@ def answer(prepared: Prepared, work: Work, one: Pass, pool: EnginePool, meter: M
         UserError, Stopped: as `answer_all`.
     """
     engine: Engine = NoEngine()
+    options = prepared.options
     if one.model:
-        say(f"starting {prepared.options.engine} on {one.model} ...")
-        with signals_raise():
-            engine = pool.start(one.model, one.role, prepared.options.engine_options, one.samplings)
-    with leaving() as leave_soon:
+        with flag_named("--model", one.flag):
+            engine = pool.begin(options.engine, one.model, one.role, options.engine_options, one.samplings)
+    with leaving() as leave_soon, flag_named("--model", one.flag):
         try:
             with measured(meter, prepared.subset, prepared.num_samples, work.num_left) as display:
                 runner = Runner(prepared.plan, one, engine, meter, display, embed_images=prepared.embed_images)
-                works, telemetry = open_works(prepared, work), prepared.options.out_dir / "telemetry.jsonl"
+                works, telemetry = open_works(prepared, work), options.out_dir / "telemetry.jsonl"
                 is_stopped = pool.run(drain_on_signal(runner, runner.run(works, telemetry), leave_soon))
         finally:
             if one.model:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lrs2m_builder.build.plan import BuildPlan
-from lrs2m_builder.checks import Answer, Check, split_words
+from lrs2m_builder.checks import Answer, Check
 from lrs2m_builder.schema import Attempt, CaptionColumn, Record, Rejection, Request, RowClaim, Sample, Verification
 from lrs2m_builder.text import normalise_caption, without_wrapping
 from lrs2m_builder.tokenizer import count_tokens
@@ -184,7 +184,6 @@ def _answer(plan: BuildPlan, sample: Sample, raw: str, finish_reason: str = "sto
     return Answer(
         text=text,
         raw=raw,
-        words=split_words(text),
         finish_reason=finish_reason,
         num_tokens=count_tokens(text),
         sample=sample,

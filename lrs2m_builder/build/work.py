@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 
 from lrs2m_builder.build.commit import ShardPaths, ShardStatus, settle
@@ -26,11 +25,13 @@ class ShardLeft:
     """A shard that needs work.
 
     Attributes:
+        index: its number.
         length: its number of samples.
         status: its present content; None if it is not yet written.
         num_left: unfinished samples.
     """
 
+    index: int
     paths: ShardPaths
     length: int
     status: ShardStatus | None
@@ -100,7 +101,7 @@ def find_work(prepared: Prepared) -> Work:
         say(f"resuming round {number.number} of --retry-rejected")
     elif prepared.options.retry_rejected and any(status and status.rejections for _, _, status in shards):
         number = open_round(prepared.options.out_dir, number.number + 1)
-    left = [ShardLeft(*shard, _num_left(shard[1], shard[2], number)) for shard in shards]
+    left = [ShardLeft(index, *shard, _num_left(shard[1], shard[2], number)) for index, shard in enumerate(shards)]
     return Work(tuple(shard for shard in left if shard.num_left), number)
 
 
@@ -135,20 +136,23 @@ def _is_retried(status: ShardStatus, number: Round) -> bool:
 
 def open_works(prepared: Prepared, work: Work) -> Iterator[ShardWork]:
     """Yield the shards that need work, opened one after the other."""
-    left = {shard.paths.name: shard for shard in work.shards}
-    samples = prepared.samples()
-    for paths, length in prepared.shards():
-        batch = tuple(islice(samples, length))
-        if (shard := left.get(paths.name)) is None:
-            continue
-        order = tuple(sample.sample_id for sample in batch)
-        journal = _open_journal(paths.journal)
-        if shard.status is None:
-            yield ShardWork(paths, order, batch, journal, number=work.round.number)
-            continue
-        ended, prior = _ends(shard, work.round)
-        again = tuple(sample for sample in batch if sample.sample_id not in ended)
-        yield ShardWork(paths, order, again, journal, prior, work.round.number)
+    for shard in work.shards:
+        yield open_work(shard, prepared.samples_of(shard.index), work.round)
+
+
+def open_work(shard: ShardLeft, samples: Sequence[Sample], number: Round) -> ShardWork:
+    """A shard that needs work, opened.
+
+    Args:
+        samples: all of the shard's, in the order of the source.
+    """
+    order = tuple(sample.sample_id for sample in samples)
+    journal = _open_journal(shard.paths.journal)
+    if shard.status is None:
+        return ShardWork(shard.paths, order, tuple(samples), journal, number=number.number)
+    ended, prior = _ends(shard, number)
+    again = tuple(sample for sample in samples if sample.sample_id not in ended)
+    return ShardWork(shard.paths, order, again, journal, prior, number.number)
 
 
 def _ends(shard: ShardLeft, number: Round) -> tuple[set[str], dict[str, tuple[Attempt, ...]]]:

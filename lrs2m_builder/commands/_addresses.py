@@ -30,7 +30,6 @@ def refuse_addresses(words: Mapping[str, Any], parameters: Iterable[Any]) -> Non
 
     Args:
         words: what was typed for each parameter, by the parameter's name.
-        parameters: the command's arguments and options.
 
     Raises:
         UserError: a parameter that takes no address was given one.

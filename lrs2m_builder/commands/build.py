@@ -199,7 +199,7 @@ def build_command(
         system=system,
         verify=verify,
         verify_model=verify_model,
-        thresholds=parse_thresholds(verify_threshold) if verify_threshold else {},
+        thresholds=parse_thresholds(verify_threshold, "--verify-threshold") if verify_threshold else {},
         retry_rejected=retry_rejected,
         restart=restart,
     )

@@ -17,8 +17,9 @@ import pyarrow.parquet as pq
 
 from lrs2m_builder.dataset.foreign import as_record, check_files, plain_rows, reading
 from lrs2m_builder.dataset.reviews import Reviews
+from lrs2m_builder.dataset.scores.columns import mentioned, score_columns
+from lrs2m_builder.dataset.scores.join import MISSING, OLDER, by_home, join_scores
 from lrs2m_builder.dataset.scores.places import scored_files
-from lrs2m_builder.dataset.scores.read import MISSING, OLDER, by_home, join_scores, mentioned, score_columns
 from lrs2m_builder.dataset.tables import open_tables, record_files
 from lrs2m_builder.errors import UserError
 

@@ -154,7 +154,6 @@ def make_model_card(
     """The text of README.md.
 
     Args:
-        architecture: the model's CLIPConfig.
         run: config.json of the run with "last", its last line of metrics; None for a model of no run.
     """
     start = run["config"]["start"] if run else ""

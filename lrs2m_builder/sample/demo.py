@@ -36,8 +36,6 @@ class Demo:
 
     Attributes:
         built: the folder of the data sets, one per recipe.
-        reports: build reports by recipe.
-        page: the HTML page of images and texts.
     """
 
     built: Path

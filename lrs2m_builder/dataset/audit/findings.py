@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from lrs2m_builder.dataset.audit.captions import CaptionRepeats
 from lrs2m_builder.dataset.audit.consistency import Finding
+from lrs2m_builder.dataset.audit.judges import JudgeComparison
 
 # Kinds of pairs, the gravest first, and their wording in the removals.
 KINDS = {
@@ -55,6 +56,7 @@ class Audit:
         evaluation_names: number of file names of evaluation images, including those without a file.
         flat_images: number of images without structure, compared only by their bytes.
         removals: sample key -> (reason, detail).
+        judges: two judges compared, if asked for.
     """
 
     path: str
@@ -72,3 +74,4 @@ class Audit:
     captions: tuple[CaptionRepeats, ...]
     findings: tuple[Finding, ...]
     removals: dict[str, tuple[str, str]]
+    judges: JudgeComparison | None = None

@@ -11,7 +11,7 @@ import errno
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -24,6 +24,7 @@ from lrs2m_builder.dataset.audit.collect import AuditImage, Collection, ImageLoc
 from lrs2m_builder.dataset.audit.consistency import COLUMNS, check_records
 from lrs2m_builder.dataset.audit.findings import KINDS, Audit, ImagePair, NameMatch
 from lrs2m_builder.dataset.audit.hashes import hash_thumbnails
+from lrs2m_builder.dataset.audit.judges import compare_judges
 from lrs2m_builder.dataset.audit.pairs import Pairs, near_pairs
 from lrs2m_builder.dataset.audit.report import write_report
 from lrs2m_builder.dataset.foreign import reading
@@ -43,6 +44,7 @@ def audit(
     *,
     out_dir: Path | None = None,
     remove_same_names: bool = False,
+    judges: Sequence[str] = (),
     show_progress: bool = False,
 ) -> Audit:
     """Examine every image and text of a data set, and write the findings to `out_dir` (default: audit/ in it).
@@ -50,6 +52,7 @@ def audit(
     Args:
         against: evaluation images: a folder of images, a list in JSON, or Parquet.
         remove_same_names: also list records for removal that only share a file name with an evaluation image.
+        judges: names of two tables of scores, whose verdicts are compared.
 
     Raises:
         UserError: no Parquet files, a missing column, nothing at `against`, no rows, or a full disk.
@@ -57,9 +60,11 @@ def audit(
     out_dir = out_dir or (path if path.is_dir() else path.parent) / "audit"
     _check_columns(path)
     files = record_files(path)
+    comparison = compare_judges(path, judges) if judges else None
     evaluations = [open_evaluation(name) for name in against]
     with own_folder(out_dir, "audit"):
         result, places = _look(path, files, evaluations, against, out_dir, remove_same_names, show_progress)
+        result = replace(result, judges=comparison)
         write_json(out_dir / "audit.json", as_json(result))
         write_removals(files, result.removals, out_dir / "removals.parquet")
         write_report(out_dir / "report.html", result, places)
@@ -121,6 +126,9 @@ def as_json(result: Audit) -> dict[str, Any]:
     counts = Counter(pair.kind for pair in result.pairs)
     content = asdict(result) | {"pair_counts": dict(counts), "removed_images": len(result.removals)}
     del content["removals"]
+    if result.judges is not None:
+        for kind, one in zip(content["judges"]["kinds"], result.judges.kinds, strict=True):
+            kind |= {"claims": one.claims, "agreement": one.agreement, "kappa": one.kappa}
     for pair in content["pairs"]:
         del pair["contents"]
     return content | {"pairs": content["pairs"][:MAX_LISTED], "names": content["names"][:MAX_LISTED]}
