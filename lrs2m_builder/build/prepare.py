@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lrs2m_builder.build.commit import ShardPaths
+from lrs2m_builder.build.commit import Shard
 from lrs2m_builder.build.options import BuildOptions, check_writable
 from lrs2m_builder.build.plan import BuildPlan, Pass, judge_name, make_passes, make_plan, model_names
 from lrs2m_builder.build.plan_file import Origin, Plan, find_plan, write_plan
@@ -19,6 +19,8 @@ from lrs2m_builder.engines._base import EngineModule
 from lrs2m_builder.errors import MissingExtraError, ModelNotHereError, UserError, flag_named
 from lrs2m_builder.schema import Request, Sample
 from lrs2m_builder.sources import annotation_files, named, open_source
+from lrs2m_builder.stores import open_store
+from lrs2m_builder.stores._base import Store
 from lrs2m_builder.verify.claims import KINDS
 from lrs2m_builder.verify.decide import VerifySettings
 from lrs2m_builder.verify.judge import check_engine_options, trial_request
@@ -30,6 +32,7 @@ class Prepared:
     """A build whose settings were checked and whose source was read, before any model is asked.
 
     Attributes:
+        store: where the build is written.
         samples_plan: the samples, and what they were read from.
         num_samples: of the source, after the limit.
         settings: what build.json holds.
@@ -39,6 +42,7 @@ class Prepared:
     """
 
     options: BuildOptions
+    store: Store
     plan: BuildPlan
     samples_plan: Plan
     num_samples: int
@@ -63,12 +67,15 @@ class Prepared:
         """Shards the samples fill."""
         return -(-self.num_samples // self.options.shard_size)
 
-    def shards(self) -> Iterator[tuple[ShardPaths, int]]:
+    def every_shard(self) -> Iterator[tuple[Shard, int]]:
         """The shards and how many samples each holds; the source is not read again."""
         size, build = self.options.shard_size, settings_hash(self.settings)
         for index in range(self.num_shards):
-            paths = ShardPaths(self.options.out_dir, self.subset, index, build)
-            yield paths, min(size, self.num_samples - index * size)
+            yield Shard(self.store, self.subset, index, build), min(size, self.num_samples - index * size)
+
+    def shards(self) -> Iterator[tuple[Shard, int]]:
+        """Those of the part that this run builds; all without parts."""
+        return self.every_shard()
 
     def samples(self) -> Iterator[Sample]:
         """The samples, in the order of the source."""
@@ -99,6 +106,7 @@ def prepare(options: BuildOptions, module: EngineModule, *, needs_model: bool = 
     if options.data_dir is None:
         raise UserError(f"--data-dir: source {manifest.name} needs its folder. {manifest.get}")
     check_writable(options.out_dir)
+    store = open_store(str(options.out_dir))
     origin = Origin(manifest, options.data_dir, options.limit, options.shard_size)
     found = None if options.restart or options.retry_rejected else find_plan(options.out_dir, origin)
     source = None if found else open_source(manifest, options.data_dir)
@@ -133,14 +141,14 @@ def prepare(options: BuildOptions, module: EngineModule, *, needs_model: bool = 
         requests = first_requests(plan, usable)
         lint += lint_prompts(plan, usable)
         lint += _prove(options, module, passes, requests) if has_model else ()
-    elif not (options.out_dir / BUILD_JSON).exists():  # a build that was begun may go on without its images
+    elif store.find(BUILD_JSON) is None:  # a build that was begun may go on without its images
         counts = ", ".join(f"{count} {reason} (such as: {detail})" for reason, (count, detail) in usable.items())
         raise UserError(
             f"{options.source}: none of its {samples['number']} samples can be used: unusable {counts}"
             f"{_what_it_reads(recipe)}"
         )
     settings = {**settings_of(options, plan, module), **found.fingerprints, "samples": samples}
-    return Prepared(options, plan, found, samples["number"], passes, settings, tuple(lint), has_model=has_model)
+    return Prepared(options, store, plan, found, samples["number"], passes, settings, tuple(lint), has_model=has_model)
 
 
 def _check_engine(options: BuildOptions, module: EngineModule, passes: Sequence[Pass]) -> list[str]:

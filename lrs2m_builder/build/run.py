@@ -14,7 +14,7 @@ from lrs2m_builder.build.runner import Runner
 from lrs2m_builder.build.settings import claimed, finish_build
 from lrs2m_builder.build.stored_rows import warm_up
 from lrs2m_builder.build.telemetry import Meter, measured
-from lrs2m_builder.build.work import Work, find_work, open_works
+from lrs2m_builder.build.work import Work, find_work, open_works, sweep
 from lrs2m_builder.build.workers import merge_shards
 from lrs2m_builder.engines._base import Engine, EngineModule
 from lrs2m_builder.engines._draining import drain_on_signal
@@ -37,14 +37,15 @@ def build(options: BuildOptions, engines: EngineModule | EnginePool) -> Report:
     prepared = prepare(options, pool.module)
     for finding in prepared.lint:
         say(f"warning: {finding}")
-    with claimed(options.out_dir, prepared.settings, prepared.plan.manifest.origin, restart=options.restart):
+    with claimed(prepared.store, prepared.settings, prepared.plan.manifest.origin, restart=options.restart):
         prepared, meter = prepared.with_kept_plan(), Meter()
         try:
             answer_all(prepared, find_work(prepared), pool, meter)
         except Stopped:
             return write_report(prepared, meter, stopped=True)
         report = write_report(prepared, meter, stopped=False)
-        finish_build(options.out_dir)
+        sweep(prepared)
+        finish_build(prepared.store)
         return report
 
 

@@ -22,7 +22,7 @@ from lrs2m_builder.build.telemetry import Bound, Display, Meter, Repetition, Tel
 from lrs2m_builder.build.work import ShardWork
 from lrs2m_builder.engines._base import ENDPOINT_FAILED, MAX_FAILED, Engine, EngineStoppedError
 from lrs2m_builder.engines._thoughts import without_thought
-from lrs2m_builder.errors import SampleError
+from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.images.load import IMAGE_WORKERS
 from lrs2m_builder.schema import Attempt, JudgedClaim, Record, Rejection, Request, Sample, Verification
 from lrs2m_builder.terminal import say
@@ -245,20 +245,23 @@ class Runner:
             failed = any(isinstance(end, Rejection) and end.reason == ENDPOINT_FAILED for end in work.outcomes.values())
             if not failed:
                 work.journal.finish_pass(self._pass.number + 1)
-            work.journal.close()
+            await asyncio.to_thread(work.journal.close)
             return
         async with self._waiting_shards, self._writing:
-            await asyncio.to_thread(
+            won = await asyncio.to_thread(
                 write_shard,
-                work.paths,
+                work.shard,
                 work.order,
                 work.outcomes,
                 self._plan.manifest.part,
+                before=work.before,
                 number=work.number,
                 verify_images=all(step.role == "llm" for step in self._plan.recipe.steps),
                 embed_images=self._embed_images,
             )
-            work.journal.remove()
+            if won is None:
+                say(f"{work.shard.where(work.shard.data)}: another process finished it first; its rows stay")
+            await asyncio.to_thread(work.journal.remove)
             self._journals.discard(work.journal)
 
     def _count(self, outcome: Record | Rejection) -> None:
@@ -281,3 +284,12 @@ class Runner:
             self._meter.bound_s[bound] += TICK_S
             self._display.update(self._meter)
             telemetry.tick()
+            await self._publish_journals()
+
+    async def _publish_journals(self) -> None:
+        """Publish answers that wait for long, so that a lost machine loses few."""
+        for journal in [journal for journal in self._journals if journal.is_due]:
+            try:
+                await asyncio.to_thread(journal.publish, journal.cut())
+            except UserError as error:
+                self._fail(error)

@@ -45,8 +45,7 @@ def build_command(
     data_dir: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR",
-            help="Folder with the annotation files and images of the source. 'sample' and tiles of lrs2m tile need none.",
+            metavar="DIR", help="Folder of the source's annotations and images. 'sample' and tiles need none."
         ),
     ] = None,
     engine: Engine = "vllm",

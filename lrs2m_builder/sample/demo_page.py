@@ -6,7 +6,7 @@ import base64
 from pathlib import Path
 from typing import Any
 
-from lrs2m_builder.build.shards import iter_rows, read_rejections
+from lrs2m_builder.build.shards import iter_rows, rejections_of
 from lrs2m_builder.pages import write_page
 
 PAGE = Path(__file__).with_name("demo_page.html.jinja")
@@ -24,7 +24,7 @@ def write_demo_page(built: Path, recipes: list[str], page: Path) -> Path:
             for row in iter_rows(path):
                 _add_record(scenes, recipe, row)
         for path in sorted((built / recipe / "rejected").rglob("*.parquet")):
-            for rejection in read_rejections(path):
+            for rejection in rejections_of(iter_rows(path)):
                 scene = scenes.setdefault(_scene_name(rejection.sample_id), _empty_scene())
                 scene["texts"].append({"recipe": recipe, "reason": rejection.reason, "detail": rejection.detail})
     caught = [
