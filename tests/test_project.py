@@ -73,6 +73,7 @@ HEAVY = {
         *(f"dataset/{name}.py" for name in ("audit/against", "verify/report", "view/answers", "view/index")),
     },
     "huggingface_hub": {
+        "hub.py",
         *("engines/_model_files.py", "dataset/publish/upload.py", "clip/locate.py", "sources/_hub.py"),
     },
     "cv2": {f"evals/selo/{name}.py" for name in ("text_map", "crops", "indicators", "overlay")},

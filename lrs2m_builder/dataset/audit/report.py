@@ -42,7 +42,15 @@ def write_report(path: Path, result: Audit, places: Sequence[ImageLocation]) -> 
     """
     counts = Counter(pair.kind for pair in result.pairs)
     sections = [_section(kind, result, counts[kind], places) for kind in KINDS if counts[kind]]
-    write_page(path, PAGE, audit=result, sections=sections, counts=counts, names=result.names[:MAX_NAMES])
+    write_page(
+        path,
+        PAGE,
+        audit=result,
+        sections=sections,
+        counts=counts,
+        names=result.names[:MAX_NAMES],
+        places=result.places[:MAX_NAMES],
+    )
 
 
 def _section(kind: str, result: Audit, total: int, places: Sequence[ImageLocation]) -> _Section:
