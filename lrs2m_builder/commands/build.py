@@ -17,6 +17,7 @@ from lrs2m_builder.build.options import (
 )
 from lrs2m_builder.commands import BaseUrl, Engine, EngineOption, Json, print_json
 from lrs2m_builder.commands._build_text import plan_text, report_text
+from lrs2m_builder.commands._data_dir import default_data_dir
 from lrs2m_builder.commands.complete import recipe_names, source_names
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.terminal import say, show
@@ -44,7 +45,7 @@ def build_command(
     data_dir: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Folder with the annotation files and images of the source. Only 'sample' needs none."
+            metavar="DIR", help="Folder of the source's annotations and images. 'sample' and tiles need none."
         ),
     ] = None,
     engine: Engine = "vllm",
@@ -184,7 +185,7 @@ def build_command(
     options = BuildOptions(
         recipe=recipe,
         source=source,
-        data_dir=data_dir or _drawn(source),
+        data_dir=data_dir or default_data_dir(source),
         out_dir=out,
         engine=engine,
         model=model,
@@ -225,13 +226,6 @@ def build_command(
             f"{report.out_dir}/rejected says why"
         )
         raise typer.Exit(3)
-
-
-def _drawn(source: str) -> Path | None:
-    """The folder of a source that is drawn at first use; None for every other one."""
-    from lrs2m_builder.sample.world import SOURCE, drawn_world
-
-    return drawn_world() if source == SOURCE else None
 
 
 def _prices(text: str) -> Prices:
