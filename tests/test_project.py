@@ -64,13 +64,17 @@ HEAVY = {
         *room("clip", "train"),
     },
     "psutil": {"engines/_reaper.py"},
+    "ray": {"build/cluster.py", "build/replica.py"},
     "duckdb": {
         "sources/vhm_json.py",
         *(
             f"dataset/{name}.py"
             for name in ("foreign", "scores/identity", "scores/join", "scores/summary", "selection", "stats", "tables")
         ),
-        *(f"dataset/{name}.py" for name in ("audit/against", "verify/report", "view/answers", "view/index")),
+        *(
+            f"dataset/{name}.py"
+            for name in ("audit/against", "audit/judges", "verify/report", "view/answers", "view/index")
+        ),
     },
     "huggingface_hub": {
         "hub.py",
@@ -88,7 +92,7 @@ HEAVY = {
     "s3fs": {"stores/objects.py"},
     "pyogrio": {"tile/layers.py"},
     "pyproj": {"tile/layers.py", "tile/laying.py", "tile/extents.py"},
-    "shapely": {"tile/layers.py", "tile/laying.py", "tile/counting.py"},
+    "shapely": {"tile/layers.py", "tile/laying.py", "tile/counting.py", "dataset/footprints.py"},
     "botocore": {"stores/objects.py"},
 }
 
