@@ -64,6 +64,7 @@ HEAVY = {
         *room("clip", "train"),
     },
     "psutil": {"engines/_reaper.py"},
+    "ray": {"build/cluster.py", "build/replica.py"},
     "duckdb": {
         "sources/vhm_json.py",
         *(
@@ -76,6 +77,7 @@ HEAVY = {
         ),
     },
     "huggingface_hub": {
+        "hub.py",
         *("engines/_model_files.py", "dataset/publish/upload.py", "clip/locate.py", "sources/_hub.py"),
     },
     "cv2": {f"evals/selo/{name}.py" for name in ("text_map", "crops", "indicators", "overlay")},
@@ -90,7 +92,7 @@ HEAVY = {
     "s3fs": {"stores/objects.py"},
     "pyogrio": {"tile/layers.py"},
     "pyproj": {"tile/layers.py", "tile/laying.py", "tile/extents.py"},
-    "shapely": {"tile/layers.py", "tile/laying.py", "tile/counting.py"},
+    "shapely": {"tile/layers.py", "tile/laying.py", "tile/counting.py", "dataset/footprints.py"},
     "botocore": {"stores/objects.py"},
 }
 
