@@ -37,7 +37,7 @@ tile
 sources declared
 clip
 engines checks images stores
-errors files hub opening pages schema stopping terminal text tokenizer
+errors files opening schema stopping terminal text tokenizer
 """
 LINE_OF = {room: number for number, line in enumerate(ROOMS.strip().split("\n")) for room in line.split()}
 
@@ -77,7 +77,7 @@ HEAVY = {
         ),
     },
     "huggingface_hub": {
-        "hub.py",
+        "stores/hub.py",
         *("engines/_model_files.py", "dataset/publish/upload.py", "clip/locate.py", "sources/_hub.py"),
     },
     "cv2": {f"evals/selo/{name}.py" for name in ("text_map", "crops", "indicators", "overlay")},

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lrs2m_builder.build.shards import iter_rows, rejections_of
-from lrs2m_builder.pages import write_page
+from lrs2m_builder.dataset.pages import write_page
 from lrs2m_builder.sample.caught import Caught
 
 PAGE = Path(__file__).with_name("demo_page.html.jinja")
