@@ -120,7 +120,7 @@ def open_source(manifest: Manifest, data_dir: Path) -> Source:
     def rows() -> Iterator[SourceRow]:
         for row in read_all():
             if not manifest.split or row.split == manifest.split:
-                yield entered(row, joined and joined.short_texts(row))
+                yield entered(row, joined.short_texts(row) if joined else None)
 
     def all_names() -> Iterator[str]:
         return (row.image_file or row.image_name for row in read_all() if row.image is None)
