@@ -188,11 +188,11 @@ def start() -> Callable[[Path, Path, float], BaseProcess]:
 
 
 def wait_for_claims(log: Path, more_than: int, is_alive: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     while time.monotonic() < deadline and is_alive():
-        if log.exists() and log.read_text().count("\n") > more_than:
+        if log.exists() and log.read_bytes().count(b"\n") > more_than:
             return
-        time.sleep(0.002)
+        time.sleep(0.01)
 
 
 def kept(path: Path) -> set[str]:
@@ -237,7 +237,7 @@ def test_a_signal_keeps_what_is_in_flight_and_exits_130(
     process = start(data_set(tmp_path / "data_set", 60), log, 0.1)
     wait_for_claims(log, 20, process.is_alive)
     process.terminate()
-    process.join(timeout=60)
+    process.join(timeout=300)
     assert process.exitcode == 130
     assert kept(tmp_path / "data_set") == set(log.read_text().splitlines()), "a claim in flight was dropped"
     judged(tmp_path / "data_set", FakeModule(log=log))
@@ -260,7 +260,7 @@ def test_the_command_prints_verdicts_claims_and_the_remedy_for_an_idle_cache(
     found = lrs2m("verify", data_set(tmp_path), "--model", "toy", "--show-claims", "2", "--texts", "long")
     assert found.code == 0, found.err
     assert "caption_long: 24 judged, 0 with a false claim" in found.out and "caption_short" not in found.out
-    assert "block_size=32" in found.out
+    assert "shared nothing" in found.out and "docs/verify.md" in found.out
     assert found.out.count("There are") == 2
 
 

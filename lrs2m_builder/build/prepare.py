@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from lrs2m_builder.build.commit import ShardPaths
+from lrs2m_builder.build.commit import Shard
 from lrs2m_builder.build.options import BuildOptions, check_writable
 from lrs2m_builder.build.plan import BuildPlan, Pass, judge_name, make_passes, make_plan, model_names
 from lrs2m_builder.build.plan_file import Origin, Plan, find_plan, write_plan
@@ -16,9 +16,11 @@ from lrs2m_builder.build.settings import BUILD_JSON, settings_hash
 from lrs2m_builder.build.stages import first_requests
 from lrs2m_builder.declared.recipe import Recipe
 from lrs2m_builder.engines._base import EngineModule
-from lrs2m_builder.errors import MissingExtraError, ModelNotHereError, UserError
+from lrs2m_builder.errors import MissingExtraError, ModelNotHereError, UserError, flag_named
 from lrs2m_builder.schema import Request, Sample
 from lrs2m_builder.sources import annotation_files, named, open_source
+from lrs2m_builder.stores import open_store
+from lrs2m_builder.stores._base import Store
 from lrs2m_builder.verify.claims import KINDS
 from lrs2m_builder.verify.decide import VerifySettings
 from lrs2m_builder.verify.judge import check_engine_options, trial_request
@@ -30,6 +32,7 @@ class Prepared:
     """A build whose settings were checked and whose source was read, before any model is asked.
 
     Attributes:
+        store: where the build is written.
         samples_plan: the samples, and what they were read from.
         num_samples: of the source, after the limit.
         settings: what build.json holds.
@@ -39,6 +42,7 @@ class Prepared:
     """
 
     options: BuildOptions
+    store: Store
     plan: BuildPlan
     samples_plan: Plan
     num_samples: int
@@ -63,12 +67,15 @@ class Prepared:
         """Shards the samples fill."""
         return -(-self.num_samples // self.options.shard_size)
 
-    def shards(self) -> Iterator[tuple[ShardPaths, int]]:
+    def every_shard(self) -> Iterator[tuple[Shard, int]]:
         """The shards and how many samples each holds; the source is not read again."""
         size, build = self.options.shard_size, settings_hash(self.settings)
         for index in range(self.num_shards):
-            paths = ShardPaths(self.options.out_dir, self.subset, index, build)
-            yield paths, min(size, self.num_samples - index * size)
+            yield Shard(self.store, self.subset, index, build), min(size, self.num_samples - index * size)
+
+    def shards(self) -> Iterator[tuple[Shard, int]]:
+        """Those of the part that this run builds; all without parts."""
+        return self.every_shard()
 
     def samples(self) -> Iterator[Sample]:
         """The samples, in the order of the source."""
@@ -82,7 +89,7 @@ class Prepared:
 
     def with_kept_plan(self) -> Prepared:
         """The same build with its plan in its folder, where worker processes can read it."""
-        return replace(self, samples_plan=self.samples_plan.keep(self.options.out_dir))
+        return replace(self, samples_plan=self.samples_plan.keep(self.store))
 
 
 def prepare(options: BuildOptions, module: EngineModule, *, needs_model: bool = True) -> Prepared:
@@ -99,18 +106,19 @@ def prepare(options: BuildOptions, module: EngineModule, *, needs_model: bool = 
     if options.data_dir is None:
         raise UserError(f"--data-dir: source {manifest.name} needs its folder. {manifest.get}")
     check_writable(options.out_dir)
+    store = open_store(str(options.out_dir))
     origin = Origin(manifest, options.data_dir, options.limit, options.shard_size)
-    found = None if options.restart or options.retry_rejected else find_plan(options.out_dir, origin)
+    found = None if options.restart or options.retry_rejected else find_plan(store, origin)
     source = None if found else open_source(manifest, options.data_dir)
     names = model_names(options, plan)
     judge = judge_name(options, plan, names)
     passes = make_passes(plan, names, judge)
     lint = _check_engine(options, module, passes)
     try:
-        models = {
-            name: module.find(name, options.engine_options)
-            for name in dict.fromkeys((*names, *([judge] if judge else [])))
-        }
+        models = {name: module.find(name, options.engine_options) for name in names}
+        if judge and judge not in models:
+            with flag_named("--model", "--verify-model"):
+                models[judge] = module.find(judge, options.engine_options)
         has_model = True
     except (MissingExtraError, ModelNotHereError) as error:
         if needs_model:
@@ -133,14 +141,14 @@ def prepare(options: BuildOptions, module: EngineModule, *, needs_model: bool = 
         requests = first_requests(plan, usable)
         lint += lint_prompts(plan, usable)
         lint += _prove(options, module, passes, requests) if has_model else ()
-    elif not (options.out_dir / BUILD_JSON).exists():  # a build that was begun may go on without its images
+    elif store.find(BUILD_JSON) is None:  # a build that was begun may go on without its images
         counts = ", ".join(f"{count} {reason} (such as: {detail})" for reason, (count, detail) in usable.items())
         raise UserError(
             f"{options.source}: none of its {samples['number']} samples can be used: unusable {counts}"
             f"{_what_it_reads(recipe)}"
         )
     settings = {**settings_of(options, plan, module), **found.fingerprints, "samples": samples}
-    return Prepared(options, plan, found, samples["number"], passes, settings, tuple(lint), has_model=has_model)
+    return Prepared(options, store, plan, found, samples["number"], passes, settings, tuple(lint), has_model=has_model)
 
 
 def _check_engine(options: BuildOptions, module: EngineModule, passes: Sequence[Pass]) -> list[str]:
@@ -152,7 +160,8 @@ def _check_engine(options: BuildOptions, module: EngineModule, passes: Sequence[
         if one.judges:
             check_engine_options(options.engine, options.engine_options)
         try:
-            module.check(one.model, one.role, options.engine_options, one.samplings)
+            with flag_named("--model", one.flag):
+                module.check(one.model, one.role, options.engine_options, one.samplings)
         except MissingExtraError as error:
             return [f"{error}; until then --engine-option and --sampling are not checked, and no build can run"]
     return []
@@ -172,12 +181,13 @@ def _prove(
     notes = []
     for one in filter(lambda one: one.model, passes):
         try:
-            preview = module.preview(one.model, one.role, options.engine_options)
+            with flag_named("--model", one.flag):
+                preview = module.preview(one.model, one.role, options.engine_options)
         except MissingExtraError as error:
             return [f"{error}; until then the prompts are not proved against the model's chat template"]
-        notes += [note for number in one.steps for note in preview.prove(requests[number])]
-        if one.judges:
-            notes += preview.prove(trial_request())
+        asked = [requests[number] for number in one.steps] + ([trial_request()] if one.judges else [])
+        with flag_named("--model", one.flag):
+            notes += [note for request in asked for note in preview.prove(request)]
     return list(dict.fromkeys(notes))
 
 

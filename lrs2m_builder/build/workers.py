@@ -125,8 +125,8 @@ def _start_worker(options: BuildOptions, plan_file: Path) -> None:
     warm_up()
 
 
-def _write_in_worker(shard: ShardLeft, number: Round) -> Counter[str]:
-    return _write(_plan, _options, open_work(shard, _plan_file.shard(shard.index), number))
+def _write_in_worker(left: ShardLeft, number: Round) -> Counter[str]:
+    return _write(_plan, _options, open_work(left, _plan_file.shard(left.shard.index), number))
 
 
 def _write(plan: BuildPlan, options: BuildOptions, work: ShardWork) -> Counter[str]:
@@ -134,4 +134,13 @@ def _write(plan: BuildPlan, options: BuildOptions, work: ShardWork) -> Counter[s
     work.journal.remove()  # without a model there are no answers
     outcomes = {sample.sample_id: end_without_model(plan, sample) for sample in work.samples}
     embed = options.images == "embed"
-    return write_shard(work.paths, work.order, outcomes, plan.manifest.part, number=work.number, embed_images=embed)
+    ends = write_shard(
+        work.shard,
+        work.order,
+        outcomes,
+        plan.manifest.part,
+        before=work.before,
+        number=work.number,
+        embed_images=embed,
+    )
+    return ends or Counter()  # another process was faster: nothing to count

@@ -76,7 +76,7 @@ class Answer:
         text: the normalised answer, as it would be stored.
         raw: the answer as it came, with its line breaks.
         num_tokens: CLIP tokens of `text`, with the two special ones.
-        source: the text the answer was made from, where the step rewrites one; else "".
+        source: the text the answer was made from if the step rewrites one; else "".
         viewpoint: from where the manifest says the image was taken.
     """
 

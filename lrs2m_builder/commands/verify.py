@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
@@ -23,6 +23,10 @@ def verify_command(
     base_url: BaseUrl = None,
     engine_option: EngineOption = None,
     texts: Annotated[str, typer.Option(metavar="long,short", help="Which texts are judged.")] = "long,short",
+    claims: Annotated[
+        Literal["rules", "model"],
+        typer.Option(metavar="rules|model", help="Who splits the texts into claims: rules, or the judge itself."),
+    ] = "rules",
     name: Annotated[
         str,
         typer.Option(metavar="NAME", help="Name of the scores; --where calls their columns NAME_long_min and so on."),
@@ -91,6 +95,7 @@ def verify_command(
             engine_options=engine_options,
             name=name,
             texts=_text_names(texts),
+            claims=claims,
             image_dir=images,
             limit=limit,
             thresholds=parse_thresholds(threshold or ()),
@@ -156,6 +161,11 @@ def report_lines(report: VerifyReport) -> list[str]:
         lines.append(f"  {counts['claims']:>8,} {kind} claims, {counts['num_false']:,} false{mean}{unanswered}")
     if run.num_asked:
         lines.append(f"  this run: {run.num_asked:,} claims in {duration(run.seconds)}{_cache_words(run.cached_share)}")
+    if run.num_written or run.num_by_rules:
+        lines.append(
+            f"  claims of {run.num_written:,} texts written by the model, of {run.num_by_rules:,} by the rules, as it "
+            f"wrote no list; {run.num_invented:,} statements dropped that no sentence holds"
+        )
     if run.num_left_out:
         lines.append(f"  {run.num_left_out:,} claims were not asked: the texts have too many")
     if run.rows_left:
@@ -172,7 +182,7 @@ def _cache_words(share: float | None) -> str:
         return ""
     if share == 0:
         return (
-            "; the claims of an image shared nothing of what was computed, which makes them several times dearer: on a "
-            "CPU give --engine-option block_size=32, elsewhere see docs/verify.md"
+            "; the claims of an image shared nothing of what was computed, which makes them several times dearer: see "
+            "Cost in docs/verify.md"
         )
     return f", {share:.0%} of the prompt tokens computed before for another claim"

@@ -33,6 +33,7 @@ _OWN_OPTIONS = {
     "max_pixels": "positive",
     "max_in_flight": "positive",
     "revision": "text",
+    "cpu_block_size": "positive",
 }
 # Options that change the speed but not what is asked: a build may be resumed with others.
 PERFORMANCE_OPTIONS = {
@@ -47,7 +48,12 @@ PERFORMANCE_OPTIONS = {
     "enable_prefix_caching",
     "mm_processor_cache_gb",
     "kv_cache_memory_bytes",
+    "block_size",
+    "cpu_block_size",
 }
+
+
+FOLLOWS_SCHEMAS = True
 
 
 class VLLMEngine:
@@ -60,7 +66,7 @@ class VLLMEngine:
     ) -> None:
         from vllm import SamplingParams
         from vllm.exceptions import VLLMValidationError
-        from vllm.sampling_params import RequestOutputKind
+        from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
         from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
         self.model = model.name
@@ -75,6 +81,7 @@ class VLLMEngine:
         # The chat template has set the special tokens; a tokenizer that sets them too would double the first.
         self._tokenizing = core.renderer.default_chat_tok_params.with_kwargs(add_special_tokens=False)
         self._sampling_params = SamplingParams
+        self._structured_outputs = StructuredOutputsParams
         self._final_only = RequestOutputKind.FINAL_ONLY
         self._refused = VLLMValidationError
         self._dead = (EngineDeadError, EngineGenerateError)
@@ -83,7 +90,10 @@ class VLLMEngine:
         """Answer one request (see `Engine.generate`)."""
         text = self._prompt_text(request)
         has_stop = "stop" in request.sampling  # vLLM finds stop strings in the text
-        result = await self._result(text, image, request, **request.sampling, seed=request.seed, detokenize=has_stop)
+        how = {**request.sampling, "seed": request.seed, "detokenize": has_stop}
+        if request.schema is not None:
+            how["structured_outputs"] = self._structured_outputs(json=dict(request.schema))
+        result = await self._result(text, image, request, **how)
         output = result.outputs[0]
         completion = Completion(
             text=output.text if has_stop else self._chat.decode(output.token_ids),
@@ -193,7 +203,7 @@ def load(model: str, role: Role, options: Mapping[str, Any], samplings: Sequence
     """Start vLLM on a model.
 
     Args:
-        options: keyword arguments of vLLM's AsyncEngineArgs, and max_pixels, max_in_flight, revision.
+        options: keyword arguments of vLLM's AsyncEngineArgs, and _OWN_OPTIONS (cpu_block_size: on a CPU alone).
         samplings: sampling parameters that requests will have, tried before the engine starts.
 
     Raises:
@@ -263,6 +273,8 @@ def _engine_arguments(
         length = options.get("max_model_len") or arguments["max_model_len"]
         arguments |= {"dtype": "bfloat16", "enforce_eager": True, "max_num_seqs": 64}
         arguments |= {"enable_chunked_prefill": False, "max_num_batched_tokens": max(8192, length)}
+        if size := options.get("cpu_block_size"):
+            arguments["block_size"] = int(size)
     else:
         arguments |= {"max_num_seqs": 256, "max_num_batched_tokens": 16384}
     return arguments | {key: value for key, value in options.items() if key not in _OWN_OPTIONS}

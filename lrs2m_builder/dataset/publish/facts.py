@@ -125,7 +125,7 @@ def _read_scores(tree: Path, sources: Mapping[str, Path]) -> tuple[tuple[ScoreSt
             models[name] = model.rstrip("/").rpartition("/")[2] if model.startswith(("/", "~", ".")) else model
     tables = open_tables(tree, ("sample_id", "subset", "caption_short", "caption_long"))
     with reading(tree):
-        return summarize(tables, "records", parts), dict(sorted(models.items()))
+        return summarize(tables, "records", parts, are_copies=True), dict(sorted(models.items()))
 
 
 def _read_unlicensed(tree: Path) -> dict[str, int]:

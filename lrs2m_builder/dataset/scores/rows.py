@@ -8,8 +8,9 @@ from typing import Any
 import pyarrow as pa
 
 from lrs2m_builder.dataset.foreign import reading
+from lrs2m_builder.dataset.scores.columns import score_columns
+from lrs2m_builder.dataset.scores.join import by_home, join_scores
 from lrs2m_builder.dataset.scores.places import scored_files
-from lrs2m_builder.dataset.scores.read import by_home, join_scores, score_columns
 from lrs2m_builder.dataset.selection import NEEDS, Selection, keep_selected
 from lrs2m_builder.dataset.tables import open_tables
 

@@ -21,6 +21,7 @@ from lrs2m_builder.files import read_json, write_json
 from lrs2m_builder.stores.changes import differences
 
 KEYS = ("sample_id", "text_short_sha256", "text_long_sha256")
+TEXTS_IDENTITY = b"lrs2m.texts"  # of the shard whose rows a table has, in the table's footer (`identity.py`)
 # Every claim has these, whatever else its maker adds; the writer fills in the id and the hash.
 CLAIM_FIELDS = {
     "sample_id": pa.string(),

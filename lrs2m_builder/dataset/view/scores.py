@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lrs2m_builder.dataset.foreign import reading
+from lrs2m_builder.dataset.scores.columns import ScoreColumn, score_columns
+from lrs2m_builder.dataset.scores.join import by_home, join_scores
 from lrs2m_builder.dataset.scores.places import scored_files
-from lrs2m_builder.dataset.scores.read import ScoreColumn, by_home, join_scores, score_columns
 from lrs2m_builder.dataset.scores.table import judged_text, text_sha256
 from lrs2m_builder.dataset.view.index import Index
 from lrs2m_builder.dataset.view.marks import Piece
@@ -64,7 +65,7 @@ class ScoreReader:
             found = cast("dict[str, Any]", cursor.execute(query).fetchnumpy())
         for column in columns:
             self._values[column.name] = np.full(self._index.num_rows, np.nan, np.float32)
-            values = found[column.name]
+            values: Any = found[column.name]
             self._values[column.name][found["number"]] = np.ma.filled(values.astype(np.float32), np.nan)
 
     def describe(self, file: str, row: Mapping[str, Any]) -> dict[str, Any]:
