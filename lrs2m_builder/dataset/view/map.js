@@ -3,12 +3,13 @@
 const $ = (id) => document.getElementById(id);
 const GRID = [45, 30, 15, 10, 5, 2, 1, 0.5, 0.2, 0.1, 0.05, 0.02, 0.01];
 const [MIN_SPAN, MAX_SPAN] = [0.01, 900]; // degrees over the width of the map, which may be much wider than high
+const MANY = 5000; // points
 const CLICK = 8; // pixels around a click that count as its rectangle
 
 /** A map on the page's canvas; `choose` is told the rectangle, "west,south,east,north" or "". */
 export async function makeMap(choose) {
   const canvas = $("map-canvas");
-  const pen = canvas.getContext("2d");
+  const pen = canvas.getContext("2d", { willReadFrequently: true }); // its pixels are read for many points
   const land = (await (await fetch("/land.json")).json()).map(unpacked);
   let points = new Float32Array(0);
   let view = { lon: 0, lat: 10, span: 360 };
@@ -101,15 +102,33 @@ export async function makeMap(choose) {
   }
 
   function paintPoints(color) {
-    const many = points.length > 20000;
-    const size = many ? 2 : 5;
+    if (points.length > 2 * MANY) return paintMany(color);
     pen.fillStyle = color;
-    pen.globalAlpha = many ? 0.5 : 0.75;
-    for (let i = 0; i < points.length; i += 2) {
-      const [px, py] = [x(points[i]), y(points[i + 1])];
-      if (px > -size && py > -size && px < width() + size && py < height() + size) pen.fillRect(px - size / 2, py - size / 2, size, size);
-    }
+    pen.globalAlpha = 0.75;
+    for (let i = 0; i < points.length; i += 2) pen.fillRect(x(points[i]) - 2.5, y(points[i + 1]) - 2.5, 5, 5);
     pen.globalAlpha = 1;
+    return null;
+  }
+
+  /** Points as pixels, which takes a tenth of the time of as many rectangles: each makes four half as different. */
+  function paintMany(color) {
+    pen.fillStyle = color;
+    const [red, green, blue] = [1, 3, 5].map((at) => parseInt(pen.fillStyle.slice(at, at + 2), 16));
+    const picture = pen.getImageData(0, 0, canvas.width, canvas.height);
+    const { data, width: columns, height: lines } = picture;
+    const ratio = columns / width();
+    const [left, across, top, down] = [x(0) * ratio, scale() * ratio, y(0) * ratio, scale() * ratio];
+    for (let i = 0; i < points.length; i += 2) {
+      const px = Math.round(left + points[i] * across);
+      const py = Math.round(top - points[i + 1] * down);
+      if (px < 1 || py < 1 || px >= columns || py >= lines) continue;
+      for (const at of [py * columns + px, py * columns + px - 1, (py - 1) * columns + px, (py - 1) * columns + px - 1]) {
+        data[4 * at] = (data[4 * at] + red) >> 1;
+        data[4 * at + 1] = (data[4 * at + 1] + green) >> 1;
+        data[4 * at + 2] = (data[4 * at + 2] + blue) >> 1;
+      }
+    }
+    pen.putImageData(picture, 0, 0);
   }
 
   function paintBox(color) {
