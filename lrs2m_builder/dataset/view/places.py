@@ -66,4 +66,5 @@ class PlaceReader:
         """Longitude and latitude in turn of those rows that have them, as little-endian float32."""
         lon, lat = (self.values(name)[numbers] for name in COLUMNS)
         pairs = np.stack([lon, lat], axis=1)
-        return pairs[~np.isnan(pairs).any(axis=1)].astype("<f4").tobytes()
+        placed: np.ndarray = pairs[~np.isnan(pairs).any(axis=1)].astype("<f4")
+        return placed.tobytes()

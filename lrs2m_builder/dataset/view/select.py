@@ -157,7 +157,8 @@ def _inside(numbers: np.ndarray, box: str, columns: Callable[[str], np.ndarray])
     west, south, east, north = _sides(box)
     lon, lat = columns("lon")[numbers], columns("lat")[numbers]
     between = (lon >= west) & (lon <= east) if west <= east else (lon >= west) | (lon <= east)
-    return numbers[between & (lat >= south) & (lat <= north)]
+    inside: np.ndarray = numbers[between & (lat >= south) & (lat <= north)]
+    return inside
 
 
 def _by_scores(numbers: np.ndarray, filters: Filters, scores: Callable[[str], np.ndarray]) -> np.ndarray:
