@@ -1,4 +1,4 @@
-"""The captioner: a Qwen2-VL of four and a half million parameters, and what only its training needs."""
+"""The captioner: a Qwen2-VL of four million parameters, with a layer more to judge claims, and its training heads."""
 
 from __future__ import annotations
 
