@@ -45,6 +45,8 @@ PLACE_COLUMNS: dict[str, pa.DataType] = {
     "split": pa.string(),
     "grid_cell": pa.string(),
 }
+_FALSE_CLAIM = pa.struct([("kind", pa.string()), ("words", pa.string()), ("p", pa.float32())])
+_UNCUT = pa.list_(pa.struct([("column", pa.string()), ("text", pa.string()), ("false_claims", pa.list_(_FALSE_CLAIM))]))
 _ATTEMPT = pa.struct(
     [
         ("step", pa.int32()),
@@ -108,13 +110,14 @@ RECORD_SCHEMA = with_features(
             ("judge", pa.string()),
             ("claims", _CLAIMS),
             ("cut", pa.list_(pa.string())),
+            ("uncut", _UNCUT),
             ("boxes", _BOXES),
             *PLACE_COLUMNS.items(),
         ]
     )
 )
 ADDED = frozenset(
-    {"judge", "claims", "cut", "boxes", *PLACE_COLUMNS}
+    {"judge", "claims", "cut", "uncut", "boxes", *PLACE_COLUMNS}
 )  # columns that a shard written by an earlier version does not have
 REJECTION_SCHEMA = with_features(
     pa.schema(
@@ -147,6 +150,7 @@ def record_row(record: Record, image: StoredImage | None) -> dict[str, Any]:
         "prompts": [{"name": name, "sha256": sha256} for name, sha256 in record.prompts],
         "warnings": list(record.warnings),
         "claims": None if record.claims is None else [asdict(claim) for claim in record.claims],
+        "uncut": None if record.uncut is None else [asdict(text) for text in record.uncut],
         "boxes": _boxes(record.anchors),
         **place_columns(record.place),
     }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from lrs2m_builder.build.commit import Shard, ShardStatus, settle
@@ -145,6 +145,13 @@ def _num_left(length: int, status: ShardStatus | None, number: Round) -> int:
 
 def _is_retried(status: ShardStatus, number: Round) -> bool:
     return number.is_open and status.round < number.number
+
+
+def still_left(left: ShardLeft, number: Round) -> ShardLeft | None:
+    """A shard as it is now; None if another process has finished it meanwhile."""
+    status = _repair(left.shard, left.length, settle(left.shard, left.length, say), number)
+    num_left = _num_left(left.length, status, number)
+    return replace(left, status=status, num_left=num_left) if num_left else None
 
 
 def open_works(prepared: Prepared, work: Work) -> Iterator[ShardWork]:

@@ -148,6 +148,27 @@ def build_command(
             help="Price in dollars per million tokens, such as 0.15/0.60; --calibrate then predicts the cost.",
         ),
     ] = None,
+    replicas: Annotated[
+        str,
+        typer.Option(
+            metavar="N|auto",
+            help="Engines that answer at once, placed by Ray; auto: one for each GPU, or group of GPUs that an engine "
+            "needs, of the cluster (docs/scale.md).",
+        ),
+    ] = "1",
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT|auto",
+            help="Ray cluster of the replicas; auto: the one that runs here. By default one is started and ended.",
+        ),
+    ] = None,
+    stall_minutes: Annotated[
+        float,
+        typer.Option(
+            metavar="MINUTES", min=0.05, help="A replica that reports nothing for so long is killed and replaced."
+        ),
+    ] = 15.0,
     retry_rejected: Annotated[
         bool,
         typer.Option("--retry-rejected", help="Retry the rejected samples of finished shards."),
@@ -168,8 +189,10 @@ def build_command(
         lrs2m build --recipe short_to_long --source ucmerced --data-dir ucm --out out
     """
     from lrs2m_builder.build.calibrate import calibrate
+    from lrs2m_builder.build.cluster import parse_cluster
     from lrs2m_builder.build.prepare import prepare
     from lrs2m_builder.build.preview import dry_run, show_prompts
+    from lrs2m_builder.build.replicas import Replicas
     from lrs2m_builder.build.run import build
     from lrs2m_builder.checks import every_check, parse_levels
     from lrs2m_builder.declared.recipe import load_recipe
@@ -216,7 +239,8 @@ def build_command(
             result["forecast"] = asdict(calibrate(prepared, module, calibrate_, prices))
         print_json(result) if as_json else show(plan_text(result))
         return
-    report = build(options, module)
+    cluster = parse_cluster(replicas, ray_address, stall_minutes, options)
+    report = build(options, Replicas(cluster, module) if cluster else module)
     print_json(asdict(report)) if as_json else show(report_text(report))
     if report.stopped:
         raise typer.Exit(130)

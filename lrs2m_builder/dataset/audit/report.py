@@ -9,9 +9,9 @@ from pathlib import Path
 
 from lrs2m_builder.dataset.audit.collect import ImageLocation, read_image
 from lrs2m_builder.dataset.audit.findings import KINDS, Audit, ImagePair
+from lrs2m_builder.dataset.pages import data_uri, write_page
 from lrs2m_builder.errors import SampleError
 from lrs2m_builder.images.load import decode
-from lrs2m_builder.pages import data_uri, write_page
 from lrs2m_builder.schema import ImageBytes
 
 PAGE = Path(__file__).with_name("report.html.jinja")
