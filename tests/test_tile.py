@@ -52,6 +52,19 @@ def test_tiles_hold_the_pixels_of_their_window(tmp_path: Path, profile: dict[str
         )
 
 
+@pytest.mark.parametrize("profile", [{}, BLOCKS])
+def test_a_scene_too_wide_for_the_memory_is_read_in_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profile: dict[str, Any]
+) -> None:
+    values = values_at(500, 150, "uint8")
+    scene = write_scene(tmp_path / "scene.tif", values, nodata=0, **profile)
+    tiled(scene, tmp_path / "whole", overlap=14)
+    for bound, size in (("MAX_READ", 40_000), ("MAX_LINES", 5_000), ("MAX_ROW", 30_000)):
+        monkeypatch.setattr(f"lrs2m_builder.tile.reading.{bound}", size)
+    tiled(scene, tmp_path / "turns", overlap=14)
+    assert _tiles(tmp_path / "turns") == _tiles(tmp_path / "whole")
+
+
 def test_every_tile_knows_its_place(tmp_path: Path) -> None:
     from lrs2m_builder.images.place import footprints
 
