@@ -97,7 +97,8 @@ def test_the_short_cut_for_ascii_finds_the_same_repetitions() -> None:
     drawn, found = random.Random(5), 0
     pieces = ["a", "tree", "Tree", "x-tree", "x.5", "it's", "the", "a_b", "1,000", "1", "000", "roof,", "roof.", "(a)"]
     for _ in range(2000):
-        text = " ".join(drawn.choices(pieces, k=drawn.randint(1, 30))).replace("tree", "trez")
+        few = drawn.sample(pieces, drawn.randint(1, 5))
+        text = " ".join(drawn.choices(few, k=drawn.randint(1, 30))).replace("tree", "trez")
         short = REPETITION.find(make_answer(text))
         assert short == REPETITION.find(make_answer(text.replace("z", "é"))), text
         found += short is not None
