@@ -28,10 +28,12 @@ from lrs2m_builder.build.sample_rows import SAMPLE_SCHEMA, from_table, to_table
 from lrs2m_builder.build.stored_rows import place_columns
 from lrs2m_builder.declared.manifest import Manifest
 from lrs2m_builder.errors import UserError, one_line
-from lrs2m_builder.files import disk_errors, finished_file, read_json, write_json
+from lrs2m_builder.files import disk_errors, read_json
 from lrs2m_builder.schema import NOWHERE, Place, Sample
 from lrs2m_builder.sources import Source, annotation_files, read_samples
 from lrs2m_builder.sources._state import file_states, is_unchanged
+from lrs2m_builder.stores._base import write_object
+from lrs2m_builder.stores.folder import FolderStore
 
 PLAN = "plan"  # the folder below OUT
 FORMAT = 1
@@ -142,12 +144,18 @@ class Plan:
         if isinstance(self.file.file, Path):
             return self
         path = path_of(out_dir, self.file.subset)
-        with disk_errors(path):
-            path.with_suffix(".json").unlink(missing_ok=True)  # it tells of the plan before
-        with finished_file(path) as part, part.open("wb") as target:
-            self.file.file.seek(0)
-            shutil.copyfileobj(self.file.file, target, 2**24)
-        write_json(path.with_suffix(".json"), {name: getattr(self, name) for name in _NOTES})
+        store = FolderStore(out_dir)
+        name, notes = path.relative_to(out_dir).as_posix(), path.with_suffix(".json").relative_to(out_dir).as_posix()
+        with store.draft(name) as draft:
+            with draft.open("wb") as target:
+                self.file.file.seek(0)
+                shutil.copyfileobj(self.file.file, target, 2**24)
+            while not store.publish(name, draft):  # another plan; another process may write this one too
+                store.delete(notes)  # it tells of the plan before
+                if before := store.find(name):
+                    store.replace(name, draft, before.version)
+        while not write_object(store, notes, {note: getattr(self, note) for note in _NOTES}, store.find(notes)):
+            pass  # another process was faster
         return replace(self, file=PlanFile(path, self.file.subset, self.file.data_dir))
 
 

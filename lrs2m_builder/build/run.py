@@ -13,7 +13,7 @@ from lrs2m_builder.build.report import Report, write_report
 from lrs2m_builder.build.runner import Runner
 from lrs2m_builder.build.settings import claimed, finish_build
 from lrs2m_builder.build.stored_rows import warm_up
-from lrs2m_builder.build.telemetry import Meter, measured
+from lrs2m_builder.build.telemetry import Meter, kept_telemetry, measured
 from lrs2m_builder.build.work import Work, find_work, open_works, sweep
 from lrs2m_builder.build.workers import merge_shards
 from lrs2m_builder.engines._base import Engine, EngineModule
@@ -37,15 +37,17 @@ def build(options: BuildOptions, engines: EngineModule | EnginePool) -> Report:
     prepared = prepare(options, pool.module)
     for finding in prepared.lint:
         say(f"warning: {finding}")
-    with claimed(prepared.store, prepared.settings, prepared.plan.manifest.origin, restart=options.restart):
+    origin = prepared.plan.manifest.origin
+    with claimed(prepared.store, prepared.settings, origin, restart=options.restart, part=options.part):
         prepared, meter = prepared.with_kept_plan(), Meter()
         try:
             answer_all(prepared, find_work(prepared), pool, meter)
         except Stopped:
             return write_report(prepared, meter, stopped=True)
         report = write_report(prepared, meter, stopped=False)
-        sweep(prepared)
-        finish_build(prepared.store)
+        if not options.part:
+            sweep(prepared)
+            finish_build(prepared.store)
         return report
 
 
@@ -85,10 +87,13 @@ def answer(prepared: Prepared, work: Work, one: Pass, pool: EnginePool, meter: M
             engine = pool.begin(options.engine, one.model, one.role, options.engine_options, one.samplings)
     with leaving() as leave_soon, flag_named("--model", one.flag):
         try:
-            with measured(meter, prepared.subset, prepared.num_samples, work.num_left) as display:
+            with (
+                measured(meter, prepared.label, prepared.num_mine, work.num_left) as display,
+                kept_telemetry(prepared.store, prepared.telemetry) as telemetry,
+            ):
                 runner = Runner(prepared.plan, one, engine, meter, display, embed_images=prepared.embed_images)
-                works, telemetry = open_works(prepared, work), options.out_dir / "telemetry.jsonl"
-                is_stopped = pool.run(drain_on_signal(runner, runner.run(works, telemetry), leave_soon))
+                works = runner.run(open_works(prepared, work), telemetry)
+                is_stopped = pool.run(drain_on_signal(runner, works, leave_soon))
         finally:
             if one.model:
                 pool.release(engine)

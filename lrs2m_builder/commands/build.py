@@ -11,9 +11,11 @@ import typer
 from lrs2m_builder.build.options import (
     DEFAULT_MAX_ATTEMPTS,
     DEFAULT_SHARD_SIZE,
+    DEFAULT_STALL_MINUTES,
     BuildOptions,
     ImageStorage,
     VerifyOption,
+    parse_part,
 )
 from lrs2m_builder.commands import BaseUrl, Engine, EngineOption, Json, print_json
 from lrs2m_builder.commands._build_text import plan_text, report_text
@@ -39,7 +41,11 @@ def build_command(
         ),
     ],
     out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Output folder: new, empty, or an earlier run of the same build.")
+        str,
+        typer.Option(
+            metavar="DIR|s3://BUCKET/PREFIX",
+            help="Output: a new or empty folder or prefix, or an earlier run of the same build (docs/scale.md).",
+        ),
     ],
     data_dir: Annotated[
         Path | None,
@@ -154,6 +160,24 @@ def build_command(
     restart: Annotated[
         bool, typer.Option("--restart", help="Move an earlier build to OUT.1, OUT.2 ... and start again.")
     ] = False,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Build only every N-th shard, from the I-th on; all parts may run at the same time (docs/scale.md).",
+        ),
+    ] = None,
+    scratch: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder for files on their way to an object store. By default in the folder for temporary files.",
+        ),
+    ] = None,
+    stall_minutes: Annotated[
+        float,
+        typer.Option(metavar="M", min=0, help="How long an object store may not answer before the build ends."),
+    ] = DEFAULT_STALL_MINUTES,
     as_json: Json = False,
 ) -> None:
     """Build the texts of a source.
@@ -185,7 +209,7 @@ def build_command(
         recipe=recipe,
         source=source,
         data_dir=data_dir or _drawn(source),
-        out_dir=out,
+        out_dir=out if "://" in out else Path(out),
         engine=engine,
         model=model,
         engine_options=engine_options,
@@ -202,6 +226,9 @@ def build_command(
         thresholds=parse_thresholds(verify_threshold, "--verify-threshold") if verify_threshold else {},
         retry_rejected=retry_rejected,
         restart=restart,
+        part=parse_part(part) if part is not None else None,
+        scratch=scratch,
+        stall_minutes=stall_minutes,
     )
     if calibrate_ and not dry_run_:
         raise UserError("--calibrate needs --dry-run: it predicts a build and writes nothing to --out")
