@@ -78,12 +78,13 @@ def server(share: float, seed: int) -> Iterator[Any]:
         process.communicate()
 
 
-def run_campaign(work: Path, out: str, *, kills: int, samples: int, seed: int, max_s: float = 10.0) -> Outcome:
+def run_campaign(work: Path, out: str, *, kills: int, samples: int, seed: int, max_s: float = 1.5) -> Outcome:
     """Build `out` in parts that are killed until there were enough kills, then compare.
 
     Args:
         out: a folder, or s3://bucket/prefix of the server in AWS_ENDPOINT_URL.
-        max_s: a run that lives so long is killed in any case while kills are left.
+        max_s: seconds of computing after which a run is killed in any case while kills are left: they follow its work,
+            however busy the machine is.
     """
     source, log, chance, outcome = (
         make_source(work / "source", samples),
@@ -93,17 +94,16 @@ def run_campaign(work: Path, out: str, *, kills: int, samples: int, seed: int, m
     )
     module = FakeModule()
     build_toy(source, work / "whole", module, **_settings(work, 0))
-    due: dict[int, tuple[int, float]] = {}  # process by part, and when it is killed
+    due: dict[int, tuple[int, float]] = {}  # process by part, and the computing after which it is killed
     todo = set(range(1, PARTS + 1))
     while todo or due:
         for number in sorted(todo):
-            moment = time.monotonic() + chance.random() * max_s
-            due[number] = (_start(source, out, log, work, number), moment)
+            due[number] = (_start(source, out, log, work, number), chance.random() * max_s)
             outcome.runs += 1
         todo.clear()
         for number, (pid, moment) in list(due.items()):
             done, status = os.waitpid(pid, os.WNOHANG)
-            if not done and outcome.kills < kills and time.monotonic() > moment:
+            if not done and outcome.kills < kills and _computed_s(pid) > moment:
                 os.kill(pid, signal.SIGKILL)
                 _, status = os.waitpid(pid, 0)
                 done = pid
@@ -148,6 +148,12 @@ def _start(source: Path, out: str, log: Path, work: Path, number: int) -> int:
         code = 2
     finally:
         os._exit(code)
+
+
+def _computed_s(pid: int) -> float:
+    """Seconds of computing of a process so far."""
+    user, system = Path("/proc", str(pid), "stat").read_text().rpartition(")")[2].split()[11:13]
+    return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 def _lines(log: Path) -> list[str]:
