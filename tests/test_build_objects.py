@@ -102,7 +102,7 @@ def test_two_builds_at_once_are_refused_and_a_dead_one_is_not(
     store: ObjectStore, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(holding, "LOOK_EVERY_S", 0.05)
-    monkeypatch.setattr(holding, "TAKEN_OVER_AFTER_S", 0.2)
+    monkeypatch.setattr(holding, "RENEW_EVERY_S", 0.1)
     with held(store, (1, 2)):
         for part in ((1, 2), (1, 3), None):
             with pytest.raises(UserError, match=r"another build of part 1/2 \(process"), held(store, part):
@@ -110,6 +110,7 @@ def test_two_builds_at_once_are_refused_and_a_dead_one_is_not(
         with held(store, (2, 2)):
             pass
     assert not list(store.files())
+    monkeypatch.setattr(holding, "TAKEN_OVER_AFTER_S", 0.2)
     (tmp_path / "lease").write_text(json.dumps({"what": "build", "host": "another-host", "pid": 1}))
     store.publish("lease.json", tmp_path / "lease")
     with held(store, None):

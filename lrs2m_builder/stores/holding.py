@@ -105,7 +105,7 @@ def wait_until_free(store: Store, found: StoredFile) -> None:
             now = store.find(found.name)
             if now is None:
                 return
-            if now.version != found.version or is_here:
+            if now.version != found.version:
                 raise UserError(f"{store.address}: another {shown} is writing there; wait for it or stop it")
             if not is_said:
                 say(f"{store.address}: the last {shown} did not end; waiting whether it is alive ...")
