@@ -9,7 +9,7 @@ export LRS2M_REAL_DATA ?= $(abspath ../shared/data)
 # Small models need little cache, and the engine reserves it at once.
 export VLLM_CPU_KVCACHE_SPACE ?= 1
 
-.PHONY: help setup demo demo-model talk-model test endpoint-campaign train-campaign scale-campaign verify-campaign docs site lint format bench lock wheel clean crash-lab
+.PHONY: help setup demo demo-model talk-model test endpoint-campaign replica-campaign scale-campaign train-campaign verify-campaign docs site lint format bench lock wheel clean crash-lab
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -46,6 +46,9 @@ verify-campaign: setup  ## send 200 signals to lrs2m verify at random moments an
 
 crash-lab: setup  ## kill every command at every file operation and compare with an undisturbed run (an hour on two cores)
 	$(BIN)/python -m tests.crash
+
+replica-campaign: setup  ## kill replicas, drivers and raylets 200 times (half an hour on two cores)
+	$(BIN)/python -m tests.replica_campaign
 
 endpoint-campaign: setup  ## builds through endpoints with a hundred faults at three places (an hour on two cores)
 	$(BIN)/python -m tests.endpoint_campaign

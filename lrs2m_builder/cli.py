@@ -23,7 +23,7 @@ from lrs2m_builder.text import printable
 
 COMMANDS = (  # each is the function NAME_command of commands/NAME.py
     *("build", "sources", "sample", "tile", "stats", "view", "audit", "verify", "score", "export", "publish"),
-    *("train", "claims", "convert", "demo"),
+    *("train", "split", "claims", "convert", "demo"),
 )
 
 app = make_group(

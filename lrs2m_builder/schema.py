@@ -302,6 +302,24 @@ class RowClaim:
 
 
 @dataclass(frozen=True, slots=True)
+class FalseClaim:
+    """A statement for which a sentence was cut; `p` is the judge's probability that it is true of the image."""
+
+    kind: str
+    words: str
+    p: float
+
+
+@dataclass(frozen=True, slots=True)
+class UncutText:
+    """A text as it was before sentences were cut from it, and the statements for which they were."""
+
+    column: CaptionColumn
+    text: str
+    false_claims: tuple[FalseClaim, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """A finished row without the image columns, which are read when the shard is written.
 
@@ -309,6 +327,7 @@ class Record:
         judge: the model that was asked whether the texts are true of the image; None if none was.
         claims: the judged statements of the texts written here; None without a judge.
         cut: sentences that were removed because the judge called one of their claims false; None without a judge.
+        uncut: the texts from which they were removed, as they were before; None without a judge.
         history: every answer the sample got; no column, but kept should the image be gone when the shard is written.
     """
 
@@ -337,6 +356,7 @@ class Record:
     judge: str | None = None
     claims: tuple[RowClaim, ...] | None = None
     cut: tuple[str, ...] | None = None
+    uncut: tuple[UncutText, ...] | None = None
     place: Place = NOWHERE
     history: tuple[Attempt, ...] = ()
 

@@ -37,7 +37,7 @@ tile
 sources declared
 clip
 engines checks images stores
-errors files hub opening pages schema stopping terminal text tokenizer
+errors files opening schema stopping terminal text tokenizer
 """
 LINE_OF = {room: number for number, line in enumerate(ROOMS.strip().split("\n")) for room in line.split()}
 
@@ -64,15 +64,20 @@ HEAVY = {
         *room("clip", "train"),
     },
     "psutil": {"engines/_reaper.py"},
+    "ray": {"build/cluster.py", "build/replica.py"},
     "duckdb": {
         "sources/vhm_json.py",
         *(
             f"dataset/{name}.py"
-            for name in ("foreign", "scores/identity", "scores/join", "scores/summary", "selection", "stats", "tables")
+            for name in ("foreign", "scores/join", "scores/summary", "selection", "stats", "tables")
         ),
-        *(f"dataset/{name}.py" for name in ("audit/against", "verify/report", "view/answers", "view/index")),
+        *(
+            f"dataset/{name}.py"
+            for name in ("audit/against", "audit/judges", "verify/report", "view/answers", "view/index")
+        ),
     },
     "huggingface_hub": {
+        "stores/hub.py",
         *("engines/_model_files.py", "dataset/publish/upload.py", "clip/locate.py", "sources/_hub.py"),
     },
     "cv2": {f"evals/selo/{name}.py" for name in ("text_map", "crops", "indicators", "overlay")},
@@ -87,7 +92,7 @@ HEAVY = {
     "s3fs": {"stores/objects.py"},
     "pyogrio": {"tile/layers.py"},
     "pyproj": {"tile/layers.py", "tile/laying.py", "tile/extents.py"},
-    "shapely": {"tile/layers.py", "tile/laying.py", "tile/counting.py"},
+    "shapely": {"tile/layers.py", "tile/laying.py", "tile/counting.py", "dataset/footprints.py"},
     "botocore": {"stores/objects.py"},
 }
 

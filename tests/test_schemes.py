@@ -75,7 +75,7 @@ def test_only_free_text_and_options_of_engines_may_begin_like_an_address() -> No
     free = {
         each.name for command in COMMANDS.values() for each in command.params if takes_value(each) and is_free(each)
     }
-    assert free == {"base_url", "engine_option", "image_prefix", "sampling", "system", "text", "where"}
+    assert free == {"base_url", "engine_option", "image_prefix", "ray_address", "sampling", "system", "text", "where"}
 
 
 @pytest.mark.parametrize("scheme", ["gs", "gcs", "az", "abfs", "hdfs", "http", "https", "file", "hf", "s3a", "FTP"])

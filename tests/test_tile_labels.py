@@ -9,10 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 
+from lrs2m_builder.build import build
+from lrs2m_builder.build.options import BuildOptions
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.schema import Completion
 from lrs2m_builder.tile.options import TileOptions
 from lrs2m_builder.tile.run import tile
+from tests.fake_engine import FakeModule, good_text
 from tests.tile_data import UTM, UTM_CRS, objects, on_map, table_of, values_at, write_layer, write_scene
+from tests.toy import rows
 
 shapely = pytest.importorskip("shapely")
 pytest.importorskip("pyogrio")
@@ -60,11 +65,11 @@ def by_shapely(
 def test_counts_are_those_of_shapely_in_every_tile(scene: Path, tmp_path: Path, overlap: int, crs: str) -> None:
     shapes, classes = objects(300, SIDE)
     layer = write_layer(tmp_path / "layer.gpkg", on_map(shapes, UTM, UTM_CRS, crs), {"class": classes}, crs)
-    rows = tiled(scene, tmp_path / "out", layer, overlap=overlap)
-    assert len(rows) == ((SIDE - SIZE) // (SIZE - overlap) + 1) ** 2
-    counts = [anchor["count"] for row in rows for anchor in row["anchors"]]
+    table = tiled(scene, tmp_path / "out", layer, overlap=overlap)
+    assert len(table) == ((SIDE - SIZE) // (SIZE - overlap) + 1) ** 2
+    counts = [anchor["count"] for row in table for anchor in row["anchors"]]
     assert None in counts and any(count is not None for count in counts)
-    for row in rows:
+    for row in table:
         found = {anchor["name"]: (anchor["count"], len(anchor["boxes"])) for anchor in row["anchors"]}
         assert found == by_shapely(shapes, classes, row["col_off"], row["row_off"])
 
@@ -87,13 +92,11 @@ def test_all_formats_give_the_same_anchors(scene: Path, tmp_path: Path) -> None:
     areas = np.array([shape.geom_type == "Polygon" for shape in shapes])
     shapes, classes = on_map(shapes[areas], UTM, UTM_CRS, "EPSG:4326"), classes[areas]
     anchors = []
-    for suffix in ("gpkg", "geojson", "geojsonl", "shp", "fgb", "parquet", "kml"):
+    for suffix in ("gpkg", "geojson", "geojsonl", "shp", "fgb", "parquet"):
         layer = tmp_path / f"layer.{suffix}"
-        if suffix == "kml":
-            continue
         write_layer(layer, shapes, {"class": classes})
-        rows = tiled(scene, tmp_path / suffix, layer)
-        anchors.append([[(a["name"], a["count"], a["boxes"]) for a in row["anchors"]] for row in rows])
+        table = tiled(scene, tmp_path / suffix, layer)
+        anchors.append([[(a["name"], a["count"], a["boxes"]) for a in row["anchors"]] for row in table])
     first = anchors[0]
     assert any(first) and all(_near(first, other) for other in anchors[1:])
 
@@ -102,6 +105,30 @@ def _near(one: list[Any], other: list[Any]) -> bool:
     """Equal but for the 7th decimal of the degrees that GeoJSON writes."""
     pairs = [(a, b) for row, twin in zip(one, other, strict=True) for a, b in zip(row, twin, strict=True)]
     return all(a[:2] == b[:2] and np.allclose(sorted(a[2]), sorted(b[2]), atol=0.06) for a, b in pairs)
+
+
+def test_a_build_from_tiles_keeps_anchors_boxes_and_places(scene: Path, tmp_path: Path) -> None:
+    shapes = np.array([shapely.box(20, 10, 40, 40), shapely.box(50, 60, 90, 90), shapely.box(120, 5, 140, 20)])
+    kinds = np.array(["plane", "plane", "ship"], object)
+    layer = write_layer(tmp_path / "l.gpkg", on_map(shapes, UTM, UTM_CRS, UTM_CRS), {"class": kinds}, UTM_CRS)
+    tiled(scene, tmp_path / "tiles", layer)
+    options = BuildOptions(
+        recipe="vector_anchored",
+        source=str(tmp_path / "tiles" / "manifest.yaml"),
+        data_dir=tmp_path / "tiles",
+        out_dir=tmp_path / "out",
+        model="toy",
+    )
+    long, short = "Two planes stand on grey concrete beside a ship. ", "Two planes beside a ship."
+    module = FakeModule(lambda r: Completion(short if r.role == "llm" else long + good_text(r.seed), "stop", 5, 9))
+    assert build(options, module).samples == 36
+    request = next(r for r in module.requests if r.sample_id.endswith("_000000_000000.jpg") and r.step == 0)
+    assert "- plane: 2\n- ship\n" in request.parts[1]
+    first = rows(tmp_path / "out")[0]
+    assert first["anchors"] == [{"class": "plane", "count": 2}, {"class": "ship", "count": None}]
+    found = [(box["class"], round(box["xmin"]), round(box["ymin"]), round(box["xmax"])) for box in first["boxes"]]
+    assert found == [("plane", 20, 10, 40), ("plane", 50, 60, 90), ("ship", 120, 5, 128)]
+    assert first["crs"] == UTM_CRS and first["gsd"] == pytest.approx(0.5, rel=0.01) and first["grid_cell"]
 
 
 OSM = """<?xml version="1.0"?><osm version="0.6">

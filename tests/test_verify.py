@@ -190,9 +190,9 @@ def start() -> Callable[[Path, Path, float], BaseProcess]:
 def wait_for_claims(log: Path, more_than: int, is_alive: Callable[[], bool]) -> None:
     deadline = time.monotonic() + 300
     while time.monotonic() < deadline and is_alive():
-        if log.exists() and log.read_text().count("\n") > more_than:
+        if log.exists() and log.read_bytes().count(b"\n") > more_than:
             return
-        time.sleep(0.002)
+        time.sleep(0.01)
 
 
 def kept(path: Path) -> set[str]:

@@ -90,6 +90,9 @@ def test_a_false_sentence_is_cut_and_the_rest_stays(tmp_path: Path) -> None:
     for row in rows(out):
         assert row["caption_long"] == TRUE
         assert row["cut"] == [FALSE]
+        (before,) = row["uncut"]
+        assert (before["column"], before["text"]) == ("caption_long", TEXT)
+        assert all("ship" in claim["words"] and claim["p"] < 0.11 for claim in before["false_claims"])
         assert row["judge"] == "toy-model@1"
 
 

@@ -7,11 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lrs2m_builder.build.prepare import Prepared
-from lrs2m_builder.build.run import answer_all
+from lrs2m_builder.build.run import Here, answer_all
 from lrs2m_builder.build.telemetry import Meter
 from lrs2m_builder.build.work import find_work
 from lrs2m_builder.engines._base import EngineModule
-from lrs2m_builder.engines._pool import EnginePool
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.stores import open_store
 
@@ -71,7 +70,7 @@ def calibrate(prepared: Prepared, module: EngineModule, num_samples: int, prices
         trial = replace(
             prepared, options=options, store=store, num_samples=num_tried, every=prepared.num_samples // num_tried
         )
-        answer_all(trial, find_work(trial), EnginePool(module), meter)
+        answer_all(trial, find_work(trial), Here(module), meter)
     return _forecast(meter, num_left, prices)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,7 +18,7 @@ from lrs2m_builder.build.journal import Journal, replayed
 from lrs2m_builder.build.plan import JUDGE, BuildPlan, Pass
 from lrs2m_builder.build.shards import write_shard
 from lrs2m_builder.build.stages import next_move
-from lrs2m_builder.build.telemetry import Bound, Display, Meter, Repetition, Telemetry
+from lrs2m_builder.build.telemetry import Bound, Meter, Progress, Repetition, Telemetry
 from lrs2m_builder.build.work import ShardWork
 from lrs2m_builder.engines._base import ENDPOINT_FAILED, MAX_FAILED, Engine, EngineStoppedError
 from lrs2m_builder.engines._thoughts import without_thought
@@ -41,7 +41,7 @@ class Runner:
         one: Pass,
         engine: Engine,
         meter: Meter,
-        display: Display,
+        progress: Progress,
         *,
         embed_images: bool = True,
     ) -> None:
@@ -52,7 +52,7 @@ class Runner:
             embed_images: whether rows hold the bytes of their images.
         """
         self._embed_images = embed_images
-        self._plan, self._pass, self._engine, self._meter, self._display = plan, one, engine, meter, display
+        self._plan, self._pass, self._engine, self._meter, self._progress = plan, one, engine, meter, progress
         self._max_in_flight = engine.max_in_flight
         meter.max_in_flight = max(meter.max_in_flight, self._max_in_flight)
         self._window = asyncio.Semaphore(self._max_in_flight)
@@ -85,7 +85,7 @@ class Runner:
         for task in self._tasks:
             task.cancel()
 
-    async def run(self, works: Iterator[ShardWork], telemetry_path: Path) -> None:
+    async def run(self, works: AsyncIterator[ShardWork], telemetry_path: Path) -> None:
         """Take every shard through the steps of this pass.
 
         Raises:
@@ -114,7 +114,7 @@ class Runner:
         if self._failure is not None:
             raise self._failure
         telemetry.tick(last=True)
-        self._display.update(self._meter)
+        self._progress.update(self._meter)
 
     def _take_back_refusals(self) -> None:
         """Have what was refused just before the engine stopped asked again, as far as its shard is not written."""
@@ -122,8 +122,8 @@ class Runner:
             if journal in self._journals:
                 journal.append(replace(attempt, problem=ENDPOINT_FAILED))
 
-    async def _admit(self, works: Iterator[ShardWork]) -> None:
-        for work in works:
+    async def _admit(self, works: AsyncIterator[ShardWork]) -> None:
+        async for work in works:
             self._journals.add(work.journal)
             async with self._waiting_shards:
                 pass  # let the disk catch up
@@ -246,6 +246,7 @@ class Runner:
             if not failed:
                 work.journal.finish_pass(self._pass.number + 1)
             await asyncio.to_thread(work.journal.close)
+            self._progress.finished(work.shard.index)
             return
         async with self._waiting_shards, self._writing:
             won = await asyncio.to_thread(
@@ -263,6 +264,7 @@ class Runner:
                 say(f"{work.shard.where(work.shard.data)}: another process finished it first; its rows stay")
             await asyncio.to_thread(work.journal.remove)
             self._journals.discard(work.journal)
+            self._progress.finished(work.shard.index)
 
     def _count(self, outcome: Record | Rejection) -> None:
         if isinstance(outcome, Record):
@@ -282,7 +284,8 @@ class Runner:
             elif self._images.num_waiting:
                 bound = "images"
             self._meter.bound_s[bound] += TICK_S
-            self._display.update(self._meter)
+            if self._progress.update(self._meter) and not self.stopping:
+                self.stop()
             telemetry.tick()
             await self._publish_journals()
 

@@ -6,7 +6,7 @@ import os
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TypeVar
 
@@ -184,6 +184,13 @@ def _num_left(length: int, status: ShardStatus | None, number: Round) -> int:
 
 def _is_retried(status: ShardStatus, number: Round) -> bool:
     return number.is_open and status.round < number.number
+
+
+def still_left(left: ShardLeft, number: Round) -> ShardLeft | None:
+    """A shard as it is now; None if another process has finished it meanwhile."""
+    status = _repair(left.shard, left.length, settle(left.shard, left.length, say), number)
+    num_left = _num_left(left.length, status, number)
+    return replace(left, status=status, num_left=num_left) if num_left else None
 
 
 def open_works(prepared: Prepared, work: Work) -> Iterator[ShardWork]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.hub import file_sha256, files_revision, folder_revision, hub_errors
+from lrs2m_builder.stores.hub import file_sha256, files_revision, folder_revision, hub_errors
 
 INDEX_SUFFIX = ".index.json"  # of the index of weights split into several files
 # In this order: a folder may hold the same model twice.

@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from lrs2m_builder.errors import UserError
 
-FREE_TEXT = ("URL", "TEXT", "SQL")  # metavars; a value of these may begin like an address
+FREE_TEXT = ("URL", "TEXT", "SQL", "HOST:PORT|auto")  # metavars; a value of these may begin like an address
 OPTIONS_OF_ENGINES = ("engine_option", "sampling")
 _OUTPUTS = ("out", "dest", "plot")
 

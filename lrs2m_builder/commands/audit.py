@@ -43,6 +43,14 @@ def audit_command(
             "--remove-same-names", help="Also remove images that only share a file name with an --against image."
         ),
     ] = False,
+    within_days: Annotated[
+        float | None,
+        typer.Option(
+            metavar="DAYS",
+            min=0,
+            help="Of images of an evaluation image's ground, count only those taken that close in time. Default: all.",
+        ),
+    ] = None,
     judges: Annotated[
         str | None,
         typer.Option(metavar="A,B", help="Compare the verdicts of two judges: names of scores that lrs2m verify made."),
@@ -51,9 +59,9 @@ def audit_command(
 ) -> None:
     """Find leaks, duplicates and bad captions.
 
-    Compares the images of a data set with each other and with evaluation images, looks for repeated captions, and runs
-    the checks on every text. Writes a report and the list of images to remove; the data set stays unchanged. What is
-    compared: docs/audit.md.
+    Compares the images of a data set with each other and with evaluation images, and their footprints on the ground if
+    both have some (needs the extra 'geo'), looks for repeated captions, and runs the checks on every text. Writes a
+    report and the list of images to remove; the data set stays unchanged. What is compared: docs/audit.md.
 
     Example:
         lrs2m audit out --against RSITMD/images --against dataset_RSICD.json
@@ -67,6 +75,7 @@ def audit_command(
         against or (),
         out_dir=out,
         remove_same_names=remove_same_names,
+        within_days=within_days,
         judges=judges.split(",") if judges is not None else (),
         show_progress=sys.stderr.isatty(),
     )
@@ -96,6 +105,9 @@ def audit_lines(result: Audit) -> list[str]:
             f"  {len(result.names):>8,}  images with the file name of an evaluation image"
             + (f": {'; '.join(shown)}" if shown else "")
         )
+    if result.places:
+        shown = [f"{match.image} ({match.share:.0%} of {match.of})" for match in result.places[:NUM_SHOWN]]
+        lines.append(f"  {len(result.places):>8,}  images of an evaluation image's ground: {'; '.join(shown)}")
     lines += [f"  {n:>8,}  {what}" for what, n in _left_out(result).items() if n]
     for column in result.captions:
         lines.append(

@@ -19,6 +19,7 @@ from lrs2m_builder.build.options import (
 )
 from lrs2m_builder.commands import BaseUrl, Engine, EngineOption, Json, print_json
 from lrs2m_builder.commands._build_text import plan_text, report_text
+from lrs2m_builder.commands._data_dir import default_data_dir
 from lrs2m_builder.commands.complete import recipe_names, source_names
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.terminal import say, show
@@ -50,7 +51,7 @@ def build_command(
     data_dir: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Folder with the annotation files and images of the source. Only 'sample' needs none."
+            metavar="DIR", help="Folder of the source's annotations and images. 'sample' and tiles need none."
         ),
     ] = None,
     engine: Engine = "vllm",
@@ -153,6 +154,30 @@ def build_command(
             help="Price in dollars per million tokens, such as 0.15/0.60; --calibrate then predicts the cost.",
         ),
     ] = None,
+    replicas: Annotated[
+        str,
+        typer.Option(
+            metavar="N|auto",
+            help="Engines that answer at once, placed by Ray; auto: one for each GPU, or group of GPUs that an engine "
+            "needs, of the cluster (docs/scale.md).",
+        ),
+    ] = "1",
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT|auto",
+            help="Ray cluster of the replicas; auto: the one that runs here. By default one is started and ended.",
+        ),
+    ] = None,
+    stall_minutes: Annotated[
+        float,
+        typer.Option(
+            metavar="MINUTES",
+            min=0.05,
+            help="How long a replica may report nothing before it is replaced, and an object store may not answer "
+            "before the build ends.",
+        ),
+    ] = DEFAULT_STALL_MINUTES,
     retry_rejected: Annotated[
         bool,
         typer.Option("--retry-rejected", help="Retry the rejected samples of finished shards."),
@@ -174,10 +199,6 @@ def build_command(
             help="Folder for files on their way to an object store. By default in the folder for temporary files.",
         ),
     ] = None,
-    stall_minutes: Annotated[
-        float,
-        typer.Option(metavar="M", min=0, help="How long an object store may not answer before the build ends."),
-    ] = DEFAULT_STALL_MINUTES,
     as_json: Json = False,
 ) -> None:
     """Build the texts of a source.
@@ -191,8 +212,10 @@ def build_command(
         lrs2m build --recipe short_to_long --source ucmerced --data-dir ucm --out out
     """
     from lrs2m_builder.build.calibrate import calibrate
+    from lrs2m_builder.build.cluster import parse_cluster
     from lrs2m_builder.build.prepare import prepare
     from lrs2m_builder.build.preview import dry_run, show_prompts
+    from lrs2m_builder.build.replicas import Replicas
     from lrs2m_builder.build.run import build
     from lrs2m_builder.checks import every_check, parse_levels
     from lrs2m_builder.declared.recipe import load_recipe
@@ -208,7 +231,7 @@ def build_command(
     options = BuildOptions(
         recipe=recipe,
         source=source,
-        data_dir=data_dir or _drawn(source),
+        data_dir=data_dir or default_data_dir(source),
         out_dir=out if "://" in out else Path(out),
         engine=engine,
         model=model,
@@ -242,7 +265,8 @@ def build_command(
             result["forecast"] = asdict(calibrate(prepared, module, calibrate_, prices))
         print_json(result) if as_json else show(plan_text(result))
         return
-    report = build(options, module)
+    cluster = parse_cluster(replicas, ray_address, stall_minutes, options)
+    report = build(options, Replicas(cluster, module) if cluster else module)
     print_json(asdict(report)) if as_json else show(report_text(report))
     if report.stopped:
         raise typer.Exit(130)
@@ -252,13 +276,6 @@ def build_command(
             f"{report.out_dir}/rejected says why"
         )
         raise typer.Exit(3)
-
-
-def _drawn(source: str) -> Path | None:
-    """The folder of a source that is drawn at first use; None for every other one."""
-    from lrs2m_builder.sample.world import SOURCE, drawn_world
-
-    return drawn_world() if source == SOURCE else None
 
 
 def _prices(text: str) -> Prices:

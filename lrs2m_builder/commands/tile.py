@@ -118,6 +118,6 @@ def _lines(report: TileReport, *, has_labels: bool) -> list[str]:
         recipe = "vector_anchored" if has_labels else "image_to_text"
         lines += [
             "build from them with:",
-            f"  lrs2m build --recipe {recipe} --source {report.manifest} --data-dir {report.manifest.parent} --out OUT",
+            f"  lrs2m build --recipe {recipe} --source {report.manifest} --model MODEL --out OUT",
         ]
     return lines

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.hub import folder_revision, hub_errors
+from lrs2m_builder.stores.hub import folder_revision, hub_errors
 
 
 @dataclass(frozen=True, slots=True)

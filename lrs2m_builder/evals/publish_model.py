@@ -13,13 +13,13 @@ from typing import Any
 import yaml
 
 from lrs2m_builder import __version__
+from lrs2m_builder.dataset.pages import render
 from lrs2m_builder.dataset.publish.upload import STATE, Uploaded, check_repo_id, find_token, tree_sizes, upload_tree
 from lrs2m_builder.errors import MissingExtraError, UserError
 from lrs2m_builder.evals.record import Result
 from lrs2m_builder.evals.registry import evaluations
 from lrs2m_builder.evals.results import read_results
 from lrs2m_builder.files import read_json, write_json
-from lrs2m_builder.pages import render
 from lrs2m_builder.stores.outputs import finished_folder
 
 

@@ -10,11 +10,11 @@ from typing import Any
 from PIL import Image
 
 from lrs2m_builder import __version__
+from lrs2m_builder.dataset.pages import data_uri, write_page
 from lrs2m_builder.evals.paper import Paper, Row, Table, load_paper
 from lrs2m_builder.evals.record import Evaluation, Result
 from lrs2m_builder.evals.registry import evaluations, find_evaluation
 from lrs2m_builder.files import write_json
-from lrs2m_builder.pages import data_uri, write_page
 
 WIDEST = 1200  # pixels of a picture in the page
 

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from lrs2m_builder.build.shards import iter_rows, rejections_of
-from lrs2m_builder.pages import write_page
+from lrs2m_builder.dataset.pages import write_page
+from lrs2m_builder.sample.caught import Caught
 
 PAGE = Path(__file__).with_name("demo_page.html.jinja")
 
 
-def write_demo_page(built: Path, recipes: list[str], page: Path) -> Path:
+def write_demo_page(built: Path, recipes: list[str], caught: Sequence[Caught], looked_at: int, page: Path) -> Path:
     """Write the page for the builds `built/<recipe>`; rows of the same scene are merged.
+
+    Args:
+        caught: texts of which false sentences were cut; the first is shown at the top.
+        looked_at: number of scenes whose texts were held against the images.
 
     Raises:
         UserError: a shard cannot be read, or the page cannot be written.
@@ -27,10 +33,7 @@ def write_demo_page(built: Path, recipes: list[str], page: Path) -> Path:
             for rejection in rejections_of(iter_rows(path)):
                 scene = scenes.setdefault(_scene_name(rejection.sample_id), _empty_scene())
                 scene["texts"].append({"recipe": recipe, "reason": rejection.reason, "detail": rejection.detail})
-    caught = [
-        (name, text["cut"][0]) for name, scene in sorted(scenes.items()) for text in scene["texts"] if text.get("cut")
-    ]
-    write_page(page, PAGE, scenes=dict(sorted(scenes.items())), caught=caught)
+    write_page(page, PAGE, scenes=dict(sorted(scenes.items())), caught=caught, looked_at=looked_at)
     return page
 
 

@@ -67,6 +67,7 @@ def entered_anchors(anchors: tuple[Anchor, ...]) -> tuple[Anchor, ...]:
     """
     counts: dict[str, int | None] = {}
     boxes: dict[str, tuple[Box, ...]] = {}
+    all_placed: dict[str, bool] = {}
     for anchor in anchors:
         name = entering_text(anchor.name)
         if not name:
@@ -74,6 +75,8 @@ def entered_anchors(anchors: tuple[Anchor, ...]) -> tuple[Anchor, ...]:
         before = counts.get(name, 0)
         counts[name] = None if anchor.count is None or before is None else before + anchor.count
         boxes[name] = boxes.get(name, ()) + anchor.boxes
+        all_placed[name] = all_placed.get(name, True) and bool(anchor.boxes)
     return tuple(
-        Anchor(name, count, boxes[name] if len(boxes[name]) == count else ()) for name, count in counts.items()
+        Anchor(name, count, boxes[name] if all_placed[name] and count in {None, len(boxes[name])} else ())
+        for name, count in counts.items()
     )

@@ -30,7 +30,7 @@ def write_manifest(path: Path, options: TileOptions) -> None:
         "redistribute": "nothing",
         "homepage": "",
         "citation": "",
-        "get": "Give the folder that lrs2m tile wrote as --data-dir.",
+        "get": "Give the folder of tiles.parquet and images/ as --data-dir.",
         "texts_from": "labels",
     }
     with finished_file(path) as part:

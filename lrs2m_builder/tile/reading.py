@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +13,17 @@ from lrs2m_builder.tile.options import TileOptions
 from lrs2m_builder.tile.scene import Scene, pixel_window
 from lrs2m_builder.tile.stretching import Converter
 
-MAX_READ = 24 * 2**20  # bytes of pixel values held at once
+MAX_READ = 24 * 2**20  # bytes of pixel values read from blocks at once
+MAX_LINES = 8 * 2**20  # bytes read from strips at once
+MAX_ROW = 96 * 2**20  # bytes of 8-bit pixels; a wider scene in strips is read in several turns
 
 
 @dataclass(frozen=True, slots=True)
 class TilePixels:
-    """The pixels (H, W, 1 or 3) of one tile, 8 bits, and the share of them that is not no-data."""
+    """The pixels (H, W, 1 or 3) of one tile, 8 bits, and the share of them that is not no-data.
+
+    The pixels mean nothing if the share is less than the options ask for.
+    """
 
     column: int
     pixels: np.ndarray
@@ -48,27 +53,40 @@ def _from_blocks(
         for column in group:
             cut = slice(column - left, column - left + size)
             own = None if valid is None else valid[:, cut]
-            converter.pixels(values[:, :, cut], own, out)
-            yield TilePixels(column, out, 1.0 if own is None else float(own.mean()))
+            share = 1.0 if own is None else float(own.mean())
+            if share >= options.min_valid:
+                converter.pixels(values[:, :, cut], own, out)
+            yield TilePixels(column, out, share)
 
 
 def _from_strips(
     raster: Any, scene: Scene, row: int, converter: Converter, options: TileOptions
 ) -> Iterator[TilePixels]:
     """Read whole strips, each decoded once, into an 8-bit picture of the row of tiles."""
-    size, offsets = options.size, scene.column_offsets(options)
-    width = offsets[-1] + size
+    per_column = options.size * converter.depth * options.stride
+    together = max(1, MAX_ROW // per_column)
+    offsets = scene.column_offsets(options)
+    for first in range(0, len(offsets), together):
+        yield from _from_lines(raster, scene, row, converter, options, offsets[first : first + together])
+
+
+def _from_lines(
+    raster: Any, scene: Scene, row: int, converter: Converter, options: TileOptions, offsets: Sequence[int]
+) -> Iterator[TilePixels]:
+    """The tiles at some columns, from a few lines of the scene at a time."""
+    size, left = options.size, offsets[0]
+    width = offsets[-1] + size - left
     per_line = len(scene.bands) * np.dtype(scene.dtype).itemsize * width
-    lines = max(1, min(size, MAX_READ // per_line))
+    lines = max(1, min(size, MAX_LINES // per_line))
     out = np.empty((size, width, converter.depth), np.uint8)
     num_valid = np.zeros(width, np.int64)
     for top in range(0, size, lines):
         height = min(lines, size - top)
-        values, valid = _read(raster, scene, (0, row + top, width, height), converter)
+        values, valid = _read(raster, scene, (left, row + top, width, height), converter)
         converter.pixels(values, valid, out[top : top + height])
         num_valid += height if valid is None else valid.sum(axis=0)
     for column in offsets:
-        cut = slice(column, column + size)
+        cut = slice(column - left, column - left + size)
         yield TilePixels(column, out[:, cut], float(num_valid[cut].sum()) / size**2)
 
 

@@ -19,7 +19,7 @@ from lrs2m_builder.images.rasters import raster_driver
 from lrs2m_builder.opening import would_wait
 from lrs2m_builder.tile.options import TileOptions
 
-CACHE_MB = 64  # GDAL's block cache per process; its default is 5 % of the memory
+CACHE_MB = 32  # GDAL's block cache per process; its default is 5 % of the memory
 SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt", ".img", ".ntf")
 _MAX_ZOOM = 64  # --gsd: times larger or smaller than the scene's own pixels
 _UNUSUAL = re.compile(r"[^\w.-]+", re.ASCII)

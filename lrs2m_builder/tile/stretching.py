@@ -116,11 +116,12 @@ class Converter:
         """Write the 8-bit pixels of values (B, H, W) to `out` (H, W, depth); no-data becomes black."""
         if self._palette is not None:
             out[:] = self._palette[values[0]]
-        else:
-            for band, each in enumerate(values):  # one by one: numpy copies a transposed array ten times slower
-                out[:, :, band] = each if self._is_plain else self._converted(each, band)
-        if valid is not None and not valid.all():
-            out[~valid] = 0
+            if valid is not None:
+                out[~valid] = 0
+            return
+        for band, each in enumerate(values):  # one by one: numpy copies a transposed array ten times slower
+            grey = each if self._is_plain else self._converted(each, band)
+            out[:, :, band] = grey if valid is None else grey * valid
 
     def valid(self, values: np.ndarray, mask: np.ndarray | None) -> np.ndarray | None:
         """Which pixels (H, W) hold data in any of the bands; None if all do.

@@ -87,15 +87,9 @@ class Vocabulary:
 
 
 _SAME = ("craft", "series", "people", "sheep", "cattle", "premises", "means")  # plural is singular
-_IRREGULAR = {
-    "person": "people",
-    "man": "men",
-    "woman": "women",
-    "child": "children",
-    "leaf": "leaves",
-    "shelf": "shelves",
-}
-_IRREGULAR |= {"wharf": "wharves", "bus": "buses", "foot": "feet", "crossroads": "crossroads", "works": "works"}
+_IRREGULAR = {"person": "people", "man": "men", "woman": "women", "child": "children", "leaf": "leaves"}
+_IRREGULAR |= {"shelf": "shelves", "wharf": "wharves", "bus": "buses", "foot": "feet"}
+_IRREGULAR |= {word: word for word in ("crossroads", "works")}
 _SINGULAR = {plural: word for word, plural in _IRREGULAR.items()}
 
 

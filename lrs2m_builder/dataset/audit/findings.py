@@ -48,6 +48,28 @@ class NameMatch:
 
 
 @dataclass(frozen=True, slots=True)
+class PlaceMatch:
+    """An image that shows ground which an evaluation image shows too.
+
+    Attributes:
+        share: of the smaller footprint that is in both.
+        days_apart: between the acquisitions; None if one is unknown.
+    """
+
+    image: str
+    subset: str
+    of: str
+    share: float
+    days_apart: float | None
+
+    @property
+    def words(self) -> str:
+        """What is shared with what, for the removals."""
+        apart = "" if self.days_apart is None else f", taken {self.days_apart:.0f} days apart"
+        return f"{self.share:.0%} of the footprint is in evaluation image {self.of}{apart}"
+
+
+@dataclass(frozen=True, slots=True)
 class Audit:
     """A data set's findings.
 
@@ -71,6 +93,7 @@ class Audit:
     unreadable: dict[str, int]
     pairs: tuple[ImagePair, ...]
     names: tuple[NameMatch, ...]
+    places: tuple[PlaceMatch, ...]
     captions: tuple[CaptionRepeats, ...]
     findings: tuple[Finding, ...]
     removals: dict[str, tuple[str, str]]

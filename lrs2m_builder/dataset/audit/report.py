@@ -9,9 +9,9 @@ from pathlib import Path
 
 from lrs2m_builder.dataset.audit.collect import ImageLocation, read_image
 from lrs2m_builder.dataset.audit.findings import KINDS, Audit, ImagePair
+from lrs2m_builder.dataset.pages import data_uri, write_page
 from lrs2m_builder.errors import SampleError
 from lrs2m_builder.images.load import decode
-from lrs2m_builder.pages import data_uri, write_page
 from lrs2m_builder.schema import ImageBytes
 
 PAGE = Path(__file__).with_name("report.html.jinja")
@@ -42,7 +42,15 @@ def write_report(path: Path, result: Audit, places: Sequence[ImageLocation]) -> 
     """
     counts = Counter(pair.kind for pair in result.pairs)
     sections = [_section(kind, result, counts[kind], places) for kind in KINDS if counts[kind]]
-    write_page(path, PAGE, audit=result, sections=sections, counts=counts, names=result.names[:MAX_NAMES])
+    write_page(
+        path,
+        PAGE,
+        audit=result,
+        sections=sections,
+        counts=counts,
+        names=result.names[:MAX_NAMES],
+        places=result.places[:MAX_NAMES],
+    )
 
 
 def _section(kind: str, result: Audit, total: int, places: Sequence[ImageLocation]) -> _Section:

@@ -10,8 +10,8 @@ import pyarrow as pa
 import yaml
 
 from lrs2m_builder import __version__
+from lrs2m_builder.dataset.pages import render
 from lrs2m_builder.dataset.publish.facts import Facts, SubsetFacts
-from lrs2m_builder.pages import render
 
 HISTOGRAM = "assets/text_lengths.png"
 SCORE_HISTOGRAM = "assets/scores.png"

@@ -25,6 +25,7 @@ from lrs2m_builder.dataset.publish.tree import MAX_SHARD_BYTES, SubsetSplit, tre
 from lrs2m_builder.dataset.publish.upload import STATE, Uploaded, check_repo_id, find_token, tree_sizes, upload_tree
 from lrs2m_builder.dataset.scores.places import score_names, scored_files
 from lrs2m_builder.dataset.selection import NEEDS, Filters, select
+from lrs2m_builder.dataset.split_files import split_tables
 from lrs2m_builder.dataset.stats import NEEDS as COUNTED
 from lrs2m_builder.dataset.tables import open_tables, record_files
 from lrs2m_builder.errors import UserError
@@ -165,6 +166,7 @@ def _fingerprint(paths: list[Path], repo_id: str, images: bool | None, filters: 
     for path in paths:
         beside = [path / name for name in ("build.json", "reviews.jsonl", "audit/removals.parquet")]
         beside += [file.scores(name) for file in scored_files(path) for name in score_names(file.home)]
+        beside += split_tables(record_files(path)).values()
         for file in [*record_files(path), *(file for file in beside if file.is_file())]:
             stat = file.stat()
             files.append((str(file.resolve()), stat.st_size, stat.st_mtime_ns))

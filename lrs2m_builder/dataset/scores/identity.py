@@ -35,16 +35,15 @@ def texts_identity(path: Path) -> str:
     with reading(path), path.open("rb") as file:
         found = hashlib.sha256()
         metadata = pq.read_metadata(file)
-        numbers = [n for n in range(metadata.num_columns) if metadata.schema.column(n).path in COLUMNS]
-        for number in numbers:
-            column = metadata.schema.column(number)
-            found.update(f"{column.path} {column.physical_type} {column.logical_type}\n".encode())
+        numbers: list[int] = []
         for group in range(metadata.num_row_groups):
             row_group = metadata.row_group(group)
+            numbers = numbers or _numbers(row_group)
             for number in numbers:
                 chunk = row_group.column(number)
                 size = chunk.total_compressed_size
-                found.update(f"{row_group.num_rows} {chunk.compression} {size}\n".encode())
+                how = f"{chunk.path_in_schema} {chunk.physical_type} {chunk.compression}"
+                found.update(f"{how} {row_group.num_rows} {size}\n".encode())
                 file.seek(min(filter(None, (chunk.dictionary_page_offset, chunk.data_page_offset))))
                 _hash_bytes(file, size, found)
     return found.hexdigest()
@@ -59,6 +58,11 @@ def texts_identities(paths: Iterable[Path]) -> Mapping[Path, str]:
     paths = list(paths)
     with ThreadPoolExecutor(THREADS) as pool:
         return dict(zip(paths, pool.map(texts_identity, paths), strict=True))
+
+
+def _numbers(row_group: pq.RowGroupMetaData) -> list[int]:
+    """Which columns hold the ids and texts; asked of the metadata's schema, it would keep the metadata alive."""
+    return [n for n in range(row_group.num_columns) if row_group.column(n).path_in_schema in COLUMNS]
 
 
 def _hash_bytes(file: BinaryIO, size: int, found: _Hash) -> None:

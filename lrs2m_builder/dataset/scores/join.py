@@ -115,6 +115,7 @@ def _joined(
     joins = " ".join(f"LEFT JOIN {make(found, columns)}" for columns in tables.values())
     same = [f"{same_as(table, text)} AS {_same(table, text)}" for table, text in texts]
     values = [f'{_alias(one.table)}."{one.column}" AS {_value(one)}' for one in wanted]
+    joins = f"{_numbered(found)} {joins}" if are_unchanged else joins
     inner = f"SELECT records.*, {', '.join([*same, *values])} FROM (SELECT * FROM {records}) AS records {joins}"
     columns = [f"CASE WHEN {_is_current(one)} THEN {_value(one)} END AS {one.name}" for one in wanted]
     judged = {(one.table, judged_text(one.column)): one for one in wanted}.values()
@@ -130,13 +131,20 @@ def _by_place(found: Sequence[ScoredFile], columns: Sequence[ScoreColumn]) -> st
     judged = [f"text_{text}_sha256 IS NOT NULL AS {_judged(text)}" for text in _TEXTS]
     if not pairs:
         return f"{_nothing(columns, 'BOOLEAN')} AS {alias} ON false"
-    shards = ", ".join(f"({_text(path)}, {_text(file.path)})" for file, path in pairs)
+    number_of = {file: number for number, file in enumerate(found)}
+    numbers = ", ".join(f"({_text(path)}, {number_of[file]})" for file, path in pairs)
     table = (
-        f"(SELECT shard, file_row_number AS row, {', '.join([*judged, *_quoted(columns)])} "
+        f"(SELECT number, file_row_number::INTEGER AS row, {', '.join([*judged, *_quoted(columns)])} "
         f"FROM read_parquet({file_list(path for _, path in pairs)}, filename = '{_FILE}', file_row_number = true, "
-        f'hive_partitioning = false) JOIN (VALUES {shards}) AS shards (scores, shard) ON scores = "{_FILE}")'
+        f'hive_partitioning = false) JOIN (VALUES {numbers}) AS tables (path, number) ON path = "{_FILE}")'
     )
-    return f"{table} AS {alias} ON {alias}.shard = records.file AND {alias}.row = records.row"
+    return f"{table} AS {alias} ON {alias}.number = shards.number AND {alias}.row = records.row"
+
+
+def _numbered(found: Sequence[ScoredFile]) -> str:
+    """The shards by number: a name for every row of a join would take hundreds of megabytes."""
+    numbers = ", ".join(f"({_text(file.path)}, {number})" for number, file in enumerate(found))
+    return f"JOIN (VALUES {numbers}) AS shards (path, number) ON shards.path = records.file"
 
 
 def _by_id(found: Sequence[ScoredFile], columns: Sequence[ScoreColumn]) -> str:
