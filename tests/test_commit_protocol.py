@@ -156,7 +156,11 @@ def test_rejections_and_records_renamed_in_turn_would_mix(tmp_path: Path, monkey
     monkeypatch.setattr(protocol, "_agrees", lambda *_: True)
     mixed = 0
     for seed in range(25):
-        run_program(FolderStore(tmp_path / str(seed)), seed)
+        try:
+            run_program(FolderStore(tmp_path / str(seed)), seed)
+        except AssertionError:  # a later writer of the shard found it mixed
+            mixed += 1
+            continue
         mixed += sorted(ids(tmp_path / str(seed))) != sorted(SAMPLES)
     assert mixed
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -45,16 +46,17 @@ def test_parts_of_a_round_of_retries_are_one_round(tmp_path: Path) -> None:
 
 def test_a_part_takes_its_shards_through_both_passes(tmp_path: Path) -> None:
     source = labelled(tmp_path / "source", 9)
-    options = {"recipe": "vector_anchored", "source": "openlandmap", "data_dir": source, "model": None, "shard_size": 3}
-    build_toy(source, tmp_path / "whole", FakeModule(answer), **options)
+    name = Path("openlandmap")
+    options: dict[str, Any] = {"recipe": "vector_anchored", "data_dir": source, "model": None, "shard_size": 3}
+    build_toy(name, tmp_path / "whole", FakeModule(answer), **options)
     for number in (1, 2):
         module = FakeModule(answer)
-        build_toy(source, tmp_path / "out", module, part=(number, 2), **options)
+        build_toy(name, tmp_path / "out", module, part=(number, 2), **options)
         assert [engine.model for engine in module.engines] == [
             "Qwen/Qwen2-VL-7B-Instruct",
             "Qwen/Qwen2.5-7B-Instruct",
         ]
-    build_toy(source, tmp_path / "out", FakeModule(answer), **options)
+    build_toy(name, tmp_path / "out", FakeModule(answer), **options)
     assert file_bytes(tmp_path / "out") == file_bytes(tmp_path / "whole")
 
 

@@ -112,7 +112,11 @@ class Prepared:
 
     def with_kept_plan(self) -> Prepared:
         """The same build with its plan in its folder, where worker processes can read it."""
+<<<<<<< HEAD
         return replace(self, samples_plan=self.samples_plan.keep(self.home))
+=======
+        return replace(self, samples_plan=self.samples_plan.keep(self.store))
+>>>>>>> main
 
 
 def prepare(options: BuildOptions, module: EngineModule, *, needs_model: bool = True) -> Prepared:
@@ -131,7 +135,11 @@ def prepare(options: BuildOptions, module: EngineModule, *, needs_model: bool = 
     store = open_out(options)
     home = store.folder or store.scratch
     origin = Origin(manifest, options.data_dir, options.limit, options.shard_size)
+<<<<<<< HEAD
     found = None if options.restart or options.retry_rejected else find_plan(home, origin)
+=======
+    found = None if options.restart or options.retry_rejected else find_plan(store, origin)
+>>>>>>> main
     source = None if found else open_source(manifest, options.data_dir)
     names = model_names(options, plan)
     judge = judge_name(options, plan, names)
