@@ -37,7 +37,7 @@ def build_there(source: Path, store: ObjectStore, module: FakeModule | None = No
 
 
 def shards(store: ObjectStore) -> dict[str, bytes]:
-    return {found.name: store.read(found.name) or b"" for found in store.files() if found.name.endswith(".parquet")}
+    return {found.name: store.read(found.name) or b"" for kind in ("data", "rejected") for found in store.files(kind)}
 
 
 def in_folder(source: Path, out: Path, **changes: Any) -> dict[str, bytes]:
@@ -58,7 +58,7 @@ def test_a_build_in_parts_a_retry_and_the_readers(store: ObjectStore, faults: Fa
     build_there(source, store, retry_rejected=True)
     assert shards(store) == in_folder(source, tmp_path / "whole", retry_rejected=True)
     names = {found.name.partition("/")[0] for found in store.files()}
-    assert names == {"build.json", "data", "rejected", "report.json", "telemetry"}
+    assert names == {"build.json", "data", "plan", "rejected", "report.json", "telemetry"}
     texts = data_folder(store.address, with_images=False)
     assert read_stats(texts).subsets[0].rows == len(ids(tmp_path / "whole"))
     before = len(faults.requests)

@@ -15,12 +15,8 @@ from lrs2m_builder.stores import open_store
 from lrs2m_builder.stores._base import Store, StoreUnavailable
 from lrs2m_builder.stores.folder import FolderStore
 from lrs2m_builder.stores.objects import ObjectStore
-<<<<<<< HEAD
 from tests.object_server import Faults
-=======
-from tests.object_server import Faults, object_server
 from tests.toy import make_source
->>>>>>> main
 
 PART = 5 * 2**20  # the smallest that S3 takes
 

@@ -27,22 +27,12 @@ from lrs2m_builder.build.provenance import fingerprints
 from lrs2m_builder.build.sample_rows import SAMPLE_SCHEMA, from_table, to_table
 from lrs2m_builder.build.stored_rows import place_columns
 from lrs2m_builder.declared.manifest import Manifest
-<<<<<<< HEAD
-from lrs2m_builder.errors import UserError, one_line
-from lrs2m_builder.files import disk_errors, read_json
-from lrs2m_builder.schema import NOWHERE, Place, Sample
-from lrs2m_builder.sources import Source, annotation_files, read_samples
-from lrs2m_builder.sources._state import file_states, is_unchanged
-from lrs2m_builder.stores._base import write_object
-from lrs2m_builder.stores.folder import FolderStore
-=======
 from lrs2m_builder.errors import UserError, one_line, storable
 from lrs2m_builder.files import disk_errors, finished_file
 from lrs2m_builder.schema import NOWHERE, Place, Sample
 from lrs2m_builder.sources import Source, annotation_files, read_samples
 from lrs2m_builder.sources._state import file_states, is_unchanged
 from lrs2m_builder.stores._base import Store, StoreUnavailable, read_object, write_object
->>>>>>> main
 
 PLAN = "plan"  # the folder below OUT
 FORMAT = 1
@@ -152,21 +142,6 @@ class Plan:
         """
         if isinstance(self.file.file, Path):
             return self
-<<<<<<< HEAD
-        path = path_of(out_dir, self.file.subset)
-        store = FolderStore(out_dir)
-        name, notes = path.relative_to(out_dir).as_posix(), path.with_suffix(".json").relative_to(out_dir).as_posix()
-        with store.draft(name) as draft:
-            with draft.open("wb") as target:
-                self.file.file.seek(0)
-                shutil.copyfileobj(self.file.file, target, 2**24)
-            while not store.publish(name, draft):  # another plan; another process may write this one too
-                store.delete(notes)  # it tells of the plan before
-                if before := store.find(name):
-                    store.replace(name, draft, before.version)
-        while not write_object(store, notes, {note: getattr(self, note) for note in _NOTES}, store.find(notes)):
-            pass  # another process was faster
-=======
         name, notes = _name(self.file.subset), _notes(self.file.subset)
         with store.draft(name) as draft:
             with disk_errors(draft), draft.open("wb") as target:
@@ -180,7 +155,6 @@ class Plan:
             pass  # another process of this build wrote them meanwhile
         path = _local(store, name)
         assert path is not None, "it was published"
->>>>>>> main
         return replace(self, file=PlanFile(path, self.file.subset, self.file.data_dir))
 
 

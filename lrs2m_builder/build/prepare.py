@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import Any
 
 from lrs2m_builder.build.commit import Shard
@@ -84,11 +83,6 @@ class Prepared:
         return sum(length for _, length in self.shards())
 
     @property
-    def home(self) -> Path:
-        """The folder of this machine for what a run reads again: the build's own, or the scratch folder."""
-        return self.store.folder or self.store.scratch
-
-    @property
     def label(self) -> str:
         """The subset, and the part of it that this run builds."""
         return f"{self.subset} part {'/'.join(map(str, self.options.part))}" if self.options.part else self.subset
@@ -112,11 +106,7 @@ class Prepared:
 
     def with_kept_plan(self) -> Prepared:
         """The same build with its plan in its folder, where worker processes can read it."""
-<<<<<<< HEAD
-        return replace(self, samples_plan=self.samples_plan.keep(self.home))
-=======
         return replace(self, samples_plan=self.samples_plan.keep(self.store))
->>>>>>> main
 
 
 def prepare(options: BuildOptions, module: EngineModule, *, needs_model: bool = True) -> Prepared:
@@ -133,13 +123,8 @@ def prepare(options: BuildOptions, module: EngineModule, *, needs_model: bool = 
     if options.data_dir is None:
         raise UserError(f"--data-dir: source {manifest.name} needs its folder. {manifest.get}")
     store = open_out(options)
-    home = store.folder or store.scratch
     origin = Origin(manifest, options.data_dir, options.limit, options.shard_size)
-<<<<<<< HEAD
-    found = None if options.restart or options.retry_rejected else find_plan(home, origin)
-=======
     found = None if options.restart or options.retry_rejected else find_plan(store, origin)
->>>>>>> main
     source = None if found else open_source(manifest, options.data_dir)
     names = model_names(options, plan)
     judge = judge_name(options, plan, names)
@@ -161,7 +146,7 @@ def prepare(options: BuildOptions, module: EngineModule, *, needs_model: bool = 
         thresholds: dict[str, float] = {kind: options.thresholds.get(kind, DEFAULT_THRESHOLD) for kind in KINDS}
         plan = replace(plan, verify=VerifySettings(options.verify, thresholds, models[judge]))
     if source is not None:
-        found = write_plan(origin, source, home, with_hash=not files_say_all(source, recipe))
+        found = write_plan(origin, source, store.folder or store.scratch, with_hash=not files_say_all(source, recipe))
     assert found is not None
     samples = found.file.samples
     if not samples["number"]:
