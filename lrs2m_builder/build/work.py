@@ -188,7 +188,8 @@ def _is_retried(status: ShardStatus, number: Round) -> bool:
 
 def still_left(left: ShardLeft, number: Round) -> ShardLeft | None:
     """A shard as it is now; None if another process has finished it meanwhile."""
-    status = _repair(left.shard, left.length, settle(left.shard, left.length, say), number)
+    status = settle(left.shard, left.length, say)
+    status = _repair(left.shard, left.length, status, number, has_journal=True)
     num_left = _num_left(left.length, status, number)
     return replace(left, status=status, num_left=num_left) if num_left else None
 
