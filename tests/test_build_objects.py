@@ -60,7 +60,7 @@ def test_a_build_in_parts_a_retry_and_the_readers(store: ObjectStore, faults: Fa
     names = {found.name.partition("/")[0] for found in store.files()}
     assert names == {"build.json", "data", "plan", "rejected", "report.json", "telemetry"}
     texts = data_folder(store.address, with_images=False)
-    assert read_stats(texts).subsets[0].rows == len(ids(tmp_path / "whole"))
+    assert read_stats(texts).subsets[0].pairs == len(ids(tmp_path / "whole"))
     faults.requests.clear()
     data_folder(store.address, with_images=False)
     assert not [each for each in faults.requests if ".parquet" in each], "what has not changed is not read again"
