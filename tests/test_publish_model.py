@@ -21,10 +21,10 @@ from lrs2m_builder.clip.model import encode_image, encode_text, load, random_mod
 from lrs2m_builder.clip.save import save
 from lrs2m_builder.dataset.publish.upload import STATE
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.evals.held_out import make_recall
 from lrs2m_builder.evals.publish_model import publish_model
 from lrs2m_builder.evals.record import Result
 from lrs2m_builder.evals.results import write_result
+from lrs2m_builder.evals.while_training import make_measures
 from lrs2m_builder.train.config import changed, tiny
 from lrs2m_builder.train.run import train
 from tests.clip_toy import make_data
@@ -43,7 +43,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("run")
     data, config = make_data(folder / "pairs"), changed(tiny(), {"max_steps": 2})
-    train(config, [data], out_dir=folder / "run", make_evaluate=make_recall([data], config))
+    train(config, [data], out_dir=folder / "run", make_evaluate=make_measures([data], config))
     return folder / "run"
 
 

@@ -109,10 +109,8 @@ def markdown(report: Filtered) -> str:
     rows = [_cells(line, report.lines[0]) for line in report.lines]
     table = [f"| {' | '.join(cells)} |" for cells in (head, ["---"] * len(head), *rows)]
     num_seeds = len(report.lines[0].hits)
-    notes = (
-        f"Percent; means of {num_seeds} seeds, with the lowest and the highest. Gains in points, with 95 % intervals "
-        f"over seeds and images."
-    )
+    seeds = f"means of {num_seeds} seeds, with the lowest and the highest" if num_seeds > 1 else "one seed"
+    notes = f"Percent, {seeds}. Gains in points, with 95 % intervals over seeds and images."
     return "\n".join([f"# {NAME}: Training on filtered texts", "", *table, "", notes, ""])
 
 
