@@ -9,7 +9,7 @@ export LRS2M_REAL_DATA ?= $(abspath ../shared/data)
 # Small models need little cache, and the engine reserves it at once.
 export VLLM_CPU_KVCACHE_SPACE ?= 1
 
-.PHONY: help setup demo demo-model talk-model test endpoint-campaign train-campaign docs lint format bench lock wheel clean crash-lab
+.PHONY: help setup demo demo-model talk-model test endpoint-campaign replica-campaign train-campaign verify-campaign docs site lint format bench lock wheel clean crash-lab
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -38,8 +38,14 @@ test: setup  ## all tests, the real engine on a tiny model among them
 train-campaign: setup  ## kill a training under torchrun at random steps and compare it with one never killed
 	$(BIN)/python -m tests.train_campaign
 
+verify-campaign: setup  ## send 200 signals to lrs2m verify at random moments and compare with an undisturbed run (ten minutes)
+	$(BIN)/python -m tests.verify_campaign
+
 crash-lab: setup  ## kill every command at every file operation and compare with an undisturbed run (an hour on two cores)
 	$(BIN)/python -m tests.crash
+
+replica-campaign: setup  ## kill replicas, drivers and raylets 200 times (half an hour on two cores)
+	$(BIN)/python -m tests.replica_campaign
 
 endpoint-campaign: setup  ## builds through endpoints with a hundred faults at three places (an hour on two cores)
 	$(BIN)/python -m tests.endpoint_campaign
@@ -51,6 +57,9 @@ lint: setup  ## ruff and mypy
 
 docs: setup  ## write the generated parts of docs/cli.md and docs/train.md
 	$(BIN)/python -m docs.generate
+
+site: setup  ## the documentation as a site in site/; a broken link is an error
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
 
 format: setup  ## let ruff rewrite
 	$(BIN)/ruff check --fix .
@@ -69,4 +78,4 @@ lock: setup  ## resolve the requirements anew
 	    --universal --python-version 3.11 --no-emit-index-url --no-emit-find-links --no-header --quiet -o requirements/gpu.txt
 
 clean:  ## remove what make made
-	rm -rf $(VENV) dist build demo
+	rm -rf $(VENV) dist build demo site

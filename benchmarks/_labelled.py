@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from lrs2m_builder import checks
-from lrs2m_builder.checks import Answer, Check, split_words
+from lrs2m_builder.checks import Answer, Check
 from lrs2m_builder.schema import Anchor, Sample
 from lrs2m_builder.tokenizer import count_tokens
 
@@ -69,7 +69,6 @@ def make_case(row: dict[str, Any]) -> Case:
     answer = Answer(
         text=text,
         raw=row.get("raw", text),
-        words=split_words(text),
         finish_reason=row.get("finish_reason", "stop"),
         num_tokens=count_tokens(text),
         sample=sample,

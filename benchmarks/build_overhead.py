@@ -40,7 +40,7 @@ async def time_ours(engine: Any, options: BuildOptions) -> tuple[float, dict[str
     meter = Meter()
     start = time.perf_counter()
     prepared = prepare(options, vllm_engine)
-    with claimed(options.out_dir, prepared.settings, prepared.plan.manifest.origin):
+    with claimed(prepared.store, prepared.settings, prepared.plan.manifest.origin):
         display = Display(prepared.num_samples, 0, "ours")
         runner = Runner(prepared.plan, prepared.passes[0], engine, meter, display)
         await runner.run(open_works(prepared, find_work(prepared)), options.out_dir / "telemetry.jsonl")

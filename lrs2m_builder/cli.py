@@ -10,36 +10,21 @@ import errno
 import io
 import os
 import sys
-from collections.abc import Callable
 from contextlib import suppress
 from typing import Annotated
 
 import typer
 
 from lrs2m_builder import __version__
-from lrs2m_builder.commands.audit import audit_command
-from lrs2m_builder.commands.build import build_command
-from lrs2m_builder.commands.claims import claims_command
-from lrs2m_builder.commands.convert import convert_command
-from lrs2m_builder.commands.demo import demo_command
-from lrs2m_builder.commands.eval import eval_app, evaluation_command, models_command
-from lrs2m_builder.commands.eval_all import all_command
-from lrs2m_builder.commands.eval_figures import figure1_command, figure2_command, figure3_command
-from lrs2m_builder.commands.experiment import experiment_app, list_command, run_command
-from lrs2m_builder.commands.export import export_command
-from lrs2m_builder.commands.help import add_command, make_group
-from lrs2m_builder.commands.publish import publish_command
-from lrs2m_builder.commands.sample import sample_command
-from lrs2m_builder.commands.score import score_command
-from lrs2m_builder.commands.sources import sources_command
-from lrs2m_builder.commands.stats import stats_command
-from lrs2m_builder.commands.train import train_command
-from lrs2m_builder.commands.verify import verify_command
-from lrs2m_builder.commands.view import view_command
+from lrs2m_builder.commands.help import late, make_group
 from lrs2m_builder.errors import Stopped, UserError
-from lrs2m_builder.evals.registry import evaluations
 from lrs2m_builder.stopping import interruptible
 from lrs2m_builder.text import printable
+
+COMMANDS = (  # each is the function NAME_command of commands/NAME.py
+    *("build", "sources", "sample", "tile", "stats", "view", "audit", "verify", "score", "export", "publish"),
+    *("train", "split", "claims", "convert", "demo"),
+)
 
 app = make_group(
     """Build image-text data for remote sensing.
@@ -51,6 +36,11 @@ app = make_group(
     Example:
         lrs2m demo
     """,
+    {
+        **{name: late(name, f"{name}_command") for name in COMMANDS},
+        "eval": late("eval", "eval_app"),
+        "experiment": late("experiment", "experiment_app"),
+    },
     name="lrs2m",
 )
 
@@ -66,40 +56,6 @@ def _root(
     if context.invoked_subcommand is None:
         print(context.get_help())
         raise typer.Exit
-
-
-_COMMANDS: dict[typer.Typer, dict[str, Callable[..., None]]] = {
-    app: {
-        "build": build_command,
-        "sources": sources_command,
-        "sample": sample_command,
-        "stats": stats_command,
-        "view": view_command,
-        "audit": audit_command,
-        "verify": verify_command,
-        "score": score_command,
-        "export": export_command,
-        "publish": publish_command,
-        "train": train_command,
-        "claims": claims_command,
-        "convert": convert_command,
-        "demo": demo_command,
-    },
-    eval_app: {
-        **{name: evaluation_command(each) for name, each in evaluations().items()},
-        "all": all_command,
-        "figure1": figure1_command,
-        "figure2": figure2_command,
-        "figure3": figure3_command,
-        "models": models_command,
-    },
-    experiment_app: {"list": list_command, "run": run_command},
-}
-for _group, _commands in _COMMANDS.items():
-    for _name, _function in _commands.items():
-        add_command(_group, _name, _function)
-app.add_typer(eval_app, name="eval")
-app.add_typer(experiment_app, name="experiment")
 
 
 def main() -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager
 
 
 class UserError(Exception):
@@ -21,6 +22,18 @@ class MissingExtraError(UserError):
 
 class ModelNotHereError(UserError):
     """The model's files are not on this machine, and the Hub cannot be reached."""
+
+
+@contextmanager
+def flag_named(own: str, typed: str) -> Iterator[None]:
+    """Let errors name the flag that was typed: the model of `--verify-model` is loaded as one of `--model`."""
+    try:
+        yield
+    except UserError as error:
+        message = str(error)
+        if typed != own and message.startswith((f"{own} ", f"{own}:")):
+            error.args = (typed + message.removeprefix(own),)
+        raise
 
 
 class Stopped(BaseException):

@@ -55,8 +55,9 @@ def _is_of(error: OSError, path: Path) -> bool:
     if isinstance(error.filename, int):
         return True
     path, other = path.absolute(), Path(os.fsdecode(error.filename)).absolute()
-    part = path.with_name(f".{path.name}.part") if path.name else path
-    return other in {path, part, *path.parents} or bool({path, part} & set(other.parents))
+    if other.parent == path.parent and other.name.startswith(f".{path.name}."):  # a temporary name
+        return True
+    return other in {path, *path.parents} or path in other.parents
 
 
 @contextmanager

@@ -141,6 +141,7 @@ class Request:
         sampling: keyword arguments of the engine's sampling parameters, without the seed.
         system: the system prompt; empty for no system prompt.
         answers: words whose probabilities are requested instead of a text.
+        schema: the JSON schema that the answer must follow, for engines that can hold it to one; None for any text.
     """
 
     sample_id: str
@@ -152,6 +153,7 @@ class Request:
     sampling: Mapping[str, Any]
     system: str = ""
     answers: tuple[str, ...] = ()
+    schema: Mapping[str, Any] | None = None
 
     @property
     def request_id(self) -> str:
@@ -300,6 +302,24 @@ class RowClaim:
 
 
 @dataclass(frozen=True, slots=True)
+class FalseClaim:
+    """A statement for which a sentence was cut; `p` is the judge's probability that it is true of the image."""
+
+    kind: str
+    words: str
+    p: float
+
+
+@dataclass(frozen=True, slots=True)
+class UncutText:
+    """A text as it was before sentences were cut from it, and the statements for which they were."""
+
+    column: CaptionColumn
+    text: str
+    false_claims: tuple[FalseClaim, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Record:
     """A finished row without the image columns, which are read when the shard is written.
 
@@ -307,6 +327,7 @@ class Record:
         judge: the model that was asked whether the texts are true of the image; None if none was.
         claims: the judged statements of the texts written here; None without a judge.
         cut: sentences that were removed because the judge called one of their claims false; None without a judge.
+        uncut: the texts from which they were removed, as they were before; None without a judge.
         history: every answer the sample got; no column, but kept should the image be gone when the shard is written.
     """
 
@@ -335,6 +356,7 @@ class Record:
     judge: str | None = None
     claims: tuple[RowClaim, ...] | None = None
     cut: tuple[str, ...] | None = None
+    uncut: tuple[UncutText, ...] | None = None
     place: Place = NOWHERE
     history: tuple[Attempt, ...] = ()
 

@@ -34,9 +34,17 @@ MAX_TEXT = 65_536  # characters of a source text; the longest published captions
 _WORD_JOINT = re.compile(r"[-_]|(?<=[a-z])(?=[A-Z])")
 
 
+def _is_plain(text: str) -> bool:
+    """Whether a text is printable ASCII without "&", as nearly all are; `_NEEDS_REPAIR` finds nothing in such a one.
+
+    The three tests together take a tenth of the time of a search for the pattern.
+    """
+    return text.isascii() and "&" not in text and text.isprintable()
+
+
 def repair(text: str) -> str:
     """Undo mojibake, curly quotes, full-width forms and HTML entities, exactly as open_clip's tokenizer does."""
-    if not _NEEDS_REPAIR.search(text):
+    if _is_plain(text) or not _NEEDS_REPAIR.search(text):
         return text
     import ftfy  # late: most texts need no repair, and help should not wait for the import
 
@@ -66,6 +74,8 @@ def normalise_caption(text: str) -> str:
     The tokenizers of open_clip and transformers give the same ids for the result (transformers does not repair text
     itself), but for a few letters whose lower case they see differently, such as a Greek final sigma.
     """
+    if _is_plain(text) and "<" not in text and "  " not in text and text.strip() == text:
+        return text  # neither repair, nor special token, nor white space to collapse
     for _ in range(MAX_REPAIRS):
         better = " ".join(_CLIP_MARKERS.sub(" ", _clean(text)).split())
         if better == text:

@@ -19,7 +19,7 @@ from typing import Any
 
 from PIL import Image
 
-from lrs2m_builder.engines._base import Preview
+from lrs2m_builder.engines._base import EngineStoppedError, Preview
 from lrs2m_builder.schema import AnswerScores, Completion, Request, Role
 
 WORDS = ("roof", "road", "tree", "field", "river", "car", "grey", "green", "white", "long", "narrow", "small", "left")
@@ -117,6 +117,7 @@ class FakeModule:
     """The contract of an engine module."""
 
     PERFORMANCE_OPTIONS = PERFORMANCE_OPTIONS
+    FOLLOWS_SCHEMAS = True
 
     def __init__(
         self,
@@ -139,6 +140,8 @@ class FakeModule:
     def load(
         self, model: str, role: Role, options: Mapping[str, Any], samplings: Sequence[Mapping[str, Any]] = ()
     ) -> FakeEngine:
+        if "fail" in options:
+            raise EngineStoppedError(options["fail"])
         engine = FakeEngine(model, self.script, self.log, self.delay_s, options.get("max_in_flight", 8))
         engine.score_script = self.scores
         self.engines.append(engine)

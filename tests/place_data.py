@@ -71,6 +71,7 @@ def place_row(number: int, place: Place, **columns: Any) -> dict[str, Any]:
             "caption_long": f"Field {number} beside a long road.",
             "license": "CC0-1.0",
         },
+        **{"num_tokens_short": 5, "num_tokens_long": 9, "warnings": []},
         **place_columns(completed(place)),
         **columns,
     }

@@ -90,6 +90,7 @@ ENGINE = '''
 from lrs2m_builder import Completion
 
 PERFORMANCE_OPTIONS = set()
+FOLLOWS_SCHEMAS = False
 
 
 class Toy:
@@ -237,8 +238,8 @@ def done(folder: Path) -> dict[str, Any]:
         ("no recipe", "short_to_long, toy, vector_anchored"),
         ("no engine", "openai, toy, transformers, vllm"),
         ("no check", "title, toy_word, unsupported_object"),
-        ("no format", "scenes_jsonl, toy, vector_labels"),
-        ("no export", "mgrs, toy, webdataset"),
+        ("no format", "tiles, toy, vector_labels"),
+        ("no export", "stac, toy, webdataset"),
     ],
 )
 def test_a_new_file_is_listed(command: str, listed: str, done: dict[str, Any]) -> None:

@@ -124,7 +124,7 @@ PASSES = {
 def make_answer(raw: str, finish_reason: str = "stop", anchors: tuple[Anchor, ...] = ()) -> Answer:
     text = normalise_caption(raw)
     sample = replace(SAMPLE, anchors=anchors)
-    return Answer(text, raw, split_words(text), finish_reason, count_tokens(text), sample)
+    return Answer(text, raw, finish_reason, count_tokens(text), sample)
 
 
 def cases(texts: dict[Check, list[str]]) -> list[object]:

@@ -18,6 +18,7 @@ from lrs2m_builder.engines._base import ENDPOINT_FAILED, EngineStoppedError
 from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.files import read_json
 from lrs2m_builder.schema import Completion, Request
+from lrs2m_builder.stores import folder as folder_store
 from tests.fake_engine import FakeModule, good_text
 from tests.toy import build_toy, file_bytes, ids, make_source, rows
 
@@ -173,7 +174,7 @@ def test_a_disk_that_fails_is_no_reason_to_build_a_shard_anew(tmp_path: Path, mo
     def fail(path: Path) -> str:
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr(commit, "_sha256", fail)
+    monkeypatch.setattr(folder_store, "open_regular", fail)
     with pytest.raises(UserError, match="Input/output error"):
         build_toy(source, out)
     monkeypatch.undo()

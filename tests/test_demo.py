@@ -69,6 +69,7 @@ def test_a_sentence_that_is_not_true_of_the_image_is_cut_and_shown(
     module = FakeModule(with_ship, scores=lambda r: scores_of(0.01 if "submarine" in r.parts[-1] else 0.99))
     page = run(tmp_path / "demo", module, monkeypatch).read_text()
     assert page.count("<del>Nine submarines are visible.</del>") == 4, "in each text, and once at the beginning"
+    assert "&ldquo;There are nine submarines in the image.&rdquo; It gives yes a probability of <b>0.010</b>" in page
     built = rows(tmp_path / "demo" / "built" / "short_to_long")
     assert all("submarine" not in row["caption_long"] for row in built)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import json
 import sys
+from dataclasses import fields, replace
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
@@ -46,6 +47,12 @@ def test_what_commands_hides_or_reorders_is_taken_out(kind: str) -> None:
     given, expected = COMMANDS[kind]
     text = entering_text(given)
     assert text == expected and text.encode() and entering_text(text) == text
+
+
+def test_what_is_no_text_stays_as_it_was() -> None:
+    row = SourceRow(*(f"a {field.name}" if field.type == "str" else (field.name,) for field in fields(SourceRow)))
+    row = replace(row, anchors=(Anchor("plane"),))
+    assert entered(row) == row
 
 
 @pytest.mark.parametrize(

@@ -16,10 +16,9 @@ from lrs2m_builder.clip.model import random_model
 from lrs2m_builder.clip.save import save
 from lrs2m_builder.commands.eval import load_model
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.evals.detect import find_tests
 from lrs2m_builder.evals.paper import load_paper
 from lrs2m_builder.evals.record import Result
-from lrs2m_builder.evals.registry import find_evaluation
+from lrs2m_builder.evals.registry import find_evaluation, find_tests
 from lrs2m_builder.evals.report import paper_rows, write_report
 from tests.clip_toy import make_data
 

@@ -23,6 +23,7 @@ from lrs2m_builder.files import read_json
 from lrs2m_builder.schema import Attempt
 from lrs2m_builder.sources import karpathy_json
 from lrs2m_builder.sources.vector_labels.files import load_json
+from lrs2m_builder.stores.folder import FolderStore
 from lrs2m_builder.stores.lock import locked
 from tests.fake_engine import FakeModule
 from tests.toy import ROOT, build_toy, file_bytes, make_source
@@ -137,9 +138,8 @@ def test_a_build_whose_manifest_was_edited_says_so_and_how_to_resume(tmp_path: P
 
 def test_settings_of_a_build_on_another_disk_may_not_change(tmp_path: Path) -> None:
     source, out = built(tmp_path)
-    for kind in ("data/toy", "journal/toy"):
-        shutil.move(out / kind, tmp_path / kind.replace("/", "-"))
-        (out / kind).symlink_to(tmp_path / kind.replace("/", "-"))
+    shutil.move(out / "data/toy", tmp_path / "elsewhere")
+    (out / "data/toy").symlink_to(tmp_path / "elsewhere")
     with pytest.raises(UserError, match="was built with other settings"):
         build_toy(source, out, max_attempts=2)
 
@@ -223,13 +223,14 @@ def test_rejections_of_other_columns_beside_an_early_shard_are_built_anew(tmp_pa
 
 @pytest.mark.parametrize("text", [b'{"passed": Infinity}', b"[" * 200_000], ids=["infinity", "deep"])
 def test_a_line_of_a_journal_that_no_reader_takes_is_dropped(tmp_path: Path, text: bytes) -> None:
-    path = tmp_path / "journal.jsonl"
-    with Journal(path) as journal:
+    store = FolderStore(tmp_path)
+    with Journal(store, "shard") as journal:
         journal.append(Attempt("a", 0, 1, 1, "text", "stop"))
+    (path,) = (tmp_path / "shard").iterdir()
     with path.open("ab") as file:
         file.write(b"%08x %s\n" % (zlib.crc32(text), text))
-    with Journal(path) as journal:
-        assert (list(journal.attempts), journal.num_damaged) == (["a"], 1)
+    journal = Journal(store, "shard")
+    assert (list(journal.attempts), journal.num_damaged) == (["a"], 1)
 
 
 def test_json_without_an_end_of_its_brackets_is_one_line(tmp_path: Path) -> None:

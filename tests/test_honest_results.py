@@ -58,7 +58,7 @@ def test_hidden_folders_are_no_classes_and_empty_ones_are_told(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     from lrs2m_builder.evals.classes import class_sets
-    from lrs2m_builder.evals.detect import find_tests
+    from lrs2m_builder.evals.registry import find_tests
 
     hidden = (".ipynb_checkpoints", "__MACOSX", "@eaDir", "$RECYCLE.BIN", "System Volume Information", "#snapshot")
     for name in (*class_sets()["ucmerced"].classes, *hidden):
@@ -72,7 +72,7 @@ def test_hidden_folders_are_no_classes_and_empty_ones_are_told(
 
 
 def test_a_folder_with_a_list_and_class_folders_is_data_for_both(tmp_path: Path) -> None:
-    from lrs2m_builder.evals.detect import find_tests
+    from lrs2m_builder.evals.registry import find_tests
 
     sentences = [{"raw": "A farm."}]
     (tmp_path / "dataset.json").write_text(json.dumps({"images": [{"filename": "a.png", "sentences": sentences}]}))

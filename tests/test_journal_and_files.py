@@ -16,72 +16,91 @@ from lrs2m_builder.build.journal import Journal, replayed
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import disk_errors, finished_file, read_json, write_json
 from lrs2m_builder.schema import MAX_TEXT_BYTES, Attempt, Completion, Request
+from lrs2m_builder.stores.folder import FolderStore
 
 
 def attempt(number: int, text: str = "A harbor.\nTwo “ships” 🚢") -> Attempt:
     return Attempt(f"toy/{number}.tif#0", 0, 1, 42 + number, text, "stop", 10, 20)
 
 
-def write_journal(path: Path, *numbers: int) -> Path:
-    with Journal(path) as journal:
+def opened(folder: Path) -> Journal:
+    """The journals of a shard in a folder, for one more writer."""
+    return Journal(FolderStore(folder), "0")
+
+
+def write_journal(folder: Path, *numbers: int) -> Path:
+    """Answers by one writer; returns its file."""
+    before = set((folder / "0").glob("*"))
+    with opened(folder) as journal:
         for number in numbers:
             journal.append(attempt(number))
+    (path,) = set((folder / "0").glob("*")) - before
     return path
 
 
-def read_journal(path: Path) -> list[Attempt]:
-    with Journal(path) as journal:
-        return [entry for entries in journal.attempts.values() for entry in entries]
+def read_journal(folder: Path) -> list[Attempt]:
+    return [entry for entries in opened(folder).attempts.values() for entry in entries]
 
 
-def test_appended_answers_survive_a_reopen(tmp_path: Path) -> None:
-    path = write_journal(tmp_path / "new" / "0.jsonl", 1, 2)
-    write_journal(path, 3)
-    assert read_journal(path) == [attempt(1), attempt(2), attempt(3)]
+def test_answers_of_all_writers_are_read_together_in_the_order_of_their_beginnings(tmp_path: Path) -> None:
+    paths = [write_journal(tmp_path, 1, 2), write_journal(tmp_path, 3)]
+    assert read_journal(tmp_path) == [attempt(1), attempt(2), attempt(3)]
+    assert [path.name[:5] for path in paths] == ["0001-", "0002-"]
+
+
+def test_a_writer_that_has_no_answer_leaves_no_file(tmp_path: Path) -> None:
+    with opened(tmp_path):
+        pass
+    assert not list(tmp_path.iterdir())
+
+
+def test_the_journal_of_an_earlier_version_is_read_first(tmp_path: Path) -> None:
+    write_journal(tmp_path, 1).rename(tmp_path / "0.jsonl")
+    write_journal(tmp_path, 2)
+    assert read_journal(tmp_path) == [attempt(1), attempt(2)]
+    opened(tmp_path).remove()
+    assert not list(tmp_path.iterdir())
 
 
 def test_an_answer_is_in_the_file_before_the_journal_is_closed(tmp_path: Path) -> None:
-    with Journal(tmp_path / "0.jsonl") as journal:
+    with opened(tmp_path) as journal:
         journal.append(attempt(1))
-        kept = json.loads((tmp_path / "0.jsonl").read_bytes().partition(b" ")[2])
+        (path,) = (tmp_path / "0").iterdir()
+        kept = json.loads(path.read_bytes().partition(b" ")[2])
         assert {**kept, "claims": None} == asdict(attempt(1))
 
 
 def test_the_answers_of_one_sample_keep_their_order(tmp_path: Path) -> None:
     entries = [attempt(1, text) for text in "abc"]
-    with Journal(tmp_path / "0.jsonl") as journal:
+    with opened(tmp_path) as journal:
         for entry in entries:
             journal.append(entry)
-    with Journal(tmp_path / "0.jsonl") as journal:
-        assert journal.attempts == {"toy/1.tif#0": entries}
+    assert opened(tmp_path).attempts == {"toy/1.tif#0": entries}
 
 
-def test_a_line_torn_anywhere_is_ignored_and_later_appends_are_intact(tmp_path: Path) -> None:
-    whole = write_journal(tmp_path / "whole.jsonl", 1, 2).read_bytes()
-    first = whole.index(b"\n") + 1
-    for cut in range(first, len(whole)):
-        path = tmp_path / "torn.jsonl"
+def test_a_line_torn_anywhere_is_ignored_and_what_others_append_is_intact(tmp_path: Path) -> None:
+    path = write_journal(tmp_path, 1, 2)
+    whole = path.read_bytes()
+    write_journal(tmp_path, 3)
+    for cut in range(whole.index(b"\n") + 1, len(whole)):
         path.write_bytes(whole[:cut])
-        write_journal(path, 3)
-        assert read_journal(path) == [attempt(1), attempt(3)], cut
+        assert read_journal(tmp_path) == [attempt(1), attempt(3)], cut
 
 
 def test_a_single_torn_line_leaves_an_empty_journal(tmp_path: Path) -> None:
-    path = tmp_path / "0.jsonl"
-    path.write_bytes(b'{"sample_id": "toy/1')
-    assert read_journal(path) == []
+    write_journal(tmp_path, 1).write_bytes(b'{"sample_id": "toy/1')
+    assert read_journal(tmp_path) == []
 
 
 @pytest.mark.parametrize("line", [b"{broken", b"[1, 2]", b'{"sample_id": "a"}', b"\xff\xfe", b"", b'{"other": 1}'])
 @pytest.mark.parametrize("sealed", [False, True])
 def test_a_damaged_middle_line_is_dropped_and_counted(tmp_path: Path, line: bytes, sealed: bool) -> None:
-    path = write_journal(tmp_path / "0.jsonl", 1, 2)
+    path = write_journal(tmp_path, 1, 2)
     first, second = path.read_bytes().splitlines()
     middle = b"%08x %s" % (zlib.crc32(line), line) if sealed else line
     path.write_bytes(b"\n".join([first, middle, second]) + b"\n")
-    with Journal(path) as journal:
-        assert journal.num_damaged == 1
-    assert read_journal(path) == [attempt(1), attempt(2)]
+    assert opened(tmp_path).num_damaged == 1
+    assert read_journal(tmp_path) == [attempt(1), attempt(2)]
 
 
 @pytest.mark.parametrize(
@@ -89,20 +108,20 @@ def test_a_damaged_middle_line_is_dropped_and_counted(tmp_path: Path, line: byte
 )
 def test_an_answer_of_other_types_than_its_columns_is_dropped(tmp_path: Path, change: dict[str, Any]) -> None:
     text = json.dumps(asdict(attempt(1)) | change).encode()
-    (tmp_path / "0.jsonl").write_bytes(b"%08x %s\n" % (zlib.crc32(text), text))
-    with Journal(tmp_path / "0.jsonl") as journal:
-        assert (journal.num_damaged, journal.attempts) == (1, {})
+    write_journal(tmp_path, 1).write_bytes(b"%08x %s\n" % (zlib.crc32(text), text))
+    journal = opened(tmp_path)
+    assert (journal.num_damaged, journal.attempts) == (1, {})
 
 
 def test_every_flipped_bit_of_a_journal_is_noticed(tmp_path: Path) -> None:
-    whole = write_journal(tmp_path / "0.jsonl", 1, 2, 3).read_bytes()
-    expected = read_journal(tmp_path / "0.jsonl")
+    path = write_journal(tmp_path, 1, 2, 3)
+    whole, expected = path.read_bytes(), read_journal(tmp_path)
     for position in range(len(whole)):
         for bit in range(8):
             flipped = bytearray(whole)
             flipped[position] ^= 1 << bit
-            (tmp_path / "0.jsonl").write_bytes(flipped)
-            kept = read_journal(tmp_path / "0.jsonl")
+            path.write_bytes(flipped)
+            kept = read_journal(tmp_path)
             assert all(entry in expected for entry in kept) and len(kept) < 3, (position, bit)
 
 
@@ -135,23 +154,25 @@ def test_answers_of_earlier_rounds_come_first_and_count_once() -> None:
     assert replayed(prior, [numbered(0, 4)]) == prior
 
 
-def test_removing_deletes_the_file(tmp_path: Path) -> None:
-    path = write_journal(tmp_path / "0.jsonl", 1)
-    with Journal(path) as journal:
+def test_removing_deletes_the_files_of_all_writers(tmp_path: Path) -> None:
+    write_journal(tmp_path, 1)
+    with opened(tmp_path) as journal:
+        journal.append(attempt(2))
         journal.remove()
-    assert not path.exists()
+    assert not list(tmp_path.iterdir())
 
 
-def test_a_journal_that_cannot_be_opened_is_one_line(tmp_path: Path) -> None:
+def test_a_journal_that_cannot_be_read_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "0.jsonl").mkdir()
     with pytest.raises(UserError, match=r"0\.jsonl: Is a directory"):
-        Journal(tmp_path / "0.jsonl")
+        opened(tmp_path)
 
 
 def test_an_append_that_failed_halfway_does_not_spoil_the_next_one(tmp_path: Path) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    path = write_journal(tmp_path / "0.jsonl", 1)
-    with Journal(path) as journal:
+    with opened(tmp_path) as journal:
+        journal.append(attempt(1))
+        (path,) = (tmp_path / "0").iterdir()
         resource.setrlimit(resource.RLIMIT_FSIZE, (path.stat().st_size + 30, hard))
         try:
             with pytest.raises(UserError):
@@ -159,14 +180,14 @@ def test_an_append_that_failed_halfway_does_not_spoil_the_next_one(tmp_path: Pat
         finally:
             resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         journal.append(attempt(3))
-    assert read_journal(path) == [attempt(1), attempt(3)]
+    assert read_journal(tmp_path) == [attempt(1), attempt(3)]
 
 
 def test_an_answer_with_half_a_surrogate_pair_is_kept(tmp_path: Path) -> None:
     request = Request("toy/1.tif#0", 0, 1, "llm", ("Describe.",), 7, {})
-    with Journal(tmp_path / "0.jsonl") as journal:
+    with opened(tmp_path) as journal:
         journal.append(Attempt.answered(request, Completion("a ship \ud83d", "stop")))
-    assert read_journal(tmp_path / "0.jsonl")[0].text == "a ship ?"
+    assert read_journal(tmp_path)[0].text == "a ship ?"
 
 
 def test_a_finished_file_has_its_name_at_the_end_alone(tmp_path: Path) -> None:

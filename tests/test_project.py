@@ -33,6 +33,7 @@ sample
 dataset
 build
 verify
+tile
 sources declared
 clip
 engines checks images stores
@@ -55,25 +56,28 @@ HEAVY = {
     "datasets": {"sources/_hub.py"},
     "transformers": {
         *(f"engines/_{name}.py" for name in ("chat", "decoding", "sampling")),
-        "sample/random_model.py",
         *room("clip", "train"),
     },
     "torch": {
         *(f"engines/_{name}.py" for name in ("decoding", "sampling")),
         *(f"evals/{name}.py" for name in ("held_out", "models", "ranks", "figures/text_heat")),
-        "sample/random_model.py",
         *room("clip", "train"),
     },
     "psutil": {"engines/_reaper.py"},
+    "ray": {"build/cluster.py", "build/replica.py"},
     "duckdb": {
         "sources/vhm_json.py",
         *(
             f"dataset/{name}.py"
-            for name in ("foreign", "scores/read", "scores/summary", "selection", "stats", "tables")
+            for name in ("foreign", "scores/join", "scores/summary", "selection", "stats", "tables")
         ),
-        *(f"dataset/{name}.py" for name in ("audit/against", "verify/report", "view/answers", "view/index")),
+        *(
+            f"dataset/{name}.py"
+            for name in ("audit/against", "audit/judges", "verify/report", "view/answers", "view/index")
+        ),
     },
     "huggingface_hub": {
+        "stores/hub.py",
         *("engines/_model_files.py", "dataset/publish/upload.py", "clip/locate.py", "sources/_hub.py"),
     },
     "cv2": {f"evals/selo/{name}.py" for name in ("text_map", "crops", "indicators", "overlay")},
@@ -86,6 +90,9 @@ HEAVY = {
     "httpx": {"engines/openai.py", *(f"engines/_endpoint_{name}.py" for name in ("models", "session", "wire"))},
     "tenacity": {"engines/openai.py", "dataset/publish/upload.py", "stores/objects.py"},
     "s3fs": {"stores/objects.py"},
+    "pyogrio": {"tile/layers.py"},
+    "pyproj": {"tile/layers.py", "tile/laying.py", "tile/extents.py"},
+    "shapely": {"tile/layers.py", "tile/laying.py", "tile/counting.py", "dataset/footprints.py"},
     "botocore": {"stores/objects.py"},
 }
 

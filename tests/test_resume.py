@@ -21,6 +21,7 @@ from lrs2m_builder.build.journal import Journal
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import read_json
 from lrs2m_builder.schema import Attempt, Completion
+from lrs2m_builder.stores.folder import FolderStore
 from tests.fake_engine import FakeModule
 from tests.toy import build_toy, file_bytes, ids, journaled, make_source, rows, start_cli
 
@@ -86,15 +87,14 @@ def test_a_retry_killed_before_its_journal_went_counts_no_answer_twice(tmp_path:
     refuse = FakeModule(lambda request: Completion("Sorry.", "stop"))
     build_toy(source, out, refuse, max_attempts=1)
     build_toy(source, out, refuse, max_attempts=1, retry_rejected=True)
-    path = out / "journal" / "toy" / "train-00000.jsonl"
-    with Journal(path) as journal:
+    with Journal(FolderStore(out), "journal/toy/train-00000") as journal:
         for row in rows(out, "rejected"):
             journal.append(Attempt(row["sample_id"], **row["attempts"][1]))
     module = FakeModule()
     build_toy(source, out, module, max_attempts=1)
     assert not module.engines, "it asked again what nobody asked it to"
     assert {tuple(a["attempt"] for a in row["attempts"]) for row in rows(out, "rejected")} == {(1, 2)}
-    assert not path.exists()
+    assert not journaled(out)
 
 
 def test_a_finished_build_asks_nothing_when_run_again(tmp_path: Path) -> None:
@@ -251,13 +251,20 @@ def test_a_build_killed_while_it_wrote_its_settings_begins_again(tmp_path: Path)
     assert build_toy(source, out).samples == 3
 
 
-def test_a_folder_whose_disk_knows_no_locks_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_disk_that_knows_no_locks_is_said_and_used(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
     def lockf(file: object, how: int) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr(fcntl, "lockf", lockf)
-    with pytest.raises(UserError, match="No locks available"):
-        build_toy(make_source(tmp_path / "source", 3), tmp_path / "out")
+    monkeypatch.setattr(fcntl, "flock", lockf)
+    source, out = make_source(tmp_path / "source", 3), tmp_path / "out"
+    refuse = FakeModule(lambda request: Completion("Sorry.", "stop"))
+    build_toy(source, out, refuse, max_attempts=1)
+    build_toy(source, out, refuse, max_attempts=1, retry_rejected=True)
+    assert {len(row["attempts"]) for row in rows(out, "rejected")} == {2}
+    assert "knows no locks (No locks available); run one build there at a time" in capfd.readouterr().err
 
 
 def test_a_build_may_run_beside_the_main_thread(tmp_path: Path) -> None:

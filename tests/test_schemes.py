@@ -12,7 +12,7 @@ import typer.main
 
 from lrs2m_builder.cli import app
 from lrs2m_builder.commands._addresses import FREE_TEXT, OPTIONS_OF_ENGINES
-from lrs2m_builder.commands.help import add_command, make_group
+from lrs2m_builder.commands.help import make_group
 from lrs2m_builder.errors import UserError
 from tests.in_process import lrs2m
 
@@ -75,7 +75,7 @@ def test_only_free_text_and_options_of_engines_may_begin_like_an_address() -> No
     free = {
         each.name for command in COMMANDS.values() for each in command.params if takes_value(each) and is_free(each)
     }
-    assert free == {"base_url", "engine_option", "image_prefix", "sampling", "system", "text", "where"}
+    assert free == {"base_url", "engine_option", "image_prefix", "ray_address", "sampling", "system", "text", "where"}
 
 
 @pytest.mark.parametrize("scheme", ["gs", "gcs", "az", "abfs", "hdfs", "http", "https", "file", "hf", "s3a", "FTP"])
@@ -129,9 +129,7 @@ def test_a_new_command_takes_the_addresses_that_its_metavar_names() -> None:
         """Do it."""
         taken.append(out)
 
-    group = make_group("Toys.", name="toys")
-    add_command(group, "toy", toy)
-    add_command(group, "other", toy)
+    group = typer.main.get_group(make_group("Toys.", {"toy": lambda: toy}, name="toys"))
     group(["toy", "--out", ADDRESS], standalone_mode=False)
     with pytest.raises(UserError, match="gs://bucket"):
         group(["toy", "--out", "gs://bucket"], standalone_mode=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +12,14 @@ import pyarrow.parquet as pq
 import pytest
 
 from lrs2m_builder.dataset.publish.run import publish
+from lrs2m_builder.dataset.scores.columns import score_columns
+from lrs2m_builder.dataset.scores.join import by_home, join_scores
+from lrs2m_builder.dataset.scores.places import scored_files
 from lrs2m_builder.dataset.scores.table import RowScores, Scoring, text_sha256
 from lrs2m_builder.dataset.scores.write import score_table
-from lrs2m_builder.dataset.selection import Filters, Selection, read_rows, select
+from lrs2m_builder.dataset.selection import NEEDS, Filters, Selection, read_rows, select
 from lrs2m_builder.dataset.stats import read_stats
+from lrs2m_builder.dataset.tables import open_tables
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import write_json
 from lrs2m_builder.train.index import read_index
@@ -104,6 +110,42 @@ def test_a_row_keeps_its_score_in_another_place_of_its_shard(tmp_path: Path) -> 
     score(data_set(tmp_path))
     write_rows(tmp_path / "data" / "a" / "train-00000.parquet", [row(7), row(2), row(0)])
     assert matching(tmp_path, "clip_long_rank < 0.25") == ["a/2", "a/0"]
+
+
+def hashes_texts(folder: Path) -> bool:
+    """Whether a join with the scores of a folder hashes texts."""
+    connection = open_tables(folder, NEEDS)
+    files = scored_files(folder)
+    join_scores(connection, "records", by_home(files), list(score_columns(files).values()))
+    return "sha256(" in str(connection.sql("SELECT sql FROM duckdb_views() WHERE view_name = 'scored'").fetchall())
+
+
+def test_texts_are_hashed_only_if_their_shard_was_written_anew(tmp_path: Path) -> None:
+    score(data_set(tmp_path))
+    assert not hashes_texts(tmp_path)
+    path = tmp_path / "data" / "a" / "train-00001.parquet"
+    pq.write_table(pq.read_table(path), path, compression="gzip")
+    assert hashes_texts(tmp_path)
+    assert matching(tmp_path, "clip_long_rank >= 0") == [f"a/{number}" for number in range(6)]
+    score(tmp_path)
+    assert not hashes_texts(tmp_path), "a further run does not take the shard over"
+
+
+def test_a_copy_of_a_data_set_is_known_by_its_bytes(tmp_path: Path) -> None:
+    shutil.copytree(score(data_set(tmp_path / "one")), tmp_path / "two")
+    assert not hashes_texts(tmp_path / "two")
+    assert matching(tmp_path / "two", "clip_long_rank > 0.25") == ["a/3", "a/4", "a/5"]
+
+
+def test_a_text_that_changed_under_the_size_and_time_of_its_file_has_no_score(tmp_path: Path) -> None:
+    path = data_set(tmp_path) / "data" / "a" / "train-00001.parquet"
+    pq.write_table(pq.read_table(path), path, compression="none")
+    score(tmp_path)
+    before, size = path.stat(), path.stat().st_size
+    path.write_bytes(path.read_bytes().replace(b"a long text of number 4", b"a long text of number 7"))
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+    assert path.stat().st_size == size and pq.read_table(path)["caption_long"][1].as_py().endswith("7")
+    assert matching(tmp_path, "clip_long_rank >= 0") == ["a/0", "a/1", "a/2", "a/3", "a/5"]
 
 
 def test_two_tables_are_joined_at_once(tmp_path: Path) -> None:
@@ -227,6 +269,8 @@ def test_training_takes_the_rows_that_meet_a_condition_on_scores(tmp_path: Path)
 def test_a_table_that_holds_a_sample_twice_doubles_no_row(tmp_path: Path) -> None:
     first, second = sorted((score(data_set(tmp_path)) / "scores" / "clip" / "a").iterdir())
     pq.write_table(pq.read_table(first), second)
+    for shard in (tmp_path / "data" / "a").iterdir():
+        pq.write_table(pq.read_table(shard), shard, compression="gzip")
     with pytest.raises(UserError, match="holds a sample twice"):
         selected(tmp_path, "clip_long_rank >= 0")
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from lrs2m_builder import tokenizer
-from lrs2m_builder.text import normalise_caption
+from lrs2m_builder.text import _CLIP_MARKERS, _NEEDS_REPAIR, _is_plain, normalise_caption
 from lrs2m_builder.tokenizer import END_OF_TEXT, MERGES_PATH, START_OF_TEXT, count_tokens, encode, encode_batch
 
 TRICKY = [
@@ -171,3 +171,12 @@ def test_transformers_gives_the_same_ids_for_a_normalised_caption(
     theirs = transformers_tokenizer(stored)["input_ids"]
     differ = [text for text, ids in zip(stored, theirs, strict=True) if ids != encode(text)]
     assert not differ, f"{len(differ)} of {len(stored)}, first: {differ[:3]}"
+
+
+def test_a_text_that_is_taken_as_it_stands_needs_no_repair(texts: list[str]) -> None:
+    pieces = [chr(code) for code in range(0x110)] + ["  ", "&amp;", "<|endoftext|>", "a"]
+    drawn = ["".join(random.Random(seed).choices(pieces, k=seed % 7)) for seed in range(5000)]
+    plain = [value for value in (*drawn, *texts) if _is_plain(value)]
+    assert len(plain) > 1000 and not any(map(_NEEDS_REPAIR.search, plain))
+    by_the_long_way = [" ".join(_CLIP_MARKERS.sub(" ", value).split()) for value in plain]
+    assert list(map(normalise_caption, plain)) == list(map(normalise_caption, by_the_long_way))

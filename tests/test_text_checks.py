@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import random
+
 import pytest
 
-from lrs2m_builder.checks import CUT_OFF, LANGUAGE, MARKDOWN, META_TEXT, MOJIBAKE, REFUSAL, Check
+from lrs2m_builder.checks import CUT_OFF, LANGUAGE, MARKDOWN, META_TEXT, MOJIBAKE, REFUSAL, REPETITION, Check
 from tests.test_checks import SCENE, cases, make_answer
 
 FOUND = {
@@ -88,3 +90,15 @@ def test_an_answer_that_ends_with_a_full_stop_or_a_noun_is_whole(text: str) -> N
 def test_what_is_painted_on_a_roof_is_no_refusal() -> None:
     assert REFUSAL.find(make_answer('A sign says "I\'M SORRY" in white letters.')) is None
     assert REFUSAL.find(make_answer("I'm sorry, I see nothing."))
+
+
+def test_the_short_cut_for_ascii_finds_the_same_repetitions() -> None:
+    """With another letter in place of one of its letters, a text takes the long way."""
+    drawn, found = random.Random(5), 0
+    pieces = ["a", "tree", "Tree", "x-tree", "x.5", "it's", "the", "a_b", "1,000", "1", "000", "roof,", "roof.", "(a)"]
+    for _ in range(2000):
+        text = " ".join(drawn.choices(pieces, k=drawn.randint(1, 30))).replace("tree", "trez")
+        short = REPETITION.find(make_answer(text))
+        assert short == REPETITION.find(make_answer(text.replace("z", "é"))), text
+        found += short is not None
+    assert 100 < found < 1900

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import gc
+import json
 import weakref
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,7 +22,7 @@ from lrs2m_builder.engines._parameters import Sampling
 from lrs2m_builder.engines._sampling import RowSampler
 from lrs2m_builder.engines.transformers import TransformersEngine
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.schema import AnswerScores, Completion
+from lrs2m_builder.schema import AnswerScores, Completion, Request
 from tests.qwen_models import (
     GREEDY,
     SEEDED,
@@ -74,7 +75,9 @@ STOPPING = {"temperature": 0, "max_tokens": 32, "repetition_penalty": 1.3, "stop
 QUESTIONS = [asked(i, sampling) for sampling in (GREEDY, STOPPING) for i in range(24)]
 QUESTIONS += [asked(i, sampling, with_image=False) for sampling in (GREEDY, STOPPING) for i in range(8)]
 CLAIMS = [asked_claim(i) for i in range(24)]
-Theirs = tuple[list[Completion], list[AnswerScores], list[AnswerScores]]
+KIND = {"type": "object", "properties": {"kind": {"enum": ["place", "count"]}}, "required": ["kind"]}
+LISTED = Request("toy/1", 0, 0, "llm", ("List the claims.",), 1, {"max_tokens": 40}, schema=KIND)
+Theirs = tuple[list[Completion], list[AnswerScores], list[AnswerScores], Completion]
 
 
 @pytest.fixture(scope="module")
@@ -85,7 +88,8 @@ def theirs(model: Path) -> Theirs:
     async def ask() -> Theirs:
         texts = await asyncio.gather(*(vllm.generate(request, image) for request, image in QUESTIONS))
         together = await asyncio.gather(*(vllm.score(request, image) for request, image in CLAIMS))
-        return texts, together, [await vllm.score(request, image) for request, image in CLAIMS[:6]]
+        alone = [await vllm.score(request, image) for request, image in CLAIMS[:6]]
+        return texts, together, alone, await vllm.generate(LISTED, None)
 
     try:
         return asyncio.run(ask())
@@ -94,10 +98,15 @@ def theirs(model: Path) -> Theirs:
 
 
 @pytest.mark.vllm
+def test_an_answer_of_vllm_follows_the_schema_of_its_request(theirs: Theirs) -> None:
+    assert json.loads(theirs[-1].text)["kind"] in {"place", "count"}
+
+
+@pytest.mark.vllm
 def test_the_probabilities_of_answers_are_those_of_vllm_together_and_alone(
     engine: TransformersEngine, theirs: Theirs
 ) -> None:
-    _, together, alone = theirs
+    _, together, alone, _ = theirs
     ours = scores(engine, CLAIMS)
     assert farthest(ours, together) < 0.02 and farthest(together[:6], alone) < 0.02
     assert ours[0].tokens == together[0].tokens
@@ -124,7 +133,7 @@ def test_captions_and_claims_asked_at_once_each_get_theirs(engine: TransformersE
 @pytest.mark.vllm
 def test_greedy_answers_are_those_of_vllm(engine: TransformersEngine, theirs: Theirs) -> None:
     """Texts, reasons and token counts; they may part only where two tokens score the same to a thousandth."""
-    questions, (texts, _, _) = QUESTIONS, theirs
+    questions, (texts, *_) = QUESTIONS, theirs
     ours = answers(engine, questions)
     assert {answer.finish_reason for answer in ours} == {"stop", "length"}
     assert len({answer.text for answer in ours}) > 32

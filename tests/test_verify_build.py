@@ -29,6 +29,7 @@ from lrs2m_builder.schema import (
 from lrs2m_builder.verify.claims import claims_of
 from lrs2m_builder.verify.decide import VerifySettings, without_false
 from tests.fake_engine import FakeModule, scores_of
+from tests.in_process import lrs2m
 from tests.test_recipe_and_prompt import make_plan, make_sample
 from tests.toy import build_toy, file_bytes, ids, make_source, rows, start_cli
 
@@ -89,6 +90,9 @@ def test_a_false_sentence_is_cut_and_the_rest_stays(tmp_path: Path) -> None:
     for row in rows(out):
         assert row["caption_long"] == TRUE
         assert row["cut"] == [FALSE]
+        (before,) = row["uncut"]
+        assert (before["column"], before["text"]) == ("caption_long", TEXT)
+        assert all("ship" in claim["words"] and claim["p"] < 0.11 for claim in before["false_claims"])
         assert row["judge"] == "toy-model@1"
 
 
@@ -202,6 +206,20 @@ def test_a_model_that_does_not_answer_yes_or_no_stops_the_build(tmp_path: Path) 
     module = FakeModule(script(TRUE), scores=lambda request: scores_of(0.5, mass=0.1))
     with pytest.raises(UserError, match="yes or no"):
         build_toy(make_source(tmp_path / "source", 3), tmp_path / "out", module, verify="ask")
+
+
+def test_an_error_of_the_judge_names_the_flag_that_gave_it(tmp_path: Path) -> None:
+    module = FakeModule(script(TRUE), scores=lambda request: scores_of(0.5, mass=0.1))
+    source = make_source(tmp_path / "source", 3)
+    with pytest.raises(UserError, match=r"^--verify-model judge: only 10%"):
+        build_toy(source, tmp_path / "out", module, verify="ask", verify_model="judge")
+    build = ("build", "--recipe", "short_to_long", "--source", source, "--data-dir", source.parent)
+    settings = ("--out", tmp_path / "none", "--engine", "transformers", "--model", tmp_path, "--verify", "cut")
+    (tmp_path / "config.json").write_text("{}")
+    found = lrs2m(*build, *settings, "--verify-model", tmp_path / "nowhere")
+    assert found.error.startswith(f"error: --verify-model {tmp_path}/nowhere: no such folder")
+    found = lrs2m(*build, *settings, "--verify-threshold", "colour=0.2")
+    assert found.error.startswith("error: --verify-threshold colour=0.2: no kind of claim 'colour'")
 
 
 def test_the_next_move_of_an_unjudged_answer_is_its_verification(tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ from typing import Any
 
 from PIL import Image, ImageDraw
 
-from lrs2m_builder.build.commit import ShardPaths
+from lrs2m_builder.build.commit import Shard
 from lrs2m_builder.build.shards import write_shard
 from lrs2m_builder.schema import Anchor, Attempt, Record, Rejection
+from lrs2m_builder.stores.folder import FolderStore
 from lrs2m_builder.tokenizer import count_tokens
 
 MODEL = "Qwen/Qwen2.5-VL-7B-Instruct"
@@ -104,5 +105,5 @@ def make_data(out_dir: Path, num_records: int = 60, num_rejected: int = 4, **cha
     random.Random(0).shuffle(order)
     for shard, names in enumerate((order[:half], order[half:])):
         chosen = {name: outcomes[name] for name in names}
-        write_shard(ShardPaths(out_dir, "tiles", shard), names, chosen)
+        write_shard(Shard(FolderStore(out_dir), "tiles", shard), names, chosen)
     return out_dir

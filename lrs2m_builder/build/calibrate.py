@@ -7,12 +7,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from lrs2m_builder.build.prepare import Prepared
-from lrs2m_builder.build.run import answer_all
+from lrs2m_builder.build.run import Here, answer_all
 from lrs2m_builder.build.telemetry import Meter
 from lrs2m_builder.build.work import find_work
 from lrs2m_builder.engines._base import EngineModule
-from lrs2m_builder.engines._pool import EnginePool
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.stores import open_store
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -58,15 +58,19 @@ def calibrate(prepared: Prepared, module: EngineModule, num_samples: int, prices
     """
     if not prepared.passes:
         raise UserError(f"--calibrate: recipe {prepared.options.recipe} uses no model; there is nothing to predict")
-    num_left = prepared.num_samples - sum(length for paths, length in prepared.shards() if paths.finished)
+    there = {found.name for found in prepared.store.files("data")}
+    num_left = sum(length for shard, length in prepared.shards() if shard.data not in there)
     if not num_left:
         raise UserError(f"--calibrate: {prepared.options.out_dir}: every sample is built; nothing is left to predict")
     num_tried = min(num_samples, prepared.num_samples)
     meter = Meter()
     with tempfile.TemporaryDirectory(prefix="lrs2m-calibrate-") as folder:
         options = replace(prepared.options, out_dir=Path(folder), retry_rejected=False)
-        trial = replace(prepared, options=options, num_samples=num_tried, every=prepared.num_samples // num_tried)
-        answer_all(trial, find_work(trial), EnginePool(module), meter)
+        store = open_store(folder)
+        trial = replace(
+            prepared, options=options, store=store, num_samples=num_tried, every=prepared.num_samples // num_tried
+        )
+        answer_all(trial, find_work(trial), Here(module), meter)
     return _forecast(meter, num_left, prices)
 
 

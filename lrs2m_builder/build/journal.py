@@ -1,40 +1,72 @@
-"""The journal of a shard in progress: one line per answer, so that no request is sent twice.
+"""The journals of a shard in progress: one line per answer, so that no request is sent twice.
+
+    journal/<subset>/train-00000/0001-<writer>.jsonl    a file for each writer, that nobody else writes
 
 A damaged line is dropped (see `stores/log.py`), and its answer is requested again.
 """
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from lrs2m_builder.files import disk_errors
 from lrs2m_builder.schema import Attempt, JudgedClaim
+from lrs2m_builder.stores._base import Store, file_digest, writer_name
 from lrs2m_builder.stores.log import Log, parse_lines
 
+PIECE = 500  # answers, and
+PUBLISH_EVERY_S = 30.0  # until they are published in an object store
 _PASSED = "passes"  # the key of a line that marks a finished pass
+_SUFFIX = ".jsonl"
 
 
 class Journal:
-    """The answers of one shard.
+    """The answers of one shard: a file for each writer, all read together.
+
+    The files are read in the order in which their writers began, and each writer had read those before: an answer
+    replaces the same one of an earlier file. A writer's file is made with its first answer. In a folder it grows in
+    place; on an object store it is published piece by piece, and what is not published waits in the scratch
+    folder for the next run.
 
     Attributes:
         attempts: the answers present when it was opened, by sample, in order.
         num_passed: number of first passes whose models no sample needs any more.
         num_damaged: number of lines dropped because their CRC does not match.
+        is_empty: whether there was no file when it was opened.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, store: Store, folder: str) -> None:
+        """Read the journals of a shard.
+
+        Args:
+            folder: their folder in the store; the journal of an earlier version is beside it.
+
+        Raises:
+            UserError: one cannot be read.
+        """
         self.attempts: dict[str, list[Attempt]] = {}
         self.num_passed = self.num_damaged = 0
-        self._log = Log(path)
-        for entry in self._log.entries:
+        self._store, self._folder = store, folder
+        self._log: Log | None = None
+        self._num_pending, self._num_pieces, self._begun = 0, 0, 0.0
+        _publish_leftovers(store, folder)
+        names = journal_files(store, folder)
+        self.is_empty = not names
+        for name in names:
+            self._read(name)
+        self._writer = f"{_ordinal(names) + 1:04d}-{writer_name()}"
+
+    def _read(self, name: str) -> None:
+        content = self._store.read(name) or b""
+        for entry in parse_lines(content[: content.rfind(b"\n") + 1]):  # a killed writer leaves part of a line
             try:
                 if _PASSED in entry:
-                    self.num_passed = int(entry[_PASSED])
+                    self.num_passed = max(self.num_passed, int(entry[_PASSED]))
                     continue
                 attempt = _attempt(entry)
             except (
@@ -45,7 +77,6 @@ class Journal:
                 self.num_damaged += 1
             else:
                 self.attempts.setdefault(attempt.sample_id, []).append(attempt)
-        self._log.entries.clear()
 
     def append(self, attempt: Attempt) -> None:
         """Store an answer.
@@ -56,25 +87,107 @@ class Journal:
         entry = asdict(attempt)
         if attempt.claims is None:
             del entry["claims"]
-        self._log.append(entry)
+        self._append(entry)
 
     def finish_pass(self, num_passed: int) -> None:
         """Store that no sample of the shard needs the models of the first `num_passed` passes any more."""
-        self._log.append({_PASSED: num_passed})
+        self._append({_PASSED: num_passed})
+
+    def _append(self, entry: dict[str, Any]) -> None:
+        if self._log is None:
+            in_place = self._store.folder is not None
+            name = f"{self._folder}/{self._writer}" + ("" if in_place else f"-{self._num_pieces:06d}") + _SUFFIX
+            self._log = Log(self._store.scratch / name)
+            self._begun = time.monotonic()
+            self._num_pieces += 1
+        self._log.append(entry)
+        self._num_pending += 1
+
+    @property
+    def is_due(self) -> bool:
+        """Whether answers wait to be published for long, or many."""
+        if self._log is None or self._store.folder is not None:
+            return False
+        return self._num_pending >= PIECE or time.monotonic() - self._begun > PUBLISH_EVERY_S
+
+    def cut(self) -> Log | None:
+        """What `publish` has to publish: the answers so far. Another answer begins another piece."""
+        log, self._log, self._num_pending = self._log, None, 0
+        return log
+
+    def publish(self, piece: Log | None) -> None:
+        """Have a piece on the disk or in the object store; may be called in another thread.
+
+        Raises:
+            UserError: the disk fails, or the store does not answer; the answers are then in the scratch folder.
+        """
+        if piece is not None:
+            piece.close()
+            if self._store.folder is None:
+                _publish(self._store, piece.path)
 
     def close(self) -> None:
-        """Sync and close the file."""
-        self._log.close()
+        """Have all answers on the disk or in the object store.
+
+        Raises:
+            UserError: as `publish`.
+        """
+        self.publish(self.cut())
 
     def remove(self) -> None:
-        """Close and delete the file: its shard is finished."""
-        self._log.remove()
+        """Delete all journals of the shard: it is finished."""
+        if self._log:
+            self._log.remove()
+        self._log = None
+        remove_journals(self._store, self._folder)
 
     def __enter__(self) -> Journal:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
+
+
+def journal_files(store: Store, folder: str) -> list[str]:
+    """The journals of a shard, or of all shards below a folder, in the order in which they count."""
+    before = f"{folder}{_SUFFIX}"  # of an earlier version: one file for all writers, beside the folder
+    names = [before] if store.find(before) else []
+    return names + [found.name for found in store.files(folder) if found.name.endswith(_SUFFIX)]
+
+
+def remove_journals(store: Store, folder: str) -> None:
+    """Delete the journals of a shard."""
+    for name in journal_files(store, folder):
+        store.delete(name)
+    for path in _leftovers(store, folder):
+        path.unlink(missing_ok=True)
+    if store.folder:
+        with suppress(OSError):  # missing, or another writer's is in it
+            (store.folder / folder).rmdir()
+
+
+def _ordinal(names: Sequence[str]) -> int:
+    """The highest number of a writer among the names of journals."""
+    numbers = (name.rpartition("/")[2].partition("-")[0] for name in names)
+    return max((int(number) for number in numbers if number.isdecimal()), default=0)
+
+
+def _leftovers(store: Store, folder: str) -> list[Path]:
+    """Journals of a shard that wait in the scratch folder of an object store."""
+    return [] if store.folder else sorted((store.scratch / folder).glob(f"*{_SUFFIX}"))
+
+
+def _publish_leftovers(store: Store, folder: str) -> None:
+    for path in _leftovers(store, folder):
+        _publish(store, path)
+
+
+def _publish(store: Store, path: Path) -> None:
+    """Move a file from the scratch folder to its name in the store; a zombie's other content gets another name."""
+    name = path.relative_to(store.scratch).as_posix()
+    if not store.publish(name, path):
+        store.publish(f"{name.removesuffix(_SUFFIX)}-{file_digest(path)[:8]}{_SUFFIX}", path)
+    path.unlink(missing_ok=True)
 
 
 def replayed(prior: Sequence[Attempt], journaled: Sequence[Attempt]) -> list[Attempt]:
@@ -112,15 +225,13 @@ def _key(attempt: Attempt) -> tuple[int, int]:
     return attempt.step, attempt.attempt
 
 
-def count_answers(folder: Path) -> tuple[int, int]:
+def count_answers(store: Store, folder: str) -> tuple[int, int]:
     """Number of answers in the journals below a folder, and of their samples."""
     answers: set[tuple[str, str, str]] = set()
-    for path in folder.rglob("*.jsonl"):
-        with disk_errors(path):
-            content = path.read_bytes()
+    for name in journal_files(store, folder):
         answers |= {
             (entry["sample_id"], str(entry.get("step")), str(entry.get("attempt")))  # one that was judged is two lines
-            for entry in parse_lines(content)
+            for entry in parse_lines(store.read(name) or b"")
             if isinstance(entry.get("sample_id"), str)
         }
     return len(answers), len({sample_id for sample_id, _, _ in answers})

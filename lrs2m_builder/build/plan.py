@@ -54,6 +54,7 @@ class Pass:
         role: "mllm" if the engine must see images.
         samplings: the sampling parameters of each step.
         judges: whether it compares answers with the images.
+        flag: the option that names its model.
         is_last: whether every sample is finished after it.
     """
 
@@ -63,6 +64,7 @@ class Pass:
     role: Role
     samplings: tuple[Mapping[str, Any], ...] = ()
     judges: bool = False
+    flag: str = "--model"
     is_last: bool = False
 
     @property
@@ -108,7 +110,7 @@ def make_passes(plan: BuildPlan, models: Sequence[str], judge: str | None) -> tu
         elif judge == model:
             passes.append(replace(asking, judges=True))
         else:
-            passes += [asking, Pass(0, range(0), judge, "mllm", judges=True)] * plan.max_attempts
+            passes += [asking, Pass(0, range(0), judge, "mllm", judges=True, flag="--verify-model")] * plan.max_attempts
             if any(steps[number].role == "llm" for number in numbers):
                 passes.append(asking)  # its text-only steps read what was judged
     if passes and passes[-1].judges and not passes[-1].steps:

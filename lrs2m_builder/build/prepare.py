@@ -3,23 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import islice
 from typing import Any
 
-from lrs2m_builder.build.commit import ShardPaths
+from lrs2m_builder.build.commit import Shard
 from lrs2m_builder.build.options import BuildOptions, check_writable
 from lrs2m_builder.build.plan import BuildPlan, Pass, judge_name, make_passes, make_plan, model_names
+from lrs2m_builder.build.plan_file import Origin, Plan, find_plan, write_plan
 from lrs2m_builder.build.prompt_lint import lint_prompts
-from lrs2m_builder.build.provenance import files_say_all, fingerprints, settings_of, survey_samples
+from lrs2m_builder.build.provenance import files_say_all, first_usable, settings_of
 from lrs2m_builder.build.settings import BUILD_JSON, settings_hash
 from lrs2m_builder.build.stages import first_requests
 from lrs2m_builder.declared.recipe import Recipe
 from lrs2m_builder.engines._base import EngineModule
-from lrs2m_builder.errors import MissingExtraError, ModelNotHereError, UserError
+from lrs2m_builder.errors import MissingExtraError, ModelNotHereError, UserError, flag_named
 from lrs2m_builder.schema import Request, Sample
-from lrs2m_builder.sources import Source, named, open_source, read_samples
+from lrs2m_builder.sources import annotation_files, named, open_source
+from lrs2m_builder.stores import open_store
+from lrs2m_builder.stores._base import Store
 from lrs2m_builder.verify.claims import KINDS
 from lrs2m_builder.verify.decide import VerifySettings
 from lrs2m_builder.verify.judge import check_engine_options, trial_request
@@ -31,6 +32,8 @@ class Prepared:
     """A build whose settings were checked and whose source was read, before any model is asked.
 
     Attributes:
+        store: where the build is written.
+        samples_plan: the samples, and what they were read from.
         num_samples: of the source, after the limit.
         settings: what build.json holds.
         lint: what should be changed in the prompts.
@@ -39,8 +42,9 @@ class Prepared:
     """
 
     options: BuildOptions
+    store: Store
     plan: BuildPlan
-    source: Source
+    samples_plan: Plan
     num_samples: int
     passes: tuple[Pass, ...]
     settings: dict[str, Any]
@@ -63,16 +67,29 @@ class Prepared:
         """Shards the samples fill."""
         return -(-self.num_samples // self.options.shard_size)
 
-    def shards(self) -> Iterator[tuple[ShardPaths, int]]:
+    def every_shard(self) -> Iterator[tuple[Shard, int]]:
         """The shards and how many samples each holds; the source is not read again."""
         size, build = self.options.shard_size, settings_hash(self.settings)
         for index in range(self.num_shards):
-            paths = ShardPaths(self.options.out_dir, self.subset, index, build)
-            yield paths, min(size, self.num_samples - index * size)
+            yield Shard(self.store, self.subset, index, build), min(size, self.num_samples - index * size)
+
+    def shards(self) -> Iterator[tuple[Shard, int]]:
+        """Those of the part that this run builds; all without parts."""
+        return self.every_shard()
 
     def samples(self) -> Iterator[Sample]:
         """The samples, in the order of the source."""
-        return islice(islice(read_samples(self.source), 0, self.options.limit, self.every), self.num_samples)
+        return self.samples_plan.file.pick(range(0, self.num_samples * self.every, self.every))
+
+    def samples_of(self, index: int) -> list[Sample]:
+        """The samples of a shard, in the order of the source."""
+        size = self.options.shard_size
+        last = min((index + 1) * size, self.num_samples)
+        return list(self.samples_plan.file.pick(range(index * size * self.every, last * self.every, self.every)))
+
+    def with_kept_plan(self) -> Prepared:
+        """The same build with its plan in its folder, where worker processes can read it."""
+        return replace(self, samples_plan=self.samples_plan.keep(self.options.out_dir))
 
 
 def prepare(options: BuildOptions, module: EngineModule, *, needs_model: bool = True) -> Prepared:
@@ -88,17 +105,20 @@ def prepare(options: BuildOptions, module: EngineModule, *, needs_model: bool = 
     recipe, manifest = plan.recipe, plan.manifest
     if options.data_dir is None:
         raise UserError(f"--data-dir: source {manifest.name} needs its folder. {manifest.get}")
-    source = open_source(manifest, options.data_dir)
     check_writable(options.out_dir)
+    store = open_store(str(options.out_dir))
+    origin = Origin(manifest, options.data_dir, options.limit, options.shard_size)
+    found = None if options.restart or options.retry_rejected else find_plan(options.out_dir, origin)
+    source = None if found else open_source(manifest, options.data_dir)
     names = model_names(options, plan)
     judge = judge_name(options, plan, names)
     passes = make_passes(plan, names, judge)
     lint = _check_engine(options, module, passes)
     try:
-        models = {
-            name: module.find(name, options.engine_options)
-            for name in dict.fromkeys((*names, *([judge] if judge else [])))
-        }
+        models = {name: module.find(name, options.engine_options) for name in names}
+        if judge and judge not in models:
+            with flag_named("--model", "--verify-model"):
+                models[judge] = module.find(judge, options.engine_options)
         has_model = True
     except (MissingExtraError, ModelNotHereError) as error:
         if needs_model:
@@ -109,24 +129,26 @@ def prepare(options: BuildOptions, module: EngineModule, *, needs_model: bool = 
     if judge and options.verify != "off":
         thresholds: dict[str, float] = {kind: options.thresholds.get(kind, DEFAULT_THRESHOLD) for kind in KINDS}
         plan = replace(plan, verify=VerifySettings(options.verify, thresholds, models[judge]))
-    with ThreadPoolExecutor(1) as pool:
-        files = pool.submit(fingerprints, source)  # files are hashed while they are read
-        samples, usable = survey_samples(source, plan, options.limit, with_hash=not files_say_all(source, recipe))
+    if source is not None:
+        found = write_plan(origin, source, options.out_dir, with_hash=not files_say_all(source, recipe))
+    assert found is not None
+    samples = found.file.samples
     if not samples["number"]:
         split = f" in split {manifest.split!r}" if manifest.split else ""
-        raise UserError(f"{named(source.annotations)}: no samples{split}")
+        raise UserError(f"{named(annotation_files(manifest, options.data_dir))}: no samples{split}")
+    usable = first_usable(plan, found.file.pick(range(samples["number"])))
     if isinstance(usable, Sample):
         requests = first_requests(plan, usable)
         lint += lint_prompts(plan, usable)
         lint += _prove(options, module, passes, requests) if has_model else ()
-    elif not (options.out_dir / BUILD_JSON).exists():  # a build that was begun may go on without its images
+    elif store.find(BUILD_JSON) is None:  # a build that was begun may go on without its images
         counts = ", ".join(f"{count} {reason} (such as: {detail})" for reason, (count, detail) in usable.items())
         raise UserError(
             f"{options.source}: none of its {samples['number']} samples can be used: unusable {counts}"
             f"{_what_it_reads(recipe)}"
         )
-    settings = {**settings_of(options, plan, module), **files.result(), "samples": samples}
-    return Prepared(options, plan, source, samples["number"], passes, settings, tuple(lint), has_model=has_model)
+    settings = {**settings_of(options, plan, module), **found.fingerprints, "samples": samples}
+    return Prepared(options, store, plan, found, samples["number"], passes, settings, tuple(lint), has_model=has_model)
 
 
 def _check_engine(options: BuildOptions, module: EngineModule, passes: Sequence[Pass]) -> list[str]:
@@ -138,7 +160,8 @@ def _check_engine(options: BuildOptions, module: EngineModule, passes: Sequence[
         if one.judges:
             check_engine_options(options.engine, options.engine_options)
         try:
-            module.check(one.model, one.role, options.engine_options, one.samplings)
+            with flag_named("--model", one.flag):
+                module.check(one.model, one.role, options.engine_options, one.samplings)
         except MissingExtraError as error:
             return [f"{error}; until then --engine-option and --sampling are not checked, and no build can run"]
     return []
@@ -158,12 +181,13 @@ def _prove(
     notes = []
     for one in filter(lambda one: one.model, passes):
         try:
-            preview = module.preview(one.model, one.role, options.engine_options)
+            with flag_named("--model", one.flag):
+                preview = module.preview(one.model, one.role, options.engine_options)
         except MissingExtraError as error:
             return [f"{error}; until then the prompts are not proved against the model's chat template"]
-        notes += [note for number in one.steps for note in preview.prove(requests[number])]
-        if one.judges:
-            notes += preview.prove(trial_request())
+        asked = [requests[number] for number in one.steps] + ([trial_request()] if one.judges else [])
+        with flag_named("--model", one.flag):
+            notes += [note for request in asked for note in preview.prove(request)]
     return list(dict.fromkeys(notes))
 
 

@@ -19,7 +19,7 @@ def dry_run(prepared: Prepared) -> dict[str, Any]:
     """The plan of a build: counts, shards, steps, and what is already done."""
     options = prepared.options
     if not options.restart:
-        check_settings(options.out_dir, prepared.settings)
+        check_settings(prepared.store, prepared.settings)
     problems: Counter[str] = Counter()
     images: set[ImageRef] = set()
     for sample in prepared.samples():
@@ -27,13 +27,14 @@ def dry_run(prepared: Prepared) -> dict[str, Any]:
             problems[problem[0]] += 1
         elif sample.image_path:
             images.add(sample.image_path)
-    finished = [length for paths, length in prepared.shards() if paths.finished]
+    there = {found.name for found in prepared.store.files("data")}
+    finished = [length for shard, length in prepared.shards() if shard.data in there]
     return {
         "subset": prepared.subset,
         "samples": prepared.num_samples,
         "unusable": dict(sorted(problems.items())),
         "images": len(images),
-        "image_layout": prepared.source.images.layout,
+        "image_layout": prepared.samples_plan.layout,
         "shards": prepared.num_shards,
         "shards_finished": len(finished),
         "samples_left": prepared.num_samples - sum(finished),

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from itertools import islice
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -11,13 +10,12 @@ from lrs2m_builder.build.options import BuildOptions
 from lrs2m_builder.build.plan import BuildPlan
 from lrs2m_builder.build.settings import file_fingerprint
 from lrs2m_builder.build.stages import unusable
-from lrs2m_builder.build.stored_rows import place_columns
 from lrs2m_builder.checks import talk
 from lrs2m_builder.declared.prompt import load_prompt
 from lrs2m_builder.declared.recipe import Recipe
 from lrs2m_builder.engines._base import EngineModule
-from lrs2m_builder.schema import NOWHERE, Sample
-from lrs2m_builder.sources import Source, read_samples
+from lrs2m_builder.schema import Sample
+from lrs2m_builder.sources import Source
 from lrs2m_builder.sources._resolve import PARTS
 from lrs2m_builder.verify.decide import VerifySettings
 from lrs2m_builder.verify.judge import PROMPT, judge_settings
@@ -66,33 +64,15 @@ def _verify_settings(verify: VerifySettings) -> dict[str, Any]:
     return judge | {"model": _model_setting(*verify.judge)} | judge_settings(load_prompt(PROMPT))
 
 
-def survey_samples(
-    source: Source, plan: BuildPlan, limit: int | None, *, with_hash: bool
-) -> tuple[dict[str, Any], Sample | dict[str, tuple[int, str]]]:
-    """Number and hash of the samples, and the first usable one, for testing the prompts.
-
-    If no sample is usable, the counts by reason instead, each with its first detail.
-
-    Args:
-        with_hash: hash the samples (without images); not needed if the files' hashes determine them.
-    """
-    number, digest = 0, hashlib.sha256()
-    usable: Sample | None = None
+def first_usable(plan: BuildPlan, samples: Iterable[Sample]) -> Sample | dict[str, tuple[int, str]]:
+    """The first usable sample, for testing the prompts; without one the counts by reason, each with a first detail."""
     problems: dict[str, tuple[int, str]] = {}
-    for sample in islice(read_samples(source), limit):
-        number += 1
-        if usable is None:
-            if problem := unusable(plan, sample):
-                count, detail = problems.get(problem[0], (0, problem[1]))
-                problems[problem[0]] = (count + 1, detail)
-            else:
-                usable = sample
-        if with_hash:
-            known = (sample.sample_id, *sample.captions, sample.caption_long, repr(sample.anchors), sample.label)
-            digest.update("\x00".join(known).encode("utf-8", "surrogatepass"))
-            if sample.place != NOWHERE:
-                digest.update(repr(place_columns(sample.place)).encode())
-    return {"number": number, **({"sha256": digest.hexdigest()} if with_hash else {})}, usable or problems
+    for sample in samples:
+        if not (problem := unusable(plan, sample)):
+            return sample
+        count, detail = problems.get(problem[0], (0, problem[1]))
+        problems[problem[0]] = (count + 1, detail)
+    return problems
 
 
 def files_say_all(source: Source, recipe: Recipe) -> bool:

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
-from lrs2m_builder.build.commit import settle
 from lrs2m_builder.build.journal import count_answers
 from lrs2m_builder.build.prepare import Prepared
 from lrs2m_builder.build.settings import REPORT_JSON
 from lrs2m_builder.build.telemetry import Meter
+from lrs2m_builder.build.work import statuses
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.files import read_json, write_json
-from lrs2m_builder.terminal import say
+from lrs2m_builder.stores._base import NotAFileError, Store, read_object, write_object
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,19 +53,18 @@ def write_report(prepared: Prepared, meter: Meter, *, stopped: bool) -> Report:
     Raises:
         UserError: a file of a finished shard was changed or lost while the build ran, or the disk fails.
     """
-    path = prepared.options.out_dir / REPORT_JSON
+    store = prepared.store
     records, rejections, samples, shards = 0, Counter[str](), 0, 0
-    for paths, length in prepared.shards():
-        status = settle(paths, length, say)
+    for (shard, length), status in statuses(list(prepared.shards())):
         if status is None or not status.is_whole:
             if stopped:
                 continue
-            raise UserError(f"{paths.data}: was changed while the build ran; run the same command again")
+            raise UserError(f"{shard.where(shard.data)}: was changed while the build ran; run the same command again")
         records, samples, shards = records + status.records, samples + length, shards + 1
         rejections += status.rejections
-    kept = count_answers(prepared.options.out_dir / "journal" / prepared.subset) if stopped else (0, 0)
+    kept = count_answers(store, f"journal/{prepared.subset}") if stopped else (0, 0)
     report = Report(
-        out_dir=str(prepared.options.out_dir),
+        out_dir=store.address,
         subset=prepared.subset,
         recipe=prepared.settings["recipe"]["name"],
         model=" + ".join(dict.fromkeys(name for name, _ in prepared.plan.models)),
@@ -78,16 +75,25 @@ def write_report(prepared: Prepared, meter: Meter, *, stopped: bool) -> Report:
         stopped=stopped,
         kept_answers=kept[0],
         kept_samples=kept[1],
-        run=(None if meter.passed else _earlier_run(path)) or meter.snapshot(),
+        run=(None if meter.passed else _earlier_run(store)) or meter.snapshot(),
     )
-    write_json(path, asdict(report))
+    _write(store, asdict(report))
     return report
 
 
-def _earlier_run(path: Path) -> dict[str, Any] | None:
+def _write(store: Store, report: dict[str, Any]) -> None:
+    while True:
+        try:
+            if write_object(store, REPORT_JSON, report, store.find(REPORT_JSON)):
+                return
+        except NotAFileError:
+            store.set_aside(REPORT_JSON)
+
+
+def _earlier_run(store: Store) -> dict[str, Any] | None:
     """The run of an earlier report; None without a report, or for a broken one, which will be replaced."""
     try:
-        run = read_json(path).get("run")
+        run = (read_object(store, REPORT_JSON) or {}).get("run")
     except UserError:
         return None
     return run if isinstance(run, dict) and run.keys() >= Meter().snapshot().keys() else None

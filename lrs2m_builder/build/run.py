@@ -6,49 +6,63 @@ manifest -> samples -> requests -> completions -> records     -> data/<subset>/t
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from typing import Protocol
+
 from lrs2m_builder.build.options import BuildOptions
+from lrs2m_builder.build.pass_run import PassEnd, run_pass
 from lrs2m_builder.build.plan import Pass
 from lrs2m_builder.build.prepare import Prepared, prepare
+from lrs2m_builder.build.replicas import Replicas
 from lrs2m_builder.build.report import Report, write_report
-from lrs2m_builder.build.runner import Runner
 from lrs2m_builder.build.settings import claimed, finish_build
 from lrs2m_builder.build.stored_rows import warm_up
 from lrs2m_builder.build.telemetry import Meter, measured
-from lrs2m_builder.build.work import Work, find_work, open_works
+from lrs2m_builder.build.work import ShardWork, Work, find_work, open_works, sweep
 from lrs2m_builder.build.workers import merge_shards
-from lrs2m_builder.engines._base import Engine, EngineModule
-from lrs2m_builder.engines._draining import drain_on_signal
-from lrs2m_builder.engines._pool import EnginePool, NoEngine
+from lrs2m_builder.engines._base import EngineModule
+from lrs2m_builder.engines._pool import EnginePool
 from lrs2m_builder.errors import Stopped
-from lrs2m_builder.stopping import leaving, signals_raise
 from lrs2m_builder.terminal import say
 
 
-def build(options: BuildOptions, engines: EngineModule | EnginePool) -> Report:
+class Passes(Protocol):
+    """Where the passes of a build are answered: `Here`, or by several `Replicas`."""
+
+    module: EngineModule
+
+    def run(self, prepared: Prepared, work: Work, one: Pass, meter: Meter) -> PassEnd:
+        """Take every shard that needs work through a pass."""
+        ...
+
+
+def build(options: BuildOptions, engines: EngineModule | EnginePool | Replicas) -> Report:
     """Build a subset, or resume a build that was interrupted.
 
     Args:
-        engines: an engine's module, of which each pass starts one; or a pool, whose engine may outlive the build.
+        engines: an engine's module, of which each pass starts one; a pool, whose engine may outlive the build; or
+            replicas, of which several answer at once.
 
     Raises:
         UserError: a setting, a file or the model cannot be used, or the folder was built with other settings.
     """
-    pool = engines if isinstance(engines, EnginePool) else EnginePool(engines)
-    prepared = prepare(options, pool.module)
+    passes: Passes = engines if isinstance(engines, Replicas) else Here(engines)
+    prepared = prepare(options, passes.module)
     for finding in prepared.lint:
         say(f"warning: {finding}")
-    with claimed(options.out_dir, prepared.settings, prepared.plan.manifest.origin, restart=options.restart):
-        meter = Meter()
+    with claimed(prepared.store, prepared.settings, prepared.plan.manifest.origin, restart=options.restart):
+        prepared, meter = prepared.with_kept_plan(), Meter()
         try:
-            answer_all(prepared, find_work(prepared), pool, meter)
+            answer_all(prepared, find_work(prepared), passes, meter)
         except Stopped:
             return write_report(prepared, meter, stopped=True)
         report = write_report(prepared, meter, stopped=False)
-        finish_build(options.out_dir)
+        sweep(prepared)
+        finish_build(prepared.store)
         return report
 
 
-def answer_all(prepared: Prepared, work: Work, pool: EnginePool, meter: Meter) -> None:
+def answer_all(prepared: Prepared, work: Work, passes: Passes, meter: Meter) -> None:
     """Take every shard that needs work through every pass; in the last one it is written.
 
     Raises:
@@ -65,32 +79,31 @@ def answer_all(prepared: Prepared, work: Work, pool: EnginePool, meter: Meter) -
         if needed is not None and one.number not in needed and not one.is_last:
             work.skip(one)
         elif one.is_last or not work.has_passed(one):
-            needed = answer(prepared, work, one, pool, meter)
+            end = passes.run(prepared, work, one, meter)
+            if end.is_stopped:
+                raise Stopped
+            needed = {later.number for later in prepared.passes if later.answers & end.waiting}
 
 
-def answer(prepared: Prepared, work: Work, one: Pass, pool: EnginePool, meter: Meter) -> set[int]:
-    """Start the engine of a pass and take every shard that needs work through the pass.
+class Here:
+    """Answers the passes of a build in this process, with one engine after the other."""
 
-    Returns:
-        The numbers of the later passes that some sample still needs.
+    def __init__(self, engines: EngineModule | EnginePool) -> None:
+        self._pool = engines if isinstance(engines, EnginePool) else EnginePool(engines)
+        self.module = self._pool.module
 
-    Raises:
-        UserError, Stopped: as `answer_all`.
-    """
-    engine: Engine = NoEngine()
-    if one.model:
-        say(f"starting {prepared.options.engine} on {one.model} ...")
-        with signals_raise():
-            engine = pool.start(one.model, one.role, prepared.options.engine_options, one.samplings)
-    with leaving() as leave_soon:
-        try:
-            with measured(meter, prepared.subset, prepared.num_samples, work.num_left) as display:
-                runner = Runner(prepared.plan, one, engine, meter, display, embed_images=prepared.embed_images)
-                works, telemetry = open_works(prepared, work), prepared.options.out_dir / "telemetry.jsonl"
-                is_stopped = pool.run(drain_on_signal(runner, runner.run(works, telemetry), leave_soon))
-        finally:
-            if one.model:
-                pool.release(engine)
-    if is_stopped:
-        raise Stopped
-    return {later.number for later in prepared.passes if later.answers & runner.waiting}
+    def run(self, prepared: Prepared, work: Work, one: Pass, meter: Meter) -> PassEnd:
+        """Start the engine of a pass and take every shard that needs work through the pass.
+
+        Raises:
+            UserError, Stopped: as `answer_all`.
+        """
+        shown = measured(meter, prepared.subset, prepared.num_samples, work.num_left)
+        telemetry = prepared.options.out_dir / "telemetry.jsonl"
+        works = _each_shard(prepared, work)
+        return run_pass(prepared.plan, one, prepared.options, self._pool, works, meter, shown, telemetry)
+
+
+async def _each_shard(prepared: Prepared, work: Work) -> AsyncIterator[ShardWork]:
+    for shard in open_works(prepared, work):
+        yield shard

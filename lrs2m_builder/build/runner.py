@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -18,11 +18,11 @@ from lrs2m_builder.build.journal import Journal, replayed
 from lrs2m_builder.build.plan import JUDGE, BuildPlan, Pass
 from lrs2m_builder.build.shards import write_shard
 from lrs2m_builder.build.stages import next_move
-from lrs2m_builder.build.telemetry import Bound, Display, Meter, Repetition, Telemetry
+from lrs2m_builder.build.telemetry import Bound, Meter, Progress, Repetition, Telemetry
 from lrs2m_builder.build.work import ShardWork
 from lrs2m_builder.engines._base import ENDPOINT_FAILED, MAX_FAILED, Engine, EngineStoppedError
 from lrs2m_builder.engines._thoughts import without_thought
-from lrs2m_builder.errors import SampleError
+from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.images.load import IMAGE_WORKERS
 from lrs2m_builder.schema import Attempt, JudgedClaim, Record, Rejection, Request, Sample, Verification
 from lrs2m_builder.terminal import say
@@ -41,7 +41,7 @@ class Runner:
         one: Pass,
         engine: Engine,
         meter: Meter,
-        display: Display,
+        progress: Progress,
         *,
         embed_images: bool = True,
     ) -> None:
@@ -52,7 +52,7 @@ class Runner:
             embed_images: whether rows hold the bytes of their images.
         """
         self._embed_images = embed_images
-        self._plan, self._pass, self._engine, self._meter, self._display = plan, one, engine, meter, display
+        self._plan, self._pass, self._engine, self._meter, self._progress = plan, one, engine, meter, progress
         self._max_in_flight = engine.max_in_flight
         meter.max_in_flight = max(meter.max_in_flight, self._max_in_flight)
         self._window = asyncio.Semaphore(self._max_in_flight)
@@ -85,7 +85,7 @@ class Runner:
         for task in self._tasks:
             task.cancel()
 
-    async def run(self, works: Iterator[ShardWork], telemetry_path: Path) -> None:
+    async def run(self, works: AsyncIterator[ShardWork], telemetry_path: Path) -> None:
         """Take every shard through the steps of this pass.
 
         Raises:
@@ -114,7 +114,7 @@ class Runner:
         if self._failure is not None:
             raise self._failure
         telemetry.tick(last=True)
-        self._display.update(self._meter)
+        self._progress.update(self._meter)
 
     def _take_back_refusals(self) -> None:
         """Have what was refused just before the engine stopped asked again, as far as its shard is not written."""
@@ -122,8 +122,8 @@ class Runner:
             if journal in self._journals:
                 journal.append(replace(attempt, problem=ENDPOINT_FAILED))
 
-    async def _admit(self, works: Iterator[ShardWork]) -> None:
-        for work in works:
+    async def _admit(self, works: AsyncIterator[ShardWork]) -> None:
+        async for work in works:
             self._journals.add(work.journal)
             async with self._waiting_shards:
                 pass  # let the disk catch up
@@ -245,21 +245,26 @@ class Runner:
             failed = any(isinstance(end, Rejection) and end.reason == ENDPOINT_FAILED for end in work.outcomes.values())
             if not failed:
                 work.journal.finish_pass(self._pass.number + 1)
-            work.journal.close()
+            await asyncio.to_thread(work.journal.close)
+            self._progress.finished(work.shard.index)
             return
         async with self._waiting_shards, self._writing:
-            await asyncio.to_thread(
+            won = await asyncio.to_thread(
                 write_shard,
-                work.paths,
+                work.shard,
                 work.order,
                 work.outcomes,
                 self._plan.manifest.part,
+                before=work.before,
                 number=work.number,
                 verify_images=all(step.role == "llm" for step in self._plan.recipe.steps),
                 embed_images=self._embed_images,
             )
-            work.journal.remove()
+            if won is None:
+                say(f"{work.shard.where(work.shard.data)}: another process finished it first; its rows stay")
+            await asyncio.to_thread(work.journal.remove)
             self._journals.discard(work.journal)
+            self._progress.finished(work.shard.index)
 
     def _count(self, outcome: Record | Rejection) -> None:
         if isinstance(outcome, Record):
@@ -279,5 +284,15 @@ class Runner:
             elif self._images.num_waiting:
                 bound = "images"
             self._meter.bound_s[bound] += TICK_S
-            self._display.update(self._meter)
+            if self._progress.update(self._meter) and not self.stopping:
+                self.stop()
             telemetry.tick()
+            await self._publish_journals()
+
+    async def _publish_journals(self) -> None:
+        """Publish answers that wait for long, so that a lost machine loses few."""
+        for journal in [journal for journal in self._journals if journal.is_due]:
+            try:
+                await asyncio.to_thread(journal.publish, journal.cut())
+            except UserError as error:
+                self._fail(error)

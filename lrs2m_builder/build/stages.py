@@ -12,12 +12,30 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lrs2m_builder.build.plan import BuildPlan
-from lrs2m_builder.checks import Answer, Check, split_words
-from lrs2m_builder.schema import Attempt, CaptionColumn, Record, Rejection, Request, RowClaim, Sample, Verification
+from lrs2m_builder.checks import Answer, Check
+from lrs2m_builder.schema import (
+    Attempt,
+    CaptionColumn,
+    Record,
+    Rejection,
+    Request,
+    RowClaim,
+    Sample,
+    UncutText,
+    Verification,
+)
 from lrs2m_builder.text import normalise_caption, without_wrapping
 from lrs2m_builder.tokenizer import count_tokens
 from lrs2m_builder.verify.claims import claims_of
-from lrs2m_builder.verify.decide import FALSE_CLAIM, false_claims, is_judged, problem_of, row_claims, without_false
+from lrs2m_builder.verify.decide import (
+    FALSE_CLAIM,
+    false_claims,
+    is_judged,
+    problem_of,
+    row_claims,
+    uncut_text,
+    without_false,
+)
 
 # Increase of the temperature per repeated answer, for models that repeat themselves when asked again.
 WARMER, WARMEST = 0.2, 1.0
@@ -29,7 +47,7 @@ class _Verdict:
 
     Attributes:
         error, detail: the check that refuses it, or "", and the reason.
-        cut: removed sentences.
+        cut: removed sentences; `uncut` is the text with them.
     """
 
     text: str
@@ -37,6 +55,7 @@ class _Verdict:
     detail: str = ""
     warnings: tuple[str, ...] = ()
     cut: tuple[str, ...] = ()
+    uncut: UncutText | None = None
 
 
 Move = Request | Verification | Record | Rejection
@@ -58,6 +77,7 @@ def next_move(plan: BuildPlan, sample: Sample, attempts: Sequence[Attempt], spen
     warnings: list[str] = []
     claims: list[RowClaim] = []
     cut: list[str] = []
+    uncut: list[UncutText] = []
     for column, checks in plan.recipe.given_checks.items():
         verdict = _judge(checks, _answer(plan, sample, captions[column]))
         if verdict.error:
@@ -87,11 +107,13 @@ def next_move(plan: BuildPlan, sample: Sample, attempts: Sequence[Attempt], spen
         warnings.extend(verdict.warnings)
         claims.extend(row_claims(step.writes, verdict.text, of_step[-1].claims or ()) if plan.verifies(step) else ())
         cut.extend(verdict.cut)
+        uncut.extend(filter(None, [verdict.uncut]))
         accepted.append(of_step[-1])
     record = _record(plan, sample, captions, accepted, _answers(attempts), warnings)
     if plan.verify is None:
         return record
-    return replace(record, judge="@".join(filter(None, plan.verify.judge)), claims=tuple(claims), cut=tuple(cut))
+    judge = "@".join(filter(None, plan.verify.judge))
+    return replace(record, judge=judge, claims=tuple(claims), cut=tuple(cut), uncut=tuple(uncut))
 
 
 def _verified(
@@ -110,7 +132,8 @@ def _verified(
         text, cut = without_false(verdict.text, judged, thresholds)
         rest = _judge(plan.recipe.steps[number].checks, _answer(plan, sample, text, attempt.finish_reason))
         if text and not rest.error:
-            return replace(rest, cut=cut)
+            column = plan.recipe.steps[number].writes
+            return replace(rest, cut=cut, uncut=uncut_text(column, verdict.text, false, judged))
     return _Verdict(verdict.text, FALSE_CLAIM, problem_of(false))
 
 
@@ -184,7 +207,6 @@ def _answer(plan: BuildPlan, sample: Sample, raw: str, finish_reason: str = "sto
     return Answer(
         text=text,
         raw=raw,
-        words=split_words(text),
         finish_reason=finish_reason,
         num_tokens=count_tokens(text),
         sample=sample,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from posixpath import splitext
 from typing import Any
@@ -12,7 +13,7 @@ import pyarrow as pa
 from lrs2m_builder.errors import storable
 from lrs2m_builder.images.files import IMAGE_SUFFIXES, RASTER_SUFFIXES
 from lrs2m_builder.images.load import StoredImage
-from lrs2m_builder.schema import Place, Record, Rejection
+from lrs2m_builder.schema import Anchor, Place, Record, Rejection
 
 _ANCHORS = pa.list_(pa.struct([("class", pa.string()), ("count", pa.int32())]))
 _PROMPTS = pa.list_(pa.struct([("name", pa.string()), ("sha256", pa.string())]))
@@ -30,6 +31,7 @@ _CLAIMS = pa.list_(
 )
 _SIDES = ("xmin", "ymin", "xmax", "ymax")
 BBOX = pa.struct([(side, pa.float64()) for side in _SIDES])
+_BOXES = pa.list_(pa.struct([("class", pa.string()), *((side, pa.float32()) for side in _SIDES)]))
 # A row's place on Earth (`schema.Place`); the names and types are those of GeoParquet and STAC.
 PLACE_COLUMNS: dict[str, pa.DataType] = {
     "lon": pa.float64(),
@@ -43,6 +45,8 @@ PLACE_COLUMNS: dict[str, pa.DataType] = {
     "split": pa.string(),
     "grid_cell": pa.string(),
 }
+_FALSE_CLAIM = pa.struct([("kind", pa.string()), ("words", pa.string()), ("p", pa.float32())])
+_UNCUT = pa.list_(pa.struct([("column", pa.string()), ("text", pa.string()), ("false_claims", pa.list_(_FALSE_CLAIM))]))
 _ATTEMPT = pa.struct(
     [
         ("step", pa.int32()),
@@ -106,12 +110,14 @@ RECORD_SCHEMA = with_features(
             ("judge", pa.string()),
             ("claims", _CLAIMS),
             ("cut", pa.list_(pa.string())),
+            ("uncut", _UNCUT),
+            ("boxes", _BOXES),
             *PLACE_COLUMNS.items(),
         ]
     )
 )
 ADDED = frozenset(
-    {"judge", "claims", "cut", *PLACE_COLUMNS}
+    {"judge", "claims", "cut", "uncut", "boxes", *PLACE_COLUMNS}
 )  # columns that a shard written by an earlier version does not have
 REJECTION_SCHEMA = with_features(
     pa.schema(
@@ -144,8 +150,18 @@ def record_row(record: Record, image: StoredImage | None) -> dict[str, Any]:
         "prompts": [{"name": name, "sha256": sha256} for name, sha256 in record.prompts],
         "warnings": list(record.warnings),
         "claims": None if record.claims is None else [asdict(claim) for claim in record.claims],
+        "uncut": None if record.uncut is None else [asdict(text) for text in record.uncut],
+        "boxes": _boxes(record.anchors),
         **place_columns(record.place),
     }
+
+
+def _boxes(anchors: Sequence[Anchor]) -> list[dict[str, Any]] | None:
+    """Where the labelled objects are; None if that is known of none."""
+    boxes = [
+        {"class": anchor.name, **dict(zip(_SIDES, box, strict=True))} for anchor in anchors for box in anchor.boxes
+    ]
+    return boxes or None
 
 
 def place_columns(place: Place) -> dict[str, Any]:

@@ -9,9 +9,9 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, Protocol, get_args
 
 from tqdm import tqdm
 
@@ -70,6 +70,21 @@ class Meter:
         running = time.monotonic() - self.started if self.started is not None else 0.0
         return max(self.seconds_before + running, 1e-9)
 
+    def add(self, other: Meter) -> None:
+        """Add what another process counted; the clock stays."""
+        for name in _COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        self.rejections = self.rejections + other.rejections
+        self.max_in_flight = max(self.max_in_flight, other.max_in_flight)
+        self.bound_s = {bound: seconds + other.bound_s[bound] for bound, seconds in self.bound_s.items()}
+
+    def become(self, before: Meter, others: Meter) -> None:
+        """Count what was counted before, and what the others count; the clock and the pass are this meter's own."""
+        total = replace(before, passed=0, started=self.started, seconds_before=self.seconds_before)
+        total.add(others)
+        for each in fields(self):
+            setattr(self, each.name, getattr(total, each.name))
+
     @property
     def done(self) -> int:
         """Samples finished in this run."""
@@ -99,6 +114,21 @@ class Meter:
         return {name: round(seconds / total, 3) for name, seconds in ranked} if total else {}
 
 
+_COUNTS = ("passed", "requests", "records", "prompt_tokens", "tokens", "thoughts", "claims")
+
+
+class Progress(Protocol):
+    """Who is told how far a pass is."""
+
+    def update(self, meter: Meter) -> bool:
+        """Take the counts so far; whether the pass should stop."""
+        ...
+
+    def finished(self, index: int) -> None:
+        """A shard has come to the end of the pass."""
+        ...
+
+
 class Display:
     """A progress bar on a terminal, otherwise a line every LINE_EVERY_S; always on standard error."""
 
@@ -116,13 +146,17 @@ class Display:
             dynamic_ncols=True,
         )
 
-    def update(self, meter: Meter) -> None:
-        """Show the state of the run."""
+    def finished(self, index: int) -> None:
+        """Shards are not shown."""
+
+    def update(self, meter: Meter) -> bool:
+        """Show the state of the run, which goes on."""
         self._bar.n = self._before + meter.passed
         self._bar.set_postfix_str(f"{self._rate(meter)}, {meter.rejections.total()} rejected")
         if not self._is_terminal and time.monotonic() - self._last_line >= LINE_EVERY_S:
             self._last_line = time.monotonic()
             say(self._sentence(meter))
+        return False
 
     def close(self) -> None:
         """Show the final state."""

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from itertools import islice
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from lrs2m_builder.build.commit import ShardPaths, ShardStatus, settle
-from lrs2m_builder.build.journal import Journal
+from lrs2m_builder.build.commit import Shard, ShardStatus, settle
+from lrs2m_builder.build.journal import Journal, remove_journals
 from lrs2m_builder.build.plan import Pass
 from lrs2m_builder.build.prepare import Prepared
-from lrs2m_builder.build.settings import Round, open_round, read_round
-from lrs2m_builder.build.shards import iter_rows, read_rejections, write_shard
+from lrs2m_builder.build.settings import Round, open_round, read_round, sweep_temporary
+from lrs2m_builder.build.shards import read_rejections, stored_rows, write_shard
 from lrs2m_builder.engines._base import ENDPOINT_FAILED
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.files import disk_errors, files_below
 from lrs2m_builder.schema import Attempt, Record, Rejection, Sample
+from lrs2m_builder.stores.folder import FolderStore
 from lrs2m_builder.terminal import say
 
 
@@ -26,12 +25,13 @@ class ShardLeft:
     """A shard that needs work.
 
     Attributes:
+        index: its number.
         length: its number of samples.
         status: its present content; None if it is not yet written.
         num_left: unfinished samples.
     """
 
-    paths: ShardPaths
+    shard: Shard
     length: int
     status: ShardStatus | None
     num_left: int
@@ -42,6 +42,7 @@ class ShardWork:
     """A shard in progress.
 
     Attributes:
+        before: the content of the shard when its work began; None if it was not written.
         order: ids of all samples of the shard.
         samples: the unfinished samples; in a retry only the rejected ones.
         prior: answers that earlier rounds rejected, by sample.
@@ -49,10 +50,11 @@ class ShardWork:
         number: the round of retries, 0 for the first build.
     """
 
-    paths: ShardPaths
+    shard: Shard
     order: tuple[str, ...]
     samples: tuple[Sample, ...]
     journal: Journal
+    before: ShardStatus | None = None
     prior: Mapping[str, Sequence[Attempt]] = field(default_factory=dict)
     number: int = 0
     outcomes: dict[str, Record | Rejection] = field(default_factory=dict)
@@ -72,19 +74,16 @@ class Work:
 
     def has_passed(self, one: Pass) -> bool:
         """Whether no sample needs the model of a pass, or of an earlier pass, any more."""
-        for shard in self.shards:
-            if not shard.paths.journal.exists():
-                return False
-            with Journal(shard.paths.journal) as journal:
-                if journal.num_passed <= one.number:
-                    return False
-        return True
+        return all(journal.num_passed > one.number for journal in self._journals())
 
     def skip(self, one: Pass) -> None:
         """Store that no sample needs a pass."""
-        for shard in self.shards:
-            with Journal(shard.paths.journal) as journal:
+        for journal in self._journals():
+            with journal:
                 journal.finish_pass(one.number + 1)
+
+    def _journals(self) -> Iterator[Journal]:
+        return (Journal(left.shard.store, left.shard.journal) for left in self.shards)
 
 
 def find_work(prepared: Prepared) -> Work:
@@ -93,28 +92,43 @@ def find_work(prepared: Prepared) -> Work:
     Raises:
         UserError: the folder contains shards of another build, or the disk fails.
     """
+    store = prepared.store
     _refuse_strays(prepared)
-    number = read_round(prepared.options.out_dir)
-    shards = [(paths, length, _repair(paths, length, number)) for paths, length in prepared.shards()]
+    number = read_round(store)
+    mine = list(prepared.shards())
+    found = [_repair(shard, length, status, number) for (shard, length), status in statuses(mine)]
     if number.is_open:
         say(f"resuming round {number.number} of --retry-rejected")
-    elif prepared.options.retry_rejected and any(status and status.rejections for _, _, status in shards):
-        number = open_round(prepared.options.out_dir, number.number + 1)
-    left = [ShardLeft(*shard, _num_left(shard[1], shard[2], number)) for shard in shards]
+    elif prepared.options.retry_rejected and any(status and status.rejections for status in found):
+        number = open_round(store, number.number + 1)
+    left = [
+        ShardLeft(shard, length, status, _num_left(length, status, number))
+        for (shard, length), status in zip(mine, found, strict=True)
+    ]
     return Work(tuple(shard for shard in left if shard.num_left), number)
 
 
-def _repair(paths: ShardPaths, length: int, number: Round) -> ShardStatus | None:
-    """Finish or undo a killed run's work on a shard, as far as that needs no model; returns the shard's status."""
-    status = settle(paths, length, say)
-    if (
-        status is not None and not status.is_whole and status.records == length
-    ):  # only the empty rejections file is missing
-        write_shard(paths, [row["sample_id"] for row in iter_rows(paths.data, ["sample_id"])], {}, number=status.round)
-        status = settle(paths, length, say)
+def statuses(
+    shards: Sequence[tuple[Shard, int]],
+) -> Iterator[tuple[tuple[Shard, int], ShardStatus | None]]:
+    """Yield each shard with its status, after the remains of a killed run were repaired.
+
+    Raises:
+        UserError: a file can be neither read nor renamed.
+    """
+    for shard, length in shards:
+        yield (shard, length), settle(shard, length, say)
+
+
+def _repair(shard: Shard, length: int, status: ShardStatus | None, number: Round) -> ShardStatus | None:
+    """Finish a killed run's work on a shard, as far as that needs no model; returns the shard's status."""
+    if status is not None and not status.is_whole and status.records == length:
+        # Only the file is missing that says that nothing was rejected.
+        order = [row["sample_id"] for row in stored_rows(shard, status.found, ["sample_id"])]
+        write_shard(shard, order, {}, before=status, number=status.round)
+        status = settle(shard, length, say)
     if status is not None and not _num_left(length, status, number):
-        with disk_errors(paths.journal):
-            paths.journal.unlink(missing_ok=True)  # the process died after the shard was renamed
+        remove_journals(shard.store, shard.journal)  # the process died after the shard was committed
     return status
 
 
@@ -133,33 +147,43 @@ def _is_retried(status: ShardStatus, number: Round) -> bool:
     return number.is_open and status.round < number.number
 
 
+def still_left(left: ShardLeft, number: Round) -> ShardLeft | None:
+    """A shard as it is now; None if another process has finished it meanwhile."""
+    status = _repair(left.shard, left.length, settle(left.shard, left.length, say), number)
+    num_left = _num_left(left.length, status, number)
+    return replace(left, status=status, num_left=num_left) if num_left else None
+
+
 def open_works(prepared: Prepared, work: Work) -> Iterator[ShardWork]:
     """Yield the shards that need work, opened one after the other."""
-    left = {shard.paths.name: shard for shard in work.shards}
-    samples = prepared.samples()
-    for paths, length in prepared.shards():
-        batch = tuple(islice(samples, length))
-        if (shard := left.get(paths.name)) is None:
-            continue
-        order = tuple(sample.sample_id for sample in batch)
-        journal = _open_journal(paths.journal)
-        if shard.status is None:
-            yield ShardWork(paths, order, batch, journal, number=work.round.number)
-            continue
-        ended, prior = _ends(shard, work.round)
-        again = tuple(sample for sample in batch if sample.sample_id not in ended)
-        yield ShardWork(paths, order, again, journal, prior, work.round.number)
+    for left in work.shards:
+        yield open_work(left, prepared.samples_of(left.shard.index), work.round)
 
 
-def _ends(shard: ShardLeft, number: Round) -> tuple[set[str], dict[str, tuple[Attempt, ...]]]:
+def open_work(left: ShardLeft, samples: Sequence[Sample], number: Round) -> ShardWork:
+    """A shard that needs work, opened.
+
+    Args:
+        samples: all of the shard's, in the order of the source.
+    """
+    shard = left.shard
+    order = tuple(sample.sample_id for sample in samples)
+    journal = _open_journal(shard)
+    if left.status is None:
+        return ShardWork(shard, order, tuple(samples), journal, number=number.number)
+    ended, prior = _ends(shard, left.status, number)
+    again = tuple(sample for sample in samples if sample.sample_id not in ended)
+    return ShardWork(shard, order, again, journal, left.status, prior, number.number)
+
+
+def _ends(shard: Shard, status: ShardStatus, number: Round) -> tuple[set[str], dict[str, tuple[Attempt, ...]]]:
     """The samples of a written shard that are unchanged, and the answers of those to retry."""
-    assert shard.status is not None
-    ended = {row["sample_id"] for row in iter_rows(shard.paths.data, ["sample_id"])}
-    if not shard.status.is_whole:
+    ended = {row["sample_id"] for row in stored_rows(shard, status.found, ["sample_id"])}
+    if not status.is_whole:
         return ended, {}
-    is_retried = _is_retried(shard.status, number)
+    is_retried = _is_retried(status, number)
     again: list[Rejection] = []
-    for rejection in read_rejections(shard.paths.rejected):
+    for rejection in read_rejections(shard):
         if is_retried or rejection.reason == ENDPOINT_FAILED:
             again.append(rejection)
         else:
@@ -167,26 +191,46 @@ def _ends(shard: ShardLeft, number: Round) -> tuple[set[str], dict[str, tuple[At
     return ended, {rejection.sample_id: rejection.attempts for rejection in again}
 
 
-def _open_journal(path: Path) -> Journal:
-    journal = Journal(path)
+def _open_journal(shard: Shard) -> Journal:
+    journal = Journal(shard.store, shard.journal)
     if journal.num_damaged:
-        say(f"{path}: {journal.num_damaged} damaged lines were dropped; their answers are requested again")
+        where = shard.where(shard.journal)
+        say(f"{where}: {journal.num_damaged} damaged lines were dropped; their answers are requested again")
     return journal
+
+
+def sweep(prepared: Prepared) -> None:
+    """Delete what is not needed any more when every shard is finished: staged rejections, and journals of zombies."""
+    store = prepared.store
+    for kind in ("staging", "journal"):
+        for found in store.files(kind):
+            store.delete(found.name)
+    sweep_temporary(store)
+    if isinstance(store, FolderStore):
+        store.sweep("rejected", "*.parquet.next")  # staged rejections of earlier versions
+        store.prune("staging")
+        store.prune("journal")
 
 
 def _refuse_strays(prepared: Prepared) -> None:
     """Refuse a Parquet file below data/ that is not a shard of this build: every reader would count it."""
-    out_dir = prepared.options.out_dir
-    names = {paths.name for paths, _ in prepared.shards()}
-    for folder in (out_dir / kind / name for kind in ("data", "rejected", "journal") for name in ("", prepared.subset)):
+    store, out_dir = prepared.store, prepared.store.folder
+    names = {shard.name for shard, _ in prepared.every_shard()}
+    if out_dir is not None:
+        _refuse_odd_folders(out_dir, prepared.subset)
+    for kind in ("data", "rejected"):
+        for found in store.files(kind):
+            if found.name.endswith(".parquet") and found.name.removeprefix(f"{kind}/") not in names:
+                raise UserError(
+                    f"{store.address}/{found.name}: not a shard of this build, which has {len(names)} of subset "
+                    f"{prepared.subset}; move it away"
+                )
+
+
+def _refuse_odd_folders(out_dir: Path, subset: str) -> None:
+    """Refuse what has the name of a folder of a build and is none."""
+    for folder in (out_dir / kind / name for kind in ("data", "rejected", "journal") for name in ("", subset)):
         if os.path.lexists(folder) and not folder.is_dir():
             raise UserError(
                 f"{folder}: not a folder, nor a link to one; repair or move it and run the same command again"
             )
-    for kind in ("data", "rejected"):
-        for path in sorted(files_below(out_dir / kind, ".parquet")):
-            if path.relative_to(out_dir / kind).as_posix() not in names:
-                raise UserError(
-                    f"{path}: not a shard of this build, which has {len(names)} of subset {prepared.subset}; "
-                    "move it away"
-                )

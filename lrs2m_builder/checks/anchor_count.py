@@ -23,7 +23,7 @@ _LONG = ("road", "railway", "river", "path", "lane mark")  # nobody agrees about
 
 
 def agrees(quantity: Quantity, count: int) -> bool:
-    """Whether a number may be said of so many: exactly it, near it where the text says "about", or vaguely."""
+    """Whether a number may be said of so many: exactly it, near it if the text says "about", or vaguely."""
     near = abs(quantity.low - count) <= ABOUT * count
     match quantity.kind:
         case "vague":
@@ -210,7 +210,7 @@ def hinted_counts(sample: Sample) -> list[Anchor]:
 
 
 def _counts_of(text: Text) -> dict[str, set[int]]:
-    """The numbers that a text gives for each class; none for one in the plural, 0 where they are no plain count."""
+    """The numbers that a text gives for each class; none for one in the plural, 0 if they are no plain count."""
     found: dict[str, set[int]] = {}
     numbers = {noun: quantity for quantity, noun in counted(text) if noun is not None}
     for mention in text.asserted:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from typing import Literal, cast, get_args
 
 from lrs2m_builder.checks.reading.lexicon import late_pattern
@@ -67,27 +68,30 @@ def split_words(text: str) -> tuple[str, ...]:
     return tuple(_WORD.findall(text))
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Answer:
     """A model's answer as the checks see it.
 
     Attributes:
         text: the normalised answer, as it would be stored.
         raw: the answer as it came, with its line breaks.
-        words: of `text`, see `split_words`.
         num_tokens: CLIP tokens of `text`, with the two special ones.
-        source: the text the answer was made from, where the step rewrites one; else "".
+        source: the text the answer was made from if the step rewrites one; else "".
         viewpoint: from where the manifest says the image was taken.
     """
 
     text: str
     raw: str
-    words: tuple[str, ...]
     finish_reason: str
     num_tokens: int
     sample: Sample
     source: str = ""
     viewpoint: Viewpoint = "overhead"
+
+    @cached_property
+    def words(self) -> tuple[str, ...]:
+        """Of `text`, see `split_words`."""
+        return split_words(self.text)
 
 
 @dataclass(frozen=True, slots=True)

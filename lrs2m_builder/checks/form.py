@@ -80,10 +80,21 @@ def _enough(size: int) -> int:
     return 5 if size == 1 else 3 * size if size < 5 else 2 * size
 
 
+# Words of printable ASCII: letters and digits in lower case, everything else as a blank.
+_ASCII_WORDS = "".join(char.lower() if (char := chr(code)).isalnum() else " " for code in range(128))
+
+
+def _repeats_little(tokens: Sequence[str]) -> bool:
+    """Whether fewer than MIN_REPEATS runs of three tokens have been before among them."""
+    return len(tokens) - 2 - len(set(zip(tokens, tokens[1:], tokens[2:], strict=False))) < MIN_REPEATS
+
+
 def _repetition(answer: Answer) -> str | None:
+    # These are parts of words, cut at every mark: a run of words that has been before is a run of parts that has.
+    if answer.text.isascii() and _repeats_little(answer.text.translate(_ASCII_WORDS).split()):
+        return None
     tokens = [word.lower() for word in answer.words]
-    # Nearly all texts end here.
-    if len(tokens) - 2 - len(set(zip(tokens, tokens[1:], tokens[2:], strict=False))) < MIN_REPEATS:
+    if _repeats_little(tokens):
         return None
     sentences = Counter(tuple(split_words(s.casefold())) for s in split_sentences(answer.text) if s.count(" ") >= 2)
     if (

@@ -40,7 +40,6 @@ def encode_images(
         images: files, members of archives or cells of tables, or pictures; taken one after the other, so that a
             generator's pictures are not all in memory.
         workers: threads that read, decode and resize; default: one per core.
-        show_progress: show a bar on standard error.
 
     Raises:
         UserError: an image cannot be read: a score without it would not be comparable.

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from lrs2m_builder.errors import MissingExtraError, UserError
+from lrs2m_builder.errors import UserError
+from lrs2m_builder.stores.hub import file_sha256, files_revision, folder_revision, hub_errors
 
 INDEX_SUFFIX = ".index.json"  # of the index of weights split into several files
 # In this order: a folder may hold the same model twice.
@@ -40,12 +39,10 @@ def locate(name: str, revision: str | None = None) -> Located:
     """
     path = Path(name).expanduser()
     if path.is_dir():
-        files = (entry for entry in path.iterdir() if entry.is_file() and not entry.name.startswith("."))
-        digests = {file: _hash(file) for file in files}
-        _compare_sums(path, digests)
-        return Located(path, _hash_of(digests))
+        _compare_sums(path)
+        return Located(path, folder_revision(path))
     if path.is_file():
-        return Located(path, hash_files([path]))
+        return Located(path, files_revision([path]))
     if name.startswith((".", "/", "~")) or name.count("/") < 1:
         raise UserError(f"{name}: no such file or folder, and not a Hub name (owner/model)")
     return _from_hub(name, revision)
@@ -62,55 +59,33 @@ def locate_data(name: str) -> Path:
         return path
     if name.startswith((".", "/", "~")) or name.count("/") != 1:
         raise UserError(f"{name}: no such file or folder, and not a data set's Hub name (owner/name)")
-    try:
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-    except ImportError as error:
-        raise MissingExtraError("a data set from the Hub", "train", error) from error
     repository, _, revision = name.partition("@")
-    try:
+    with hub_errors(name, "a data set from the Hub", "train"):
+        from huggingface_hub import snapshot_download
+
         folder = snapshot_download(
             repository, repo_type="dataset", revision=revision or None, allow_patterns="*.parquet"
         )
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(f"{name}: no such file or folder, and the Hub did not give it ({first_line})") from error
     return Path(folder)
-
-
-def hash_files(paths: Iterable[Path]) -> str:
-    """A hash of the files' names and content."""
-    return _hash_of({path: _hash(path) for path in paths})
 
 
 def write_sums(folder: Path) -> None:
     """Write the hashes of a folder's weights beside them, as `sha256sum` does; `locate` compares them."""
-    lines = [f"{_hash(path)}  {path.name}\n" for path in sorted(folder.glob("*.safetensors"))]
+    lines = [f"{file_sha256(path)}  {path.name}\n" for path in sorted(folder.glob("*.safetensors"))]
     (folder / _SUMS).write_text("".join(lines), encoding="utf-8")
 
 
-def _compare_sums(folder: Path, digests: Mapping[Path, str]) -> None:
+def _compare_sums(folder: Path) -> None:
     if not (folder / _SUMS).is_file():
         return
     stated = dict(line.split()[::-1] for line in (folder / _SUMS).read_text().splitlines() if len(line.split()) == 2)
-    for path, digest in digests.items():
-        if stated.get(path.name, digest) != digest:
+    for name, digest in stated.items():
+        path = folder / name
+        if path.is_file() and file_sha256(path) != digest:
             raise UserError(
                 f"{path}: damaged: its checksum is not the one of {folder / _SUMS}; copy the folder again, or of a "
                 "training run remove it and run the same command again"
             )
-
-
-def _hash(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _hash_of(digests: Mapping[Path, str]) -> str:
-    whole = hashlib.sha256()
-    for path in sorted(digests):
-        whole.update(f"{path.name}\x00{digests[path]}\x00".encode())
-    return f"sha256:{whole.hexdigest()[:16]}"
 
 
 def find_weights(folder: Path) -> Path:
@@ -134,14 +109,11 @@ def _only_one(names: list[str], where: str) -> str:
 
 
 def _from_hub(name: str, revision: str | None) -> Located:
-    try:
-        from huggingface_hub import HfApi, hf_hub_download, snapshot_download
-        from huggingface_hub.errors import HfHubHTTPError, HFValidationError, LocalEntryNotFoundError
-    except ImportError as error:
-        raise MissingExtraError("a model from the Hub", "train", error) from error
     owner, model, *inside = name.split("/", 2)
     repository = f"{owner}/{model}"
-    try:
+    with hub_errors(name, "a model from the Hub", "train"):
+        from huggingface_hub import HfApi, hf_hub_download, snapshot_download
+
         if inside:
             path = Path(hf_hub_download(repository, inside[0], revision=revision))
             return Located(path, path.parts[-inside[0].count("/") - 2])
@@ -156,9 +128,3 @@ def _from_hub(name: str, revision: str | None) -> Located:
             for file in parts if chosen.endswith(INDEX_SUFFIX) else [chosen]:
                 hf_hub_download(repository, file, revision=folder.name)
         return Located(folder, folder.name)
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
-        first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
-        raise UserError(
-            f"{name}: no such file or folder, and the Hub did not give it ({type(error).__name__}: {first_line}); "
-            "check the name, the network and, for a gated model, `hf auth login`"
-        ) from error

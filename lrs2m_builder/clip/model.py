@@ -57,9 +57,7 @@ class Loaded:
         model: in evaluation mode, on its device.
         transform: PIL image -> float tensor 3 x H x W.
         tokenize: list of texts -> int64 ids_BT.
-        name: the path or Hub name it was loaded from.
         revision: the Hub's commit, or "sha256:..." of the local files.
-        preprocess: the settings of `transform`.
     """
 
     model: CLIPModel
@@ -90,7 +88,6 @@ def load(
         name_or_path: a folder, a weights file, or a Hub name: `owner/model` or `owner/model/path/in/it.pt`.
         context_length: 248 stretches a model of 77 positions by KPS; the model's own length or less keeps its
             table and cuts texts to it; None uses the model's own length.
-        revision: branch, tag or commit on the Hub.
         activation: "quick_gelu" or "gelu", for a weights file that does not state it; default: by its format.
 
     Raises:

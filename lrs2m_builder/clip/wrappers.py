@@ -8,20 +8,8 @@ from typing import Any
 from lrs2m_builder.errors import UserError
 
 # Wrappers' names for the model to load; others, such as "teacher" and "ema", are another model's.
-USUAL = frozenset(
-    (
-        "state_dict",
-        "model_state_dict",
-        "model_state",
-        "model",
-        "net",
-        "network",
-        "module",
-        "_orig_mod",
-        "clip",
-        "clip_model",
-    )
-)
+USUAL = {"state_dict", "model_state_dict", "model_state", "model", "net", "network", "module"}
+USUAL |= {"_orig_mod", "clip", "clip_model"}
 # Two weights by which each format is recognised: the first, and a second one beside it.
 _MARKS = (
     ("text.positional_embedding", "visual.proj"),

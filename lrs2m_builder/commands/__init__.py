@@ -8,12 +8,26 @@ from typing import Annotated, Any
 
 import typer
 
+from lrs2m_builder.commands.complete import engines
 from lrs2m_builder.text import printable
 
 DataSetArgument = Annotated[
     Path,
     typer.Argument(metavar="DATA", help="The --out of a build, or any folder of Parquet files with the same columns."),
 ]
+Engine = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        autocompletion=engines,
+        help="What runs the model: vllm, transformers (without vLLM) or openai (any OpenAI-compatible endpoint).",
+    ),
+]
+EngineOption = Annotated[
+    list[str] | None,
+    typer.Option(metavar="KEY=VALUE", help="Option of the engine, such as max_model_len=8192 (docs/build.md)."),
+]
+ImageDir = Annotated[Path | None, typer.Option(metavar="DIR", help="Folder of the images that the rows only name.")]
 BaseUrl = Annotated[
     str | None,
     typer.Option(

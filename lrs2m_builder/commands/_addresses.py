@@ -13,7 +13,7 @@ from urllib.parse import unquote
 
 from lrs2m_builder.errors import UserError
 
-FREE_TEXT = ("URL", "TEXT", "SQL")  # metavars; a value of these may begin like an address
+FREE_TEXT = ("URL", "TEXT", "SQL", "HOST:PORT|auto")  # metavars; a value of these may begin like an address
 OPTIONS_OF_ENGINES = ("engine_option", "sampling")
 _OUTPUTS = ("out", "dest", "plot")
 
@@ -30,7 +30,6 @@ def refuse_addresses(words: Mapping[str, Any], parameters: Iterable[Any]) -> Non
 
     Args:
         words: what was typed for each parameter, by the parameter's name.
-        parameters: the command's arguments and options.
 
     Raises:
         UserError: a parameter that takes no address was given one.

@@ -14,6 +14,7 @@ from lrs2m_builder.terminal import show
 
 if TYPE_CHECKING:
     from lrs2m_builder.dataset.audit.findings import Audit
+    from lrs2m_builder.dataset.audit.judges import JudgeComparison
 
 NUM_SHOWN = 3
 _FOUND = {
@@ -42,16 +43,29 @@ def audit_command(
             "--remove-same-names", help="Also remove images that only share a file name with an --against image."
         ),
     ] = False,
+    within_days: Annotated[
+        float | None,
+        typer.Option(
+            metavar="DAYS",
+            min=0,
+            help="Of images of an evaluation image's ground, count only those taken that close in time. Default: all.",
+        ),
+    ] = None,
+    judges: Annotated[
+        str | None,
+        typer.Option(metavar="A,B", help="Compare the verdicts of two judges: names of scores that lrs2m verify made."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Find leaks, duplicates and bad captions.
 
-    Compares the images of a data set with each other and with evaluation images, looks for repeated captions, and runs
-    the checks on every text. Writes a report and the list of images to remove; the data set stays unchanged. What is
-    compared: docs/audit.md.
+    Compares the images of a data set with each other and with evaluation images, and their footprints on the ground if
+    both have some (needs the extra 'geo'), looks for repeated captions, and runs the checks on every text. Writes a
+    report and the list of images to remove; the data set stays unchanged. What is compared: docs/audit.md.
 
     Example:
         lrs2m audit out --against RSITMD/images --against dataset_RSICD.json
+        lrs2m audit out --judges verify,internvl
     """
     from lrs2m_builder.dataset.audit.run import as_json as json_of
     from lrs2m_builder.dataset.audit.run import audit
@@ -61,6 +75,8 @@ def audit_command(
         against or (),
         out_dir=out,
         remove_same_names=remove_same_names,
+        within_days=within_days,
+        judges=judges.split(",") if judges is not None else (),
         show_progress=sys.stderr.isatty(),
     )
     if as_json:
@@ -89,6 +105,9 @@ def audit_lines(result: Audit) -> list[str]:
             f"  {len(result.names):>8,}  images with the file name of an evaluation image"
             + (f": {'; '.join(shown)}" if shown else "")
         )
+    if result.places:
+        shown = [f"{match.image} ({match.share:.0%} of {match.of})" for match in result.places[:NUM_SHOWN]]
+        lines.append(f"  {len(result.places):>8,}  images of an evaluation image's ground: {'; '.join(shown)}")
     lines += [f"  {n:>8,}  {what}" for what, n in _left_out(result).items() if n]
     for column in result.captions:
         lines.append(
@@ -101,7 +120,41 @@ def audit_lines(result: Audit) -> list[str]:
         f"such as {finding.examples[0][0]}"
         for finding in result.findings
     ]
+    lines += judge_lines(result.judges) if result.judges else []
     return [*lines, f"  to remove: {len(result.removals):,} images"]
+
+
+def judge_lines(judges: JudgeComparison) -> list[str]:
+    """How far two judges agree, for people."""
+    first, second = judges.names
+    lines = [
+        f"  judges {first} and {second}: {judges.kinds[0].claims:,} claims answered by both, {judges.only[0]:,} by "
+        f"{first} alone, {judges.only[1]:,} by {second} alone",
+        f"  {'kind':<10}{'claims':>8}{'agree':>8}{'kappa':>8}{'both false':>12}{'A alone':>9}{'B alone':>9}"
+        f"{'AUROC A':>9}{'AUROC B':>9}",
+    ]
+    for one in judges.kinds:
+        auroc_a, auroc_b = map(_figure, one.aurocs)
+        lines.append(
+            f"  {one.kind:<10}{one.claims:>8,}{one.agreement:>8.3f}{_figure(one.kappa):>8}{one.both_false:>12,}"
+            f"{one.first_false:>9,}{one.second_false:>9,}{auroc_a:>9}{auroc_b:>9}"
+        )
+    lines.append(f"  A: {first} (scores of A, with B's verdicts as the truth); alone: it alone calls the claim false")
+    if any(value is not None for value in judges.review_aurocs):
+        auroc_a, auroc_b = map(_figure, judges.review_aurocs)
+        lines.append(
+            f"  reviews: {judges.reviewed[0]:,} rows accepted, {judges.reviewed[1]:,} flagged; AUROC of the smallest "
+            f"score of a row {auroc_a} and {auroc_b}"
+        )
+    lines += [
+        f"  {each.scores[0]:.3f} {each.scores[1]:.3f}  {each.sample_id} ({each.kind}): {each.words}"
+        for each in judges.differences[:NUM_SHOWN]
+    ]
+    return lines
+
+
+def _figure(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"
 
 
 def _left_out(result: Audit) -> dict[str, int]:

@@ -15,9 +15,10 @@ from lrs2m_builder.build.options import (
     ImageStorage,
     VerifyOption,
 )
-from lrs2m_builder.commands import BaseUrl, Json, print_json
+from lrs2m_builder.commands import BaseUrl, Engine, EngineOption, Json, print_json
 from lrs2m_builder.commands._build_text import plan_text, report_text
-from lrs2m_builder.commands.complete import engines, recipe_names, source_names
+from lrs2m_builder.commands._data_dir import default_data_dir
+from lrs2m_builder.commands.complete import recipe_names, source_names
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.terminal import say, show
 
@@ -44,26 +45,16 @@ def build_command(
     data_dir: Annotated[
         Path | None,
         typer.Option(
-            metavar="DIR", help="Folder with the annotation files and images of the source. Only 'sample' needs none."
+            metavar="DIR", help="Folder of the source's annotations and images. 'sample' and tiles need none."
         ),
     ] = None,
-    engine: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            autocompletion=engines,
-            help="What runs the model: vllm, transformers (without vLLM) or openai (any OpenAI-compatible endpoint).",
-        ),
-    ] = "vllm",
+    engine: Engine = "vllm",
     model: Annotated[
         str | None,
         typer.Option(metavar="NAME", help="Hub name or folder of the model. By default the paper's for this source."),
     ] = None,
     base_url: BaseUrl = None,
-    engine_option: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="Option of the engine, such as max_model_len=8192 (docs/build.md)."),
-    ] = None,
+    engine_option: EngineOption = None,
     sampling: Annotated[
         list[str] | None,
         typer.Option(metavar="KEY=VALUE", help="Sampling parameter over the recipe's, such as temperature=0.2."),
@@ -157,6 +148,27 @@ def build_command(
             help="Price in dollars per million tokens, such as 0.15/0.60; --calibrate then predicts the cost.",
         ),
     ] = None,
+    replicas: Annotated[
+        str,
+        typer.Option(
+            metavar="N|auto",
+            help="Engines that answer at once, placed by Ray; auto: one for each GPU, or group of GPUs that an engine "
+            "needs, of the cluster (docs/scale.md).",
+        ),
+    ] = "1",
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="HOST:PORT|auto",
+            help="Ray cluster of the replicas; auto: the one that runs here. By default one is started and ended.",
+        ),
+    ] = None,
+    stall_minutes: Annotated[
+        float,
+        typer.Option(
+            metavar="MINUTES", min=0.05, help="A replica that reports nothing for so long is killed and replaced."
+        ),
+    ] = 15.0,
     retry_rejected: Annotated[
         bool,
         typer.Option("--retry-rejected", help="Retry the rejected samples of finished shards."),
@@ -177,8 +189,10 @@ def build_command(
         lrs2m build --recipe short_to_long --source ucmerced --data-dir ucm --out out
     """
     from lrs2m_builder.build.calibrate import calibrate
+    from lrs2m_builder.build.cluster import parse_cluster
     from lrs2m_builder.build.prepare import prepare
     from lrs2m_builder.build.preview import dry_run, show_prompts
+    from lrs2m_builder.build.replicas import Replicas
     from lrs2m_builder.build.run import build
     from lrs2m_builder.checks import every_check, parse_levels
     from lrs2m_builder.declared.recipe import load_recipe
@@ -194,7 +208,7 @@ def build_command(
     options = BuildOptions(
         recipe=recipe,
         source=source,
-        data_dir=data_dir or _drawn(source),
+        data_dir=data_dir or default_data_dir(source),
         out_dir=out,
         engine=engine,
         model=model,
@@ -209,7 +223,7 @@ def build_command(
         system=system,
         verify=verify,
         verify_model=verify_model,
-        thresholds=parse_thresholds(verify_threshold) if verify_threshold else {},
+        thresholds=parse_thresholds(verify_threshold, "--verify-threshold") if verify_threshold else {},
         retry_rejected=retry_rejected,
         restart=restart,
     )
@@ -225,7 +239,8 @@ def build_command(
             result["forecast"] = asdict(calibrate(prepared, module, calibrate_, prices))
         print_json(result) if as_json else show(plan_text(result))
         return
-    report = build(options, module)
+    cluster = parse_cluster(replicas, ray_address, stall_minutes, options)
+    report = build(options, Replicas(cluster, module) if cluster else module)
     print_json(asdict(report)) if as_json else show(report_text(report))
     if report.stopped:
         raise typer.Exit(130)
@@ -235,13 +250,6 @@ def build_command(
             f"{report.out_dir}/rejected says why"
         )
         raise typer.Exit(3)
-
-
-def _drawn(source: str) -> Path | None:
-    """The folder of a source that is drawn at first use; None for every other one."""
-    from lrs2m_builder.sample.world import SOURCE, drawn_world
-
-    return drawn_world() if source == SOURCE else None
 
 
 def _prices(text: str) -> Prices:

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from lrs2m_builder.commands import Json, print_json
+from lrs2m_builder.commands._data_dir import default_data_dir
 from lrs2m_builder.commands.complete import source_names
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.terminal import show
@@ -21,7 +22,8 @@ def claims_command(
     ],
     out: Annotated[Path, typer.Option(metavar="FILE", help="New Parquet file, a row per claim with its image.")],
     data_dir: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder of the source. Only 'sample' needs none.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder of the source. 'sample' and tiles need none."),
     ] = None,
     per_kind: Annotated[
         int, typer.Option(metavar="N", min=2, help="Maximum claims per kind, half of them true.")
@@ -40,12 +42,11 @@ def claims_command(
         lrs2m claims dota --data-dir dota --out dota-claims.parquet
     """
     from lrs2m_builder.declared.manifest import load_manifest
-    from lrs2m_builder.sample.world import SOURCE, drawn_world
     from lrs2m_builder.sources import open_source
     from lrs2m_builder.verify.claim_set import write_claims
 
     manifest = load_manifest(source)
-    folder = data_dir or (drawn_world() if source == SOURCE else None)
+    folder = data_dir or default_data_dir(source)
     if folder is None:
         raise UserError(f"--data-dir: source {manifest.name} needs its folder. {manifest.get}")
     made = write_claims(open_source(manifest, folder), out, per_kind=per_kind, limit=limit, seed=seed)

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, replace
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,10 +15,10 @@ import typer
 
 from lrs2m_builder.commands import Json, print_json
 from lrs2m_builder.commands.complete import models
-from lrs2m_builder.commands.help import make_group
+from lrs2m_builder.commands.help import late, make_group
 from lrs2m_builder.errors import MissingExtraError
 from lrs2m_builder.evals.record import Evaluation, Result, Run, Test
-from lrs2m_builder.evals.registry import find_evaluation
+from lrs2m_builder.evals.registry import evaluations, find_evaluation
 from lrs2m_builder.terminal import show
 
 if TYPE_CHECKING:
@@ -71,18 +71,6 @@ LeakCache = Annotated[
     typer.Option(metavar="DIR", help="Folder that keeps the hashes of the training images for later evaluations."),
 ]
 LEAK_OPTIONS = {"trained_on", "allow_leak", "leak_cache"}
-
-eval_app = make_group(
-    """Evaluate a CLIP with zero-shot tests.
-
-    Retrieval with long texts (zcrl) and short texts (zcrs), scene classification (zic), and localization in large
-    images (selo), with intervals and a search for evaluation images in the training data. Needs the extra 'eval'.
-    Details: docs/eval.md.
-
-    Example:
-        lrs2m eval zcrs rsitmd --images RSITMD --model clip-b16
-    """
-)
 
 
 def evaluation_command(evaluation: Evaluation) -> Callable[..., None]:
@@ -201,3 +189,22 @@ def models_command(as_json: Json = False) -> None:
         return
     for name, each in baselines().items():
         show(f"{name:<15} {each.model:<10} ViT-{each.size:<5} {each.context:>4} tokens  {each.id}")
+
+
+eval_app = make_group(
+    """Evaluate a CLIP with zero-shot tests.
+
+    Retrieval with long texts (zcrl) and short texts (zcrs), scene classification (zic), and localization in large
+    images (selo), with intervals and a search for evaluation images in the training data. Needs the extra 'eval'.
+    Details: docs/eval.md.
+
+    Example:
+        lrs2m eval zcrs rsitmd --images RSITMD --model clip-b16
+    """,
+    {
+        **{name: partial(evaluation_command, each) for name, each in evaluations().items()},
+        "all": late("eval_all", "all_command"),
+        **{name: late("eval_figures", f"{name}_command") for name in ("figure1", "figure2", "figure3")},
+        "models": lambda: models_command,
+    },
+)

@@ -24,7 +24,7 @@ from lrs2m_builder.commands.eval import (
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.evals.members._options import Seed
 from lrs2m_builder.evals.record import Test
-from lrs2m_builder.evals.registry import evaluations
+from lrs2m_builder.evals.registry import evaluations, find_tests
 from lrs2m_builder.terminal import say, show
 
 
@@ -81,8 +81,6 @@ def all_command(
 
 def _find(data: Sequence[str], seed: int) -> list[Test]:
     """The tests of all data, each with the seed if its evaluation has one."""
-    from lrs2m_builder.evals.detect import find_tests
-
     tests = [test for path in data for test in find_tests(path)]
     names = [(test.evaluation, test.name) for test in tests]
     if twice := next((name for name in names if names.count(name) > 1), None):

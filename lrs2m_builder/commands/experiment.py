@@ -16,17 +16,6 @@ from lrs2m_builder.terminal import show
 
 FILTERING = "filtering"
 
-experiment_app = make_group(
-    """Rerun the paper's tables and figures.
-
-    Tables II to IX and figures 7 to 10, at a tiny scale on a CPU or at the paper's scale on GPUs. Needs the extra
-    'eval'. Details: docs/experiments.md.
-
-    Example:
-        lrs2m experiment run table_vii --out tables
-    """
-)
-
 
 def list_command(as_json_: Json = False) -> None:
     """List the experiments.
@@ -154,3 +143,16 @@ def _run_filtering(out: Path, seeds: int, scenes: int | None, as_json_: bool) ->
         return
     show(markdown(report))
     show(f"table and figure: {out}")
+
+
+experiment_app = make_group(
+    """Rerun the paper's tables and figures.
+
+    Tables II to IX and figures 7 to 10, at a tiny scale on a CPU or at the paper's scale on GPUs. Needs the extra
+    'eval'. Details: docs/experiments.md.
+
+    Example:
+        lrs2m experiment run table_vii --out tables
+    """,
+    {"list": lambda: list_command, "run": lambda: run_command},
+)

@@ -60,8 +60,8 @@ def export_command(
 ) -> None:
     """Convert a data set to another format.
 
-    Writes all rows or a selection as JSON, WebDataset, a table for open_clip (csv) or the JSON of MGRS-200k (mgrs).
-    Formats: docs/share.md.
+    Writes all rows or a selection as JSON, WebDataset, a table for open_clip (csv), the JSON of MGRS-200k (mgrs), or
+    with their footprints on Earth as GeoParquet or STAC items. Formats: docs/share.md.
 
     Example:
         lrs2m export out wds --to webdataset --where "num_tokens_long <= 248"

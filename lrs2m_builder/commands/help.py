@@ -6,11 +6,13 @@ the last paragraph, headed "Example:", holds command lines.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
+from importlib import import_module
 from inspect import cleandoc
 from typing import Any, NamedTuple
 
 import typer
+import typer.main
 from typer.core import TyperCommand, TyperGroup
 
 from lrs2m_builder.commands._addresses import refuse_addresses
@@ -105,12 +107,66 @@ class DocumentedCommand(TyperCommand):
         _write_example(self, formatter)
 
 
+Content = Callable[..., None] | typer.Typer  # a function that becomes a command, or a group
+Load = Callable[[], Content]
+
+
+class LateCommands(MutableMapping[str, Any]):
+    """Commands by name, each imported and built the first time it is asked for: starting needs one of them."""
+
+    def __init__(self, loads: Mapping[str, Load]) -> None:
+        self._loads = dict(loads)
+        self._built: dict[str, Any] = {}
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._built:
+            self._built[name] = _build(self._loads[name]())
+            self._built[name].name = name
+        return self._built[name]
+
+    def __setitem__(self, name: str, command: Any) -> None:
+        self._built[name] = command
+
+    def __delitem__(self, name: str) -> None:
+        raise TypeError("commands stay")
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**self._loads, **self._built})
+
+    def __len__(self) -> int:
+        return len({**self._loads, **self._built})
+
+    def first_sentences(self) -> list[tuple[str, str]]:
+        """Names and the first sentences of their help, without building a command."""
+        return [(name, _help_text(load()).partition("\n")[0]) for name, load in self._loads.items()]
+
+
+def _help_text(content: Content) -> str:
+    return str(content.info.help) if isinstance(content, typer.Typer) else cleandoc(content.__doc__ or "")
+
+
+def _build(content: Content) -> Any:
+    if isinstance(content, typer.Typer):
+        return typer.main.get_group(content)
+    prose, example = split_help(content.__doc__ or "")
+    alone = typer.Typer(add_completion=False, rich_markup_mode=None, pretty_exceptions_enable=False)
+    alone.command(cls=DocumentedCommand, help=prose, epilog=example)(content)
+    return typer.main.get_command(alone)
+
+
 class DocumentedGroup(TyperGroup):
-    """A group of commands with the help of a `DocumentedCommand`."""
+    """A group of late commands with the help of a `DocumentedCommand`."""
+
+    loads: Mapping[str, Load]
+
+    def __init__(self, **settings: Any) -> None:
+        super().__init__(**settings)
+        self.commands = self.late_commands = LateCommands(self.loads)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         _write_parameters(self, ctx, formatter)
-        self.format_commands(ctx, formatter)
+        with formatter.section("Commands"):
+            formatter.write_dl(self.late_commands.first_sentences())
 
     def shell_complete(self, ctx: Any, incomplete: str) -> list[Any]:
         return _names_only(super().shell_complete(ctx, incomplete))
@@ -119,11 +175,16 @@ class DocumentedGroup(TyperGroup):
         _write_example(self, formatter)
 
 
-def make_group(text: str, **settings: Any) -> typer.Typer:
-    """A group without commands; `text` has the form of a command's docstring."""
+def make_group(text: str, loads: Mapping[str, Load], **settings: Any) -> typer.Typer:
+    """A group of commands.
+
+    Args:
+        text: has the form of a command's docstring.
+        loads: functions that import a command's function (its docstring is the help) or a group, by name.
+    """
     prose, example = split_help(text)
     return typer.Typer(
-        cls=DocumentedGroup,
+        cls=type("Group", (DocumentedGroup,), {"loads": loads}),
         help=prose,
         epilog=example,
         context_settings={"max_content_width": MAX_WIDTH},
@@ -133,10 +194,9 @@ def make_group(text: str, **settings: Any) -> typer.Typer:
     )
 
 
-def add_command(group: typer.Typer, name: str, function: Callable[..., None]) -> None:
-    """Add a function to a group as a command; its docstring is the help."""
-    prose, example = split_help(function.__doc__ or "")
-    group.command(name, cls=DocumentedCommand, help=prose, epilog=example)(function)
+def late(module: str, name: str) -> Load:
+    """What `from lrs2m_builder.commands.MODULE import NAME` gives, imported when it is called."""
+    return lambda: getattr(import_module(f"lrs2m_builder.commands.{module}"), name)
 
 
 def split_help(text: str) -> tuple[str, str]:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from lrs2m_builder.commands import DataSetArgument, Json, print_json
+from lrs2m_builder.commands import DataSetArgument, ImageDir, Json, print_json
 from lrs2m_builder.commands.eval import ContextLength, Device, Model, Revision
 from lrs2m_builder.errors import MissingExtraError, UserError
 from lrs2m_builder.terminal import say, show
@@ -38,9 +37,7 @@ def score_command(
             "--rotations", help="Also score the image turned by 90, 180 and 270 degrees: four times the work."
         ),
     ] = False,
-    images: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder of the images that the rows only name.")
-    ] = None,
+    images: ImageDir = None,
     allow_leak: Annotated[
         bool, typer.Option("--allow-leak", help="Score even if the model was trained on this data set.")
     ] = False,

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, cast
+from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
-from lrs2m_builder.commands import BaseUrl, Json, print_json
-from lrs2m_builder.commands.complete import engines
+from lrs2m_builder.commands import BaseUrl, Engine, EngineOption, ImageDir, Json, print_json
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.terminal import duration, show
 
@@ -20,27 +19,19 @@ if TYPE_CHECKING:
 
 def verify_command(
     model: Annotated[str, typer.Option(metavar="NAME", help="Hub name or folder of a multimodal model: the judge.")],
-    engine: Annotated[
-        str,
-        typer.Option(
-            metavar="NAME",
-            autocompletion=engines,
-            help="What runs the judge: vllm, transformers (without vLLM) or openai (any OpenAI-compatible endpoint).",
-        ),
-    ] = "vllm",
+    engine: Engine = "vllm",
     base_url: BaseUrl = None,
-    engine_option: Annotated[
-        list[str] | None,
-        typer.Option(metavar="KEY=VALUE", help="Option of the engine, such as max_pixels=602112 (docs/build.md)."),
-    ] = None,
+    engine_option: EngineOption = None,
     texts: Annotated[str, typer.Option(metavar="long,short", help="Which texts are judged.")] = "long,short",
+    claims: Annotated[
+        Literal["rules", "model"],
+        typer.Option(metavar="rules|model", help="Who splits the texts into claims: rules, or the judge itself."),
+    ] = "rules",
     name: Annotated[
         str,
         typer.Option(metavar="NAME", help="Name of the scores; --where calls their columns NAME_long_min and so on."),
     ] = "verify",
-    images: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder of the images that the rows only name.")
-    ] = None,
+    images: ImageDir = None,
     limit: Annotated[int | None, typer.Option(metavar="N", min=1, help="Judge only the first N rows.")] = None,
     threshold: Annotated[
         list[str] | None,
@@ -104,6 +95,7 @@ def verify_command(
             engine_options=engine_options,
             name=name,
             texts=_text_names(texts),
+            claims=claims,
             image_dir=images,
             limit=limit,
             thresholds=parse_thresholds(threshold or ()),
@@ -169,6 +161,11 @@ def report_lines(report: VerifyReport) -> list[str]:
         lines.append(f"  {counts['claims']:>8,} {kind} claims, {counts['num_false']:,} false{mean}{unanswered}")
     if run.num_asked:
         lines.append(f"  this run: {run.num_asked:,} claims in {duration(run.seconds)}{_cache_words(run.cached_share)}")
+    if run.num_written or run.num_by_rules:
+        lines.append(
+            f"  claims of {run.num_written:,} texts written by the model, of {run.num_by_rules:,} by the rules, as it "
+            f"wrote no list; {run.num_invented:,} statements dropped that no sentence holds"
+        )
     if run.num_left_out:
         lines.append(f"  {run.num_left_out:,} claims were not asked: the texts have too many")
     if run.rows_left:

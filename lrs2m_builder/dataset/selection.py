@@ -17,8 +17,10 @@ import pyarrow.parquet as pq
 
 from lrs2m_builder.dataset.foreign import as_record, check_files, plain_rows, reading
 from lrs2m_builder.dataset.reviews import Reviews
+from lrs2m_builder.dataset.scores.columns import mentioned, score_columns
+from lrs2m_builder.dataset.scores.join import MISSING, OLDER, by_home, join_scores
 from lrs2m_builder.dataset.scores.places import scored_files
-from lrs2m_builder.dataset.scores.read import MISSING, OLDER, by_home, join_scores, mentioned, score_columns
+from lrs2m_builder.dataset.split_files import SplitColumn
 from lrs2m_builder.dataset.tables import open_tables, record_files
 from lrs2m_builder.errors import UserError
 
@@ -131,8 +133,9 @@ def read_batches(selection: Selection, *, with_images: bool = True) -> Iterator[
     """
     for path, numbers in selection.rows.items():
         with reading(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
+            splits = SplitColumn(path)
             for batch in _wanted(file, numbers, _columns(file.schema_arrow, with_images=with_images)):
-                yield as_record(batch)
+                yield splits.put(as_record(batch))
 
 
 def read_rows(selection: Selection, *, with_images: bool = True) -> Iterator[dict[str, Any]]:

@@ -10,8 +10,8 @@ import duckdb
 
 from lrs2m_builder.checks import CLIP_LONG, CLIP_SHORT
 from lrs2m_builder.dataset.foreign import reading
+from lrs2m_builder.dataset.scores.join import by_home
 from lrs2m_builder.dataset.scores.places import scored_files
-from lrs2m_builder.dataset.scores.read import by_home
 from lrs2m_builder.dataset.scores.summary import ScoreStats, summarize
 from lrs2m_builder.dataset.selection import Filters, keep_selected, select
 from lrs2m_builder.dataset.tables import WARNING_NAMES, open_tables

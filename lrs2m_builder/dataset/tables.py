@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from lrs2m_builder.build.stored_rows import RECORD_SCHEMA
 from lrs2m_builder.dataset.foreign import check_files, check_rejections, reading
+from lrs2m_builder.dataset.split_files import split_tables
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import files_below
 
@@ -59,7 +60,7 @@ def record_files(path: Path) -> list[Path]:
     files = sorted(
         _readable(file)
         for file in files_below(inside, ".parquet")
-        if not {"rejected", "journal", "audit", "scores"} & set(file.relative_to(path).parts)
+        if not {"rejected", "staging", "plan", "journal", "audit", "scores"} & set(file.relative_to(path).parts)
     )
     if not files:
         raise UserError(f"{path}: no Parquet files; give the --out of a build or any folder of its Parquet files")
@@ -117,11 +118,25 @@ def open_tables(path: Path, needs: Sequence[str] = (), uses: Sequence[str] = ())
         )
         there = connection.sql(f"SELECT * FROM {table} LIMIT 0")
         types = dict(zip(there.columns, map(str, there.types), strict=True))
-        connection.sql(f"CREATE VIEW records AS SELECT {', '.join(_columns(types, {*needs, *uses}))} FROM {table}")
+        query = f"SELECT {', '.join(_columns(types, {*needs, *uses}))} FROM {table}"
+        if tables := split_tables(files):
+            query = _with_splits(query, tables, has_split="split" in map(str.casefold, types))
+        connection.sql(f"CREATE VIEW records AS {query}")
         connection.sql(f"CREATE VIEW rejections AS {_rejections(rejected)}")
         if "sample_id" in needs:
             _refuse_nameless(connection)
     return connection
+
+
+def _with_splits(records: str, tables: Mapping[Path, Path], *, has_split: bool) -> str:
+    """The records with the column `split` that `lrs2m split` decided."""
+    pairs = ", ".join(f"({_sql_text(str(table))}, {_sql_text(str(file))})" for file, table in tables.items())
+    read = f"read_parquet({file_list(tables.values())}, filename = '{_FILE}', hive_partitioning = false)"
+    parts = f"""SELECT file, sample_id, any_value(split) AS split FROM {read} AS parts
+        JOIN (VALUES {pairs}) AS files(part, file) ON parts."{_FILE}" = files.part GROUP BY ALL"""
+    column = "* REPLACE (parts.split AS split)" if has_split else "*, parts.split AS split"
+    return f"""SELECT records.{column} FROM ({records}) AS records LEFT JOIN ({parts}) AS parts
+        ON parts.file = records.file AND parts.sample_id = records.sample_id"""
 
 
 def _columns(types: Mapping[str, str], used: Set[str]) -> list[str]:
@@ -171,4 +186,8 @@ def file_list(files: Iterable[Path]) -> str:
 
 def sql_list(values: Iterable[str]) -> str:
     """Texts as a list of SQL; a quote in one is doubled."""
-    return "[" + ", ".join("'" + value.replace("'", "''") + "'" for value in values) + "]"
+    return f"[{', '.join(map(_sql_text, values))}]"
+
+
+def _sql_text(value: str) -> str:
+    return "'" + value.replace("'", "''") + "'"

@@ -30,7 +30,6 @@ class Step:
         prompt: name of a shipped prompt, or a path (a file beside the recipe is found first).
         role: "mllm" sees the image, "llm" is text only.
         variables: the template's variables for a sample, beside the captions written so far and `problem`.
-        sampling: the engine's sampling parameters.
     """
 
     prompt: str

@@ -182,6 +182,7 @@ class EngineModule(Protocol):
     """The contract of a module in this folder: `engines/<name>.py`."""
 
     PERFORMANCE_OPTIONS: set[str]  # options that change the speed but not what is asked
+    FOLLOWS_SCHEMAS: bool  # whether its answers follow a `Request.schema`
 
     def find(self, model: str, options: Mapping[str, Any]) -> tuple[str, str]:
         """The model's name and revision, without loading it.
@@ -242,5 +243,5 @@ class Preview(Protocol):
         ...
 
     def num_prompt_tokens(self, request: Request, image: Image.Image | None) -> int | None:
-        """Tokens of the prompt, those of the image included; None where they are not known here."""
+        """Tokens of the prompt, those of the image included; None if they are not known here."""
         ...

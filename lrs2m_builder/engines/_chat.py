@@ -32,10 +32,10 @@ class Chat:
             options: of the engine; of them max_pixels, a bound on the pixels of an image (the model's own smaller one
                 stays in force), trust_remote_code, whether Python code that comes with the model may run, and
                 chat_template_kwargs, what the chat template is given beside the messages.
-            extra: what to install where transformers is missing.
+            extra: what to install if transformers is missing.
 
         Raises:
-            UserError: the model has no processor for images where the role needs one, or no chat template.
+            UserError: the model has no processor for images although the role needs one, or no chat template.
         """
         try:
             from transformers import AutoProcessor, AutoTokenizer
@@ -136,7 +136,7 @@ class Chat:
         return []
 
     def num_prompt_tokens(self, request: Request, image: Image.Image | None) -> int | None:
-        """Tokens of the prompt, those of the image included; None where the processor is called otherwise."""
+        """Tokens of the prompt, those of the image included; None if the processor is called otherwise."""
         try:
             return len(self.inputs([request], [image] if image is not None else [])["input_ids"][0])
         except SampleError:
@@ -215,7 +215,7 @@ class Chat:
 
 
 def _bounds(image_processor: Any, max_pixels: int | None) -> tuple[int, int, int]:
-    """(factor, min_pixels, max_pixels); factor 0 where the processor is not of the Qwen kind."""
+    """(factor, min_pixels, max_pixels); factor 0 if the processor is not of the Qwen kind."""
     wanted = max_pixels or DEFAULT_MAX_PIXELS
     patch, merge = getattr(image_processor, "patch_size", None), getattr(image_processor, "merge_size", None)
     size = getattr(image_processor, "size", None)

@@ -50,7 +50,7 @@ class Decoder:
             given_up: set when nobody waits for the answers any more; decoding then ends at the next token.
 
         Returns:
-            One answer per request, in their order; None where they do not fit in memory together.
+            One answer per request, in their order; None if they do not fit in memory together.
         """
         try:
             return self._answer(asked, given_up)

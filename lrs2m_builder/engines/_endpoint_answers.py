@@ -115,7 +115,7 @@ def _content(content: object) -> tuple[str, int]:
 
 
 def to_count(value: object) -> int:
-    """A number of tokens, whatever a server writes there; 0 where it is none."""
+    """A number of tokens, whatever a server writes there; 0 if it is none."""
     if isinstance(value, str) and value.isdecimal() and len(value) < 12:
         value = int(value)
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
@@ -124,7 +124,7 @@ def to_count(value: object) -> int:
 
 
 def parsed(body: bytes) -> Any:
-    """JSON, or None where it is none, or is nested beyond reading."""
+    """The JSON of a body; None if it is not JSON or nested too deeply."""
     try:
         return json.loads(body)
     except (ValueError, RecursionError):

@@ -106,7 +106,7 @@ def error_said(content: object, body: bytes) -> Said:
 
 
 def meaning(status: int, said: Said, reply: Reply, endpoint: Endpoint) -> Exception:
-    """What an error of an endpoint is for us; `status` is 200 where it came inside of an answer."""
+    """What an error of an endpoint is for us; `status` is 200 if it came inside an answer."""
     words = " ".join((*said.codes, said.message[:2000]))
     wait_s = _retry_after(reply.headers.get("retry-after", ""))
     if _TOO_LONG.search(words) and status in {200, 400, 413, 422, 500}:
@@ -161,7 +161,7 @@ def redirected(reply: Reply, endpoint: Endpoint) -> str:
 
 
 def _retry_after(value: str) -> float | None:
-    """Seconds of a Retry-After header, which holds seconds or a date; None where it holds neither."""
+    """Seconds of a Retry-After header, which holds seconds or a date; None if it holds neither."""
     value = value.strip()
     try:
         seconds = float(value) if value.isascii() else math.nan

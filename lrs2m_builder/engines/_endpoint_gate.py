@@ -36,7 +36,6 @@ class Gate:
         """Prepare a gate, open.
 
         Args:
-            name: the endpoint, for messages.
             wait_s: how long an endpoint is waited for.
             max_pause_s: between two tries of it at most.
             max_tries: of one request while nobody else can tell whether the endpoint is there.

@@ -37,7 +37,7 @@ class Served(NamedTuple):
 
 
 def served_model(endpoint: Endpoint, model: str, wait_s: float, *, told: bool) -> Served:
-    """The model as the endpoint writes it; under the same name where its list cannot be read to the end.
+    """The model as the endpoint writes it; under the same name if its list cannot be read to the end.
 
     Args:
         wait_s: how long an endpoint that is away is waited for.
@@ -123,7 +123,7 @@ def _check_reply(client: Any, reply: Reply, endpoint: Endpoint) -> None:
 
 
 def _get_page(client: Any, url: str) -> Any:
-    """What a page of a list holds; None where it cannot be had."""
+    """What a page of a list holds; None if it cannot be had."""
     import httpx
 
     try:
@@ -150,7 +150,7 @@ def _all_names(client: Any, endpoint: Endpoint, reply: Reply) -> tuple[list[str]
 
 
 def _next_page(content: object) -> dict[str, str]:
-    """How to ask for the page that follows; empty where this is the last one."""
+    """How to ask for the page that follows; empty if this is the last one."""
     if not isinstance(content, dict):
         return {}
     token = content.get("next_page_token") or content.get("nextPageToken")

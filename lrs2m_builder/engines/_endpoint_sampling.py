@@ -11,24 +11,18 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from lrs2m_builder.engines._options import wrong_kind
 from lrs2m_builder.errors import UserError
 
-_NUMBERS = {
-    "temperature",
-    "top_p",
-    "top_k",
-    "min_p",
-    "frequency_penalty",
-    "presence_penalty",
-    "repetition_penalty",
-    "length_penalty",
+_KINDS = {
+    **dict.fromkeys(("temperature", "top_p", "top_k", "min_p", "frequency_penalty", "presence_penalty"), "number"),
+    **dict.fromkeys(("repetition_penalty", "length_penalty"), "number"),
+    **dict.fromkeys(("max_tokens", "max_completion_tokens", "min_tokens", "n", "top_logprobs", "best_of"), "whole"),
+    **dict.fromkeys(("reasoning_effort", "service_tier", "user", "verbosity"), "text"),
+    **dict.fromkeys(("chat_template_kwargs", "mm_processor_kwargs", "response_format", "logit_bias"), "object"),
+    **dict.fromkeys(("thinking", "extra_body"), "object"),
 }
-_WHOLE = {"max_tokens", "max_completion_tokens", "min_tokens", "n", "top_logprobs", "best_of"}
-_TEXTS = {"reasoning_effort", "service_tier", "user", "verbosity"}
-_OBJECTS = {"chat_template_kwargs", "mm_processor_kwargs", "response_format", "logit_bias", "thinking", "extra_body"}
-_KNOWN = (
-    _NUMBERS | _WHOLE | _TEXTS | _OBJECTS | {"seed", "stop", "stop_token_ids", "logprobs", "reasoning", "ignore_eos"}
-)
+_KNOWN = {*_KINDS, "seed", "stop", "stop_token_ids", "logprobs", "reasoning", "ignore_eos"}
 _OURS = {"model": "--model", "messages": "the recipe's prompt", "stream": "nothing: answers are read whole"}
 
 
@@ -57,19 +51,5 @@ def check_sampling(sampling: Mapping[str, Any]) -> None:
             json.dumps(value, allow_nan=False)
         except (ValueError, TypeError, RecursionError) as error:
             raise UserError(f"{flag}: cannot be sent as JSON ({error})") from error
-        if value is not None and (wanted := _wrong_kind(name, value)):
-            raise UserError(f"{flag}: must be {wanted}, or null to leave it out")
-
-
-def _wrong_kind(name: str, value: object) -> str:
-    """What a parameter must be; empty where it is that."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if name in _NUMBERS and not is_number:
-        return "a number"
-    if name in _WHOLE and not (is_number and isinstance(value, int) and value >= 0):
-        return "a whole number"
-    if name in _TEXTS and not isinstance(value, str):
-        return "a text"
-    if name in _OBJECTS and not isinstance(value, Mapping):
-        return "an object such as {enable_thinking: false}"
-    return ""
+        if wanted := wrong_kind(_KINDS.get(name, ""), value):
+            raise UserError(f"{flag}: {wanted}, or null to leave it out")

@@ -157,7 +157,7 @@ def open_endpoint(options: Mapping[str, Any]) -> Endpoint:
 
 
 def without_path(path: str) -> str:
-    """The end of a path that the engine adds itself, empty where it has none."""
+    """The end of a path that the engine adds itself, empty if it has none."""
     known = ("/chat/completions", "/completions", "/responses", "/models")
     return next((end for end in known if path.rstrip("/").endswith(end)), "")
 

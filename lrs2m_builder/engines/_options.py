@@ -35,8 +35,11 @@ def _is_mapping(value: Any) -> bool:
     return isinstance(value, dict) and all(isinstance(key, str) for key in value)
 
 
-# What a kind of option must be: a test of its value, and the words for it.
+# What a kind of setting must be: a test of its value, and the words for it.
 _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
+    "number": (_is_number, "must be a number"),
+    "whole": (lambda value: _is_number(value) and isinstance(value, int) and value >= 0, "must be a whole number"),
+    "object": (lambda value: isinstance(value, Mapping), "must be an object such as {enable_thinking: false}"),
     "text": (lambda value: isinstance(value, str), "must be a text"),
     "switch": (lambda value: isinstance(value, bool), "must be true or false"),
     "mapping": (_is_mapping, "write a mapping, such as {enable_thinking: false}"),
@@ -49,19 +52,24 @@ _KINDS: dict[str, tuple[Callable[[Any], bool], str]] = {
 }
 
 
+def wrong_kind(kind: str, value: Any) -> str:
+    """What a setting of a kind must be; "" if it is that, or null, or of no kind that is known here."""
+    is_kind, words = _KINDS.get(kind, (lambda value: True, ""))
+    return "" if value is None or is_kind(value) else words
+
+
 def check_options(options: Mapping[str, Any], kinds: Mapping[str, str]) -> None:
     """Check that the options which are given are of their kind.
 
     Args:
-        kinds: by name, "text", "switch", "mapping", "positive", "count" or "seconds".
+        kinds: by name (see `_KINDS`).
 
     Raises:
         UserError: one is not.
     """
     for name, kind in kinds.items():
-        value, (is_kind, words) = options.get(name), _KINDS[kind]
-        if value is not None and not is_kind(value):
-            raise UserError(f"--engine-option {name}={value}: {words}")
+        if wanted := wrong_kind(kind, options.get(name)):
+            raise UserError(f"--engine-option {name}={options[name]}: {wanted}")
 
 
 def check_names(options: Mapping[str, Any], names: Iterable[str], engine: str) -> None:

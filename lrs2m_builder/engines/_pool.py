@@ -11,6 +11,8 @@ from PIL import Image
 
 from lrs2m_builder.engines._base import Engine, EngineModule
 from lrs2m_builder.schema import AnswerScores, Completion, Request, Role
+from lrs2m_builder.stopping import signals_raise
+from lrs2m_builder.terminal import say
 
 T = TypeVar("T")
 
@@ -26,6 +28,24 @@ class EnginePool:
     ) -> Engine:
         """An engine that is ready (see `EngineModule.load`)."""
         return self.module.load(model, role, options, samplings)
+
+    def begin(
+        self,
+        engine: str,
+        model: str,
+        role: Role,
+        options: Mapping[str, Any],
+        samplings: Sequence[Mapping[str, Any]] = (),
+    ) -> Engine:
+        """Start an engine, say so, and let a signal end the start (see `start`).
+
+        Raises:
+            UserError: as `EngineModule.load`.
+            Stopped: a signal came.
+        """
+        say(f"starting {engine} on {model} ...")
+        with signals_raise():
+            return self.start(model, role, options, samplings)
 
     def release(self, engine: Engine) -> None:
         """A pass is done with its engine."""

@@ -59,12 +59,11 @@ class ChatTemplate:
         """Keep what is needed to render.
 
         Args:
-            name: of the model, for messages.
             sources: the templates that the model has, the one to prefer first.
             render: a tokenizer's apply_chat_template.
             kwargs: what the template is given beside the messages.
-            image_tokens: texts that the model's processor takes for an image; empty where they are not known.
-            image_text: what stands for the image where the content is a text; empty where only a part can.
+            image_tokens: texts that the model's processor takes for an image; empty if they are not known.
+            image_text: what stands for the image if the content is a text; empty if only a part can.
 
         Raises:
             UserError: one of `kwargs` is a name that no template of the model reads.
@@ -90,7 +89,7 @@ class ChatTemplate:
         return self._render(source, form, role, parts, system)
 
     def problem(self, text: str, role: Role, parts: Sequence[str], system: str = "") -> str | None:
-        """What is wrong with a rendered prompt; None where it holds all words, in their order, and the image once."""
+        """What is wrong with a rendered prompt; None if it holds all words, in their order, and the image once."""
         _, form, mark = self._choose(role, bool(system))
         return _lost(text, _expected(form, parts, system)) or (
             f"it shows the image {text.count(mark)} times" if mark and text.count(mark) != 1 else None
@@ -184,7 +183,7 @@ def template_sources(*kept: Any, read: Callable[[str], Path | None]) -> list[str
 
     Args:
         kept: what the processor and the tokenizer hold: a text, named texts, or a list of named texts.
-        read: the path of a file of the model; None where it has none of that name. Looked at where nothing is kept.
+        read: the path of a file of the model; None if it has none of that name. Read only if nothing is kept.
     """
     found = [source for value in kept for source in _named(value)]
     if not found:
@@ -225,7 +224,7 @@ def _expected(form: _Form, parts: Sequence[str], system: str) -> list[str]:
 
 
 def _lost(text: str, expected: Sequence[str]) -> str | None:
-    """What a rendered prompt does to the words that it must hold in this order; None where all are there."""
+    """What a rendered prompt does to the words that it must hold in this order; None if all are there."""
     position = 0
     for words in expected:
         found = text.find(words, position)

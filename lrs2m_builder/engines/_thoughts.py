@@ -72,7 +72,7 @@ def without_thought(completion: Completion) -> Completion:
 
 
 def opens_thought(prompt: str) -> str | None:
-    """The mark by which a rendered prompt begins a thought that the model is to end; None where it begins none."""
+    """The mark by which a rendered prompt begins a thought that the model is to end; None if it begins none."""
     marks = list(_MARK.finditer(prompt))
     if marks and marks[-1]["opening"] and not prompt[marks[-1].end() :].strip():
         return marks[-1].group()
@@ -105,7 +105,7 @@ def continued(prompt: str, completion: Completion) -> Completion:
 
 
 def _of_channels(text: str) -> tuple[str, bool] | None:
-    """The answer of a text in channels and whether only a thought is there; None where it has no channels."""
+    """The answer of a text in channels and whether only a thought is there; None if it has no channels."""
     finals = list(_FINAL.finditer(text))
     if finals:
         return _END.sub("", text[finals[-1].end() :]).strip(), False

@@ -52,6 +52,7 @@ DEFAULT_WAIT_S = 600.0
 MAX_WAIT_S = 60.0  # between two tries
 MAX_PROBE_WAIT_S = 15.0  # between two tries of an endpoint that is away
 PERFORMANCE_OPTIONS = {"base_url", "max_in_flight", "max_tries", "timeout_s", "wait_s"}
+FOLLOWS_SCHEMAS = True
 # The options with their kinds; `open_endpoint` checks base_url.
 _KINDS = {
     **dict.fromkeys(("max_in_flight", "max_tries"), "count"),
@@ -86,7 +87,8 @@ class OpenAIEngine:
 
     async def generate(self, request: Request, image: Image.Image | None) -> Completion:
         """Answer one request (see `Engine.generate`)."""
-        return await self._answered(request, image, request.sampling, read_reply)
+        form = {} if request.schema is None else {"response_format": _json_format(request.schema)}
+        return await self._answered(request, image, {**request.sampling, **form}, read_reply)
 
     async def score(self, request: Request, image: Image.Image | None) -> AnswerScores:
         """The probabilities of its answers (see `Engine.score`): exact from a vLLM server, else among the first 20."""
@@ -232,6 +234,11 @@ def _wait_s(options: Mapping[str, Any]) -> float:
     """How long an endpoint that is away is waited for; 0 is a choice, too."""
     value = options.get("wait_s")
     return DEFAULT_WAIT_S if value is None else float(value)
+
+
+def _json_format(schema: Mapping[str, Any]) -> dict[str, Any]:
+    """How an endpoint is told the schema of an answer."""
+    return {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": dict(schema)}}
 
 
 def _may_pass(error: BaseException) -> bool:

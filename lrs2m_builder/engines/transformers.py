@@ -31,6 +31,7 @@ DEFAULT_BATCH_SIZE = 32  # halved when the memory does not do
 DTYPES = ("auto", "bfloat16", "float16", "float32")
 PAUSE_S = 0.05  # a batch that is not full starts when no request came for so long
 # Options that change the speed but not what is asked: a build may be resumed with others.
+FOLLOWS_SCHEMAS = False
 PERFORMANCE_OPTIONS = {"batch_size", "max_in_flight", "device", "attn_implementation"}
 _KINDS = {
     **dict.fromkeys(("batch_size", "max_in_flight", "max_model_len", "max_pixels"), "positive"),
@@ -160,7 +161,7 @@ class TransformersEngine:
                 await serving
 
     def close(self) -> None:
-        """Free the model; the thread ends by itself, at the next token where a batch was given up."""
+        """Free the model; the thread ends by itself, at the next token if a batch was given up."""
         self._given_up.set()
         self._worker.shutdown(wait=False, cancel_futures=True)
         self._decoder.free()

@@ -50,6 +50,9 @@ PERFORMANCE_OPTIONS = {
 }
 
 
+FOLLOWS_SCHEMAS = True
+
+
 class VLLMEngine:
     """A running vLLM engine."""
 
@@ -60,7 +63,7 @@ class VLLMEngine:
     ) -> None:
         from vllm import SamplingParams
         from vllm.exceptions import VLLMValidationError
-        from vllm.sampling_params import RequestOutputKind
+        from vllm.sampling_params import RequestOutputKind, StructuredOutputsParams
         from vllm.v1.engine.exceptions import EngineDeadError, EngineGenerateError
 
         self.model = model.name
@@ -75,6 +78,7 @@ class VLLMEngine:
         # The chat template has set the special tokens; a tokenizer that sets them too would double the first.
         self._tokenizing = core.renderer.default_chat_tok_params.with_kwargs(add_special_tokens=False)
         self._sampling_params = SamplingParams
+        self._structured_outputs = StructuredOutputsParams
         self._final_only = RequestOutputKind.FINAL_ONLY
         self._refused = VLLMValidationError
         self._dead = (EngineDeadError, EngineGenerateError)
@@ -83,7 +87,10 @@ class VLLMEngine:
         """Answer one request (see `Engine.generate`)."""
         text = self._prompt_text(request)
         has_stop = "stop" in request.sampling  # vLLM finds stop strings in the text
-        result = await self._result(text, image, request, **request.sampling, seed=request.seed, detokenize=has_stop)
+        how = {**request.sampling, "seed": request.seed, "detokenize": has_stop}
+        if request.schema is not None:
+            how["structured_outputs"] = self._structured_outputs(json=dict(request.schema))
+        result = await self._result(text, image, request, **how)
         output = result.outputs[0]
         completion = Completion(
             text=output.text if has_stop else self._chat.decode(output.token_ids),

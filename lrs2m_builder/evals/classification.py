@@ -53,7 +53,6 @@ def evaluate(
 
     Args:
         lines: templates with `{class_name}`.
-        seed: for the resampling that gives the interval.
 
     Raises:
         UserError: a label is not in the list, or an image cannot be read.

@@ -42,7 +42,6 @@ class Columns:
 
     Attributes:
         texts: short or long texts, or lists of them.
-        label: a class.
     """
 
     image: Sequence[str] = IMAGE_COLUMNS
@@ -76,7 +75,6 @@ def read_images(
         split: default: "test" of a Karpathy list (a source's too) and on the Hub, all of anything else.
         all_splits: on the Hub, take all splits if `split` is None.
         image_dir: where the images of a Karpathy list or a source are; default: the folder of the list.
-        revision: of a data set on the Hub.
 
     Raises:
         UserError: it cannot be read, or an image or the split is missing.

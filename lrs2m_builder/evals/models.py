@@ -19,7 +19,6 @@ def open_model(
     Args:
         name: a short name of models.yaml, the folder of a training run, or what `clip.model.load` takes.
         device: default: the first GPU, or the CPU.
-        revision: of a model on the Hub.
         context_length: tokens; default: the baseline's, or the model's own. More than its own stretches it by KPS.
 
     Raises:

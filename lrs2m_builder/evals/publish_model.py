@@ -10,10 +10,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import yaml
 
 from lrs2m_builder import __version__
+from lrs2m_builder.dataset.pages import render
 from lrs2m_builder.dataset.publish.upload import STATE, Uploaded, check_repo_id, find_token, tree_sizes, upload_tree
 from lrs2m_builder.errors import MissingExtraError, UserError
 from lrs2m_builder.evals.record import Result
@@ -154,7 +154,6 @@ def make_model_card(
     """The text of README.md.
 
     Args:
-        architecture: the model's CLIPConfig.
         run: config.json of the run with "last", its last line of metrics; None for a model of no run.
     """
     start = run["config"]["start"] if run else ""
@@ -168,12 +167,8 @@ def make_model_card(
         **({"datasets": list(datasets)} if datasets else {}),
         **({"base_model": start} if is_on_hub else {}),
     }
-    environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
-    )
-    environment.filters |= {"cell": _cell}
-    template = environment.from_string((Path(__file__).parent / "model_card.md.jinja").read_text(encoding="utf-8"))
-    body = template.render(
+    body = render(
+        Path(__file__).with_name("model_card.md.jinja"),
         repo_id=repo_id,
         title=repo_id.split("/")[-1],
         vision=architecture.vision_config,
@@ -220,8 +215,3 @@ def make_tables(results: Sequence[Result], revision: str, repo_id: str) -> Itera
                 for result in sorted(found, key=lambda each: (each.dataset, each.model))
             )
             yield Table(evaluation.title, tuple(evaluation.metrics.values()), lines)
-
-
-def _cell(value: object) -> str:
-    """A value inside a table of Markdown."""
-    return " ".join(str(value).split()).replace("|", "\\|") or "-"

@@ -88,7 +88,7 @@ def _blocks(queries: Features, candidates: Features, device: str) -> Iterator[tu
 
 
 def _distinct(features: Features) -> tuple[Features, Numbers | None]:
-    """The distinct rows, and which of them each row is; None where they are all distinct."""
+    """The distinct rows, and which of them each row is; None if they are all distinct."""
     keys = [hashlib.blake2b(row.tobytes(), digest_size=16).digest() for row in features]
     _, firsts, which = np.unique(np.array(keys, "V16"), return_index=True, return_inverse=True)
     return (features, None) if len(firsts) == len(features) else (features[firsts], which.astype(np.int64))

@@ -24,7 +24,6 @@ class Result:
     """One evaluation of one model on one set.
 
     Attributes:
-        evaluation: the name of the `Evaluation`.
         dataset: the set's name, as the paper writes it if it is one of the paper's.
         model, revision: what the model was loaded by, and the Hub's commit or "sha256:..." of the local files.
         metrics: fractions from 0 to 1, by the names of `Evaluation.metrics`; a metric that makes no sense for the data
@@ -52,7 +51,6 @@ class Test:
     """An evaluation and the data for it.
 
     Attributes:
-        evaluation: the name of the `Evaluation`.
         data, options: what `Evaluation.prepare` takes.
         name: of the set; empty for the name that `Evaluation.prepare` gives it.
         is_guess: whether it counts only if nothing else is found in the same place.
@@ -103,7 +101,6 @@ class Prepared:
     """An evaluation whose options are checked and whose data are read.
 
     Attributes:
-        dataset: the set's name.
         settings: data and options, as the result keeps them.
         measure: runs it: a result's metrics and details.
         images: those that are searched for in the training data.

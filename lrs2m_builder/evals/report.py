@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import base64
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
 from PIL import Image
 
 from lrs2m_builder import __version__
+from lrs2m_builder.dataset.pages import data_uri, write_page
 from lrs2m_builder.evals.paper import Paper, Row, Table, load_paper
 from lrs2m_builder.evals.record import Evaluation, Result
 from lrs2m_builder.evals.registry import evaluations, find_evaluation
-from lrs2m_builder.files import finished_file, write_json
+from lrs2m_builder.files import write_json
 
 WIDEST = 1200  # pixels of a picture in the page
 
@@ -59,21 +57,18 @@ def write_report(
         for name, of_test in by_test.items()
         if of_test
     }
-    environment = Environment(
-        loader=PackageLoader("lrs2m_builder", "evals"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
-    page = environment.get_template("report.html.jinja").render(
+    html, as_json = out_dir / "report.html", out_dir / "report.json"
+    write_page(
+        html,
+        Path(__file__).with_name("report.html.jinja"),
         model=results[0].model,
         revision=results[0].revision,
         version=__version__,
         cards=[_card(result) for of_test in by_test.values() for result in of_test],
         sections=sections,
         missing=[title for name, title in titles.items() if not by_test[name]],
-        data_uri=_data_uri,
+        data_uri=_shown,
     )
-    html, as_json = out_dir / "report.html", out_dir / "report.json"
-    with finished_file(html) as part:
-        part.write_text(page, encoding="utf-8")
     tests = [{"test": each.evaluation, **_facts(each), "paper": _paper_facts(each, paper)} for each in results]
     versions = dict(results[0].versions)
     head = {"model": results[0].model, "revision": results[0].revision, "versions": versions}
@@ -158,11 +153,7 @@ def _notes(result: Result, rows: Sequence[tuple[Table, Row]], paper: Paper) -> l
     return notes
 
 
-def _data_uri(path: Path) -> str:
-    """A picture as a data URI, no wider than the page shows it."""
+def _shown(path: Path) -> str:
+    """A picture inside the page, no wider than the page shows it."""
     with Image.open(path) as file:
-        image = file.convert("RGB")
-    image.thumbnail((WIDEST, 4 * WIDEST), Image.Resampling.LANCZOS)
-    buffer = io.BytesIO()
-    image.save(buffer, "WEBP", quality=88)
-    return "data:image/webp;base64," + base64.b64encode(buffer.getvalue()).decode()
+        return data_uri(file.convert("RGB"), WIDEST, 4 * WIDEST, "webp", 88)

@@ -57,7 +57,6 @@ def evaluate(
     Args:
         lengths: recalls at 1 for texts of similar length, the data of the paper's Figure 3.
         robustness: also with texts whose sentences are in another order, and without their first sentence.
-        seed: of the resampling and of the orders.
 
     Raises:
         UserError: an image has no text or cannot be read.
@@ -103,7 +102,6 @@ def score(images: Features, texts: Features, owners: Numbers, *, seed: int = 0, 
     Args:
         images, texts: (N, D) and (T, D).
         owners: (T,) number of each text's image.
-        seed: of the resampling for the intervals.
     """
     ranks = (
         text_to_image(texts, images, owners, device=device),

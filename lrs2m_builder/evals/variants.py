@@ -23,7 +23,7 @@ class LengthBin:
     """Texts of `low` to `high` tokens, the two special ones included, and the share of hits at rank 1.
 
     Attributes:
-        i2t_r1: over the images whose longest text is of that length; None where there are none.
+        i2t_r1: over the images whose longest text is of that length; None if there are none.
     """
 
     low: int

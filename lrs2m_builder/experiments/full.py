@@ -26,7 +26,6 @@ class Inputs:
     """Where the paper scale reads from and writes to.
 
     Attributes:
-        data: builds of LRS2M.
         benchmarks: a folder with rsitmd_l and rsicd_l (builds), rsitmd and rsicd (the sources' folders) and
             selo_air_slt; a set of zic without a folder of its name (resisc45 ...) comes from the Hub.
         processes: GPUs to train on; their total batch is always the paper's.

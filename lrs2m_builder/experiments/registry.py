@@ -53,7 +53,6 @@ class Experiment:
 
     Attributes:
         varies: what the first column, or the axis, is.
-        tests: the evaluations of each variant.
     """
 
     name: str

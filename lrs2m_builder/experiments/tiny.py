@@ -18,10 +18,9 @@ from lrs2m_builder.clip.model import random_model
 from lrs2m_builder.clip.save import save
 from lrs2m_builder.engines import engine_module
 from lrs2m_builder.errors import Stopped
-from lrs2m_builder.evals.detect import find_tests
 from lrs2m_builder.evals.models import open_model
 from lrs2m_builder.evals.record import Run
-from lrs2m_builder.evals.registry import paper_tests
+from lrs2m_builder.evals.registry import find_tests, paper_tests
 from lrs2m_builder.evals.results import read_results, write_result
 from lrs2m_builder.evals.run import evaluate
 from lrs2m_builder.experiments.registry import START, Size, Variant

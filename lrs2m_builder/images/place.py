@@ -33,7 +33,7 @@ class Footprint:
         lon, lat: the centre of its pixels.
         bbox: west, south, east, north; west is greater than east if it crosses the antimeridian (RFC 7946).
         geometry: the outline as WKB: a Polygon, or a MultiPolygon cut at the antimeridian.
-        gsd: metres per pixel on the ground: the geometric mean of both axes at the centre.
+        gsd_x, gsd_y: metres per pixel on the ground at the centre, across and down.
         grid_cell: the Major-TOM cell of 10 km that holds the centre, such as 301U_1184R.
     """
 
@@ -41,8 +41,14 @@ class Footprint:
     lat: float
     bbox: tuple[float, float, float, float]
     geometry: bytes
-    gsd: float
+    gsd_x: float
+    gsd_y: float
     grid_cell: str
+
+    @property
+    def gsd(self) -> float:
+        """Metres per pixel: the geometric mean of both axes."""
+        return math.sqrt(self.gsd_x * self.gsd_y)
 
 
 def footprints(transform: Sequence[float], crs: Any, windows: Sequence[Window]) -> list[Footprint | None]:
@@ -61,8 +67,8 @@ def footprints(transform: Sequence[float], crs: Any, windows: Sequence[Window]) 
         if not (np.isfinite(lon).all() and np.isfinite(lat).all()):
             found.append(None)
             continue
-        gsd = math.sqrt(_metres(lon[9:11], lat[9:11]) * _metres(lon[11:13], lat[11:13]))
-        if _is_curved(lon[:8], lat[:8], gsd):
+        gsd = _metres(lon[9:11], lat[9:11]), _metres(lon[11:13], lat[11:13])
+        if _is_curved(lon[:8], lat[:8], min(gsd)):
             ring = _outline(transform, crs, window)
         else:
             ring = list(zip(lon[:8:2].tolist(), lat[:8:2].tolist(), strict=True))
@@ -156,7 +162,7 @@ def _outline(transform: Sequence[float], crs: Any, window: Window) -> list[LonLa
     return list(zip(lons.tolist(), lats.tolist(), strict=True))
 
 
-def _footprint(lon: float, lat: float, ring: list[LonLat], gsd: float) -> Footprint:
+def _footprint(lon: float, lat: float, ring: list[LonLat], gsd: tuple[float, float]) -> Footprint:
     path = _unwrapped(ring)
     turn = path[-1][0] - path[0][0]
     if abs(turn) > 180:  # the ring goes once around: a pole is inside
@@ -172,7 +178,7 @@ def _footprint(lon: float, lat: float, ring: list[LonLat], gsd: float) -> Footpr
         west, east = min(x for x, _ in polygons[0]), max(x for x, _ in polygons[0])
     else:
         west, east = _wrapped(west), _wrapped(east)
-    return Footprint(lon, lat, (west, south, east, north), wkb(polygons), gsd, grid_cell(lon, lat))
+    return Footprint(lon, lat, (west, south, east, north), wkb(polygons), *gsd, grid_cell(lon, lat))
 
 
 def _around_pole(path: list[LonLat], turn: float, pole: float) -> list[LonLat]:

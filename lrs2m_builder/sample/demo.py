@@ -12,7 +12,8 @@ from lrs2m_builder.engines import engine_module
 from lrs2m_builder.engines._pool import EnginePool, SharedEngine
 from lrs2m_builder.errors import Stopped
 from lrs2m_builder.sample import CAPTIONER
-from lrs2m_builder.sample.demo_page import write_page
+from lrs2m_builder.sample.caught import find_caught
+from lrs2m_builder.sample.demo_page import write_demo_page
 from lrs2m_builder.sample.formats import MANIFEST, write_sample_source
 from lrs2m_builder.stores.outputs import own_folder
 
@@ -21,6 +22,8 @@ MAX_ATTEMPTS = 6  # a small model often miscounts; the checks detect it, and it 
 VERIFIED = "short_to_long"  # whose texts are held against the images, by the captioner itself
 # Below these a claim is false. They are low: the small judge is unsure of what it saw little of, such as fields.
 THRESHOLDS = {"object": 0.02, "count": 0.05, "place": 0.0, "relation": 0.0, "denial": 0.1, "sentence": 0.0}
+# If no sentence was cut, more scenes are drawn, whose texts are written without a hint: so they are wrong more often.
+FURTHER, MAX_FURTHER = "image_to_text", 4
 # The input format of each recipe, as in a real source of its kind.
 SOURCES = {
     "merge": "world",
@@ -36,8 +39,6 @@ class Demo:
 
     Attributes:
         built: the folder of the data sets, one per recipe.
-        reports: build reports by recipe.
-        page: the HTML page of images and texts.
     """
 
     built: Path
@@ -58,27 +59,39 @@ def demo(out_dir: Path, *, engine: str = "vllm", model: Path = CAPTIONER, num_sc
 
 def _demo(out_dir: Path, engine: str, model: Path, num_scenes: int) -> Demo:
     sources = {recipe: _draw(out_dir / "scenes" / name, name, num_scenes) for recipe, name in SOURCES.items()}
+    built = out_dir / "built"
     with SharedEngine(engine_module(engine)) as pool:
-        reports = {recipe: _build(recipe, path, out_dir, engine, model, pool) for recipe, path in sources.items()}
-    return Demo(out_dir / "built", reports, write_page(out_dir / "built", list(SOURCES), out_dir / "index.html"))
+        reports = {
+            recipe: _build(recipe, path, built / recipe, engine, model, pool) for recipe, path in sources.items()
+        }
+        caught, looked_at = find_caught(built / VERIFIED, SEED), num_scenes
+        for seed in range(SEED + 1, SEED + 1 + MAX_FURTHER):
+            if caught:
+                break
+            manifest = _draw(out_dir / "scenes" / f"seed-{seed}", "geojson", num_scenes, seed)
+            _build(FURTHER, manifest, further := out_dir / "further" / str(seed), engine, model, pool)
+            caught, looked_at = find_caught(further, seed), looked_at + num_scenes
+    page = write_demo_page(built, list(SOURCES), caught, looked_at, out_dir / "index.html")
+    return Demo(built, reports, page)
 
 
-def _draw(folder: Path, name: str, num_scenes: int) -> Path:
+def _draw(folder: Path, name: str, num_scenes: int, seed: int = SEED) -> Path:
     manifest = folder / MANIFEST
-    return manifest if manifest.is_file() else write_sample_source(name, folder, num_scenes, SEED)
+    return manifest if manifest.is_file() else write_sample_source(name, folder, num_scenes, seed)
 
 
 def _build(recipe: str, manifest: Path, out_dir: Path, engine: str, model: Path, pool: EnginePool) -> Report:
+    is_verified = recipe in {VERIFIED, FURTHER}
     options = BuildOptions(
         recipe=recipe,
         source=str(manifest),
         data_dir=manifest.parent,
-        out_dir=out_dir / "built" / recipe,
+        out_dir=out_dir,
         engine=engine,
         model=str(model),
         max_attempts=MAX_ATTEMPTS,
-        verify="cut" if recipe == VERIFIED else "off",
-        thresholds=THRESHOLDS if recipe == VERIFIED else {},
+        verify="cut" if is_verified else "off",
+        thresholds=THRESHOLDS if is_verified else {},
     )
     report = build(options, pool)
     if report.stopped:

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment
-
-from lrs2m_builder.build.shards import iter_rows, read_rejections
-from lrs2m_builder.files import finished_file
+from lrs2m_builder.build.shards import iter_rows, rejections_of
+from lrs2m_builder.dataset.pages import write_page
+from lrs2m_builder.sample.caught import Caught
 
 PAGE = Path(__file__).with_name("demo_page.html.jinja")
 
 
-def write_page(built: Path, recipes: list[str], page: Path) -> Path:
+def write_demo_page(built: Path, recipes: list[str], caught: Sequence[Caught], looked_at: int, page: Path) -> Path:
     """Write the page for the builds `built/<recipe>`; rows of the same scene are merged.
+
+    Args:
+        caught: texts of which false sentences were cut; the first is shown at the top.
+        looked_at: number of scenes whose texts were held against the images.
 
     Raises:
         UserError: a shard cannot be read, or the page cannot be written.
@@ -26,27 +30,22 @@ def write_page(built: Path, recipes: list[str], page: Path) -> Path:
             for row in iter_rows(path):
                 _add_record(scenes, recipe, row)
         for path in sorted((built / recipe / "rejected").rglob("*.parquet")):
-            for rejection in read_rejections(path):
-                scene = scenes.setdefault(_scene_name(rejection.sample_id), {"texts": []})
+            for rejection in rejections_of(iter_rows(path)):
+                scene = scenes.setdefault(_scene_name(rejection.sample_id), _empty_scene())
                 scene["texts"].append({"recipe": recipe, "reason": rejection.reason, "detail": rejection.detail})
-    template = Environment(autoescape=True).from_string(PAGE.read_text(encoding="utf-8"))
-    caught = [
-        (name, text["cut"][0]) for name, scene in sorted(scenes.items()) for text in scene["texts"] if text.get("cut")
-    ]
-    html = template.render(scenes=dict(sorted(scenes.items())), caught=caught)
-    with finished_file(page) as part:
-        part.write_text(html, encoding="utf-8")
+    write_page(page, PAGE, scenes=dict(sorted(scenes.items())), caught=caught, looked_at=looked_at)
     return page
 
 
 def _add_record(scenes: dict[str, dict[str, Any]], recipe: str, row: dict[str, Any]) -> None:
-    scene = scenes.setdefault(_scene_name(row["sample_id"]), {"texts": []})
-    scene.setdefault("image", base64.b64encode(row["image"]["bytes"]).decode())
+    scene = scenes.setdefault(_scene_name(row["sample_id"]), _empty_scene())
+    scene["image"] = scene["image"] or base64.b64encode(row["image"]["bytes"]).decode()
     if row["anchors"]:
         scene["anchors"] = ", ".join(f"{anchor['count']} {anchor['class']}" for anchor in row["anchors"])
     scene["texts"].append(
         {
             "recipe": recipe,
+            "reason": "",
             "short": row["caption_short"],
             "short_by": Path(row["short_source"]).name,
             "short_tokens": row["num_tokens_short"],
@@ -58,6 +57,10 @@ def _add_record(scenes: dict[str, dict[str, Any]], recipe: str, row: dict[str, A
             "cut": row["cut"] or (),
         }
     )
+
+
+def _empty_scene() -> dict[str, Any]:
+    return {"image": "", "anchors": "", "texts": []}
 
 
 def _scene_name(sample_id: str) -> str:

@@ -15,9 +15,7 @@ from lrs2m_builder.sample.drawing.sketch import SIDE
 from lrs2m_builder.sample.words import ALSO_CALLED, article
 
 CELLS = 4  # scenes along the side of a mosaic
-CELL = (
-    448  # pixels of a scene in a mosaic: the protocol's windows of 256, 512 and 768 cover a part, one and a few of them
-)
+CELL = 448  # pixels of a scene in a mosaic: the protocol's windows (256, 512, 768) cover a part, one and a few of them
 MAX_MOSAICS = 6
 MAX_PLACES = 2  # maximum number of scenes of a mosaic with a query's class
 MAX_QUERIES = 4  # per mosaic

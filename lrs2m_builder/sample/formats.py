@@ -36,10 +36,8 @@ class AnnotationFormat:
     """How to write scenes to disk.
 
     Attributes:
-        write: writes the annotations below a folder.
         reader: the `format` of the manifest, with its options.
         annotations: their path, for the manifest.
-        images: folder of the images.
         name: name of an image file; `{index}` and `{scene}` are filled in.
     """
 

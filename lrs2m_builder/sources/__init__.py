@@ -18,10 +18,11 @@ from lrs2m_builder.errors import SampleError, UserError, not_among, storable
 from lrs2m_builder.files import member_names
 from lrs2m_builder.schema import ImageRef, Sample
 from lrs2m_builder.sources._base import SourceRow
-from lrs2m_builder.sources._entering import entered, entered_anchors
+from lrs2m_builder.sources._entering import BAD_NAME, entered, entered_anchors
 from lrs2m_builder.sources._names import image_stem
-from lrs2m_builder.sources._places import Places
+from lrs2m_builder.sources._places import Places, table_files
 from lrs2m_builder.sources._resolve import ImageFinder, choose_layout, find_annotations
+from lrs2m_builder.sources._state import GONE, changed_at
 
 
 def join_key(image_name: str) -> str:
@@ -80,6 +81,21 @@ class Source:
 def named(paths: Sequence[Path]) -> str:
     """One path, or the first and the last of several, for messages."""
     return str(paths[0]) if len(paths) == 1 else f"{paths[0]} to {paths[-1].name} ({len(paths)} files)"
+
+
+def annotation_files(manifest: Manifest, data_dir: Path) -> list[Path]:
+    """The files and folders with the texts, labels and places of a subset, and those that options name.
+
+    Raises:
+        UserError: a file is missing.
+    """
+    paths = list(find_annotations(manifest, data_dir, manifest.files.annotations))
+    if manifest.join:
+        paths += find_annotations(manifest, data_dir, manifest.join.annotations)
+    paths += table_files(manifest, data_dir)
+    given = (*manifest.options.values(), *(manifest.join.options.values() if manifest.join else ()))
+    named_paths = (Path(value) for value in given if isinstance(value, str) and value)
+    return paths + [path for path in named_paths if changed_at(path) != GONE and path.is_file()]
 
 
 def formats() -> list[str]:
@@ -210,7 +226,8 @@ def make_sample(source: Source, row: SourceRow, captions: tuple[str, ...], numbe
         times: how often the image has been named.
     """
     manifest = source.manifest
-    path = source.find_image(row)
+    # An escaped name is none that a file could have.
+    path = None if row.problem and row.problem[0] == BAD_NAME and not row.image_file else source.find_image(row)
     key = f"{row.image_name}#{number}" if manifest.rows == "caption" else row.image_name
     problem = row.problem
     if times > 1:

@@ -44,7 +44,7 @@ class Places:
             UserError: no file matches, or one cannot be read, names no images, or holds a value that is none.
         """
         self._manifest, self._settings = manifest, manifest.place
-        self.files = _files(manifest, data_dir)
+        self.files = table_files(manifest, data_dir)
         self._table = _Table(self.files, dict(self._settings.columns)) if self.files else None
         self._constants = self._settings.constants
 
@@ -123,7 +123,8 @@ def _key(name: str) -> str:
     return "/".join(part for part in same_letters(name.replace("\\", "/")).split("/") if part not in {"", "."})
 
 
-def _files(manifest: Manifest, data_dir: Path) -> tuple[Path, ...]:
+def table_files(manifest: Manifest, data_dir: Path) -> tuple[Path, ...]:
+    """The tables of places that a manifest names."""
     for pattern in manifest.place.table:
         if matches := sorted(path for path in data_dir.glob(pattern) if path.is_file()):
             return tuple(matches)

@@ -17,6 +17,7 @@ from lrs2m_builder.images.files import IMAGE_SUFFIXES, RASTER_SUFFIXES
 from lrs2m_builder.opening import is_folder, would_wait
 from lrs2m_builder.sources._base import SourceRow
 from lrs2m_builder.sources._names import image_stem, original_stem, relative_paths, same_letters
+from lrs2m_builder.sources._state import below, changed_at
 
 NUM_TRIED = 5000  # names on which the layouts are compared
 MAX_SHOWN = 200  # characters of a name in a message
@@ -59,6 +60,8 @@ class ImageFinder:
     another machine, another Unicode form. In each case exactly one file must match, and exactly one name of the list.
 
     Attributes:
+        listed: when the names of each folder that was looked into last changed (ns), as seen before it was listed, and
+            those of the folders above it; a folder is named below the data folder.
         layout: a path below the data folder, whose folders may be globs, with `{filename}` (the name as the source
             has it), `{basename}`, `{stem}`, and for a numbered archive `{class_name}` and `{index}`; "" finds nothing.
     """
@@ -76,6 +79,7 @@ class ImageFinder:
         self._usable = bool(layout) and (numbering is not None or "{class_name}" not in layout)
         self._folders: dict[str, list[_Folder]] = {}
         self._list = _List(all_names) if all_names else None
+        self.listed: dict[str, int] = {}
 
     def find(self, name: str) -> Path | None:
         """The only file of that name: as it is written, with another extension or Unicode form, or by another path."""
@@ -136,9 +140,21 @@ class ImageFinder:
 
     def _listed(self, name: str) -> list[_Folder]:
         if name not in self._folders:
+            self._note(self._data_dir / name)
             paths = _glob(self._data_dir, name) if self._is_glob else [_folder(self._data_dir, name)]
-            self._folders[name] = [_Folder(path) for path in paths if path and is_folder(path)]
+            folders = [path for path in paths if path and is_folder(path)]
+            for path in folders:
+                self._note(path)
+            self._folders[name] = [_Folder(path) for path in folders]
         return self._folders[name]
+
+    def _note(self, folder: Path) -> None:
+        """Take the times of a folder and of those above it, up to the data folder."""
+        while (name := below(folder, self._data_dir)) not in self.listed:
+            self.listed[name] = changed_at(folder)
+            if name == "." or folder == folder.parent:
+                break
+            folder = folder.parent
 
     def _fields(self, name: str) -> dict[str, str | int] | None:
         if not self._usable or _leads_out(name):

@@ -7,18 +7,31 @@ that it replaces. Everything else (leases, queues, journals) may be lost without
 from __future__ import annotations
 
 import hashlib
+import json
+import os
+import re
 import secrets
+import socket
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, BinaryIO, Protocol
 
-from lrs2m_builder.errors import UserError
+from lrs2m_builder.errors import UserError, one_line
 
 
 class StoreUnavailable(UserError):  # noqa: N818 - a state of the store, not a wrong setting
     """The store does not answer; a finished local file can be published later."""
+
+
+class NotAFileError(UserError):
+    """A folder, pipe or broken link has the name of a file."""
+
+
+class ReplacedError(Exception):
+    """A file is not any more the version that was found."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,12 +56,24 @@ class Store(Protocol):
 
     Attributes:
         address: as a user writes it.
+        folder: the folder itself, in which a file can grow in place; None for an object store.
+        scratch: where files are made before they are published, and where those wait that could not be.
     """
 
     address: str
 
+    @property
+    def folder(self) -> Path | None: ...
+
+    @property
+    def scratch(self) -> Path: ...
+
     def check(self) -> None:
         """Check that the place can be written and honours conditions; once, before the first file."""
+        ...
+
+    def draft(self, name: str) -> AbstractContextManager[Path]:
+        """A path that no other writer has, for a file that is to be published; deleted when the block ends."""
         ...
 
     def publish(self, name: str, file: Path) -> bool:
@@ -71,6 +96,14 @@ class Store(Protocol):
         """The content of a file; None if there is none."""
         ...
 
+    def open(self, found: StoredFile) -> BinaryIO:
+        """A file that was found, to read parts of it.
+
+        Raises:
+            ReplacedError: now, or when it is read: the name holds another version, or nothing.
+        """
+        ...
+
     def find(self, name: str) -> StoredFile | None:
         """Size and version of a file; None if there is none."""
         ...
@@ -81,6 +114,10 @@ class Store(Protocol):
 
     def delete(self, name: str) -> None:
         """Delete a file, if it is there."""
+        ...
+
+    def set_aside(self, name: str) -> str:
+        """Move what cannot be used to a hidden name, which is returned."""
         ...
 
 
@@ -109,6 +146,37 @@ def ignores_conditions(store: Store) -> UserError:
         f"{store.address}: this store ignores conditions (If-None-Match, If-Match), so that two writers could mix; "
         "write to a local folder and copy it afterwards"
     )
+
+
+def writer_name() -> str:
+    """A name that no other writer has: host, process and chance."""
+    host = re.sub(r"[^A-Za-z0-9.-]", "_", socket.gethostname())[:60]
+    return f"{host}-{os.getpid()}-{secrets.token_hex(4)}"
+
+
+def read_object(store: Store, name: str) -> dict[str, Any] | None:
+    """The JSON object in a file; None if there is no file.
+
+    Raises:
+        UserError: it cannot be read or is not an object.
+    """
+    content = store.read(name)
+    if content is None:
+        return None
+    try:
+        found = json.loads(content.decode())
+    except (ValueError, RecursionError) as error:
+        raise UserError(f"{store.address}/{name}: cannot be read: {one_line(error)}") from error
+    if not isinstance(found, dict):
+        raise UserError(f"{store.address}/{name}: not a JSON object")
+    return found
+
+
+def write_object(store: Store, name: str, content: Mapping[str, Any], over: StoredFile | None) -> bool:
+    """Publish a JSON object under a new name, or in place of what was found there; False if another was faster."""
+    with store.draft(name) as file:
+        file.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        return store.replace(name, file, over.version) if over else store.publish(name, file)
 
 
 def file_digest(path: Path) -> str:

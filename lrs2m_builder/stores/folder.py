@@ -1,28 +1,37 @@
 """A local folder, or one of a network file system, as a store.
 
 A file is written under a name of its own and synced; then `link` gives it the final name, which fails if the name is
-taken. Nothing is renamed over another file, except by `replace` under a lock.
+taken. Nothing is renamed over another file, except by `replace` under a lock of that file.
 """
 
 from __future__ import annotations
 
 import errno
 import fcntl
+import fnmatch
 import os
-import secrets
 import shutil
-import socket
-import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
-from lrs2m_builder.errors import UserError
-from lrs2m_builder.files import disk_errors, sync_folder
-from lrs2m_builder.stores._base import StoredFile, check_conditions, file_digest, is_hidden
+from lrs2m_builder.errors import UserError, one_line
+from lrs2m_builder.files import disk_errors, files_below, sync_folder
+from lrs2m_builder.opening import open_regular
+from lrs2m_builder.stores._base import (
+    NotAFileError,
+    ReplacedError,
+    StoredFile,
+    check_conditions,
+    file_digest,
+    is_hidden,
+    writer_name,
+)
 
+NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 _NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.ENOSYS, errno.EMLINK}
-_guard = threading.Lock()  # record locks exclude other processes, not other threads of this one
+_PART = ".part"
 
 
 class FolderStore:
@@ -32,12 +41,33 @@ class FolderStore:
         self.address = str(folder)
         self._folder = folder
 
+    @property
+    def folder(self) -> Path:
+        return self._folder
+
+    @property
+    def scratch(self) -> Path:
+        return self._folder
+
     def check(self) -> None:
         check_conditions(self)
 
+    @contextmanager
+    def draft(self, name: str) -> Iterator[Path]:
+        """Beside the final name, so that publishing is a link."""
+        path = self._folder / name
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            part = _part(path)
+            try:
+                yield part
+            finally:
+                with suppress(OSError):
+                    part.unlink(missing_ok=True)
+
     def publish(self, name: str, file: Path) -> bool:
         path = self._folder / name
-        with disk_errors(path), _copied(file, path) as part:
+        with disk_errors(path), _synced(file, path) as part:
             if not _linked(part, path):
                 return _same_content(path, file)
             sync_folder(path.parent)
@@ -45,8 +75,8 @@ class FolderStore:
 
     def replace(self, name: str, file: Path, version: str) -> bool:
         path = self._folder / name
-        with disk_errors(path), _copied(file, path) as part, _locked(path):
-            found = self.find(name)
+        with disk_errors(path), _synced(file, path) as part, _locked(path) as is_there:
+            found = self.find(name) if is_there else None
             if found is None or found.version != version:
                 return found is not None and _same_content(path, file)
             part.replace(path)
@@ -57,24 +87,38 @@ class FolderStore:
         path = self._folder / name
         with disk_errors(path):
             try:
-                return path.read_bytes()
+                with _regular(path) as file:
+                    return file.read()
             except FileNotFoundError:
                 return None
+
+    def open(self, found: StoredFile) -> BinaryIO:
+        path = self._folder / found.name
+        with disk_errors(path):
+            try:
+                file = _regular(path)
+            except FileNotFoundError as error:
+                raise ReplacedError from error
+            if _version(os.fstat(file.fileno())) != found.version:
+                file.close()
+                raise ReplacedError
+        return file
 
     def find(self, name: str) -> StoredFile | None:
         path = self._folder / name
         with disk_errors(path):
             try:
-                status = path.stat()
+                with _regular(path) as file:
+                    status = os.fstat(file.fileno())
             except FileNotFoundError:
                 return None
-        return StoredFile(name, status.st_size, f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}")
+        return StoredFile(name, status.st_size, _version(status))
 
     def files(self, folder: str = "") -> Iterator[StoredFile]:
         with disk_errors(self._folder):
             names = sorted(
                 path.relative_to(self._folder).as_posix()
-                for path in (self._folder / folder).rglob("*")
+                for path in files_below(self._folder / folder, "")
                 if path.is_file()
             )
         for name in names:
@@ -86,21 +130,96 @@ class FolderStore:
         with disk_errors(path):
             path.unlink(missing_ok=True)
 
+    def set_aside(self, name: str) -> str:
+        path = self._folder / name
+        aside = path.with_name(f".{path.name}.damaged")
+        number = 1
+        while aside.is_dir() or (os.path.lexists(aside) and path.is_dir()):
+            number += 1
+            aside = path.with_name(f".{path.name}.damaged.{number}")
+        with disk_errors(path):
+            path.replace(aside)
+        return aside.name
+
+    def sweep(self, folder: str, names: str = f"*{_PART}") -> None:
+        """Delete half-written files of killed writers below a folder.
+
+        Only for a caller who knows that nobody else writes these names.
+
+        Args:
+            names: pattern of their names after the dot that hides them.
+        """
+        with disk_errors(self._folder / folder):
+            for path, _, files in os.walk(self._folder / folder, followlinks=True):
+                for name in fnmatch.filter(files, f".{names}"):
+                    Path(path, name).unlink(missing_ok=True)
+
+    def prune(self, folder: str) -> None:
+        """Delete a folder if nothing is in it, and those below it in which nothing is."""
+        for path, _, _ in os.walk(self._folder / folder, topdown=False):
+            if not is_hidden(path):
+                with suppress(OSError):  # something is in it
+                    Path(path).rmdir()
+
+    def sweep_here(self, *names: str) -> None:
+        """Delete half-written files of killed writers in the folder itself, by name, and what a killed probe left."""
+        with disk_errors(self._folder):
+            for pattern in (".probe-*", *(f".{name}.*{_PART[1:]}" for name in names)):
+                for path in self._folder.glob(pattern):
+                    path.unlink(missing_ok=True)
+
+
+def _regular(path: Path) -> BinaryIO:
+    """Open a file.
+
+    Raises:
+        NotAFileError: it is something else.
+        OSError: it is missing, or the disk fails.
+    """
+    try:
+        return open_regular(path)
+    except OSError as error:
+        is_broken_link = isinstance(error, FileNotFoundError) and os.path.lexists(path)
+        if is_broken_link or error.errno in {errno.EISDIR, errno.EINVAL, errno.ELOOP}:
+            reason = "a link to nothing" if is_broken_link else error.strerror or one_line(error)
+            raise NotAFileError(f"{path}: {reason}; move it away and run the same command again") from error
+        raise
+
+
+def _version(status: os.stat_result) -> str:
+    return f"{status.st_ino:x}-{status.st_mtime_ns:x}-{status.st_size:x}"
+
+
+def _part(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{writer_name()}{_PART}")
+
 
 @contextmanager
-def _copied(file: Path, path: Path) -> Iterator[Path]:
-    """Yield a synced copy of the file beside its final path, under a name that no other writer has."""
+def _synced(file: Path, path: Path) -> Iterator[Path]:
+    """Yield a synced file beside the final path, under a name of its own: a link to a draft, or a copy."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    writer = f"{socket.gethostname()}-{os.getpid()}-{secrets.token_hex(4)}"
-    part = path.with_name(f".{path.name}.{writer}.part")
+    part = _part(path)
     try:
-        with file.open("rb") as source, part.open("xb") as copy:
-            shutil.copyfileobj(source, copy, 1 << 20)
-            copy.flush()
-            os.fsync(copy.fileno())
+        is_draft = is_hidden(file.name) and file.suffix == _PART
+        if not (is_draft and _is_linked_beside(file, part)):
+            with file.open("rb") as source, part.open("xb") as copy:
+                shutil.copyfileobj(source, copy, 1 << 20)
+        with part.open("rb") as content:
+            os.fsync(content.fileno())
         yield part
     finally:
         part.unlink(missing_ok=True)
+
+
+def _is_linked_beside(file: Path, part: Path) -> bool:
+    """Whether a link could be made; not to another disk."""
+    try:
+        os.link(file, part)
+    except OSError as error:
+        if error.errno == errno.EXDEV or error.errno in _NO_LINKS:
+            return False
+        raise
+    return True
 
 
 def _linked(part: Path, path: Path) -> bool:
@@ -108,7 +227,7 @@ def _linked(part: Path, path: Path) -> bool:
     try:
         os.link(part, path)
     except OSError as error:
-        if part.stat().st_nlink == 2:  # NFS: the link was made, its answer was lost
+        if _is_same(part, path):  # NFS: the link was made, its answer was lost
             return True
         if error.errno == errno.EEXIST:
             return False
@@ -120,16 +239,38 @@ def _linked(part: Path, path: Path) -> bool:
     return True
 
 
+def _is_same(one: Path, other: Path) -> bool:
+    try:
+        return os.path.samestat(one.stat(), other.lstat())
+    except FileNotFoundError:
+        return False
+
+
 def _same_content(path: Path, file: Path) -> bool:
     try:
-        return path.stat().st_size == file.stat().st_size and file_digest(path) == file_digest(file)
+        with _regular(path) as found:
+            size = os.fstat(found.fileno()).st_size
+        return size == file.stat().st_size and file_digest(path) == file_digest(file)
     except FileNotFoundError:  # deleted meanwhile
         return False
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Wait for the lock of a name. The system drops it when the process dies."""
-    with _guard, path.with_name(f".{path.name}.lock").open("ab") as file:
-        fcntl.lockf(file, fcntl.LOCK_EX)
-        yield
+def _locked(path: Path) -> Iterator[bool]:
+    """Lock a file that is to be replaced; False if there is none, or another took its place meanwhile.
+
+    The system drops the lock when the process dies. Where a file system knows no locks, none is held: of two writers
+    at the same moment the later one wins, and both files are whole.
+    """
+    try:
+        file = path.open("r+b")
+    except FileNotFoundError:
+        yield False
+        return
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX)
+        except OSError as error:
+            if error.errno not in NO_LOCKS:
+                raise
+        yield True

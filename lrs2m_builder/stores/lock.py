@@ -13,19 +13,22 @@ from typing import IO
 
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import disk_errors
+from lrs2m_builder.terminal import say
 
 LOCK_NAME = ".lock"
+_NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 
 _guard = threading.Lock()
 _held: set[tuple[int, int]] = set()  # device and inode of the lock files that this process holds
 
 
 @contextmanager
-def locked(folder: Path, what: str) -> Iterator[None]:
+def locked(folder: Path, what: str, *, needs_locks: bool = True) -> Iterator[None]:
     """Lock a folder for this process alone, creating it if it is missing.
 
     Args:
         what: the kind of work, such as "build", for the error message of a second process.
+        needs_locks: if not, a file system that knows no locks is accepted with a warning.
 
     Raises:
         UserError: the folder cannot be created or written, or is locked.
@@ -34,12 +37,14 @@ def locked(folder: Path, what: str) -> Iterator[None]:
         Path(os.path.realpath(folder)).mkdir(
             parents=True, exist_ok=True
         )  # a link may lead to a folder that was moved away
-    with locked_file(folder / LOCK_NAME, what, shown=folder):
+    with locked_file(folder / LOCK_NAME, what, shown=folder, needs_locks=needs_locks):
         yield
 
 
 @contextmanager
-def locked_file(path: Path, what: str, *, shown: Path, remove: bool = False) -> Iterator[None]:
+def locked_file(
+    path: Path, what: str, *, shown: Path, remove: bool = False, needs_locks: bool = True
+) -> Iterator[None]:
     """Lock a file for this process alone, for an output that may not exist yet.
 
     The lock is a POSIX record lock: the system drops it when the process dies, and child processes do not inherit it.
@@ -47,11 +52,12 @@ def locked_file(path: Path, what: str, *, shown: Path, remove: bool = False) -> 
     Args:
         shown: the locked path in error messages.
         remove: delete the file at the end.
+        needs_locks: as `locked`.
 
     Raises:
         UserError: the file cannot be written or is locked.
     """
-    file, inode = _hold(path, what, shown)
+    file, inode = _hold(path, what, shown, needs_locks=needs_locks)
     try:
         yield
     finally:
@@ -63,7 +69,7 @@ def locked_file(path: Path, what: str, *, shown: Path, remove: bool = False) -> 
             file.close()
 
 
-def _hold(path: Path, what: str, shown: Path) -> tuple[IO[str], tuple[int, int]]:
+def _hold(path: Path, what: str, shown: Path, *, needs_locks: bool) -> tuple[IO[str], tuple[int, int]]:
     """Open and lock the file that has this name now; it may be replaced between opening and locking."""
     while True:
         # The guard comes first: closing a file drops every lock that this process holds on it.
@@ -74,7 +80,7 @@ def _hold(path: Path, what: str, shown: Path) -> tuple[IO[str], tuple[int, int]]
                 raise UserError(f"{shown}: another {what} of this process is writing there; wait for it or stop it")
             file = path.open("a+")
             try:
-                _lock(file, what, shown)
+                _lock(file, what, shown, needs_locks=needs_locks)
             except UserError:
                 file.close()
                 raise
@@ -89,10 +95,13 @@ def _hold(path: Path, what: str, shown: Path) -> tuple[IO[str], tuple[int, int]]
             file.close()
 
 
-def _lock(file: IO[str], what: str, shown: Path) -> None:
+def _lock(file: IO[str], what: str, shown: Path, *, needs_locks: bool) -> None:
     try:
         fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
+        if error.errno in _NO_LOCKS and not needs_locks:
+            say(f"warning: {shown}: this file system knows no locks ({error.strerror}); run one {what} there at a time")
+            return
         if error.errno not in {errno.EACCES, errno.EAGAIN}:
             raise UserError(f"{shown}: cannot be locked ({error.strerror}); give a folder on a local disk") from error
         file.seek(0)

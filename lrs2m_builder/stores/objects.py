@@ -7,21 +7,29 @@ interrupted would publish its beginning.
 
 from __future__ import annotations
 
+import functools
 import hashlib
+import os
 import secrets
+import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar, cast
 
 from lrs2m_builder.errors import MissingExtraError, UserError
+from lrs2m_builder.files import disk_errors
 from lrs2m_builder.stores._base import (
+    ReplacedError,
     StoredFile,
     StoreUnavailable,
     check_conditions,
     file_digest,
     ignores_conditions,
     is_hidden,
+    writer_name,
 )
+from lrs2m_builder.stores.range_file import RangeFile
 from lrs2m_builder.terminal import say
 
 PATIENCE_S = 900.0  # how long a store may not answer
@@ -44,9 +52,18 @@ class _TakenError(Exception):
 class ObjectStore:
     """A `Store` in a bucket, below a prefix."""
 
-    def __init__(self, address: str, *, patience_s: float = PATIENCE_S, part_size: int = PART_SIZE) -> None:
+    def __init__(
+        self,
+        address: str,
+        *,
+        scratch: Path | None = None,
+        patience_s: float = PATIENCE_S,
+        part_size: int = PART_SIZE,
+    ) -> None:
         """Args:
         address: s3://BUCKET or s3://BUCKET/PREFIX.
+        scratch: folder of this machine for unpublished files; by default one in the system's folder for temporary
+            files, the same for the same address.
         patience_s: how long to retry before StoreUnavailable.
         part_size: bytes; files of two parts or more are uploaded in parts.
         """
@@ -61,6 +78,7 @@ class ObjectStore:
         self.address = f"s3://{self._root}"
         self._bucket, _, self._prefix = self._root.partition("/")
         self._patience_s, self._part_size = patience_s, part_size
+        self._scratch = scratch
         # Retries are made here, where a lost answer is understood: one attempt per call of the libraries below.
         config = {"connect_timeout": 10, "read_timeout": 60, "retries": {"total_max_attempts": 1}}
         self._s3 = S3FileSystem(
@@ -68,9 +86,40 @@ class ObjectStore:
         )
         self._s3.retries = 1
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        """For worker processes, each with connections of its own."""
+        options: dict[str, Any] = {
+            "scratch": self._scratch,
+            "patience_s": self._patience_s,
+            "part_size": self._part_size,
+        }
+        return functools.partial(ObjectStore, **options), (self.address,)
+
+    @property
+    def folder(self) -> None:
+        return None
+
+    @property
+    def scratch(self) -> Path:
+        """Below the given folder, one for each store."""
+        name = hashlib.sha256(self.address.encode()).hexdigest()[:16]
+        base = self._scratch or Path(tempfile.gettempdir(), f"lrs2m-{os.getuid()}")
+        return base / f"{self._bucket}-{name}"
+
     def check(self) -> None:
         check_conditions(self)
         self._check_parts()
+
+    @contextmanager
+    def draft(self, name: str) -> Iterator[Path]:
+        path = self.scratch / "drafts" / f"{writer_name()}-{name.rpartition('/')[2]}"
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                yield path
+            finally:
+                with suppress(OSError):
+                    path.unlink(missing_ok=True)
 
     def publish(self, name: str, file: Path) -> bool:
         return self._put(name, file, mode="create", chunksize=self._part_size)
@@ -84,6 +133,31 @@ class ObjectStore:
 
     def read(self, name: str) -> bytes | None:
         return self._call(lambda: bytes(self._s3.cat_file(f"{self._root}/{name}")), name)
+
+    def open(self, found: StoredFile) -> BinaryIO:
+        def fetch(start: int, end: int) -> bytes:
+            try:
+                content = self._call(lambda: self._range(found, start, end), found.name)
+            except _TakenError as error:
+                raise ReplacedError from error
+            if content is None:
+                raise ReplacedError
+            return content
+
+        return cast(BinaryIO, RangeFile(found.size, fetch))
+
+    def _range(self, found: StoredFile, start: int, end: int) -> bytes:
+        from fsspec.asyn import sync
+
+        async def get() -> bytes:
+            place = {"Bucket": self._bucket, "Key": self._key(found.name)}
+            answer = await self._s3._call_s3(
+                "get_object", **place, Range=f"bytes={start}-{end - 1}", IfMatch=f'"{found.version}"'
+            )
+            async with answer["Body"] as body:
+                return bytes(await body.read())
+
+        return bytes(sync(self._s3.loop, get))
 
     def find(self, name: str) -> StoredFile | None:
         head = self._head(name)
@@ -99,6 +173,9 @@ class ObjectStore:
 
     def delete(self, name: str) -> None:
         self._call(lambda: self._s3.call_s3("delete_object", Bucket=self._bucket, Key=self._key(name)), name)
+
+    def set_aside(self, name: str) -> str:
+        raise UserError(f"{self.address}/{name}: cannot be used; move it away and run the same command again")
 
     def _key(self, name: str) -> str:
         return f"{self._prefix}/{name}" if self._prefix else name

@@ -14,7 +14,6 @@ from lrs2m_builder.engines._pool import EnginePool
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.images.load import decode
 from lrs2m_builder.stopping import signals_raise
-from lrs2m_builder.terminal import say
 from lrs2m_builder.verify.calibration import JudgedLabel, Measured, measure, write_calibration
 from lrs2m_builder.verify.claim_set import read_claims
 from lrs2m_builder.verify.judge import PROMPT, Judge, check_engine_options, judge_settings
@@ -53,9 +52,8 @@ def calibrate_judge(options: CalibrationOptions, engines: EngineModule | EngineP
     next(read_claims(options.labelled), None)  # a file that cannot be used is said before the engine starts
     if options.out.exists():
         raise UserError(f"--out {options.out}: is there already; give a new name")
-    say(f"starting {options.engine} on {options.model} ...")
+    engine = pool.begin(options.engine, options.model, "mllm", given)
     with signals_raise():
-        engine = pool.start(options.model, "mllm", given, ())
         try:
             judged = pool.run(_ask_all(options.labelled, engine))
         finally:

@@ -27,7 +27,7 @@ MAX_CLAIMS = 60  # of one text: three times what a long caption has
 
 _SENTENCE_END = re.compile(r"[.!?]+[\"”')\]]*(?=\s+[^\sa-z])|;(?=\s)|\n\s*\n")
 # Words that claim nothing by themselves.
-_NEUTRAL = word_set(
+NEUTRAL = word_set(
     "a an the this that these those there here it its they them their and or but as also with of is are was were be "
     "been can could may has have image picture scene photo photograph view see seen show shows showing shown visible "
     "observed observe found display displays displayed depict depicts depicted feature features featuring contain "
@@ -82,10 +82,10 @@ def claims_of(text: str) -> tuple[Claim, ...]:
         written = text[start:end]
         if not inside or _says_more(known.tokens, tokens, covered):
             points_back = _points_back(known.tokens, tokens, {m.start for m in known.asserted})
-            words = f"{earlier} {_as_sentence(written)}" if earlier and points_back else _as_sentence(written)
+            words = f"{earlier} {as_sentence(written)}" if earlier and points_back else as_sentence(written)
             leans = bool(earlier) and points_back
             claims.setdefault(words.lower(), Claim("sentence", words, start, end, number, leans=leans))
-        earlier = _as_sentence(written)
+        earlier = as_sentence(written)
     return tuple(sorted(claims.values(), key=lambda claim: (claim.sentence, KINDS.index(claim.kind), claim.start)))
 
 
@@ -104,7 +104,7 @@ def _claim(statement: Found, where: tuple[int, int], sentence: int) -> Claim:
     return Claim(statement.kind, statement.words, *where, sentence, statement.name, statement.number, statement.place)
 
 
-def _as_sentence(written: str) -> str:
+def as_sentence(written: str) -> str:
     """With a capital and a full stop, in one line."""
     words = " ".join(written.split()).rstrip(";,: ")
     words = words[0].upper() + words[1:]
@@ -114,7 +114,7 @@ def _as_sentence(written: str) -> str:
 def _says_more(tokens: Sequence[str], sentence: Sequence[int], covered: set[int]) -> bool:
     """Whether a word that could be wrong is in no claim; "in the image" says nothing."""
     for position in sentence:
-        if position in covered or tokens[position] in _NEUTRAL:
+        if position in covered or tokens[position] in NEUTRAL:
             continue
         ahead = tokens[position + 1 : position + 4]
         if tokens[position] in {"in", "within", "from", "on", "across"} and {"image", "picture", "scene"} & set(ahead):

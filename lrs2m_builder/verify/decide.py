@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from lrs2m_builder.schema import CaptionColumn, JudgedClaim, RowClaim
+from lrs2m_builder.schema import CaptionColumn, FalseClaim, JudgedClaim, RowClaim, UncutText
 from lrs2m_builder.verify.claims import Claim, claims_of, sentence_spans
 from lrs2m_builder.verify.verdicts import DEFAULT_THRESHOLD
 
@@ -94,6 +94,14 @@ def _probabilities(judged: Sequence[JudgedClaim]) -> dict[str, float | None]:
 def _is_false(claim: Claim, p_of: Mapping[str, float | None], thresholds: Mapping[str, float]) -> bool:
     p = p_of.get(claim.words)
     return p is not None and p < thresholds.get(claim.kind, DEFAULT_THRESHOLD)
+
+
+def uncut_text(column: CaptionColumn, text: str, false: Sequence[Claim], judged: Sequence[JudgedClaim]) -> UncutText:
+    """A text before its false sentences are cut, with its false claims."""
+    p_of = _probabilities(judged)
+    return UncutText(
+        column, text, tuple(FalseClaim(claim.kind, claim.words, p_of[claim.words] or 0.0) for claim in false)
+    )
 
 
 def row_claims(column: CaptionColumn, text: str, judged: Sequence[JudgedClaim]) -> tuple[RowClaim, ...]:

@@ -177,6 +177,6 @@ def check_engine_options(engine: str, options: Mapping[str, Any]) -> None:
 
 
 def judge_settings(prompt: Prompt, system: str = "") -> dict[str, Any]:
-    """What decides the verdicts beside the model and its engine."""
+    """What decides the verdicts beside the model and its engine; the claims are those of the rules."""
     settings: dict[str, Any] = {"prompt": {"name": prompt.name, "sha256": prompt.sha256}, "answers": list(YES_NO)}
     return settings | {"claims": f"rules.v{VERSION}"} | ({"system": system} if system else {})

@@ -66,11 +66,14 @@ def threshold_of(claim: Claim, thresholds: Thresholds) -> float:
     return thresholds.get(claim.kind, DEFAULT_THRESHOLD)
 
 
-def parse_thresholds(pairs: Iterable[str]) -> dict[str, float]:
+def parse_thresholds(pairs: Iterable[str], flag: str = "--threshold") -> dict[str, float]:
     """Turn `KIND=P` settings into a mapping; "all" sets every kind that is not named.
 
     A path of a calibration.json sets all: those that it has chosen, and 0 for kinds that it has not measured, so that
     no claim of these is false.
+
+    Args:
+        flag: the option that they were given by.
 
     Raises:
         UserError: not of that form, or no such kind of claim.
@@ -82,13 +85,13 @@ def parse_thresholds(pairs: Iterable[str]) -> dict[str, float]:
             continue
         kind, _, value = pair.partition("=")
         if kind not in {*KINDS, "all"}:
-            raise UserError(f"--threshold {pair}: no kind of claim {kind!r}{not_among(kind, [*KINDS, 'all'])}")
+            raise UserError(f"{flag} {pair}: no kind of claim {kind!r}{not_among(kind, [*KINDS, 'all'])}")
         try:
             given[kind] = float(value)
         except ValueError:
             given[kind] = -1.0
         if not 0 <= given[kind] <= 1:
-            raise UserError(f"--threshold {pair}: write KIND=P with a probability from 0 to 1, such as count=0.3")
+            raise UserError(f"{flag} {pair}: write KIND=P with a probability from 0 to 1, such as count=0.3")
     default = given.pop("all", DEFAULT_THRESHOLD)
     return {kind: given.get(kind, default) for kind in KINDS}
 

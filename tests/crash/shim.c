@@ -296,7 +296,7 @@ int renameat2(int folder, const char *from, int to_folder, const char *to, unsig
 
 int link(const char *from, const char *to) {
     NEXT(int, link, const char *, const char *);
-    return step_two('l', AT_FDCWD, to, AT_FDCWD, to) == FAIL ? -1 : next(from, to);
+    return step_two('l', AT_FDCWD, from, AT_FDCWD, to) == FAIL ? -1 : next(from, to);
 }
 
 int symlink(const char *from, const char *to) {

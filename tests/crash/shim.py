@@ -129,27 +129,29 @@ def lose_unsynced(operations: list[Operation]) -> list[str]:
     Names and folders stay as they are: a journaling file system keeps their order, but of a file's content only what
     was synced.
     """
-    synced: dict[str, int] = {}
+    synced: dict[str, list[int]] = {}  # the names of one file share a list
     for operation in operations:
         if operation.letter == "c":
-            synced[operation.path] = 0
+            synced[operation.path] = [0]
         elif operation.letter in "ow":
-            synced.setdefault(operation.path, operation.size if operation.letter == "o" else 0)
+            synced.setdefault(operation.path, [operation.size if operation.letter == "o" else 0])
         elif operation.letter == "f":
-            synced[operation.path] = operation.size
+            synced.setdefault(operation.path, [0])[0] = operation.size
         elif operation.letter == "r":
             _move(synced, operation.path, operation.to)
+        elif operation.letter == "l" and operation.path in synced:
+            synced[operation.to] = synced[operation.path]
         elif operation.letter == "u":
             synced.pop(operation.path, None)
     cut = []
-    for path, size in synced.items():
+    for path, (size,) in synced.items():
         if Path(path).is_file() and Path(path).stat().st_size > size:
             os.truncate(path, size)
             cut.append(path)
     return cut
 
 
-def _move(synced: dict[str, int], path: str, to: str) -> None:
+def _move(synced: dict[str, list[int]], path: str, to: str) -> None:
     """A renamed file or folder takes what is known of it to its new name."""
     for old in [name for name in synced if name == path or name.startswith(path + "/")]:
         synced[to + old[len(path) :]] = synced.pop(old)

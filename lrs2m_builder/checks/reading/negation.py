@@ -23,6 +23,7 @@ _LIKE = frozenset(
 )
 _AS_OF = {("similar", "to"), ("reminiscent", "of"), ("as", "if"), ("shape", "of"), ("form", "of"), ("size", "of")}
 _AS_OF |= {("sense", "of"), ("akin", "to"), ("compared", "to"), ("comparable", "to"), ("shapes", "of")}
+_DEFINITE = word_set("the its this these their")  # what is spoken of is there: "does not cross the river"
 _COMPARING = _LIKE | {"than", "of", "to", "if", "as"}
 
 
@@ -112,13 +113,7 @@ def _after_not(tokens: Sequence[str], start: int) -> set[int]:
     """What a "not" denies: the object of a verb ("does not show any ships", "not crossed by a bridge")."""
     end = start
     while end < len(tokens) and end < start + 3 and tokens[end] not in PUNCTUATION:
-        if tokens[end] in {
-            "the",
-            "its",
-            "this",
-            "these",
-            "their",
-        }:  # what is spoken of is there: "does not cross the river"
+        if tokens[end] in _DEFINITE:
             return set()
         if tokens[end] in {"a", "an", "any"}:
             return _phrase(tokens, end + 1, lists=True)

@@ -11,7 +11,7 @@ from lrs2m_builder.checks.reading.nouns import Mention, Text
 from lrs2m_builder.checks.reading.tokens import PREPOSITIONS, PUNCTUATION, STOPS
 from lrs2m_builder.checks.reading.vocabulary import singular_of, vocabulary
 
-Axes = tuple[int, int]  # of the image: -1 left, 1 right; -1 bottom, 1 top; 0 where nothing is said
+Axes = tuple[int, int]  # of the image: -1 left, 1 right; -1 bottom, 1 top; 0 if nothing is said
 _LEFT, _RIGHT, _TOP, _BOTTOM = (-1, 0), (1, 0), (0, 1), (0, -1)
 WHERE: dict[str, Axes] = {
     **dict.fromkeys(["left", "west", "western", "leftmost", "lefthand", "leftward", "westward", "westerly"], _LEFT),
@@ -111,7 +111,7 @@ def determiner_is_one(determiner: str) -> bool:
 
 
 def _phrase(tokens: Sequence[str], at: dict[int, Mention], owners: frozenset[int], start: int) -> Thing | None:
-    """The noun phrase after a determiner; None where a place or the image stands there."""
+    """The noun phrase after a determiner; None if a place or the image stands there."""
     if tokens[start] == "it":
         return Thing(start, start + 1, frozenset(["it"]), "it", frozenset(), False)
     position = start + 1
@@ -171,7 +171,7 @@ def centers_of(tokens: Sequence[str]) -> Iterator[Place]:
 
 
 def _place(tokens: Sequence[str], first: int) -> Place | None:
-    """The place phrase around a word like "left"; None where that word says something else."""
+    """The place phrase around a word like "left"; None if that word says something else."""
     if axes := BESIDE.get(tokens[first]):
         return Place(first, first + 1, axes, of=True)
     x, y, end, opposite = 0, 0, first, False

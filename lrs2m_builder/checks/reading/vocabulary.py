@@ -18,7 +18,7 @@ _SIZES = {"small", "big", "large", "huge", "medium", "other", "old", "new", "unk
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """What a phrase names: classes (several where it is ambiguous), in the plural or not, surely or weakly.
+    """What a phrase names: classes (several if it is ambiguous), in the plural or not, surely or weakly.
 
     It is weak, too, in a text that holds one of its `cues`: the words that go with another meaning of it.
     """
@@ -37,7 +37,7 @@ class Trie:
     value: Any = None
 
     def add(self, phrase: Iterable[str]) -> Trie:
-        """The node of a phrase, made where there is none."""
+        """The node of a phrase, created if it is missing."""
         node = self
         for word in phrase:
             node = node.after.setdefault(word, Trie())
@@ -87,15 +87,9 @@ class Vocabulary:
 
 
 _SAME = ("craft", "series", "people", "sheep", "cattle", "premises", "means")  # plural is singular
-_IRREGULAR = {
-    "person": "people",
-    "man": "men",
-    "woman": "women",
-    "child": "children",
-    "leaf": "leaves",
-    "shelf": "shelves",
-}
-_IRREGULAR |= {"wharf": "wharves", "bus": "buses", "foot": "feet", "crossroads": "crossroads", "works": "works"}
+_IRREGULAR = {"person": "people", "man": "men", "woman": "women", "child": "children", "leaf": "leaves"}
+_IRREGULAR |= {"shelf": "shelves", "wharf": "wharves", "bus": "buses", "foot": "feet"}
+_IRREGULAR |= {word: word for word in ("crossroads", "works")}
 _SINGULAR = {plural: word for word, plural in _IRREGULAR.items()}
 
 

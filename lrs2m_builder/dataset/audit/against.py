@@ -22,7 +22,6 @@ class AgainstSet:
     Attributes:
         names: file names of its images, including those without a file.
         images: image files that were found; empty for Parquet.
-        records: Parquet files.
     """
 
     path: Path

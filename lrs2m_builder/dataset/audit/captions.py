@@ -35,7 +35,6 @@ class CaptionGroup:
     """A group of equal or similar texts.
 
     Attributes:
-        rows: number of rows.
         texts: number of distinct texts, ignoring letter case and punctuation.
         examples: sample id and text of the first rows with different texts.
     """

@@ -48,7 +48,6 @@ class AuditImage:
         key: the sample id without the number of the caption.
         name: the file's name in its source.
         content: number of the distinct image.
-        is_evaluation: whether it is an evaluation image.
     """
 
     key: str

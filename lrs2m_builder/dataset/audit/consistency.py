@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from tqdm import tqdm
 
 from lrs2m_builder import checks
-from lrs2m_builder.checks import CLIP_LONG, CLIP_SHORT, Answer, Check, clip_budget, split_words
+from lrs2m_builder.checks import CLIP_LONG, CLIP_SHORT, Answer, Check, clip_budget
 from lrs2m_builder.dataset.foreign import as_record, plain_rows, reading
 from lrs2m_builder.declared.manifest import load_manifest
 from lrs2m_builder.declared.shipped import shipped_names
@@ -143,7 +143,6 @@ def _answer(row: dict[str, Any], column: str, viewpoint: Viewpoint) -> Answer:
     return Answer(
         text=text,
         raw=text,
-        words=split_words(text),
         finish_reason="stop",
         num_tokens=count_tokens(text) if tokens is None else tokens,
         sample=Sample(row["sample_id"], row["subset"] or "", "", None, anchors=anchors),

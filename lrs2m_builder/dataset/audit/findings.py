@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from lrs2m_builder.dataset.audit.captions import CaptionRepeats
 from lrs2m_builder.dataset.audit.consistency import Finding
+from lrs2m_builder.dataset.audit.judges import JudgeComparison
 
 # Kinds of pairs, the gravest first, and their wording in the removals.
 KINDS = {
@@ -47,6 +48,28 @@ class NameMatch:
 
 
 @dataclass(frozen=True, slots=True)
+class PlaceMatch:
+    """An image that shows ground which an evaluation image shows too.
+
+    Attributes:
+        share: of the smaller footprint that is in both.
+        days_apart: between the acquisitions; None if one is unknown.
+    """
+
+    image: str
+    subset: str
+    of: str
+    share: float
+    days_apart: float | None
+
+    @property
+    def words(self) -> str:
+        """What is shared with what, for the removals."""
+        apart = "" if self.days_apart is None else f", taken {self.days_apart:.0f} days apart"
+        return f"{self.share:.0%} of the footprint is in evaluation image {self.of}{apart}"
+
+
+@dataclass(frozen=True, slots=True)
 class Audit:
     """A data set's findings.
 
@@ -55,6 +78,7 @@ class Audit:
         evaluation_names: number of file names of evaluation images, including those without a file.
         flat_images: number of images without structure, compared only by their bytes.
         removals: sample key -> (reason, detail).
+        judges: two judges compared, if asked for.
     """
 
     path: str
@@ -69,6 +93,8 @@ class Audit:
     unreadable: dict[str, int]
     pairs: tuple[ImagePair, ...]
     names: tuple[NameMatch, ...]
+    places: tuple[PlaceMatch, ...]
     captions: tuple[CaptionRepeats, ...]
     findings: tuple[Finding, ...]
     removals: dict[str, tuple[str, str]]
+    judges: JudgeComparison | None = None

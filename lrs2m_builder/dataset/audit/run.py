@@ -11,7 +11,7 @@ import errno
 import tempfile
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -22,10 +22,12 @@ from lrs2m_builder.dataset.audit.against import AgainstSet, open_evaluation
 from lrs2m_builder.dataset.audit.captions import RUN_LENGTHS, caption_repeats
 from lrs2m_builder.dataset.audit.collect import AuditImage, Collection, ImageLocation, image_key
 from lrs2m_builder.dataset.audit.consistency import COLUMNS, check_records
-from lrs2m_builder.dataset.audit.findings import KINDS, Audit, ImagePair, NameMatch
+from lrs2m_builder.dataset.audit.findings import KINDS, Audit, ImagePair, NameMatch, PlaceMatch
 from lrs2m_builder.dataset.audit.hashes import hash_thumbnails
+from lrs2m_builder.dataset.audit.judges import compare_judges
 from lrs2m_builder.dataset.audit.pairs import Pairs, near_pairs
 from lrs2m_builder.dataset.audit.report import write_report
+from lrs2m_builder.dataset.audit.same_place import place_matches
 from lrs2m_builder.dataset.foreign import reading
 from lrs2m_builder.dataset.tables import open_tables, record_files
 from lrs2m_builder.errors import UserError
@@ -43,6 +45,8 @@ def audit(
     *,
     out_dir: Path | None = None,
     remove_same_names: bool = False,
+    within_days: float | None = None,
+    judges: Sequence[str] = (),
     show_progress: bool = False,
 ) -> Audit:
     """Examine every image and text of a data set, and write the findings to `out_dir` (default: audit/ in it).
@@ -50,6 +54,8 @@ def audit(
     Args:
         against: evaluation images: a folder of images, a list in JSON, or Parquet.
         remove_same_names: also list records for removal that only share a file name with an evaluation image.
+        within_days: of images that show the same ground as an evaluation image, only those taken that close in time.
+        judges: names of two tables of scores, whose verdicts are compared.
 
     Raises:
         UserError: no Parquet files, a missing column, nothing at `against`, no rows, or a full disk.
@@ -57,9 +63,13 @@ def audit(
     out_dir = out_dir or (path if path.is_dir() else path.parent) / "audit"
     _check_columns(path)
     files = record_files(path)
+    comparison = compare_judges(path, judges) if judges else None
     evaluations = [open_evaluation(name) for name in against]
     with own_folder(out_dir, "audit"):
-        result, places = _look(path, files, evaluations, against, out_dir, remove_same_names, show_progress)
+        result, places = _look(
+            path, files, evaluations, against, out_dir, remove_same_names, within_days, show_progress
+        )
+        result = replace(result, judges=comparison)
         write_json(out_dir / "audit.json", as_json(result))
         write_removals(files, result.removals, out_dir / "removals.parquet")
         write_report(out_dir / "report.html", result, places)
@@ -73,6 +83,7 @@ def _look(
     against: Sequence[Path],
     out_dir: Path,
     remove_same_names: bool,
+    within_days: float | None,
     show_progress: bool,
 ) -> tuple[Audit, list[ImageLocation]]:
     """The findings, and where the images are stored."""
@@ -88,6 +99,7 @@ def _look(
             near = near_pairs(hashes, collection.thumbnails(), show_progress=show_progress)
         names = _name_matches(collection.pictures, evaluations)
         pairs = _image_pairs(collection.pictures, near)
+        matches = place_matches(files, evaluations, within_days)
         result = Audit(
             path=str(path),
             against=tuple(map(str, against)),
@@ -101,9 +113,10 @@ def _look(
             unreadable=dict(collection.problems),
             pairs=pairs,
             names=names,
+            places=matches,
             captions=tuple(caption_repeats(files, column, show_progress=show_progress) for column in RUN_LENGTHS),
             findings=check_records(files, show_progress=show_progress),
-            removals=_removals(pairs, names if remove_same_names else ()),
+            removals=_removals(pairs, names if remove_same_names else (), matches),
         )
     except (OSError, pa.ArrowException) as error:
         if getattr(error, "errno", None) == errno.ENOSPC:  # the thumbnails: about 1 KB per image
@@ -121,9 +134,13 @@ def as_json(result: Audit) -> dict[str, Any]:
     counts = Counter(pair.kind for pair in result.pairs)
     content = asdict(result) | {"pair_counts": dict(counts), "removed_images": len(result.removals)}
     del content["removals"]
+    if result.judges is not None:
+        for kind, one in zip(content["judges"]["kinds"], result.judges.kinds, strict=True):
+            kind |= {"claims": one.claims, "agreement": one.agreement, "kappa": one.kappa}
     for pair in content["pairs"]:
         del pair["contents"]
-    return content | {"pairs": content["pairs"][:MAX_LISTED], "names": content["names"][:MAX_LISTED]}
+    listed = {name: content[name][:MAX_LISTED] for name in ("pairs", "names", "places")}
+    return content | listed | {"num_places": len(result.places)}
 
 
 def _image_pairs(pictures: Sequence[AuditImage], near: Pairs) -> tuple[ImagePair, ...]:
@@ -177,9 +194,12 @@ def _stem(name: str) -> str:
     return PurePosixPath(name).stem.casefold()
 
 
-def _removals(pairs: Sequence[ImagePair], names: Sequence[NameMatch]) -> dict[str, tuple[str, str]]:
-    by_name = {match.image: ("same_name", f"name of {match.of}") for match in names}
-    return by_name | {pair.image: (pair.kind, f"{KINDS[pair.kind]} {pair.of}") for pair in pairs}
+def _removals(
+    pairs: Sequence[ImagePair], names: Sequence[NameMatch], places: Sequence[PlaceMatch]
+) -> dict[str, tuple[str, str]]:
+    hints = {match.image: ("same_name", f"name of {match.of}") for match in names}
+    hints |= {match.image: ("same_place", match.words) for match in places}
+    return hints | {pair.image: (pair.kind, f"{KINDS[pair.kind]} {pair.of}") for pair in pairs}
 
 
 def _sample_ids(path: Path) -> Iterator[list[str]]:

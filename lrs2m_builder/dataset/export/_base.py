@@ -7,7 +7,7 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Protocol
 
@@ -22,7 +22,7 @@ MAX_NAME = 200  # bytes of a file name; file systems allow 255, and a hash may b
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # The first bytes of the formats that a record may contain (see `images.load_stored`).
 _SUFFIXES = ((b"\xff\xd8", ".jpg"), (b"\x89PNG", ".png"), (b"RIFF", ".webp"), (b"GIF8", ".gif"))
-_OTHER_TEXT = {"long": "caption_short", "short": "caption_long"}
+OTHER_TEXT = {"long": "caption_short", "short": "caption_long"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +35,7 @@ class Options:
         image_prefix: prefix of an image's path.
         lines: write JSON lines instead of one JSON list.
         max_bytes: maximum size of one file, for formats with several.
+        scores: names and types of the scores that rows have beside their columns, for formats that write them.
     """
 
     text: TextChoice = "both"
@@ -42,15 +43,19 @@ class Options:
     image_prefix: str = ""
     lines: bool = False
     max_bytes: int = DEFAULT_MAX_BYTES
+    scores: Mapping[str, str] = field(default_factory=dict)
 
 
 class ExportFormat(Protocol):
-    """The contract of a format module in this folder."""
+    """The contract of a format module in this folder.
+
+    A module with WITH_SCORES = True gets rows with their scores, `<name>_<column>`; `Options.scores` has their types.
+    """
 
     IMAGES: tuple[ImageChoice, ...]  # supported choices; the first is the default
 
-    def write(self, rows: Iterator[dict[str, Any]], folder: Path, options: Options) -> None:
-        """Write rows into an empty folder.
+    def write(self, rows: Iterator[dict[str, Any]], folder: Path, options: Options) -> tuple[str, ...] | None:
+        """Write rows into an empty folder; returns what a person should know, a line each, if anything.
 
         Raises:
             UserError: a row lacks an image that the format needs.
@@ -66,7 +71,7 @@ def texts(row: Mapping[str, Any], text: TextChoice) -> dict[str, str]:
 
 def columns(row: Mapping[str, Any], text: TextChoice) -> dict[str, Any]:
     """The columns of a row as values of JSON, without the image and without texts that were not chosen."""
-    kept = {key: value for key, value in row.items() if key not in {"image", _OTHER_TEXT.get(text)}}
+    kept = {key: value for key, value in row.items() if key not in {"image", OTHER_TEXT.get(text)}}
     return kept | {key: value for key, value in place_values(row).items() if key in row}
 
 

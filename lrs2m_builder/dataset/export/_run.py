@@ -11,6 +11,7 @@ from typing import Any
 from lrs2m_builder import __version__
 from lrs2m_builder.dataset.export import load_format
 from lrs2m_builder.dataset.export._base import ImageChoice, Options
+from lrs2m_builder.dataset.scores.rows import read_scores, with_scores
 from lrs2m_builder.dataset.selection import Filters, read_rows, select
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import write_json
@@ -25,7 +26,7 @@ class ExportReport:
         rows: rows written, out of `of` in the data set.
         subsets, licenses: rows by subset and by licence.
         bytes: total size of the files.
-        notes: notes on the scores in a condition, one per line.
+        notes: what a person should know of the scores in a condition and of rows left out, one per line.
     """
 
     dest: str
@@ -61,7 +62,11 @@ def export(
         selection = select(path, filters)
         seen = _Seen()
         rows = read_rows(selection, with_images=options.images != "reference")
-        format_.write(seen.watch(rows), folder, options)
+        if getattr(format_, "WITH_SCORES", False):
+            scores = read_scores(selection)
+            options = replace(options, scores={field.name: str(field.type) for field in scores.schema})
+            rows = with_scores(rows, scores)
+        notes = format_.write(seen.watch(rows), folder, options) or ()
         if seen.rows != selection.num_rows:
             raise AssertionError(f"{path}: {selection.num_rows} rows wanted, {seen.rows} written")
         asked = {"filters": asdict(filters), "options": asdict(options)}
@@ -71,7 +76,7 @@ def export(
         size = sum(file.stat().st_size for file in files)
     return ExportReport(
         *(str(dest), to, seen.rows, selection.of, dict(seen.subsets), dict(seen.licenses), len(files), size),
-        notes=selection.notes,
+        notes=(*selection.notes, *notes),
     )
 
 

@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import pyarrow as pa
 import yaml
 
 from lrs2m_builder import __version__
+from lrs2m_builder.dataset.pages import render
 from lrs2m_builder.dataset.publish.facts import Facts, SubsetFacts
 
 HISTOGRAM = "assets/text_lengths.png"
@@ -38,13 +38,11 @@ def make_card(facts: Facts, schema: pa.Schema, repo_id: str) -> str:
     Args:
         schema: of the published records.
     """
-    environment = jinja2.Environment(
-        undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True
-    )
-    environment.filters |= {"cell": _cell, "number": lambda value: f"{value:,}", "names": _names}
-    environment.filters["licenses"] = _licenses
-    template = environment.from_string((Path(__file__).parent / "card.md.jinja").read_text(encoding="utf-8"))
-    body = template.render(
+    body = render(
+        Path(__file__).with_name("card.md.jinja"),
+        number=lambda value: f"{value:,}",
+        names=_names,
+        licenses=_licenses,
         facts=facts,
         repo_id=repo_id,
         title=repo_id.split("/")[-1],
@@ -76,6 +74,7 @@ def front_matter(facts: Facts, schema: pa.Schema, repo_id: str) -> dict[str, Any
         "tags": [
             *("remote-sensing", "earth-observation", "image-text", "clip", "long-captions", "lrs2m"),
             *(["synthetic"] if _is_written(facts) else []),
+            *(["geospatial"] if facts.places and facts.places.rows else []),
         ],
         "configs": [
             _config("default", [f"data/{name}/train-*.parquet" for name in names], default=True),
@@ -164,8 +163,3 @@ def _licenses(subset: SubsetFacts) -> str:
 
 def _names(names: Sequence[str]) -> str:
     return "; ".join(names)
-
-
-def _cell(value: object) -> str:
-    """A value for a cell of a Markdown table."""
-    return " ".join(str(value).split()).replace("|", "\\|") or "-"

@@ -11,6 +11,7 @@ from typing import Any
 from lrs2m_builder.build.settings import BUILD_JSON
 from lrs2m_builder.dataset.foreign import reading
 from lrs2m_builder.dataset.publish.origins import Origin, origin_of, read_build
+from lrs2m_builder.dataset.publish.places import Places, read_places
 from lrs2m_builder.dataset.publish.tree import SubsetSplit
 from lrs2m_builder.dataset.scores.places import SCORE_JSON, SCORES, score_names, scored_files
 from lrs2m_builder.dataset.scores.summary import ScoreStats, summarize
@@ -73,12 +74,14 @@ class Facts:
 
     Attributes:
         score_models: the model that made the scores, by their name.
+        places: where and when the images were taken; None if no row says it.
     """
 
     subsets: tuple[SubsetFacts, ...]
     total: SubsetStats
     stats: Stats
     score_models: Mapping[str, str]
+    places: Places | None = None
 
 
 def read_facts(tree: Path, splits: Sequence[SubsetSplit], sources: Mapping[str, Path]) -> Facts:
@@ -107,7 +110,7 @@ def read_facts(tree: Path, splits: Sequence[SubsetSplit], sources: Mapping[str, 
         for subset in stats.subsets
     )
     scores, models = _read_scores(tree, sources)
-    return Facts(subsets, stats.total, replace(stats, scores=scores), models)
+    return Facts(subsets, stats.total, replace(stats, scores=scores), models, read_places(tree))
 
 
 def _read_scores(tree: Path, sources: Mapping[str, Path]) -> tuple[tuple[ScoreStats, ...], dict[str, str]]:
@@ -122,7 +125,7 @@ def _read_scores(tree: Path, sources: Mapping[str, Path]) -> tuple[tuple[ScoreSt
             models[name] = model.rstrip("/").rpartition("/")[2] if model.startswith(("/", "~", ".")) else model
     tables = open_tables(tree, ("sample_id", "subset", "caption_short", "caption_long"))
     with reading(tree):
-        return summarize(tables, "records", parts), dict(sorted(models.items()))
+        return summarize(tables, "records", parts, are_copies=True), dict(sorted(models.items()))
 
 
 def _read_unlicensed(tree: Path) -> dict[str, int]:

@@ -20,10 +20,12 @@ from lrs2m_builder.dataset.histogram import draw_histograms, draw_scores
 from lrs2m_builder.dataset.publish.card import HISTOGRAM, SCORE_HISTOGRAM, make_card, make_license_file
 from lrs2m_builder.dataset.publish.facts import read_facts
 from lrs2m_builder.dataset.publish.origins import publishes_images
+from lrs2m_builder.dataset.publish.places import GEOCROISSANT, make_geocroissant
 from lrs2m_builder.dataset.publish.tree import MAX_SHARD_BYTES, SubsetSplit, tree_schema, write_subset
 from lrs2m_builder.dataset.publish.upload import STATE, Uploaded, check_repo_id, find_token, tree_sizes, upload_tree
 from lrs2m_builder.dataset.scores.places import score_names, scored_files
 from lrs2m_builder.dataset.selection import NEEDS, Filters, select
+from lrs2m_builder.dataset.split_files import split_tables
 from lrs2m_builder.dataset.stats import NEEDS as COUNTED
 from lrs2m_builder.dataset.tables import open_tables, record_files
 from lrs2m_builder.errors import UserError
@@ -126,6 +128,9 @@ def _describe(folder: Path, splits: list[SubsetSplit], sources: Mapping[str, Pat
     schema = tree_schema(with_images=any(split.with_images for split in splits))
     (folder / "README.md").write_text(make_card(facts, schema, repo_id), encoding="utf-8")
     (folder / "LICENSE.md").write_text(make_license_file(facts), encoding="utf-8")
+    if facts.places and facts.places.rows:
+        names = [split.subset for split in splits]
+        write_json(folder / GEOCROISSANT, make_geocroissant(facts.places, schema, names, repo_id, "LICENSE.md"))
     (folder / HISTOGRAM).parent.mkdir()
     pictures = draw_histograms(facts.stats, folder / HISTOGRAM)
     if facts.stats.scores:
@@ -161,6 +166,7 @@ def _fingerprint(paths: list[Path], repo_id: str, images: bool | None, filters: 
     for path in paths:
         beside = [path / name for name in ("build.json", "reviews.jsonl", "audit/removals.parquet")]
         beside += [file.scores(name) for file in scored_files(path) for name in score_names(file.home)]
+        beside += split_tables(record_files(path)).values()
         for file in [*record_files(path), *(file for file in beside if file.is_file())]:
             stat = file.stat()
             files.append((str(file.resolve()), stat.st_size, stat.st_mtime_ns))

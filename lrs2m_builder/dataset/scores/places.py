@@ -18,7 +18,7 @@ from lrs2m_builder.dataset.tables import record_files
 from lrs2m_builder.errors import UserError
 
 SCORES, SCORE_JSON, CLAIMS, JOURNAL = "scores", "score.json", "claims", "journal"
-_NAME = re.compile(r"[a-z][a-z0-9_]{0,39}")
+_NAME = re.compile(r"(?!split$)[a-z][a-z0-9_]{0,39}")  # scores/split/ holds the parts that lrs2m split made
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +87,9 @@ def check_name(name: str) -> None:
     UserError: the name cannot begin the name of a column.
     """
     if not _NAME.fullmatch(name):
-        raise UserError(f"--name {name!r}: needs a small letter, then small letters, digits or _ (40 at most)")
+        raise UserError(
+            f"--name {name!r}: needs a small letter, then small letters, digits or _ (40 at most; not split)"
+        )
 
 
 def score_names(home: Path) -> list[str]:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 
 import duckdb
 
+from lrs2m_builder.dataset.scores.columns import ScoreColumn, score_columns
+from lrs2m_builder.dataset.scores.join import MISSING, OLDER, join_scores
 from lrs2m_builder.dataset.scores.places import ScoredFile
-from lrs2m_builder.dataset.scores.read import MISSING, OLDER, ScoreColumn, join_scores, score_columns
 
 BINS = 20
 PERCENTILES = (5, 50, 95)
@@ -41,13 +42,18 @@ class ScoreStats:
 
 
 def summarize(
-    connection: duckdb.DuckDBPyConnection, records: str, parts: Sequence[tuple[str, Sequence[ScoredFile]]]
+    connection: duckdb.DuckDBPyConnection,
+    records: str,
+    parts: Sequence[tuple[str, Sequence[ScoredFile]]],
+    *,
+    are_copies: bool = False,
 ) -> tuple[ScoreStats, ...]:
     """All columns of numbers of all scores, by column and then by subset.
 
     Args:
         records: a view with the texts, `sample_id` and `subset`.
         parts: conditions that divide its rows, each with the files that these rows came from.
+        are_copies: its rows are copies in other files.
 
     Raises:
         UserError: a table of scores is torn or holds something else.
@@ -57,17 +63,15 @@ def summarize(
     for column in columns.values():
         if column.is_number:
             tables[column.table].append(column)
-    return tuple(one for each in tables.values() for one in _summarize(connection, records, parts, each))
+    found: list[ScoreStats] = []
+    for each in tables.values():
+        join_scores(connection, records, parts, each, are_copies=are_copies)
+        found += _summarize(connection, each)
+    return tuple(found)
 
 
-def _summarize(
-    connection: duckdb.DuckDBPyConnection,
-    records: str,
-    parts: Sequence[tuple[str, Sequence[ScoredFile]]],
-    columns: Sequence[ScoreColumn],
-) -> list[ScoreStats]:
-    """The columns of one table; the scores are joined once."""
-    join_scores(connection, records, parts, columns)
+def _summarize(connection: duckdb.DuckDBPyConnection, columns: Sequence[ScoreColumn]) -> list[ScoreStats]:
+    """The columns of one table, which are joined in the view `scored`."""
     values = ", ".join(f"{one.name}::DOUBLE AS {one.name}" for one in columns)
     subset = "coalesce(nullif(subset, ''), '(none)') AS subset"
     connection.execute(

@@ -12,14 +12,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lrs2m_builder.build.settings import BUILD_JSON, differences, settings_hash, versions
+from lrs2m_builder.build.settings import BUILD_JSON, settings_hash, versions
 from lrs2m_builder.build.stored_rows import RECORD_SCHEMA
 from lrs2m_builder.dataset.foreign import reading
 from lrs2m_builder.dataset.scores.places import SCORE_JSON, SCORES, ScoredFile, check_name, score_names
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import read_json, write_json
+from lrs2m_builder.stores.changes import differences
 
 KEYS = ("sample_id", "text_short_sha256", "text_long_sha256")
+TEXTS_IDENTITY = b"lrs2m.texts"  # of the shard whose rows a table has, in the table's footer (`identity.py`)
 # Every claim has these, whatever else its maker adds; the writer fills in the id and the hash.
 CLAIM_FIELDS = {
     "sample_id": pa.string(),

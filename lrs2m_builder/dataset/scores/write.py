@@ -20,8 +20,16 @@ import pyarrow.parquet as pq
 
 from lrs2m_builder.build.commit import Say
 from lrs2m_builder.dataset.foreign import plain_rows, reading
+from lrs2m_builder.dataset.scores.identity import texts_identity
 from lrs2m_builder.dataset.scores.places import SCORES, ScoredFile, scored_files, the_home
-from lrs2m_builder.dataset.scores.table import KEYS, RowScores, Scoring, claim_score_json, text_sha256
+from lrs2m_builder.dataset.scores.table import (
+    KEYS,
+    TEXTS_IDENTITY,
+    RowScores,
+    Scoring,
+    claim_score_json,
+    text_sha256,
+)
 from lrs2m_builder.dataset.tables import open_tables
 from lrs2m_builder.errors import UserError, one_line
 from lrs2m_builder.files import discard_parts, finished_file
@@ -91,6 +99,9 @@ class ScoreShard:
         self.file, self._scoring, self._settings = file, table.scoring, table.settings
         self._path, self._claims_path = file.scores(table.scoring.name), file.claims(table.scoring.name)
         discard_parts(self._path, self._claims_path)
+        self._identity = texts_identity(
+            file.path
+        )  # before they are read: of a shard that changes meanwhile it is wrong
         self._texts = _read_texts(file.path)
         self._answers: dict[str, RowScores] = {}
         self._is_new = not self._take_over(table.say)
@@ -133,7 +144,7 @@ class ScoreShard:
             UserError: the disk is full or fails; the answers stay in the journal.
         """
         if self._is_new:
-            footer = {_SETTINGS: self._settings, _SHARD: self.file.name}
+            footer = {_SETTINGS: self._settings, _SHARD: self.file.name, TEXTS_IDENTITY: self._identity}
             if self._scoring.claim_columns is not None:
                 _write(self._claims_path, self._claim_rows(), self._scoring.claim_schema, footer)
                 footer |= {_CLAIMS: _sha256(self._claims_path)}
@@ -179,7 +190,8 @@ class ScoreShard:
             scores = {name: row[name] for name in self._scoring.columns}
             sample_id, short, long = (row[key] for key in KEYS)
             self._take([RowScores(sample_id, short, long, scores, claims[sample_id])])
-        return [row["sample_id"] for row in rows] == list(self._texts)
+        is_of_these = _footer(self._path).get(TEXTS_IDENTITY) == self._identity
+        return is_of_these and [row["sample_id"] for row in rows] == list(self._texts)
 
     def _read(self, path: Path, schema: pa.Schema) -> list[dict[str, Any]]:
         footer = _footer(path)
@@ -236,7 +248,9 @@ def _write(path: Path, rows: list[dict[str, Any]], schema: pa.Schema, footer: Ma
 
 def _footer(path: Path) -> dict[bytes, str]:
     metadata = pq.read_metadata(path).metadata or {}
-    return {key: value.decode() for key, value in metadata.items() if key in {_SETTINGS, _SHARD, _CLAIMS}}
+    return {
+        key: value.decode() for key, value in metadata.items() if key in {_SETTINGS, _SHARD, _CLAIMS, TEXTS_IDENTITY}
+    }
 
 
 def _sha256(path: Path) -> str:

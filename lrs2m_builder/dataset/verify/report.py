@@ -20,6 +20,8 @@ class VerifyRun:
         num_asked: claims that were answered.
         cached_share: share of the prompt tokens that were computed before for another claim; None if unknown.
         num_left_out: claims beyond the most that are asked of a text.
+        num_written: texts whose claims a model wrote; of `num_by_rules` more it wrote no list, and the rules read them.
+        num_invented: statements of a model that no sentence of the text holds, which were dropped.
         rows_left: records that another run will ask about.
         stopped: whether a signal ended it.
     """
@@ -28,6 +30,9 @@ class VerifyRun:
     seconds: float = 0.0
     cached_share: float | None = None
     num_left_out: int = 0
+    num_written: int = 0
+    num_by_rules: int = 0
+    num_invented: int = 0
     rows_left: int = 0
     stopped: bool = False
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Literal
 
 import pyarrow as pa
 
 from lrs2m_builder.dataset.scores.table import RowScores, text_sha256
-from lrs2m_builder.verify.claims import MAX_CLAIMS, Claim, claims_of
+from lrs2m_builder.verify.claims import MAX_CLAIMS, Claim
 from lrs2m_builder.verify.judge import Verdict
 from lrs2m_builder.verify.verdicts import TextVerdict, Thresholds, text_verdict, threshold_of
 
@@ -59,14 +59,17 @@ class Question:
         return list(dict.fromkeys(claim.words for claims in self.claims.values() for claim in claims))
 
 
-def question_of(row: Mapping[str, Any], texts: Iterable[TextName]) -> Question:
-    """The question that a row of a data set makes."""
-    written = {text: row[f"caption_{text}"] or "" for text in texts}
-    found = {text: claims_of(caption) for text, caption in written.items()}
+def question_of(row: Mapping[str, Any], found: Mapping[TextName, Sequence[Claim]]) -> Question:
+    """The question that a row of a data set makes.
+
+    Args:
+        found: the claims of each text that is judged.
+    """
+    written = {text: row[f"caption_{text}"] or "" for text in found}
     return Question(
         sample_id=row["sample_id"],
         image=row.get("image"),
-        claims={text: claims[:MAX_CLAIMS] for text, claims in found.items()},
+        claims={text: tuple(claims[:MAX_CLAIMS]) for text, claims in found.items()},
         hashes={text: text_sha256(caption) for text, caption in written.items()},
         num_left_out=sum(max(0, len(claims) - MAX_CLAIMS) for claims in found.values()),
     )

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pyarrow.parquet as pq
 
@@ -24,12 +24,15 @@ from lrs2m_builder.declared.prompt import Prompt, load_prompt
 from lrs2m_builder.engines._base import EngineModule
 from lrs2m_builder.engines._draining import drain_on_signal
 from lrs2m_builder.engines._pool import EnginePool
-from lrs2m_builder.stopping import leaving, signals_raise
+from lrs2m_builder.stopping import leaving
 from lrs2m_builder.stores.lock import locked
 from lrs2m_builder.terminal import say
 from lrs2m_builder.verify.judge import PROMPT, Judge, check_engine_options, judge_settings
 from lrs2m_builder.verify.verdicts import parse_thresholds
+from lrs2m_builder.verify.written import PROMPT as CLAIMS_PROMPT
+from lrs2m_builder.verify.written import ClaimWriter, check_writer, writer_settings
 
+ClaimSource = Literal["rules", "model"]
 KIND = "verify"
 
 
@@ -42,6 +45,7 @@ class VerifyOptions:
         name: of the scores; SQL knows their columns as `<name>_long_min` and so on.
         texts: which texts are judged.
         limit: only the first records.
+        claims: who splits the texts into claims: the rules, or the model itself.
         thresholds: by kind of claim, the score below which a claim counts as false.
         image_dir: the folder of the images that the rows only name.
         num_shown: so many claims with the smallest scores are in the report.
@@ -53,6 +57,7 @@ class VerifyOptions:
     engine_options: Mapping[str, Any] = field(default_factory=dict)
     name: str = KIND
     texts: tuple[TextName, ...] = ("long", "short")
+    claims: ClaimSource = "rules"
     limit: int | None = None
     thresholds: Mapping[str, float] = field(default_factory=lambda: parse_thresholds(()))
     image_dir: Path | None = None
@@ -71,6 +76,8 @@ def verify(options: VerifyOptions, engines: EngineModule | EnginePool) -> Verify
     pool = engines if isinstance(engines, EnginePool) else EnginePool(engines)
     check_name(options.name)
     check_engine_options(options.engine, options.engine_options)
+    if options.claims == "model":
+        check_writer(options.engine, pool.module)
     pool.module.check(options.model, "mllm", options.engine_options)
     prompt = load_prompt(PROMPT)
     found = scored_files(options.path)
@@ -91,6 +98,7 @@ def _scoring(options: VerifyOptions, prompt: Prompt, module: EngineModule) -> Sc
         "texts": sorted(options.texts),
         "thresholds": dict(options.thresholds),
         **judge_settings(prompt),
+        **(writer_settings(load_prompt(CLAIMS_PROMPT)) if options.claims == "model" else {}),
     }
     columns = score_columns(sorted(options.texts))
     return Scoring(options.name, KIND, settings, columns, CLAIM_COLUMNS, {"model": options.model})
@@ -133,17 +141,26 @@ def _ask(
     clock: Callable[[], float] = time.monotonic,
 ) -> VerifyRun:
     """Start the engine and ask it about these records."""
-    say(f"starting {options.engine} on {options.model} ...")
-    with signals_raise():
-        engine = pool.start(options.model, "mllm", options.engine_options, ())
+    engine = pool.begin(options.engine, options.model, "mllm", options.engine_options)
     with leaving() as leave_soon:
         try:
             judge = Judge(engine, prompt)
-            runner = VerifyRunner(judge, table, options.texts, options.thresholds, options.image_dir)
+            writer = ClaimWriter(engine) if options.claims == "model" else None
+            runner = VerifyRunner(judge, table, options.texts, options.thresholds, options.image_dir, writer)
             began = clock()
             stopped = pool.run(drain_on_signal(runner, runner.run(works), leave_soon))
             seconds = clock() - began
         finally:
             pool.release(engine)
     left = sum(len(ids) for _, ids in works) - runner.num_kept
-    return VerifyRun(judge.num_asked, seconds, judge.cached_share, runner.num_left_out, left, stopped)
+    return VerifyRun(
+        num_asked=judge.num_asked,
+        seconds=seconds,
+        cached_share=judge.cached_share,
+        num_left_out=runner.num_left_out,
+        num_written=writer.num_texts - writer.num_by_rules if writer else 0,
+        num_by_rules=writer.num_by_rules if writer else 0,
+        num_invented=writer.num_invented if writer else 0,
+        rows_left=left,
+        stopped=stopped,
+    )

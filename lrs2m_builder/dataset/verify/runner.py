@@ -6,7 +6,7 @@ The first records go one by one, until it is seen that the judge answers with ye
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -24,8 +24,10 @@ from lrs2m_builder.engines._base import ENDPOINT_FAILED
 from lrs2m_builder.errors import SampleError
 from lrs2m_builder.images.files import image_ref
 from lrs2m_builder.images.load import IMAGE_WORKERS, decode
+from lrs2m_builder.verify.claims import Claim, claims_of
 from lrs2m_builder.verify.judge import NUM_TRIED, Judge, Verdict, check_tried
 from lrs2m_builder.verify.verdicts import Thresholds
+from lrs2m_builder.verify.written import ClaimWriter
 
 ROWS_AT_ONCE = 50  # read from a shard, with their images
 
@@ -46,12 +48,15 @@ class VerifyRunner:
         texts: Sequence[TextName],
         thresholds: Thresholds,
         image_dir: Path | None = None,
+        writer: ClaimWriter | None = None,
     ) -> None:
         """Prepare a run.
 
         Args:
             image_dir: the folder of the images that the rows only name.
+            writer: writes the claims of the texts; by default the rules make them.
         """
+        self._writer = writer
         self._image_dir = image_dir
         self._judge, self._table, self._texts, self._thresholds = judge, table, texts, thresholds
         # Enough records alive to keep the engine busy, few enough that what it computed of their images is still there.
@@ -100,7 +105,7 @@ class VerifyRunner:
             await self._alive.acquire()
             if self.stopping:
                 break
-            task = asyncio.create_task(self._guarded(shard, question_of(row, self._texts), progress))
+            task = asyncio.create_task(self._guarded(shard, row, progress))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
             if self._tried is not None:
@@ -110,10 +115,10 @@ class VerifyRunner:
         if self._held and self._failure is None and not self.stopping:
             self._end_trial(shard)  # a shard with fewer claims than are tried
 
-    async def _guarded(self, shard: ScoreShard, question: Question, progress: Any) -> None:
+    async def _guarded(self, shard: ScoreShard, row: Mapping[str, Any], progress: Any) -> None:
         """Judge one record; the first failure that is not the record's own stops the run."""
         try:
-            await self._judge_row(shard, question)
+            await self._judge_row(shard, row)
             progress.update()
         except asyncio.CancelledError:
             if not self.stopping:
@@ -124,7 +129,11 @@ class VerifyRunner:
         finally:
             self._alive.release()
 
-    async def _judge_row(self, shard: ScoreShard, question: Question) -> None:
+    async def _judge_row(self, shard: ScoreShard, row: Mapping[str, Any]) -> None:
+        try:
+            question = question_of(row, {text: await self._claims(row, text) for text in self._texts})
+        except SampleError:
+            return  # another run asks again
         statements = question.statements
         try:
             verdicts = await self._judge.ask(question.sample_id, await self._image(question), statements)
@@ -142,6 +151,15 @@ class VerifyRunner:
         self._tried += tried
         if len(self._tried) >= NUM_TRIED:
             self._end_trial(shard)
+
+    async def _claims(self, row: Mapping[str, Any], text: TextName) -> tuple[Claim, ...]:
+        """The claims of a text.
+
+        Raises:
+            SampleError: the endpoint that writes them is away.
+        """
+        caption = row[f"caption_{text}"] or ""
+        return claims_of(caption) if self._writer is None else await self._writer.write(row["sample_id"], caption)
 
     def _end_trial(self, shard: ScoreShard) -> None:
         """See whether the judge answers with yes or no, and keep its first verdicts."""

@@ -31,7 +31,6 @@ class DataSet:
     """A data set that is looked through; safe for several threads.
 
     Attributes:
-        path: its folder.
         reviews: what was said of its records.
         version: another one each time a data set is opened, so that no browser shows another one's images.
     """

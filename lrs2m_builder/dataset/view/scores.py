@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
@@ -13,8 +13,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from lrs2m_builder.dataset.foreign import reading
+from lrs2m_builder.dataset.scores.columns import ScoreColumn, score_columns
+from lrs2m_builder.dataset.scores.join import by_home, join_scores
 from lrs2m_builder.dataset.scores.places import scored_files
-from lrs2m_builder.dataset.scores.read import ScoreColumn, by_home, join_scores, score_columns
 from lrs2m_builder.dataset.scores.table import judged_text, text_sha256
 from lrs2m_builder.dataset.view.index import Index
 from lrs2m_builder.dataset.view.marks import Piece
@@ -61,10 +62,10 @@ class ScoreReader:
         query = f"""SELECT (first + row)::INTEGER AS number, {names} FROM scored
             JOIN records_files AS place ON place.file = scored.file::records_file"""
         with reading(self._path):
-            found = cursor.execute(query).fetchnumpy()
+            found = cast("dict[str, Any]", cursor.execute(query).fetchnumpy())
         for column in columns:
             self._values[column.name] = np.full(self._index.num_rows, np.nan, np.float32)
-            values = found[column.name]
+            values: Any = found[column.name]
             self._values[column.name][found["number"]] = np.ma.filled(values.astype(np.float32), np.nan)
 
     def describe(self, file: str, row: Mapping[str, Any]) -> dict[str, Any]:

@@ -49,7 +49,6 @@ def draw_retrieval_sheet(
 
     Args:
         path: its suffix is replaced.
-        num_queries: number of texts, and of images.
 
     Raises:
         UserError: no image has a text, or one cannot be read.

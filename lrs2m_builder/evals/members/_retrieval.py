@@ -130,7 +130,6 @@ def find_texts(
     Args:
         columns: of a table; the first that it has is the texts'.
         is_long: whether long texts are looked for in lists, or short ones.
-        options: of every test.
     """
     path = Path(data)
     lists = [(file, folder, mean) for file, folder, content in json_files(path) if (mean := _mean_tokens(content))]

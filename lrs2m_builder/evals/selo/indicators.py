@@ -114,7 +114,7 @@ def _significant_area(map_HW: np.ndarray, mask: np.ndarray) -> float:
 
 
 def _attention_shift(regions: Sequence[Region], inside: Sequence[dict[tuple[int, int], float]]) -> float:
-    """R_as: mean distance of the peaks of each region over its radius; 1 where it has none."""
+    """R_as: mean distance of the peaks of each region over its radius; 1 if it has none."""
     shifts = [
         float(np.mean(list(found.values()))) / region.radius if found else 1.0
         for region, found in zip(regions, inside, strict=True)

@@ -20,7 +20,7 @@ class Window:
 def make_windows(height: int, width: int) -> list[Window]:
     """All windows of an image of that many pixels, each once, always in the same order.
 
-    A window that would reach over the edge is moved inwards; where the image is smaller than a window, the window is
+    A window that would reach over the edge is moved inwards; if the image is smaller than a window, the window is
     cut to the image. Together they cover every pixel.
     """
     windows = []
