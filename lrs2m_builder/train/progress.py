@@ -81,7 +81,7 @@ class Progress:
         if self._writer is not None:
             self._writer.close()
         if self._wandb is not None:
-            self._wandb.finish(quiet=True)
+            self._wandb.finish()
 
 
 def _start_wandb(folder: RunFolder, config: TrainConfig) -> Any:
