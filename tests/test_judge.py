@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -11,10 +12,11 @@ from PIL import Image
 
 from lrs2m_builder.engines._answer_tokens import answer_tokens, log_sum, spellings
 from lrs2m_builder.engines._thoughts import opens_thought, with_closed_thought
+from lrs2m_builder.engines.vllm import _engine_arguments
 from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.schema import AnswerScores, Request
 from lrs2m_builder.verify.claims import Claim
-from lrs2m_builder.verify.judge import Judge, Verdict, check_engine_options, check_tried, verdict_of
+from lrs2m_builder.verify.judge import Judge, Verdict, check_engine_options, check_tried, judge_options, verdict_of
 from lrs2m_builder.verify.verdicts import TextVerdict, parse_thresholds, text_verdict
 from tests.fake_engine import FakeEngine, scores_of
 
@@ -159,3 +161,13 @@ def test_the_verdict_on_a_text_names_its_worst_claim() -> None:
 def test_a_wrong_threshold_is_said(pair: str) -> None:
     with pytest.raises(UserError, match=f"--threshold {pair}"):
         parse_thresholds([pair])
+
+
+def test_a_judge_gets_small_blocks_on_a_cpu_unless_others_are_asked_for() -> None:
+    assert judge_options("vllm", {"max_pixels": 9}) == {"cpu_block_size": 32, "max_pixels": 9}
+    files: Any = SimpleNamespace(max_length=None, is_local=True)
+    sizes = [
+        _engine_arguments(files, "mllm", judge_options("vllm", given), 4096, on_cpu=on_cpu).get("block_size")
+        for given, on_cpu in (({}, True), ({"block_size": 64}, True), ({}, False))
+    ]
+    assert sizes == [32, 64, None] and judge_options("openai", {}) == {}

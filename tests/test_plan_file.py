@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lrs2m_builder.build import prepare
-from lrs2m_builder.build.plan_file import PlanFile, path_of
+from lrs2m_builder.build.plan_file import PlanFile
 from lrs2m_builder.build.sample_rows import from_table, to_table
 from lrs2m_builder.declared.manifest import load_manifest
 from lrs2m_builder.errors import UserError
@@ -21,6 +21,7 @@ from lrs2m_builder.sources import open_source, read_samples
 from tests.toy import build_toy, file_bytes, ids, make_source
 
 TIME = dt.datetime(2020, 1, 2, 3, 4, 5, 6, tzinfo=dt.UTC)
+PLAN = "plan/toy.parquet"
 SHARD = "data/toy/train-00001.parquet"
 
 
@@ -48,7 +49,7 @@ def test_a_resumed_build_reads_the_plan_and_not_the_source(
 
 @pytest.mark.parametrize("harm", ["both", "notes", "torn", "damaged"])
 def test_a_plan_that_is_not_there_or_not_whole_is_written_anew(built: tuple[Path, Path], harm: str) -> None:
-    path = path_of(built[1], "toy")
+    path = built[1] / PLAN
     whole = path.read_bytes()
     if harm == "both":  # as an earlier version left a build
         shutil.rmtree(path.parent)
@@ -86,7 +87,7 @@ def test_a_retry_reads_the_source_again(built: tuple[Path, Path]) -> None:
 
 
 def test_a_damaged_shard_of_a_plan_is_named(built: tuple[Path, Path]) -> None:
-    path = path_of(built[1], "toy")
+    path = built[1] / PLAN
     content = bytearray(path.read_bytes())
     place = PlanFile(path, "toy", built[0].parent)._parquet.metadata.row_group(1).column(0).data_page_offset
     content[place + 40] ^= 255
@@ -98,7 +99,7 @@ def test_a_damaged_shard_of_a_plan_is_named(built: tuple[Path, Path]) -> None:
 def test_the_plan_holds_every_sample_in_order_and_any_step(built: tuple[Path, Path]) -> None:
     source, out = built
     samples = list(read_samples(open_source(load_manifest(str(source)), source.parent)))
-    plan = PlanFile(path_of(out, "toy"), "toy", source.parent)
+    plan = PlanFile(out / PLAN, "toy", source.parent)
     assert list(plan.pick(range(25))) == samples == [sample for index in range(3) for sample in plan.shard(index)]
     assert list(plan.pick(range(0, 24, 7))) == list(islice(samples, 0, 24, 7))
     assert plan.samples["number"] == 25 and len(ids(out)) == 14

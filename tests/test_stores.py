@@ -8,12 +8,16 @@ from pathlib import Path
 
 import pytest
 
+from lrs2m_builder.build.plan_file import Origin, find_plan, write_plan
+from lrs2m_builder.declared.manifest import load_manifest
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.sources import open_source
 from lrs2m_builder.stores import open_store
 from lrs2m_builder.stores._base import Store, StoreUnavailable
 from lrs2m_builder.stores.folder import FolderStore
 from lrs2m_builder.stores.objects import ObjectStore
 from tests.object_server import Faults, object_server
+from tests.toy import make_source
 
 PART = 5 * 2**20  # the smallest that S3 takes
 
@@ -239,3 +243,17 @@ def test_a_server_that_is_not_there_is_one_line(faults: Faults, monkeypatch: pyt
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:9")
     with pytest.raises(StoreUnavailable, match="EndpointConnectionError"):
         ObjectStore("s3://bucket/run", patience_s=1).check()
+
+
+def test_the_plan_of_a_build_is_kept_and_found_and_a_plan_of_other_samples_takes_its_place(
+    store: Store, tmp_path: Path
+) -> None:
+    for captions in (1, 2):
+        manifest = load_manifest(str(make_source(tmp_path / "src", 5, captions=captions)))
+        origin = Origin(manifest, tmp_path / "src", None, 2)
+        assert find_plan(store, origin) is None
+        made = write_plan(origin, open_source(manifest, origin.data_dir), tmp_path, with_hash=True)
+        kept, found = made.keep(store), find_plan(store, origin)
+        assert found is not None and found.file.samples == kept.file.samples == made.file.samples
+        assert len([*found.file.pick(range(5 * captions))]) == 5 * captions
+    assert [file.name for file in store.files()] == ["plan/toy.json", "plan/toy.parquet"]

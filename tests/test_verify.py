@@ -260,7 +260,7 @@ def test_the_command_prints_verdicts_claims_and_the_remedy_for_an_idle_cache(
     found = lrs2m("verify", data_set(tmp_path), "--model", "toy", "--show-claims", "2", "--texts", "long")
     assert found.code == 0, found.err
     assert "caption_long: 24 judged, 0 with a false claim" in found.out and "caption_short" not in found.out
-    assert "block_size=32" in found.out
+    assert "shared nothing" in found.out and "docs/verify.md" in found.out
     assert found.out.count("There are") == 2
 
 

@@ -17,6 +17,7 @@ from lrs2m_builder.engines._draining import drain_on_signal
 from lrs2m_builder.engines._pool import EnginePool, NoEngine
 from lrs2m_builder.errors import flag_named
 from lrs2m_builder.stopping import leaving
+from lrs2m_builder.verify.judge import judge_options
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +54,9 @@ def run_pass(
     """
     engine: Engine = NoEngine()
     if one.model:
+        given = judge_options(options.engine, options.engine_options) if one.judges else options.engine_options
         with flag_named("--model", one.flag):
-            engine = pool.begin(options.engine, one.model, one.role, options.engine_options, one.samplings)
+            engine = pool.begin(options.engine, one.model, one.role, given, one.samplings)
     with leaving() as leave_soon, flag_named("--model", one.flag):
         try:
             with shown as progress:

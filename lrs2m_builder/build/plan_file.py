@@ -27,11 +27,12 @@ from lrs2m_builder.build.provenance import fingerprints
 from lrs2m_builder.build.sample_rows import SAMPLE_SCHEMA, from_table, to_table
 from lrs2m_builder.build.stored_rows import place_columns
 from lrs2m_builder.declared.manifest import Manifest
-from lrs2m_builder.errors import UserError, one_line
-from lrs2m_builder.files import disk_errors, finished_file, read_json, write_json
+from lrs2m_builder.errors import UserError, one_line, storable
+from lrs2m_builder.files import disk_errors, finished_file
 from lrs2m_builder.schema import NOWHERE, Place, Sample
 from lrs2m_builder.sources import Source, annotation_files, read_samples
 from lrs2m_builder.sources._state import file_states, is_unchanged
+from lrs2m_builder.stores._base import Store, StoreUnavailable, read_object, write_object
 
 PLAN = "plan"  # the folder below OUT
 FORMAT = 1
@@ -133,46 +134,70 @@ class Plan:
         same = self.settings == origin.settings()
         return same and self.folders is not None and is_unchanged(self.folders, origin.data_dir)
 
-    def keep(self, out_dir: Path) -> Plan:
-        """This plan in a build's folder, where others can read it.
+    def keep(self, store: Store) -> Plan:
+        """This plan in the place of a build, where others can read it.
 
         Raises:
-            UserError: the disk is full or fails.
+            UserError: the disk is full or fails, or the store does not answer.
         """
         if isinstance(self.file.file, Path):
             return self
-        path = path_of(out_dir, self.file.subset)
-        with disk_errors(path):
-            path.with_suffix(".json").unlink(missing_ok=True)  # it tells of the plan before
-        with finished_file(path) as part, part.open("wb") as target:
-            self.file.file.seek(0)
-            shutil.copyfileobj(self.file.file, target, 2**24)
-        write_json(path.with_suffix(".json"), {name: getattr(self, name) for name in _NOTES})
+        name, notes = _name(self.file.subset), _notes(self.file.subset)
+        with store.draft(name) as draft:
+            with disk_errors(draft), draft.open("wb") as target:
+                self.file.file.seek(0)
+                shutil.copyfileobj(self.file.file, target, 2**24)
+            while not store.publish(name, draft):
+                store.delete(notes)  # they tell of another plan
+                if (other := store.find(name)) and store.replace(name, draft, other.version):
+                    break
+        while not write_object(store, notes, {part: getattr(self, part) for part in _NOTES}, store.find(notes)):
+            pass  # another process of this build wrote them meanwhile
+        path = _local(store, name)
+        assert path is not None, "it was published"
         return replace(self, file=PlanFile(path, self.file.subset, self.file.data_dir))
 
 
 _NOTES = ("fingerprints", "settings", "folders", "layout")
 
 
-def path_of(out_dir: Path, subset: str) -> Path:
-    """Where a build's folder has the plan of a subset."""
-    return out_dir / PLAN / f"{subset}.parquet"
+def _name(subset: str) -> str:
+    return f"{PLAN}/{subset}.parquet"
 
 
-def find_plan(out_dir: Path, origin: Origin) -> Plan | None:
-    """The plan in a build's folder; None if there is none, it is damaged, or something has changed since.
+def _notes(subset: str) -> str:
+    return f"{PLAN}/{subset}.json"
+
+
+def _local(store: Store, name: str) -> Path | None:
+    """A stored file as a file of this machine: itself in a folder, a copy in the scratch of an object store."""
+    if store.folder is not None:
+        path = store.folder / name
+        return path if path.is_file() else None
+    if (found := store.find(name)) is None:
+        return None
+    copy = store.scratch / f"{hashlib.sha256(f'{name} {found.version}'.encode()).hexdigest()[:16]}.parquet"
+    if not copy.exists():
+        with finished_file(copy) as part, part.open("wb") as target, store.open(found) as source:
+            shutil.copyfileobj(source, target, 2**24)
+    return copy
+
+
+def find_plan(store: Store, origin: Origin) -> Plan | None:
+    """The plan of a build; None if there is none, it is damaged, or something has changed since.
 
     Raises:
-        UserError: a file of the source is missing.
+        UserError: the store does not answer.
     """
-    path = path_of(out_dir, origin.manifest.name)
-    if not path.is_file() or not path.with_suffix(".json").is_file():
-        return None
+    subset = origin.manifest.name
     try:
-        notes = read_json(path.with_suffix(".json"))
-        file = PlanFile(path, origin.manifest.name, origin.data_dir)
-        found = Plan(file, **{name: notes[name] for name in _NOTES})
+        notes = read_object(store, _notes(subset))
+        if notes is None or (path := _local(store, _name(subset))) is None:
+            return None
+        found = Plan(PlanFile(path, subset, origin.data_dir), **{part: notes[part] for part in _NOTES})
         return found if found.is_of(origin) else None
+    except StoreUnavailable:
+        raise
     except (*_NOT_A_PLAN, UserError):
         return None
 
@@ -188,7 +213,7 @@ def write_plan(origin: Origin, source: Source, out_dir: Path, *, with_hash: bool
     """
     settings = origin.settings()  # before the files are read: a change meanwhile is a change since
     digest, number = hashlib.sha256(), 0
-    with disk_errors(path_of(out_dir, origin.manifest.name)), ThreadPoolExecutor(1) as hashing:
+    with disk_errors(out_dir), ThreadPoolExecutor(1) as hashing:
         files = hashing.submit(fingerprints, source)  # files are hashed while they are read
         spool = tempfile.TemporaryFile(dir=_existing(out_dir))  # noqa: SIM115 - lives as long as the plan
         with _writer(spool) as writer, ThreadPoolExecutor(1) as writing:  # encoded while the next ones are read
@@ -206,9 +231,14 @@ def write_plan(origin: Origin, source: Source, out_dir: Path, *, with_hash: bool
             samples_of = {"number": number, **({"sha256": digest.hexdigest()} if with_hash else {})}
             footer = {"samples": samples_of, "shard_size": origin.shard_size}
             writer.add_key_value_metadata({_FOOTER: json.dumps(footer)})
-    folders = source.images.listed if len(source.images.listed) <= MAX_FOLDERS else None
+    listed = source.images.listed
+    folders = listed if len(listed) <= MAX_FOLDERS and all(map(_is_storable, listed)) else None
     file = PlanFile(spool, origin.manifest.name, origin.data_dir)
     return Plan(file, files.result(), settings, folders, source.images.layout)
+
+
+def _is_storable(name: str) -> bool:
+    return storable(name) == name
 
 
 def _existing(folder: Path) -> Path:
@@ -244,4 +274,4 @@ def _known(samples: Iterable[Sample]) -> bytes:
 
 
 def _known_place(place: Place) -> str:
-    return "" if place == NOWHERE else repr(place_columns(place))
+    return "" if place is NOWHERE or place == NOWHERE else repr(place_columns(place))

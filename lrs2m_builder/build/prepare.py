@@ -89,7 +89,7 @@ class Prepared:
 
     def with_kept_plan(self) -> Prepared:
         """The same build with its plan in its folder, where worker processes can read it."""
-        return replace(self, samples_plan=self.samples_plan.keep(self.options.out_dir))
+        return replace(self, samples_plan=self.samples_plan.keep(self.store))
 
 
 def prepare(options: BuildOptions, module: EngineModule, *, needs_model: bool = True) -> Prepared:
@@ -108,7 +108,7 @@ def prepare(options: BuildOptions, module: EngineModule, *, needs_model: bool = 
     check_writable(options.out_dir)
     store = open_store(str(options.out_dir))
     origin = Origin(manifest, options.data_dir, options.limit, options.shard_size)
-    found = None if options.restart or options.retry_rejected else find_plan(options.out_dir, origin)
+    found = None if options.restart or options.retry_rejected else find_plan(store, origin)
     source = None if found else open_source(manifest, options.data_dir)
     names = model_names(options, plan)
     judge = judge_name(options, plan, names)

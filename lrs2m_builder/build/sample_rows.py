@@ -50,7 +50,7 @@ def to_table(samples: Sequence[Sample], data_dir: Path) -> pa.Table:
         "anchors": [_from_anchors(sample.anchors) if sample.anchors else "" for sample in samples],
         "no_anchors": [_from_pair(sample.no_anchors) for sample in samples],
         "problem": [_from_pair(sample.problem) for sample in samples],
-        "place": [None if sample.place == NOWHERE else _from_place(sample.place) for sample in samples],
+        "place": [_from_place(sample.place) for sample in samples],
     }
     return pa.table([pa.array(columns[field.name], field.type) for field in SAMPLE_SCHEMA], schema=SAMPLE_SCHEMA)
 
@@ -130,7 +130,9 @@ def _to_pair(text: str | None) -> tuple[str, str] | None:
     return reason, detail
 
 
-def _from_place(place: Place) -> str:
+def _from_place(place: Place) -> str | None:
+    if place is NOWHERE or place == NOWHERE:
+        return None
     known = {name: value for name in Place.__dataclass_fields__ if (value := getattr(place, name)) is not None}
     if place.geometry is not None:
         known["geometry"] = place.geometry.hex()

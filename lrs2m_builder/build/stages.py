@@ -13,6 +13,7 @@ from typing import Any
 
 from lrs2m_builder.build.plan import BuildPlan
 from lrs2m_builder.checks import Answer, Check
+from lrs2m_builder.declared.place_words import given_words, place_words
 from lrs2m_builder.schema import (
     Attempt,
     CaptionColumn,
@@ -92,7 +93,9 @@ def next_move(plan: BuildPlan, sample: Sample, attempts: Sequence[Attempt], spen
         is_last = sum(attempt.step == number for attempt in attempts[spent:]) >= plan.max_attempts
         text = without_wrapping(of_step[-1].text)
         source = "" if step.role == "mllm" else captions["caption_long"]
-        verdict = _judge(step.checks, _answer(plan, sample, text, of_step[-1].finish_reason, source))
+        verdict = _judge(
+            step.checks, _answer(plan, sample, text, of_step[-1].finish_reason, source, _given(plan, sample, number))
+        )
         if plan.verifies(step) and not verdict.error:
             statements = claims_of(verdict.text)
             if not is_judged(statements, of_step[-1].claims):
@@ -130,7 +133,10 @@ def _verified(
         return replace(verdict, warnings=verdict.warnings + false_words)
     if mode == "cut" or is_last:
         text, cut = without_false(verdict.text, judged, thresholds)
-        rest = _judge(plan.recipe.steps[number].checks, _answer(plan, sample, text, attempt.finish_reason))
+        rest = _judge(
+            plan.recipe.steps[number].checks,
+            _answer(plan, sample, text, attempt.finish_reason, given=_given(plan, sample, number)),
+        )
         if text and not rest.error:
             column = plan.recipe.steps[number].writes
             return replace(rest, cut=cut, uncut=uncut_text(column, verdict.text, false, judged))
@@ -173,9 +179,15 @@ def unusable(plan: BuildPlan, sample: Sample) -> tuple[str, str] | None:
 def prompt_variables(
     plan: BuildPlan, sample: Sample, number: int, captions: Mapping[CaptionColumn, str], problem: str = ""
 ) -> dict[str, Any]:
-    """The variables of a step's prompt: the captions so far, the recipe's own variables, and the last problem."""
+    """The variables of a step's prompt: the captions so far, the place, the recipe's own ones, and the last problem."""
     by_name: dict[str, Any] = {str(column): text for column, text in captions.items()}
-    return {**by_name, **plan.recipe.steps[number].variables(sample, plan.manifest), "problem": problem}
+    own = plan.recipe.steps[number].variables(sample, plan.manifest)
+    return {**by_name, **place_words(sample.place), **own, "problem": problem}
+
+
+def _given(plan: BuildPlan, sample: Sample, number: int) -> str:
+    """What the prompt of a step tells a model of the image's place."""
+    return given_words(sample.place, plan.recipe.prompts[number].variables)
 
 
 def request_seed(run_seed: int, sample_id: str, step: int, attempt: int) -> int:
@@ -201,7 +213,9 @@ def _answers(attempts: Sequence[Attempt]) -> tuple[Attempt, ...]:
     return tuple(attempt for attempt in attempts if not attempt.problem)
 
 
-def _answer(plan: BuildPlan, sample: Sample, raw: str, finish_reason: str = "stop", source: str = "") -> Answer:
+def _answer(
+    plan: BuildPlan, sample: Sample, raw: str, finish_reason: str = "stop", source: str = "", given: str = ""
+) -> Answer:
     """The answer for the checks."""
     text = normalise_caption(raw)
     return Answer(
@@ -212,6 +226,7 @@ def _answer(plan: BuildPlan, sample: Sample, raw: str, finish_reason: str = "sto
         sample=sample,
         source=source,
         viewpoint=plan.manifest.viewpoint,
+        given=given,
     )
 
 

@@ -17,6 +17,7 @@ from lrs2m_builder.checks.markup import MARKDOWN, MOJIBAKE
 from lrs2m_builder.checks.measures import COORDINATES, RESOLUTION
 from lrs2m_builder.checks.place_name import PLACE_NAME
 from lrs2m_builder.checks.purpose import PURPOSE
+from lrs2m_builder.checks.sensor import SENSOR
 from lrs2m_builder.checks.summary import COPY, SUMMARY_COUNT, SUMMARY_OBJECT
 from lrs2m_builder.checks.talk import HEDGE, HINT_LEAK, META_TEXT, PREAMBLE, REFUSAL
 from lrs2m_builder.checks.title import TITLE
@@ -29,7 +30,7 @@ WELL_FORMED = (
     *(HINT_LEAK, META_TEXT, MARKDOWN, MOJIBAKE, LANGUAGE),
 )
 # What no image bears out by itself, in a text that a model wrote.
-GROUNDED = (PLACE_NAME, DATE, VIEWPOINT, COORDINATES, RESOLUTION, PURPOSE, HEDGE)
+GROUNDED = (PLACE_NAME, DATE, VIEWPOINT, COORDINATES, RESOLUTION, SENSOR, PURPOSE, HEDGE)
 # What a text made from an image must not contradict: the labels, the hints, and itself.
 FAITHFUL = (ANCHOR_COUNT, UNSUPPORTED_OBJECT, DIRECTION)
 # What a short text made from a long one must be.
@@ -66,6 +67,7 @@ __all__ = [
     "REFUSAL",
     "REPETITION",
     "RESOLUTION",
+    "SENSOR",
     "SUMMARY_COUNT",
     "SUMMARY_OBJECT",
     "TITLE",

@@ -78,6 +78,7 @@ class Answer:
         num_tokens: CLIP tokens of `text`, with the two special ones.
         source: the text the answer was made from if the step rewrites one; else "".
         viewpoint: from where the manifest says the image was taken.
+        given: what the prompt told of the image's place: pixel size, platform, month.
     """
 
     text: str
@@ -87,6 +88,7 @@ class Answer:
     sample: Sample
     source: str = ""
     viewpoint: Viewpoint = "overhead"
+    given: str = ""
 
     @cached_property
     def words(self) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ def known_text(answer: Answer) -> str:
     """All that is known of the image before a model is asked, in lower case."""
     sample = answer.sample
     anchors = (anchor.name for anchor in sample.anchors)
-    return "\n".join((*sample.captions, sample.label, *anchors, answer.source)).casefold()
+    return "\n".join((*sample.captions, sample.label, *anchors, answer.source, answer.given)).casefold()
 
 
 def _date_words(found: str) -> list[str]:

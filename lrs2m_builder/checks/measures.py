@@ -9,13 +9,14 @@ from lrs2m_builder.checks.date import known_text
 from lrs2m_builder.checks.reading.lexicon import late_pattern
 
 _COORDINATES = late_pattern("measures", "coordinates", re.compile)
+_FIGURE = re.compile(r"\d+(?:\.\d+)?")
 _RESOLUTION = late_pattern("measures", "resolution", re.compile)
 
 
 def _is_known(found: str, known: str) -> bool:
     """Whether the figures of a finding are those that hints, labels or the source give."""
-    figures = re.findall(r"\d+(?:\.\d+)?", found)
-    return all(figure in known for figure in figures) if figures else found.casefold() in known
+    figures = set(_FIGURE.findall(found))
+    return figures <= set(_FIGURE.findall(known)) if figures else found.casefold() in known
 
 
 def _first_unknown(pattern: re.Pattern[str], answer: Answer) -> str:

@@ -182,7 +182,7 @@ def _cache_words(share: float | None) -> str:
         return ""
     if share == 0:
         return (
-            "; the claims of an image shared nothing of what was computed, which makes them several times dearer: on a "
-            "CPU give --engine-option block_size=32, elsewhere see docs/verify.md"
+            "; the claims of an image shared nothing of what was computed, which makes them several times dearer: see "
+            "Cost in docs/verify.md"
         )
     return f", {share:.0%} of the prompt tokens computed before for another claim"

@@ -33,6 +33,7 @@ _OWN_OPTIONS = {
     "max_pixels": "positive",
     "max_in_flight": "positive",
     "revision": "text",
+    "cpu_block_size": "positive",
 }
 # Options that change the speed but not what is asked: a build may be resumed with others.
 PERFORMANCE_OPTIONS = {
@@ -47,6 +48,8 @@ PERFORMANCE_OPTIONS = {
     "enable_prefix_caching",
     "mm_processor_cache_gb",
     "kv_cache_memory_bytes",
+    "block_size",
+    "cpu_block_size",
 }
 
 
@@ -200,7 +203,7 @@ def load(model: str, role: Role, options: Mapping[str, Any], samplings: Sequence
     """Start vLLM on a model.
 
     Args:
-        options: keyword arguments of vLLM's AsyncEngineArgs, and max_pixels, max_in_flight, revision.
+        options: keyword arguments of vLLM's AsyncEngineArgs, and _OWN_OPTIONS (cpu_block_size: on a CPU alone).
         samplings: sampling parameters that requests will have, tried before the engine starts.
 
     Raises:
@@ -270,6 +273,8 @@ def _engine_arguments(
         length = options.get("max_model_len") or arguments["max_model_len"]
         arguments |= {"dtype": "bfloat16", "enforce_eager": True, "max_num_seqs": 64}
         arguments |= {"enable_chunked_prefill": False, "max_num_batched_tokens": max(8192, length)}
+        if size := options.get("cpu_block_size"):
+            arguments["block_size"] = int(size)
     else:
         arguments |= {"max_num_seqs": 256, "max_num_batched_tokens": 16384}
     return arguments | {key: value for key, value in options.items() if key not in _OWN_OPTIONS}

@@ -20,6 +20,7 @@ from lrs2m_builder.schema import NOWHERE, ImageRef, Place
 
 _GEO_TAGS = {33550, 33922, 34264, 34735}  # pixel scale, tie points, transformation, keys
 _GEO_SUFFIXES = {".tif", ".tiff", ".jp2", ".img", ".ntf", ".nitf"}
+_NO_GEO_SUFFIXES = {".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif"}  # nothing to look for, on no disk
 _MAX_TAGS = 4096
 
 
@@ -29,7 +30,7 @@ def read_georeference(ref: ImageRef | None, part: Part) -> Place:
     Of a folder of band files, those of the first band. NOWHERE for a file without georeference, for one that cannot be
     read (which is the business of whoever reads its pixels), and for an image inside another file.
     """
-    if not isinstance(ref, Path):
+    if not isinstance(ref, Path) or ref.suffix.lower() in _NO_GEO_SUFFIXES:
         return NOWHERE
     try:
         file = part.files(ref)[0]

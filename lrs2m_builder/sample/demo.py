@@ -16,6 +16,7 @@ from lrs2m_builder.sample.caught import find_caught
 from lrs2m_builder.sample.demo_page import write_demo_page
 from lrs2m_builder.sample.formats import MANIFEST, write_sample_source
 from lrs2m_builder.stores.outputs import own_folder
+from lrs2m_builder.verify.judge import judge_options
 
 SEED = 2_000_000  # scenes that the captioner was not trained on
 MAX_ATTEMPTS = 6  # a small model often miscounts; the checks detect it, and it is asked again
@@ -89,6 +90,7 @@ def _build(recipe: str, manifest: Path, out_dir: Path, engine: str, model: Path,
         out_dir=out_dir,
         engine=engine,
         model=str(model),
+        engine_options=judge_options(engine, {}),
         max_attempts=MAX_ATTEMPTS,
         verify="cut" if is_verified else "off",
         thresholds=THRESHOLDS if is_verified else {},

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property, partial
 from itertools import chain
 from pathlib import Path
@@ -50,9 +50,9 @@ class Joined:
             captions[key] = (*captions.get(key, ()), *row.captions)
         return captions
 
-    def complete(self, row: SourceRow) -> SourceRow:
-        """The row with the short texts of its image; without short texts if the other file does not name it."""
-        return replace(row, captions=self.captions.get(join_key(row.image_name), ()))
+    def short_texts(self, row: SourceRow) -> tuple[str, ...]:
+        """The short texts of a row's image; none if the other file does not name it."""
+        return self.captions.get(join_key(row.image_name), ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,7 +120,7 @@ def open_source(manifest: Manifest, data_dir: Path) -> Source:
     def rows() -> Iterator[SourceRow]:
         for row in read_all():
             if not manifest.split or row.split == manifest.split:
-                yield entered(row if joined is None else joined.complete(row))
+                yield entered(row, joined.short_texts(row) if joined else None)
 
     def all_names() -> Iterator[str]:
         return (row.image_file or row.image_name for row in read_all() if row.image is None)

@@ -20,13 +20,18 @@ MAX_NAME = 1024  # characters; a file system allows 255 bytes per part
 _NO_NAME = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-def entered(row: SourceRow) -> SourceRow:
-    """The row with its texts repaired and blank ones dropped; with a problem if its name or a text is unusable."""
+def entered(row: SourceRow, short: tuple[str, ...] | None = None) -> SourceRow:
+    """The row with its texts repaired and blank ones dropped; with a problem if its name or a text is unusable.
+
+    Args:
+        short: short texts of another file that take the place of the row's own.
+    """
     name, problem = _entered_name(row.image_name)
+    given = row.captions if short is None else short
     try:
         return SourceRow(  # `replace` takes four times as long
             image_name=name,
-            captions=tuple([text for value in row.captions if (text := entering_text(value))]),
+            captions=tuple([text for value in given if (text := entering_text(value))]),
             caption_long=entering_text(row.caption_long),
             split=row.split,
             label=entering_text(row.label),

@@ -80,7 +80,7 @@ def read_place(entry: Mapping[str, Any], columns: Mapping[str, str | None] | Non
 
 def merged(first: Place, second: Place) -> Place:
     """What the first knows, and for what it does not the second; a footprint only around the centre that is known."""
-    if not second or second == NOWHERE:
+    if second is NOWHERE or not second or second == NOWHERE:
         return first
     if first.bbox is None and first.lon is not None and first.lat is not None and second.bbox is not None:
         if not _is_near(first.lon, first.lat, second.bbox):

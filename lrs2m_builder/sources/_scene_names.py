@@ -34,8 +34,13 @@ _PATTERNS: tuple[tuple[re.Pattern[str], Callable[[re.Match[str]], str]], ...] = 
 )
 
 
+_EIGHT_DIGITS = re.compile(r"\d{8}")  # each of the patterns holds them, and few names do
+
+
 def place_in_name(name: str) -> Place:
     """When and by what an image was taken, according to its name or path; NOWHERE if the name does not say."""
+    if not _EIGHT_DIGITS.search(name):
+        return NOWHERE
     for pattern, platform in _PATTERNS:
         if match := pattern.search(name):
             try:

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from lrs2m_builder.errors import storable
 from lrs2m_builder.files import files_below
 
 GONE = -1
@@ -29,7 +30,7 @@ def file_states(paths: Iterable[Path], data_dir: Path) -> dict[str, list[Any]]:
     Raises:
         UserError: a folder cannot be read.
     """
-    return {below(path, data_dir): _state(path) for path in paths}
+    return {storable(below(path, data_dir)): _state(path) for path in paths}
 
 
 def changed_at(folder: Path) -> int:

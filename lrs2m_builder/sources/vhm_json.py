@@ -9,6 +9,7 @@ An image is identified by its folder and name; the long text is the first turn o
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -58,5 +59,6 @@ def _row(path: Path, number: int, entry: Any) -> tuple[SourceRow, str]:
     return SourceRow(f"{dataset}/{image}" if dataset else image, caption_long=text), dataset
 
 
+@lru_cache(1024)  # each entry names one of a few data sets
 def _plain(name: str) -> str:
     return "".join(char for char in name.casefold() if char.isalnum())

@@ -16,7 +16,7 @@ from lrs2m_builder.images.load import decode
 from lrs2m_builder.stopping import signals_raise
 from lrs2m_builder.verify.calibration import JudgedLabel, Measured, measure, write_calibration
 from lrs2m_builder.verify.claim_set import read_claims
-from lrs2m_builder.verify.judge import PROMPT, Judge, check_engine_options, judge_settings
+from lrs2m_builder.verify.judge import PROMPT, Judge, check_engine_options, judge_options, judge_settings
 
 MAX_IMAGES = 16  # decoded at once
 
@@ -52,7 +52,7 @@ def calibrate_judge(options: CalibrationOptions, engines: EngineModule | EngineP
     next(read_claims(options.labelled), None)  # a file that cannot be used is said before the engine starts
     if options.out.exists():
         raise UserError(f"--out {options.out}: is there already; give a new name")
-    engine = pool.begin(options.engine, options.model, "mllm", given)
+    engine = pool.begin(options.engine, options.model, "mllm", judge_options(options.engine, given))
     with signals_raise():
         try:
             judged = pool.run(_ask_all(options.labelled, engine))

@@ -22,6 +22,7 @@ PROMPT = "verify.v1"
 YES_NO = ("yes", "no")
 NUM_TRIED = 8  # claims by which it is seen whether a model answers with yes or no
 MIN_MASS = 0.5  # of the probability, on average over these, that must lie on yes and no
+CPU_BLOCK_SIZE = 32  # tokens of the prompt that claims share or do not, the least that vLLM takes there
 _STEP = 2**16  # in the ids of requests: no recipe has so many steps, so that captions and claims never share an id
 
 
@@ -174,6 +175,11 @@ def check_engine_options(engine: str, options: Mapping[str, Any]) -> None:
             f"--engine-option logprobs_mode={options['logprobs_mode']}: a judge needs the probabilities as the model "
             "gives them; leave it out"
         )
+
+
+def judge_options(engine: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of an engine that judges: on a CPU vLLM would share blocks of 128 tokens, of a small image none."""
+    return {"cpu_block_size": CPU_BLOCK_SIZE, **options} if engine == "vllm" else dict(options)
 
 
 def judge_settings(prompt: Prompt, system: str = "") -> dict[str, Any]:

@@ -27,7 +27,7 @@ from lrs2m_builder.engines._pool import EnginePool
 from lrs2m_builder.stopping import leaving
 from lrs2m_builder.stores.lock import locked
 from lrs2m_builder.terminal import say
-from lrs2m_builder.verify.judge import PROMPT, Judge, check_engine_options, judge_settings
+from lrs2m_builder.verify.judge import PROMPT, Judge, check_engine_options, judge_options, judge_settings
 from lrs2m_builder.verify.verdicts import parse_thresholds
 from lrs2m_builder.verify.written import PROMPT as CLAIMS_PROMPT
 from lrs2m_builder.verify.written import ClaimWriter, check_writer, writer_settings
@@ -141,7 +141,8 @@ def _ask(
     clock: Callable[[], float] = time.monotonic,
 ) -> VerifyRun:
     """Start the engine and ask it about these records."""
-    engine = pool.begin(options.engine, options.model, "mllm", options.engine_options)
+    given = judge_options(options.engine, options.engine_options)
+    engine = pool.begin(options.engine, options.model, "mllm", given)
     with leaving() as leave_soon:
         try:
             judge = Judge(engine, prompt)

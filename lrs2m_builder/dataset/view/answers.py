@@ -11,11 +11,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from lrs2m_builder.dataset import selection as selecting
 from lrs2m_builder.dataset.foreign import reading
 from lrs2m_builder.dataset.reviews import Review, Reviews
 from lrs2m_builder.dataset.view.index import Index, open_indexes
 from lrs2m_builder.dataset.view.marks import mark, named
+from lrs2m_builder.dataset.view.places import COLUMNS, PlaceReader
 from lrs2m_builder.dataset.view.rows import RowReader, picture
 from lrs2m_builder.dataset.view.scores import ScoreReader
 from lrs2m_builder.dataset.view.select import Filters, Selection, select
@@ -49,6 +52,7 @@ class DataSet:
         self.reviews = Reviews((path if path.is_dir() else path.parent) / "reviews.jsonl")
         self._indexes = open_indexes(path, selection)
         self._scores = ScoreReader(path, self._indexes["records"])
+        self._places = PlaceReader(path, self._indexes["records"])
         self._readers = {name: RowReader(index) for name, index in self._indexes.items()}
         self._selections: OrderedDict[str, Selection] = OrderedDict()
         self._lock = threading.Lock()
@@ -70,6 +74,7 @@ class DataSet:
             "reviews": self.counts(),
             "reviews_path": str(self.reviews.path),
             "scores": self._scores.numbers,
+            "places": self._places.num_rows,
         }
 
     def counts(self) -> dict[str, int]:
@@ -82,9 +87,7 @@ class DataSet:
         Raises:
             UserError: an unknown filter or a value that it cannot have, or a file that broke.
         """
-        with reading(self.path):
-            filters = Filters.parse(values, self._scores.numbers)
-            selection = select(self._index(kind), filters, self.reviews.by_verdict(), self._scores.values)
+        selection = self._select(kind, values)
         name = secrets.token_hex(8)
         with self._lock:
             self._selections[name] = selection
@@ -96,6 +99,24 @@ class DataSet:
             "seconds": round(selection.seconds, 3),
             "searched": round(selection.searched, 4),
         }
+
+    def points(self, values: Mapping[str, str]) -> bytes:
+        """Longitudes and latitudes of the records that filters select, whatever the rectangle among them.
+
+        Raises:
+            UserError: as `select`.
+        """
+        asked = {name: value for name, value in values.items() if name not in {"box", "order", "descending"}}
+        return self._places.points(self._select("records", asked).numbers)
+
+    def _select(self, kind: str, values: Mapping[str, str]) -> Selection:
+        with reading(self.path):
+            filters = Filters.parse(values, self._scores.numbers)
+            return select(self._index(kind), filters, self.reviews.by_verdict(), self._column)
+
+    def _column(self, name: str) -> np.ndarray:
+        """A column that rows are filtered and sorted by, beside those of the index."""
+        return self._places.values(name) if name in COLUMNS else self._scores.values(name)
 
     def rows(self, name: str, start: int, count: int) -> dict[str, Any] | None:
         """A page of a selection; None where it is not kept any more and must be asked for again.

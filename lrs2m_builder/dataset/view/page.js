@@ -1,5 +1,6 @@
 // The page: what is asked for, which row is chosen, the keyboard, and the verdicts.
 import { drawCard, drawRecord, drawRejection, el, number, wordsOf } from "/draw.js";
+import { makeMap } from "/map.js";
 
 const PAGE = 24;
 const $ = (id) => document.getElementById(id);
@@ -114,6 +115,7 @@ function drawFilters() {
     records ? choice("verdict", "Review", [["", "all"], ["none", "not reviewed"], ["accept", "accepted"], ["flag", "flagged"]]) : null,
     ...Object.entries(RANGES).map(([name, column]) => (largest[column] ? range(name, column, largest) : null)),
     scoreFilter(),
+    records && asked.box ? el("span", { class: "boxed", text: "in the map's rectangle" }) : null,
     any ? el("button", { type: "button", id: "clear", text: "Clear", click: clear }) : null,
     el("label", { class: "end" }, choice("order", "Sort by", [...Object.entries(ORDERS[asked.kind]), ...(records ? about.scores.map((name) => [name, name]) : [])]).lastChild, down),
   ].filter(Boolean));
@@ -127,6 +129,33 @@ function clear() {
   asked = { kind: asked.kind, order: asked.order, descending: asked.descending };
   $("text").value = "";
   return change({});
+}
+
+// ---- the map
+
+let map = null; // made when it is first opened
+let mapped = ""; // what its points were asked by
+
+function toggleMap() {
+  const open = $("map").hidden;
+  $("map").hidden = !open;
+  $("map-button").setAttribute("aria-expanded", String(open));
+  return open ? drawMap() : null;
+}
+
+/** Put the rows that all filters but the rectangle select on the map, if it is open. */
+async function drawMap() {
+  if ($("map").hidden || asked.kind !== "records") return;
+  map = map ?? (await makeMap((box) => change({ box })));
+  const without = ["kind", "at", "box", "order", "descending"];
+  const query = String(new URLSearchParams(Object.entries(asked).filter(([key, value]) => !without.includes(key) && value !== "" && value !== undefined)));
+  if (!map.points || query !== mapped) {
+    const response = await fetch(`/api/points?${query}`);
+    if (!response.ok) throw new Error((await response.json()).error);
+    map.points = new Float32Array(await response.arrayBuffer());
+    mapped = query;
+  }
+  map.show(map.points, asked.box ?? "");
 }
 
 // ---- pages
@@ -146,6 +175,7 @@ const load = attempted(async () => {
     throw error;
   }
   await show(Math.max(0, (parseInt(at, 10) || 1) - 1));
+  await drawMap();
 });
 
 function busy(text) {
@@ -307,6 +337,7 @@ document.addEventListener("keydown", (event) => {
 $("search").addEventListener("submit", (event) => { event.preventDefault(); $("text").blur(); change({ text: $("text").value.trim() }); });
 $("filters").addEventListener("submit", (event) => event.preventDefault());
 $("filters-button").addEventListener("click", () => $("filters-button").setAttribute("aria-expanded", String($("filters").classList.toggle("open"))));
+$("map-button").addEventListener("click", attempted(toggleMap));
 $("help-button").addEventListener("click", () => $("help").showModal());
 $("previous").addEventListener("click", () => turnPage(-1));
 $("next").addEventListener("click", () => turnPage(1));
@@ -325,5 +356,7 @@ await attempted(async () => {
   $("reviews-path").textContent = about.reviews_path;
   readAddress();
   drawCounts();
+  $("map-button").hidden = !about.places;
+  if (asked.box && about.places) { $("map").hidden = false; $("map-button").setAttribute("aria-expanded", "true"); }
   await load();
 })();

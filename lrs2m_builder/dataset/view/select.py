@@ -37,6 +37,8 @@ class Filters:
     Attributes:
         verdict: "accept", "flag", or "none" for rows that nobody has looked at.
         score: a column of scores, of which score_min and score_max are bounds; without a score, a row is left out.
+        box: west, south, east and north of a rectangle that holds the centre, with commas between; west is greater
+            than east across the antimeridian.
         text: words that must all occur, in any letter case; what stands in double quotes is one of them.
     """
 
@@ -53,6 +55,7 @@ class Filters:
     score: str = ""
     score_min: float | None = None
     score_max: float | None = None
+    box: str = ""
     text: str = ""
     order: str = "file"
     descending: bool = False
@@ -74,7 +77,16 @@ class Filters:
             raise UserError(f"no order {order!r}; known: {', '.join(orders)}")
         if (score := values.get("score", "")) and score not in scores:
             raise UserError(f"no score {score!r}; known: {', '.join(scores) or 'none'}")
+        _sides(values.get("box", ""))
         return cls(**{name: _parse(name, kinds[name], value) for name, value in values.items() if value})
+
+
+def _sides(box: str) -> list[float]:
+    """The sides of a rectangle; none of ""."""
+    number = r"-?\d{1,3}(?:\.\d{1,9})?"
+    if box and not re.fullmatch(rf"{number}(?:,{number}){{3}}", box, re.ASCII):
+        raise UserError(f"box: {box!r} is not west,south,east,north in degrees")
+    return [float(side) for side in box.split(",")] if box else []
 
 
 def _parse(name: str, kind: str, value: str) -> Any:
@@ -108,13 +120,13 @@ class Selection:
 
 
 def select(
-    index: Index, filters: Filters, reviewed: Mapping[str, Collection[str]], scores: Callable[[str], np.ndarray]
+    index: Index, filters: Filters, reviewed: Mapping[str, Collection[str]], columns: Callable[[str], np.ndarray]
 ) -> Selection:
     """Find rows.
 
     Args:
         reviewed: ids of samples by verdict.
-        scores: a column of scores by number of the row.
+        columns: a column of scores, "lon" or "lat", by number of the row.
 
     Raises:
         duckdb.Error: a file changed or broke since it was opened.
@@ -130,12 +142,23 @@ def select(
     # A cursor of its own: requests come from several threads.
     numbers = np.asarray(index.connection.cursor().execute(query, values).fetchnumpy()["number"], np.int32)
     if index.kind.name == "records":
-        numbers = _by_scores(numbers, filters, scores)
+        numbers = _by_scores(_inside(numbers, filters.box, columns), filters, columns)
     searched = 1.0
     if words := _words(filters.text):
         found, searched = _search(index, numbers, words)
         numbers = numbers[np.isin(numbers, found)]
     return Selection(index, numbers, time.perf_counter() - start, searched)
+
+
+def _inside(numbers: np.ndarray, box: str, columns: Callable[[str], np.ndarray]) -> np.ndarray:
+    """The rows whose centre is in a rectangle; all without one."""
+    if not box:
+        return numbers
+    west, south, east, north = _sides(box)
+    lon, lat = columns("lon")[numbers], columns("lat")[numbers]
+    between = (lon >= west) & (lon <= east) if west <= east else (lon >= west) | (lon <= east)
+    inside: np.ndarray = numbers[between & (lat >= south) & (lat <= north)]
+    return inside
 
 
 def _by_scores(numbers: np.ndarray, filters: Filters, scores: Callable[[str], np.ndarray]) -> np.ndarray:

@@ -39,6 +39,8 @@ _PAGE = {
     "/page.css": ("page.css", "text/css; charset=utf-8"),
     "/page.js": ("page.js", "text/javascript; charset=utf-8"),
     "/draw.js": ("draw.js", "text/javascript; charset=utf-8"),
+    "/map.js": ("map.js", "text/javascript; charset=utf-8"),
+    "/land.json": ("land.json", "application/json"),
     "/icon.svg": ("icon.svg", "image/svg+xml"),
 }
 
@@ -121,6 +123,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._json(data.about() | {"token": self.server.token})
         elif parts.path == "/api/select":
             self._json(data.select(values.pop("kind", "records"), values))
+        elif parts.path == "/api/points":
+            self._send("application/octet-stream", data.points(values))
         elif parts.path == "/api/rows":
             page = data.rows(values.get("selection", ""), _number(values, "start"), _number(values, "count"))
             self._json(page) if page else self._error(HTTPStatus.GONE, "ask for the selection again")
