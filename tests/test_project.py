@@ -60,7 +60,7 @@ HEAVY = {
     },
     "torch": {
         *(f"engines/_{name}.py" for name in ("decoding", "sampling")),
-        *(f"evals/{name}.py" for name in ("held_out", "models", "ranks", "figures/text_heat")),
+        *(f"evals/{name}.py" for name in ("held_out", "held_out_classes", "models", "ranks", "figures/text_heat")),
         *room("clip", "train"),
     },
     "psutil": {"engines/_reaper.py"},
