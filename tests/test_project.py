@@ -82,7 +82,7 @@ HEAVY = {
     },
     "cv2": {f"evals/selo/{name}.py" for name in ("text_map", "crops", "indicators", "overlay")},
     "matplotlib": {
-        *("dataset/histogram.py", "stores/outputs.py", "experiments/plots.py"),
+        *("dataset/histogram.py", "stores/outputs.py", "experiments/plots.py", "experiments/filtering_report.py"),
         *room("evals/figures"),
     },
     "torchvision": {"train/augment.py", "clip/preprocess.py"},
