@@ -132,7 +132,7 @@ def test_a_model_of_no_run_is_published_too(tmp_path: Path) -> None:
 def test_the_card_says_how_the_model_was_trained(tree: Path) -> None:
     text = card(tree)
     assert "**248 tokens**" in text and "| start | random (seed:0) |" in text and "| steps | 2, 8 pairs" in text
-    assert "Recall on held-out pairs after the last step, in percent: long_t2i_r1 " in text
+    assert "Measured on held-out data after the last step, in percent: long_t2i_r1 " in text
     assert front(tree)["library_name"] == "transformers" and "base_model" not in front(tree)
 
 
