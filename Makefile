@@ -41,7 +41,7 @@ scale-campaign: setup  ## kill parts of a build 200 times against an object stor
 train-campaign: setup  ## kill a training under torchrun at random steps and compare it with one never killed
 	$(BIN)/python -m tests.train_campaign
 
-verify-campaign: setup  ## send 200 signals to lrs2m verify at random moments and compare with an undisturbed run (ten minutes)
+verify-campaign: setup  ## send 200 signals to lrs2m verify at random moments and compare with an undisturbed run (ten minutes idle)
 	$(BIN)/python -m tests.verify_campaign
 
 crash-lab: setup  ## kill every command at every file operation and compare with an undisturbed run (an hour on two cores)

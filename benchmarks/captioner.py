@@ -23,6 +23,7 @@ from lrs2m_builder.build.run import build
 from lrs2m_builder.build.shards import iter_rows
 from lrs2m_builder.checks import split_words
 from lrs2m_builder.engines import engine_module
+from lrs2m_builder.engines._pool import EnginePool, SharedEngine
 from lrs2m_builder.sample import CAPTIONER
 from lrs2m_builder.sample.drawing.scene import Scene, draw_scene
 from lrs2m_builder.sample.formats import MANIFEST, write_sample_source
@@ -45,22 +46,23 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         source = Path(folder) / "scenes"
         write_sample_source("world", source, options.scenes, SEED)
-        for recipe in options.recipes:
-            rows = _build(recipe, source, Path(folder) / Path(recipe).stem, options.model)
-            if recipe != "long_to_short":
-                print(f"    long texts: {_long_score(rows, scenes)}")
-            if recipe in {"long_to_short", "vector_anchored"}:
-                print(f"    summaries: {_summary_score(rows)}")
+        with SharedEngine(engine_module("vllm")) as pool:
+            for recipe in options.recipes:
+                rows = _build(recipe, source, Path(folder) / Path(recipe).stem, options.model, pool)
+                if recipe != "long_to_short":
+                    print(f"    long texts: {_long_score(rows, scenes)}", flush=True)
+                if recipe in {"long_to_short", "vector_anchored"}:
+                    print(f"    summaries: {_summary_score(rows)}", flush=True)
     score = Score()
     for scene in scenes:
         score.add(write_texts(scene).long, scene)
     print(f"the sample world's own long texts\n    long texts: {score}")
 
 
-def _build(recipe: str, source: Path, out: Path, model: Path) -> list[dict[str, Any]]:
+def _build(recipe: str, source: Path, out: Path, model: Path, pool: EnginePool) -> list[dict[str, Any]]:
     """The rows of a build; rejected samples have their last answer."""
     options = BuildOptions(recipe=recipe, source=str(source / MANIFEST), data_dir=source, out_dir=out, model=str(model))
-    report = build(options, engine_module("vllm"))
+    report = build(options, pool)
     records = [row for path in sorted((out / "data").rglob("*.parquet")) for row in iter_rows(path)]
     attempts = sum(row["attempts"] for row in records) / max(1, len(records))
     print(

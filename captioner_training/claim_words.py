@@ -23,6 +23,9 @@ class Claim:
     Attributes:
         number: how many there are of what it speaks of, MOST + 1 for more; None where it speaks of no number of things.
         off: how far the number that it says is from the true one.
+        about: the things of which it is true; empty where it is true of none, None where that is not said.
+        among: the things of its class, or those of the second class of a relation.
+        name, place, said: the class, the region and the number that it names; "" and None without one.
     """
 
     words: str
@@ -30,6 +33,11 @@ class Claim:
     kind: str
     number: int | None = None
     off: int = 0
+    about: tuple[SceneObject, ...] | None = None
+    among: tuple[SceneObject, ...] | None = None
+    name: str = ""
+    place: str = ""
+    said: int | None = None
 
 
 def one_of(values: Sequence[T], random: np.random.Generator) -> T:

@@ -7,7 +7,7 @@ each number that is said half are true, so that the number alone says nothing.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 
 import numpy as np
@@ -15,7 +15,8 @@ import numpy as np
 from captioner_training.claim_words import MOST, Claim, all_are, capped, noun_of, one_of, so_many, some_of, there_is
 from captioner_training.other_claims import color_claim, relation_claim, scene_claim
 from captioner_training.regions import CELL, HALF, Region, Where, counted
-from captioner_training.sentences import sentence_claim, text_claim
+from captioner_training.sentences import sentence_claim
+from captioner_training.text_claims import TextClaims
 from lrs2m_builder.sample.drawing.placing import CLASSES
 from lrs2m_builder.sample.drawing.scene import Scene, SceneObject
 from lrs2m_builder.sample.drawing.sketch import SIDE
@@ -36,6 +37,7 @@ class ClaimMaker:
                 numbers["count"][count] += 1
                 for where in (CELL, HALF):
                     numbers[where.kind].update(counted(scene.of(name), region)[1] for region in where.regions)
+        self._texts = TextClaims()
         self._kept = {kind: _kept(each) for kind, each in numbers.items()}
         self.ways: dict[str, Callable[[Scene, bool, np.random.Generator], Claim | None]] = {
             "object": self.object_claim,
@@ -51,7 +53,6 @@ class ClaimMaker:
             "relation": relation_claim,
             "scene": scene_claim,
             "sentence": self.sentence_claim,
-            "text": self.text_claim,
         }
 
     def absent(self, scene: Scene, random: np.random.Generator) -> str:
@@ -63,7 +64,9 @@ class ClaimMaker:
     def object_claim(self, scene: Scene, true: bool, random: np.random.Generator) -> Claim:
         """That a class is there."""
         name, count = self._some_class(scene, true, random)
-        return Claim(there_is(some_of(name, count, random), random), true, "object", capped(scene.counts.get(name, 0)))
+        things = scene.of(name)
+        words = there_is(some_of(name, count, random), random)
+        return Claim(words, true, "object", capped(len(things)), about=things, among=things, name=name)
 
     def denial_claim(self, scene: Scene, true: bool, random: np.random.Generator) -> Claim:
         """That a class is not there."""
@@ -71,7 +74,8 @@ class ClaimMaker:
         noun = noun_of(name, random)
         plural = count > 1 or random.random() < 0.7
         words = there_is(f"no {noun}{'s' if plural else ''}", random)
-        return Claim(words, true, "denial", capped(scene.counts.get(name, 0)))
+        things = scene.of(name)
+        return Claim(words, true, "denial", capped(len(things)), about=things, among=things, name=name)
 
     def count_claim(self, scene: Scene, true: bool, random: np.random.Generator) -> Claim | None:
         """How many there are of a class."""
@@ -81,7 +85,8 @@ class ClaimMaker:
         if said is None:
             return None
         text = there_is(so_many(things, said, random), random)
-        return Claim(text, true, "count", capped(len(things)), abs(len(things) - said))
+        off = abs(len(things) - said)
+        return Claim(text, true, "count", capped(len(things)), off, things, things, name, said=said)
 
     def some_there(self, where: Where, scene: Scene, true: bool, random: np.random.Generator) -> Claim | None:
         """That some things of a class are at a place."""
@@ -90,7 +95,7 @@ class ClaimMaker:
         if region is None:
             return None
         text = there_is(some_of(things[0].name, counted(things, held)[1], random), random, region.words(random))
-        return Claim(text, true, where.kind, capped(counted(things, region)[1]))
+        return placed_claim(text, true, things, where, region)
 
     def so_many_there(self, where: Where, scene: Scene, true: bool, random: np.random.Generator) -> Claim | None:
         """How many things of a class are at a place."""
@@ -104,8 +109,7 @@ class ClaimMaker:
         if region is None or said is None:
             return None
         text = there_is(so_many(things, said, random), random, region.words(random))
-        there = counted(things, region)[1]
-        return Claim(text, true, where.kind, capped(there), abs(said - there))
+        return placed_claim(text, true, things, where, region, said)
 
     def all_there(self, where: Where, scene: Scene, true: bool, random: np.random.Generator) -> Claim | None:
         """That all things of a class are at a place."""
@@ -114,17 +118,17 @@ class ClaimMaker:
         if region is None or (counted(things, region)[1 if true else 2] == len(things)) != true:
             return None
         text = all_are(things[0].name, len(things), region.words(random), random)
-        return Claim(text, true, where.kind, capped(counted(things, region)[1]))
+        return placed_claim(text, true, things, where, region)
 
     def sentence_claim(self, scene: Scene, true: bool, random: np.random.Generator) -> Claim | None:
         """A sentence of a text."""
         words = sentence_claim(scene, true, self.absent(scene, random), random)
         return words and Claim(words, true, "sentence")
 
-    def text_claim(self, scene: Scene, true: bool, random: np.random.Generator) -> Claim | None:
-        """A claim as `lrs2m verify` reads it from a text."""
-        words = text_claim(scene, true, self.absent(scene, random), random)
-        return words and Claim(words, true, "text")
+    def of_text(self, scene: Scene, wanted: int, random: np.random.Generator) -> Iterator[Claim]:
+        """Claims as `lrs2m verify` reads them from one text of the scene, true ones and as many false ones."""
+        absent = [self.absent(scene, random) for _ in range(wanted)]
+        return self._texts.true_and_false(scene, absent, wanted, random)
 
     def _some_class(self, scene: Scene, there: bool, random: np.random.Generator) -> tuple[str, int]:
         """A class that is there or not, and how many there are or would be."""
@@ -142,6 +146,15 @@ class ClaimMaker:
         if not 1 <= said <= MOST or (not true and least <= said <= most):
             return None
         return said if random.random() < self._kept[kind][true][said] else None
+
+
+def placed_claim(
+    words: str, true: bool, things: tuple[SceneObject, ...], where: Where, region: Region, said: int | None = None
+) -> Claim:
+    """A claim about the things of a class that are in a region."""
+    inside = tuple(thing for thing in things if region.depth(thing) >= 0)
+    off = 0 if said is None else abs(said - len(inside))
+    return Claim(words, true, where.kind, capped(len(inside)), off, inside, things, things[0].name, region.name, said)
 
 
 def _kept(counts: Counter[int]) -> dict[bool, dict[int, float]]:

@@ -1,7 +1,8 @@
-"""The captioner: a Qwen2-VL of four million parameters, and what only its training needs."""
+"""The captioner: a Qwen2-VL of four million parameters, with a layer more to judge claims, and its training heads."""
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
 from typing import Any
 
@@ -26,13 +27,15 @@ GRID = IMAGE_SIDE // PATCH  # patches a side
 TOKENS = GRID // MERGE  # image tokens a side
 WIDTH = 192
 QUESTION_SHARE = 0.3  # hints repeat themselves: to foresee them teaches to copy, as an answer must
+NUM_LAYERS = 4  # of text, before one is added for claims
 MIDDLE = 2  # text layers before the places of objects are asked for
+NAMED = (len(CLASSES), 13, MOST + 2)  # classes, regions and numbers that a claim can name
 
 
 def make_model(tokenizer: PreTrainedTokenizerFast, seed: int = 0) -> Qwen2VLForConditionalGeneration:
     """A fresh model for the tokenizer."""
     config = qwen2_vl_config(
-        tokenizer, width=WIDTH, inner=2 * WIDTH + 128, layers=4, heads=3, kv_heads=3, vision=(192, 6)
+        tokenizer, width=WIDTH, inner=2 * WIDTH + 128, layers=NUM_LAYERS, heads=3, kv_heads=3, vision=(192, 6)
     )
     torch.manual_seed(seed)
     model = Qwen2VLForConditionalGeneration._from_config(config, attn_implementation="eager")
@@ -49,6 +52,27 @@ def extended_model(folder: Path, tokenizer: PreTrainedTokenizerFast) -> Qwen2VLF
     return model
 
 
+def deeper_model(model: Qwen2VLForConditionalGeneration) -> Qwen2VLForConditionalGeneration:
+    """The model with one more text layer, in which claims are compared with the image; it changes nothing yet.
+
+    It stands behind the first MIDDLE layers, after which image tokens know their place, and looks as the next one does.
+    """
+    config = copy.deepcopy(model.config)
+    config.text_config.dtype = config.vision_config.dtype = None  # that of the whole model, in which it is saved
+    config.text_config.num_hidden_layers += 1
+    config.text_config.layer_types = ["full_attention"] * config.text_config.num_hidden_layers
+    deeper = Qwen2VLForConditionalGeneration._from_config(config, attn_implementation="eager")
+    deeper.generation_config = model.generation_config
+    new: Any = deeper.model.language_model.layers
+    old: Any = model.model.language_model.layers
+    deeper.load_state_dict({name: value for name, value in model.state_dict().items() if ".layers." not in name}, False)
+    for number, layer in enumerate(new):
+        layer.load_state_dict(old[number - (number > MIDDLE)].state_dict())
+    for weights in (new[MIDDLE].self_attn.o_proj.weight, new[MIDDLE].mlp.down_proj.weight):
+        nn.init.zeros_(weights)
+    return deeper
+
+
 def make_processor(tokenizer: PreTrainedTokenizerFast) -> Qwen2VLProcessor:
     """The processor; every image comes out at IMAGE_SIDE**2 pixels or close to it."""
     return Qwen2VLProcessor(
@@ -59,11 +83,17 @@ def make_processor(tokenizer: PreTrainedTokenizerFast) -> Qwen2VLProcessor:
     )
 
 
+def autocast() -> torch.autocast:
+    """bfloat16 where the processor computes in it; where it does not, it costs ten times as much as float32."""
+    return torch.autocast("cpu", torch.bfloat16, enabled=torch.ops.mkldnn._is_mkldnn_bf16_supported())
+
+
 class Trainee(nn.Module):
-    """A captioner with three heads that are dropped after training.
+    """A captioner with four heads that are dropped after training.
 
     Two say how many objects of each class have their middle in an image token, and where that token lies, so that
-    places are learnt from the image at once and not word by word; one says how many there are of what a claim says.
+    places are learnt from the image at once and not word by word; one says which class, region and number a claim
+    names, and one how many there are of what it says.
     """
 
     cos: Tensor
@@ -74,6 +104,7 @@ class Trainee(nn.Module):
         self.captioner = captioner
         self.seen = nn.Linear(WIDTH, len(CLASSES))
         self.placed = nn.Linear(WIDTH, len(CLASSES) + 2 * TOKENS)
+        self.named = nn.Linear(WIDTH, sum(NAMED))
         self.counted = nn.Linear(WIDTH, MOST + 2)
         nn.init.constant_(self.seen.bias, -4.0)
         processor = Qwen2VLImageProcessor()
@@ -126,12 +157,19 @@ class Trainee(nn.Module):
         return functional.poisson_nll_loss(self.seen(tokens), counts, reduction="none").sum(-1).mean()
 
     def forward(
-        self, ids: Tensor, answer: Tensor, tokens: Tensor | None, counts: Tensor | None, earlier: Trainee | None = None
+        self,
+        ids: Tensor,
+        answer: Tensor,
+        tokens: Tensor | None,
+        counts: Tensor | None,
+        earlier: Trainee | None = None,
+        kept: float = 1.0,
     ) -> tuple[Tensor, Tensor | None]:
         """The loss of texts, the answer's tokens first of all (mask `answer` (B, L)), and that of places halfway.
 
         Args:
             earlier: the captioner as it was; how far what is said now is from what it would say is a loss as well.
+            kept: weight of that.
         """
         middle: list[Tensor] = []
         layer: Any = self.captioner.model.language_model.layers[MIDDLE - 1]
@@ -146,15 +184,23 @@ class Trainee(nn.Module):
             with torch.no_grad():
                 wanted = earlier.text_logits(ids, tokens).log_softmax(-1)
             away = functional.kl_div(logits.log_softmax(-1), wanted, reduction="none", log_target=True)
-            losses = losses + away.sum(-1).flatten()
+            losses = losses + kept * away.sum(-1).flatten()
         loss = (losses * weights).sum() / weights.sum()
         if counts is None:
             return loss, None
-        told = self.placed(middle[0][is_image]).float()
-        cells = torch.arange(TOKENS * TOKENS).repeat(len(ids))
+        return loss, self.place_loss(middle[0][is_image], counts)
+
+    def place_loss(self, hidden: Tensor, counts: Tensor) -> Tensor:
+        """How badly image tokens (B * TOKENS**2, width) tell where they lie and what they show.
+
+        Args:
+            counts: objects of each class whose middle lies in a token (B, TOKENS**2, classes).
+        """
+        told = self.placed(hidden).float()
+        cells = torch.arange(TOKENS * TOKENS).repeat(len(counts))
         objects, row, column = told.split((len(CLASSES), TOKENS, TOKENS), -1)
         where = functional.cross_entropy(row, cells // TOKENS) + functional.cross_entropy(column, cells % TOKENS)
-        return loss, where + functional.poisson_nll_loss(objects, counts.flatten(0, 1), reduction="none").sum(-1).mean()
+        return where + functional.poisson_nll_loss(objects, counts.flatten(0, 1), reduction="none").sum(-1).mean()
 
     def text_logits(self, ids: Tensor, tokens: Tensor | None) -> Tensor:
         """What should follow each token but the last (B, L - 1, vocabulary)."""

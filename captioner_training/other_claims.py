@@ -21,8 +21,9 @@ def color_claim(scene: Scene, true: bool, random: np.random.Generator) -> Claim 
     if len(roads) == 1 and random.random() < 0.3:
         if ("brown" in roads) != true:
             return None
-        plural = len(scene.of("road")) > 1
-        return Claim(there_is("dirt roads" if plural else "a dirt road", random), true, "color")
+        all_roads = scene.of("road")
+        words = there_is("dirt roads" if len(all_roads) > 1 else "a dirt road", random)
+        return Claim(words, true, "color", None, 0, all_roads if true else (), all_roads, "road")
     if not names:
         return None
     name = one_of(names, random)
@@ -39,13 +40,15 @@ def color_claim(scene: Scene, true: bool, random: np.random.Generator) -> Claim 
     noun = noun_of(name, random)
     if len(there) == 1 and random.random() < 0.5:
         subject = f"the {noun} is" if len(things) == 1 else f"the {noun}s are"
-        return Claim(sentence(f"{subject} {color}"), true, "color", capped(len(of_color)))
+        words = sentence(f"{subject} {color}")
+        return Claim(words, true, "color", capped(len(of_color)), 0, tuple(of_color), things, name)
     said = len(of_color) or len(things)
     if said > MOST or random.random() < 0.5:
         phrase = article(f"{color} {noun}") if said == 1 else f"{color} {noun}s"
     else:
         phrase = f"{number(said)} {color} {noun}{'' if said == 1 else 's'}"
-    return Claim(there_is(phrase, random), true, "color", capped(len(of_color)))
+    words = there_is(phrase, random)
+    return Claim(words, true, "color", capped(len(of_color)), 0, tuple(of_color), things, name)
 
 
 def relation_claim(scene: Scene, true: bool, random: np.random.Generator) -> Claim | None:
@@ -72,7 +75,8 @@ def relation_claim(scene: Scene, true: bool, random: np.random.Generator) -> Cla
     start = f"{subject} {verb_}"
     if random.random() < 0.3:
         start = f"there is {article(noun_of(first, random))}" if one == 1 else f"there are {noun_of(first, random)}s"
-    return Claim(sentence(f"{start} {_WORDS.get(name, name)} {end}"), true, "relation")
+    words = sentence(f"{start} {_WORDS.get(name, name)} {end}")
+    return Claim(words, true, "relation", None, 0, scene.of(first), scene.of(second), first)
 
 
 def _wrong_relations(scene: Scene) -> list[tuple[str, str, str]]:

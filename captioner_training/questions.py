@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,7 +18,7 @@ from captioner_training.scenes import Scenes
 from captioner_training.texts import plain_groups, plain_long, plain_short
 from captioner_training.tokens import prompt_parts
 from lrs2m_builder.sample.drawing.placing import CLASSES
-from lrs2m_builder.sample.drawing.scene import Scene
+from lrs2m_builder.sample.drawing.scene import Scene, SceneObject
 from lrs2m_builder.sample.drawing.sketch import SIDE
 from lrs2m_builder.sample.texts import write_texts
 from lrs2m_builder.schema import Anchor
@@ -93,10 +93,15 @@ def _problem(random: np.random.Generator) -> str:
 
 def object_counts(scene: Scene) -> NDArray[np.float32]:
     """(tokens, classes)."""
-    counts = np.zeros((TOKENS * TOKENS, len(CLASSES)), np.float32)
-    for thing in scene.objects:
+    return np.stack([things_in_tokens(scene.of(name)) for name in CLASSES], axis=1)
+
+
+def things_in_tokens(things: Iterable[SceneObject]) -> NDArray[np.float32]:
+    """How many have their middle in each image token (tokens)."""
+    counts = np.zeros(TOKENS * TOKENS, np.float32)
+    for thing in things:
         x, y = (min(TOKENS - 1, max(0, int(TOKENS * value / SIDE))) for value in thing.center)
-        counts[y * TOKENS + x, CLASSES.index(thing.name)] += 1
+        counts[y * TOKENS + x] += 1
     return counts
 
 

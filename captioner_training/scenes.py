@@ -66,13 +66,13 @@ def shrunk(image: Image.Image) -> Image.Image:
 
 
 class Scenes:
-    """Drawn scenes, each in NUM_VIEWS views; with their image tokens where these were computed once for all."""
+    """Drawn scenes, each in several views; with their image tokens where these were computed once for all."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, num_views: int = NUM_VIEWS) -> None:
         self.pixels = np.load(folder / "pixels.npy", mmap_mode="r")
         self._lines = (folder / "truth.jsonl").read_text().splitlines()
         self.tokens: NDArray[np.float16] | None = None
-        self.num_views = NUM_VIEWS
+        self.num_views = num_views
 
     def __len__(self) -> int:
         return len(self._lines)

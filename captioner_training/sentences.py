@@ -19,7 +19,6 @@ from lrs2m_builder.sample.drawing.sketch import SIDE
 from lrs2m_builder.sample.relations import BANDS
 from lrs2m_builder.sample.texts import write_texts
 from lrs2m_builder.sample.words import ALSO_CALLED, COVERS, OF_CLASS, OF_COVER, sentence
-from lrs2m_builder.verify.claims import claims_of
 
 CHANGES = ("number", "place", "object", "color")
 
@@ -67,27 +66,6 @@ def _sentences(scene: Scene, register: str) -> Sequence[str]:
 def split_sentences(text: str) -> list[str]:
     """The sentences of a text of the sample world, also those between semicolons."""
     return [sentence(part.rstrip(".")) for part in re.split("[.;] ", text)]
-
-
-def text_claim(scene: Scene, true: bool, absent: str, random: np.random.Generator) -> str | None:
-    """A claim as it is read from a long text, or None where the dice find none; false ones of objects and counts."""
-    way = random.random()
-    register = "plain" if way < 0.3 else "long"
-    if true:
-        found = [claim.words for claim in claims_of(_whole(scene, register))]
-    else:
-        changed = change(scene, "object" if way % 0.1 < 0.05 else "number", absent, random)
-        if changed is None:
-            return None
-        other, name = changed
-        nouns, count = ALSO_CALLED.get(name, (name,)), other.counts[name]
-        found = [
-            claim.words
-            for claim in claims_of(_whole(other, register))
-            if (claim.kind == "object" and name == absent) or (claim.kind == "count" and claim.number == count)
-            if any(noun in claim.words for noun in nouns)
-        ]
-    return found[int(random.integers(len(found)))] if found else None
 
 
 def _whole(scene: Scene, register: str) -> str:

@@ -35,6 +35,11 @@ def statements(text: str, kind: str | None = None) -> list[str]:
         ("Thirteen white planes are visible in the image.", "count", "There are thirteen white planes in the image."),
         ("There are a total of 11 trucks and 5 cars.", "count", "There are five cars in the image."),
         ("Three planes are seen, two on the left.", "place", "There are two planes on the left of the image."),
+        (
+            "The houses are seen, one on the left and two at the top.",
+            "place",
+            "There is one house on the left of the image.",
+        ),
         ("One plane is in the image's center.", "place", "There is one plane in the center of the image."),
         ("In the top left corner, there is a pond.", "place", "There is a pond in the upper left corner of the image."),
         ("The pond is in the left half.", "place", "There is a pond in the left half of the image."),

@@ -3,21 +3,23 @@
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from transformers import PreTrainedTokenizerFast, Qwen2VLForConditionalGeneration
 
-from captioner_training.claim_loss import answer_logits
+from captioner_training.claim_loss import answer_logits, look_loss
 from captioner_training.claim_words import Claim
 from captioner_training.claims import ClaimMaker
 from captioner_training.judging import ClaimLayout, some_claims
-from captioner_training.model import TOKENS, WIDTH, Trainee
+from captioner_training.model import TOKENS, WIDTH, Trainee, deeper_model, make_model
+from captioner_training.text_claims import statement
 from captioner_training.tokens import verify_tokens
 from lrs2m_builder.sample import CAPTIONER
 from lrs2m_builder.sample.drawing.placing import CLASSES
-from lrs2m_builder.sample.drawing.scene import Scene, draw_scene
+from lrs2m_builder.sample.drawing.scene import Scene, SceneObject, draw_scene
 from lrs2m_builder.sample.words import NUMBERS
 
 SEED = 3000
@@ -64,6 +66,47 @@ def test_of_every_kind_half_of_the_claims_are_true(scenes: list[Scene], maker: C
     assert max(map(abs, ahead.values())) <= 1
 
 
+def test_a_claim_of_a_text_is_true_of_its_scene_and_false_with_another_number_place_or_class(
+    scenes: list[Scene], maker: ClaimMaker
+) -> None:
+    random, seen = np.random.default_rng(0), Counter[tuple[str, bool]]()
+    for scene in scenes:
+        for claim in maker.of_text(scene, 6, random):
+            seen[claim.kind, claim.is_true] += 1
+            if found := statement(claim.words):
+                assert found[0].is_false(scene) != claim.is_true, claim.words
+    for kind in ("text object", "text count", "text place"):
+        assert min(seen[kind, True], seen[kind, False]) > NUM_SCENES / 2
+
+
+@pytest.mark.parametrize(
+    ("words", "false"),
+    [
+        ("There are two red cars in the image.", False),
+        ("There are three red cars in the image.", True),
+        ("There is a blue car in the image.", True),
+        ("There is one car in the upper left of the image.", False),
+        ("There are cars at the bottom of the image.", True),
+        ("There are two cars in the upper half of the image.", False),
+    ],
+)
+def test_the_truth_of_a_scene_tells_which_claims_of_its_things_are_false(words: str, false: bool) -> None:
+    found = statement(words)
+    assert found is not None
+    assert found[0].is_false(scene_with(("car", "red", (20, 20)), ("car", "red", (112, 20)))) == false
+
+
+def test_what_is_said_of_a_kind_of_scene_is_not_taken_for_a_claim_of_its_class() -> None:
+    assert statement("There is a storage tank in the image.")
+    assert statement("There is a storage tank farm in the image.") is None
+
+
+def scene_with(*things: tuple[str, str, tuple[float, float]]) -> Scene:
+    """A scene in which small things have their middle at these points."""
+    objects = tuple(SceneObject(name, color, (x - 3, y - 3, x + 3, y + 3), (), 6, 6) for name, color, (x, y) in things)
+    return replace(draw_scene(SEED, 0), objects=objects)
+
+
 def test_the_instruction_and_each_answer_are_one_token_of_the_shipped_captioner() -> None:
     tokenizer = PreTrainedTokenizerFast.from_pretrained(CAPTIONER)
     for token in verify_tokens():
@@ -82,3 +125,21 @@ def test_claims_side_by_side_are_judged_as_each_alone() -> None:
         together = answer_logits(trainee, layout.batch([(claims, image)]))
         alone = torch.cat([answer_logits(trainee, layout.batch([([claim], image)], 128)) for claim in claims])
     torch.testing.assert_close(together, alone, atol=1e-3, rtol=1e-3)
+
+
+def test_the_layer_that_is_added_for_claims_changes_no_answer() -> None:
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(CAPTIONER)
+    model = make_model(tokenizer)
+    ids = torch.tensor([tokenizer("There are three planes in the image.")["input_ids"]])
+    with torch.inference_mode():
+        before, after = Trainee(model).text_logits(ids, None), Trainee(deeper_model(model)).text_logits(ids, None)
+    torch.testing.assert_close(before, after, atol=1e-5, rtol=1e-5)
+
+
+def test_a_head_that_looks_at_the_things_loses_less_than_one_that_looks_elsewhere() -> None:
+    is_image, things = torch.tensor([[True] * 4 + [False]]), torch.tensor([[[1.0, 0, 0, 0], [1.0, 1, 0, 0]]])
+    right, uneven = torch.tensor([0.5, 0, 0, 0, 0.5]), torch.tensor([0.2, 0.2, 0.2, 0.2, 0.2])
+    both = torch.tensor([1 / 3, 1 / 3, 0, 0, 1 / 3])
+    assert look_loss(torch.stack([right, both])[None], is_image, things) < look_loss(
+        torch.stack([uneven, uneven])[None], is_image, things
+    )

@@ -52,6 +52,19 @@ def test_tiles_hold_the_pixels_of_their_window(tmp_path: Path, profile: dict[str
         )
 
 
+@pytest.mark.parametrize("profile", [{}, BLOCKS])
+def test_a_scene_too_wide_for_the_memory_is_read_in_turns(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, profile: dict[str, Any]
+) -> None:
+    values = values_at(500, 150, "uint8")
+    scene = write_scene(tmp_path / "scene.tif", values, nodata=0, **profile)
+    tiled(scene, tmp_path / "whole", overlap=14)
+    for bound, size in (("MAX_READ", 40_000), ("MAX_LINES", 5_000), ("MAX_ROW", 30_000)):
+        monkeypatch.setattr(f"lrs2m_builder.tile.reading.{bound}", size)
+    tiled(scene, tmp_path / "turns", overlap=14)
+    assert _tiles(tmp_path / "turns") == _tiles(tmp_path / "whole")
+
+
 def test_every_tile_knows_its_place(tmp_path: Path) -> None:
     from lrs2m_builder.images.place import footprints
 
@@ -188,6 +201,13 @@ def test_a_scene_without_a_place_is_tiled_without_one(tmp_path: Path) -> None:
     assert row["lon"] is row["geometry"] is row["crs"] is row["transform"] is row["anchors"] is None
 
 
+def test_a_local_coordinate_system_is_no_place_on_earth(tmp_path: Path) -> None:
+    local = rasterio.CRS.from_wkt('LOCAL_CS["site grid",UNIT["metre",1]]')
+    tiled(write_scene(tmp_path / "s.tif", values_at(64, 64, "uint8"), crs=local), tmp_path / "out")
+    (row,) = table_of(tmp_path / "out")
+    assert row["lon"] is None and row["crs"] is None and row["transform"] == list(UTM)[:6]
+
+
 def refused(scene: Path | tuple[Path, ...], out: Path, **options: Any) -> str:
     with pytest.raises(UserError) as error:
         tile(TileOptions(scene if isinstance(scene, tuple) else (scene,), out, **{"size": 64, **options}))
@@ -217,6 +237,15 @@ def test_scenes_that_cannot_be_tiled_are_refused_in_one_line(tmp_path: Path) -> 
         raster.rpcs = RPC(0, 100, 33, 0.1, numbers, numbers, 50, 50, -84, 0.1, numbers, numbers, 50, 50)
     assert "RPCs only; orthorectify" in refused(rpc, out)
     assert not out.exists()
+
+
+def test_a_scene_in_one_huge_block_is_refused_before_it_fills_the_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("lrs2m_builder.tile.scene.MAX_BLOCK", 2**15)
+    scene = write_scene(tmp_path / "s.tif", values_at(128, 128, "uint8"), compress="deflate", blockysize=128)
+    message = refused(scene, tmp_path / "out")
+    assert "blocks of 128 x 128 pixels" in message and "gdal_translate -of COG" in message
 
 
 def test_changed_options_are_refused_with_the_difference(tmp_path: Path) -> None:

@@ -215,6 +215,8 @@ def test_layers_that_cannot_be_laid_are_refused_in_one_line(scene: Path, tmp_pat
     far = write_layer(tmp_path / "far.gpkg", shapely.transform(places, lambda xy: xy + 3), {"class": classes})
     assert "do not meet" in refused(scene, tmp_path / "6", far)
     assert "no such file" in refused(scene, tmp_path / "7", tmp_path / "none.gpkg")
+    coded = write_layer(tmp_path / "coded.gpkg", places, {"class": np.full(20, "[[7]]", object)})
+    assert "'[[7]]' is not a word; give it words by --classes" in refused(scene, tmp_path / "10", coded)
     assert "no layer 'roads'; it has named" in refused(scene, tmp_path / "8", f"{named}:roads")
     lost = write_scene(tmp_path / "lost.tif", values_at(200, 200, "uint8"), crs=None)
     assert "no CRS, so --labels" in refused(lost, tmp_path / "9", named)

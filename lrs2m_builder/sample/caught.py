@@ -58,6 +58,11 @@ def find_caught(build: Path, seed: int) -> list[Caught]:
         for row in iter_rows(path)
         if row["uncut"]
     ]
+    return in_order(found)
+
+
+def in_order(found: Iterable[Caught]) -> list[Caught]:
+    """Those first whose scene refutes them, and of these the ones that the judge is surest of."""
     return sorted(found, key=lambda each: (not each.refuted, min(p for _, p in each.claims)))
 
 

@@ -12,7 +12,7 @@ from lrs2m_builder.engines import engine_module
 from lrs2m_builder.engines._pool import EnginePool, SharedEngine
 from lrs2m_builder.errors import Stopped
 from lrs2m_builder.sample import CAPTIONER
-from lrs2m_builder.sample.caught import find_caught
+from lrs2m_builder.sample.caught import find_caught, in_order
 from lrs2m_builder.sample.demo_page import write_demo_page
 from lrs2m_builder.sample.formats import MANIFEST, write_sample_source
 from lrs2m_builder.stores.outputs import own_folder
@@ -23,7 +23,8 @@ MAX_ATTEMPTS = 6  # a small model often miscounts; the checks detect it, and it 
 VERIFIED = "short_to_long"  # whose texts are held against the images, by the captioner itself
 # Below these a claim is false. They are low: the small judge is unsure of what it saw little of, such as fields.
 THRESHOLDS = {"object": 0.02, "count": 0.05, "place": 0.0, "relation": 0.0, "denial": 0.1, "sentence": 0.0}
-# If no sentence was cut, more scenes are drawn, whose texts are written without a hint: so they are wrong more often.
+# If no sentence was cut that is false for sure, more scenes are drawn, whose texts are written without a hint: these
+# are wrong more often.
 FURTHER, MAX_FURTHER = "image_to_text", 4
 # The input format of each recipe, as in a real source of its kind.
 SOURCES = {
@@ -67,11 +68,11 @@ def _demo(out_dir: Path, engine: str, model: Path, num_scenes: int) -> Demo:
         }
         caught, looked_at = find_caught(built / VERIFIED, SEED), num_scenes
         for seed in range(SEED + 1, SEED + 1 + MAX_FURTHER):
-            if caught:
+            if caught and caught[0].refuted:
                 break
             manifest = _draw(out_dir / "scenes" / f"seed-{seed}", "geojson", num_scenes, seed)
             _build(FURTHER, manifest, further := out_dir / "further" / str(seed), engine, model, pool)
-            caught, looked_at = find_caught(further, seed), looked_at + num_scenes
+            caught, looked_at = in_order([*caught, *find_caught(further, seed)]), looked_at + num_scenes
     page = write_demo_page(built, list(SOURCES), caught, looked_at, out_dir / "index.html")
     return Demo(built, reports, page)
 

@@ -100,7 +100,10 @@ class Classes:
         """The number of a value that no rule names: its own words."""
         if value.strip().lower() in NOT_SET:
             return -1
-        words = in_words(layer.path, value, {})
+        try:
+            words = in_words(layer.path, value, {})
+        except UserError as error:
+            raise UserError(f"--labels {layer}: class {value!r} is not a word; give it words by --classes") from error
         return -1 if words is None else self._number(words, False)
 
     def _number(self, words: str, is_area: bool) -> int:

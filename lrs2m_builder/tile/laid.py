@@ -15,7 +15,7 @@ from lrs2m_builder.files import read_json
 from lrs2m_builder.tile.scene import Scene
 
 WORK, LABELS, INDEX = ".work", "labels", "index.json"  # below --out, while tiles are made
-MAX_HELD = 48 * 2**20  # bytes of geometry before they are written out
+MAX_HELD = 24 * 2**20  # bytes of geometry before they are written out
 POINT, LINE, AREA = 0, 1, 2  # dimensions of geometries
 LAID = pa.schema(
     [

@@ -10,7 +10,7 @@ from typing import Any
 
 from lrs2m_builder.errors import MissingExtraError, UserError, one_line
 
-BATCH = 65_536  # objects held at once
+BATCH = 32_768  # objects held at once
 _OSM_LAYERS = ("points", "lines", "multilinestrings", "multipolygons")
 _PARQUET = {".parquet", ".geoparquet"}
 Bounds = tuple[float, float, float, float]

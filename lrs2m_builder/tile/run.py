@@ -90,18 +90,27 @@ def _settings(scenes: Sequence[Scene], layers: Sequence[Layer], options: TileOpt
 
 
 def _fingerprint(path: Path) -> str:
-    """Size and hash of both ends of a file: a scene may have a hundred gigabytes."""
+    """Size and hash of both ends of a file, of each that belongs to it: a scene may have a hundred gigabytes."""
+    beside = path.with_suffix(".dbf")
+    files = sorted(path.rglob("*")) if path.is_dir() else [path, *([beside] if path.suffix.lower() == ".shp" else [])]
+    digest, total = hashlib.sha256(), 0
+    for each in files:
+        if each.is_file():
+            total += _add_ends(digest, each)
+    return f"{total} bytes, {digest.hexdigest()[:16]}"
+
+
+def _add_ends(digest: Any, path: Path) -> int:
+    """Hash both ends of a file; returns its size."""
     try:
-        file = path.open("rb")
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            for start in (0, max(0, size - _FINGERPRINT)):
+                file.seek(start)
+                digest.update(file.read(_FINGERPRINT))
     except OSError as error:
         raise UserError(f"{path}: cannot be read: {error.strerror}") from error
-    with file:
-        size = file.seek(0, os.SEEK_END)
-        digest = hashlib.sha256()
-        for start in (0, max(0, size - _FINGERPRINT)):
-            file.seek(start)
-            digest.update(file.read(_FINGERPRINT))
-    return f"{size} bytes, {digest.hexdigest()[:16]}"
+    return size
 
 
 def _claim(out: Path, settings: Mapping[str, Any]) -> None:

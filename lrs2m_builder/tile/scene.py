@@ -21,6 +21,7 @@ from lrs2m_builder.tile.options import TileOptions
 
 CACHE_MB = 32  # GDAL's block cache per process; its default is 5 % of the memory
 SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt", ".img", ".ntf")
+MAX_BLOCK = 128 * 2**20  # bytes
 _MAX_ZOOM = 64  # --gsd: times larger or smaller than the scene's own pixels
 _UNUSUAL = re.compile(r"[^\w.-]+", re.ASCII)
 
@@ -134,6 +135,7 @@ def look_at(name: str, path: Path, options: TileOptions) -> Scene:
         warped = _has_only_points(path, raster)
     with opened(path, warped=warped) as raster:
         bands = _choose_bands(path, raster, options)
+        _check_blocks(path, raster)
         zoom = _zoom(path, raster, options)
         width, height = int(raster.width / zoom[0] + 1e-6), int(raster.height / zoom[1] + 1e-6)
         if min(width, height) < options.size:
@@ -147,7 +149,7 @@ def look_at(name: str, path: Path, options: TileOptions) -> Scene:
             height=height,
             zoom=zoom,
             transform=tuple(raster.transform @ raster.transform.scale(*zoom))[:6] if has_map else None,
-            crs=raster.crs.to_wkt(version="WKT2_2019") if raster.crs else "",
+            crs=_usable_crs(raster),
             dtype=raster.dtypes[bands[0] - 1],
             bands=bands,
             nodata=tuple(raster.nodatavals[band - 1] for band in bands),
@@ -194,11 +196,29 @@ def _choose_bands(path: Path, raster: Any, options: TileOptions) -> tuple[int, .
     return bands
 
 
+def _check_blocks(path: Path, raster: Any) -> None:
+    """Raises:
+    UserError: a block, which is decoded whole for each of its pixels, does not fit into memory.
+    """
+    height, width = raster.block_shapes[0]
+    size = height * width * np.dtype(raster.dtypes[0]).itemsize
+    size *= raster.count if raster.interleaving and raster.interleaving.name == "pixel" else 1
+    if size > MAX_BLOCK:
+        stored = f"in blocks of {width} x {height} pixels ({size // 2**20:,} MB), each decoded whole"
+        raise UserError(f"{path}: stored {stored}; rewrite it first: gdal_translate -of COG {path.name} new.tif")
+
+
+def _usable_crs(raster: Any) -> str:
+    """The CRS as WKT; "" without one, or if it is a local one that has no place on Earth."""
+    on_earth = raster.crs and (raster.crs.is_projected or raster.crs.is_geographic)
+    return str(raster.crs.to_wkt(version="WKT2_2019")) if on_earth else ""
+
+
 def _zoom(path: Path, raster: Any, options: TileOptions) -> tuple[float, float]:
     """The file's pixels per pixel of a tile; 1, 1 without --gsd."""
     if options.gsd is None:
         return 1.0, 1.0
-    if not raster.crs or raster.transform.is_identity:
+    if not _usable_crs(raster) or raster.transform.is_identity:
         raise UserError(f"{path}: no CRS, so --gsd has no meaning; write one with gdal_edit.py -a_srs EPSG:CODE")
     middle = (raster.width // 2, raster.height // 2, 1, 1)
     (place,) = footprints(raster.transform, raster.crs, [middle])

@@ -12,5 +12,5 @@ from lrs2m_builder.sources._scene_names import place_in_name
 
 def time_and_platform(path: Path) -> tuple[datetime | None, str | None]:
     """Both, each None if unknown; tags come before the name."""
-    tagged, named = read_georeference(path, ALL), place_in_name(path.name)
+    tagged, named = read_georeference(path, ALL), place_in_name(str(path))
     return tagged.datetime or named.datetime, tagged.platform or named.platform

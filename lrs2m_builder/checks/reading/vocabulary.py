@@ -87,6 +87,7 @@ class Vocabulary:
 
 
 _SAME = ("craft", "series", "people", "sheep", "cattle", "premises", "means")  # plural is singular
+_IN_S = ("gases", "canvases", "atlases", "irises")  # not of a noun that ends in "se", as "houses" is
 _IRREGULAR = {"person": "people", "man": "men", "woman": "women", "child": "children", "leaf": "leaves"}
 _IRREGULAR |= {"shelf": "shelves", "wharf": "wharves", "bus": "buses", "foot": "feet"}
 _IRREGULAR |= {word: word for word in ("crossroads", "works")}
@@ -112,6 +113,8 @@ def singular_of(noun: str) -> str:
         return noun
     if noun.endswith("ies") and len(noun) > 4:
         return noun[:-3] + "y"
+    if re.search(r"(?:ou|r|[aio])ses$", noun) and noun not in _IN_S:
+        return noun[:-1]
     return re.sub(r"(?<=s|x|z)es$|(?<=ch|sh)es$|s$", "", noun)
 
 

@@ -1,0 +1,100 @@
+"""The last round: the captioner gains a layer and learns to judge claims, and goes on to write as it did.
+
+The vision tower rests, so its tokens of all scenes are computed once.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.utils.data import DataLoader
+from transformers import PreTrainedTokenizerFast, Qwen2VLForConditionalGeneration
+
+from captioner_training.claim_loss import claim_loss
+from captioner_training.judging import Claims
+from captioner_training.model import MIDDLE, NUM_LAYERS, TOKENS, WIDTH, Trainee, autocast, deeper_model
+from captioner_training.questions import Batch, Questions
+from captioner_training.scenes import JUDGED_SEED, Scenes, draw
+from captioner_training.steps import averaged_model, load_state, make_optimizer, rate, save_state, set_rate, take_step
+
+JUDGE_STEPS = 960
+LEARNING_RATE = 1.5e-3
+PACE = 3.0  # how much faster the added layer learns where to look
+KEPT = 3.0  # weight of how far what it writes is from what it wrote before
+EMA = 0.985  # shorter than in the other rounds: what it sees of places comes late
+VIEWS = 2  # of each scene
+SHORT = 0.9  # of the steps, in which the claims are laid out short
+WRITES = 4  # steps to one in which it writes too; while the learning rate falls it writes in every step
+WRITTEN = 12  # texts in such a step
+SAVE_EVERY = 50
+
+
+def learn_to_judge(
+    captioner: Qwen2VLForConditionalGeneration,
+    tokenizer: PreTrainedTokenizerFast,
+    work: Path,
+    num_scenes: int,
+    steps: int,
+) -> Trainee:
+    """Train the round to its end, from its checkpoint if there is one; the averaged model."""
+    earlier = Trainee(captioner).requires_grad_(False)
+    is_new = captioner.config.text_config.num_hidden_layers == NUM_LAYERS
+    trainee = Trainee(deeper_model(captioner) if is_new else captioner)
+    trainee.captioner.model.visual.requires_grad_(False)
+    folder, path = work / "judged", work / "judge.pt"
+    draw(folder, num_scenes, JUDGED_SEED)
+    scenes = Scenes(folder, VIEWS)
+    scenes.tokens = image_tokens(earlier, scenes, folder / "tokens.npy")
+    looks: Any = trainee.captioner.model.language_model.layers[MIDDLE].self_attn
+    quick = [*looks.q_proj.parameters(), *looks.k_proj.parameters()]
+    optimizer, averaged = make_optimizer(trainee, LEARNING_RATE, quick, PACE), averaged_model(trainee, EMA)
+    step = load_state(path, trainee, averaged, optimizer)
+    claims = iter(DataLoader(Claims(scenes, tokenizer, step, int(SHORT * steps)), None, num_workers=1))
+    questions = iter(DataLoader(Questions(scenes, tokenizer, WRITTEN, step), None, num_workers=1))
+    start, log = time.monotonic(), (work / "judge.jsonl").open("a")
+    while step < steps:
+        set_rate(optimizer, LEARNING_RATE * rate(step, steps))
+        with autocast():
+            losses = claim_loss(trainee, next(claims))
+            falls = rate(step + 1, steps) < rate(step, steps)
+            if falls or step % WRITES == 0:
+                losses |= written_loss(trainee, next(questions), earlier)
+        told = take_step(trainee, optimizer, losses)
+        step += 1
+        averaged.update_parameters(trainee)
+        if step % 10 < 2:
+            log.write(json.dumps({"step": step, "s": round(time.monotonic() - start), **told}) + "\n")
+            log.flush()
+        if step % SAVE_EVERY == 0 or step == steps:
+            save_state(path, trainee, averaged, optimizer, step)
+    found: Trainee = averaged.module
+    return found
+
+
+def written_loss(trainee: Trainee, batch: Batch, earlier: Trainee) -> dict[str, Tensor]:
+    """What it loses on texts, held to what it wrote before."""
+    answer, place = trainee(batch.ids, batch.answer, batch.image, batch.counts, earlier, KEPT)
+    return {"summary": answer} if place is None else {"answer": answer, "place": 0.2 * place}
+
+
+def image_tokens(trainee: Trainee, scenes: Scenes, path: Path) -> NDArray[np.float16]:
+    """The tokens of all views of the scenes, computed once."""
+    if not path.exists():
+        shape = (len(scenes) * scenes.num_views, TOKENS * TOKENS, WIDTH)
+        part = path.with_suffix(".part")
+        tokens = np.lib.format.open_memmap(part, "w+", np.float16, shape)
+        with torch.inference_mode(), autocast():
+            for first in range(0, len(tokens), 32):
+                pixels = np.stack([scenes.image(number) for number in range(first, min(first + 32, len(tokens)))])
+                tokens[first : first + 32] = trainee.image_tokens(torch.from_numpy(pixels)).float().numpy()
+        tokens.flush()
+        part.replace(path)
+    found: NDArray[np.float16] = np.load(path, mmap_mode="r")
+    return found
