@@ -9,7 +9,7 @@ export LRS2M_REAL_DATA ?= $(abspath ../shared/data)
 # Small models need little cache, and the engine reserves it at once.
 export VLLM_CPU_KVCACHE_SPACE ?= 1
 
-.PHONY: help setup demo demo-model talk-model test endpoint-campaign replica-campaign train-campaign verify-campaign docs site lint format bench lock wheel clean crash-lab
+.PHONY: help setup demo demo-model talk-model test endpoint-campaign replica-campaign scale-campaign train-campaign verify-campaign docs site lint format bench lock wheel clean crash-lab
 
 help:  ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -34,6 +34,9 @@ talk-model: setup  ## train the model of talk anew (a few minutes; LRS2M_REAL_DA
 
 test: setup  ## all tests, the real engine on a tiny model among them
 	$(BIN)/python -m pytest -n $(TEST_PROCESSES) --dist loadfile --no-loadscope-reorder
+
+scale-campaign: setup  ## kill parts of a build 200 times against an object store with faults (20 minutes on two cores)
+	$(BIN)/python -m tests.scale_campaign
 
 train-campaign: setup  ## kill a training under torchrun at random steps and compare it with one never killed
 	$(BIN)/python -m tests.train_campaign

@@ -27,7 +27,8 @@ from torch.utils.data import DataLoader
 
 from lrs2m_builder.clip.architecture import open_clip_config
 from lrs2m_builder.clip.model import RANDOM, load, random_model
-from lrs2m_builder.evals.held_out import make_recall, measure_recall, read_held_out
+from lrs2m_builder.evals.held_out import measure_recall, read_held_out
+from lrs2m_builder.evals.while_training import make_measures
 from lrs2m_builder.train.config import TrainConfig, make_config
 from lrs2m_builder.train.optim import fitted_warmup
 from lrs2m_builder.train.run import train
@@ -38,7 +39,7 @@ LAST = 20  # steps whose mean loss is reported
 
 def ours(config: TrainConfig, data: Path, held_out: Path, out: Path) -> dict[str, float]:
     """`lrs2m train` with its defaults."""
-    train(config, [data], out_dir=out, make_evaluate=make_recall([held_out], config))
+    train(config, [data], out_dir=out, make_evaluate=make_measures([held_out], config))
     lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
     recalls = {name.removeprefix("eval_short_"): value for name, value in lines[-1].items() if name.startswith("eval")}
     return {"loss": statistics.mean(line["loss"] for line in lines[-LAST:]), **recalls}

@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from tests.object_server import Faults
+
 ROOT = Path(__file__).parent.parent
 opened: list[str] = []
 watching = False
@@ -46,3 +48,29 @@ def files_opened() -> Iterator[list[str]]:
     watching = True
     yield opened
     watching = False
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[tuple[str, Faults]]:
+    for package in ("s3fs", "moto", "flask_cors"):
+        pytest.importorskip(package, reason=f"needs {package} (extras scale and dev)")
+    from tests.object_server import object_server
+
+    with object_server() as running:
+        yield running
+
+
+@pytest.fixture
+def faults(server: tuple[str, Faults], monkeypatch: pytest.MonkeyPatch) -> Faults:
+    address, faults = server
+    for name, value in {
+        "AWS_ENDPOINT_URL": address,
+        "AWS_ACCESS_KEY_ID": "AKIATESTKEY",
+        "AWS_SECRET_ACCESS_KEY": "verysecret",
+        "AWS_REGION": "us-east-1",
+        "AWS_EC2_METADATA_DISABLED": "true",
+    }.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    faults.reset()
+    return faults

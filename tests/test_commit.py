@@ -253,6 +253,18 @@ def test_a_build_as_it_was_written_before_there_were_footers_is_finished(tmp_pat
     assert not module.requests
 
 
+def test_a_shard_that_an_earlier_version_committed_halfway_is_finished_without_a_model(tmp_path: Path) -> None:
+    source, out = make_source(tmp_path / "source", 20), tmp_path / "out"
+    build_toy(source, out, max_attempts=1)
+    whole = file_bytes(out)
+    for path in sorted((out / "rejected").rglob("*.parquet")):
+        path.rename(path.with_name(f".{path.name}.next"))
+    module = FakeModule()
+    build_toy(source, out, module, max_attempts=1)
+    assert not module.engines
+    assert file_bytes(out) == whole and not list(out.rglob("*.next"))
+
+
 def test_what_a_killed_writer_left_beside_a_shard_goes(tmp_path: Path) -> None:
     source, out = make_source(tmp_path / "source", 10), tmp_path / "out"
     build_toy(source, out)

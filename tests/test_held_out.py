@@ -11,8 +11,9 @@ import torch
 
 from lrs2m_builder.clip.model import encode_image, encode_text, random_model
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.evals.held_out import make_recall, measure_recall, read_held_out
+from lrs2m_builder.evals.held_out import measure_recall, read_held_out
 from lrs2m_builder.evals.retrieval import score
+from lrs2m_builder.evals.while_training import make_measures
 from lrs2m_builder.train.config import TrainConfig, changed, tiny
 from lrs2m_builder.train.run import train
 from tests.clip_toy import make_data, make_rows, write_table
@@ -85,7 +86,7 @@ def test_held_out_texts_of_another_type_are_one_line(tmp_path: Path) -> None:
 
 def test_recall_is_in_the_metrics_every_so_many_steps_and_at_the_end(data: Path, tmp_path: Path) -> None:
     config = settings()
-    train(config, [data], out_dir=tmp_path / "out", make_evaluate=make_recall([data], config))
+    train(config, [data], out_dir=tmp_path / "out", make_evaluate=make_measures([data], config))
     assert [("eval_long_t2i_r1" in line, "eval_short_i2t_r10" in line) for line in metrics(tmp_path / "out")] == [
         (False, False),
         (False, False),
@@ -96,7 +97,7 @@ def test_recall_is_in_the_metrics_every_so_many_steps_and_at_the_end(data: Path,
 
 def test_measuring_changes_nothing_that_is_trained(data: Path, tmp_path: Path) -> None:
     config = settings(eval_every=1)
-    train(config, [data], out_dir=tmp_path / "measured", make_evaluate=make_recall([data], config))
+    train(config, [data], out_dir=tmp_path / "measured", make_evaluate=make_measures([data], config))
     train(config, [data], out_dir=tmp_path / "plain")
     told = [[line["loss"] for line in metrics(tmp_path / name)] for name in ("measured", "plain")]
     assert told[0] == told[1]
@@ -106,7 +107,7 @@ def test_tensorboard_shows_losses_and_recall(data: Path, tmp_path: Path) -> None
     from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
     config = settings(tensorboard=True)
-    train(config, [data], out_dir=tmp_path / "out", make_evaluate=make_recall([data], config))
+    train(config, [data], out_dir=tmp_path / "out", make_evaluate=make_measures([data], config))
     events = EventAccumulator(str(tmp_path / "out" / "tensorboard")).Reload()
     assert {"train/loss", "train/loss_long", "train/lr", "eval/long_t2i_r1"} <= set(events.Tags()["scalars"])
     written = [line["loss"] for line in metrics(tmp_path / "out")]

@@ -78,7 +78,9 @@ def test_a_text_only_step_that_asks_to_look_is_found(tmp_path: Path) -> None:
 
 def test_an_unknown_variable_in_a_branch_not_taken_is_found(tmp_path: Path) -> None:
     prompt = "{{ image }} {% if caption_short == 'x' %}{{ wether }}{% endif %}"
-    assert "no variable 'wether'; known: caption_long, caption_short, problem, view" in findings(tmp_path, prompt)
+    assert "no variable 'wether'; known: caption_long, caption_short, gsd, month, platform, problem, view" in findings(
+        tmp_path, prompt
+    )
 
 
 def test_dry_run_and_build_show_the_findings(tmp_path: Path) -> None:

@@ -60,7 +60,7 @@ HEAVY = {
     },
     "torch": {
         *(f"engines/_{name}.py" for name in ("decoding", "sampling")),
-        *(f"evals/{name}.py" for name in ("held_out", "models", "ranks", "figures/text_heat")),
+        *(f"evals/{name}.py" for name in ("held_out", "held_out_classes", "models", "ranks", "figures/text_heat")),
         *room("clip", "train"),
     },
     "psutil": {"engines/_reaper.py"},
@@ -82,7 +82,7 @@ HEAVY = {
     },
     "cv2": {f"evals/selo/{name}.py" for name in ("text_map", "crops", "indicators", "overlay")},
     "matplotlib": {
-        *("dataset/histogram.py", "stores/outputs.py", "experiments/plots.py"),
+        *("dataset/histogram.py", "stores/outputs.py", "experiments/plots.py", "experiments/filtering_report.py"),
         *room("evals/figures"),
     },
     "torchvision": {"train/augment.py", "clip/preprocess.py"},

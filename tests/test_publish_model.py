@@ -21,10 +21,10 @@ from lrs2m_builder.clip.model import encode_image, encode_text, load, random_mod
 from lrs2m_builder.clip.save import save
 from lrs2m_builder.dataset.publish.upload import STATE
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.evals.held_out import make_recall
 from lrs2m_builder.evals.publish_model import publish_model
 from lrs2m_builder.evals.record import Result
 from lrs2m_builder.evals.results import write_result
+from lrs2m_builder.evals.while_training import make_measures
 from lrs2m_builder.train.config import changed, tiny
 from lrs2m_builder.train.run import train
 from tests.clip_toy import make_data
@@ -43,7 +43,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     torch.set_num_threads(1)
     folder = tmp_path_factory.mktemp("run")
     data, config = make_data(folder / "pairs"), changed(tiny(), {"max_steps": 2})
-    train(config, [data], out_dir=folder / "run", make_evaluate=make_recall([data], config))
+    train(config, [data], out_dir=folder / "run", make_evaluate=make_measures([data], config))
     return folder / "run"
 
 
@@ -132,7 +132,7 @@ def test_a_model_of_no_run_is_published_too(tmp_path: Path) -> None:
 def test_the_card_says_how_the_model_was_trained(tree: Path) -> None:
     text = card(tree)
     assert "**248 tokens**" in text and "| start | random (seed:0) |" in text and "| steps | 2, 8 pairs" in text
-    assert "Recall on held-out pairs after the last step, in percent: long_t2i_r1 " in text
+    assert "Measured on held-out data after the last step, in percent: long_t2i_r1 " in text
     assert front(tree)["library_name"] == "transformers" and "base_model" not in front(tree)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,34 +15,10 @@ from lrs2m_builder.stores import open_store
 from lrs2m_builder.stores._base import Store, StoreUnavailable
 from lrs2m_builder.stores.folder import FolderStore
 from lrs2m_builder.stores.objects import ObjectStore
-from tests.object_server import Faults, object_server
+from tests.object_server import Faults
 from tests.toy import make_source
 
 PART = 5 * 2**20  # the smallest that S3 takes
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[tuple[str, Faults]]:
-    for package in ("s3fs", "moto", "flask_cors"):
-        pytest.importorskip(package, reason=f"needs {package} (extras scale and dev)")
-    with object_server() as running:
-        yield running
-
-
-@pytest.fixture
-def faults(server: tuple[str, Faults], monkeypatch: pytest.MonkeyPatch) -> Faults:
-    address, faults = server
-    for name, value in {
-        "AWS_ENDPOINT_URL": address,
-        "AWS_ACCESS_KEY_ID": "AKIATESTKEY",
-        "AWS_SECRET_ACCESS_KEY": "verysecret",
-        "AWS_REGION": "us-east-1",
-        "AWS_EC2_METADATA_DISABLED": "true",
-    }.items():
-        monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
-    faults.reset()
-    return faults
 
 
 @pytest.fixture

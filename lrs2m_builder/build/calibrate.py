@@ -65,7 +65,7 @@ def calibrate(prepared: Prepared, module: EngineModule, num_samples: int, prices
     num_tried = min(num_samples, prepared.num_samples)
     meter = Meter()
     with tempfile.TemporaryDirectory(prefix="lrs2m-calibrate-") as folder:
-        options = replace(prepared.options, out_dir=Path(folder), retry_rejected=False)
+        options = replace(prepared.options, out_dir=Path(folder), retry_rejected=False, part=None)
         store = open_store(folder)
         trial = replace(
             prepared, options=options, store=store, num_samples=num_tried, every=prepared.num_samples // num_tried

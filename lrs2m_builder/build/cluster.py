@@ -8,6 +8,7 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal
 
 from lrs2m_builder.build.options import BuildOptions
@@ -53,6 +54,12 @@ def parse_cluster(replicas: str, address: str | None, stall_minutes: float, opti
         )
     if not load_recipe(options.recipe).steps:
         raise UserError(f"--replicas: recipe {options.recipe} asks no model, and uses every core already")
+    if not isinstance(options.out_dir, Path):
+        raise UserError(
+            f"--replicas: not with --out {options.out_dir}; give a folder that all machines see, or use --part"
+        )
+    if options.part:
+        raise UserError("--replicas: not with --part; one of the two divides the shards")
     return Cluster("auto" if replicas == "auto" else int(replicas), address, stall_minutes)
 
 

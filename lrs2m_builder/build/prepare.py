@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from lrs2m_builder.build.commit import Shard
-from lrs2m_builder.build.options import BuildOptions, check_writable
+from lrs2m_builder.build.options import BuildOptions, open_out
 from lrs2m_builder.build.plan import BuildPlan, Pass, judge_name, make_passes, make_plan, model_names
 from lrs2m_builder.build.plan_file import Origin, Plan, find_plan, write_plan
 from lrs2m_builder.build.prompt_lint import lint_prompts
@@ -19,8 +19,7 @@ from lrs2m_builder.engines._base import EngineModule
 from lrs2m_builder.errors import MissingExtraError, ModelNotHereError, UserError, flag_named
 from lrs2m_builder.schema import Request, Sample
 from lrs2m_builder.sources import annotation_files, named, open_source
-from lrs2m_builder.stores import open_store
-from lrs2m_builder.stores._base import Store
+from lrs2m_builder.stores._base import Store, writer_name
 from lrs2m_builder.verify.claims import KINDS
 from lrs2m_builder.verify.decide import VerifySettings
 from lrs2m_builder.verify.judge import check_engine_options, trial_request
@@ -75,7 +74,25 @@ class Prepared:
 
     def shards(self) -> Iterator[tuple[Shard, int]]:
         """Those of the part that this run builds; all without parts."""
-        return self.every_shard()
+        number, count = self.options.part or (1, 1)
+        return (each for each in self.every_shard() if each[0].index % count == number - 1)
+
+    @property
+    def num_mine(self) -> int:
+        """Number of samples of the part that this run builds."""
+        return sum(length for _, length in self.shards())
+
+    @property
+    def label(self) -> str:
+        """The subset, and the part of it that this run builds."""
+        return f"{self.subset} part {'/'.join(map(str, self.options.part))}" if self.options.part else self.subset
+
+    @property
+    def telemetry(self) -> str:
+        """The name of the file of this run's rates; every part has its own."""
+        if self.store.folder is None:
+            return f"telemetry/{writer_name()}.jsonl"
+        return "telemetry/part-{}-of-{}.jsonl".format(*self.options.part) if self.options.part else "telemetry.jsonl"
 
     def samples(self) -> Iterator[Sample]:
         """The samples, in the order of the source."""
@@ -105,8 +122,7 @@ def prepare(options: BuildOptions, module: EngineModule, *, needs_model: bool = 
     recipe, manifest = plan.recipe, plan.manifest
     if options.data_dir is None:
         raise UserError(f"--data-dir: source {manifest.name} needs its folder. {manifest.get}")
-    check_writable(options.out_dir)
-    store = open_store(str(options.out_dir))
+    store = open_out(options)
     origin = Origin(manifest, options.data_dir, options.limit, options.shard_size)
     found = None if options.restart or options.retry_rejected else find_plan(store, origin)
     source = None if found else open_source(manifest, options.data_dir)
@@ -130,7 +146,7 @@ def prepare(options: BuildOptions, module: EngineModule, *, needs_model: bool = 
         thresholds: dict[str, float] = {kind: options.thresholds.get(kind, DEFAULT_THRESHOLD) for kind in KINDS}
         plan = replace(plan, verify=VerifySettings(options.verify, thresholds, models[judge]))
     if source is not None:
-        found = write_plan(origin, source, options.out_dir, with_hash=not files_say_all(source, recipe))
+        found = write_plan(origin, source, store.folder or store.scratch, with_hash=not files_say_all(source, recipe))
     assert found is not None
     samples = found.file.samples
     if not samples["number"]:

@@ -37,7 +37,7 @@ def dry_run(prepared: Prepared) -> dict[str, Any]:
         "image_layout": prepared.samples_plan.layout,
         "shards": prepared.num_shards,
         "shards_finished": len(finished),
-        "samples_left": prepared.num_samples - sum(finished),
+        "samples_left": prepared.num_mine - sum(finished),
         "steps": [
             {
                 "writes": step.writes,

@@ -124,6 +124,7 @@ class Replica:
                 else:
                     yield open_work(left, samples.shard(shard.shard.index), given.round)
 
+        assert isinstance(given.options.out_dir, Path), "replicas need a folder (parse_cluster)"
         telemetry = given.options.out_dir / "telemetry" / f"{name}.jsonl"
         telemetry.parent.mkdir(exist_ok=True)
         pool = EnginePool(given.module)

@@ -23,6 +23,7 @@ class Report:
         samples, records, rejections: of the whole folder, including earlier runs.
         run: counts and rates of this run only.
         stopped: whether a signal stopped it before all samples were finished.
+        part: the part of the shards that was built and is counted here, such as 1/8; empty for all.
         kept_answers, kept_samples: number of answers in the journals of unfinished shards, and of their samples.
     """
 
@@ -38,6 +39,7 @@ class Report:
     kept_answers: int
     kept_samples: int
     run: dict[str, Any]
+    part: str = ""
 
     @property
     def reject_rate(self) -> float:
@@ -48,14 +50,14 @@ class Report:
 def write_report(prepared: Prepared, meter: Meter, *, stopped: bool) -> Report:
     """Write report.json: the checked counts of the folder, and the rates of this run.
 
-    A run without work keeps the rates of the run before it.
+    A part counts its own shards and writes nothing. A run without work keeps the rates of the run before it.
 
     Raises:
         UserError: a file of a finished shard was changed or lost while the build ran, or the disk fails.
     """
     store = prepared.store
     records, rejections, samples, shards = 0, Counter[str](), 0, 0
-    for (shard, length), status in statuses(list(prepared.shards())):
+    for shard, length, status in statuses(prepared):
         if status is None or not status.is_whole:
             if stopped:
                 continue
@@ -75,9 +77,11 @@ def write_report(prepared: Prepared, meter: Meter, *, stopped: bool) -> Report:
         stopped=stopped,
         kept_answers=kept[0],
         kept_samples=kept[1],
+        part="/".join(map(str, prepared.options.part or ())),
         run=(None if meter.passed else _earlier_run(store)) or meter.snapshot(),
     )
-    _write(store, asdict(report))
+    if not prepared.options.part:
+        _write(store, asdict(report))
     return report
 
 

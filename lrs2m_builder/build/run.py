@@ -17,7 +17,7 @@ from lrs2m_builder.build.replicas import Replicas
 from lrs2m_builder.build.report import Report, write_report
 from lrs2m_builder.build.settings import claimed, finish_build
 from lrs2m_builder.build.stored_rows import warm_up
-from lrs2m_builder.build.telemetry import Meter, measured
+from lrs2m_builder.build.telemetry import Meter, kept_telemetry, measured
 from lrs2m_builder.build.work import ShardWork, Work, find_work, open_works, sweep
 from lrs2m_builder.build.workers import merge_shards
 from lrs2m_builder.engines._base import EngineModule
@@ -50,15 +50,17 @@ def build(options: BuildOptions, engines: EngineModule | EnginePool | Replicas) 
     prepared = prepare(options, passes.module)
     for finding in prepared.lint:
         say(f"warning: {finding}")
-    with claimed(prepared.store, prepared.settings, prepared.plan.manifest.origin, restart=options.restart):
+    origin = prepared.plan.manifest.origin
+    with claimed(prepared.store, prepared.settings, origin, restart=options.restart, part=options.part):
         prepared, meter = prepared.with_kept_plan(), Meter()
         try:
             answer_all(prepared, find_work(prepared), passes, meter)
         except Stopped:
             return write_report(prepared, meter, stopped=True)
         report = write_report(prepared, meter, stopped=False)
-        sweep(prepared)
-        finish_build(prepared.store)
+        if not options.part:
+            sweep(prepared)
+            finish_build(prepared.store)
         return report
 
 
@@ -98,10 +100,10 @@ class Here:
         Raises:
             UserError, Stopped: as `answer_all`.
         """
-        shown = measured(meter, prepared.subset, prepared.num_samples, work.num_left)
-        telemetry = prepared.options.out_dir / "telemetry.jsonl"
+        shown = measured(meter, prepared.label, prepared.num_mine, work.num_left)
         works = _each_shard(prepared, work)
-        return run_pass(prepared.plan, one, prepared.options, self._pool, works, meter, shown, telemetry)
+        with kept_telemetry(prepared.store, prepared.telemetry) as telemetry:
+            return run_pass(prepared.plan, one, prepared.options, self._pool, works, meter, shown, telemetry)
 
 
 async def _each_shard(prepared: Prepared, work: Work) -> AsyncIterator[ShardWork]:

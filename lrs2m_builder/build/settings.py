@@ -20,12 +20,13 @@ from lrs2m_builder.files import disk_errors
 from lrs2m_builder.stores._base import Store, read_object, write_object
 from lrs2m_builder.stores.changes import differences
 from lrs2m_builder.stores.folder import FolderStore
-from lrs2m_builder.stores.lock import locked
+from lrs2m_builder.stores.holding import LEASE, Part, held
 from lrs2m_builder.terminal import say
 
 BUILD_JSON = "build.json"
 REPORT_JSON = "report.json"
-_KINDS = ("data", "rejected", "staging", "journal")
+_KINDS = ("data", "rejected", "staging", "journal", "plan")
+_OF_SHARD = re.compile(r"\.train-(\d+)\.")  # a temporary name
 _OURS = re.compile(rf"\.lock|\.part-.*\.lock|\.probe-.*|\.{BUILD_JSON}\..*part|\.{BUILD_JSON}\.part")
 _RESTART = "restart"
 _MAX_ROUND = 10**9 - 2  # so that the next one still has nine digits
@@ -65,9 +66,14 @@ def versions(packages: Sequence[str] = _RECORDED_PACKAGES) -> dict[str, str]:
 
 @contextmanager
 def claimed(
-    store: Store, settings: Mapping[str, Any], source: Mapping[str, str], *, restart: bool = False
+    store: Store,
+    settings: Mapping[str, Any],
+    source: Mapping[str, str],
+    *,
+    restart: bool = False,
+    part: Part | None = None,
 ) -> Iterator[None]:
-    """Lock the place of a build for this process, with these settings in its build.json.
+    """Hold the place of a build, or a part of it, for this process, with these settings in its build.json.
 
     Args:
         source: licence and origin from the manifest, for publishing; recorded, not compared.
@@ -76,16 +82,14 @@ def claimed(
     Raises:
         UserError: it was built with other settings, contains other files, or another process writes to it.
     """
-    folder = store.folder
-    assert folder is not None
-    if restart and folder.is_dir():
-        with locked(folder, "build", needs_locks=False):
+    if restart and store.folder and store.folder.is_dir():
+        with held(store, None):
             if _is_restart_of(store, settings):
                 say("resuming the earlier restart")
-            elif aside := _set_aside(folder):
+            elif aside := _set_aside(store.folder):
                 say(f"the earlier build is now {aside}")
-    with locked(folder, "build", needs_locks=False):
-        sweep_temporary(store)
+    with held(store, part):
+        sweep_temporary(store, part)
         begin(store, settings, source, restart=restart)
         yield
 
@@ -105,12 +109,16 @@ def begin(store: Store, settings: Mapping[str, Any], source: Mapping[str, str], 
             return  # otherwise another process began it at the same moment: compare with its settings
 
 
-def sweep_temporary(store: Store) -> None:
-    """Delete what killed writers left half written; only for the one writer of a folder."""
-    if isinstance(store, FolderStore):
+def sweep_temporary(store: Store, part: Part | None = None) -> None:
+    """Delete what killed writers left half written: of the shards of a part, or all if nobody else writes."""
+
+    def is_ours(name: str) -> bool:
+        match = _OF_SHARD.match(name)
+        return part is None or (match is not None and int(match[1]) % part[1] == part[0] - 1)
+
+    store.sweep(_KINDS, is_ours)
+    if isinstance(store, FolderStore) and part is None:
         store.sweep_here(BUILD_JSON, REPORT_JSON)
-        for kind in _KINDS:
-            store.sweep(kind)
 
 
 def _is_restart_of(store: Store, settings: Mapping[str, Any]) -> bool:
@@ -196,7 +204,8 @@ def check_settings(store: Store, settings: Mapping[str, Any]) -> bool:
 def _stranger(store: Store) -> str | None:
     """The name of something that no build wrote; what is hidden may be of a build that was killed before it began."""
     if (folder := store.folder) is None:
-        return next((found.name.partition("/")[0] for found in store.files()), None)
+        found = (found.name.partition("/")[0] for found in store.files())
+        return next((name for name in found if not LEASE.fullmatch(name)), None)
     names = sorted(entry.name for entry in folder.iterdir()) if folder.is_dir() else []
     return next((name for name in names if not _OURS.fullmatch(name)), None)
 

@@ -15,7 +15,9 @@ from typing import Any, Literal, Protocol, get_args
 
 from tqdm import tqdm
 
+from lrs2m_builder.files import disk_errors
 from lrs2m_builder.opening import would_wait
+from lrs2m_builder.stores._base import Store
 from lrs2m_builder.terminal import duration, say
 from lrs2m_builder.text import printable
 
@@ -189,6 +191,19 @@ def measured(meter: Meter, label: str, num_samples: int, num_left: int) -> Itera
     finally:
         meter.stop()
         display.close()
+
+
+@contextmanager
+def kept_telemetry(store: Store, name: str) -> Iterator[Path]:
+    """Yield the path for a file of rates: in the folder of the build, or in the scratch folder until the block ends."""
+    path = (store.folder or store.scratch) / name
+    if path.parent != store.folder:
+        with disk_errors(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+    yield path
+    if store.folder is None and path.is_file():
+        store.publish(name, path)
+        path.unlink()
 
 
 class Repetition:

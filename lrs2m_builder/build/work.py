@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import TypeVar
 
 from lrs2m_builder.build.commit import Shard, ShardStatus, settle
 from lrs2m_builder.build.journal import Journal, remove_journals
@@ -16,8 +19,14 @@ from lrs2m_builder.build.shards import read_rejections, stored_rows, write_shard
 from lrs2m_builder.engines._base import ENDPOINT_FAILED
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.schema import Attempt, Record, Rejection, Sample
+from lrs2m_builder.stores._base import Store
 from lrs2m_builder.stores.folder import FolderStore
+from lrs2m_builder.stores.objects import PARALLEL
 from lrs2m_builder.terminal import say
+
+_OLD_JOURNAL = re.compile(r"(.*/train-\d+)\.jsonl")
+_T = TypeVar("_T")
+_R = TypeVar("_R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +83,11 @@ class Work:
 
     def has_passed(self, one: Pass) -> bool:
         """Whether no sample needs the model of a pass, or of an earlier pass, any more."""
-        return all(journal.num_passed > one.number for journal in self._journals())
+        if not self.shards:
+            return True
+        store = self.shards[0].shard.store
+        numbers = in_parallel(store, lambda left: Journal(store, left.shard.journal).num_passed, self.shards)
+        return all(number > one.number for number in numbers)
 
     def skip(self, one: Pass) -> None:
         """Store that no sample needs a pass."""
@@ -95,39 +108,65 @@ def find_work(prepared: Prepared) -> Work:
     store = prepared.store
     _refuse_strays(prepared)
     number = read_round(store)
-    mine = list(prepared.shards())
-    found = [_repair(shard, length, status, number) for (shard, length), status in statuses(mine)]
+    journaled = {_journal_of(found.name) for found in store.files("journal")}
+    found = [
+        (shard, length, _repair(shard, length, status, number, has_journal=shard.journal in journaled))
+        for shard, length, status in statuses(prepared)
+    ]
     if number.is_open:
         say(f"resuming round {number.number} of --retry-rejected")
-    elif prepared.options.retry_rejected and any(status and status.rejections for status in found):
+    elif prepared.options.retry_rejected and any(status and status.rejections for _, _, status in found):
         number = open_round(store, number.number + 1)
-    left = [
-        ShardLeft(shard, length, status, _num_left(length, status, number))
-        for (shard, length), status in zip(mine, found, strict=True)
-    ]
+    left = [ShardLeft(*each, _num_left(each[1], each[2], number)) for each in found]
     return Work(tuple(shard for shard in left if shard.num_left), number)
 
 
-def statuses(
-    shards: Sequence[tuple[Shard, int]],
-) -> Iterator[tuple[tuple[Shard, int], ShardStatus | None]]:
-    """Yield each shard with its status, after the remains of a killed run were repaired.
+def _journal_of(name: str) -> str:
+    """The folder of the shard to which a file of a journal belongs."""
+    old = _OLD_JOURNAL.fullmatch(name)
+    return old[1] if old else name.rpartition("/")[0]
+
+
+def statuses(prepared: Prepared) -> Iterator[tuple[Shard, int, ShardStatus | None]]:
+    """Yield each shard of this run with its status, after the remains of killed runs were repaired.
+
+    An object store is listed once, and asked for many shards at once.
 
     Raises:
         UserError: a file can be neither read nor renamed.
     """
-    for shard, length in shards:
-        yield (shard, length), settle(shard, length, say)
+    store = prepared.store
+    listed = None
+    if store.folder is None:
+        listed = {
+            found.name: found for kind in ("data", "rejected") for found in store.files(f"{kind}/{prepared.subset}")
+        }
+
+    def of(each: tuple[Shard, int]) -> tuple[Shard, int, ShardStatus | None]:
+        return (*each, settle(*each, say, listed))
+
+    yield from in_parallel(store, of, prepared.shards())
 
 
-def _repair(shard: Shard, length: int, status: ShardStatus | None, number: Round) -> ShardStatus | None:
+def in_parallel(store: Store, function: Callable[[_T], _R], items: Iterable[_T]) -> Iterator[_R]:
+    """The function's result of each item, in order; of an object store many at once."""
+    if store.folder is not None:
+        yield from map(function, items)
+        return
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        yield from pool.map(function, items)
+
+
+def _repair(
+    shard: Shard, length: int, status: ShardStatus | None, number: Round, *, has_journal: bool
+) -> ShardStatus | None:
     """Finish a killed run's work on a shard, as far as that needs no model; returns the shard's status."""
     if status is not None and not status.is_whole and status.records == length:
         # Only the file is missing that says that nothing was rejected.
         order = [row["sample_id"] for row in stored_rows(shard, status.found, ["sample_id"])]
         write_shard(shard, order, {}, before=status, number=status.round)
         status = settle(shard, length, say)
-    if status is not None and not _num_left(length, status, number):
+    if has_journal and status is not None and not _num_left(length, status, number):
         remove_journals(shard.store, shard.journal)  # the process died after the shard was committed
     return status
 
@@ -149,7 +188,8 @@ def _is_retried(status: ShardStatus, number: Round) -> bool:
 
 def still_left(left: ShardLeft, number: Round) -> ShardLeft | None:
     """A shard as it is now; None if another process has finished it meanwhile."""
-    status = _repair(left.shard, left.length, settle(left.shard, left.length, say), number)
+    status = settle(left.shard, left.length, say)
+    status = _repair(left.shard, left.length, status, number, has_journal=True)
     num_left = _num_left(left.length, status, number)
     return replace(left, status=status, num_left=num_left) if num_left else None
 
@@ -202,12 +242,12 @@ def _open_journal(shard: Shard) -> Journal:
 def sweep(prepared: Prepared) -> None:
     """Delete what is not needed any more when every shard is finished: staged rejections, and journals of zombies."""
     store = prepared.store
-    for kind in ("staging", "journal"):
-        for found in store.files(kind):
-            store.delete(found.name)
+    names = [found.name for kind in ("staging", "journal") for found in store.files(kind)]
+    for _ in in_parallel(store, store.delete, names):
+        pass
     sweep_temporary(store)
     if isinstance(store, FolderStore):
-        store.sweep("rejected", "*.parquet.next")  # staged rejections of earlier versions
+        store.sweep_named(["rejected"], lambda name: True, "*.parquet.next")  # staged rejections of earlier versions
         store.prune("staging")
         store.prune("journal")
 

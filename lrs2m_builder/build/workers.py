@@ -56,7 +56,7 @@ def merge_shards(prepared: Prepared, work: Work, meter: Meter) -> None:
 
     with (
         leaving() as leave_soon,
-        measured(meter, prepared.subset, prepared.num_samples, work.num_left) as display,
+        measured(meter, prepared.label, prepared.num_mine, work.num_left) as display,
         on_signals(stop),
     ):
         if prepared.num_shards < MIN_SHARDS:

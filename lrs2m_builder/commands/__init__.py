@@ -15,6 +15,13 @@ DataSetArgument = Annotated[
     Path,
     typer.Argument(metavar="DATA", help="The --out of a build, or any folder of Parquet files with the same columns."),
 ]
+StoredDataArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="DATA|s3://BUCKET/PREFIX",
+        help="The --out of a build, or any folder of Parquet files with the same columns.",
+    ),
+]
 Engine = Annotated[
     str,
     typer.Option(

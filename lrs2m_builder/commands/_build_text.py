@@ -14,7 +14,8 @@ if TYPE_CHECKING:
 def report_text(report: Report) -> str:
     """The report of a build for people."""
     lines = [
-        f"{report.out_dir}: {report.samples} samples = {report.records} records + "
+        f"{report.out_dir}{f', part {report.part}' if report.part else ''}: {report.samples} samples = "
+        f"{report.records} records + "
         f"{sum(report.rejections.values())} rejections, {report.shards} shards"
         + (" so far; stopped, run the same command to resume" if report.stopped else "")
     ]

@@ -11,9 +11,11 @@ import typer
 from lrs2m_builder.build.options import (
     DEFAULT_MAX_ATTEMPTS,
     DEFAULT_SHARD_SIZE,
+    DEFAULT_STALL_MINUTES,
     BuildOptions,
     ImageStorage,
     VerifyOption,
+    parse_part,
 )
 from lrs2m_builder.commands import BaseUrl, Engine, EngineOption, Json, print_json
 from lrs2m_builder.commands._build_text import plan_text, report_text
@@ -40,7 +42,11 @@ def build_command(
         ),
     ],
     out: Annotated[
-        Path, typer.Option(metavar="DIR", help="Output folder: new, empty, or an earlier run of the same build.")
+        str,
+        typer.Option(
+            metavar="DIR|s3://BUCKET/PREFIX",
+            help="Output: a new or empty folder or prefix, or an earlier run of the same build (docs/scale.md).",
+        ),
     ],
     data_dir: Annotated[
         Path | None,
@@ -166,9 +172,12 @@ def build_command(
     stall_minutes: Annotated[
         float,
         typer.Option(
-            metavar="MINUTES", min=0.05, help="A replica that reports nothing for so long is killed and replaced."
+            metavar="MINUTES",
+            min=0.05,
+            help="How long a replica may report nothing before it is replaced, and an object store may not answer "
+            "before the build ends.",
         ),
-    ] = 15.0,
+    ] = DEFAULT_STALL_MINUTES,
     retry_rejected: Annotated[
         bool,
         typer.Option("--retry-rejected", help="Retry the rejected samples of finished shards."),
@@ -176,6 +185,20 @@ def build_command(
     restart: Annotated[
         bool, typer.Option("--restart", help="Move an earlier build to OUT.1, OUT.2 ... and start again.")
     ] = False,
+    part: Annotated[
+        str | None,
+        typer.Option(
+            metavar="I/N",
+            help="Build only every N-th shard, from the I-th on; all parts may run at the same time (docs/scale.md).",
+        ),
+    ] = None,
+    scratch: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Folder for files on their way to an object store. By default in the folder for temporary files.",
+        ),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Build the texts of a source.
@@ -209,7 +232,7 @@ def build_command(
         recipe=recipe,
         source=source,
         data_dir=data_dir or default_data_dir(source),
-        out_dir=out,
+        out_dir=out if "://" in out else Path(out),
         engine=engine,
         model=model,
         engine_options=engine_options,
@@ -226,6 +249,9 @@ def build_command(
         thresholds=parse_thresholds(verify_threshold, "--verify-threshold") if verify_threshold else {},
         retry_rejected=retry_rejected,
         restart=restart,
+        part=parse_part(part) if part is not None else None,
+        scratch=scratch,
+        stall_minutes=stall_minutes,
     )
     if calibrate_ and not dry_run_:
         raise UserError("--calibrate needs --dry-run: it predicts a build and writes nothing to --out")

@@ -42,4 +42,4 @@ def experiments() -> list[str]:
     """Names of the experiments, and "all"."""
     from lrs2m_builder.experiments.registry import EXPERIMENTS
 
-    return [*EXPERIMENTS, "all"]
+    return [*EXPERIMENTS, "filtering", "all"]

@@ -11,8 +11,10 @@ import typer
 from lrs2m_builder.commands import Json, print_json
 from lrs2m_builder.commands.complete import experiments
 from lrs2m_builder.commands.help import make_group
-from lrs2m_builder.errors import UserError
+from lrs2m_builder.errors import MissingExtraError, UserError
 from lrs2m_builder.terminal import show
+
+FILTERING = "filtering"
 
 
 def list_command(as_json_: Json = False) -> None:
@@ -28,6 +30,7 @@ def list_command(as_json_: Json = False) -> None:
     if as_json_:
         print_json({name: asdict(experiment) for name, experiment in EXPERIMENTS.items()})
         return
+    show(f"{FILTERING:<10}  Training on filtered texts (tiny scale; not the paper's, and not in 'all')")
     for name, experiment in EXPERIMENTS.items():
         show(f"{name:<10}  {experiment.title}")
         show(f"{'':<10}  {experiment.varies}: {', '.join(variant.label for variant in experiment.variants)}")
@@ -37,7 +40,9 @@ def run_command(
     names: Annotated[
         list[str],
         typer.Argument(
-            metavar="NAME", autocompletion=experiments, help="Experiments (lrs2m experiment list), or 'all'."
+            metavar="NAME",
+            autocompletion=experiments,
+            help="Experiments (lrs2m experiment list), or 'all'; 'filtering' is run by itself.",
         ),
     ],
     out: Annotated[
@@ -65,6 +70,10 @@ def run_command(
             help="Trainings per variant, each with its own seed; tables show mean, lowest and highest.",
         ),
     ] = 1,
+    scenes: Annotated[
+        int | None,
+        typer.Option(metavar="N", min=80, help="filtering: number of scenes whose texts are filtered (800)."),
+    ] = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Scale paper: print the commands without running them.")
     ] = False,
@@ -77,8 +86,18 @@ def run_command(
 
     Example:
         lrs2m experiment run table_vii table_viii figure_10 --out tables
+        lrs2m experiment run filtering --seeds 3 --out filtered
         lrs2m experiment run all --scale paper --data LRS2M --benchmarks sets --out tables
     """
+    if FILTERING in names:
+        if len(names) > 1 or scale == "paper" or dry_run or data or benchmarks:
+            raise UserError(
+                f"{FILTERING} draws its data at the tiny scale and is run by itself, in a folder of its own"
+            )
+        _run_filtering(out, seeds, scenes, as_json_)
+        return
+    if scenes is not None:
+        raise UserError(f"--scenes is for {FILTERING} alone")
     from lrs2m_builder.experiments.full import Inputs
     from lrs2m_builder.experiments.registry import EXPERIMENTS, find_experiment
     from lrs2m_builder.experiments.run import paper_commands, run_paper, run_tiny
@@ -106,6 +125,24 @@ def run_command(
         return
     show("\n".join(markdown(table) for table in tables))
     show(f"tables and figures: {out}")
+
+
+def _run_filtering(out: Path, seeds: int, scenes: int | None, as_json_: bool) -> None:
+    """The experiment on filtering, in a folder of its own."""
+    try:
+        from lrs2m_builder.experiments.filtering import FilteringSize, run_filtering
+    except ImportError as error:
+        raise MissingExtraError("lrs2m experiment", "eval", error) from error
+    from lrs2m_builder.experiments.filtering_report import as_json, markdown
+    from lrs2m_builder.stores.outputs import own_folder
+
+    with own_folder(out, "experiment run"):
+        report = run_filtering(out, seeds=seeds, size=FilteringSize(pairs=scenes) if scenes else None)
+    if as_json_:
+        print_json(as_json(report))
+        return
+    show(markdown(report))
+    show(f"table and figure: {out}")
 
 
 experiment_app = make_group(

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from lrs2m_builder.commands import DataSetArgument, Json, print_json
+from lrs2m_builder.commands import Json, StoredDataArgument, print_json
 from lrs2m_builder.dataset.export import formats
 from lrs2m_builder.dataset.export._base import ImageChoice, TextChoice
 from lrs2m_builder.terminal import say, show
@@ -32,7 +32,7 @@ Where = Annotated[
 
 
 def export_command(
-    data: DataSetArgument,
+    data: StoredDataArgument,
     dest: Annotated[
         Path, typer.Argument(metavar="DEST", help="New folder to write; it appears when the export is complete.")
     ],
@@ -66,13 +66,14 @@ def export_command(
     Example:
         lrs2m export out wds --to webdataset --where "num_tokens_long <= 248"
     """
+    from lrs2m_builder.dataset.copies import data_folder
     from lrs2m_builder.dataset.export._base import Options
     from lrs2m_builder.dataset.export._run import export
     from lrs2m_builder.dataset.selection import Filters
 
     filters = Filters(tuple(subset or ()), reviewed, without_audit=without is not None, where=where)
     options = Options(text=text, image_prefix=image_prefix, lines=lines, max_bytes=max_size * 10**6)
-    report = export(data, to, dest, filters, options, images)
+    report = export(data_folder(data, with_images=images != "reference"), to, dest, filters, options, images)
     for note in report.notes:
         say(note)
     if as_json:

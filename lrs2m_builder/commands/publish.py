@@ -20,9 +20,9 @@ if TYPE_CHECKING:
 
 def publish_command(
     data: Annotated[
-        list[Path],
+        list[str],
         typer.Argument(
-            metavar="DATA",
+            metavar="DATA|s3://BUCKET/PREFIX",
             help="The --out of builds, folders of Parquet files with the same columns, or one training run or model.",
         ),
     ],
@@ -74,15 +74,19 @@ def publish_command(
         lrs2m publish out/ucmerced out/fmow --repo-id me/LRS2M-rebuilt --dry-run
         lrs2m publish run --repo-id me/clip --results results --license apache-2.0
     """
+    from lrs2m_builder.dataset.copies import data_folder
     from lrs2m_builder.dataset.publish.run import publish
     from lrs2m_builder.dataset.selection import Filters
     from lrs2m_builder.evals.publish_model import find_model, publish_model
 
-    if any(find_model(path) for path in data):
+    if dest is None and any("://" in each for each in data):
+        raise UserError("--dest: give an upload folder on this machine; the data set is on an object store")
+    folders = [data_folder(each, with_images=not captions_only) for each in data]
+    if any(find_model(path) for path in folders):
         if len(data) > 1 or captions_only or with_images or reviewed or without or where:
             raise UserError(f"{data[0]}: publish a model by itself, without the options for data sets")
         model_report = publish_model(
-            data[0],
+            folders[0],
             repo_id,
             results=results,
             datasets=trained_on or (),
@@ -98,7 +102,7 @@ def publish_command(
     if captions_only and with_images:
         raise UserError("--captions-only and --with-images exclude each other")
     report = publish(
-        data,
+        folders,
         repo_id,
         images=with_images if captions_only or with_images else None,
         private=private,

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lrs2m_builder.commands import DataSetArgument, Json, print_json
+from lrs2m_builder.commands import Json, StoredDataArgument, print_json
 from lrs2m_builder.commands.export import Where
 from lrs2m_builder.terminal import say, show
 
@@ -22,7 +22,7 @@ _BARS = " ▁▂▃▄▅▆▇█"
 
 
 def stats_command(
-    data: DataSetArgument,
+    data: StoredDataArgument,
     paper: Annotated[
         bool,
         typer.Option(
@@ -51,12 +51,13 @@ def stats_command(
     Example:
         lrs2m stats out --paper
     """
+    from lrs2m_builder.dataset.copies import data_folder
     from lrs2m_builder.dataset.histogram import check_histograms, draw_histograms, draw_scores
     from lrs2m_builder.dataset.stats import paper_figures, read_stats
 
     if plot:
         check_histograms(plot)
-    stats = read_stats(data, where)
+    stats = read_stats(data_folder(data, with_images=False), where)
     for note in stats.notes:
         say(note)
     pictures = draw_histograms(stats, plot) if plot else []

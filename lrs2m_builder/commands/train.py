@@ -11,8 +11,8 @@ import typer
 
 from lrs2m_builder.commands.complete import configs
 from lrs2m_builder.commands.export import Where
-from lrs2m_builder.errors import MissingExtraError
-from lrs2m_builder.terminal import show
+from lrs2m_builder.errors import MissingExtraError, UserError
+from lrs2m_builder.terminal import say, show
 
 
 def train_command(
@@ -37,7 +37,10 @@ def train_command(
     ] = None,
     eval_data: Annotated[
         list[str] | None,
-        typer.Option(metavar="DATA", help="Held-out pairs, given like DATA: measure recall every eval_every steps."),
+        typer.Option(
+            metavar="DATA",
+            help="Held-out pairs, given like DATA, or a folder of class folders: measured every eval_every steps.",
+        ),
     ] = None,
     where: Where = None,
     best: Annotated[
@@ -48,6 +51,9 @@ def train_command(
         str | None,
         typer.Option(metavar="SCORE", help="Score for --best, such as verify_long_min, or an SQL expression."),
     ] = None,
+    wandb: Annotated[
+        bool, typer.Option("--wandb", help="Also log to Weights & Biases (WANDB_MODE=offline: into RUN alone).")
+    ] = False,
     settings: Annotated[
         list[str] | None,
         typer.Option("--set", metavar="KEY=VALUE", help="Setting over the configuration's, such as lr=1e-4."),
@@ -65,17 +71,38 @@ def train_command(
     from lrs2m_builder.train.config import changed, make_config
 
     train_config = make_config(config, settings or (), start)
-    given = {"where": where, "best": best, "best_by": by}
+    given = {"where": where, "best": best, "best_by": by, "wandb": wandb or None}
     train_config = changed(train_config, {name: value for name, value in given.items() if value is not None})
     if (train_config.lora_image or train_config.lora_text) and find_spec("peft") is None:
         raise MissingExtraError("lora_image and lora_text", "lora", ImportError("No module named 'peft'"))
+    if train_config.wandb and find_spec("wandb") is None:
+        raise MissingExtraError("wandb=true", "wandb", ImportError("No module named 'wandb'"))
+    if train_config.keep_best is not None and not eval_data:
+        raise UserError(f"keep_best={train_config.keep_best} is a figure on held-out data: give --eval-data")
     try:
         from lrs2m_builder.clip.locate import locate_data
-        from lrs2m_builder.evals.held_out import make_recall
+        from lrs2m_builder.evals.while_training import make_measures
         from lrs2m_builder.train.run import train
     except ImportError as error:
         raise MissingExtraError("training", "train", error) from error
-    evaluate = make_recall([locate_data(name) for name in eval_data], train_config) if eval_data else None
-    model_dir = train(train_config, [locate_data(name) for name in data], out_dir=out, make_evaluate=evaluate)
-    if os.environ.get("RANK", "0") == "0":  # under torchrun, every process gets here
+    evaluate = make_measures([locate_data(name) for name in eval_data], train_config) if eval_data else None
+    is_first = os.environ.get("RANK", "0") == "0"  # under torchrun, every process gets here
+    try:
+        model_dir = train(train_config, [locate_data(name) for name in data], out_dir=out, make_evaluate=evaluate)
+    except KeyboardInterrupt:
+        if is_first:
+            _draw(out)
+        raise
+    if is_first:
+        _draw(out)
         show(str(model_dir))
+
+
+def _draw(run_dir: Path) -> None:
+    """Write the pictures of the run, if matplotlib is installed."""
+    if find_spec("matplotlib") is None:
+        say("loss.png and recall.png need matplotlib: pip install 'lrs2m-builder[plot]'")
+        return
+    from lrs2m_builder.evals.figures.training import draw_training
+
+    draw_training(run_dir)

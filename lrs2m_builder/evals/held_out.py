@@ -7,7 +7,7 @@ any of its texts. N images, T texts, D width of the features.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -26,7 +26,6 @@ from lrs2m_builder.evals.ranks import Numbers, image_to_text, text_to_image
 from lrs2m_builder.evals.retrieval import recalls
 from lrs2m_builder.images.files import image_ref
 from lrs2m_builder.images.load import decode
-from lrs2m_builder.train.config import TrainConfig
 from lrs2m_builder.train.loading import image_key
 
 Text = Literal["long", "short"]
@@ -52,17 +51,6 @@ class HeldOut:
 
     pixels_NCHW: Tensor
     texts: dict[Text, Texts]
-
-
-def make_recall(paths: Sequence[Path], config: TrainConfig) -> Callable[[Loaded], Callable[[Loaded], dict[str, float]]]:
-    """What `train` takes to measure recall on held-out pairs."""
-
-    def read(start: Loaded) -> Callable[[Loaded], dict[str, float]]:
-        image_dir = Path(config.image_dir) if config.image_dir else None
-        held_out = read_held_out(paths, start, image_dir=image_dir)
-        return lambda loaded: measure_recall(loaded, held_out)
-
-    return read
 
 
 def read_held_out(paths: Sequence[Path], loaded: Loaded, *, image_dir: Path | None = None) -> HeldOut:

@@ -174,7 +174,7 @@ def make_model_card(
         vision=architecture.vision_config,
         text=architecture.text_config,
         run=run,
-        evaluated={k.removeprefix("eval_"): v for k, v in run["last"].items() if k.startswith("eval_")} if run else {},
+        evaluated={k.removeprefix("eval_"): v for k, v in run["shown"].items() if k.startswith("eval_")} if run else {},
         datasets=datasets,
         tables=tables,
         version=__version__,
@@ -183,11 +183,20 @@ def make_model_card(
 
 
 def _read_run(path: Path) -> dict[str, Any]:
-    """The settings of a run, and its last line of metrics under "last"."""
+    """The settings of a run, its last line of metrics under "last", and that of the saved weights under "shown"."""
     lines = [json.loads(line) for line in (path / "metrics.jsonl").read_text(encoding="utf-8").splitlines()]
     written = read_json(path / "config.json")
-    config = {"where": None, "best": None, "best_by": None} | written["config"]  # an earlier version has fewer
-    return {"trained_on": [], **written, "config": config, "last": lines[-1]}
+    config = {"where": None, "best": None, "best_by": None, "keep_best": None} | written[
+        "config"
+    ]  # an earlier version has fewer
+    return {"trained_on": [], **written, "config": config, "last": lines[-1], "shown": _shown(lines, config)}
+
+
+def _shown(lines: Sequence[dict[str, Any]], config: dict[str, Any]) -> dict[str, Any]:
+    """The line of the step whose weights are saved."""
+    name = f"eval_{config['keep_best']}"
+    measured = [line for line in lines if name in line]
+    return max(measured, key=lambda line: float(line[name])) if measured else lines[-1]
 
 
 def make_tables(results: Sequence[Result], revision: str, repo_id: str) -> Iterator[Table]:

@@ -9,8 +9,12 @@ if TYPE_CHECKING:
     from lrs2m_builder.stores._base import Store
 
 
-def open_store(address: str) -> Store:
+def open_store(address: str, *, scratch: Path | None = None, patience_s: float = 900.0) -> Store:
     """The store at a path or at s3://BUCKET/PREFIX; nothing is read or written yet.
+
+    Args:
+        scratch: folder for files on their way to an object store.
+        patience_s: how long an object store may not answer.
 
     Raises:
         UserError: another kind of address, or the extra 'scale' is not installed.
@@ -18,7 +22,7 @@ def open_store(address: str) -> Store:
     if "://" in address:
         from lrs2m_builder.stores.objects import ObjectStore
 
-        return ObjectStore(address)
+        return ObjectStore(address, scratch=scratch, patience_s=patience_s)
     from lrs2m_builder.stores.folder import FolderStore
 
     return FolderStore(Path(address))

@@ -13,7 +13,7 @@ import re
 import secrets
 import socket
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -114,6 +114,14 @@ class Store(Protocol):
 
     def delete(self, name: str) -> None:
         """Delete a file, if it is there."""
+        ...
+
+    def sweep(self, folders: Sequence[str], is_ours: Callable[[str], bool]) -> None:
+        """Delete what killed writers left half written below folders.
+
+        Args:
+            is_ours: whether nobody else writes a file with this temporary name.
+        """
         ...
 
     def set_aside(self, name: str) -> str:

@@ -11,7 +11,7 @@ import fcntl
 import fnmatch
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -141,18 +141,16 @@ class FolderStore:
             path.replace(aside)
         return aside.name
 
-    def sweep(self, folder: str, names: str = f"*{_PART}") -> None:
-        """Delete half-written files of killed writers below a folder.
+    def sweep(self, folders: Sequence[str], is_ours: Callable[[str], bool]) -> None:
+        self.sweep_named(folders, is_ours, f"*{_PART}")
 
-        Only for a caller who knows that nobody else writes these names.
-
-        Args:
-            names: pattern of their names after the dot that hides them.
-        """
-        with disk_errors(self._folder / folder):
-            for path, _, files in os.walk(self._folder / folder, followlinks=True):
-                for name in fnmatch.filter(files, f".{names}"):
-                    Path(path, name).unlink(missing_ok=True)
+    def sweep_named(self, folders: Sequence[str], is_ours: Callable[[str], bool], names: str) -> None:
+        """Delete hidden files of another pattern too."""
+        for folder in folders:
+            with disk_errors(self._folder / folder):
+                for path, _, files in os.walk(self._folder / folder, followlinks=True):
+                    for name in filter(is_ours, fnmatch.filter(files, f".{names}")):
+                        Path(path, name).unlink(missing_ok=True)
 
     def prune(self, folder: str) -> None:
         """Delete a folder if nothing is in it, and those below it in which nothing is."""
@@ -164,7 +162,7 @@ class FolderStore:
     def sweep_here(self, *names: str) -> None:
         """Delete half-written files of killed writers in the folder itself, by name, and what a killed probe left."""
         with disk_errors(self._folder):
-            for pattern in (".probe-*", *(f".{name}.*{_PART[1:]}" for name in names)):
+            for pattern in (".probe-*", ".part-*.lock", *(f".{name}.*{_PART[1:]}" for name in names)):
                 for path in self._folder.glob(pattern):
                     path.unlink(missing_ok=True)
 

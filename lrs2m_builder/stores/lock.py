@@ -6,6 +6,7 @@ import errno
 import fcntl
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -16,6 +17,7 @@ from lrs2m_builder.files import disk_errors
 from lrs2m_builder.terminal import say
 
 LOCK_NAME = ".lock"
+LOOKS = 10
 _NO_LOCKS = {errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP}
 
 _guard = threading.Lock()
@@ -69,6 +71,24 @@ def locked_file(
             file.close()
 
 
+def is_locked(path: Path) -> str | None:
+    """The kind of work and the process that holds a lock file; None if nobody does, or nobody can tell."""
+    with _guard, disk_errors(path):
+        if not path.is_file():
+            return None
+        if _inode(path) in _held:
+            return "build of this process"
+        with path.open() as file:
+            try:
+                fcntl.lockf(file, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except OSError as error:
+                if error.errno in _NO_LOCKS:
+                    return None
+                holder, _, work = file.read().strip().partition(" ")
+                return f"{work or 'build'} (process {holder or 'unknown'})"
+    return None
+
+
 def _hold(path: Path, what: str, shown: Path, *, needs_locks: bool) -> tuple[IO[str], tuple[int, int]]:
     """Open and lock the file that has this name now; it may be replaced between opening and locking."""
     while True:
@@ -97,7 +117,7 @@ def _hold(path: Path, what: str, shown: Path, *, needs_locks: bool) -> tuple[IO[
 
 def _lock(file: IO[str], what: str, shown: Path, *, needs_locks: bool) -> None:
     try:
-        fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _lock_soon(file)
     except OSError as error:
         if error.errno in _NO_LOCKS and not needs_locks:
             say(f"warning: {shown}: this file system knows no locks ({error.strerror}); run one {what} there at a time")
@@ -109,6 +129,20 @@ def _lock(file: IO[str], what: str, shown: Path, *, needs_locks: bool) -> None:
         raise UserError(
             f"{shown}: another {work or what} (process {holder or 'unknown'}) is writing there; wait for it or stop it"
         ) from error
+
+
+def _lock_soon(file: IO[str]) -> None:
+    """Lock a file, even if another process just looks whether it is locked."""
+    for _ in range(LOOKS):
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as error:
+            if error.errno not in {errno.EACCES, errno.EAGAIN}:
+                raise
+            time.sleep(0.02)
+        else:
+            return
+    fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def _inode(path: Path) -> tuple[int, int] | None:

@@ -12,7 +12,7 @@ import hashlib
 import os
 import secrets
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar, cast
@@ -34,6 +34,9 @@ from lrs2m_builder.terminal import say
 
 PATIENCE_S = 900.0  # how long a store may not answer
 PART_SIZE = 64 * 2**20
+PARALLEL = 64  # requests at once, where many small ones are needed
+_DRAFTS = "drafts"
+_ONCE_MORE_S = 5.0
 _MAX_PUT = 5 * 10**9  # of one request
 
 _BUSY_STATUS = {409, 429, 500, 502, 503, 504}
@@ -79,8 +82,10 @@ class ObjectStore:
         self._bucket, _, self._prefix = self._root.partition("/")
         self._patience_s, self._part_size = patience_s, part_size
         self._scratch = scratch
+        self._is_away = False  # it was waited for in vain: the next call does not wait as long again
         # Retries are made here, where a lost answer is understood: one attempt per call of the libraries below.
         config = {"connect_timeout": 10, "read_timeout": 60, "retries": {"total_max_attempts": 1}}
+        config["max_pool_connections"] = PARALLEL
         self._s3 = S3FileSystem(
             config_kwargs=config, max_concurrency=4, use_listings_cache=False, skip_instance_cache=True
         )
@@ -107,12 +112,13 @@ class ObjectStore:
         return base / f"{self._bucket}-{name}"
 
     def check(self) -> None:
+        self._check_scratch()
         check_conditions(self)
         self._check_parts()
 
     @contextmanager
     def draft(self, name: str) -> Iterator[Path]:
-        path = self.scratch / "drafts" / f"{writer_name()}-{name.rpartition('/')[2]}"
+        path = self.scratch / _DRAFTS / f"{writer_name()}-{name.rpartition('/')[2]}"
         with disk_errors(path):
             path.parent.mkdir(parents=True, exist_ok=True)
             try:
@@ -174,6 +180,15 @@ class ObjectStore:
     def delete(self, name: str) -> None:
         self._call(lambda: self._s3.call_s3("delete_object", Bucket=self._bucket, Key=self._key(name)), name)
 
+    def sweep(self, folders: Sequence[str], is_ours: Callable[[str], bool]) -> None:
+        """Of this machine's scratch folder: an object store has nothing half written."""
+        mine = writer_name().rpartition("-")[0].rpartition("-")[0]
+        for path in (self.scratch / _DRAFTS).glob(f"{mine}-*"):
+            pid = path.name.removeprefix(f"{mine}-").partition("-")[0]
+            if pid.isdecimal() and not Path("/proc", pid).exists():
+                with suppress(OSError):
+                    path.unlink()
+
     def set_aside(self, name: str) -> str:
         raise UserError(f"{self.address}/{name}: cannot be used; move it away and run the same command again")
 
@@ -182,6 +197,16 @@ class ObjectStore:
 
     def _head(self, name: str) -> dict[str, Any] | None:
         return self._call(lambda: self._s3.call_s3("head_object", Bucket=self._bucket, Key=self._key(name)), name)
+
+    def _check_scratch(self) -> None:
+        """Raises:
+        UserError: the scratch folder cannot be made, or is another user's.
+        """
+        with disk_errors(self.scratch):
+            self.scratch.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.scratch.mkdir(exist_ok=True)
+            if self.scratch.stat().st_uid != os.getuid():
+                raise UserError(f"{self.scratch}: belongs to another user; give a folder of your own as --scratch")
 
     def _check_parts(self) -> None:
         """Raises:
@@ -254,13 +279,15 @@ class ObjectStore:
 
         retrying = tenacity.Retrying(
             retry=tenacity.retry_if_exception(may_pass),
-            stop=tenacity.stop_before_delay(self._patience_s),
+            stop=tenacity.stop_before_delay(min(self._patience_s, _ONCE_MORE_S) if self._is_away else self._patience_s),
             wait=tenacity.wait_random_exponential(multiplier=0.2, max=30),
             before_sleep=say_once,
             reraise=True,
         )
         try:
-            return retrying(action)
+            result = retrying(action)
+            self._is_away = False
+            return result
         except (OSError, BotoCoreError, ClientError, *connection_errors) as error:
             code, status = _code_and_status(error)
             if status == 412:
@@ -269,6 +296,7 @@ class ObjectStore:
                 return None
             place = f"{self.address}/{name}" if name else self.address
             if may_pass(error):
+                self._is_away = True
                 raise StoreUnavailable(
                     f"{place}: {_reason(error)} for {self._patience_s:.0f} seconds; finished files are safe: "
                     "run the same command again when the store answers"

@@ -4,6 +4,7 @@ RUN/config.json                  all settings, the data, the initial model
 RUN/metrics.jsonl                one line per step
 RUN/tensorboard/                 the same for TensorBoard, if enabled
 RUN/checkpoints/step-000500.pt   weights, optimizer, random numbers, data position; its last line is its checksum
+RUN/checkpoints/best-000500.pt   the weights of the best step, with keep_best
 RUN/model/                       the trained model, once the run is finished
 
 Only the first process writes here; the others load the checkpoint that it chooses.
@@ -95,6 +96,34 @@ class RunFolder:
             seal(part)
         self._remove_oldest()
 
+    def save_best(self, step: int, weights: dict[str, Any]) -> None:
+        """Write the weights of the best step so far; those of earlier ones stay until `keep_best`."""
+        with finished_file(self._best(step)) as part:
+            torch.save({"step": step, "towers": weights}, part)
+            seal(part)
+
+    def load_best(self, step: int) -> dict[str, Any]:
+        """The weights of the best step.
+
+        Raises:
+            UserError: they are damaged.
+        """
+        path = self._best(step)
+        try:
+            check_seal(path)
+            return dict(torch.load(path, map_location="cpu", weights_only=True)["towers"])
+        except NOT_A_CHECKPOINT as error:
+            raise UserError(f"{path}: the weights of the best step are damaged ({one_line(error)})") from error
+
+    def keep_best(self, step: int, *, until: int) -> None:
+        """Remove the weights of other steps than the best one, up to a step."""
+        for path in self._checkpoints.glob("best-*.pt"):
+            if path != self._best(step) and int(path.stem.removeprefix("best-")) <= until:
+                path.unlink()
+
+    def _best(self, step: int) -> Path:
+        return self._checkpoints / f"best-{step:06d}.pt"
+
     def _remove_oldest(self) -> None:
         for _, old in self._saved()[: -self._keep]:
             old.unlink()
@@ -130,7 +159,10 @@ class RunFolder:
             for number, path in self._saved():
                 if number > step:
                     path.replace(path.with_name(f"{path.name}.damaged"))
-            for part in (*self._checkpoints.glob(".step-*.part"), *self.out_dir.glob(".*.part")):
+            for path in self._checkpoints.glob("best-*.pt"):
+                if int(path.stem.removeprefix("best-")) > step:
+                    path.unlink()
+            for part in (*self._checkpoints.glob(".*.part"), *self.out_dir.glob(".*.part")):
                 shutil.rmtree(part) if part.is_dir() else part.unlink()
             self._rewrite([line for line in self._lines() if line["step"] <= step])
             self._remove_oldest()

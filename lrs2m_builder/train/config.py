@@ -21,7 +21,7 @@ PAPER_PROCESSES = 8  # with which the paper's configurations have the paper's ba
 
 # May change when a run resumes: none of them changes what is trained, except for rounding.
 SPEED_ONLY = {
-    *("checkpoint_every", "keep_checkpoints", "eval_every", "tensorboard"),
+    *("checkpoint_every", "keep_checkpoints", "eval_every", "tensorboard", "wandb"),
     *("micro_batch", "gradient_checkpointing", "compile", "device"),
 }
 
@@ -96,7 +96,10 @@ class TrainConfig:
         checkpoint_every: steps between checkpoints.
         keep_checkpoints: number of checkpoints to keep.
         eval_every: steps between measurements on `--eval-data`; the last step has one too.
+        keep_best: figure on `--eval-data`, such as `long_mr` or `eurosat_accuracy`: the model of the step where it was
+            highest is saved; null saves the last.
         tensorboard: also write event files for `tensorboard --logdir RUN`.
+        wandb: also log to Weights & Biases; without a network, set WANDB_MODE=offline.
     """
 
     start: str = "openai/clip-vit-base-patch16"
@@ -164,7 +167,9 @@ class TrainConfig:
     checkpoint_every: int = Field(default=500, ge=1)
     keep_checkpoints: int = Field(default=2, ge=1)
     eval_every: int = Field(default=500, ge=1)
+    keep_best: str | None = None
     tensorboard: bool = False
+    wandb: bool = False
 
     @model_validator(mode="after")
     def _fit_together(self) -> TrainConfig:
@@ -178,6 +183,8 @@ class TrainConfig:
             raise ValueError("pcm needs the short text, which train_on=long does not use")
         if self.objective == "sigmoid" and self.label_smoothing:
             raise ValueError("label_smoothing needs the softmax objective")
+        if self.keep_best is not None and self.ema:
+            raise ValueError("keep_best measures the weights of single steps, ema saves their average: use one of them")
         if (self.best is None) != (self.best_by is None):
             raise ValueError("best and best_by go together: the share, and the score (--best 0.3 --by verify_long_min)")
         self._check_trained()

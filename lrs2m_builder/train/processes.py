@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import os
+import resource
 import select
 import signal
 import sys
@@ -58,6 +59,14 @@ def join_processes(name: str) -> Iterator[torch.device]:
             # Gloo's threads may still need the GIL to release the last tensors, while destroying the group holds it.
             time.sleep(0.2)
             dist.destroy_process_group()
+
+
+def peak_memory(device: torch.device) -> int:
+    """The most memory that this process had at once, in bytes: the GPU's, or without one its own."""
+    if device.type == "cuda":
+        return int(torch.cuda.max_memory_allocated(device))
+    unit = 1 if sys.platform == "darwin" else 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
 def die_with_parent() -> None:

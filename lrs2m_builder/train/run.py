@@ -20,7 +20,7 @@ import torch.distributed as dist
 from torch import nn
 
 from lrs2m_builder.clip.model import Loaded
-from lrs2m_builder.errors import UserError
+from lrs2m_builder.errors import UserError, not_among
 from lrs2m_builder.stores.lock import locked
 from lrs2m_builder.terminal import say
 from lrs2m_builder.train.checkpoint import RunFolder
@@ -62,6 +62,7 @@ def train(
         with _plain_errors() as step_of:
             run = step_of.run = TrainingRun.begin(config, data, device, folder)
             evaluate = make_evaluate(run.loaded) if make_evaluate and rank() == 0 else None
+            first_process(partial(_check_keep_best, config, evaluate))
             try:
                 with stop.noted():
                     _loop(run, stop, evaluate)
@@ -151,6 +152,7 @@ def _loop(run: TrainingRun, stop: Stop, evaluate: Evaluate | None) -> None:
         seconds = time.perf_counter() - started
         is_due = run.step % config.eval_every == 0 or run.step == run.total_steps
         measured = _measure(run.loaded, stop, evaluate) if is_due else {}
+        run.note_best(measured or {})
         run.log(agreed, lr, weight, seconds=seconds, measured=measured or {})
         run.is_unmeasured = measured is None
         stop_now = agreed["stop"] > 0 or (is_due and _anywhere(stop.requested, run.device))
@@ -159,6 +161,23 @@ def _loop(run: TrainingRun, stop: Stop, evaluate: Evaluate | None) -> None:
         if stop_now and (run.step < run.total_steps or _anywhere(run.is_unmeasured, run.device)):
             raise KeyboardInterrupt
         started = time.perf_counter()
+
+
+def _check_keep_best(config: TrainConfig, evaluate: Evaluate | None) -> None:
+    """Check that what decides which weights are kept is measured.
+
+    Raises:
+        UserError: it is not.
+    """
+    if config.keep_best is None:
+        return
+    if evaluate is None:
+        raise UserError(f"keep_best={config.keep_best} is a figure on held-out data: give --eval-data")
+    names = getattr(evaluate, "names", None)
+    if names is not None and config.keep_best not in names:
+        raise UserError(
+            f"keep_best={config.keep_best}: not measured on this --eval-data{not_among(config.keep_best, names)}"
+        )
 
 
 def _measure(loaded: Loaded, stop: Stop, evaluate: Evaluate | None) -> dict[str, float] | None:
@@ -178,6 +197,7 @@ def _measure_again(run: TrainingRun, stop: Stop, evaluate: Evaluate | None) -> N
     measured = _measure(run.loaded, stop, evaluate)
     if _anywhere(measured is None, run.device):
         raise KeyboardInterrupt
+    run.note_best(measured or {})
     run.add_measured(measured or {})
     run.is_unmeasured = False
 

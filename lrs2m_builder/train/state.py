@@ -28,7 +28,7 @@ from lrs2m_builder.train.mixture import Order
 from lrs2m_builder.train.optim import Average, fitted_warmup, freeze_positions, make_optimizer, move_between
 from lrs2m_builder.train.pcm import check_k
 from lrs2m_builder.train.plan import BUCKET
-from lrs2m_builder.train.processes import first_process
+from lrs2m_builder.train.processes import first_process, peak_memory
 from lrs2m_builder.train.progress import Progress
 from lrs2m_builder.train.step import Towers
 from lrs2m_builder.train.trained import Adapters, choose_trained
@@ -52,6 +52,7 @@ class TrainingRun:
     progress: Progress | None = None  # only in the first process
     step: int = 0
     unreadable: int = 0
+    best: tuple[float, int] | None = None  # the largest value of config.keep_best, and its step
     is_unmeasured: bool = False  # the evaluation after the last step was interrupted
 
     @classmethod
@@ -87,9 +88,7 @@ class TrainingRun:
         first_process(run.make_ready)
         folder.check_is_shared()
         if rank() == 0:
-            run.progress = Progress(
-                folder, total_steps=run.total_steps, last_step=run.step, tensorboard=config.tensorboard
-            )
+            run.progress = Progress(folder, config, total_steps=run.total_steps, last_step=run.step)
         if world_size() > 1:
             run.towers = DistributedDataParallel(towers, device_ids=[device] if device.type == "cuda" else None)
             if device.type == "cpu":
@@ -128,8 +127,11 @@ class TrainingRun:
             "data": self.batches.state_dict(),
             "unreadable": self.unreadable,
             "is_unmeasured": self.is_unmeasured,
+            "best": self.best,
         }
         self.folder.save(self.step, state)
+        if self.best is not None:
+            self.folder.keep_best(self.best[1], until=self.step)
 
     def restore(self, state: dict[str, Any]) -> None:
         """Restore a checkpoint.
@@ -151,6 +153,7 @@ class TrainingRun:
         self.batches.load_state_dict(state["data"])
         self.step, self.unreadable = state["step"], state["unreadable"]
         self.is_unmeasured = state["is_unmeasured"]
+        self.best = state.get("best")
 
     def log(
         self, agreed: dict[str, float], lr: float, weight: float, *, seconds: float, measured: dict[str, float]
@@ -170,6 +173,7 @@ class TrainingRun:
             "lr": lr,
             "long_weight": weight,
             "logit_scale": math.exp(self.loaded.model.logit_scale.item()),
+            "memory_gb": round(peak_memory(self.device) / 1e9, 3),
             "images_per_s": round(self.config.batch_size * world_size() / seconds, 2),
             "epoch": self.batches.epoch,
             "batch": self.batches.number,
@@ -177,6 +181,15 @@ class TrainingRun:
             **{f"eval_{name}": value for name, value in measured.items()},
         }
         self.progress.report(line, seconds=seconds)
+
+    def note_best(self, measured: dict[str, float]) -> None:
+        """Keep the weights if the figure of `keep_best` is larger than ever; only the first process measures."""
+        name = self.config.keep_best
+        if name is None or name not in measured:
+            return
+        if self.best is None or measured[name] > self.best[0]:
+            self.best = (measured[name], self.step)
+            self.folder.save_best(self.step, self.own_towers.state_dict())
 
     def add_measured(self, measured: dict[str, float]) -> None:
         """Report figures measured after the step from which the run resumes."""
@@ -195,6 +208,10 @@ class TrainingRun:
 
     def _save_model(self) -> None:
         model = self.loaded.model
+        if self.best is not None:
+            value, step = self.best
+            self.own_towers.load_state_dict(self.folder.load_best(step))
+            say(f"saved are the weights of step {step}, with the best {self.config.keep_best}: {value:.1%}")
         if self.average:
             move_between(model, self.average.values, 0.0)
         if self.adapters is not None:
