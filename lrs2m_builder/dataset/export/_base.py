@@ -7,13 +7,13 @@ import hashlib
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal, Protocol
 
-from lrs2m_builder.build.stored_rows import PLACE_COLUMNS
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.images.outlines import to_geojson
+from lrs2m_builder.schema import Place
 
 TextChoice = Literal["long", "short", "both"]
 ImageChoice = Literal["embed", "copy", "reference"]
@@ -22,6 +22,7 @@ MAX_NAME = 200  # bytes of a file name; file systems allow 255, and a hash may b
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # The first bytes of the formats that a record may contain (see `images.load_stored`).
 _SUFFIXES = ((b"\xff\xd8", ".jpg"), (b"\x89PNG", ".png"), (b"RIFF", ".webp"), (b"GIF8", ".gif"))
+PLACE_NAMES = tuple(each.name for each in fields(Place))  # the columns of a place
 OTHER_TEXT = {"long": "caption_short", "short": "caption_long"}
 
 
@@ -77,7 +78,7 @@ def columns(row: Mapping[str, Any], text: TextChoice) -> dict[str, Any]:
 
 def place_values(row: Mapping[str, Any]) -> dict[str, Any]:
     """A row's place as values of JSON: its footprint as GeoJSON, its time in the form of ISO 8601."""
-    values = {name: row.get(name) for name in PLACE_COLUMNS}
+    values = {name: row.get(name) for name in PLACE_NAMES}
     if isinstance(values["geometry"], bytes):
         values["geometry"] = to_geojson(values["geometry"])
     if isinstance(values["datetime"], dt.datetime):

@@ -15,8 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lrs2m_builder.build.stored_rows import PLACE_COLUMNS
-from lrs2m_builder.dataset.export._base import ImageChoice, ImageFiles, Options, place_values, texts
+from lrs2m_builder.dataset.export._base import PLACE_NAMES, ImageChoice, ImageFiles, Options, place_values, texts
 from lrs2m_builder.images.outlines import to_wkt
 
 IMAGES: tuple[ImageChoice, ...] = ("copy", "reference")
@@ -27,7 +26,7 @@ def write(rows: Iterator[dict[str, Any]], folder: Path, options: Options) -> Non
     images = ImageFiles(folder, options)
     with (folder / "train.csv").open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, delimiter="\t", lineterminator="\n")
-        table.writerow(("filepath", "title", "text", "sample_id", *PLACE_COLUMNS))
+        table.writerow(("filepath", "title", "text", "sample_id", *PLACE_NAMES))
         for row in rows:
             place = _place(row)
             for kind, text in texts(row, options.text).items():
