@@ -55,8 +55,8 @@ def _is_of(error: OSError, path: Path) -> bool:
     if isinstance(error.filename, int):
         return True
     path, other = path.absolute(), Path(os.fsdecode(error.filename)).absolute()
-    if other.parent == path.parent and other.name.startswith(f".{path.name}."):  # a temporary name
-        return True
+    if path.parent in other.parents and other.relative_to(path.parent).parts[0].startswith(f".{path.name}."):
+        return True  # a temporary name, or below one
     return other in {path, *path.parents} or path in other.parents
 
 

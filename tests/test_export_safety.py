@@ -63,7 +63,7 @@ def test_every_format_refuses_what_it_cannot_do_with_images(tmp_path: Path, to: 
 
 
 def test_an_unknown_format_is_answered_with_the_known_ones(tmp_path: Path) -> None:
-    with pytest.raises(UserError, match="known: csv, json, mgrs, webdataset"):
+    with pytest.raises(UserError, match="known: csv, geoparquet, json, mgrs, stac, webdataset"):
         run(tmp_path, "yaml", tmp_path / "dest")
 
 

@@ -237,7 +237,7 @@ BROKEN_FILES: dict[str, Callable[[bytes], bytes]] = {
     "cut": lambda data: data[:-100],
     "encrypted": lambda data: b"PARE" + data[4:-4] + b"PARE",
     "footer of another length": lambda data: data[:-8] + b"\xff\xff\xff\x7fPAR1",
-    "footer of zeros": lambda data: data[:-200] + bytes(192) + data[-8:],
+    "footer of zeros": lambda data: data[:-4000] + bytes(3992) + data[-8:],
     "magic alone": lambda data: b"PAR1" + bytes(4) + b"PAR1",
 }
 

@@ -90,7 +90,7 @@ def _has_tags(path: Path) -> bool:
         try:
             (version,) = struct.unpack(f"{order}H", start[2:])
             return bool(_GEO_TAGS & _tags(file, order, is_big=version == 43))
-        except struct.error:  # ends in the middle of its tags
+        except (struct.error, ValueError, OverflowError):  # its tags end in the middle, or lie nowhere
             return False
 
 
