@@ -84,6 +84,13 @@ class Place:
             return self.cluster.replicas
         return max(1, int(self.ray.cluster_resources().get("GPU", 0)) // max(1, self.num_gpus))
 
+    def here(self, kind: type, *arguments: Any) -> Any:
+        """An object in a process of its own on the driver's machine: it is lost only if the driver is."""
+        from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+        node = NodeAffinitySchedulingStrategy(self.ray.get_runtime_context().get_node_id(), soft=False)
+        return self.ray.remote(kind).options(num_cpus=0, scheduling_strategy=node).remote(*arguments)
+
     def actor(self, kind: type) -> Any:
         """An object in a new process, on a node that has the resources; Ray waits for one."""
         return self.ray.remote(kind).options(num_cpus=self.num_cpus, num_gpus=self.num_gpus, max_restarts=0).remote()
@@ -121,6 +128,12 @@ def connected(cluster: Cluster, engine_options: Mapping[str, Any]) -> Iterator[P
         raise _unreachable(cluster.address, error) from error
     try:
         yield _place(ray, cluster, engine_options)
+    except ray.exceptions.RayTaskError:
+        raise  # a bug
+    except ray.exceptions.RayError as error:
+        raise UserError(
+            f"the Ray cluster failed ({one_line(error)[:200]}); what was answered is kept: run the same command again"
+        ) from error
     finally:
         ray.shutdown()
 

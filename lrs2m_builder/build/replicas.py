@@ -120,7 +120,7 @@ class Watch:
             UserError: as `Replicas.run`.
         """
         ray = self.place.ray
-        self._dispatcher = ray.remote(Dispatcher).options(num_cpus=0).remote(self.work.shards)
+        self._dispatcher = self.place.here(Dispatcher, self.work.shards)
         try:
             while True:
                 standing: Standing = ray.get(self._dispatcher.standing.remote())
