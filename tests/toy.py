@@ -81,7 +81,8 @@ def ids(out_dir: Path, kind: str = "data") -> list[str]:
 
 def file_bytes(out_dir: Path) -> dict[str, bytes]:
     """Content of every finished shard."""
-    return {str(path.relative_to(out_dir)): path.read_bytes() for path in sorted(out_dir.rglob("[!.]*.parquet"))}
+    paths = [path for path in sorted(out_dir.rglob("[!.]*.parquet")) if "staging" not in path.parts]
+    return {str(path.relative_to(out_dir)): path.read_bytes() for path in paths}
 
 
 def start_cli(
