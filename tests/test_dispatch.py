@@ -50,7 +50,7 @@ def test_every_shard_is_finished_whatever_dies() -> None:
                 assert done not in finished
                 finished.add(done)
                 dispatcher.report(replica, Meter(), [done])
-        assert dispatcher.standing().num_waiting == 0
+        assert dispatcher.standing(60).num_waiting == 0
 
 
 def test_counts_of_dead_replicas_stay() -> None:
@@ -59,17 +59,17 @@ def test_counts_of_dead_replicas_stay() -> None:
     dispatcher.report("a", Meter(requests=9, passed=3), [])
     dispatcher.take_back("a", died=True)
     dispatcher.report("b", Meter(requests=1, passed=1), [])
-    total = dispatcher.standing().meter
+    total = dispatcher.standing(60).meter
     assert (total.requests, total.passed) == (10, 4)
 
 
 def test_a_shard_that_kills_its_replicas_is_named() -> None:
     dispatcher = Dispatcher(shards(3))
     for number in range(MAX_DEATHS):
-        assert dispatcher.standing().poison is None
+        assert dispatcher.standing(60).poison is None
         dispatcher.take(f"r{number}")
         dispatcher.take_back(f"r{number}", died=True)
-    assert dispatcher.standing().poison == 0
+    assert dispatcher.standing(60).poison == 0
 
 
 def test_stopping_hands_out_no_more_and_tells_the_replicas() -> None:
@@ -83,6 +83,7 @@ def test_stopping_hands_out_no_more_and_tells_the_replicas() -> None:
 def test_a_replica_that_says_nothing_is_named_once_it_has_begun() -> None:
     dispatcher = Dispatcher(shards(3))
     dispatcher.take("a")
-    assert dispatcher.silent(0) == [] and dispatcher.ready() == []
+    assert dispatcher.standing(0).silent == dispatcher.standing(0).ready == set()
     dispatcher.report("a", Meter(), [])
-    assert dispatcher.ready() == ["a"] and dispatcher.silent(-1) == ["a"] and dispatcher.silent(60) == []
+    assert dispatcher.standing(-1).ready == dispatcher.standing(-1).silent == {"a"}
+    assert dispatcher.standing(60).silent == set()

@@ -24,11 +24,15 @@ class Standing:
     Attributes:
         meter: what all replicas counted together, the dead ones included.
         num_waiting: shards that nobody has.
+        ready: replicas that have reported: their engines have started.
+        silent: those of them that have not reported for longer than was asked.
         poison: a shard whose replicas died again and again; None without one.
     """
 
     meter: Meter
     num_waiting: int
+    ready: frozenset[str]
+    silent: frozenset[str]
     poison: int | None
 
 
@@ -71,19 +75,15 @@ class Dispatcher:
         """Hand out no more, and tell each replica with its next report."""
         self._is_stopping = True
 
-    def standing(self) -> Standing:
-        """How far the pass is."""
-        total = Meter()
+    def standing(self, silent_s: float) -> Standing:
+        """How far the pass is.
+
+        Args:
+            silent_s: seconds without a report after which a replica counts as silent.
+        """
+        total, now = Meter(), time.monotonic()
         for meter in self._meters.values():
             total.add(meter)
+        silent = frozenset(replica for replica, seen in self._seen.items() if now - seen > silent_s)
         poison = next((index for index, deaths in self._deaths.items() if deaths >= MAX_DEATHS), None)
-        return Standing(total, len(self._waiting), poison)
-
-    def ready(self) -> list[str]:
-        """The replicas that have reported: their engines have started."""
-        return list(self._seen)
-
-    def silent(self, seconds: float) -> list[str]:
-        """The replicas that have reported, but not for so long."""
-        now = time.monotonic()
-        return [replica for replica, seen in self._seen.items() if now - seen > seconds]
+        return Standing(total, len(self._waiting), frozenset(self._seen), silent, poison)

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
-from lrs2m_builder.build.cluster import Cluster, connected
+from lrs2m_builder.build.cluster import Cluster, Place, connected
 from lrs2m_builder.build.dispatch import MAX_DEATHS, Dispatcher, Standing
 from lrs2m_builder.build.pass_run import PassEnd
 from lrs2m_builder.build.plan import Pass
@@ -36,10 +38,21 @@ MAX_IN_VAIN = 2  # deaths per replica without an answer in between
 
 
 class Replicas:
-    """Answers the passes of a build with several engines (see `run.Passes`)."""
+    """Answers the passes of a build with several engines (see `run.Passes`).
+
+    Connects to the cluster when the first pass needs it, and leaves it at the end of the block.
+    """
 
     def __init__(self, cluster: Cluster, module: EngineModule) -> None:
         self._cluster, self.module = cluster, module
+        self._connection = ExitStack()
+        self._place: Place | None = None
+
+    def __enter__(self) -> Replicas:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self._connection.__exit__(kind, error, tb)
 
     def run(self, prepared: Prepared, work: Work, one: Pass, meter: Meter) -> PassEnd:
         """Take every shard that needs work through a pass.
@@ -60,16 +73,13 @@ class Replicas:
             versions(),
         )
         say(f"starting {self._cluster.replicas} replicas of {prepared.options.engine} on {one.model or 'no model'} ...")
-        with (
-            connected(self._cluster, prepared.options.engine_options) as place,
-            measured(meter, prepared.subset, prepared.num_samples, work.num_left) as display,
-        ):
-            watch = Watch(place, given, work)
+        if self._place is None:
+            self._place = self._connection.enter_context(connected(self._cluster, prepared.options.engine_options))
+        with measured(meter, prepared.subset, prepared.num_samples, work.num_left) as display:
+            watch = Watch(self._place, given, work)
 
             def on_signal(number: int, frame: object) -> None:
-                if watch.is_stopping:
-                    leave_soon()
-                watch.stop()
+                leave_soon() if watch.is_stopping else watch.stop()
 
             with leaving() as leave_soon, on_signals(on_signal):
                 for standing in watch.run():
@@ -94,7 +104,7 @@ class Watch:
         is_stopping: whether a signal came.
     """
 
-    place: Any
+    place: Place
     given: Assignment
     work: Work
     waiting: set[int] = field(default_factory=set)
@@ -119,11 +129,11 @@ class Watch:
         Raises:
             UserError: as `Replicas.run`.
         """
-        ray = self.place.ray
+        ray, stall_s = self.place.ray, self.place.cluster.stall_minutes * 60
         self._dispatcher = self.place.here(Dispatcher, self.work.shards)
         try:
             while True:
-                standing: Standing = ray.get(self._dispatcher.standing.remote())
+                standing: Standing = ray.get(self._dispatcher.standing.remote(stall_s))
                 yield standing
                 if not self._running and (self.is_stopping or not standing.num_waiting):
                     return
@@ -133,7 +143,7 @@ class Watch:
                         self._end(end, standing)
                 else:
                     time.sleep(WATCH_S)  # the next one may start soon
-                self._kill_silent()
+                self._kill_silent(standing)
         finally:
             for running in self._running.values():
                 ray.kill(running.actor)
@@ -181,13 +191,11 @@ class Watch:
         self._not_before = time.monotonic() + wait_s
         say(f"warning: {why}; its shards are handed out again")
 
-    def _kill_silent(self) -> None:
+    def _kill_silent(self, standing: Standing) -> None:
         """Kill replicas that hang or were stopped: Ray does not notice them."""
-        ray, now, patience = self.place.ray, time.monotonic(), self.place.cluster
-        silent = ray.get(self._dispatcher.silent.remote(patience.stall_minutes * 60))
-        ready = ray.get(self._dispatcher.ready.remote())
+        now, patience = time.monotonic(), self.place.cluster
         for running in self._running.values():
-            never = running.name not in ready and now - running.since > patience.start_minutes * 60
-            if running.name in silent or never:
+            never = running.name not in standing.ready and now - running.since > patience.start_minutes * 60
+            if running.name in standing.silent or never:
                 say(f"warning: {running.name} has said nothing for {patience.stall_minutes:g} minutes; it is killed")
-                ray.kill(running.actor)  # its end is then an error
+                self.place.ray.kill(running.actor)  # its end is then an error

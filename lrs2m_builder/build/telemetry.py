@@ -116,7 +116,7 @@ class Meter:
         return {name: round(seconds / total, 3) for name, seconds in ranked} if total else {}
 
 
-_COUNTS = ("passed", "requests", "records", "prompt_tokens", "tokens", "thoughts", "claims")
+_COUNTS = [each.name for each in fields(Meter) if each.type == "int" and each.name != "max_in_flight"]
 
 
 class Progress(Protocol):

@@ -266,7 +266,11 @@ def build_command(
         print_json(result) if as_json else show(plan_text(result))
         return
     cluster = parse_cluster(replicas, ray_address, stall_minutes, options)
-    report = build(options, Replicas(cluster, module) if cluster else module)
+    if cluster:
+        with Replicas(cluster, module) as replicas_:
+            report = build(options, replicas_)
+    else:
+        report = build(options, module)
     print_json(asdict(report)) if as_json else show(report_text(report))
     if report.stopped:
         raise typer.Exit(130)
