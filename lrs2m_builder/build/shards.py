@@ -17,9 +17,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lrs2m_builder.build.commit import NOT_PARQUET, Shard, ShardStatus, commit, seal
-from lrs2m_builder.build.geo_key import GeoKey
 from lrs2m_builder.build.stored_rows import RECORD_SCHEMA, REJECTION_SCHEMA, record_row, rejection_row
 from lrs2m_builder.errors import SampleError, UserError, one_line
+from lrs2m_builder.images.geo_key import GeoKey
 from lrs2m_builder.images.load import StoredImage, load_stored
 from lrs2m_builder.images.part import ALL, Part
 from lrs2m_builder.schema import Attempt, ImageRef, Record, Rejection

@@ -12,6 +12,7 @@ import pyarrow as pa
 
 from lrs2m_builder.errors import storable
 from lrs2m_builder.images.files import IMAGE_SUFFIXES, RASTER_SUFFIXES
+from lrs2m_builder.images.geo_key import BBOX, SIDES
 from lrs2m_builder.images.load import StoredImage
 from lrs2m_builder.schema import Anchor, Place, Record, Rejection
 
@@ -29,9 +30,7 @@ _CLAIMS = pa.list_(
         ]
     )
 )
-_SIDES = ("xmin", "ymin", "xmax", "ymax")
-BBOX = pa.struct([(side, pa.float64()) for side in _SIDES])
-_BOXES = pa.list_(pa.struct([("class", pa.string()), *((side, pa.float32()) for side in _SIDES)]))
+_BOXES = pa.list_(pa.struct([("class", pa.string()), *((side, pa.float32()) for side in SIDES)]))
 # A row's place on Earth (`schema.Place`); the names and types are those of GeoParquet and STAC.
 PLACE_COLUMNS: dict[str, pa.DataType] = {
     "lon": pa.float64(),
@@ -158,16 +157,14 @@ def record_row(record: Record, image: StoredImage | None) -> dict[str, Any]:
 
 def _boxes(anchors: Sequence[Anchor]) -> list[dict[str, Any]] | None:
     """Where the labelled objects are; None if that is known of none."""
-    boxes = [
-        {"class": anchor.name, **dict(zip(_SIDES, box, strict=True))} for anchor in anchors for box in anchor.boxes
-    ]
+    boxes = [{"class": anchor.name, **dict(zip(SIDES, box, strict=True))} for anchor in anchors for box in anchor.boxes]
     return boxes or None
 
 
 def place_columns(place: Place) -> dict[str, Any]:
     """A place as the columns of a row."""
     values = {name: getattr(place, name) for name in PLACE_COLUMNS}
-    return values | {"bbox": place.bbox and dict(zip(_SIDES, place.bbox, strict=True))}
+    return values | {"bbox": place.bbox and dict(zip(SIDES, place.bbox, strict=True))}
 
 
 def _with_suffix(name: str, suffix: str) -> str:

@@ -16,6 +16,7 @@ import numpy as np
 from PIL import Image
 
 from lrs2m_builder.files import disk_errors
+from lrs2m_builder.images.geo_key import SIDES
 from lrs2m_builder.images.place import Window, crs_name, footprints
 from lrs2m_builder.schema import Anchor
 from lrs2m_builder.tile.laid import LABELS, WORK, Place, read_laid
@@ -120,7 +121,7 @@ def _places(scene: Scene, crs: Any, windows: Sequence[Window]) -> list[dict[str,
 
 
 def _columns(place: Any) -> dict[str, Any]:
-    box = dict(zip(("xmin", "ymin", "xmax", "ymax"), place.bbox, strict=True))
+    box = dict(zip(SIDES, place.bbox, strict=True))
     own = {name: getattr(place, name) for name in ("lon", "lat", "gsd", "grid_cell", "geometry")}
     return {**own, "bbox": box}
 

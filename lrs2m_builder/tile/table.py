@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import math
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from datetime import datetime
 from pathlib import Path
@@ -13,10 +13,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lrs2m_builder.files import finished_file
+from lrs2m_builder.images.geo_key import BBOX, GeoKey
 from lrs2m_builder.schema import Anchor
 
 ROWS_PER_GROUP = 4096
-_BOX = pa.struct([(name, pa.float64()) for name in ("xmin", "ymin", "xmax", "ymax")])
 _ANCHOR = pa.struct([("name", pa.string()), ("count", pa.int32()), ("boxes", pa.list_(pa.list_(pa.float32())))])
 SCHEMA = pa.schema(
     [
@@ -26,7 +26,7 @@ SCHEMA = pa.schema(
         ("row_off", pa.int32()),
         ("lon", pa.float64()),
         ("lat", pa.float64()),
-        ("bbox", _BOX),
+        ("bbox", BBOX),
         ("crs", pa.string()),
         ("transform", pa.list_(pa.float64())),
         ("gsd", pa.float64()),
@@ -77,10 +77,13 @@ def write_rows(path: Path, rows: Sequence[dict[str, Any]], skipped: dict[str, in
 
 def join_rows(out: Path, parts: Sequence[Path], problems: dict[str, int]) -> None:
     """Write the whole table from the parts, in their order; what was left out or mended is counted in its footer."""
-    summary = _Summary()
+    geo, skipped = GeoKey(), Counter[str]()
     for part in parts:  # the schema, with the extent, is written first
-        summary.add(pq.read_table(part, columns=["bbox", "geometry"]))
-    schema = SCHEMA.with_metadata({**summary.metadata(), "label_problems": json.dumps(problems)})
+        table = pq.read_table(part, columns=["bbox", "geometry"])
+        geo.add(table)
+        skipped.update(json.loads(table.schema.metadata[b"skipped"]))
+    counts = {"skipped": json.dumps(skipped), "label_problems": json.dumps(problems)}
+    schema = SCHEMA.with_metadata({**geo.metadata(), **counts})
     with finished_file(out) as path, pq.ParquetWriter(path, schema, compression="zstd") as writer:
         for table in _grouped(parts):
             writer.write_table(table.cast(schema), row_group_size=ROWS_PER_GROUP)
@@ -95,32 +98,3 @@ def _grouped(parts: Sequence[Path]) -> Iterator[pa.Table]:
             waiting = []
     if waiting:
         yield pa.concat_tables(waiting)
-
-
-class _Summary:
-    """What the footer says: kinds of geometry, extent, and numbers of skipped tiles."""
-
-    def __init__(self) -> None:
-        self._kinds: set[str] = set()
-        self._bounds = [math.inf, math.inf, -math.inf, -math.inf]
-        self._skipped: dict[str, int] = {}
-
-    def add(self, table: pa.Table) -> None:
-        for reason, number in json.loads(table.schema.metadata[b"skipped"]).items():
-            self._skipped[reason] = self._skipped.get(reason, 0) + number
-        for box, geometry in zip(table["bbox"].to_pylist(), table["geometry"].to_pylist(), strict=True):
-            if geometry is None:
-                continue
-            is_cut = geometry[1] == 6  # in two parts at the antimeridian
-            self._kinds.add("MultiPolygon" if is_cut else "Polygon")
-            west, east = (-180.0, 180.0) if is_cut else (box["xmin"], box["xmax"])
-            low, high = self._bounds[:2], self._bounds[2:]
-            self._bounds = [min(low[0], west), min(low[1], box["ymin"]), max(high[0], east), max(high[1], box["ymax"])]
-
-    def metadata(self) -> dict[str, str]:
-        column: dict[str, Any] = {"encoding": "WKB", "geometry_types": sorted(self._kinds)}
-        column["covering"] = {"bbox": {name: ["bbox", name] for name in ("xmin", "ymin", "xmax", "ymax")}}
-        if self._kinds:
-            column["bbox"] = self._bounds
-        geo = {"version": "1.1.0", "primary_column": "geometry", "columns": {"geometry": column}}
-        return {"geo": json.dumps(geo), "skipped": json.dumps(self._skipped)}

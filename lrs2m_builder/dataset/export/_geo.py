@@ -10,10 +10,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lrs2m_builder.build.geo_key import GeoKey
 from lrs2m_builder.build.shards import BYTES_PER_GROUP, ROWS_PER_GROUP, ROWS_PER_GROUP_OF_TEXT
 from lrs2m_builder.build.stored_rows import RECORD_SCHEMA, with_features
 from lrs2m_builder.dataset.export._base import OTHER_TEXT, ImageFiles, Options, image_bytes
+from lrs2m_builder.images.geo_key import GeoKey
 
 IMAGE = RECORD_SCHEMA.field("image")
 

@@ -18,11 +18,11 @@ from typing import Any
 
 import pyarrow as pa
 
-from lrs2m_builder.build.stored_rows import BBOX
 from lrs2m_builder.dataset.export._base import ImageChoice, ImageFiles, Options, image_bytes, image_suffix
 from lrs2m_builder.dataset.export._geo import geoparquet, record_fields, record_values
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import write_json
+from lrs2m_builder.images.geo_key import BBOX, SIDES
 
 IMAGES: tuple[ImageChoice, ...] = ("reference", "embed", "copy")
 WITH_SCORES = True
@@ -109,7 +109,7 @@ class _Extent:
                 self.num_without += 1
 
     def _add(self, row: Mapping[str, Any]) -> None:
-        west, south, east, north = (row["bbox"][side] for side in ("xmin", "ymin", "xmax", "ymax"))
+        west, south, east, north = (row["bbox"][side] for side in SIDES)
         west, east = (-180.0, 180.0) if west > east else (west, east)
         before = self.bounds or [west, south, east, north]
         self.bounds = [*map(min, before[:2], (west, south)), *map(max, before[2:], (east, north))]

@@ -16,11 +16,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from lrs2m_builder.build.geo_key import GeoKey
 from lrs2m_builder.build.shards import BYTES_PER_GROUP, ROWS_PER_GROUP
 from lrs2m_builder.build.stored_rows import RECORD_SCHEMA, with_features
 from lrs2m_builder.dataset.foreign import reading
 from lrs2m_builder.dataset.selection import Selection, read_batches
+from lrs2m_builder.images.geo_key import GeoKey
 
 MAX_SHARD_BYTES = 500 * 10**6
 # A local model is published by its folder's name: its path is private.

@@ -11,7 +11,8 @@ import pyarrow.compute as pc
 from lrs2m_builder.images.outlines import kind_of
 
 COLUMN = "geometry"
-_SIDES = ("xmin", "ymin", "xmax", "ymax")
+SIDES = ("xmin", "ymin", "xmax", "ymax")
+BBOX = pa.struct([(side, pa.float64()) for side in SIDES])  # the type of the column `bbox`
 
 
 class GeoKey:
@@ -33,7 +34,7 @@ class GeoKey:
             self._is_wkb = False
         if pc.struct_field(rows.column("bbox"), "xmin").null_count == len(rows):
             return
-        west, south, east, north = (pc.struct_field(rows.column("bbox"), side) for side in _SIDES)
+        west, south, east, north = (pc.struct_field(rows.column("bbox"), side) for side in SIDES)
         if pc.any(pc.greater(west, east)).as_py():  # across the antimeridian
             west, east = pa.array([-180.0]), pa.array([180.0])
         lows, highs = [pc.min(west).as_py(), pc.min(south).as_py()], [pc.max(east).as_py(), pc.max(north).as_py()]
@@ -47,7 +48,7 @@ class GeoKey:
         column: dict[str, Any] = {
             "encoding": "WKB",
             "geometry_types": sorted(self._kinds),
-            "covering": {"bbox": {side: ["bbox", side] for side in _SIDES}},
+            "covering": {"bbox": {side: ["bbox", side] for side in SIDES}},
         }
         if self._bounds:
             column["bbox"] = self._bounds
