@@ -219,7 +219,7 @@ def build_command(
     from lrs2m_builder.build.run import build
     from lrs2m_builder.checks import every_check, parse_levels
     from lrs2m_builder.declared.recipe import load_recipe
-    from lrs2m_builder.engines import engine_module
+    from lrs2m_builder.engines import engine_module, price_share
     from lrs2m_builder.engines._options import parse_options
     from lrs2m_builder.verify.verdicts import parse_thresholds
 
@@ -258,7 +258,7 @@ def build_command(
     prices = _prices(price) if price else None
     if dry_run_ or show_prompts_:
         prepared = prepare(options, module, needs_model=dry_run_)
-        result: dict[str, Any] = dry_run(prepared)
+        result: dict[str, Any] = {**dry_run(prepared), "price_share": price_share(module)}
         if show_prompts_:
             result["prompts"] = show_prompts(prepared, module, show_prompts_)
         if calibrate_:
