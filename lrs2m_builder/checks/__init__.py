@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lrs2m_builder.checks.anchor_count import ANCHOR_COUNT
+from lrs2m_builder.checks.anchor_place import ANCHOR_PLACE
 from lrs2m_builder.checks.anchors import ANCHOR_EXTRA, ANCHOR_MISSING, UNSUPPORTED_OBJECT
 from lrs2m_builder.checks.base import Answer, Check, Level, override_levels, parse_levels, split_words
 from lrs2m_builder.checks.date import DATE
@@ -42,6 +43,7 @@ __all__ = [
     "ANCHOR_COUNT",
     "ANCHOR_EXTRA",
     "ANCHOR_MISSING",
+    "ANCHOR_PLACE",
     "CLIP_LONG",
     "CLIP_SHORT",
     "COORDINATES",
