@@ -16,6 +16,7 @@ import asyncio
 import statistics
 import tempfile
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -29,10 +30,16 @@ from lrs2m_builder.build.runner import Runner
 from lrs2m_builder.build.settings import claimed
 from lrs2m_builder.build.stages import next_move
 from lrs2m_builder.build.telemetry import Display, Meter
-from lrs2m_builder.build.work import find_work, open_works
+from lrs2m_builder.build.work import ShardWork, find_work, open_works
 from lrs2m_builder.engines import vllm as vllm_engine
 from lrs2m_builder.images.load import decode
 from lrs2m_builder.schema import Request
+
+
+async def opened(prepared: Prepared) -> AsyncIterator[ShardWork]:
+    """The shards of a build that is not begun yet."""
+    for work in open_works(prepared, find_work(prepared)):
+        yield work
 
 
 async def time_ours(engine: Any, options: BuildOptions) -> tuple[float, dict[str, float]]:
@@ -43,7 +50,7 @@ async def time_ours(engine: Any, options: BuildOptions) -> tuple[float, dict[str
     with claimed(prepared.store, prepared.settings, prepared.plan.manifest.origin):
         display = Display(prepared.num_samples, 0, "ours")
         runner = Runner(prepared.plan, prepared.passes[0], engine, meter, display)
-        await runner.run(open_works(prepared, find_work(prepared)), options.out_dir / "telemetry.jsonl")
+        await runner.run(opened(prepared), options.out_dir / "telemetry.jsonl")
         display.close()
         report = write_report(prepared, meter, stopped=False)
     assert report.records == prepared.num_samples, report
