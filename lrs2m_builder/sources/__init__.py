@@ -20,9 +20,10 @@ from lrs2m_builder.images.part import Part
 from lrs2m_builder.schema import ImageRef, Sample
 from lrs2m_builder.sources._base import SourceRow
 from lrs2m_builder.sources._entering import BAD_NAME, entered, entered_anchors
+from lrs2m_builder.sources._layout import choose_layout
 from lrs2m_builder.sources._names import image_stem
 from lrs2m_builder.sources._places import Places, table_files
-from lrs2m_builder.sources._resolve import ImageFinder, choose_layout, find_annotations
+from lrs2m_builder.sources._resolve import ImageFinder, find_annotations
 from lrs2m_builder.sources._state import GONE, changed_at
 
 

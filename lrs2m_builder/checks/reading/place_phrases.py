@@ -11,7 +11,7 @@ from lrs2m_builder.checks.reading.nouns import Mention, Text
 from lrs2m_builder.checks.reading.tokens import PREPOSITIONS, PUNCTUATION, STOPS
 from lrs2m_builder.checks.reading.vocabulary import singular_of, vocabulary
 
-Axes = tuple[int, int]  # of the image: -1 left, 1 right; -1 bottom, 1 top; 0 if nothing is said
+Axes = tuple[int, int]  # of the image: -1 left, 1 right; -1 bottom, 1 top; 0 if not stated
 _LEFT, _RIGHT, _TOP, _BOTTOM = (-1, 0), (1, 0), (0, 1), (0, -1)
 WHERE: dict[str, Axes] = {
     **dict.fromkeys(["left", "west", "western", "leftmost", "lefthand", "leftward", "westward", "westerly"], _LEFT),
@@ -62,7 +62,7 @@ class Thing:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A phrase that says where: "in the upper left corner", or beside something: "to the left of the road"."""
+    """A phrase that gives a position: "in the upper left corner", or beside something: "to the left of the road"."""
 
     start: int
     end: int
@@ -107,12 +107,12 @@ def _thing(tokens: Sequence[str], mention: Mention, start: int, determiner: str)
 
 
 def determiner_is_one(determiner: str) -> bool:
-    """Whether a determiner stands before a single thing alone: "an aircraft"."""
+    """Whether a determiner precedes a single thing and nothing else: "an aircraft"."""
     return determiner in {"a", "an", "one", "single", "this", "that"}
 
 
 def _phrase(tokens: Sequence[str], at: dict[int, Mention], owners: frozenset[int], start: int) -> Thing | None:
-    """The noun phrase after a determiner; None if a place or the image stands there."""
+    """The noun phrase after a determiner; None if it names a place or the image."""
     if tokens[start] == "it":
         return Thing(start, start + 1, frozenset(["it"]), "it", frozenset(), False)
     position = start + 1
@@ -242,7 +242,7 @@ def _image_length(tokens: Sequence[str], end: int) -> int:
 
 
 def _moves(tokens: Sequence[str], start: int) -> bool:
-    """Whether the phrase says where something leads to, not where it is."""
+    """Whether the phrase is where something leads to, not where it is."""
     begin = next((i for i in range(start - 1, -1, -1) if tokens[i] in PUNCTUATION), -1)
     before = tokens[begin + 1 : start]
     if tokens[start] in {"to", "toward", "towards"}:
@@ -254,7 +254,7 @@ def _moves(tokens: Sequence[str], start: int) -> bool:
 
 
 def _juts(tokens: Sequence[str], start: int, end: int) -> bool:
-    """Whether a thing stands where it is said to come from: "a jetty reaching out from the bottom"."""
+    """Whether a thing is at the place it comes from: "a jetty reaching out from the bottom"."""
     return not _JUTTING.isdisjoint(tokens[max(0, start - 4) : start]) and not {"to", "toward"} & set(
         tokens[end : end + 6]
     )
