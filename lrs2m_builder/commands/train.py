@@ -28,7 +28,9 @@ def train_command(
     config: Annotated[
         str,
         typer.Option(
-            metavar="NAME", autocompletion=configs, help="Named configuration (docs/train.md); 'tiny' takes seconds."
+            metavar="NAME",
+            autocompletion=configs,
+            help="Named configuration (docs/train.md); 'tiny' is a smoke test of seconds.",
         ),
     ] = "paper_b16",
     start: Annotated[
@@ -79,16 +81,18 @@ def train_command(
         raise MissingExtraError("wandb=true", "wandb", ImportError("No module named 'wandb'"))
     if train_config.keep_best is not None and not eval_data:
         raise UserError(f"keep_best={train_config.keep_best} is a figure on held-out data: give --eval-data")
-    try:
-        from lrs2m_builder.clip.locate import locate_data
+    from lrs2m_builder.clip.locate import locate_data
+
+    located, held_out = ([locate_data(name) for name in names] for names in (data, eval_data or ()))
+    try:  # torch takes seconds: what can be refused without it was refused before
         from lrs2m_builder.evals.while_training import make_measures
         from lrs2m_builder.train.run import train
     except ImportError as error:
         raise MissingExtraError("training", "train", error) from error
-    evaluate = make_measures([locate_data(name) for name in eval_data], train_config) if eval_data else None
+    evaluate = make_measures(held_out, train_config) if held_out else None
     is_first = os.environ.get("RANK", "0") == "0"  # under torchrun, every process gets here
     try:
-        model_dir = train(train_config, [locate_data(name) for name in data], out_dir=out, make_evaluate=evaluate)
+        model_dir = train(train_config, located, out_dir=out, make_evaluate=evaluate)
     except KeyboardInterrupt:
         if is_first:
             _draw(out)
