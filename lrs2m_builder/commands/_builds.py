@@ -26,7 +26,7 @@ from lrs2m_builder.build.run import build
 from lrs2m_builder.commands import print_json
 from lrs2m_builder.commands._build_text import plan_text, report_text
 from lrs2m_builder.commands._data_dir import default_data_dir
-from lrs2m_builder.engines import engine_module
+from lrs2m_builder.engines import engine_module, price_share
 from lrs2m_builder.engines._options import parse_options
 from lrs2m_builder.errors import Stopped, UserError
 from lrs2m_builder.stores.holding import Part
@@ -172,7 +172,7 @@ def _plan(options: BuildOptions, run: RunFlags) -> dict[str, Any]:
     """The plan of a build, with prompts and a forecast if they are asked for."""
     module = engine_module(options.engine)
     prepared = prepare(options, module, needs_model=run.dry_run)
-    plan: dict[str, Any] = dry_run(prepared)
+    plan: dict[str, Any] = {**dry_run(prepared), "price_share": price_share(module)}
     if run.show_prompts:
         plan["prompts"] = show_prompts(prepared, module, run.show_prompts)
     if run.calibrate:
