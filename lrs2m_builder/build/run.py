@@ -51,8 +51,10 @@ def build(options: BuildOptions, engines: EngineModule | EnginePool | Replicas) 
     prepared = prepare(options, passes.module)
     for finding in prepared.lint:
         say(f"warning: {finding}")
-    origin = prepared.plan.manifest.origin
-    with claimed(prepared.store, prepared.settings, origin, restart=options.restart, part=options.part):
+    origin, command = prepared.plan.manifest.origin, options.command
+    with claimed(
+        prepared.store, prepared.settings, origin, restart=options.restart, part=options.part, command=command
+    ):
         prepared, meter = prepared.with_kept_plan(), Meter()
         try:
             answer_all(prepared, find_work(prepared), passes, meter)
