@@ -157,7 +157,7 @@ def _kept(each: Filter, config: TrainConfig, data: FilteringData) -> tuple[int, 
     folder = getattr(data, each.data)
     best = Best(config.best, config.best_by) if config.best is not None and config.best_by is not None else None
     index = read_index([folder], BOTH, config.where, best, say=lambda _: None)
-    order = Order(0, config.batch_size, config.pool_rows, 1, {}, config.num_pairs)
+    order = Order(0, config.batch_size, config.pool_rows, {}, config.num_pairs)
     is_kept = row_weights(index, order) > 0
     ids = [
         sample_id
