@@ -106,7 +106,7 @@ def select(path: Path, filters: Filters, *, value: str | None = None) -> Selecti
     num_rows = sum(map(len, rows.values()))
     notes = _notes(int(sum(found["missing"])), int(sum(found["older"])))
     if not of:
-        raise UserError(f"{path}: it has no rows{_all_rejected(connection)}")
+        raise UserError(f"{path}: it has no rows{all_rejected(connection)}")
     if any((np.diff(numbers) == 0).any() for numbers in rows.values()):
         raise UserError(f"{path}: a table of scores holds a sample twice; delete its folder and make it again")
     if not num_rows:
@@ -173,7 +173,7 @@ def _between(numbers: np.ndarray, start: int, end: int) -> np.ndarray:
     return numbers[np.searchsorted(numbers, start) : np.searchsorted(numbers, end)]
 
 
-def _all_rejected(connection: duckdb.DuckDBPyConnection) -> str:
+def all_rejected(connection: duckdb.DuckDBPyConnection) -> str:
     ((count,),) = connection.sql("SELECT count(*) FROM rejections").fetchall()
     return f": all {count:,} samples were rejected; lrs2m view shows why" if count else ""
 
