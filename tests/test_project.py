@@ -199,7 +199,7 @@ def test_the_wheel_installed_alone_builds_outside_the_checkout(tmp_path: Path) -
     assert "lrs2m_builder/shipped/recipes/short_to_long.py" in names
     assert "lrs2m_builder/bpe_merges.txt.gz" in names
     for name in (
-        "dataset/view/page.html",
+        "dataset/view/page/page.html",
         "sample/demo_page.html.jinja",
         "dataset/publish/card.md.jinja",
         "checks/reading/vocabulary.yaml",
