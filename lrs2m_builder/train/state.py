@@ -15,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from lrs2m_builder.clip.model import RANDOM, Loaded, load, random_model
+from lrs2m_builder.clip.model import RANDOM, Loaded, compile_towers, load, random_model
 from lrs2m_builder.clip.save import save
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.terminal import say
@@ -106,6 +106,8 @@ class TrainingRun:
         warmup = fitted_warmup(self.total_steps, self.config)
         if warmup < self.config.warmup_steps:
             say(f"the warm-up is {warmup} of {self.total_steps} steps, not {self.config.warmup_steps}: a tenth at most")
+        if self.config.objective == "softmax" and getattr(self.loaded.model.config, "logit_bias", None) is not None:
+            say(f"{self.config.start} has the bias of a sigmoid loss, which objective=sigmoid trains; softmax does not")
 
     def make_ready(self) -> None:
         """Restore the folder to its state after the step from which the run resumes."""
@@ -253,8 +255,7 @@ def load_start(config: TrainConfig, device: torch.device) -> Loaded:
     if config.gradient_checkpointing:
         loaded.model.gradient_checkpointing_enable({"use_reentrant": False})
     if config.compile:
-        loaded.model.vision_model.compile()
-        loaded.model.text_model.compile()
+        compile_towers(loaded.model)
     return loaded
 
 
