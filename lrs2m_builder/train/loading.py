@@ -208,8 +208,11 @@ class BatchRows(Dataset[Batch]):  # type: ignore[misc]
             needed = self._needed_of(number)
             pool = self._pools[number % STREAMS] = _Pool(number, needed)
             if self._reading.cache is not None:
-                groups = [*needed, *self._needed_of(number + STREAMS)]
-                self._reading.cache.will_need([self._index.groups[each] for each in groups])
+                soon, later = (
+                    [self._index.groups[each] for each in groups]
+                    for groups in (needed, self._needed_of(number + STREAMS))
+                )
+                self._reading.cache.will_need(soon, later)
         return pool
 
     def _needed_of(self, number: int) -> dict[int, Rows]:

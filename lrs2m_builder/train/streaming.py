@@ -12,7 +12,6 @@ import os
 import tempfile
 import threading
 import time
-from collections import deque
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
@@ -35,6 +34,7 @@ AT_ONCE = 4  # row groups that a process fetches at the same time
 FIRST_GUESS = 16 * 2**20  # bytes of a row group, until some were fetched
 READ_ROWS = 256  # rows of a row group in memory at once
 _HALF_WRITTEN_S = 3600.0  # after which a file that a killed process left is deleted
+_UNUSED_S = 3600.0  # a file that was fetched and not used counts as used so much later: it is deleted after used ones
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +89,8 @@ class GroupCache:
         self._folder = folder or Path(tempfile.gettempdir(), f"lrs2m-{os.getuid()}", "row-groups")
         self._stores: dict[str, ReadableStore] = {}
         self._footers: dict[Path, Any] = {}
-        self._waiting: deque[RowGroup] = deque()
+        self._soon: dict[RowGroup, None] = {}  # to be fetched, in this order
+        self._later: dict[RowGroup, None] = {}
         self._ahead: dict[RowGroup, Future[Path]] = {}
         self._fetched = [FIRST_GUESS]  # bytes of the row groups so far
         self._pool: ThreadPoolExecutor | None = None  # made in the process that uses it
@@ -99,10 +100,15 @@ class GroupCache:
         """Whether the row group is of streamed data."""
         return any(group.path in each.files for each in self._data)
 
-    def will_need(self, groups: Sequence[RowGroup]) -> None:
-        """Fetch row groups ahead, as far as there is room; they are opened in this order."""
-        known = {*self._waiting, *self._ahead}
-        self._waiting += [group for group in groups if group not in known and self.holds(group)]
+    def will_need(self, soon: Sequence[RowGroup], later: Sequence[RowGroup]) -> None:
+        """Fetch row groups ahead, as far as there is room, those needed later if none is left that is needed soon."""
+        for group in filter(self.holds, soon):
+            self._later.pop(group, None)
+            if group not in self._ahead:
+                self._soon[group] = None
+        for group in filter(self.holds, later):
+            if group not in self._ahead and group not in self._soon:
+                self._later[group] = None
         self._fetch_ahead()
 
     def open(self, group: RowGroup) -> pq.ParquetFile:
@@ -112,21 +118,25 @@ class GroupCache:
             UserError: the store does not give it, or it changed, or the disk is full.
         """
         future = self._ahead.pop(group, None)
-        with suppress(ValueError):
-            self._waiting.remove(group)
+        self._soon.pop(group, None)
+        self._later.pop(group, None)
         self._fetch_ahead()
         path = future.result() if future else self._fetch(group)
         try:
-            return pq.ParquetFile(path)
+            file = pq.ParquetFile(path)
         except FileNotFoundError:  # fetched long ago, and another process needed the room
-            return pq.ParquetFile(self._fetch(group))
+            file = pq.ParquetFile(path := self._fetch(group))
+        _count_as_used(path, 0.0)
+        return file
 
     def _fetch_ahead(self) -> None:
         self._pool = self._pool or ThreadPoolExecutor(AT_ONCE)
         size = sum(self._fetched) / len(self._fetched)
-        while self._waiting and (len(self._ahead) + 1) * size <= self._most_ahead:
-            group = self._waiting.popleft()
-            self._ahead[group] = self._pool.submit(self._fetch, group)
+        for waiting, room in ((self._soon, 2 * self._most_ahead), (self._later, self._most_ahead)):
+            while waiting and (len(self._ahead) + 1) * size <= room:
+                group = next(iter(waiting))
+                del waiting[group]
+                self._ahead[group] = self._pool.submit(self._fetch, group)
 
     def _fetch(self, group: RowGroup) -> Path:
         """The file of a row group, fetched if it is not there."""
@@ -134,8 +144,7 @@ class GroupCache:
         found = source.files[group.path]
         key = repr((source.address, found.name, found.version, group.number, self._columns))
         path = self._folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.parquet"
-        with suppress(FileNotFoundError):
-            os.utime(path)
+        if _count_as_used(path, _UNUSED_S):
             return path
         part = path.with_name(f".{path.name}.{writer_name()}.part")
         where = f"{source.address}/{found.name}"
@@ -143,6 +152,7 @@ class GroupCache:
             with disk_errors(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
                 self._copy(source.address, found, group, part)
+                _count_as_used(part, _UNUSED_S)
                 part.replace(path)
         except ReplacedError as error:
             raise UserError(f"{where}: changed since the run began; run the command again") from error
@@ -178,13 +188,22 @@ class GroupCache:
                 status = path.stat()
                 if not is_hidden(path.name):
                     files.append((status.st_mtime_ns, status.st_size, path))
-                elif time.time() - status.st_mtime > _HALF_WRITTEN_S:
+                elif time.time() - status.st_mtime > _HALF_WRITTEN_S + _UNUSED_S:
                     path.unlink()
         size = sum(each for _, each, _ in files)
         for _, each, path in sorted(files):
             if size > self._max_bytes and path != newest:
                 path.unlink(missing_ok=True)
                 size -= each
+
+
+def _count_as_used(path: Path, later_s: float) -> bool:
+    """Set the time by which files are deleted; False if there is no such file."""
+    try:
+        os.utime(path, (time.time() + later_s,) * 2)
+    except FileNotFoundError:
+        return False
+    return True
 
 
 def _schema(source: pq.ParquetFile, columns: Sequence[str]) -> pa.Schema:
