@@ -207,4 +207,4 @@ def _count_as_used(path: Path, later_s: float) -> bool:
 
 
 def _schema(source: pq.ParquetFile, columns: Sequence[str]) -> pa.Schema:
-    return pa.schema([field for field in source.schema_arrow if field.name in columns])
+    return pa.schema([source.schema_arrow.field(name) for name in columns])
