@@ -77,7 +77,7 @@ HEAVY = {
         ),
     },
     "huggingface_hub": {
-        "stores/hub.py",
+        *("stores/hub.py", "stores/hub_files.py"),
         *("engines/_model_files.py", "dataset/publish/upload.py", "clip/locate.py", "sources/_hub.py"),
     },
     "cv2": {f"evals/selo/{name}.py" for name in ("text_map", "crops", "indicators", "overlay")},

@@ -19,7 +19,9 @@ def train_command(
     data: Annotated[
         list[str],
         typer.Argument(
-            metavar="DATA", help="Builds, folders of Parquet files, single files, or OWNER/NAME[@REVISION] on the Hub."
+            metavar="DATA|s3://BUCKET/PREFIX|hf://datasets/NAME",
+            help="Builds, folders of Parquet files, single files, or OWNER/NAME[@REVISION] on the Hub; an address is "
+            "streamed.",
         ),
     ],
     out: Annotated[
@@ -83,12 +85,13 @@ def train_command(
         from lrs2m_builder.clip.locate import locate_data
         from lrs2m_builder.evals.while_training import make_measures
         from lrs2m_builder.train.run import train
+        from lrs2m_builder.train.streaming import find_data
     except ImportError as error:
         raise MissingExtraError("training", "train", error) from error
     evaluate = make_measures([locate_data(name) for name in eval_data], train_config) if eval_data else None
     is_first = os.environ.get("RANK", "0") == "0"  # under torchrun, every process gets here
     try:
-        model_dir = train(train_config, [locate_data(name) for name in data], out_dir=out, make_evaluate=evaluate)
+        model_dir = train(train_config, [find_data(name) for name in data], out_dir=out, make_evaluate=evaluate)
     except KeyboardInterrupt:
         if is_first:
             _draw(out)
