@@ -86,7 +86,7 @@ HEAVY = {
         *room("evals/figures"),
     },
     "torchvision": {"train/augment.py", "clip/preprocess.py"},
-    "safetensors": {"clip/formats.py", "clip/save.py", "engines/_decoding.py"},
+    "safetensors": {*(f"clip/{name}.py" for name in ("formats", "save", "towers")), "engines/_decoding.py"},
     "httpx": {"engines/openai.py", *(f"engines/_endpoint_{name}.py" for name in ("models", "session", "wire"))},
     "tenacity": {"engines/openai.py", "dataset/publish/upload.py", "stores/objects.py"},
     "s3fs": {"stores/objects.py"},

@@ -138,7 +138,7 @@ def hub(folder: Path) -> Iterator[str]:
 
         def do_GET(self) -> None:
             path = self.path.partition("?")[0]
-            if path.startswith("/api/datasets/me/pairs/revision/"):
+            if path == "/api/datasets/me/pairs":
                 return self.answer(json.dumps({"id": "me/pairs", "sha": commit, "siblings": []}).encode())
             if path.startswith(f"/api/datasets/me/pairs/tree/{commit}"):
                 tree = [
