@@ -23,7 +23,6 @@ from lrs2m_builder.train.config import TrainConfig, changed, tiny
 from lrs2m_builder.train.run import train
 from lrs2m_builder.train.trained import choose_trained, layers_of
 from tests.clip_toy import make_data
-from tests.test_cli import lrs2m
 from tests.tower_models import KINDS, SIGLIP, SIGLIP_TEXT, timm_clip, tower_folder
 
 TEXTS = ["A red field.", "the Plane &amp; a road, beside a row of trees " * 20, "white"]
@@ -183,11 +182,6 @@ def test_a_folder_that_open_clip_cannot_open_is_one_line(tmp_path: Path) -> None
 def test_a_heat_map_of_another_tower_is_refused(folders: dict[str, Path]) -> None:
     with pytest.raises(UserError, match="heat maps need the image tower of a CLIP with a ViT"):
         text_heat(load(str(folders["vit"]), context_length=None), pictures()[0], "a plane")
-
-
-def test_convert_takes_towers_on_the_command_line(folders: dict[str, Path], tmp_path: Path) -> None:
-    said = lrs2m("convert", str(folders["convnext"]), str(tmp_path / "out"), "--context-length", "77")
-    assert said.returncode == 2 and "give --to open_clip" in said.stderr
 
 
 # FG-CLIP

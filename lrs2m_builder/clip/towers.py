@@ -16,9 +16,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from lrs2m_builder.clip.tokens import Tokenize
+from lrs2m_builder.clip.tokens import PAD, Tokenize
 from lrs2m_builder.errors import MissingExtraError, UserError, one_line
 from lrs2m_builder.files import read_json
 
@@ -63,8 +64,8 @@ class OpenClipTowers(nn.Module):  # type: ignore[misc]
         return self.inner.visual(pixels_BCHW.to(self.dtype))
 
     def encode_text(self, ids_BT: Tensor) -> Tensor:
-        """text_features_BD, of any length."""
-        return self.inner.text(ids_BT)
+        """text_features_BD, of any length; ids are padded to the context, for which open_clip's causal mask is made."""
+        return self.inner.text(functional.pad(ids_BT, (0, self.inner.context_length - ids_BT.shape[1]), value=PAD))
 
     def gradient_checkpointing_enable(self, _: Any = None) -> None:
         """Recompute activations in the backward pass."""

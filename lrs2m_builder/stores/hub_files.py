@@ -18,6 +18,7 @@ from lrs2m_builder.stores.range_file import RangeFile
 
 SCHEME = "hf://"
 _ADDRESS = re.compile(r"hf://datasets/([\w.-]+/[\w.-]+)(?:@([\w./-]+))?/?")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
 _FEATURE = "a data set on the Hub"
 
 
@@ -74,6 +75,8 @@ class HubFiles:
 
     @cached_property
     def _commit(self) -> str:
+        if self._revision and _COMMIT.fullmatch(self._revision):
+            return self._revision
         with hub_errors(f"{SCHEME}datasets/{self._repository}", _FEATURE, "train"):
             from huggingface_hub import HfApi
 
