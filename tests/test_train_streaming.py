@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from lrs2m_builder.clip.model import Tokenize
 from lrs2m_builder.clip.preprocess import Preprocess, make_transform
+from lrs2m_builder.clip.tokens import Tokenize
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.stores.objects import ObjectStore
 from lrs2m_builder.train.config import changed, tiny

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import torch
 from torch.nn import functional
@@ -24,7 +24,7 @@ from lrs2m_builder.clip.towers import CONFIG, OpenClipTowers, needs_open_clip, o
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.tokenizer import END_OF_TEXT, START_OF_TEXT
 
-Model = CLIPModel | OpenClipTowers
+Model: TypeAlias = CLIPModel | OpenClipTowers
 LONG_CONTEXT = 248
 RANDOM: dict[str, dict[str, Any]] = {
     "random": {},

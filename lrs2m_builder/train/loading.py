@@ -16,8 +16,8 @@ from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
 from lrs2m_builder.checks.base import split_sentences
-from lrs2m_builder.clip.model import Tokenize
 from lrs2m_builder.clip.preprocess import Transform
+from lrs2m_builder.clip.tokens import Tokenize
 from lrs2m_builder.errors import SampleError, UserError, one_line
 from lrs2m_builder.images.files import image_ref
 from lrs2m_builder.images.load import decode
