@@ -225,11 +225,19 @@ class ObjectStore:
                 name,
             )
         except _TakenError:
-            self._call(lambda: self._s3.call_s3("abort_multipart_upload", **place), name)
+            self._call(lambda: self._abort(place), name)
         else:
             raise ignores_conditions(self)
         finally:
             self.delete(name)
+
+    def _abort(self, place: dict[str, Any]) -> None:
+        """End an upload in parts; one that is gone was ended by an earlier call, whose answer was lost."""
+        try:
+            self._s3.call_s3("abort_multipart_upload", **place)
+        except OSError as error:
+            if _code_and_status(error)[0] != "NoSuchUpload":
+                raise
 
     def _put(self, name: str, file: Path, **condition: Any) -> bool:
         digest = file_digest(file)
