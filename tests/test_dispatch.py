@@ -6,7 +6,7 @@ import random
 from pathlib import Path
 
 from lrs2m_builder.build.commit import Shard
-from lrs2m_builder.build.dispatch import MAX_DEATHS, Dispatcher
+from lrs2m_builder.build.dispatch import Dispatcher
 from lrs2m_builder.build.telemetry import Meter
 from lrs2m_builder.build.work import ShardLeft
 from lrs2m_builder.stores.folder import FolderStore
@@ -63,13 +63,15 @@ def test_counts_of_dead_replicas_stay() -> None:
     assert (total.requests, total.passed) == (10, 4)
 
 
-def test_a_shard_that_kills_its_replicas_is_named() -> None:
+def test_who_takes_a_shard_is_told_of_the_processes_that_died_with_it() -> None:
     dispatcher = Dispatcher(shards(3))
-    for number in range(MAX_DEATHS):
-        assert dispatcher.standing(60).poison is None
-        dispatcher.take(f"r{number}")
-        dispatcher.take_back(f"r{number}", died=True)
-    assert dispatcher.standing(60).poison == 0
+    told = []
+    for number, died in enumerate((True, False, True, True)):
+        left = dispatcher.take(f"r{number}")
+        assert left is not None and left.shard.index == 0
+        told.append(left.num_deaths)
+        dispatcher.take_back(f"r{number}", died=died)
+    assert told == [0, 1, 0, 1]
 
 
 def test_stopping_hands_out_no_more_and_tells_the_replicas() -> None:

@@ -8,7 +8,6 @@ import socket
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from lrs2m_builder.build.options import BuildOptions
@@ -54,12 +53,6 @@ def parse_cluster(replicas: str, address: str | None, stall_minutes: float, opti
         )
     if not load_recipe(options.recipe).steps:
         raise UserError(f"--replicas: recipe {options.recipe} asks no model, and uses every core already")
-    if not isinstance(options.out_dir, Path):
-        raise UserError(
-            f"--replicas: not with --out {options.out_dir}; give a folder that all machines see, or use --part"
-        )
-    if options.part:
-        raise UserError("--replicas: not with --part; one of the two divides the shards")
     return Cluster("auto" if replicas == "auto" else int(replicas), address, stall_minutes)
 
 
@@ -117,7 +110,7 @@ def connected(cluster: Cluster, engine_options: Mapping[str, Any]) -> Iterator[P
         _check_reachable(str(cluster.address))
     try:
         ray.init(
-            address=cluster.address,
+            address=cluster.address or "local",  # None would take RAY_ADDRESS, or a cluster that runs here
             include_dashboard=None if cluster.address else False,
             logging_level=logging.ERROR,
             log_to_driver=False,

@@ -22,6 +22,9 @@ MAX_FAILED = 8  # requests that fail before any is answered: not they are at fau
 # The problem of a request that might be answered another time: a build that goes on asks it again.
 ENDPOINT_FAILED = "endpoint_failed"
 
+# The reason of a sample that ended the engine whenever it was asked.
+ENGINE_KILLED = "engine_killed"
+
 # What servers call the end of an answer that was cut: one of these words, or one of each of the next two groups.
 _CUT = {"length", "truncated", "truncation", "incomplete"}
 _OF_WHAT = {"token", "tokens", "context", "output"}
@@ -98,6 +101,10 @@ class EngineStoppedError(UserError):
     """The engine died or went away: what was answered is kept, and the same command goes on."""
 
 
+class EngineDiedError(EngineStoppedError):
+    """The engine's process died, perhaps of one of the requests that it was answering."""
+
+
 class Brake:
     """Tells a model that fails on whatever it is asked from single requests that it cannot take."""
 
@@ -152,6 +159,7 @@ class Engine(Protocol):
         Raises:
             SampleError: this request cannot be answered (prompt_too_long, request_refused).
             EngineStoppedError: no request can be answered any more.
+            EngineDiedError: the same; raised for every request that was in flight.
         """
         ...
 
