@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+from rasterio.transform import Affine
 
 from lrs2m_builder.build import build
 from lrs2m_builder.build.options import BuildOptions
@@ -220,3 +223,50 @@ def test_layers_that_cannot_be_laid_are_refused_in_one_line(scene: Path, tmp_pat
     assert "no layer 'roads'; it has named" in refused(scene, tmp_path / "8", f"{named}:roads")
     lost = write_scene(tmp_path / "lost.tif", values_at(200, 200, "uint8"), crs=None)
     assert "no CRS, so --labels" in refused(lost, tmp_path / "9", named)
+
+
+def test_a_scene_in_degrees_beyond_the_antimeridian_is_refused_with_layers(tmp_path: Path) -> None:
+    east = write_scene(
+        tmp_path / "fiji.tif",
+        values_at(200, 200, "uint8"),
+        transform=Affine(0.001, 0, 179.9, 0, -0.001, -17),
+        crs="EPSG:4326",
+    )
+    island = np.array([shapely.box(-179.96, -17.1, -179.95, -17.09)])  # 180.04 for the scene
+    layer = write_layer(tmp_path / "l.gpkg", island, {"class": np.array(["island"], object)})
+    assert "beyond the antimeridian" in refused(east, tmp_path / "1", layer)
+    assert tiled(east, tmp_path / "2")
+
+
+@pytest.mark.parametrize(
+    ("crs", "message"),
+    [("EPSG:4326", ""), ({"type": "nonsense"}, "names no known CRS"), (7, "names no known CRS"), (None, "unknown")],
+)
+def test_the_crs_of_geoparquet_is_a_code_too_and_nonsense_is_refused(
+    scene: Path, tmp_path: Path, crs: object, message: str
+) -> None:
+    shapes, classes = objects(20, SIDE)
+    layer = write_layer(tmp_path / "l.parquet", on_map(shapes, UTM, UTM_CRS, "EPSG:4326"), {"class": classes})
+    table = pq.read_table(layer)
+    geo = json.loads(table.schema.metadata[b"geo"])
+    geo["columns"][geo["primary_column"]]["crs"] = crs
+    pq.write_table(table.replace_schema_metadata({"geo": json.dumps(geo)}), layer)
+    if message:
+        assert message in refused(scene, tmp_path / "out", layer)
+    else:
+        assert any(row["anchors"] for row in tiled(scene, tmp_path / "out", layer))
+
+
+def test_an_open_ring_is_closed_and_an_empty_layer_is_said_to_be_empty(
+    scene: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (place,) = on_map(np.array([shapely.box(20, 10, 40, 40)]), UTM, UTM_CRS, "EPSG:4326")
+    ring = [list(point) for point in place.exterior.coords][:-1]
+    geometry = {"type": "Polygon", "coordinates": [ring]}
+    feature = {"type": "Feature", "properties": {"class": "ship"}, "geometry": geometry}
+    for name, features in (("open", [feature]), ("empty", [])):
+        (tmp_path / f"{name}.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    (anchor,) = tiled(scene, tmp_path / "1", tmp_path / "open.geojson")[0]["anchors"]
+    assert (anchor["name"], anchor["count"]) == ("ship", 1)
+    assert "Warning" not in capfd.readouterr().err
+    assert "holds no objects" in refused(scene, tmp_path / "2", tmp_path / "empty.geojson")

@@ -35,7 +35,7 @@ from lrs2m_builder.sources._state import file_states, is_unchanged
 from lrs2m_builder.stores._base import ReplacedError, Store, StoreUnavailable, read_object, write_object
 
 PLAN = "plan"  # the folder below OUT
-FORMAT = 1
+FORMAT = 2
 MAX_FOLDERS = 1_000_000  # of images; the source of a build with more is read again whenever it is resumed
 _FOOTER = b"lrs2m.plan"
 _NOT_A_PLAN = (OSError, pa.ArrowException, ValueError, KeyError, TypeError)
@@ -285,10 +285,18 @@ def _batches(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
 def _known(samples: Iterable[Sample]) -> bytes:
     """What is known of samples but their images, to be hashed."""
     rows = (
-        ("\x00".join((s.sample_id, *s.captions, s.caption_long, repr(s.anchors), s.label)), _known_place(s.place))
+        (
+            "\x00".join((s.sample_id, *s.captions, s.caption_long, repr(s.anchors), s.label)),
+            _known_place(s.place),
+            _known_boxes(s),
+        )
         for s in samples
     )
     return "".join(chain.from_iterable(rows)).encode("utf-8", "surrogatepass")
+
+
+def _known_boxes(sample: Sample) -> str:
+    return "" if sample.image_size is None else repr((sample.image_size, [each.boxes for each in sample.anchors]))
 
 
 def _known_place(place: Place) -> str:

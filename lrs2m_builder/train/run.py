@@ -24,7 +24,7 @@ from lrs2m_builder.errors import UserError, not_among
 from lrs2m_builder.stores.lock import locked
 from lrs2m_builder.terminal import say
 from lrs2m_builder.train.checkpoint import RunFolder
-from lrs2m_builder.train.config import TrainConfig
+from lrs2m_builder.train.config import TrainConfig, with_batch_size
 from lrs2m_builder.train.loading import Batch
 from lrs2m_builder.train.loss import Losses, LossSettings, rank, world_size
 from lrs2m_builder.train.optim import learning_rate, long_weight, set_rate
@@ -50,9 +50,10 @@ def train(
         UserError: settings or data that cannot be used, a loss that is not finite, too little memory.
         KeyboardInterrupt: stopped by a signal; a checkpoint was written.
     """
-    folder = RunFolder(out_dir, config, [path.resolve() for path in data])
+    paths = [path.resolve() for path in data]
     with stop_flag() as stop, join_processes(config.device) as device, ExitStack() as held:
-        first_process(folder.check)
+        config = with_batch_size(config, first_process(RunFolder(out_dir, config, paths).check))
+        folder = RunFolder(out_dir, config, paths)
         if not first_process(folder.model_dir.exists):
             first_process(lambda: held.enter_context(locked(out_dir, "training")))
         if first_process(folder.model_dir.exists):

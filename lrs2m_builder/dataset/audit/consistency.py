@@ -18,16 +18,20 @@ from lrs2m_builder.checks import CLIP_LONG, CLIP_SHORT, Answer, Check, clip_budg
 from lrs2m_builder.dataset.foreign import as_record, plain_rows, reading
 from lrs2m_builder.declared.manifest import load_manifest
 from lrs2m_builder.declared.shipped import shipped_names
-from lrs2m_builder.schema import Anchor, Sample, Viewpoint
+from lrs2m_builder.schema import Anchor, Box, Sample, Viewpoint
 from lrs2m_builder.stopping import worker_processes
 from lrs2m_builder.tokenizer import count_tokens
 
 NUM_EXAMPLES = 5
-COLUMNS = ("sample_id", "subset", "caption_short", "caption_long", "num_tokens_short", "num_tokens_long", "anchors")
+COLUMNS = (
+    *("sample_id", "subset", "caption_short", "caption_long", "num_tokens_short", "num_tokens_long"),
+    *("anchors", "boxes", "width", "height"),
+)
 _MAX_IN_FLIGHT = 4  # row groups per process
 # A short text made from the long one may not say more than it; labels are required only in the long text.
-_OF_SHORT = ("empty", "repetition", "direction", "copy", "summary_object", "summary_count", "anchor_count")
-_OF_LONG = ("empty", "repetition", "direction", "anchor_missing", "anchor_count")
+_OF_LABELS = ("anchor_count", "anchor_place")
+_OF_SHORT = ("empty", "repetition", "direction", "copy", "summary_object", "summary_count", *_OF_LABELS)
+_OF_LONG = ("empty", "repetition", "direction", "anchor_missing", *_OF_LABELS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,13 +143,31 @@ def _answer(row: dict[str, Any], column: str, viewpoint: Viewpoint) -> Answer:
     """A stored text as an answer for the checks; the short text as if it had been made from the long one."""
     text = row[column] or ""
     tokens = row.get(column.replace("caption", "num_tokens"))
-    anchors = tuple(Anchor(anchor["class"], anchor["count"]) for anchor in row.get("anchors") or ())
     return Answer(
         text=text,
         raw=text,
         finish_reason="stop",
         num_tokens=count_tokens(text) if tokens is None else tokens,
-        sample=Sample(row["sample_id"], row["subset"] or "", "", None, anchors=anchors),
+        sample=_sample(row),
         source=(row["caption_long"] or "") if column == "caption_short" else "",
         viewpoint=viewpoint,
+    )
+
+
+def _sample(row: dict[str, Any]) -> Sample:
+    """The labels of a stored row as those of a sample."""
+    boxes: dict[str, list[Box]] = {}
+    for box in row.get("boxes") or ():
+        boxes.setdefault(box["class"], []).append((box["xmin"], box["ymin"], box["xmax"], box["ymax"]))
+    width, height = row.get("width"), row.get("height")
+    return Sample(
+        row["sample_id"],
+        row["subset"] or "",
+        "",
+        None,
+        anchors=tuple(
+            Anchor(anchor["class"], anchor["count"], tuple(boxes.get(anchor["class"], ())))
+            for anchor in row.get("anchors") or ()
+        ),
+        image_size=(width, height) if boxes and width and height else None,
     )
