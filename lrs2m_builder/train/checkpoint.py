@@ -1,6 +1,6 @@
 """The folder of a run: its settings, its metrics, and checkpoints from which it resumes exactly.
 
-RUN/config.json                  all settings, the data, the initial model
+RUN/config.json                  all settings, the data, the held-out data, the initial model
 RUN/metrics.jsonl                one line per step
 RUN/tensorboard/                 the same for TensorBoard, if enabled
 RUN/checkpoints/step-000500.pt   weights, optimizer, random numbers, data position; its last line is its checksum
@@ -55,7 +55,7 @@ class Saved:
 class RunFolder:
     """The folder that a run writes to."""
 
-    def __init__(self, out_dir: Path, config: TrainConfig, data: list[Path]) -> None:
+    def __init__(self, out_dir: Path, config: TrainConfig, data: list[Path], eval_data: Sequence[Path] = ()) -> None:
         self.out_dir = out_dir
         self.model_dir = out_dir / "model"
         self.tensorboard_dir = out_dir / "tensorboard"
@@ -66,6 +66,7 @@ class RunFolder:
         self._settings: dict[str, Any] = {
             "config": _plain(config),
             "data": [str(path) for path in data],
+            "eval_data": [str(path) for path in eval_data],
         }
 
     def check(self) -> int:

@@ -224,7 +224,7 @@ def paper_b32() -> TrainConfig:
 
 
 def tiny() -> TrainConfig:
-    """A random model of 4M parameters: runs the same code in seconds on a CPU."""
+    """A random model of 4M parameters: runs the same code in seconds on a CPU, and learns nothing."""
     return TrainConfig(start="random", precision="fp32", batch_size=8, workers=0, warmup_steps=2, lr=0.01, max_steps=20)
 
 
@@ -295,6 +295,17 @@ CONFIGS: dict[str, Callable[[], TrainConfig]] = {
 }
 
 
+def config_named(name: str) -> TrainConfig:
+    """A named configuration.
+
+    Raises:
+        UserError: an unknown name.
+    """
+    if name not in CONFIGS:
+        raise UserError(f"no config {name!r}{not_among(name, CONFIGS)}")
+    return CONFIGS[name]()
+
+
 def make_config(name: str, settings: Sequence[str] = (), start: str | None = None) -> TrainConfig:
     """A named configuration with single fields changed.
 
@@ -304,15 +315,23 @@ def make_config(name: str, settings: Sequence[str] = (), start: str | None = Non
     Raises:
         UserError: an unknown name or key, or an invalid value.
     """
-    if name not in CONFIGS:
-        raise UserError(f"no config {name!r}{not_among(name, CONFIGS)}")
     changes: dict[str, Any] = {} if start is None else {"start": start}
+    return changed(config_named(name), changes | parse_changes(settings))
+
+
+def parse_changes(settings: Sequence[str]) -> dict[str, Any]:
+    """Fields and their values from "key=value", the value read as YAML.
+
+    Raises:
+        UserError: not of that form.
+    """
+    changes: dict[str, Any] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals:
             raise UserError(f"--set {setting!r}: write key=value, such as lr=1e-4")
         changes[key] = _value(setting, value)
-    return changed(CONFIGS[name](), changes)
+    return changes
 
 
 def changed(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:

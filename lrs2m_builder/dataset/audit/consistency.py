@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -61,6 +61,7 @@ class _Tally:
             self.examples[key] = [*self.examples.get(key, []), *examples][:NUM_EXAMPLES]
 
 
+@cache
 def caption_checks() -> dict[str, tuple[Check, ...]]:
     """The checks by caption column, looked up by name; names unknown to this release are skipped."""
     by_name = {value.name: value for value in vars(checks).values() if isinstance(value, Check)}
@@ -117,21 +118,28 @@ def _spans(files: Sequence[Path], size: int = 2000) -> Iterator[tuple[Path, list
 
 
 def _check_span(path: Path, groups: list[int]) -> tuple[_Tally, int]:
-    tally, by_column, viewpoints = _Tally(), caption_checks(), _viewpoints()
+    tally = _Tally()
     with reading(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
         columns = [name for name in COLUMNS if name in file.schema_arrow.names]
         table = file.read_row_groups(groups, columns=columns)
         rows = [row for batch in table.to_batches() for row in plain_rows(as_record(batch), path)]
     for row in rows:
-        for column, column_checks in by_column.items():
-            answer = _answer(row, column, viewpoints.get(row["subset"], "overhead"))
-            for check in column_checks:
-                if (problem := check.find(answer)) is not None:
-                    tally.counts[check.name, column, row["subset"] or ""] += 1
-                    examples = tally.examples.setdefault((check.name, column), [])
-                    if len(examples) < NUM_EXAMPLES:
-                        examples.append((row["sample_id"], problem, answer.text))
+        for column, check, problem in find_problems(row):
+            tally.counts[check, column, row["subset"] or ""] += 1
+            examples = tally.examples.setdefault((check, column), [])
+            if len(examples) < NUM_EXAMPLES:
+                examples.append((row["sample_id"], problem, row[column] or ""))
     return tally, len(rows)
+
+
+def find_problems(row: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield what the checks find in a record's texts: the column, the check, its message."""
+    viewpoint = _viewpoints().get(row["subset"], "overhead")
+    for column, column_checks in caption_checks().items():
+        answer = _answer(row, column, viewpoint)
+        for check in column_checks:
+            if (problem := check.find(answer)) is not None:
+                yield column, check.name, problem
 
 
 @cache
@@ -139,7 +147,7 @@ def _viewpoints() -> dict[str, Viewpoint]:
     return {name: load_manifest(name).viewpoint for name in shipped_names("manifests")}
 
 
-def _answer(row: dict[str, Any], column: str, viewpoint: Viewpoint) -> Answer:
+def _answer(row: Mapping[str, Any], column: str, viewpoint: Viewpoint) -> Answer:
     """A stored text as an answer for the checks; the short text as if it had been made from the long one."""
     text = row[column] or ""
     tokens = row.get(column.replace("caption", "num_tokens"))
