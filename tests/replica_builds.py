@@ -30,13 +30,20 @@ def two_raylets(folder: Path) -> Iterator[Any]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_worker_niceness", "0")
-        patch.setenv("RAY_raylet_start_wait_time_s", "120")  # on a busy machine
         patch.setenv("AWS_CONFIG_FILE", str(folder / "aws"))
-        cluster: Any = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-        cluster.add_node(num_cpus=1)
+        cluster: Any = patiently(lambda: Cluster(initialize_head=True, head_node_args={"num_cpus": 1}))
+        patiently(lambda: cluster.add_node(num_cpus=1))
         cluster.aws = folder / "aws"
         yield cluster
         cluster.shutdown()
+
+
+def patiently(start: Callable[[], Any]) -> Any:
+    """What is started; Ray itself waits 30 seconds for a raylet, which a busy machine may exceed."""
+    for _ in range(3):
+        with suppress(Exception):
+            return start()
+    return start()
 
 
 def point_to_store(cluster: Any, environment: Mapping[str, str]) -> None:

@@ -22,7 +22,7 @@ import psutil
 
 from lrs2m_builder.build.shards import iter_rows
 from lrs2m_builder.stores.objects import ObjectStore
-from tests.replica_builds import WINDOW, Builds, point_to_store, replicas, shards, two_raylets
+from tests.replica_builds import WINDOW, Builds, patiently, point_to_store, replicas, shards, two_raylets
 from tests.scale_campaign import KEYS, server
 from tests.toy import build_toy, make_source
 
@@ -49,7 +49,7 @@ def one_build(builds: Builds, random_: random.Random) -> Counter[str]:
                     driver.kill()
                 elif kind == "raylet":
                     builds.cluster.remove_node(next(iter(builds.cluster.worker_nodes)), allow_graceful=False)
-                    builds.cluster.add_node(num_cpus=1)
+                    patiently(lambda: builds.cluster.add_node(num_cpus=1))
                 else:
                     asleep.append(random_.choice(replicas(builds.cluster)))
                     asleep[-1].suspend()

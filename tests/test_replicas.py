@@ -16,7 +16,7 @@ from lrs2m_builder.build.replicas import Replicas
 from lrs2m_builder.errors import UserError
 from tests.fake_engine import FakeModule
 from tests.in_process import lrs2m
-from tests.replica_builds import Builds, replicas, shards
+from tests.replica_builds import Builds, patiently, replicas, shards
 from tests.toy import build_toy, ids, make_source, rows, toy_options
 
 pytest.importorskip("ray", reason="needs the extra 'ray'")
@@ -53,7 +53,7 @@ def test_a_killed_replica_is_replaced(builds: Builds, whole: dict[str, bytes]) -
 
 
 def test_a_lost_machine_costs_what_was_in_flight(builds: Builds, whole: dict[str, bytes]) -> None:
-    node = builds.cluster.add_node(num_cpus=1)
+    node = patiently(lambda: builds.cluster.add_node(num_cpus=1))
     process = builds.start(number=3, delay_s=0.1)
     builds.wait_for_answers(40, process)
     builds.cluster.remove_node(node, allow_graceful=False)
