@@ -5,6 +5,9 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import pytest
+
+from lrs2m_builder.build.cluster import _largest_share
 from lrs2m_builder.build.commit import Shard
 from lrs2m_builder.build.dispatch import Dispatcher
 from lrs2m_builder.build.telemetry import Meter
@@ -89,3 +92,11 @@ def test_a_replica_that_says_nothing_is_named_once_it_has_begun() -> None:
     dispatcher.report("a", Meter(), [])
     assert dispatcher.standing(-1).ready == dispatcher.standing(-1).silent == {"a"}
     assert dispatcher.standing(60).silent == set()
+
+
+@pytest.mark.parametrize(
+    ("nodes", "replicas", "share"),
+    [([8, 8], 1, 8), ([8, 8], 2, 8), ([8, 8], 4, 4), ([5, 3], 2, 3), ([1, 1], 1, 1), ([2], 5, 1), ([], 1, 1)],
+)
+def test_a_replica_asks_for_no_more_cpus_than_a_node_has(nodes: list[int], replicas: int, share: int) -> None:
+    assert _largest_share(nodes, replicas) == share
