@@ -25,7 +25,7 @@ from lrs2m_builder.tokenizer import count_tokens
 NUM_EXAMPLES = 5
 COLUMNS = (
     *("sample_id", "subset", "caption_short", "caption_long", "num_tokens_short", "num_tokens_long"),
-    *("anchors", "boxes", "width", "height"),
+    *("anchors", "boxes", "width", "height", "captions_long"),
 )
 _MAX_IN_FLIGHT = 4  # row groups per process
 # A short text made from the long one may not say more than it; labels are required only in the long text.
@@ -123,9 +123,10 @@ def _check_span(path: Path, groups: list[int]) -> tuple[_Tally, int]:
         table = file.read_row_groups(groups, columns=columns)
         rows = [row for batch in table.to_batches() for row in plain_rows(as_record(batch), path)]
     for row in rows:
-        for column, column_checks in by_column.items():
-            answer = _answer(row, column, viewpoints.get(row["subset"], "overhead"))
-            for check in column_checks:
+        texts = [*by_column, *("captions_long" for _ in (row.get("captions_long") or ())[1:])]
+        for number, column in enumerate(texts, 1 - len(by_column)):
+            answer = _answer(row, column, viewpoints.get(row["subset"], "overhead"), number)
+            for check in by_column.get(column, by_column["caption_long"]):
                 if (problem := check.find(answer)) is not None:
                     tally.counts[check.name, column, row["subset"] or ""] += 1
                     examples = tally.examples.setdefault((check.name, column), [])
@@ -139,10 +140,14 @@ def _viewpoints() -> dict[str, Viewpoint]:
     return {name: load_manifest(name).viewpoint for name in shipped_names("manifests")}
 
 
-def _answer(row: dict[str, Any], column: str, viewpoint: Viewpoint) -> Answer:
-    """A stored text as an answer for the checks; the short text as if it had been made from the long one."""
-    text = row[column] or ""
-    tokens = row.get(column.replace("caption", "num_tokens"))
+def _answer(row: dict[str, Any], column: str, viewpoint: Viewpoint, number: int) -> Answer:
+    """A stored text as an answer for the checks; the short text as if it had been made from the long one.
+
+    Args:
+        number: of a text in the column `captions_long`.
+    """
+    text = (row[column][number] if column == "captions_long" else row[column]) or ""
+    tokens = None if column == "captions_long" else row.get(column.replace("caption", "num_tokens"))
     return Answer(
         text=text,
         raw=text,
