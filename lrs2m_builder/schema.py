@@ -392,9 +392,14 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A sample without a row: the reason, and every answer it got."""
+    """A sample without a row: the reason, and every answer it got.
+
+    Attributes:
+        problems: for each attempt, the check that refused it and why, as in "refusal: ..."; "" if it was accepted.
+    """
 
     sample_id: str
     reason: str
     detail: str = ""
     attempts: tuple[Attempt, ...] = ()
+    problems: tuple[str, ...] = ()

@@ -129,6 +129,12 @@ def test_objects_that_are_told_one_by_one_need_a_place_each() -> None:
     assert not can_hold_each([right, right], [middle, far], SIZE)
 
 
+def test_numbers_of_any_size_are_read() -> None:
+    crowd = sample_of(car=[around(10 + number % 20, 10 + number % 7, 1) for number in range(2000)])
+    assert finding("Cars are parked here, 99,999,999 on the left and two thousand at the top.", crowd) is None
+    assert finding("Cars are parked here, one thousand on the left and one thousand on the right.", crowd)
+
+
 def test_the_prompt_with_places_is_that_of_vector_anchored_for_labels_without_boxes() -> None:
     facts = {"view": "image", "min_words": 60, "max_words": 160, "anchors": (Anchor("car", 2), Anchor("road"))}
     old, new = load_prompt("vector_anchored.v1"), load_prompt("vector_anchored_places.v1")

@@ -157,6 +157,50 @@ def test_openstreetmap_tags_become_words_and_what_is_below_the_ground_is_left_ou
     assert found == {"building": 1, "water": None, "road": None}
 
 
+OSM_TAGS = {
+    "building": ("building", "yes"),
+    "ship": ("man_made", "ship"),
+    "storage tank": ("man_made", "storage_tank"),
+    "swimming pool": ("leisure", "swimming_pool"),
+    "road": ("highway", "residential"),
+}
+
+
+def write_extract(path: Path, shapes: np.ndarray, classes: np.ndarray) -> Path:
+    """Outlines and lines in longitude and latitude as ways of an OpenStreetMap extract."""
+    osmium = pytest.importorskip("osmium")
+    nodes: list[tuple[float, float]] = []
+    ways: list[tuple[list[int], dict[str, str]]] = []
+    for shape, name in zip(shapes, classes, strict=True):
+        is_area = shape.geom_type == "Polygon"
+        points = shape.exterior.coords[:-1] if is_area else shape.coords
+        refs = list(range(len(nodes) + 1, len(nodes) + len(points) + 1))
+        nodes += [(x, y) for x, y in points]
+        tags = dict([OSM_TAGS[name], *([("area", "yes")] if is_area else [])])
+        ways.append((refs + refs[:1] * is_area, tags))
+    with osmium.SimpleWriter(str(path)) as writer:
+        for number, place in enumerate(nodes, 1):
+            writer.add_node(osmium.osm.mutable.Node(id=number, location=place))
+        for number, (refs, tags) in enumerate(ways, 1):
+            writer.add_way(osmium.osm.mutable.Way(id=number, nodes=refs, tags=tags))
+    return path
+
+
+def test_an_openstreetmap_extract_gives_the_anchors_of_a_geopackage(scene: Path, tmp_path: Path) -> None:
+    shapes, classes = objects(120, SIDE, seed=3)
+    ways = np.array([shape.geom_type != "Point" for shape in shapes])
+    places, classes = on_map(shapes[ways], UTM, UTM_CRS, "EPSG:4326"), classes[ways]
+    extract = write_extract(tmp_path / "extract.osm.pbf", places, classes)
+    words = tmp_path / "classes.yaml"
+    words.write_text("".join(f"{key}={value}: {name}\n" for name, (key, value) in OSM_TAGS.items()))
+    layer = write_layer(tmp_path / "layer.gpkg", places, {"class": classes})
+    one, other = (
+        [[(a["name"], a["count"], a["boxes"]) for a in row["anchors"]] for row in table]
+        for table in (tiled(scene, tmp_path / "1", extract, classes=str(words)), tiled(scene, tmp_path / "2", layer))
+    )
+    assert any(one) and _near(one, other)
+
+
 def test_a_classes_file_gives_words_leaves_out_and_names_land_cover_without_a_number(
     scene: Path, tmp_path: Path
 ) -> None:

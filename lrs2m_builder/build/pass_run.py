@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -58,8 +59,10 @@ def run_pass(
     engine: Engine = NoEngine()
     if one.model:
         given = judge_options(options.engine, options.engine_options) if one.judges else options.engine_options
+        began = time.monotonic()
         with flag_named("--model", one.flag):
             engine = pool.begin(options.engine, one.model, one.role, given, one.samplings)
+        meter.start_s += time.monotonic() - began
         if isinstance(engine, BatchingEngine) and records is not None:
             engine.remember(records)
     with leaving() as leave_soon, flag_named("--model", one.flag):

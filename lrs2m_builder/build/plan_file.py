@@ -1,7 +1,8 @@
 """The plan file: the samples of a build, read from the source once, in shards that any process can read by number.
 
     OUT/plan/<subset>.parquet    a row per sample in the order of the source, a row group per shard
-    OUT/plan/<subset>.json       what it was made from: settings, and size and time of the source's files and folders
+    OUT/plan/<subset>.json       what it was made from: settings, and size and time of the source's files and folders;
+                                 and the data folder, by which a viewer finds the images of rejected samples
 
 Worker processes and other machines read the plan and not the source, and so does a resumed build while nothing of what
 the plan was made from has changed. The first file depends on the samples alone, and is there before the second.
@@ -151,7 +152,8 @@ class Plan:
                 store.delete(notes)  # they tell of another plan
                 if (other := store.find(name)) and store.replace(name, draft, other.version):
                     break
-        while not write_object(store, notes, {part: getattr(self, part) for part in _NOTES}, store.find(notes)):
+        content = {part: getattr(self, part) for part in _NOTES} | {"data_dir": str(self.file.data_dir.absolute())}
+        while not write_object(store, notes, content, store.find(notes)):
             pass  # another process of this build wrote them meanwhile
         path = _local(store, name)
         assert path is not None, "it was published"

@@ -223,6 +223,8 @@ def _stranger(store: Store) -> str | None:
 
 def _what_changed(changes: Sequence[str]) -> str:
     """Why the folder of an earlier build cannot be resumed, and what to do."""
+    if any(change.startswith("limit ") for change in changes):  # the samples are others because of it
+        changes = [change for change in changes if not change.startswith("samples.")]
     files = [
         name
         for name, key in (("recipe", "recipe.sha256"), ("manifest", "manifest"), ("prompts", "prompts"))

@@ -158,11 +158,19 @@ def _moves(
     if moves:
         return tuple(moves)
     if failed := next((each for each in rejections.values() if each.reason == ENDPOINT_FAILED), None):
-        return failed  # the endpoint's fault: the same command asks for this text again
+        # The endpoint's fault: the same command asks for this text again, so the answers of all texts are kept.
+        return replace(failed, attempts=_answers(attempts), problems=())
     if not texts:
-        return next(iter(rejections.values()))
+        return _without_text(tuple(rejections.values()))
     warnings += [f"{TEXT_REJECTED}: text {n + 1}: {each.reason}: {each.detail}" for n, each in rejections.items()]
     return _record(plan, sample, tuple(texts.values()), _answers(attempts), warnings)
+
+
+def _without_text(rejections: Sequence[Rejection]) -> Rejection:
+    """The rejection of a sample none of whose texts passed: the reason of the first, the answers of all."""
+    problems = [problem for each in rejections for problem in each.problems or ("",) * len(each.attempts)]
+    attempts = tuple(attempt for each in rejections for attempt in each.attempts)
+    return replace(rejections[0], attempts=attempts, problems=tuple(problems) if any(problems) else ())
 
 
 def _text(
@@ -193,21 +201,18 @@ def _text(
         if not of_step:
             return _request(plan, sample, index, captions, 1, "", number)
         if of_step[-1].problem:
-            return Rejection(sample.sample_id, of_step[-1].problem, of_step[-1].text, _answers(attempts))
+            return Rejection(sample.sample_id, of_step[-1].problem, of_step[-1].text, _answers(own))
         is_last = sum(attempt.step == index for attempt in own[own_spent:]) >= plan.max_attempts
-        text = without_wrapping(of_step[-1].text)
-        source = "" if step.role == "mllm" else captions["caption_long"]
-        answer = _answer(plan, sample, text, of_step[-1].finish_reason, source, _given(plan, sample, index, number))
-        verdict = _judge(step.checks, answer)
-        if not verdict.error and step.writes == "caption_long" and _repeats(verdict.text, others):
-            verdict = _Verdict(verdict.text, REPEATED_TEXT, "The same text was given for this image before.")
+        verdict = _checked(plan, sample, of_step[-1], captions, others)
         if plan.verifies(step) and not verdict.error:
             statements = claims_of(verdict.text)
             if not is_judged(statements, of_step[-1].claims):
                 return Verification(sample.sample_id, of_step[-1], tuple(claim.words for claim in statements))
             verdict = _verified(plan, sample, index, of_step[-1], verdict, is_last=is_last)
         if verdict.error and is_last:
-            return Rejection(sample.sample_id, verdict.error, verdict.detail, _answers(attempts))
+            answers = _answers(own)
+            problems = _problems(plan, sample, answers, accepted, captions, others)
+            return Rejection(sample.sample_id, verdict.error, verdict.detail, answers, problems)
         if verdict.error:
             request = _request(plan, sample, index, captions, len(of_step) + 1, verdict.detail, number)
             return replace(request, sampling=_warmer(request.sampling, _num_repeats(of_step, verdict.error)))
@@ -227,6 +232,43 @@ def _given_captions(sample: Sample) -> dict[CaptionColumn, str]:
 
 def _repeats(text: str, others: Sequence[_Text]) -> bool:
     return any(text == other.captions["caption_long"] for other in others)
+
+
+def _checked(
+    plan: BuildPlan,
+    sample: Sample,
+    attempt: Attempt,
+    captions: Mapping[CaptionColumn, str],
+    others: Sequence[_Text],
+) -> _Verdict:
+    """The verdict of a step's checks on an answer, which may not repeat another long text of the image."""
+    step = plan.recipe.steps[attempt.step]
+    source = "" if step.role == "mllm" else captions["caption_long"]
+    given = _given(plan, sample, attempt.step, attempt.text_number)
+    text = without_wrapping(attempt.text)
+    verdict = _judge(step.checks, _answer(plan, sample, text, attempt.finish_reason, source, given))
+    if not verdict.error and step.writes == "caption_long" and _repeats(verdict.text, others):
+        return _Verdict(verdict.text, REPEATED_TEXT, "The same text was given for this image before.")
+    return verdict
+
+
+def _problems(
+    plan: BuildPlan,
+    sample: Sample,
+    answers: Sequence[Attempt],
+    accepted: Sequence[Attempt],
+    captions: Mapping[CaptionColumn, str],
+    others: Sequence[_Text],
+) -> tuple[str, ...]:
+    """For each answer of a text, what refused it and why; "" for an accepted one."""
+    problems = []
+    for attempt in answers:
+        verdict = _checked(plan, sample, attempt, captions, others)
+        if plan.verifies(plan.recipe.steps[attempt.step]) and not verdict.error and attempt.claims is not None:
+            verdict = _verified(plan, sample, attempt.step, attempt, verdict, is_last=False)
+        is_refused = bool(verdict.error) and attempt not in accepted
+        problems.append(f"{verdict.error}: {verdict.detail}" if is_refused else "")
+    return tuple(problems)
 
 
 def _verified(

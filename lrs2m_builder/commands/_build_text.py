@@ -28,6 +28,7 @@ def report_text(report: Report) -> str:
             f"  this run: {report.run['requests']} answers in {report.run['seconds']:.0f} s, "
             f"{report.run['captions_per_s']:.1f} captions/s, {report.run['tokens_per_s']:.0f} tokens/s"
             + (f"; bound by {shares}" if shares else "")
+            + (f"; engine started in {duration(start_s)}" if (start_s := report.run.get("start_s", 0)) >= 1 else "")
         )
         if claims := report.run.get("claims"):
             lines.append(f"  {claims} claims were held against the images")

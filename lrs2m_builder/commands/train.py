@@ -36,7 +36,9 @@ def train_command(
     config: Annotated[
         str,
         typer.Option(
-            metavar="NAME", autocompletion=configs, help="Named configuration (docs/train.md); 'tiny' takes seconds."
+            metavar="NAME",
+            autocompletion=configs,
+            help="Named configuration (docs/train.md); 'tiny' is a smoke test of seconds.",
         ),
     ] = "paper_b16",
     start: Annotated[
@@ -94,17 +96,18 @@ def train_command(
         raise MissingExtraError("wandb=true", "wandb", ImportError("No module named 'wandb'"))
     if train_config.keep_best is not None and not eval_names:
         raise UserError(f"keep_best={train_config.keep_best} is a figure on held-out data: give --eval-data")
-    try:
-        from lrs2m_builder.clip.locate import locate_data
+    from lrs2m_builder.clip.locate import locate_data
+
+    located = [locate_data(name) for name in names]
+    held_out = [locate_data(name) for name in eval_names]
+    try:  # torch takes seconds: what can be refused without it was refused before
         from lrs2m_builder.evals.while_training import make_measures
         from lrs2m_builder.train.run import train
     except ImportError as error:
         raise MissingExtraError("training", "train", error) from error
-    held_out = [locate_data(name) for name in eval_names]
     evaluate = make_measures(held_out, train_config) if held_out else None
     is_first = os.environ.get("RANK", "0") == "0"  # under torchrun, every process gets here
     try:
-        located = [locate_data(name) for name in names]
         model_dir = train(train_config, located, out_dir=out_dir, make_evaluate=evaluate, eval_data=held_out)
     except KeyboardInterrupt:
         if is_first:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -61,6 +61,7 @@ class _Tally:
             self.examples[key] = [*self.examples.get(key, []), *examples][:NUM_EXAMPLES]
 
 
+@cache
 def caption_checks() -> dict[str, tuple[Check, ...]]:
     """The checks by caption column, looked up by name; names unknown to this release are skipped."""
     by_name = {value.name: value for value in vars(checks).values() if isinstance(value, Check)}
@@ -117,22 +118,34 @@ def _spans(files: Sequence[Path], size: int = 2000) -> Iterator[tuple[Path, list
 
 
 def _check_span(path: Path, groups: list[int]) -> tuple[_Tally, int]:
-    tally, by_column, viewpoints = _Tally(), caption_checks(), _viewpoints()
+    tally = _Tally()
     with reading(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
         columns = [name for name in COLUMNS if name in file.schema_arrow.names]
         table = file.read_row_groups(groups, columns=columns)
         rows = [row for batch in table.to_batches() for row in plain_rows(as_record(batch), path)]
     for row in rows:
-        texts = [*by_column, *("captions_long" for _ in (row.get("captions_long") or ())[1:])]
-        for number, column in enumerate(texts, 1 - len(by_column)):
-            answer = _answer(row, column, viewpoints.get(row["subset"], "overhead"), number)
-            for check in by_column.get(column, by_column["caption_long"]):
-                if (problem := check.find(answer)) is not None:
-                    tally.counts[check.name, column, row["subset"] or ""] += 1
-                    examples = tally.examples.setdefault((check.name, column), [])
-                    if len(examples) < NUM_EXAMPLES:
-                        examples.append((row["sample_id"], problem, answer.text))
+        found = [(column, check, problem, row[column] or "") for column, check, problem in find_problems(row)]
+        for text in (row.get("captions_long") or ())[1:]:
+            problems = find_problems({**row, "caption_long": text, "num_tokens_long": None})
+            found += [
+                ("captions_long", check, why, text) for column, check, why in problems if column == "caption_long"
+            ]
+        for column, check, problem, text in found:
+            tally.counts[check, column, row["subset"] or ""] += 1
+            examples = tally.examples.setdefault((check, column), [])
+            if len(examples) < NUM_EXAMPLES:
+                examples.append((row["sample_id"], problem, text))
     return tally, len(rows)
+
+
+def find_problems(row: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield what the checks find in a record's texts: the column, the check, its message."""
+    viewpoint = _viewpoints().get(row["subset"], "overhead")
+    for column, column_checks in caption_checks().items():
+        answer = _answer(row, column, viewpoint)
+        for check in column_checks:
+            if (problem := check.find(answer)) is not None:
+                yield column, check.name, problem
 
 
 @cache
@@ -140,14 +153,10 @@ def _viewpoints() -> dict[str, Viewpoint]:
     return {name: load_manifest(name).viewpoint for name in shipped_names("manifests")}
 
 
-def _answer(row: dict[str, Any], column: str, viewpoint: Viewpoint, number: int) -> Answer:
-    """A stored text as an answer for the checks; the short text as if it had been made from the long one.
-
-    Args:
-        number: of a text in the column `captions_long`.
-    """
-    text = (row[column][number] if column == "captions_long" else row[column]) or ""
-    tokens = None if column == "captions_long" else row.get(column.replace("caption", "num_tokens"))
+def _answer(row: Mapping[str, Any], column: str, viewpoint: Viewpoint) -> Answer:
+    """A stored text as an answer for the checks; the short text as if it had been made from the long one."""
+    text = row[column] or ""
+    tokens = row.get(column.replace("caption", "num_tokens"))
     return Answer(
         text=text,
         raw=text,
@@ -159,7 +168,7 @@ def _answer(row: dict[str, Any], column: str, viewpoint: Viewpoint, number: int)
     )
 
 
-def _sample(row: dict[str, Any]) -> Sample:
+def _sample(row: Mapping[str, Any]) -> Sample:
     """The labels of a stored row as those of a sample."""
     boxes: dict[str, list[Box]] = {}
     for box in row.get("boxes") or ():
