@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import TypeGuard
 
 from lrs2m_builder.build.image_window import ImageWindow
-from lrs2m_builder.build.journal import Journal, replayed
-from lrs2m_builder.build.plan import JUDGE, BuildPlan, Pass
+from lrs2m_builder.build.journal import Journal, replayed, with_answer
+from lrs2m_builder.build.plan import BuildPlan, Pass
 from lrs2m_builder.build.shards import write_shard
-from lrs2m_builder.build.stages import Move, next_move
+from lrs2m_builder.build.stages import Move, needs, next_move, open_moves
 from lrs2m_builder.build.telemetry import Bound, Meter, Progress, Repetition, Telemetry
 from lrs2m_builder.build.work import ShardWork
 from lrs2m_builder.engines._base import (
@@ -199,7 +199,7 @@ class Runner:
         attempts = [kept for kept in replayed(prior, journaled) if not self._may_pass(kept)]
         spent = len(prior) if work.number else 0
         while True:
-            move = next_move(self._plan, sample, attempts, spent)
+            move = next_move(self._plan, sample, attempts, spent, self._pass.answers)
             if isinstance(move, Request | Verification) and work.journal.has_killed(sample.sample_id):
                 answers = tuple(attempt for attempt in attempts if not attempt.problem)
                 move = Rejection(sample.sample_id, ENGINE_KILLED, "the engine died whenever it was asked", answers)
@@ -211,14 +211,14 @@ class Runner:
             if attempt is None:
                 return  # stopping
             if isinstance(attempt, Rejection):
-                move = attempt
+                move = replace(attempt, attempts=tuple(each for each in attempts if not each.problem))
                 break
             work.journal.append(attempt)
-            attempts = [*(a for a in attempts if (a.step, a.attempt) < (attempt.step, attempt.attempt)), attempt]
+            attempts = with_answer(attempts, attempt)
             if attempt.problem:
                 self._refused.append((work.journal, attempt))
         if isinstance(move, Request | Verification):  # for a later pass, which finds its answers in the journal
-            self.waiting.add(move.step if isinstance(move, Request) else JUDGE)
+            self.waiting |= set(map(needs, open_moves(self._plan, sample, attempts, spent)))
             move = Rejection(sample.sample_id, "unfinished")
         work.outcomes[sample.sample_id] = move
         self._meter.passed += 1
@@ -233,9 +233,7 @@ class Runner:
 
     def _is_mine(self, move: Move) -> TypeGuard[Request | Verification]:
         """Whether the engine of this pass can do it."""
-        if isinstance(move, Request):
-            return move.step in self._pass.steps
-        return isinstance(move, Verification) and self._pass.judges
+        return isinstance(move, Request | Verification) and needs(move) in self._pass.answers
 
     async def _put(self, sample: Sample, move: Request | Verification) -> Attempt | Rejection | None:
         return await (self._ask(sample, move) if isinstance(move, Request) else self._verify(sample, move))
