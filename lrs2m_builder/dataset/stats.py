@@ -70,7 +70,7 @@ class SubsetStats:
     Attributes:
         images: distinct images, by the hash of their bytes; 0 if the column is missing.
         mean_attempts: mean number of requests, over records that a model wrote.
-        judged, shortened: records whose texts a build held against the image, and those of which a sentence was cut.
+        judged, shortened: records whose texts a build held against the image, and those of which some was cut.
         rejections, warnings: counts by reason and by check.
     """
 

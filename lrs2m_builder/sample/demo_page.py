@@ -18,7 +18,7 @@ def write_demo_page(built: Path, recipes: list[str], caught: Sequence[Caught], l
     """Write the page for the builds `built/<recipe>`; rows of the same scene are merged.
 
     Args:
-        caught: texts of which false sentences were cut; the first is shown at the top.
+        caught: texts of which false words were cut; the first is shown at the top.
         looked_at: number of scenes whose texts were held against the images.
 
     Raises:
