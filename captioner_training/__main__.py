@@ -72,6 +72,8 @@ def main() -> None:
     judge = learn_to_judge(captioner, tokenizer, options.work, options.scenes, OWN)
     make_processor(tokenizer).save_pretrained(options.out)
     write_own_claims(judge, tokenizer, options.work, options.work / "own_claims.parquet")
+    for part in (judge.captioner.config.text_config, judge.captioner.config.vision_config):
+        part.dtype = None  # that of the whole model, in which it is saved
     judge.captioner.to(torch.bfloat16).save_pretrained(options.out)
 
 

@@ -283,6 +283,7 @@ def test_a_false_number_or_thing_of_a_list_leaves_the_rest_of_its_sentence(false
     ("text", "false"),
     [
         ("There are two planes and a car.", "planes"),  # "there are a car"
+        ("A pond lies between a road and a building.", "building"),
         ("A plane, a car and a truck are visible.", "car"),  # no list that ends the sentence
         ("The image shows a runway and two planes. They are white.", "runway"),  # "they" would be other things
     ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 
+from lrs2m_builder.checks.reading.english import word_set
 from lrs2m_builder.checks.reading.number_words import spoken
 from lrs2m_builder.verify.claims import Claim
 from lrs2m_builder.verify.noun_phrases import article
@@ -18,7 +19,11 @@ _TAKE_NO_ARTICLE = re.compile(r"\b(?:the|this|that|its|each|every|no|any) $", re
 _NUMBERS = "|".join(spoken(number).replace(" ", "[ -]") for number in range(MAX_NUMBER, 0, -1))
 _DETERMINER = re.compile(rf"(?:\b(?:an?|the|some|many|several|{_NUMBERS}|\d+) )?$", re.I)
 _BETWEEN = re.compile(r", and |, | and ")
-_SAY_HOW_MANY = {"is", "are", "was", "were"}  # "there are two planes and a car" cannot lose the planes
+# Words behind which one thing alone does not read: "there are a car", "between a car".
+_NEED_TWO = word_set(
+    "is are was were between among both either neither connect connects connecting separate separates separating join "
+    "joins joining combine combines combining"
+)
 
 
 def without_number(text: str, claim: Claim) -> tuple[str, str] | None:
@@ -35,6 +40,8 @@ def without_number(text: str, claim: Claim) -> tuple[str, str] | None:
     if said is None or _NEED_NUMBER.search(before) or (number == 1 and _TAKE_NO_ARTICLE.search(before)):
         return None
     rest = written[said.end() :]
+    if rest.startswith("of "):
+        return None
     if number == 1:
         rest = article(rest)
     if not before.rstrip() or before.rstrip()[-1] in ".!?":
@@ -63,7 +70,7 @@ def without_item(text: str, sentence: tuple[int, int], claim: Claim, claims: Seq
     if claim.kind != "object" or at is None or len(items) < 2:
         return None
     lead = text[first : items[0][0]].split()
-    if not lead or not lead[-1].isalpha() or (len(items) == 2 and lead[-1].lower() in _SAY_HOW_MANY):
+    if not lead or not lead[-1].isalpha() or (len(items) == 2 and lead[-1].lower() in _NEED_TWO):
         return None
     words = [text[start:end] for start, end in items]
     item = words.pop(at)
