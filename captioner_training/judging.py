@@ -223,5 +223,5 @@ def some_claims(
         if claim := next((claim for claim in tries if claim is not None), None):
             found.append(claim)
             ahead[name] += 1 if true else -1
-    random.shuffle(found)  # type: ignore[arg-type]
+    random.shuffle(found)
     return found
