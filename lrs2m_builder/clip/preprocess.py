@@ -20,11 +20,16 @@ _BICUBIC = {None, "bicubic", int(Image.Resampling.BICUBIC)}
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
-    """Side of the square input in pixels, and the mean and standard deviation per channel in 0 .. 1."""
+    """Side of the square input in pixels, and the mean and standard deviation per channel in 0 .. 1.
+
+    Attributes:
+        squash: an image is resized to the square whatever its shape, as SigLIP does, and nothing is cropped.
+    """
 
     image_size: int
     mean: tuple[float, ...] = CLIP_MEAN
     std: tuple[float, ...] = CLIP_STD
+    squash: bool = False
 
 
 def make_transform(preprocess: Preprocess) -> Transform:
@@ -36,7 +41,9 @@ def make_transform(preprocess: Preprocess) -> Transform:
     transform: Transform = v2.Compose(
         [
             v2.RGB(),
-            v2.Resize(preprocess.image_size, interpolation=v2.InterpolationMode.BICUBIC),
+            v2.Resize(
+                [preprocess.image_size] * (2 if preprocess.squash else 1), interpolation=v2.InterpolationMode.BICUBIC
+            ),
             v2.CenterCrop(preprocess.image_size),
             v2.PILToTensor(),
             v2.ToDtype(torch.float32, scale=True),
@@ -54,11 +61,12 @@ def read_preprocess(raw: dict[str, Any], image_size: int, where: str) -> Preproc
     """
     interpolation = raw.get("interpolation", raw.get("resample"))
     size = raw.get("size")
-    squashed = isinstance(size, dict) and "shortest_edge" not in size
-    if interpolation not in _BICUBIC or raw.get("resize_mode") not in {None, "shortest"} or squashed:
+    other = isinstance(size, dict) and "shortest_edge" not in size
+    if interpolation not in _BICUBIC or raw.get("resize_mode") not in {None, "shortest", "squash"} or other:
         raise UserError(
-            f"{where}: only bicubic resizing by the shorter side is supported, and the model expects another"
+            f"{where}: only bicubic resizing, by the shorter side or to a square, is supported, and the model expects "
+            "another"
         )
     mean = tuple(raw.get("mean") or raw.get("image_mean") or CLIP_MEAN)
     std = tuple(raw.get("std") or raw.get("image_std") or CLIP_STD)
-    return Preprocess(image_size, mean, std)
+    return Preprocess(image_size, mean, std, squash=raw.get("resize_mode") == "squash")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
-from lrs2m_builder.commands import BaseUrl, Engine, EngineOption, ImageDir, Json, print_json
+from lrs2m_builder.commands import BaseUrl, Engine, EngineOption, ImageDir, Json, print_json, say_only_first
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.terminal import duration, show
 
@@ -102,6 +102,7 @@ def verify_command(
         raise UserError("--lost chooses the thresholds of --calibrate; give that too")
     if data is None:
         raise UserError("DATA is missing: give the --out of a build, or --calibrate FILE to measure the judge")
+    say_only_first(data)
     report = verify(
         VerifyOptions(
             path=data,
