@@ -15,6 +15,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from lrs2m_builder.clip.model import RANDOM, Loaded, load, random_model
+from lrs2m_builder.clip.preprocess import Normalise, ToPixels
 from lrs2m_builder.clip.save import save
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.terminal import say
@@ -67,7 +68,8 @@ class TrainingRun:
         per_epoch = sum(batches.num_batches(epoch) for epoch in range(config.epochs))
         adapters = choose_trained(loaded.model, config)
         freeze_positions(loaded.model, config.frozen_positions)
-        towers = Towers(loaded.model, has_bias=config.objective == "sigmoid").to(device).train()
+        normalise = Normalise(loaded.preprocess.mean, loaded.preprocess.std)
+        towers = Towers(loaded.model, has_bias=config.objective == "sigmoid", normalise=normalise).to(device).train()
         run = cls(
             config=config,
             loaded=loaded,
@@ -269,7 +271,7 @@ def make_batches(config: TrainConfig, data: Sequence[Path], loaded: Loaded, devi
     reading = ReadSettings(
         train_on=config.train_on,
         tokenize=loaded.tokenize,
-        transform=loaded.transform,
+        transform=ToPixels(loaded.preprocess.image_size),
         image_size=loaded.preprocess.image_size,
         length_multiple=max(config.length_multiple, BUCKET if config.compile else 1),
         image_dir=Path(config.image_dir) if config.image_dir else None,
