@@ -10,6 +10,7 @@ are measured if they are installed.
 from __future__ import annotations
 
 import argparse
+import importlib
 import importlib.util
 import io
 import time
@@ -36,7 +37,7 @@ def pillow(data: bytes) -> np.ndarray:
         return np.asarray(image.convert("RGB"))
 
 
-def by_torchvision(data: bytes) -> np.ndarray:
+def by_torchvision(data: bytes) -> Any:
     raw = torch.frombuffer(bytearray(data), dtype=torch.uint8)
     return torchvision.io.decode_jpeg(raw, mode=torchvision.io.ImageReadMode.RGB).permute(1, 2, 0).numpy()
 
@@ -50,20 +51,17 @@ def decoders() -> dict[str, Step]:
         "OpenCV": lambda data: cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR_RGB),
     }
     if importlib.util.find_spec("simplejpeg"):
-        import simplejpeg
-
+        simplejpeg = importlib.import_module("simplejpeg")
         found["simplejpeg"] = lambda data: simplejpeg.decode_jpeg(data, "RGB")
     if importlib.util.find_spec("imagecodecs"):
-        import imagecodecs
-
-        found["imagecodecs"] = imagecodecs.jpeg8_decode
+        found["imagecodecs"] = importlib.import_module("imagecodecs").jpeg8_decode
     return found
 
 
 def resizers() -> dict[str, Step]:
     """Pillow's image, square -> uint8 array 224 x 224 x 3; the conversions between libraries are part of the work."""
 
-    def by_torch(image: Image.Image) -> np.ndarray:
+    def by_torch(image: Image.Image) -> Any:
         pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None]
         resized = torch.nn.functional.interpolate(pixels, (SIDE, SIDE), mode="bicubic", antialias=True)
         return resized[0].permute(1, 2, 0).numpy()
