@@ -15,6 +15,8 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from lrs2m_builder.clip.model import Loaded, random_model
+from lrs2m_builder.errors import UserError
+from lrs2m_builder.train import run as train_module
 from lrs2m_builder.train.config import CONFIGS, TrainConfig, make_config
 from lrs2m_builder.train.loading import Batch
 from lrs2m_builder.train.loss import LossSettings
@@ -110,6 +112,26 @@ def test_measuring_has_the_precision_of_the_training(tmp_path: Path) -> None:
         lines = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
         assert [line["step"] for line in lines] == [1, 2] and lines[1]["eval_long_mr"] == 0.5
         assert all(math.isfinite(line["loss"]) and line["images_per_s"] > 0 for line in lines)
+
+
+def test_losses_read_a_step_late_are_the_losses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    data, found = make_data(tmp_path / "data"), []
+    for name, devices in (("at once", set[str]()), ("late", {"cpu"})):
+        monkeypatch.setattr(train_module, "READ_LATE", devices)
+        train(make_config("tiny", ["max_steps=5", "checkpoint_every=3"]), [data], out_dir=tmp_path / name)
+        lines = [json.loads(line) for line in (tmp_path / name / "metrics.jsonl").read_text().splitlines()]
+        found.append([[line[key] for key in ("step", "loss", "lr", "logit_scale", "batch")] for line in lines])
+    assert found[0] == found[1] and [line[0] for line in found[1]] == [1, 2, 3, 4, 5]
+
+
+def test_a_loss_that_is_not_finite_is_found_late_and_never_saved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(train_module, "READ_LATE", {"cpu"})
+    config = make_config("tiny", ["max_steps=9", "checkpoint_every=4", "lr=1e30", "warmup_steps=0"])
+    with pytest.raises(UserError, match=r"the loss of step \d is nan"):
+        train(config, [make_data(tmp_path / "data")], out_dir=tmp_path / "out")
+    assert not list((tmp_path / "out" / "checkpoints").glob("step-*.pt"))
 
 
 def test_the_papers_configurations_are_what_they_were() -> None:

@@ -37,6 +37,7 @@ from lrs2m_builder.train.step import accumulate_gradient
 Autocast = Callable[[], AbstractContextManager[Any]]
 Evaluate = Callable[[Loaded], dict[str, float]]
 MakeEvaluate = Callable[[Loaded], Evaluate]
+READ_LATE = {"cuda"}  # devices that compute while the host goes on
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -156,7 +157,8 @@ def _loop(run: TrainingRun, stop: Stop, evaluate: Evaluate | None) -> None:
         before = FinishedStep(run.step, lr, weight, run.batches.epoch, run.batches.number, seconds, readout)
         is_due = run.step % config.eval_every == 0 or run.step == run.total_steps
         saves = run.step % config.checkpoint_every == 0 or run.step == run.total_steps
-        if is_due or saves or stop_now or (world_size() == 1 and stop.requested):
+        is_asked = world_size() == 1 and stop.requested
+        if run.device.type not in READ_LATE or is_due or saves or stop_now or is_asked:
             values = _finite(before)
             measured = _measure(run.loaded, stop, evaluate, autocast) if is_due else {}
             run.note_best(measured or {})
