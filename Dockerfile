@@ -10,6 +10,7 @@ COPY lrs2m_builder lrs2m_builder
 COPY recipes recipes
 COPY prompts prompts
 COPY manifests manifests
+COPY builds builds
 # What the image already has (torch, vllm, transformers) keeps its version.
 RUN python3 -m pip freeze > /tmp/kept.txt \
     && python3 -m pip install --no-cache-dir --constraint /tmp/kept.txt ".[${EXTRAS}]"

@@ -53,10 +53,14 @@ replica-campaign: setup  ## kill replicas, drivers and raylets 200 times (half a
 endpoint-campaign: setup  ## builds through endpoints with a hundred faults at three places (an hour on two cores)
 	$(BIN)/python -m tests.endpoint_campaign
 
+# Programs beside the package use libraries without types.
+UNTYPED := --allow-subclassing-any --allow-untyped-calls --allow-untyped-decorators --no-warn-return-any --no-warn-unused-ignores
+
 lint: setup  ## ruff and mypy
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/mypy $(UNTYPED) benchmarks captioner_training talk_training
 
 docs: setup  ## write the generated parts of docs/cli.md and docs/train.md
 	$(BIN)/python -m docs.generate

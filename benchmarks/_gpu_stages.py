@@ -191,7 +191,7 @@ def loading(dry_run: bool, tell: Tell) -> None:
         _write_pairs(folder / "pairs.parquet", 64 if dry_run else 4096)
         index = read_index([folder], ("caption_long", "caption_short"))
         for workers in (1,) if dry_run else sorted({1, 4, min(8, cores), cores}):
-            order = Order(seed=0, batch_size=8 if dry_run else 64, pool_rows=4096, streams=workers, weights={})
+            order = Order(seed=0, batch_size=8 if dry_run else 64, pool_rows=4096, weights={})
             batches = Batches(
                 index, order, ReadSettings("both", Tokenize(CONTEXT), ToPixels(224), 224), workers=workers
             )

@@ -13,8 +13,9 @@ from lrs2m_builder.checks import Answer, Check
 from lrs2m_builder.schema import Anchor, Sample
 from lrs2m_builder.tokenizer import count_tokens
 
+SIZE = (90, 90)  # of the image of a case with boxes, in pixels
 CASES = Path(__file__).parent.parent / "tests" / "cases"
-KEYS = {"bad", "text", "why", "hints", "anchors", "label", "source", "viewpoint", "raw", "finish_reason"}
+KEYS = {"bad", "text", "why", "hints", "anchors", "boxes", "label", "source", "viewpoint", "raw", "finish_reason"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,12 @@ def make_case(row: dict[str, Any]) -> Case:
         image_name="1.tif",
         image_path=None,
         captions=tuple(row.get("hints", ())),
-        anchors=tuple(Anchor(name, count) for name, count in row.get("anchors", {}).items()),
+        anchors=(
+            *(Anchor(name, count) for name, count in row.get("anchors", {}).items()),
+            *(Anchor(name, len(boxes), tuple(map(tuple, boxes))) for name, boxes in row.get("boxes", {}).items()),
+        ),
         label=row.get("label", ""),
+        image_size=SIZE if "boxes" in row else None,
     )
     answer = Answer(
         text=text,

@@ -16,6 +16,7 @@ import asyncio
 import statistics
 import tempfile
 import time
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,19 @@ from lrs2m_builder.build.runner import Runner
 from lrs2m_builder.build.settings import claimed
 from lrs2m_builder.build.stages import next_move
 from lrs2m_builder.build.telemetry import Display, Meter
-from lrs2m_builder.build.work import find_work, open_works
+from lrs2m_builder.build.work import ShardWork, find_work, open_works
 from lrs2m_builder.engines import vllm as vllm_engine
 from lrs2m_builder.images.load import decode
 from lrs2m_builder.schema import Request
 
 
-async def time_ours(engine: Any, options: BuildOptions) -> tuple[float, dict[str, float]]:
+async def opened(prepared: Prepared) -> AsyncIterator[ShardWork]:
+    """The shards of a build that is not begun yet."""
+    for work in open_works(prepared, find_work(prepared)):
+        yield work
+
+
+async def time_ours(engine: Any, options: BuildOptions, folder: Path) -> tuple[float, dict[str, float]]:
     """Captions per second of a build, and the bottlenecks of its speed."""
     meter = Meter()
     start = time.perf_counter()
@@ -43,7 +50,7 @@ async def time_ours(engine: Any, options: BuildOptions) -> tuple[float, dict[str
     with claimed(prepared.store, prepared.settings, prepared.plan.manifest.origin):
         display = Display(prepared.num_samples, 0, "ours")
         runner = Runner(prepared.plan, prepared.passes[0], engine, meter, display)
-        await runner.run(open_works(prepared, find_work(prepared)), options.out_dir / "telemetry.jsonl")
+        await runner.run(opened(prepared), folder / "telemetry.jsonl")
         display.close()
         report = write_report(prepared, meter, stopped=False)
     assert report.records == prepared.num_samples, report
@@ -89,14 +96,14 @@ async def run(engine: Any, arguments: argparse.Namespace, folder: Path, model: P
 
     prepared = prepare(options("unused", arguments.images), vllm_engine)
     images = [decode(s.image_path, engine.image_size) for s in prepared.samples() if s.image_path]
-    await time_ours(engine, options("warm-up", 64))
+    await time_ours(engine, options("warm-up", 64), folder)
     ratios = []
     for turn in range(arguments.turns):
         for name in ("ours", "ceiling") if turn % 2 else ("ceiling", "ours"):
             await engine._core.reset_mm_cache()
             await engine._core.reset_prefix_cache()
             if name == "ours":
-                ours, bound = await time_ours(engine, options(f"turn-{turn}", arguments.images))
+                ours, bound = await time_ours(engine, options(f"turn-{turn}", arguments.images), folder)
             else:
                 ceiling = await time_ceiling(engine, prepared, images)
         ratios.append(ours / ceiling)

@@ -80,7 +80,7 @@ def ours(pairs: Pairs, folder: Path, workers: int) -> Callable[[], Iterator[Any]
 
     def batches() -> Iterator[Any]:
         reading = ReadSettings("short", TOKENIZE, ToPixels(SIDE), SIDE)
-        order = Order(seed=0, batch_size=BATCH, pool_rows=4096, streams=max(1, workers), weights={})
+        order = Order(seed=0, batch_size=BATCH, pool_rows=4096, weights={})
         batches = Batches(read_index([folder / "ours.parquet"], ("caption_short",)), order, reading, workers=workers)
         return islice(batches, batches.num_batches(0))
 

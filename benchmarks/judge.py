@@ -180,7 +180,7 @@ def _print_planted(
         for p, claim, number in _scores(judge, changed):
             found[number] |= bool(p < thresholds[claim.kind])
         by_off = (
-            np.mean([value for number, value in found.items() if offs[number] == off] or [0]) for off in (1, 2, 3)
+            np.mean([value for number, value in found.items() if offs[number] == off] or [False]) for off in (1, 2, 3)
         )
         more = f" ({', '.join(f'{share:.3f}' for share in by_off)} where 1, 2 and 3 off)" if planted == "number" else ""
         parts.append(f"{planted} {np.mean(list(found.values())):.3f} of {len(found)}{more}")

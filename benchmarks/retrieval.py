@@ -79,7 +79,7 @@ def main() -> None:
         our_figures = measured("--child", "ours", "--queries", options.images, *size)
         theirs = measured("--child", "clip_benchmark", *size)
         print(f"{options.images} images, {options.images * TEXTS_EACH} texts of {WIDTH} numbers")
-        print(f"  ours            {our_figures[0]:8.2f} s  {ours[1]:8.0f} MB")
+        print(f"  ours            {our_figures[0]:8.2f} s  {our_figures[1]:8.0f} MB")
         print(f"  clip-benchmark  {theirs[0]:8.2f} s  {theirs[1]:8.0f} MB   ratio {theirs[0] / our_figures[0]:.1f}")
         queries = LARGE if options.all else NUM_QUERIES
         large = measured("--child", "ours", "--images", LARGE, "--queries", queries, "--device", options.device)

@@ -51,7 +51,7 @@ def library_tokenizer() -> Any:
     from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
     with gzip.open(ours.MERGES_PATH, "rt", encoding="utf-8", newline="\n") as file:
-        merges = [tuple(line.split()) for line in file]
+        merges = [(left, right) for left, right in (line.split() for line in file)]
     alphabet = list(ours._byte_symbols().values())
     units = [*alphabet, *(a + "</w>" for a in alphabet), *("".join(pair) for pair in merges)]
     bpe = models.BPE(vocab={unit: index for index, unit in enumerate(units)}, merges=merges, end_of_word_suffix="</w>")

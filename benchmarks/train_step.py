@@ -38,7 +38,7 @@ from lrs2m_builder.train.step import Towers, accumulate_gradient
 CONTEXT, LONG, SHORT = 248, 110, 32
 START, END = 49406, 49407
 _B16 = {"vision_width": 768, "num_layers": 12, "patch_size": 16, "text_width": 512, "embed_dim": 512}
-MODELS = {
+MODELS: dict[str, tuple[int, dict[str, Any]]] = {
     "b16": (224, _B16),
     "small": (64, _B16 | {"vision_width": 128, "num_layers": 2, "patch_size": 8, "text_width": 128}),
 }  # side of the images, and shapes

@@ -1,6 +1,7 @@
 """`lrs2m view` on the number of rows of LRS2M, with a small image in each: seconds to open, a page, a search, memory.
 
-Every figure is measured through the web server, as in the page. A page is 24 rows and their 24 thumbnails.
+Every figure is measured through the web server, as in the page. A page is 24 rows and their 24 thumbnails; of the
+gallery it is 60.
 
     python benchmarks/view.py [--rows 2023688] [--data DIR]
 """
@@ -26,6 +27,7 @@ import stats
 from PIL import Image
 
 PAGES = 15
+ROWS, GALLERY = 24, 60
 
 
 def tile_bytes() -> bytes:
@@ -42,10 +44,11 @@ def get(url: str) -> Any:
         return json.loads(content) if answer.headers["Content-Type"] == "application/json" else content
 
 
-def page_seconds(base: str, selection: str, start: int) -> float:
+def page_seconds(base: str, selection: str, start: int, *, gallery: bool = False) -> float:
     """Seconds until a page's rows and images have been loaded one after the other."""
     begin = time.perf_counter()
-    page = get(f"{base}api/rows?selection={selection}&start={start}&count=24")
+    shown = f"count={GALLERY}&brief=1" if gallery else f"count={ROWS}"
+    page = get(f"{base}api/rows?selection={selection}&start={start}&{shown}")
     for row in page["rows"]:
         get(f"{base}image?row={row['number']}&small=1")
     return time.perf_counter() - begin
@@ -66,10 +69,14 @@ def measure(folder: Path) -> dict[str, Any]:
         for order in ("file", "long"):
             result = get(f"{base}api/select?order={order}")
             figures[f"select_{order}_s"] = result["seconds"]
-            starts = [random_.randrange(result["total"] // 24) * 24 for _ in range(PAGES)]
-            times = [page_seconds(base, result["selection"], start) for start in starts]
-            figures[f"page_{order}_median_s"] = round(statistics.median(times), 3)
-            figures[f"page_{order}_max_s"] = round(max(times), 3)
+            for name, size in {"page": ROWS, "gallery": GALLERY}.items():
+                starts = [random_.randrange(result["total"] // size) * size for _ in range(PAGES)]
+                times = [page_seconds(base, result["selection"], at, gallery=name == "gallery") for at in starts]
+                figures[f"{name}_{order}_median_s"] = round(statistics.median(times), 3)
+                figures[f"{name}_{order}_max_s"] = round(max(times), 3)
+            begin = time.perf_counter()
+            get(f"{base}api/charts?selection={result['selection']}")
+            figures[f"charts_{order}_s"] = round(time.perf_counter() - begin, 3)
         for name, text in {"common": "with", "absent": "qqzzqq"}.items():
             result = get(f"{base}api/select?{urllib.parse.urlencode({'text': text})}")
             figures[f"search_{name}_s"] = round(result["seconds"], 2)

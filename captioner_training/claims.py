@@ -123,7 +123,7 @@ class ClaimMaker:
     def sentence_claim(self, scene: Scene, true: bool, random: np.random.Generator) -> Claim | None:
         """A sentence of a text."""
         words = sentence_claim(scene, true, self.absent(scene, random), random)
-        return words and Claim(words, true, "sentence")
+        return Claim(words, true, "sentence") if words else None
 
     def of_text(self, scene: Scene, wanted: int, random: np.random.Generator) -> Iterator[Claim]:
         """Claims as `lrs2m verify` reads them from one text of the scene, true ones and as many false ones."""

@@ -202,5 +202,5 @@ def some_claims(maker: ClaimMaker, scene: Scene, ahead: Counter[str], random: np
         if claim := next((claim for claim in tries if claim is not None), None):
             found.append(claim)
             ahead[name] += 1 if true else -1
-    random.shuffle(found)  # type: ignore[arg-type]
+    random.shuffle(found)
     return found

@@ -62,7 +62,7 @@ def image_question(scene: Scene, random: np.random.Generator) -> tuple[tuple[str
     elif kind < 0.85:
         anchors = [Anchor(name, count) for name, count in sorted(scene.counts.items())]
         if random.random() < 0.3:
-            random.shuffle(anchors)  # type: ignore[arg-type]
+            random.shuffle(anchors)
         parts = prompt_parts("vector_anchored", anchors=tuple(anchors))
     else:
         parts = (no_hint_parts()[0], "")

@@ -97,7 +97,7 @@ def _scene(truth: dict[str, Any]) -> Scene:
     """The scene without its image and drawing."""
     sketch = Sketch(np.random.default_rng(0), truth["gsd"], tuple(truth["sun"]), 0.0, mirrored=False)
     if truth["shadows"]:
-        sketch.shadows.append(())
+        sketch.shadows.append([])
     objects = (
         SceneObject(name, color, tuple(box), tuple(map(tuple, polygon)), length, width)
         for name, color, box, polygon, length, width in truth["objects"]

@@ -156,7 +156,7 @@ class TextClaims:
             if random.random() < 0.35:
                 return self._of_elsewhere(scene, random)
             changed = _changed_words(words, scene, absent, random)
-            return changed and Claim(changed, False, f"text {kind}")
+            return Claim(changed, False, f"text {kind}") if changed else None
         if kind == "object" and random.random() < 0.15:
             return self._of_elsewhere(scene, random)
         said, match = found

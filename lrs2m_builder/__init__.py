@@ -14,6 +14,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from lrs2m_builder.checks.base import Answer, Check, Level
+    from lrs2m_builder.declared.anchor_words import places_in_words
     from lrs2m_builder.declared.manifest import Manifest, load_manifest
     from lrs2m_builder.declared.recipe import Recipe, Step, load_recipe
     from lrs2m_builder.engines._base import Engine
@@ -25,6 +26,7 @@ _MODULES = {
     "checks.base": ("Answer", "Check", "Level"),
     "engines._base": ("Engine",),
     "errors": ("SampleError", "UserError"),
+    "declared.anchor_words": ("places_in_words",),
     "declared.manifest": ("Manifest", "load_manifest"),
     "declared.recipe": ("Recipe", "Step", "load_recipe"),
     "schema": ("Anchor", "Completion", "Place", "Record", "Rejection", "Request", "Sample"),
@@ -52,6 +54,7 @@ __all__ = [
     "UserError",
     "load_manifest",
     "load_recipe",
+    "places_in_words",
 ]
 
 

@@ -19,6 +19,7 @@ from lrs2m_builder import __version__
 from lrs2m_builder.commands.help import late, make_group
 from lrs2m_builder.errors import Stopped, UserError
 from lrs2m_builder.stopping import interruptible
+from lrs2m_builder.terminal import marked
 from lrs2m_builder.text import printable
 
 COMMANDS = (  # each is the function NAME_command of commands/NAME.py
@@ -78,7 +79,7 @@ def main() -> None:
             print(printable(complaint or "stopped; run the same command to resume"), file=sys.stderr, flush=True)
         os._exit(130)  # a starting engine's threads would keep the process alive
     if complaint:
-        print(f"error: {printable(complaint, one_line=True)}", file=sys.stderr)
+        print(marked(f"error: {printable(complaint, one_line=True)}"), file=sys.stderr)
     sys.exit(code)
 
 

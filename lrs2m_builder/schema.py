@@ -117,6 +117,7 @@ class Sample:
         caption_long: the published long text, normalised; empty without one.
         no_anchors: reason and detail of missing anchors, for recipes that need them.
         problem: reason and detail if the source already found the sample unusable.
+        image_size: width and height in pixels, to which the boxes of the anchors refer; None without boxes.
     """
 
     sample_id: str
@@ -130,6 +131,7 @@ class Sample:
     no_anchors: tuple[str, str] | None = None
     problem: tuple[str, str] | None = None
     place: Place = NOWHERE
+    image_size: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -363,9 +365,14 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Rejection:
-    """A sample without a row: the reason, and every answer it got."""
+    """A sample without a row: the reason, and every answer it got.
+
+    Attributes:
+        problems: for each attempt, the check that refused it and why, as in "refusal: ..."; "" if it was accepted.
+    """
 
     sample_id: str
     reason: str
     detail: str = ""
     attempts: tuple[Attempt, ...] = ()
+    problems: tuple[str, ...] = ()

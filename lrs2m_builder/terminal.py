@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from contextlib import suppress
 
 from lrs2m_builder.text import printable
+
+_COLOURS = {"error:": "31", "warning:": "33"}  # red and yellow, of a terminal
 
 
 def say(text: str) -> None:
@@ -13,8 +16,16 @@ def say(text: str) -> None:
     from tqdm import tqdm  # late: most commands show no progress
 
     with suppress(BrokenPipeError):  # a reader that has gone is no reason to stop
-        tqdm.write(printable(text), file=sys.stderr)
+        tqdm.write(marked(printable(text)), file=sys.stderr)
         sys.stderr.flush()
+
+
+def marked(line: str) -> str:
+    """A line for standard error; on a terminal its "error:" or "warning:" is coloured, unless NO_COLOR is set."""
+    word = line.partition(" ")[0]
+    if word not in _COLOURS or os.environ.get("NO_COLOR") or not sys.stderr.isatty():
+        return line
+    return f"\x1b[{_COLOURS[word]};1m{word}\x1b[0m{line.removeprefix(word)}"
 
 
 def show(text: str) -> None:

@@ -11,6 +11,7 @@ from lrs2m_builder import Manifest, Recipe, Sample, Step
 from lrs2m_builder.checks import (
     ANCHOR_EXTRA,
     ANCHOR_MISSING,
+    ANCHOR_PLACE,
     CLIP_LONG,
     CLIP_SHORT,
     FAITHFUL,
@@ -56,6 +57,7 @@ RECIPE = Recipe(
                 *GROUNDED,
                 ANCHOR_MISSING,
                 ANCHOR_EXTRA,
+                ANCHOR_PLACE,
                 *FAITHFUL,
                 word_range(MIN_WORDS - 20, MAX_WORDS + 20),
                 clip_budget(CLIP_LONG),

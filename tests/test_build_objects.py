@@ -66,7 +66,11 @@ def test_a_build_in_parts_a_retry_and_the_readers(store: ObjectStore, faults: Fa
     assert not [each for each in faults.requests if ".parquet" in each], "what has not changed is not read again"
 
 
-def test_a_store_that_goes_away_loses_nothing(store: ObjectStore, faults: Faults, tmp_path: Path) -> None:
+def test_a_store_that_goes_away_loses_nothing(
+    store: ObjectStore, faults: Faults, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(holding, "LOOK_EVERY_S", 0.05)
+    monkeypatch.setattr(holding, "TAKEN_OVER_AFTER_S", 0.5)
     source = make_source(tmp_path / "source", 20)
 
     def answer(request: Request) -> Completion:

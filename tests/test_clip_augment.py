@@ -30,7 +30,7 @@ TEXT = "An airport. Two planes stand. A road runs. Trees grow."
 
 def batches(folder: Path, *, seed: int = 0, **changes: Any) -> Batches:
     reading = ReadSettings("both", Tokenize(248), make_transform(Preprocess(32)), 32, **changes)
-    order = Order(seed=seed, batch_size=4, pool_rows=32, streams=1, weights={})
+    order = Order(seed=seed, batch_size=4, pool_rows=32, weights={})
     return Batches(read_index([folder], BOTH), order, reading)
 
 

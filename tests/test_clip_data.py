@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 from collections import Counter
 from dataclasses import replace
-from itertools import islice
+from itertools import combinations, islice
 from pathlib import Path
 from typing import Any
 
@@ -26,10 +26,10 @@ from lrs2m_builder.train.data import Batches
 from lrs2m_builder.train.index import RowIndex, read_index
 from lrs2m_builder.train.loading import Batch, BatchRows, ReadSettings, TrainOn, first_sentence
 from lrs2m_builder.train.mixture import Order
-from lrs2m_builder.train.plan import count_batches, make_plan
+from lrs2m_builder.train.plan import STREAMS, count_batches, make_plan
 from tests.clip_toy import make_data, make_rows, png, write_table
 
-ORDER = Order(seed=0, batch_size=4, pool_rows=32, streams=1, weights={})
+ORDER = Order(seed=0, batch_size=4, pool_rows=32, weights={})
 BOTH = ("caption_long", "caption_short")
 
 
@@ -71,7 +71,7 @@ def test_an_epoch_takes_every_row_once_and_the_next_in_another_order() -> None:
 def test_every_row_is_read_at_any_number_of_processes_and_any_size_of_row_groups(
     num_rows: int, world_size: int, rows_per_group: int
 ) -> None:
-    order = replace(ORDER, batch_size=64, pool_rows=4096, streams=4)
+    order = replace(ORDER, batch_size=64 * world_size, pool_rows=4096)
     index = toy_index(num_rows, rows_per_group)
     plans = [make_plan(index, order, 0, rank, world_size).rows for rank in range(world_size)]
     assert {len(plan) for plan in plans} == {count_batches(index, order, 0, world_size)}
@@ -108,16 +108,33 @@ def test_no_row_group_is_read_more_than_eight_times_over_the_shuffle_of_a_large_
     assert max(np.bincount(plan.pools)) * 64 <= 1024
 
 
-@pytest.mark.parametrize(("num_batches", "streams"), [(2, 1), (5, 4), (131, 4), (1003, 3)])
-def test_workers_stay_with_their_pools(num_batches: int, streams: int) -> None:
-    order = replace(ORDER, batch_size=4, pool_rows=64, streams=streams)
+@pytest.mark.parametrize("num_batches", [2, 5, 131, 1003])
+def test_workers_stay_with_their_pools(num_batches: int) -> None:
+    order = replace(ORDER, batch_size=4, pool_rows=64)
     plan = make_plan(toy_index(4 * num_batches), order, 0, 0, 1)
-    changes = [np.count_nonzero(np.diff(plan.pools[worker::streams])) for worker in range(streams)]
-    assert sum(changes) <= max(0, len(set(plan.pools.tolist())) - streams)
+    changes = [np.count_nonzero(np.diff(plan.pools[worker::STREAMS])) for worker in range(STREAMS)]
+    assert sum(changes) <= max(0, len(set(plan.pools.tolist())) - STREAMS)
+
+
+@pytest.mark.parametrize(("batch_size", "num_rows"), [(8, 70), (96, 1000), (512, 10_000), (130, 5000)])
+def test_the_batches_of_all_processes_are_the_same_at_any_number_of_processes(batch_size: int, num_rows: int) -> None:
+    order = replace(ORDER, batch_size=batch_size, pool_rows=256)
+    index = toy_index(num_rows)
+    whole = make_plan(index, order, 1, 0, 1)
+    for world_size in (number for number in range(2, 65) if batch_size % number == 0):
+        plans = [make_plan(index, order, 1, rank, world_size) for rank in range(world_size)]
+        assert np.concatenate([plan.rows for plan in plans], axis=1).tolist() == whole.rows.tolist()
+        assert all(plan.pools.tolist() == whole.pools.tolist() for plan in plans)
+
+
+def test_processes_with_64_pairs_each_share_no_pool() -> None:
+    order = replace(ORDER, batch_size=256, pool_rows=512)
+    plans = [make_plan(toy_index(20_000), order, 0, rank, 4).rows for rank in range(4)]
+    assert all(not np.intersect1d(one, other).size for one, other in combinations(plans, 2))
 
 
 def test_texts_of_a_batch_are_of_like_length_on_all_ranks() -> None:
-    index, order = toy_index(4000), replace(ORDER, batch_size=16, pool_rows=1024)
+    index, order = toy_index(8000), replace(ORDER, batch_size=128, pool_rows=1024)
     plans = [make_plan(index, order, 0, rank, 2).rows for rank in range(2)]
     longest, shortest = (function(index.num_tokens_R[plans[0]], axis=1) for function in (np.max, np.min))
     assert np.mean(longest - shortest) < 48  # 212 at random: two neighbouring steps of 32 at most, as a rule
@@ -145,13 +162,13 @@ def test_unknown_subset_in_weights_lists_the_known_ones() -> None:
 
 def test_less_data_than_a_batch_is_said() -> None:
     with pytest.raises(UserError, match=r"6 rows .*one batch of 4 for each of 2.*use batch_size=3 or less, fewer proc"):
-        make_plan(toy_index(6), ORDER, 0, 0, 2)
-    make_plan(toy_index(6), replace(ORDER, batch_size=3), 0, 0, 2)
+        make_plan(toy_index(6), replace(ORDER, batch_size=8), 0, 0, 2)
+    make_plan(toy_index(6), replace(ORDER, batch_size=6), 0, 0, 2)
 
 
 def test_a_smaller_batch_is_not_advised_where_no_batch_would_do() -> None:
     with pytest.raises(UserError, match=r"6 rows .*each of 4 process\(es\); use fewer processes or more data"):
-        make_plan(toy_index(6), ORDER, 0, 0, 4)
+        make_plan(toy_index(6), replace(ORDER, batch_size=16), 0, 0, 4)
 
 
 # Reading
@@ -250,7 +267,7 @@ def test_equal_images_and_texts_have_equal_ids(tmp_path: Path) -> None:
 
 
 def test_unreadable_images_are_replaced_and_counted(tmp_path: Path) -> None:
-    batches = toy_batches(make_data(tmp_path, unreadable=(5, 40)))
+    batches = toy_batches(make_data(tmp_path, unreadable=(5, 41)))
     epoch = list(islice(batches, batches.num_batches(0)))
     assert sum(batch.num_unreadable for batch in epoch) == 2
     assert all(len(set(batch.image_ids_B.tolist())) == 4 for batch in epoch)
@@ -297,7 +314,7 @@ def test_a_batch_holds_bytes_that_normalised_are_what_evaluations_see(tmp_path: 
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_position_taken_up_gives_the_batches_that_were_left(tmp_path: Path, workers: int) -> None:
-    order = replace(ORDER, streams=max(1, workers), pool_rows=12)
+    order = replace(ORDER, pool_rows=12)
     index = read_index([make_data(tmp_path)], BOTH)
     whole = Batches(index, order, reading(), workers=workers)
     reader, states, expected = iter(whole), [], []
@@ -305,7 +322,7 @@ def test_a_position_taken_up_gives_the_batches_that_were_left(tmp_path: Path, wo
         expected.append(next(reader))
         states.append(whole.state_dict())
     for stopped in (0, 4, 15, 17):
-        again = Batches(index, order, reading(), workers=workers)
+        again = Batches(index, order, reading(), workers=(workers + stopped) % 4)
         again.load_state_dict(states[stopped])
         for one, other in zip(expected[stopped + 1 : stopped + 3], islice(again, 2), strict=False):
             assert_equal(one, other)
@@ -321,10 +338,10 @@ def test_only_the_rows_of_the_pool_are_held(tmp_path: Path) -> None:
     rows = make_rows(256)
     index = read_index([write_table(tmp_path / "a.parquet", rows, rows_per_group=256)], BOTH)
     plan = make_plan(index, ORDER, 0, 0, 1)
-    batches = BatchRows(index, plan, reading(), 1)
+    batches = BatchRows(index, plan, reading())
     for number in range(len(plan)):
         batches[number]
-        assert len(batches._rows) <= ORDER.pool_rows
+        assert all(len(pool.rows) <= ORDER.pool_rows for pool in batches._pools.values())
 
 
 def test_a_row_group_is_read_once_in_a_pool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -110,7 +110,7 @@ def test_bash_completes_commands_and_options_and_loads_nothing_heavy() -> None:
     assert complete("lrs2m ").stdout.split() == list(ROOT_COMMAND.commands)  # type: ignore[attr-defined]
     assert complete("lrs2m eval fig").stdout.split() == ["figure1", "figure2", "figure3"]
     made = complete("lrs2m build --re", flags="-X importtime")
-    assert made.stdout.split() == ["--recipe", "--replicas", "--retry-rejected", "--restart"]
+    assert made.stdout.split() == ["--recipe", "--replicas", "--retry-rejected", "--restart", "--resume"]
     # pydantic is loaded by the option parser itself
     modules = {line.rpartition("|")[2].strip().partition(".")[0] for line in made.stderr.splitlines()}
     assert "typer" in modules

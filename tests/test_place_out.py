@@ -154,10 +154,11 @@ def test_a_published_set_is_geospatial(tmp_path: Path) -> None:
     assert {field.name for field in described.metadata.record_sets[0].fields} >= {"lon", "caption_long", "geometry"}
 
 
-def test_a_set_without_places_is_refused_as_stac(tmp_path: Path) -> None:
+@pytest.mark.parametrize("to", ["stac", "geoparquet"])
+def test_a_set_without_places_is_refused_by_formats_of_places(tmp_path: Path, to: str) -> None:
     write_places(tmp_path / "in", [place_row(0, Place())])
-    with pytest.raises(UserError, match=r"--to stac: no row has a place on Earth; docs/place\.md"):
-        export(tmp_path / "in", "stac", tmp_path / "out", Filters(), Options())
+    with pytest.raises(UserError, match=rf"--to {to}: no row has a place on Earth; docs/place\.md"):
+        export(tmp_path / "in", to, tmp_path / "out", Filters(), Options())
     assert not (tmp_path / "out").exists()
 
 

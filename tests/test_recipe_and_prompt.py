@@ -265,6 +265,7 @@ def test_the_last_attempt_rejects_and_every_attempt_is_kept(plan: BuildPlan) -> 
     assert isinstance(rejection, Rejection)
     assert (rejection.reason, rejection.attempts) == ("refusal", tuple(attempts))
     assert [attempt.attempt for attempt in attempts] == [1, 2, 3]
+    assert [problem.split(":")[0] for problem in rejection.problems] == ["refusal", "word_range", "refusal"]
 
 
 def test_the_same_attempts_give_the_same_move(plan: BuildPlan) -> None:

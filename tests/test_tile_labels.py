@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
+from rasterio.transform import Affine
 
 from lrs2m_builder.build import build
 from lrs2m_builder.build.options import BuildOptions
@@ -154,6 +157,50 @@ def test_openstreetmap_tags_become_words_and_what_is_below_the_ground_is_left_ou
     assert found == {"building": 1, "water": None, "road": None}
 
 
+OSM_TAGS = {
+    "building": ("building", "yes"),
+    "ship": ("man_made", "ship"),
+    "storage tank": ("man_made", "storage_tank"),
+    "swimming pool": ("leisure", "swimming_pool"),
+    "road": ("highway", "residential"),
+}
+
+
+def write_extract(path: Path, shapes: np.ndarray, classes: np.ndarray) -> Path:
+    """Outlines and lines in longitude and latitude as ways of an OpenStreetMap extract."""
+    osmium = pytest.importorskip("osmium")
+    nodes: list[tuple[float, float]] = []
+    ways: list[tuple[list[int], dict[str, str]]] = []
+    for shape, name in zip(shapes, classes, strict=True):
+        is_area = shape.geom_type == "Polygon"
+        points = shape.exterior.coords[:-1] if is_area else shape.coords
+        refs = list(range(len(nodes) + 1, len(nodes) + len(points) + 1))
+        nodes += [(x, y) for x, y in points]
+        tags = dict([OSM_TAGS[name], *([("area", "yes")] if is_area else [])])
+        ways.append((refs + refs[:1] * is_area, tags))
+    with osmium.SimpleWriter(str(path)) as writer:
+        for number, place in enumerate(nodes, 1):
+            writer.add_node(osmium.osm.mutable.Node(id=number, location=place))
+        for number, (refs, tags) in enumerate(ways, 1):
+            writer.add_way(osmium.osm.mutable.Way(id=number, nodes=refs, tags=tags))
+    return path
+
+
+def test_an_openstreetmap_extract_gives_the_anchors_of_a_geopackage(scene: Path, tmp_path: Path) -> None:
+    shapes, classes = objects(120, SIDE, seed=3)
+    ways = np.array([shape.geom_type != "Point" for shape in shapes])
+    places, classes = on_map(shapes[ways], UTM, UTM_CRS, "EPSG:4326"), classes[ways]
+    extract = write_extract(tmp_path / "extract.osm.pbf", places, classes)
+    words = tmp_path / "classes.yaml"
+    words.write_text("".join(f"{key}={value}: {name}\n" for name, (key, value) in OSM_TAGS.items()))
+    layer = write_layer(tmp_path / "layer.gpkg", places, {"class": classes})
+    one, other = (
+        [[(a["name"], a["count"], a["boxes"]) for a in row["anchors"]] for row in table]
+        for table in (tiled(scene, tmp_path / "1", extract, classes=str(words)), tiled(scene, tmp_path / "2", layer))
+    )
+    assert any(one) and _near(one, other)
+
+
 def test_a_classes_file_gives_words_leaves_out_and_names_land_cover_without_a_number(
     scene: Path, tmp_path: Path
 ) -> None:
@@ -220,3 +267,50 @@ def test_layers_that_cannot_be_laid_are_refused_in_one_line(scene: Path, tmp_pat
     assert "no layer 'roads'; it has named" in refused(scene, tmp_path / "8", f"{named}:roads")
     lost = write_scene(tmp_path / "lost.tif", values_at(200, 200, "uint8"), crs=None)
     assert "no CRS, so --labels" in refused(lost, tmp_path / "9", named)
+
+
+def test_a_scene_in_degrees_beyond_the_antimeridian_is_refused_with_layers(tmp_path: Path) -> None:
+    east = write_scene(
+        tmp_path / "fiji.tif",
+        values_at(200, 200, "uint8"),
+        transform=Affine(0.001, 0, 179.9, 0, -0.001, -17),
+        crs="EPSG:4326",
+    )
+    island = np.array([shapely.box(-179.96, -17.1, -179.95, -17.09)])  # 180.04 for the scene
+    layer = write_layer(tmp_path / "l.gpkg", island, {"class": np.array(["island"], object)})
+    assert "beyond the antimeridian" in refused(east, tmp_path / "1", layer)
+    assert tiled(east, tmp_path / "2")
+
+
+@pytest.mark.parametrize(
+    ("crs", "message"),
+    [("EPSG:4326", ""), ({"type": "nonsense"}, "names no known CRS"), (7, "names no known CRS"), (None, "unknown")],
+)
+def test_the_crs_of_geoparquet_is_a_code_too_and_nonsense_is_refused(
+    scene: Path, tmp_path: Path, crs: object, message: str
+) -> None:
+    shapes, classes = objects(20, SIDE)
+    layer = write_layer(tmp_path / "l.parquet", on_map(shapes, UTM, UTM_CRS, "EPSG:4326"), {"class": classes})
+    table = pq.read_table(layer)
+    geo = json.loads(table.schema.metadata[b"geo"])
+    geo["columns"][geo["primary_column"]]["crs"] = crs
+    pq.write_table(table.replace_schema_metadata({"geo": json.dumps(geo)}), layer)
+    if message:
+        assert message in refused(scene, tmp_path / "out", layer)
+    else:
+        assert any(row["anchors"] for row in tiled(scene, tmp_path / "out", layer))
+
+
+def test_an_open_ring_is_closed_and_an_empty_layer_is_said_to_be_empty(
+    scene: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (place,) = on_map(np.array([shapely.box(20, 10, 40, 40)]), UTM, UTM_CRS, "EPSG:4326")
+    ring = [list(point) for point in place.exterior.coords][:-1]
+    geometry = {"type": "Polygon", "coordinates": [ring]}
+    feature = {"type": "Feature", "properties": {"class": "ship"}, "geometry": geometry}
+    for name, features in (("open", [feature]), ("empty", [])):
+        (tmp_path / f"{name}.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": features}))
+    (anchor,) = tiled(scene, tmp_path / "1", tmp_path / "open.geojson")[0]["anchors"]
+    assert (anchor["name"], anchor["count"]) == ("ship", 1)
+    assert "Warning" not in capfd.readouterr().err
+    assert "holds no objects" in refused(scene, tmp_path / "2", tmp_path / "empty.geojson")

@@ -22,7 +22,7 @@ from tests.test_clip_data import toy_index
 from tests.test_scores import data_set
 from tests.test_scores_where import score
 
-ORDER = Order(seed=0, batch_size=4, pool_rows=32, streams=1, weights={})
+ORDER = Order(seed=0, batch_size=4, pool_rows=32, weights={})
 BOTH = ("caption_long", "caption_short")
 
 

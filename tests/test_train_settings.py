@@ -78,7 +78,7 @@ def test_the_papers_order_of_the_data_is_the_same_as_ever() -> None:
     num_tokens = (torch.arange(6000) * 37 % 200 + 10).int().numpy()
     index = RowIndex(groups, num_tokens, num_tokens * 0, ("a",))
     config = paper_b16()
-    order = Order(config.seed, config.batch_size, 512, config.workers, config.weights, config.num_pairs)
+    order = Order(config.seed, 8 * config.batch_size, 512, config.weights, config.num_pairs)
     plans = [make_plan(index, order, epoch, rank, 8).rows.tobytes() for epoch in (0, 1) for rank in (0, 7)]
     assert hashlib.sha256(b"".join(plans)).hexdigest()[:16] == ORDER_OF_DATA
 

@@ -162,4 +162,4 @@ def test_a_build_killed_and_stopped_goes_on_to_the_same_rows(model: Path, tmp_pa
 
 
 def test_the_engine_is_named_where_engines_are_chosen() -> None:
-    assert engine_names() == ["openai", "transformers", "vllm"]
+    assert engine_names() == ["openai", "openai-batch", "transformers", "vllm"]

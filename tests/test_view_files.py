@@ -91,7 +91,7 @@ def test_the_cache_of_rows_stays_as_small_as_it_may_be(tmp_path: Path, monkeypat
     file = next((build / "data").rglob("*.parquet"))
     pq.write_table(pq.read_table(file), file, row_group_size=2)
     monkeypatch.setattr(view_rows, "CACHE_BYTES", 5000)
-    reader = view_rows.RowReader(open_indexes(build)["records"])
+    reader = view_rows.RowReader(open_indexes([build])["records"])
     for number in [*range(60), *range(30)]:
         reader.row(number)
     held = sum(batch.nbytes for batch, _ in reader._cache.values())

@@ -26,9 +26,9 @@ CHANGES = {
 
 
 @contextmanager
-def serving(path: Path, selection: Selection | None = None) -> Iterator[Server]:
+def serving(path: Path, selection: Selection | None = None, *, reviewer: str = "") -> Iterator[Server]:
     """A server on a free port."""
-    with Server(DataSet(path, selection), 0) as server:
+    with Server(DataSet(path, selection, reviewer=reviewer), 0) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
         thread.start()
         try:

@@ -10,6 +10,7 @@ from lrs2m_builder.build.prepare import Prepared
 from lrs2m_builder.build.run import Here, answer_all
 from lrs2m_builder.build.telemetry import Meter
 from lrs2m_builder.build.work import find_work
+from lrs2m_builder.engines import price_share, trial_module
 from lrs2m_builder.engines._base import EngineModule
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.stores import open_store
@@ -30,7 +31,9 @@ class Forecast:
     Attributes:
         seconds: duration of the trial without the start of the engine.
         requests_per_sample: more than one per step means that checks asked again.
-        hours, prompt_tokens, tokens, dollars: for all remaining samples; dollars is None without prices.
+        hours, prompt_tokens, tokens, dollars: for all remaining samples; dollars is None without prices. An engine that
+            sends batches is tried by one that answers at once, whose hours these are.
+        price_share: the share of the prices that the build pays, 0.5 for batches.
         is_rough: the trial had fewer samples than twice the requests in flight: the engine was hardly ever full,
             so the build will be faster.
     """
@@ -46,6 +49,7 @@ class Forecast:
     prompt_tokens: int
     tokens: int
     dollars: float | None
+    price_share: float
     is_rough: bool
 
 
@@ -66,15 +70,20 @@ def calibrate(prepared: Prepared, module: EngineModule, num_samples: int, prices
     meter = Meter()
     with tempfile.TemporaryDirectory(prefix="lrs2m-calibrate-") as folder:
         options = replace(prepared.options, out_dir=Path(folder), retry_rejected=False, part=None)
+        trial_engine = trial_module(module)
+        if trial_engine is not module:
+            only_ours = module.PERFORMANCE_OPTIONS - trial_engine.PERFORMANCE_OPTIONS
+            given = {key: value for key, value in options.engine_options.items() if key not in only_ours}
+            options = replace(options, engine_options=given)
         store = open_store(folder)
         trial = replace(
             prepared, options=options, store=store, num_samples=num_tried, every=prepared.num_samples // num_tried
         )
-        answer_all(trial, find_work(trial), Here(module), meter)
-    return _forecast(meter, num_left, prices)
+        answer_all(trial, find_work(trial), Here(trial_engine), meter)
+    return _forecast(meter, num_left, prices, price_share(module))
 
 
-def _forecast(meter: Meter, num_left: int, prices: Prices | None) -> Forecast:
+def _forecast(meter: Meter, num_left: int, prices: Prices | None, share: float) -> Forecast:
     scale = num_left / meter.done
     prompt_tokens, tokens = round(meter.prompt_tokens * scale), round(meter.tokens * scale)
     return Forecast(
@@ -88,6 +97,7 @@ def _forecast(meter: Meter, num_left: int, prices: Prices | None) -> Forecast:
         hours=round(meter.seconds * scale / 3600, 4),
         prompt_tokens=prompt_tokens,
         tokens=tokens,
-        dollars=round((prompt_tokens * prices.prompt + tokens * prices.answer) / 1e6, 2) if prices else None,
+        dollars=round(share * (prompt_tokens * prices.prompt + tokens * prices.answer) / 1e6, 2) if prices else None,
+        price_share=share,
         is_rough=meter.done < 2 * meter.max_in_flight,
     )

@@ -47,6 +47,8 @@ def parse_cluster(replicas: str, address: str | None, stall_minutes: float, opti
         return None
     if replicas != "auto" and not (replicas.isascii() and replicas.isdecimal() and 0 < int(replicas) < 100_000):
         raise UserError(f"--replicas {replicas}: give a whole number from 1 on, or auto")
+    if options.engine == "openai-batch":
+        raise UserError("--replicas: one process sends any number of batches; leave it out")
     if options.engine == "openai":
         raise UserError(
             "--replicas: an endpoint answers many requests at once by itself; "

@@ -45,6 +45,7 @@ class BuildOptions:
         limit: maximum number of samples, from the first on.
         retry_rejected: retry the rejected samples of finished shards.
         restart: move an earlier build in `out_dir` aside and start again.
+        command: what `--resume` runs again, kept in build.json (see `build_file.py`); it changes nothing.
     """
 
     recipe: str
@@ -70,6 +71,7 @@ class BuildOptions:
     part: Part | None = None
     scratch: Path | None = None
     stall_minutes: float = DEFAULT_STALL_MINUTES
+    command: Mapping[str, Any] = field(default_factory=dict)
 
 
 def parse_part(text: str) -> Part:

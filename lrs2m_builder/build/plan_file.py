@@ -1,7 +1,8 @@
 """The plan file: the samples of a build, read from the source once, in shards that any process can read by number.
 
     OUT/plan/<subset>.parquet    a row per sample in the order of the source, a row group per shard
-    OUT/plan/<subset>.json       what it was made from: settings, and size and time of the source's files and folders
+    OUT/plan/<subset>.json       what it was made from: settings, and size and time of the source's files and folders;
+                                 and the data folder, by which a viewer finds the images of rejected samples
 
 Worker processes and other machines read the plan and not the source, and so does a resumed build while nothing of what
 the plan was made from has changed. The first file depends on the samples alone, and is there before the second.
@@ -35,7 +36,7 @@ from lrs2m_builder.sources._state import file_states, is_unchanged
 from lrs2m_builder.stores._base import Store, StoreUnavailable, read_object, write_object
 
 PLAN = "plan"  # the folder below OUT
-FORMAT = 1
+FORMAT = 2
 MAX_FOLDERS = 1_000_000  # of images; the source of a build with more is read again whenever it is resumed
 _FOOTER = b"lrs2m.plan"
 _NOT_A_PLAN = (OSError, pa.ArrowException, ValueError, KeyError, TypeError)
@@ -151,7 +152,8 @@ class Plan:
                 store.delete(notes)  # they tell of another plan
                 if (other := store.find(name)) and store.replace(name, draft, other.version):
                     break
-        while not write_object(store, notes, {part: getattr(self, part) for part in _NOTES}, store.find(notes)):
+        content = {part: getattr(self, part) for part in _NOTES} | {"data_dir": str(self.file.data_dir.absolute())}
+        while not write_object(store, notes, content, store.find(notes)):
             pass  # another process of this build wrote them meanwhile
         path = _local(store, name)
         assert path is not None, "it was published"
@@ -267,10 +269,18 @@ def _batches(samples: Iterable[Sample], size: int) -> Iterator[list[Sample]]:
 def _known(samples: Iterable[Sample]) -> bytes:
     """What is known of samples but their images, to be hashed."""
     rows = (
-        ("\x00".join((s.sample_id, *s.captions, s.caption_long, repr(s.anchors), s.label)), _known_place(s.place))
+        (
+            "\x00".join((s.sample_id, *s.captions, s.caption_long, repr(s.anchors), s.label)),
+            _known_place(s.place),
+            _known_boxes(s),
+        )
         for s in samples
     )
     return "".join(chain.from_iterable(rows)).encode("utf-8", "surrogatepass")
+
+
+def _known_boxes(sample: Sample) -> str:
+    return "" if sample.image_size is None else repr((sample.image_size, [each.boxes for each in sample.anchors]))
 
 
 def _known_place(place: Place) -> str:

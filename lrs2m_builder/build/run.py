@@ -18,9 +18,10 @@ from lrs2m_builder.build.report import Report, write_report
 from lrs2m_builder.build.settings import claimed, finish_build
 from lrs2m_builder.build.stored_rows import warm_up
 from lrs2m_builder.build.telemetry import Meter, kept_telemetry, measured
-from lrs2m_builder.build.work import ShardWork, Work, find_work, open_works, sweep
+from lrs2m_builder.build.work import BATCHES, ShardWork, Work, find_work, open_works, sweep
 from lrs2m_builder.build.workers import merge_shards
 from lrs2m_builder.engines._base import EngineModule
+from lrs2m_builder.engines._batch_records import BatchRecords
 from lrs2m_builder.engines._pool import EnginePool
 from lrs2m_builder.errors import Stopped
 from lrs2m_builder.terminal import say
@@ -50,8 +51,10 @@ def build(options: BuildOptions, engines: EngineModule | EnginePool | Replicas) 
     prepared = prepare(options, passes.module)
     for finding in prepared.lint:
         say(f"warning: {finding}")
-    origin = prepared.plan.manifest.origin
-    with claimed(prepared.store, prepared.settings, origin, restart=options.restart, part=options.part):
+    origin, command = prepared.plan.manifest.origin, options.command
+    with claimed(
+        prepared.store, prepared.settings, origin, restart=options.restart, part=options.part, command=command
+    ):
         prepared, meter = prepared.with_kept_plan(), Meter()
         try:
             answer_all(prepared, find_work(prepared), passes, meter)
@@ -102,8 +105,9 @@ class Here:
         """
         shown = measured(meter, prepared.label, prepared.num_mine, work.num_left)
         works = _each_shard(prepared, work)
+        records = BatchRecords(prepared.store, f"{BATCHES}/{prepared.subset}")
         with kept_telemetry(prepared.store, prepared.telemetry) as telemetry:
-            return run_pass(prepared.plan, one, prepared.options, self._pool, works, meter, shown, telemetry)
+            return run_pass(prepared.plan, one, prepared.options, self._pool, works, meter, shown, telemetry, records)
 
 
 async def _each_shard(prepared: Prepared, work: Work) -> AsyncIterator[ShardWork]:

@@ -20,11 +20,18 @@ from lrs2m_builder.build.shards import write_shard
 from lrs2m_builder.build.stages import next_move
 from lrs2m_builder.build.telemetry import Bound, Meter, Progress, Repetition, Telemetry
 from lrs2m_builder.build.work import ShardWork
-from lrs2m_builder.engines._base import ENDPOINT_FAILED, MAX_FAILED, Engine, EngineStoppedError
+from lrs2m_builder.engines._base import (
+    ENDPOINT_FAILED,
+    MAX_FAILED,
+    AskAgainError,
+    BatchingEngine,
+    Engine,
+    EngineStoppedError,
+)
 from lrs2m_builder.engines._thoughts import without_thought
 from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.images.load import IMAGE_WORKERS
-from lrs2m_builder.schema import Attempt, JudgedClaim, Record, Rejection, Request, Sample, Verification
+from lrs2m_builder.schema import Attempt, Completion, JudgedClaim, Record, Rejection, Request, Sample, Verification
 from lrs2m_builder.terminal import say
 from lrs2m_builder.verify.judge import Judge
 
@@ -56,8 +63,11 @@ class Runner:
         self._max_in_flight = engine.max_in_flight
         meter.max_in_flight = max(meter.max_in_flight, self._max_in_flight)
         self._window = asyncio.Semaphore(self._max_in_flight)
-        # Enough samples alive to keep the window full while the pool decodes the next images.
-        self._alive = asyncio.Semaphore(self._max_in_flight + 4 * IMAGE_WORKERS)
+        # Enough samples alive to keep the window full while the pool decodes the next images; a sample whose answer
+        # comes hours later is not alive meanwhile, and holds no image.
+        num_alive = self._max_in_flight + 4 * IMAGE_WORKERS
+        self._alive = asyncio.Semaphore(num_alive)
+        self._open = asyncio.Semaphore(engine.max_waiting if isinstance(engine, BatchingEngine) else num_alive)
         self._images = ImageWindow(engine.image_size, plan.manifest.part)
         self._writing = asyncio.Lock()
         self._judge = Judge(engine, window=self._window) if one.judges else None
@@ -130,9 +140,9 @@ class Runner:
             if not work.samples:
                 await self._finish(work)
             for sample in work.samples:
+                await self._open.acquire()
                 await self._alive.acquire()
                 if self.stopping:
-                    self._alive.release()
                     return
                 task = asyncio.create_task(self._guarded(work, sample))
                 self._tasks.add(task)
@@ -148,9 +158,12 @@ class Runner:
             self._fail(error)
         finally:
             self._alive.release()
+            self._open.release()
 
     def _fail(self, error: BaseException) -> None:
-        self._failure = self._failure or error
+        if self._failure is None:
+            self._failure = error
+            self._engine.stop_waiting()  # for answers that would come hours later
         self.stopping = True
 
     async def _answer(self, work: ShardWork, sample: Sample) -> None:
@@ -193,20 +206,14 @@ class Runner:
     async def _ask(self, sample: Sample, request: Request) -> Attempt | None:
         """Put one request to the engine; None where the build is stopping and it was not asked any more."""
         try:
-            image = None
-            if request.role == "mllm":
-                assert sample.image_path is not None, "an image that is missing is a rejection"
-                image = await self._images.get(sample.image_path)
-            async with self._window:
-                if self.stopping:
-                    return None
-                self._in_flight += 1
-                try:
-                    completion = without_thought(await self._engine.generate(request, image))
-                finally:
-                    self._in_flight -= 1
+            completion = await self._answered(sample, request)
+        except AskAgainError:
+            return await self._ask(sample, request)
         except SampleError as error:
             return Attempt.failed(request, error.reason, error.detail)
+        if completion is None:
+            return None
+        completion = without_thought(completion)
         self._refused.clear()
         self._meter.requests += 1
         self._meter.thoughts += completion.thought
@@ -215,6 +222,31 @@ class Runner:
         if warning := self._repetition.add(request.step, sample.sample_id, completion.text):
             say(warning)
         return Attempt.answered(request, completion)
+
+    async def _answered(self, sample: Sample, request: Request) -> Completion | None:
+        """The engine's answer; the image is dropped as soon as the engine has it."""
+        image = None
+        if request.role == "mllm":
+            assert sample.image_path is not None, "an image that is missing is a rejection"
+            image = await self._images.get(sample.image_path)
+        async with self._window:
+            if self.stopping:
+                return None
+            self._in_flight += 1
+            try:
+                if not isinstance(self._engine, BatchingEngine):
+                    return await self._engine.generate(request, image)
+                answer = await self._engine.send(request, image)
+            finally:
+                self._in_flight -= 1
+        del image
+        self._in_flight += 1
+        self._alive.release()
+        try:
+            return await answer
+        finally:
+            self._in_flight -= 1
+            await self._alive.acquire()
 
     async def _verify(self, sample: Sample, move: Verification) -> Attempt | Rejection | None:
         """Ask the judge the claims of an answer; None if the build is stopping and not all were answered."""

@@ -31,9 +31,10 @@ SAMPLE_SCHEMA = pa.schema(
         ("no_anchors", pa.string()),  # JSON: [reason, detail]
         ("problem", pa.string()),
         ("place", pa.string()),  # JSON: what is known of it, its geometry in hexadecimal digits
+        ("size", pa.string()),  # JSON: [width, height] of an image with boxes, in pixels
     ]
 )
-_TEXTS = ("caption_long", "anchors", "label", "no_anchors", "problem", "place")
+_TEXTS = ("caption_long", "anchors", "label", "no_anchors", "problem", "place", "size")
 _IMAGE = ("image_file", "image_inside", "image_at", "image_size")
 
 
@@ -51,6 +52,7 @@ def to_table(samples: Sequence[Sample], data_dir: Path) -> pa.Table:
         "no_anchors": [_from_pair(sample.no_anchors) for sample in samples],
         "problem": [_from_pair(sample.problem) for sample in samples],
         "place": [_from_place(sample.place) for sample in samples],
+        "size": [sample.image_size and json.dumps(sample.image_size) for sample in samples],
     }
     return pa.table([pa.array(columns[field.name], field.type) for field in SAMPLE_SCHEMA], schema=SAMPLE_SCHEMA)
 
@@ -74,8 +76,9 @@ def from_table(table: pa.Table, subset: str, data_dir: Path) -> list[Sample]:
             no_anchors=_to_pair(no_anchors),
             problem=_to_pair(problem),
             place=NOWHERE if place is None else _to_place(place),
+            image_size=None if size is None else _to_size(size),
         )
-        for sample_id, name, image, short, (long, anchors, label, no_anchors, problem, place) in zip(
+        for sample_id, name, image, short, (long, anchors, label, no_anchors, problem, place, size) in zip(
             lists["sample_id"], lists["image_name"], images, captions, texts, strict=True
         )
     ]
@@ -128,6 +131,11 @@ def _to_pair(text: str | None) -> tuple[str, str] | None:
         return None
     reason, detail = json.loads(text)
     return reason, detail
+
+
+def _to_size(text: str) -> tuple[int, int]:
+    width, height = json.loads(text)
+    return width, height
 
 
 def _from_place(place: Place) -> str | None:

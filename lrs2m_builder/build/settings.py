@@ -72,12 +72,14 @@ def claimed(
     *,
     restart: bool = False,
     part: Part | None = None,
+    command: Mapping[str, Any] | None = None,
 ) -> Iterator[None]:
     """Hold the place of a build, or a part of it, for this process, with these settings in its build.json.
 
     Args:
         source: licence and origin from the manifest, for publishing; recorded, not compared.
         restart: move an earlier build aside and start again, unless it is an unfinished restart itself.
+        command: what --resume runs again; recorded, not compared.
 
     Raises:
         UserError: it was built with other settings, contains other files, or another process writes to it.
@@ -90,17 +92,26 @@ def claimed(
                 say(f"the earlier build is now {aside}")
     with held(store, part):
         sweep_temporary(store, part)
-        begin(store, settings, source, restart=restart)
+        begin(store, settings, source, restart=restart, command=command)
         yield
 
 
-def begin(store: Store, settings: Mapping[str, Any], source: Mapping[str, str], *, restart: bool = False) -> None:
+def begin(
+    store: Store,
+    settings: Mapping[str, Any],
+    source: Mapping[str, str],
+    *,
+    restart: bool = False,
+    command: Mapping[str, Any] | None = None,
+) -> None:
     """Write build.json, unless an earlier or another run of this build did.
 
     Raises:
         UserError: as `claimed`.
     """
     begun: dict[str, Any] = {"settings": settings, "source": dict(source), "versions": versions()}
+    if command:
+        begun["command"] = dict(command)
     if restart:
         begun[_RESTART] = True
     while True:
@@ -212,6 +223,8 @@ def _stranger(store: Store) -> str | None:
 
 def _what_changed(changes: Sequence[str]) -> str:
     """Why the folder of an earlier build cannot be resumed, and what to do."""
+    if any(change.startswith("limit ") for change in changes):  # the samples are others because of it
+        changes = [change for change in changes if not change.startswith("samples.")]
     files = [
         name
         for name, key in (("recipe", "recipe.sha256"), ("manifest", "manifest"), ("prompts", "prompts"))

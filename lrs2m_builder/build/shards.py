@@ -182,6 +182,7 @@ def rejections_of(rows: Iterable[Mapping[str, Any]]) -> list[Rejection]:
             reason=row["reason"],
             detail=row["detail"],
             attempts=tuple(Attempt(sample_id=row["sample_id"], **attempt) for attempt in row["attempts"]),
+            problems=tuple(row.get("problems") or ()),
         )
         for row in rows
     ]

@@ -91,18 +91,16 @@ def next_move(plan: BuildPlan, sample: Sample, attempts: Sequence[Attempt], spen
         if of_step[-1].problem:
             return Rejection(sample.sample_id, of_step[-1].problem, of_step[-1].text, _answers(attempts))
         is_last = sum(attempt.step == number for attempt in attempts[spent:]) >= plan.max_attempts
-        text = without_wrapping(of_step[-1].text)
-        source = "" if step.role == "mllm" else captions["caption_long"]
-        verdict = _judge(
-            step.checks, _answer(plan, sample, text, of_step[-1].finish_reason, source, _given(plan, sample, number))
-        )
+        verdict = _checked(plan, sample, of_step[-1], captions)
         if plan.verifies(step) and not verdict.error:
             statements = claims_of(verdict.text)
             if not is_judged(statements, of_step[-1].claims):
                 return Verification(sample.sample_id, of_step[-1], tuple(claim.words for claim in statements))
             verdict = _verified(plan, sample, number, of_step[-1], verdict, is_last=is_last)
         if verdict.error and is_last:
-            return Rejection(sample.sample_id, verdict.error, verdict.detail, _answers(attempts))
+            answers = _answers(attempts)
+            problems = _problems(plan, sample, answers, accepted, captions)
+            return Rejection(sample.sample_id, verdict.error, verdict.detail, answers, problems)
         if verdict.error:
             request = _request(plan, sample, number, captions, len(of_step) + 1, verdict.detail)
             return replace(request, sampling=_warmer(request.sampling, _num_repeats(of_step)))
@@ -117,6 +115,33 @@ def next_move(plan: BuildPlan, sample: Sample, attempts: Sequence[Attempt], spen
         return record
     judge = "@".join(filter(None, plan.verify.judge))
     return replace(record, judge=judge, claims=tuple(claims), cut=tuple(cut), uncut=tuple(uncut))
+
+
+def _checked(plan: BuildPlan, sample: Sample, attempt: Attempt, captions: Mapping[CaptionColumn, str]) -> _Verdict:
+    """The verdict of a step's checks on an answer."""
+    step = plan.recipe.steps[attempt.step]
+    source = "" if step.role == "mllm" else captions["caption_long"]
+    given = _given(plan, sample, attempt.step)
+    text = without_wrapping(attempt.text)
+    return _judge(step.checks, _answer(plan, sample, text, attempt.finish_reason, source, given))
+
+
+def _problems(
+    plan: BuildPlan,
+    sample: Sample,
+    answers: Sequence[Attempt],
+    accepted: Sequence[Attempt],
+    captions: Mapping[CaptionColumn, str],
+) -> tuple[str, ...]:
+    """For each answer, what refused it and why; "" for an accepted one."""
+    problems = []
+    for attempt in answers:
+        verdict = _checked(plan, sample, attempt, captions)
+        if plan.verifies(plan.recipe.steps[attempt.step]) and not verdict.error and attempt.claims is not None:
+            verdict = _verified(plan, sample, attempt.step, attempt, verdict, is_last=False)
+        is_refused = bool(verdict.error) and attempt not in accepted
+        problems.append(f"{verdict.error}: {verdict.detail}" if is_refused else "")
+    return tuple(problems)
 
 
 def _verified(

@@ -116,7 +116,7 @@ RECORD_SCHEMA = with_features(
     )
 )
 ADDED = frozenset(
-    {"judge", "claims", "cut", "uncut", "boxes", *PLACE_COLUMNS}
+    {"judge", "claims", "cut", "uncut", "boxes", "problems", *PLACE_COLUMNS}
 )  # columns that a shard written by an earlier version does not have
 REJECTION_SCHEMA = with_features(
     pa.schema(
@@ -125,6 +125,7 @@ REJECTION_SCHEMA = with_features(
             ("reason", pa.string()),
             ("detail", pa.string()),
             ("attempts", pa.list_(_ATTEMPT)),
+            ("problems", pa.list_(pa.string())),
         ]
     )
 )
@@ -176,5 +177,10 @@ def _with_suffix(name: str, suffix: str) -> str:
 def rejection_row(rejection: Rejection) -> dict[str, Any]:
     """A rejection as one row of REJECTION_SCHEMA."""
     attempts = [{name: getattr(attempt, name) for name in _ATTEMPT_NAMES} for attempt in rejection.attempts]
-    detail = storable(rejection.detail)
-    return {"sample_id": rejection.sample_id, "reason": rejection.reason, "detail": detail, "attempts": attempts}
+    return {
+        "sample_id": rejection.sample_id,
+        "reason": rejection.reason,
+        "detail": storable(rejection.detail),
+        "attempts": attempts,
+        "problems": [storable(problem) for problem in rejection.problems] or None,
+    }

@@ -39,6 +39,7 @@ class Meter:
         thoughts: answers from which a model's thought was removed.
         claims: statements sent to a judge.
         max_in_flight: requests that the engine accepts at once.
+        start_s: seconds in which engines started; the clock of the passes does not run meanwhile.
         bound_s: seconds in which the engine was full, waited for images, or waited for the source.
     """
 
@@ -51,6 +52,7 @@ class Meter:
     thoughts: int = 0
     claims: int = 0
     max_in_flight: int = 1
+    start_s: float = 0.0
     bound_s: dict[Bound, float] = field(default_factory=lambda: dict.fromkeys(get_args(Bound), 0.0))
     started: float | None = None
     seconds_before: float = 0.0
@@ -82,7 +84,9 @@ class Meter:
 
     def become(self, before: Meter, others: Meter) -> None:
         """Count what was counted before, and what the others count; the clock and the pass are this meter's own."""
-        total = replace(before, passed=0, started=self.started, seconds_before=self.seconds_before)
+        total = replace(
+            before, passed=0, started=self.started, seconds_before=self.seconds_before, start_s=self.start_s
+        )
         total.add(others)
         for each in fields(self):
             setattr(self, each.name, getattr(total, each.name))
@@ -97,6 +101,7 @@ class Meter:
         seconds = self.seconds
         return {
             "seconds": round(seconds, 3),
+            "start_s": round(self.start_s, 1),
             "samples": self.done,
             "records": self.records,
             "rejections": dict(sorted(self.rejections.items())),

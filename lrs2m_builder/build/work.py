@@ -24,6 +24,7 @@ from lrs2m_builder.stores.folder import FolderStore
 from lrs2m_builder.stores.objects import PARALLEL
 from lrs2m_builder.terminal import say
 
+BATCHES = "batches"  # the folder of what an engine sent as batches
 _OLD_JOURNAL = re.compile(r"(.*/train-\d+)\.jsonl")
 _T = TypeVar("_T")
 _R = TypeVar("_R")
@@ -240,16 +241,16 @@ def _open_journal(shard: Shard) -> Journal:
 
 
 def sweep(prepared: Prepared) -> None:
-    """Delete what is not needed any more when every shard is finished: staged rejections, and journals of zombies."""
+    """Delete what no finished build needs: staged rejections, journals of zombies, records of batches."""
     store = prepared.store
-    names = [found.name for kind in ("staging", "journal") for found in store.files(kind)]
+    names = [found.name for kind in ("staging", "journal", BATCHES) for found in store.files(kind)]
     for _ in in_parallel(store, store.delete, names):
         pass
     sweep_temporary(store)
     if isinstance(store, FolderStore):
         store.sweep_named(["rejected"], lambda name: True, "*.parquet.next")  # staged rejections of earlier versions
-        store.prune("staging")
-        store.prune("journal")
+        for kind in ("staging", "journal", BATCHES):
+            store.prune(kind)
 
 
 def _refuse_strays(prepared: Prepared) -> None:

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lrs2m_builder.checks.anchor_count import ANCHOR_COUNT
+from lrs2m_builder.checks.anchor_place import ANCHOR_PLACE
 from lrs2m_builder.checks.anchors import ANCHOR_EXTRA, ANCHOR_MISSING, UNSUPPORTED_OBJECT
 from lrs2m_builder.checks.base import Answer, Check, Level, override_levels, parse_levels, split_words
 from lrs2m_builder.checks.date import DATE
@@ -24,24 +25,25 @@ from lrs2m_builder.checks.title import TITLE
 from lrs2m_builder.checks.viewpoint import VIEWPOINT
 from lrs2m_builder.files import member_names
 
-# What every answer must be; those that find a loop come first, before others look for words in it.
+# Required of every answer; loop checks come first, before others look for words in a loop.
 WELL_FORMED = (
     *(EMPTY, CUT_OFF, REPETITION, REFUSAL, TITLE, PREAMBLE),
     *(HINT_LEAK, META_TEXT, MARKDOWN, MOJIBAKE, LANGUAGE),
 )
-# What no image bears out by itself, in a text that a model wrote.
+# Claims that no image can support, in a text that a model wrote.
 GROUNDED = (PLACE_NAME, DATE, VIEWPOINT, COORDINATES, RESOLUTION, SENSOR, PURPOSE, HEDGE)
-# What a text made from an image must not contradict: the labels, the hints, and itself.
+# A text made from an image must not contradict the labels, the hints, or itself.
 FAITHFUL = (ANCHOR_COUNT, UNSUPPORTED_OBJECT, DIRECTION)
-# What a short text made from a long one must be.
+# Required of a short text made from a long one.
 FAITHFUL_SUMMARY = (COPY, SUMMARY_OBJECT, SUMMARY_COUNT)
-# What a published text may be but should not: the row is kept, and the column `warnings` says so.
+# Faults that published texts have: the row is kept, and the column `warnings` names them.
 PUBLISHED = tuple(replace(check, level="warn") for check in (MOJIBAKE, REPETITION))
 
 __all__ = [
     "ANCHOR_COUNT",
     "ANCHOR_EXTRA",
     "ANCHOR_MISSING",
+    "ANCHOR_PLACE",
     "CLIP_LONG",
     "CLIP_SHORT",
     "COORDINATES",

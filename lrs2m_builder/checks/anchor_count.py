@@ -13,17 +13,17 @@ from lrs2m_builder.checks.reading.tokens import DETERMINERS, STOPS
 from lrs2m_builder.checks.reading.vocabulary import resolve, singular_of, vocabulary
 from lrs2m_builder.schema import Anchor, Sample
 
-ABOUT = 0.2  # "about 20" is said of 16 to 24
-MAX_BACK = 40  # words that "the others" may stand behind the things they are others of
+ABOUT = 0.2  # "about 20" means 16 to 24
+MAX_BACK = 40  # words between "the others" and the things they belong to
 _OTHERS = frozenset(["other", "others", "another", "remaining", "rest", "remainder", "more", "additional"])
 _DEFINITE = word_set("the these those both all its their such")
 _ORDINAL_WORDS = ("third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth")
 _ORDINALS = {word: number for number, word in enumerate(_ORDINAL_WORDS, 3)}
-_LONG = ("road", "railway", "river", "path", "lane mark")  # nobody agrees about their number
+_LONG = ("road", "railway", "river", "path", "lane mark")  # annotators disagree about their number
 
 
 def agrees(quantity: Quantity, count: int) -> bool:
-    """Whether a number may be said of so many: exactly it, near it if the text says "about", or vaguely."""
+    """Whether a number in the text agrees with a count: equal, near it after "about", or vague."""
     near = abs(quantity.low - count) <= ABOUT * count
     match quantity.kind:
         case "vague":
@@ -38,7 +38,7 @@ def agrees(quantity: Quantity, count: int) -> bool:
 
 
 def adds_up(numbers: Iterable[int], count: int) -> bool:
-    """Whether some of the numbers are the parts of a whole."""
+    """Whether some of the numbers are parts of a total."""
     sums = {0}
     for number in numbers:
         sums |= {partial + number for partial in sums if partial + number <= count}
@@ -62,7 +62,7 @@ def _said(text: Text, anchor: Anchor) -> list[tuple[Quantity, Mention]]:
 
 
 def _wrong_number(text: Text, anchor: Anchor, count: int, others: Sequence[Anchor]) -> int | None:
-    """The number in a text that contradicts a class's count, if there is one."""
+    """The number in a text that contradicts a class's count; None if no number does."""
     label, whole = resolve(anchor.name), count
     own = label.classes
     if count == 1 and any(
@@ -99,12 +99,12 @@ def _wrong_number(text: Text, anchor: Anchor, count: int, others: Sequence[Ancho
 
 
 def _is_left_out(quantity: Quantity) -> bool:
-    """Whether the number stands without the noun it counts: "three on the right"."""
+    """Whether the noun that the number counts is left out: "three on the right"."""
     return quantity.noun is None and quantity.head == ""
 
 
 def _without_shares(said: Sequence[tuple[Quantity, Mention]]) -> list[tuple[Quantity, Mention]]:
-    """Without the numbers that divide one given before: "two trains, one white and one red"."""
+    """The numbers without those that divide an earlier one: "two trains, one white and one red"."""
     kept: list[tuple[Quantity, Mention]] = []
     for left_out, group in groupby(said, key=lambda pair: pair[0].noun is None):
         numbers = list(group)
@@ -133,7 +133,7 @@ def _are_parts(text: Text, anchor: Anchor, exact: Sequence[tuple[Quantity, Menti
     ones += [1 for i in others if not any(0 < mention.start - i < REACH for mention in mentions)]
     if adds_up([*(quantity.low for quantity, _ in exact), *ones], count) or _counts_on(text, mentions, count):
         return True
-    # Numbers of kinds ("three trucks") are parts where other kinds are there, too.
+    # Numbers of kinds ("three trucks") are parts if the text has other kinds too.
     kinds = {noun.classes for _, noun in exact}
     if all(noun.classes and noun.classes.isdisjoint(label.classes) for _, noun in exact):
         return any(mention.classes not in kinds for mention in mentions)
@@ -141,7 +141,7 @@ def _are_parts(text: Text, anchor: Anchor, exact: Sequence[tuple[Quantity, Menti
 
 
 def _is_uncounted(text: Text, mention: Mention) -> bool:
-    """Whether more of a class is there, in the plural and without a number: "rows of cars", not "the cars"."""
+    """Whether the text has more of a class, in the plural and without a number: "rows of cars", not "the cars"."""
     if not mention.plural:
         return False
     begin = max(0, mention.start - REACH)
@@ -153,7 +153,7 @@ def _is_uncounted(text: Text, mention: Mention) -> bool:
 
 
 def _counts_on(text: Text, mentions: Sequence[Mention], count: int) -> bool:
-    """Whether the text tells its members one after the other: "a third is approaching"."""
+    """Whether the text lists the members one by one: "a third is approaching"."""
     tokens = text.tokens
     for i in range(1, len(tokens) - 1):
         is_next = _ORDINALS.get(tokens[i], count + 1) <= count and tokens[i - 1] in {"a", "the"}
@@ -163,7 +163,7 @@ def _counts_on(text: Text, mentions: Sequence[Mention], count: int) -> bool:
 
 
 def _speaks_of_others(text: Text, start: int, mentions: Sequence[Mention]) -> bool:
-    """Whether the text goes on with more of the same that it does not count ("while the others are parked")."""
+    """Whether the text continues with more of the same class without a number ("while the others are parked")."""
     tokens = text.tokens
     numbers = [quantity for quantity, _ in counted(text) if quantity.kind != "vague"]
     counted_at = {position for quantity in numbers for position in range(quantity.start - 1, quantity.end + 1)}
@@ -183,14 +183,14 @@ def _speaks_of_others(text: Text, start: int, mentions: Sequence[Mention]) -> bo
 
 
 def _antecedent(text: Text, position: int) -> Mention | None:
-    """The last things in the plural, or with a number, before a word: what "others" are others of."""
+    """The last things in the plural, or with a number, before a word: those that "others" refers to."""
     numbered = {noun for _, noun in counted(text)}
     before = (m for m in reversed(text.asserted) if m.end <= position and m.start >= position - MAX_BACK)
     return next((mention for mention in before if mention.plural or mention in numbered), None)
 
 
 def hinted_counts(sample: Sample) -> list[Anchor]:
-    """The numbers from two on that the hints give for a class: all of one opinion, and half of them or more."""
+    """The numbers from two on that the hints give for a class, if at least half of the hints give one and all agree."""
     special = vocabulary().special
     long = frozenset[str]().union(*(special[name] for name in _LONG))
     opinions: dict[frozenset[str], list[set[int]]] = {}
@@ -227,7 +227,7 @@ def _counts_of(text: Text) -> dict[str, set[int]]:
 
 
 def _anchor_count(answer: Answer) -> str | None:
-    """Where the text gives a number for a class, it is the labels' or, said of a part of them, less."""
+    """A number that the text gives for a class equals the labels' count, or is less if it counts a part."""
     labels = answer.sample.anchors
     text = read(answer.text)
     labelled = frozenset[str]().union(*(resolve(anchor.name).named_by for anchor in labels))

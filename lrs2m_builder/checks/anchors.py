@@ -1,4 +1,4 @@
-"""Checks of a long text against what is known of the image: the hints and the classes and counts of vector labels."""
+"""Checks of a long text against the hints and the classes and counts of vector labels."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from lrs2m_builder.schema import Sample
 
 
 def _anchor_missing(answer: Answer) -> str | None:
-    """Every class that the labels say is there is named."""
+    """Every class of the labels is named."""
     missing = [anchor.name for anchor in answer.sample.anchors if not is_named(anchor.name, answer.text)]
     return f"The answer did not mention: {', '.join(missing)}. Mention each of them." if missing else None
 
@@ -31,7 +31,7 @@ def _known(sample: Sample) -> frozenset[str]:
 
 
 def _unsupported_object(answer: Answer) -> str | None:
-    """An object that nothing known of the image names or implies may be invented."""
+    """An object that neither hints, label nor anchors name or imply may be invented."""
     sample = answer.sample
     if not (sample.captions or sample.label or sample.anchors):
         return None

@@ -1,4 +1,4 @@
-"""What a check is: a named pure function that says what is wrong with an answer, or None."""
+"""A check: a named pure function that returns what is wrong with an answer, or None."""
 
 from __future__ import annotations
 

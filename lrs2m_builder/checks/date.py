@@ -1,4 +1,4 @@
-"""Check on a claim that an image cannot bear out: when it was taken."""
+"""Check on a claim that an image cannot support: when it was taken."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ def known_text(answer: Answer) -> str:
 
 
 def _date_words(found: str) -> list[str]:
-    """What of a found date must be known: its year, month, weekday or season, without "in" or "late"."""
+    """The parts of a date that the input must have: its year, month, weekday or season, without "in" or "late"."""
     words = [word.removesuffix("time").removeprefix("mid") for word in regex.findall(r"\w+", found.casefold())]
     return [word for word in words if _TELLING.search(word)] or words
 
 
 def _date(answer: Answer) -> str | None:
-    """No year, month, weekday or season but those that are known."""
+    """No year, month, weekday or season but those in the input."""
     text = cued(answer.text, _CUES)
     known = ""
     for found in _DATE.finditer(text):

@@ -13,7 +13,7 @@ from lrs2m_builder.checks.reading.tokens import SENTENCE_ENDS, STOPS
 from lrs2m_builder.checks.reading.vocabulary import vocabulary
 from lrs2m_builder.checks.reading.whereabouts import Fact, facts_of
 
-MAX_FACTS = 60  # of a text that are compared: a caption has ten
+MAX_FACTS = 60  # facts of a text that are compared; a caption has ten
 _SAME_AGAIN = frozenset(["the", "this", "that", "same", "it"])
 _ANOTHER = frozenset(["another", "other", "others", "second", "third"])
 _SPREAD = frozenset(["road", "railway", "river", "watercourse", "shore", "sea", "beach", "path", "forest", "grass"])
@@ -32,7 +32,7 @@ _MORE = _ANOTHER | frozenset(["two", "both", "pair", "either", "each"])
 
 
 def _contradict(one: Fact, other: Fact, introduced: frozenset[frozenset[str]]) -> bool:
-    """Whether a later fact says of the same single thing the opposite of an earlier one."""
+    """Whether a later fact puts the same single thing at the opposite place of an earlier one."""
     if (one.beside is None) != (other.beside is None):
         return False
     turned = (
@@ -127,7 +127,7 @@ def _introduced_there(facts: Sequence[Fact], later: Fact) -> bool:
 
 
 def _another(tokens: Sequence[str], things: Sequence[Thing], one: Thing, other: Thing) -> bool:
-    """Whether a second thing of the kind is spoken of from one mention to a little after the other."""
+    """Whether a second thing of the kind is mentioned between the two mentions or shortly after."""
     for i in range(one.start, min(len(tokens), other.end + 12)):
         if tokens[i] in _ANOTHER and not (
             (tokens[i] == "third" and tokens[i - 1] in WHERE)
@@ -143,7 +143,7 @@ def _another(tokens: Sequence[str], things: Sequence[Thing], one: Thing, other: 
 
 
 def _is_landmark(thing: Thing | None, several: set[str]) -> bool:
-    """Whether a thing that another one is beside is a certain one: "the tower", "the courts"."""
+    """Whether the landmark is a definite thing: "the tower", "the courts"."""
     return thing is None or _is_single(thing, several) or (thing.plural and thing.determiner in _SAME_AGAIN)
 
 

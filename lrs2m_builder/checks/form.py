@@ -1,4 +1,4 @@
-"""Checks on the form of an answer: is it there, whole, of the asked length, and not a loop?"""
+"""Checks on the form of an answer: not empty, whole, of the required length, and no loop."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from lrs2m_builder.checks.reading.lexicon import late_pattern, word_sets
 
 CLIP_LONG = 248  # context length after knowledge-preserved stretching (paper, section IV-A)
 CLIP_SHORT = 77
-MAX_REPEATED = 0.3  # share of the runs of four words that have been before
-MIN_WORDS = 8  # of a text whose last word is looked up
+MAX_REPEATED = 0.3  # share of runs of four words that occur a second time
+MIN_WORDS = 8  # of a text whose last word is looked up in the dictionary
 MIN_REPEATS = 2  # runs of three words that every loop repeats
-MAX_DISTANCE = 12  # words of the longest phrase that is looked for in a loop
+MAX_DISTANCE = 12  # words of the longest phrase that is searched for as a loop
 _WORDS = word_sets("form")
 _CLOSED = re.compile(r"[.!?…。！？\"'”’)\]*]\s*$")
 _TRAILING = re.compile(r"[,;:(–—-]\s*$|[,.!?;]\s+there$|\([^()]*$", re.IGNORECASE)
@@ -26,13 +26,13 @@ def _empty(answer: Answer) -> str | None:
     return None if answer.words else "The answer was empty. Write the text that was asked for."
 
 
-# How servers say that an answer was too long: "length", "MAX_TOKENS", "model_length", "token_limit".
+# How servers report that an answer was too long: "length", "MAX_TOKENS", "model_length", "token_limit".
 _TOO_LONG = re.compile(r"length|max|limit|trunc|incomplete", re.IGNORECASE)
 _STOPPED = re.compile(r"stop|eos|end", re.IGNORECASE)
 
 
 def _is_part_of_word(text: str, words: Sequence[str]) -> bool:
-    """Whether the last word is none and begins one: "rows of hou"."""
+    """Whether the last word is no word but the beginning of one: "rows of hou"."""
     last = words[-1]
     if not (text.endswith(last) and last.isascii() and last.isalpha() and last.islower()) or len(words) < MIN_WORDS:
         return False
@@ -59,7 +59,7 @@ def _cut_off(answer: Answer) -> str | None:
 
 
 def _repeated_share(tokens: Sequence[str]) -> float:
-    """Share of the runs of four tokens that have occurred before among them: 0 none, near 1 a loop."""
+    """Share of the runs of four tokens that repeat an earlier run: 0 none, near 1 a loop."""
     grams = [tuple(tokens[i : i + 4]) for i in range(len(tokens) - 3)]
     return 1 - len(set(grams)) / len(grams) if grams else 0.0
 
@@ -76,7 +76,7 @@ def _goes_round(tokens: Sequence[str]) -> bool:
 
 
 def _enough(size: int) -> int:
-    """In a loop of so many words, how many in a row are those of the turn before."""
+    """Words that must repeat those `size` words before them until a text is a loop."""
     return 5 if size == 1 else 3 * size if size < 5 else 2 * size
 
 
@@ -85,12 +85,12 @@ _ASCII_WORDS = "".join(char.lower() if (char := chr(code)).isalnum() else " " fo
 
 
 def _repeats_little(tokens: Sequence[str]) -> bool:
-    """Whether fewer than MIN_REPEATS runs of three tokens have been before among them."""
+    """Whether fewer than MIN_REPEATS runs of three tokens occur a second time."""
     return len(tokens) - 2 - len(set(zip(tokens, tokens[1:], tokens[2:], strict=False))) < MIN_REPEATS
 
 
 def _repetition(answer: Answer) -> str | None:
-    # These are parts of words, cut at every mark: a run of words that has been before is a run of parts that has.
+    # Words are cut at every mark here: a repeated run of words is also a repeated run of their parts.
     if answer.text.isascii() and _repeats_little(answer.text.translate(_ASCII_WORDS).split()):
         return None
     tokens = [word.lower() for word in answer.words]

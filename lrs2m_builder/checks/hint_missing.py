@@ -1,4 +1,4 @@
-"""Whether a long text speaks of what its hints and its label say: the classes on which most hints agree."""
+"""Whether a long text names what its hints and label name: the classes on which most hints agree."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from lrs2m_builder.checks.reading.tokens import STOPS
 from lrs2m_builder.checks.reading.vocabulary import singular_of, vocabulary
 from lrs2m_builder.schema import Sample
 
-# What stands in so many scenes that naming it does not show that the hint was followed.
+# Classes so common that naming them does not show that the hint was followed.
 _ANYWHERE = frozenset(
     ["vehicle", "small vehicle", "car", "large vehicle", "truck", "parking lot", "water", "shore", "road"]
 )
-MAX_SHARED = 2  # classes whose names may share a word that still tells of one of them
+MAX_SHARED = 2  # classes that may share a word which still identifies one of them
 _ANY_TEXT = word_sets("hint_missing")["any_text"]
 
 
@@ -29,7 +29,7 @@ def _common() -> Classes:
 
 
 def expected_classes(sample: Sample) -> Classes:
-    """The classes of the label, and those that more than half of the hints name; the telling ones, if there are any."""
+    """The classes of the label, and those that more than half of the hints name; only the distinctive ones, if any."""
     known = vocabulary()
     hints = [classes_of(read(hint)) for hint in sample.captions]
     times = Counter(name for hint in hints for name in frozenset().union(*(known.general[c] for c in hint)))
@@ -54,7 +54,7 @@ def shown_by(names: Classes) -> Classes:
     own = {
         other for name in names for other in known.signs[name] | known.loose[name] | (known.general[name] - {"road"})
     }
-    if names <= _common():  # nothing else is known: what stands on a parking lot shows it
+    if names <= _common():  # the hint has only common classes: naming what is on a parking lot shows it
         own |= found - known.scenery
     return frozenset(found - _common()) | own | names
 
@@ -95,7 +95,7 @@ def _says(text: Text, words: Set[str]) -> bool:
 
 
 def _hint_missing(answer: Answer) -> str | None:
-    """A text speaks of something of what most hints, or the label, say is there."""
+    """A text names at least one of the classes that most hints, or the label, name."""
     expected = expected_classes(answer.sample)
     text = read(answer.text)
     if not expected or _speaks_of(text, expected) or _says(text, _telling_words(answer.sample, expected)):

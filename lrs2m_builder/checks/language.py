@@ -46,7 +46,7 @@ def _identifier() -> LanguageIdentifier:
 
 
 def _other_script(text: str) -> regex.Match[str] | None:
-    """The first words of another script that do not stand in the scene, on a sign or a roof."""
+    """The first words of another script that are no writing in the scene, on a sign or a roof."""
     for sentence in split_sentences(text):
         unquoted = _QUOTED.sub(" ", sentence)
         if len(_WORD.findall(unquoted)) >= MIN_AROUND:

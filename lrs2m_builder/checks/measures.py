@@ -1,4 +1,4 @@
-"""Checks on figures that no image bears out: coordinates, boxes and the size of a pixel."""
+"""Checks on figures that no image supports: coordinates, boxes and the ground sampling distance."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def _coordinates(answer: Answer) -> str | None:
 
 
 def _resolution(answer: Answer) -> str | None:
-    """No size of a pixel or of the image in pixels that nothing given names."""
+    """No ground sampling distance and no image size in pixels that the input does not give."""
     if words := _first_unknown(_RESOLUTION, answer):
         return f'The answer gave a resolution ("{words[:60]}") that nothing given names. Leave it out.'
     return None

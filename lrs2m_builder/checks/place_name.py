@@ -1,7 +1,7 @@
-"""Names of places on the map, which a model that gives one has guessed, unless what it was given names it.
+"""Names of places on the map: a model guesses them unless its input names them.
 
-A name is told by its capital letter, by the gazetteer, and by the words around it ("in", "near", "River", "Airport").
-Where a thing is in the image is another matter (positions.py, directions.py).
+A name is recognised by its capital letter, the gazetteer, and the words around it ("in", "near", "River", "Airport").
+Positions within the image are another check (direction.py).
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ def _is_name(word: str) -> bool:
 
 
 def _structured(words: list[str], before: str, after: str, starts: bool) -> bool:
-    """The words look like a place by what they are made of and what stands around them."""
+    """Whether the words look like the name of a place, by their parts and their neighbours."""
     last, first = _bare(words[-1]), _bare(words[0])
     named = [word for number, word in enumerate(words) if _is_name(word) and not (starts and number == 0)]
     if len(words) > 1:
@@ -153,7 +153,7 @@ def _is_known(name: str, known: str) -> bool:
 
 
 def _place_name(answer: Answer) -> str | None:
-    """No country, town, water, mountain, street or landmark by name but those that are known."""
+    """No country, town, water, mountain, street or landmark by name but those in the input."""
     text = beginning(answer.text)
     capitals = sum(word[0].isupper() for word in answer.words)
     headline = len(answer.words) > 3 and capitals > 0.6 * len(answer.words)

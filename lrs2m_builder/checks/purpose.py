@@ -1,4 +1,4 @@
-"""Check that a text says what is there, and neither what it is good for nor what to feel about it."""
+"""Check that a text describes the scene, without its use, lessons or moods."""
 
 from __future__ import annotations
 

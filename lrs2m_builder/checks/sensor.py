@@ -1,4 +1,4 @@
-"""Check on a claim that an image cannot bear out: which satellite, aircraft or sensor took it."""
+"""Check on a claim that an image cannot support: which satellite, aircraft or sensor took it."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def _letters(text: str) -> str:
 
 
 def _sensor(answer: Answer) -> str | None:
-    """No satellite, aircraft or sensor by name that nothing given names."""
+    """No satellite, aircraft or sensor by name that the input does not name."""
     known = ""
     for found in _pattern().finditer(beginning(answer.text)):
         known = known or _letters(known_text(answer)) + " "

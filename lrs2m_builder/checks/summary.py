@@ -13,7 +13,7 @@ from lrs2m_builder.checks.reading.nouns import Mention, Text, read
 from lrs2m_builder.checks.reading.numbers import Quantity, counted
 from lrs2m_builder.checks.reading.vocabulary import singular_of, vocabulary
 
-MAX_NUMBERS = 50  # of a summary that are looked at
+MAX_NUMBERS = 50  # of a summary that are compared
 MIN_RUN = 8  # words of a sentence's beginning that make a copy of it
 _ARTICLES = frozenset(["a", "an", "the"])
 _LEAD_IN = late_pattern("summary", "lead_in", re.compile)
@@ -70,7 +70,7 @@ def _is_given(number: Quantity, noun: Mention, source: Text, *, is_total: bool) 
     """Whether the source gives a number for a class, as a whole or by its parts.
 
     Args:
-        is_total: it is said to be that of all of them: "six planes in all", "both planes".
+        is_total: the number is the total: "six planes in all", "both planes".
     """
     known = vocabulary()
     related = frozenset().union(

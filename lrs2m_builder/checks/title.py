@@ -1,4 +1,4 @@
-"""Check that no title stands before the text: a line of its own, or words in capitals before a colon or dash."""
+"""Check that no title precedes the text: a line of its own, or words in capitals before a colon or dash."""
 
 from __future__ import annotations
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import torch
 from safetensors.torch import save_file
 from transformers import CLIPImageProcessor, CLIPProcessor, CLIPTokenizer
+from transformers.utils.logging import disable_progress_bar
 
 from lrs2m_builder.clip.architecture import open_clip_config
 from lrs2m_builder.clip.locate import write_sums
@@ -31,6 +32,7 @@ def save(loaded: Loaded, out_dir: Path, *, open_clip: bool = True) -> None:
     Raises:
         UserError: the folder is in use or cannot be written.
     """
+    disable_progress_bar()
     with finished_folder(out_dir, "convert") as part:
         loaded.model.save_pretrained(part)
         _make_processor(loaded.preprocess, loaded.context_length).save_pretrained(part)

@@ -27,7 +27,8 @@ Engine = Annotated[
     typer.Option(
         metavar="NAME",
         autocompletion=engines,
-        help="What runs the model: vllm, transformers (without vLLM) or openai (any OpenAI-compatible endpoint).",
+        help="What runs the model: vllm, transformers (without vLLM), openai (any OpenAI-compatible endpoint) or "
+        "openai-batch (the same at half the price, within a day).",
     ),
 ]
 EngineOption = Annotated[

@@ -28,6 +28,7 @@ def report_text(report: Report) -> str:
             f"  this run: {report.run['requests']} answers in {report.run['seconds']:.0f} s, "
             f"{report.run['captions_per_s']:.1f} captions/s, {report.run['tokens_per_s']:.0f} tokens/s"
             + (f"; bound by {shares}" if shares else "")
+            + (f"; engine started in {duration(start_s)}" if (start_s := report.run.get("start_s", 0)) >= 1 else "")
         )
         if claims := report.run.get("claims"):
             lines.append(f"  {claims} claims were held against the images")
@@ -52,6 +53,9 @@ def plan_text(plan: dict[str, Any]) -> str:
     if verify := plan["verify"]:
         below = pairs(verify["thresholds"]) or "0.5"
         lines.append(f"  verify     {verify['mode']}: a claim is false below {below}; judge {verify['judge'][0]}")
+    if plan["price_share"] != 1:
+        share = f"{plan['price_share']:.0%} of the endpoint's"
+        lines.append(f"  price      {share}: sent as batches, each answered within 24 h")
     lines.append(f"  out        {plan['out']}")
     lines += [f"  warning    {finding}" for finding in plan["lint"]]
     if "forecast" in plan:
@@ -74,15 +78,20 @@ def plan_text(plan: dict[str, Any]) -> str:
 
 
 def _forecast_lines(forecast: dict[str, Any]) -> list[str]:
+    is_batch = forecast["price_share"] != 1
+    time_needed = "24 h at most per round of batches" if is_batch else duration(forecast["hours"] * 3600)
+    price = f" at the batch price, {forecast['price_share']:.0%} of --price" if is_batch else ""
     lines = [
         f"  tried      {forecast['samples_tried']} samples in {forecast['seconds']:.0f} s: "
         f"{forecast['captions_per_s']:.1f} captions/s, {forecast['requests_per_sample']:.2f} requests per sample, "
         f"{forecast['reject_rate']:.0%} rejected"
         + (f" ({pairs(forecast['rejections'])})" if forecast["rejections"] else ""),
-        f"  forecast   {forecast['samples_left']} samples left: {duration(forecast['hours'] * 3600)}, "
+        f"  forecast   {forecast['samples_left']} samples left: {time_needed}, "
         f"{forecast['prompt_tokens']:,} prompt and {forecast['tokens']:,} answer tokens"
-        + (f", ${forecast['dollars']:,.2f}" if forecast["dollars"] is not None else ""),
+        + (f", ${forecast['dollars']:,.2f}{price}" if forecast["dollars"] is not None else ""),
     ]
+    if is_batch:
+        return lines
     if forecast["is_rough"]:
         lines.append("             rough: with so few samples the engine was never full; the build will be faster")
     return lines

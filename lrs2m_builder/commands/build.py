@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
@@ -12,42 +11,49 @@ from lrs2m_builder.build.options import (
     DEFAULT_MAX_ATTEMPTS,
     DEFAULT_SHARD_SIZE,
     DEFAULT_STALL_MINUTES,
-    BuildOptions,
     ImageStorage,
     VerifyOption,
     parse_part,
 )
-from lrs2m_builder.commands import BaseUrl, Engine, EngineOption, Json, print_json
-from lrs2m_builder.commands._build_text import plan_text, report_text
-from lrs2m_builder.commands._data_dir import default_data_dir
-from lrs2m_builder.commands.complete import recipe_names, source_names
+from lrs2m_builder.commands import BaseUrl, Engine, EngineOption, Json
+from lrs2m_builder.commands.complete import build_file_names, recipe_names, source_names
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.terminal import say, show
+from lrs2m_builder.terminal import say
 
 if TYPE_CHECKING:
     from lrs2m_builder.build.calibrate import Prices
 
 
 def build_command(
+    context: typer.Context,
+    file: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[FILE]",
+            autocompletion=build_file_names,
+            help="Settings file of one or several builds: a shipped name, or the path of your own .yaml file "
+            "(docs/build.md).",
+        ),
+    ] = None,
     recipe: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="NAME", autocompletion=recipe_names, help="Shipped recipe, or the path of your own .py file."
         ),
-    ],
+    ] = None,
     source: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="NAME", autocompletion=source_names, help="Shipped source, or the path of your own .yaml file."
         ),
-    ],
+    ] = None,
     out: Annotated[
-        str,
+        str | None,
         typer.Option(
             metavar="DIR|s3://BUCKET/PREFIX",
             help="Output: a new or empty folder or prefix, or an earlier run of the same build (docs/scale.md).",
         ),
-    ],
+    ] = None,
     data_dir: Annotated[
         Path | None,
         typer.Option(
@@ -199,87 +205,54 @@ def build_command(
             help="Folder for files on their way to an object store. By default in the folder for temporary files.",
         ),
     ] = None,
+    save: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Write the settings to a new file and stop; with --dry-run, check them too."),
+    ] = None,
+    resume: Annotated[
+        str | None,
+        typer.Option(metavar="DIR|s3://BUCKET/PREFIX", help="Resume a build by the command that its build.json holds."),
+    ] = None,
     as_json: Json = False,
 ) -> None:
     """Build the texts of a source.
 
     Reads the images and annotations of a source, has a model write the missing texts (or joins published ones), checks
-    every text, and writes images and texts as Parquet shards. Run the same command again to resume after a stop. Engine
-    options, dry runs and defaults: docs/build.md.
+    every text, and writes images and texts as Parquet shards. Run the same command again to resume after a stop, or
+    `--resume OUT`. Needs --recipe, --source and --out, or a settings file. Engine options, dry runs, settings files and
+    defaults: docs/build.md.
 
     Example:
         lrs2m build --recipe merge --source sample --out pairs
         lrs2m build --recipe short_to_long --source ucmerced --data-dir ucm --out out
+        lrs2m build build.yaml --limit 100
     """
-    from lrs2m_builder.build.calibrate import calibrate
-    from lrs2m_builder.build.cluster import parse_cluster
-    from lrs2m_builder.build.prepare import prepare
-    from lrs2m_builder.build.preview import dry_run, show_prompts
-    from lrs2m_builder.build.replicas import Replicas
-    from lrs2m_builder.build.run import build
-    from lrs2m_builder.checks import every_check, parse_levels
-    from lrs2m_builder.declared.recipe import load_recipe
-    from lrs2m_builder.engines import engine_module
-    from lrs2m_builder.engines._options import parse_options
-    from lrs2m_builder.verify.verdicts import parse_thresholds
+    from lrs2m_builder.build.build_file import write_build_file
+    from lrs2m_builder.commands._builds import RunFlags, run_all, run_one, settings_of
 
-    known_checks = {*load_recipe(recipe).check_names, *every_check()}
-    module = engine_module(engine)
-    engine_options = parse_options("--engine-option", engine_option or ())
-    if base_url is not None:
-        engine_options["base_url"] = base_url
-    options = BuildOptions(
-        recipe=recipe,
-        source=source,
-        data_dir=data_dir or default_data_dir(source),
-        out_dir=out if "://" in out else Path(out),
-        engine=engine,
-        model=model,
-        engine_options=engine_options,
-        sampling=parse_options("--sampling", sampling or ()),
-        checks=parse_levels(check or (), known_checks),
-        images=images,
-        limit=limit,
-        shard_size=shard_size,
-        max_attempts=max_attempts,
-        seed=seed,
-        system=system,
-        verify=verify,
-        verify_model=verify_model,
-        thresholds=parse_thresholds(verify_threshold, "--verify-threshold") if verify_threshold else {},
-        retry_rejected=retry_rejected,
-        restart=restart,
-        part=parse_part(part) if part is not None else None,
-        scratch=scratch,
-        stall_minutes=stall_minutes,
-    )
     if calibrate_ and not dry_run_:
         raise UserError("--calibrate needs --dry-run: it predicts a build and writes nothing to --out")
-    prices = _prices(price) if price else None
-    if dry_run_ or show_prompts_:
-        prepared = prepare(options, module, needs_model=dry_run_)
-        result: dict[str, Any] = dry_run(prepared)
-        if show_prompts_:
-            result["prompts"] = show_prompts(prepared, module, show_prompts_)
-        if calibrate_:
-            result["forecast"] = asdict(calibrate(prepared, module, calibrate_, prices))
-        print_json(result) if as_json else show(plan_text(result))
-        return
-    cluster = parse_cluster(replicas, ray_address, stall_minutes, options)
-    if cluster:
-        with Replicas(cluster, module) as replicas_:
-            report = build(options, replicas_)
-    else:
-        report = build(options, module)
-    print_json(asdict(report)) if as_json else show(report_text(report))
-    if report.stopped:
-        raise typer.Exit(130)
-    if report.reject_rate > max_reject_rate:
-        say(
-            f"{report.reject_rate:.0%} of the samples were rejected, more than --max-reject-rate {max_reject_rate:g}; "
-            f"{report.out_dir}/rejected says why"
-        )
-        raise typer.Exit(3)
+    if part is not None and save is not None:
+        raise UserError("--save: --part is of one machine; give it beside the file")
+    settings, is_list = settings_of(context, file, resume)
+    if save is not None:
+        write_build_file(save, settings)
+        say(f"wrote {save}; run it with: lrs2m build {save}")
+        if not dry_run_:
+            return
+    run = RunFlags(
+        dry_run=dry_run_,
+        show_prompts=show_prompts_,
+        calibrate=calibrate_,
+        prices=_prices(price) if price else None,
+        part=parse_part(part) if part is not None else None,
+        retry_rejected=retry_rejected,
+        restart=restart,
+        as_json=as_json,
+    )
+    code = run_all(settings, run) if is_list else run_one(settings[0], run)
+    if code:
+        raise typer.Exit(code)
 
 
 def _prices(text: str) -> Prices:

@@ -17,6 +17,13 @@ def source_names() -> list[str]:
     return shipped_names("manifests")
 
 
+def build_file_names() -> list[str]:
+    """Names of the shipped settings files of builds."""
+    from lrs2m_builder.declared.shipped import shipped_names
+
+    return shipped_names("builds")
+
+
 def engines() -> list[str]:
     """Names of the engines."""
     from lrs2m_builder.engines import engine_names

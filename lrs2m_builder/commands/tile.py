@@ -111,7 +111,8 @@ def _json_of(report: TileReport) -> dict[str, object]:
 
 
 def _lines(report: TileReport, *, has_labels: bool) -> list[str]:
-    lines = [f"{report.tiles:,} tiles of {report.scenes:,} scenes in {report.manifest.parent}"]
+    tiles, scenes = ("tile", "tiles")[report.tiles != 1], ("scene", "scenes")[report.scenes != 1]
+    lines = [f"{report.tiles:,} {tiles} of {report.scenes:,} {scenes} in {report.manifest.parent}"]
     lines += [f"  {number:>8,}  left out: {reason.replace('_', ' ')}" for reason, number in report.skipped.items()]
     lines += [f"  {number:>8,}  labelled objects: {reason}" for reason, number in report.problems.items()]
     if report.tiles:

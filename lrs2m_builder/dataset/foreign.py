@@ -18,7 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pyarrow.types as kinds
 
-from lrs2m_builder.build.stored_rows import RECORD_SCHEMA, REJECTION_SCHEMA
+from lrs2m_builder.build.stored_rows import ADDED, RECORD_SCHEMA, REJECTION_SCHEMA
 from lrs2m_builder.errors import UserError, one_line
 
 _COUNTED_BY_DUCKDB = {"file_row_number", "file_index"}  # columns that DuckDB adds
@@ -76,7 +76,8 @@ def check_pairs(files: Sequence[Path], texts: Sequence[str] = (), uses: Sequence
 
 def check_rejections(files: Sequence[Path]) -> None:
     """`check_files` for the files of rejected samples."""
-    check_files(files, REJECTION_SCHEMA.names, schema=REJECTION_SCHEMA)
+    needs = [name for name in REJECTION_SCHEMA.names if name not in ADDED]
+    check_files(files, needs, schema=REJECTION_SCHEMA)
 
 
 def _check(file: Path, columns: pa.Schema, needs: Sequence[str], uses: Sequence[str], schema: pa.Schema) -> None:

@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from lrs2m_builder.dataset.corrected import correct_batch
 from lrs2m_builder.dataset.foreign import as_record, check_files, plain_rows, reading
 from lrs2m_builder.dataset.reviews import Reviews
 from lrs2m_builder.dataset.scores.columns import mentioned, score_columns
@@ -39,7 +40,7 @@ class Filters:
 
     Attributes:
         subsets: their names.
-        reviewed: only what a person accepted in `lrs2m view`, or all that nobody flagged there.
+        reviewed: only what a person accepted in `lrs2m view`, or all that nobody flagged there; with corrected texts.
         without_audit: leave out what `lrs2m audit` would remove.
         where: a condition of SQL on the columns of a record and on scores, `<name>_<column>`.
     """
@@ -60,6 +61,7 @@ class Selection:
         of: how many rows the data set has.
         notes: what a person should know of the scores in the condition, a line each.
         values: of each wanted row, the value that was asked for; NaN where it is null.
+        reviews: whose corrected texts the rows have when they are read; None leaves them as they are stored.
     """
 
     path: Path
@@ -68,6 +70,7 @@ class Selection:
     of: int
     notes: tuple[str, ...] = ()
     values: dict[Path, np.ndarray] = field(default_factory=dict)
+    reviews: Reviews | None = None
 
 
 def select(path: Path, filters: Filters, *, value: str | None = None) -> Selection:
@@ -103,12 +106,13 @@ def select(path: Path, filters: Filters, *, value: str | None = None) -> Selecti
     num_rows = sum(map(len, rows.values()))
     notes = _notes(int(sum(found["missing"])), int(sum(found["older"])))
     if not of:
-        raise UserError(f"{path}: it has no rows{_all_rejected(connection)}")
+        raise UserError(f"{path}: it has no rows{all_rejected(connection)}")
     if any((np.diff(numbers) == 0).any() for numbers in rows.values()):
         raise UserError(f"{path}: a table of scores holds a sample twice; delete its folder and make it again")
     if not num_rows:
         raise UserError(f"{path}: no row matches (of {of:,}){f': {notes[0]}' if notes else ''}; relax the filters")
-    return Selection(path, rows, num_rows, of, notes, values)
+    reviews = Reviews(_beside(path) / REVIEWS) if filters.reviewed else None
+    return Selection(path, rows, num_rows, of, notes, values, reviews)
 
 
 def keep_selected(connection: duckdb.DuckDBPyConnection, selection: Selection) -> None:
@@ -135,7 +139,8 @@ def read_batches(selection: Selection, *, with_images: bool = True) -> Iterator[
         with reading(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
             splits = SplitColumn(path)
             for batch in _wanted(file, numbers, _columns(file.schema_arrow, with_images=with_images)):
-                yield splits.put(as_record(batch))
+                record = splits.put(as_record(batch))
+                yield correct_batch(record, selection.reviews) if selection.reviews else record
 
 
 def read_rows(selection: Selection, *, with_images: bool = True) -> Iterator[dict[str, Any]]:
@@ -168,7 +173,7 @@ def _between(numbers: np.ndarray, start: int, end: int) -> np.ndarray:
     return numbers[np.searchsorted(numbers, start) : np.searchsorted(numbers, end)]
 
 
-def _all_rejected(connection: duckdb.DuckDBPyConnection) -> str:
+def all_rejected(connection: duckdb.DuckDBPyConnection) -> str:
     ((count,),) = connection.sql("SELECT count(*) FROM rejections").fetchall()
     return f": all {count:,} samples were rejected; lrs2m view shows why" if count else ""
 
@@ -181,7 +186,7 @@ def _conditions(
     connection: duckdb.DuckDBPyConnection, table: duckdb.DuckDBPyRelation, path: Path, filters: Filters
 ) -> Iterator[str]:
     """The conditions of all filters but the user's own; names and ids stand in tables beside."""
-    folder = path if path.is_dir() else path.parent
+    folder = _beside(path)
     if filters.subsets:
         known = [str(name) for (name,) in table.project("subset").distinct().order("subset").fetchall()]
         if unknown := [name for name in filters.subsets if name not in known]:
@@ -194,6 +199,11 @@ def _conditions(
     if filters.without_audit:
         removed = _in(connection, "sample_id", "removed", _read_removals(folder / REMOVALS))
         yield f"NOT ({removed})"
+
+
+def _beside(path: Path) -> Path:
+    """The folder that holds the reviews and the audit of a data set."""
+    return path if path.is_dir() else path.parent
 
 
 def _in(connection: duckdb.DuckDBPyConnection, column: str, name: str, values: list[str]) -> str:

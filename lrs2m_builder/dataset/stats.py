@@ -13,7 +13,7 @@ from lrs2m_builder.dataset.foreign import reading
 from lrs2m_builder.dataset.scores.join import by_home
 from lrs2m_builder.dataset.scores.places import scored_files
 from lrs2m_builder.dataset.scores.summary import ScoreStats, summarize
-from lrs2m_builder.dataset.selection import Filters, keep_selected, select
+from lrs2m_builder.dataset.selection import Filters, all_rejected, keep_selected, select
 from lrs2m_builder.dataset.tables import WARNING_NAMES, open_tables
 from lrs2m_builder.declared.manifest import PaperFigures, load_manifest
 from lrs2m_builder.declared.shipped import shipped_names
@@ -125,7 +125,7 @@ def read_stats(path: Path, where: str | None = None, *, with_scores: bool = True
         tables.sql(f"CREATE VIEW counted AS SELECT {', '.join(columns)} FROM {source}")
         names = [name for (name,) in _rows(tables, "SELECT DISTINCT subset FROM counted ORDER BY 1")]
         if not names:
-            raise UserError(f"{path}: no rows")
+            raise UserError(f"{path}: it has no rows{all_rejected(tables)}")
         facts = _facts(tables)
         texts = {column: _texts(tables, column) for column in ("long", "short")}
         warnings = _counts(tables, f"SELECT subset, unnest({WARNING_NAMES}) AS kind FROM counted")

@@ -88,19 +88,23 @@ def _readable(file: Path) -> Path:
     return file.resolve() if ".." in file.parts and set(str(file)) & set(_WILDCARDS) else file
 
 
-def open_tables(path: Path, needs: Sequence[str] = (), uses: Sequence[str] = ()) -> duckdb.DuckDBPyConnection:
+def open_tables(
+    path: Path, needs: Sequence[str] = (), uses: Sequence[str] = (), *, more: Sequence[Path] = ()
+) -> duckdb.DuckDBPyConnection:
     """A connection with the views `records` and `rejections`.
 
     `records` has two more columns, `file` and `row` (its number in the file), and `rejections` also its `subset`.
 
     Args:
+        more: data sets whose rows come after those of the first one.
         needs: columns of a record that must be there.
         uses: columns of a record that are used if they are there.
 
     Raises:
         UserError: no Parquet files, one that is none, or a column is missing or holds something else.
     """
-    files, rejected = record_files(path), rejected_files(path)
+    files = [file for each in (path, *more) for file in record_files(each)]
+    rejected = [file for each in (path, *more) for file in rejected_files(each)]
     are_alike = check_files(files, needs, uses)
     check_rejections(rejected)
     connection = duckdb.connect(
@@ -167,7 +171,10 @@ def _refuse_nameless(connection: duckdb.DuckDBPyConnection) -> None:
 def _rejections(files: list[Path]) -> str:
     if not files:
         return "SELECT '' AS sample_id, '' AS reason, '' AS detail, '' AS subset, '' AS file, 0 AS row WHERE false"
-    table = f"read_parquet({file_list(files)}, filename = '{_FILE}', file_row_number = true, hive_partitioning = false)"
+    table = (
+        f"read_parquet({file_list(files)}, filename = '{_FILE}', file_row_number = true, "
+        "hive_partitioning = false, union_by_name = true)"
+    )
     return (
         f"SELECT sample_id, reason, detail, attempts, split_part(sample_id, '/', 1) AS subset, "
         f'"{_FILE}" AS file, file_row_number AS row FROM {table}'

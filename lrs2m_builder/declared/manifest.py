@@ -6,11 +6,11 @@ import datetime as dt
 import hashlib
 from typing import Annotated, Any, Literal
 
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from lrs2m_builder.declared.shipped import find
-from lrs2m_builder.errors import UserError, not_among
+from lrs2m_builder.declared.yaml_mapping import invalid, parse_mapping
+from lrs2m_builder.errors import UserError
 from lrs2m_builder.images.part import Part
 from lrs2m_builder.schema import Place, Viewpoint
 
@@ -216,20 +216,6 @@ class Manifest(_Model):
         return self
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML that refuses duplicate keys; PyYAML itself silently takes the last one."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        seen = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode):
-                raise yaml.constructor.ConstructorError(problem="a key must be a word", problem_mark=key.start_mark)
-            if key.value in seen:
-                raise yaml.constructor.ConstructorError(problem=f"key {key.value!r} twice", problem_mark=key.start_mark)
-            seen.add(key.value)
-        return super().construct_mapping(node, deep)
-
-
 def load_manifest(name: str) -> Manifest:
     """Load a shipped manifest by name or the user's own by path.
 
@@ -238,20 +224,10 @@ def load_manifest(name: str) -> Manifest:
     """
     path = find("manifests", name)
     data = path.read_bytes()
-    try:
-        raw = yaml.load(data, _Loader)
-    except yaml.YAMLError as error:
-        raise UserError(f"{path}: not YAML: {' '.join(str(error).split())}") from error
-    if not isinstance(raw, dict):
-        raise UserError(f"{path}: a manifest is a mapping of keys to values")
+    raw = parse_mapping(data, path, "a manifest")
     try:
         return Manifest(**raw, sha256=hashlib.sha256(data).hexdigest())
     except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        if first["type"] == "extra_forbidden":
-            keys = sorted(Manifest.model_fields.keys() - {"sha256"})
-            raise UserError(f"{path}: unknown key {where!r}{not_among(where, keys)}") from error
-        raise UserError(f"{path}: {where}: {first['msg'].lower()}") from error
+        raise invalid(str(path), error, Manifest.model_fields.keys() - {"sha256"}) from error
     except TypeError as error:
         raise UserError(f"{path}: keys must be words, each once: {error}") from error

@@ -1,6 +1,6 @@
-"""What a prompt may say of an image's place: `gsd`, `platform` and `month`, in words. Never where it is.
+"""What a prompt may say about an image's place: `gsd`, `platform` and `month`, in words. Never the coordinates.
 
-A model that is told a longitude and latitude writes down the place's name, which no image shows.
+A model that reads a longitude and latitude writes the place's name, which no image shows.
 """
 
 from __future__ import annotations

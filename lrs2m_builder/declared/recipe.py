@@ -111,7 +111,8 @@ def load_recipe(name: str) -> Recipe:
     if not isinstance(recipe.steps, tuple) or not all(isinstance(step, Step) for step in recipe.steps):
         raise UserError(f"{path}: steps must be a tuple of Step; write a single step as (Step(...),)")
     prompts = tuple(_fitting_prompt(path, step) for step in recipe.steps)
-    return replace(recipe, prompts=prompts, sha256=hashlib.sha256(path.read_bytes()).hexdigest())
+    made_from = recipe.sha256.encode()  # of the loaded recipe that the file changes, if it does
+    return replace(recipe, prompts=prompts, sha256=hashlib.sha256(made_from + path.read_bytes()).hexdigest())
 
 
 def _fitting_prompt(path: Path, step: Step) -> Prompt:

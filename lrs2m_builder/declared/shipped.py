@@ -1,4 +1,4 @@
-"""Finds recipes, prompts and manifests: shipped ones by name, the user's own by path."""
+"""Finds recipes, prompts, manifests and settings files: shipped ones by name, the user's own by path."""
 
 from __future__ import annotations
 
@@ -7,8 +7,11 @@ from typing import Literal
 
 from lrs2m_builder.errors import UserError, not_among
 
-ShippedFolder = Literal["recipes", "prompts", "manifests"]
-SUFFIX: dict[ShippedFolder, str] = {"recipes": ".py", "prompts": ".jinja", "manifests": ".yaml"}
+ShippedFolder = Literal["recipes", "prompts", "manifests", "builds"]
+SUFFIX: dict[ShippedFolder, str] = {"recipes": ".py", "prompts": ".jinja", "manifests": ".yaml", "builds": ".yaml"}
+_SINGULAR: dict[ShippedFolder, str] = {
+    "recipes": "recipe", "prompts": "prompt", "manifests": "manifest", "builds": "settings file",
+}  # fmt: skip
 
 
 def shipped_dir(kind: ShippedFolder) -> Path:
@@ -40,6 +43,5 @@ def find(kind: ShippedFolder, name: str, beside: Path | None = None) -> Path:
     for path in candidates:
         if path.is_file():
             return path
-    singular = kind.removesuffix("s")
     looked = "" if not is_path else f" (looked at {Path(name).absolute()})"
-    raise UserError(f"no {singular} {name!r}{looked}{not_among(name, shipped_names(kind))}")
+    raise UserError(f"no {_SINGULAR[kind]} {name!r}{looked}{not_among(name, shipped_names(kind))}")

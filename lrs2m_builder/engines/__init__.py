@@ -11,8 +11,8 @@ from lrs2m_builder.files import member_names
 
 
 def engine_names() -> list[str]:
-    """Names of the engines: the modules of this folder."""
-    return member_names(__path__)
+    """Names of the engines: the modules of this folder, with hyphens."""
+    return [name.replace("_", "-") for name in member_names(__path__)]
 
 
 def engine_module(name: str) -> EngineModule:
@@ -23,4 +23,14 @@ def engine_module(name: str) -> EngineModule:
     """
     if name not in engine_names():
         raise UserError(f"no engine {name!r}{not_among(name, engine_names())}")
-    return cast(EngineModule, importlib.import_module(f"{__name__}.{name}"))
+    return cast(EngineModule, importlib.import_module(f"{__name__}.{name.replace('-', '_')}"))
+
+
+def trial_module(module: EngineModule) -> EngineModule:
+    """The engine that tries a few samples in place of another: one that answers at once."""
+    return cast(EngineModule, getattr(module, "TRIAL", module))
+
+
+def price_share(module: EngineModule) -> float:
+    """What share of an endpoint's prices an engine pays."""
+    return float(getattr(module, "PRICE_SHARE", 1.0))

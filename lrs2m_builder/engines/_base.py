@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 from PIL import Image
 
+from lrs2m_builder.engines._batch_records import BatchRecords
 from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.schema import AnswerScores, Completion, Request, Role
 
@@ -98,6 +100,10 @@ class EngineStoppedError(UserError):
     """The engine died or went away: what was answered is kept, and the same command goes on."""
 
 
+class AskAgainError(Exception):
+    """A request was not answered, by no fault of its own: it is sent again."""
+
+
 class Brake:
     """Tells a model that fails on whatever it is asked from single requests that it cannot take."""
 
@@ -178,8 +184,35 @@ class Engine(Protocol):
         ...
 
 
+@runtime_checkable
+class BatchingEngine(Protocol):
+    """An engine whose answers come hours later: it takes many requests first, and no image waits in memory.
+
+    Attributes:
+        max_waiting: how many requests may wait for their answers; `max_in_flight` bounds those that are handed over.
+    """
+
+    max_waiting: int
+
+    def remember(self, records: BatchRecords) -> None:
+        """Keep records of what is sent, by which a later run finds its answers; before the first request."""
+        ...
+
+    async def send(self, request: Request, image: Image.Image | None) -> asyncio.Future[Completion]:
+        """Take a request; the answer comes later.
+
+        Raises:
+            SampleError: this request cannot be answered; also from the answer, as AskAgainError: send it again.
+            EngineStoppedError: no request can be answered any more; also from the answer.
+        """
+        ...
+
+
 class EngineModule(Protocol):
-    """The contract of a module in this folder: `engines/<name>.py`."""
+    """The contract of a module in this folder: `engines/<name>.py`, a hyphen of the name written as an underscore.
+
+    A module whose requests cost less has `PRICE_SHARE`, and `TRIAL`, the module that tries samples for a forecast.
+    """
 
     PERFORMANCE_OPTIONS: set[str]  # options that change the speed but not what is asked
     FOLLOWS_SCHEMAS: bool  # whether its answers follow a `Request.schema`

@@ -120,7 +120,7 @@ def _option(key: str, value: str) -> Any:
 def _value(text: str) -> Any:
     stripped = text.strip()
     if stripped.startswith(("[", "{")):
-        parsed = yaml.load(stripped, Loader=_FlowLoader)
+        parsed = yaml.load(stripped, Loader=PlainValueLoader)
         json.dumps(parsed, allow_nan=False)  # sets, anchors that hold themselves
         return parsed
     return _scalar(text)
@@ -157,10 +157,15 @@ def _json_list(text: str) -> list[Any] | None:
     return parsed if isinstance(parsed, list) else None
 
 
-class _FlowLoader(yaml.SafeLoader):
-    """YAML's lists and maps, their plain values read by the rule of this file."""
+class PlainValueLoader(yaml.SafeLoader):
+    """YAML whose plain values are read by the rule of this file."""
 
     yaml_implicit_resolvers: dict[str, Any] = {}  # noqa: RUF012 - YAML's own name for it
+
+
+def is_plain(text: str) -> bool:
+    """Whether a text is read as itself when it is written without quotes."""
+    return isinstance(_scalar(text), str) and text == _quoted(text)
 
 
 def _construct(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> Any:
@@ -168,4 +173,4 @@ def _construct(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> Any:
     return text if node.style else _scalar(str(text))
 
 
-_FlowLoader.add_constructor("tag:yaml.org,2002:str", _construct)
+PlainValueLoader.add_constructor("tag:yaml.org,2002:str", _construct)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Coroutine, Mapping, Sequence
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from PIL import Image
 
@@ -110,7 +110,7 @@ class SharedEngine(EnginePool):
         """Run the requests of a pass in the loop that the engine belongs to."""
         return self._loop.run(work)
 
-    def __enter__(self) -> SharedEngine:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:

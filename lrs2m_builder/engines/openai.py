@@ -8,8 +8,6 @@ refuses whatever it is asked; a request that it refuses beside others that it an
 from __future__ import annotations
 
 import asyncio
-import base64
-import io
 import json
 from collections.abc import Mapping, Sequence
 from functools import partial
@@ -23,13 +21,13 @@ from lrs2m_builder.engines._base import (
     ENDPOINT_FAILED,
     EngineStoppedError,
     ImageBound,
-    well_known_mark,
 )
 from lrs2m_builder.engines._endpoint_answers import read_reply
+from lrs2m_builder.engines._endpoint_body import BodyWriter, sampling_of
 from lrs2m_builder.engines._endpoint_errors import PassingError, SettingError
 from lrs2m_builder.engines._endpoint_gate import KEPT, MAX_IN_A_ROW, Gate, GivenUpError
 from lrs2m_builder.engines._endpoint_models import Served, served_model
-from lrs2m_builder.engines._endpoint_sampling import check_sampling, request_body
+from lrs2m_builder.engines._endpoint_sampling import check_sampling
 from lrs2m_builder.engines._endpoint_scores import (
     LogProbsMissingError,
     Sides,
@@ -40,7 +38,6 @@ from lrs2m_builder.engines._endpoint_scores import (
 from lrs2m_builder.engines._endpoint_session import Read, Session
 from lrs2m_builder.engines._endpoint_wire import Endpoint, open_endpoint
 from lrs2m_builder.engines._options import check_names, check_options
-from lrs2m_builder.engines._templates import NO_THOUGHT
 from lrs2m_builder.errors import MissingExtraError, SampleError
 from lrs2m_builder.schema import AnswerScores, Completion, Request, Role
 
@@ -73,10 +70,7 @@ class OpenAIEngine:
         self.max_in_flight: int = options.get("max_in_flight") or DEFAULT_MAX_IN_FLIGHT
         self.image_size = ImageBound(options.get("max_pixels") or DEFAULT_MAX_PIXELS).image_size
         self._endpoint, self._served_as = endpoint, served.name
-        # A caption needs no thought; a server that may not know the switch is sent none.
-        defaults = {"chat_template_kwargs": dict(NO_THOUGHT)} if served.has_template else {}
-        given = options.get("chat_template_kwargs")
-        self._template = {"chat_template_kwargs": given} if given is not None else defaults
+        self._bodies = BodyWriter(served, options)
         self._is_vllm = served.has_template
         self._sides: dict[tuple[str, ...], Sides | None] = {}
         self._finding_sides = asyncio.Lock()
@@ -87,8 +81,7 @@ class OpenAIEngine:
 
     async def generate(self, request: Request, image: Image.Image | None) -> Completion:
         """Answer one request (see `Engine.generate`)."""
-        form = {} if request.schema is None else {"response_format": _json_format(request.schema)}
-        return await self._answered(request, image, {**request.sampling, **form}, read_reply)
+        return await self._answered(request, image, sampling_of(request), read_reply)
 
     async def score(self, request: Request, image: Image.Image | None) -> AnswerScores:
         """The probabilities of its answers (see `Engine.score`): exact from a vLLM server, else among the first 20."""
@@ -114,13 +107,7 @@ class OpenAIEngine:
         self, request: Request, image: Image.Image | None, sampling: Mapping[str, Any], read: Read[T]
     ) -> T:
         """What is read of the reply to a request."""
-        if mark := next(filter(None, map(well_known_mark, request.parts)), None):
-            raise SampleError("request_refused", f"the prompt holds {mark!r}, which models read as a mark")
-        sampling = {**self._template, **sampling}
-        messages = [{"role": "user", "content": await _content(request, image)}]
-        if request.system:
-            messages.insert(0, {"role": "system", "content": request.system})
-        fields = request_body(self._served_as, messages, request.seed, sampling)
+        fields = await self._bodies.fields(request, image, sampling)
         session, name = self._connected(), self._endpoint.shown
         try:
             answer = await self._tried(session, fields, read)
@@ -200,16 +187,25 @@ def check(model: str, role: Role, options: Mapping[str, Any], samplings: Sequenc
     Raises:
         UserError: no address, a key that none can be, an unknown or unusable option or sampling parameter.
     """
-    try:
-        import httpx  # noqa: F401 - told here rather than at the first answer
-        import tenacity  # noqa: F401
-    except ImportError as error:
-        raise MissingExtraError("the openai engine", "openai", error) from error
+    check_packages("the openai engine")
     check_names(options, ("base_url", *_KINDS), "openai")
     check_options(options, _KINDS)
     open_endpoint(options)
     for sampling in samplings:
         check_sampling(sampling)
+
+
+def check_packages(what: str) -> None:
+    """Look for the packages that an engine of endpoints needs, rather than at the first answer.
+
+    Raises:
+        MissingExtraError: one is not installed.
+    """
+    try:
+        import httpx  # noqa: F401
+        import tenacity  # noqa: F401
+    except ImportError as error:
+        raise MissingExtraError(what, "openai", error) from error
 
 
 def load(
@@ -236,25 +232,5 @@ def _wait_s(options: Mapping[str, Any]) -> float:
     return DEFAULT_WAIT_S if value is None else float(value)
 
 
-def _json_format(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """How an endpoint is told the schema of an answer."""
-    return {"type": "json_schema", "json_schema": {"name": "answer", "strict": True, "schema": dict(schema)}}
-
-
 def _may_pass(error: BaseException) -> bool:
     return isinstance(error, PassingError) and not isinstance(error, GivenUpError)
-
-
-async def _content(request: Request, image: Image.Image | None) -> Any:
-    if image is None:
-        return request.parts[0]
-    url = await asyncio.to_thread(_data_url, image)
-    before, after = request.parts
-    parts = [{"type": "image_url", "image_url": {"url": url}}, {"type": "text", "text": after}]
-    return [{"type": "text", "text": before}, *parts] if before else parts
-
-
-def _data_url(image: Image.Image) -> str:
-    buffer = io.BytesIO()
-    image.save(buffer, format="JPEG", quality=95, subsampling=0)
-    return "data:image/jpeg;base64," + base64.b64encode(buffer.getvalue()).decode("ascii")

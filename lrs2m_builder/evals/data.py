@@ -28,7 +28,8 @@ from lrs2m_builder.schema import ImageRef
 from lrs2m_builder.sources import hf_dataset, image_folder, karpathy_json, open_source
 from lrs2m_builder.sources._base import SourceRow
 from lrs2m_builder.sources._hub import column_names, pinned
-from lrs2m_builder.sources._resolve import DEFAULT_LAYOUTS, ImageFinder
+from lrs2m_builder.sources._layout import DEFAULT_LAYOUTS
+from lrs2m_builder.sources._resolve import ImageFinder
 
 IMAGE_COLUMNS = ("image", "img")
 LABEL_COLUMNS = ("label", "labels")

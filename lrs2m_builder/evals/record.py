@@ -138,7 +138,7 @@ class Evaluation:
         prepare: reads the data. Its first parameter is the argument of the command and the others are options, each
             `Annotated` with what typer shows of it. The options that all evaluations share are no part of it.
         metrics: by the name in results, the heading of its column.
-        head: the metric that stands for the evaluation in summaries.
+        head: the metric that summaries show.
         find: a path or name -> the data for this evaluation that it is; `lrs2m eval all` asks it of every folder.
         data: what `find` looks for, in words.
         lines: what the command prints of a result; None prints its metrics.
@@ -218,7 +218,7 @@ class Evaluation:
         return (self.scaled(interval[0]), self.scaled(interval[1])) if interval else None
 
     def is_papers(self, dataset: str, labels: Mapping[str, str]) -> bool:
-        """Whether a row of the paper's tables of this evaluation, with these labels, is of a set."""
+        """Whether a row of the paper's tables of this evaluation, with these labels, belongs to a test set."""
         return dataset in self.sets and labels.get("set", dataset) == dataset
 
     def paper_columns(self, dataset: str) -> tuple[str, ...]:

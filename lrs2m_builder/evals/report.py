@@ -17,6 +17,7 @@ from lrs2m_builder.evals.registry import evaluations, find_evaluation
 from lrs2m_builder.files import write_json
 
 WIDEST = 1200  # pixels of a picture in the page
+PLOT_COLOURS = 300  # at most, of 32,768, in a picture without photographs
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +69,7 @@ def write_report(
         sections=sections,
         missing=[title for name, title in titles.items() if not by_test[name]],
         data_uri=_shown,
+        is_plot=_is_plot,
     )
     tests = [{"test": each.evaluation, **_facts(each), "paper": _paper_facts(each, paper)} for each in results]
     versions = dict(results[0].versions)
@@ -157,3 +159,11 @@ def _shown(path: Path) -> str:
     """A picture inside the page, no wider than the page shows it."""
     with Image.open(path) as file:
         return data_uri(file.convert("RGB"), WIDEST, 4 * WIDEST, "webp", 88)
+
+
+def _is_plot(path: Path) -> bool:
+    """Whether a picture is drawn, as a plot is; one with photographs has thousands of colours."""
+    with Image.open(path) as file:
+        small = file.convert("RGB").resize((256, 256), Image.Resampling.NEAREST)
+    coarse = small.point(lambda level: level & 0xF8)
+    return len(coarse.getcolors(256 * 256) or ()) <= PLOT_COLOURS

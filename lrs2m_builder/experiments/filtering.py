@@ -120,7 +120,7 @@ def run_filtering(
         if each.needs_judge:
             score_with_judge(data, judge)
         config = _config(each, size, drawn, start)
-        hits = [_trained(each, config, seed, data, world, out_dir) for seed in range(seeds)]
+        hits = [_trained(each, config, seed, data, world, out_dir, size.test_scenes) for seed in range(seeds)]
         lines.append(Line(each.name, each.label, *_kept(each, config, data), tuple(hits)))
     settings = dataclasses.asdict(size) | {"false": SHARE, "seeds": seeds}
     report = Filtered(tuple(lines), settings, read_json(data.pairs / "scores" / "verify" / "score.json")["settings"])
@@ -137,7 +137,7 @@ def _config(each: Filter, size: FilteringSize, drawn: Size, start: Path) -> Trai
 
 
 def _trained(
-    each: Filter, config: TrainConfig, seed: int, data: FilteringData, world: tiny.World, out_dir: Path
+    each: Filter, config: TrainConfig, seed: int, data: FilteringData, world: tiny.World, out_dir: Path, num_twins: int
 ) -> Hits:
     """Train with a seed and measure; a measured model is not measured again."""
     path = out_dir / "results" / f"{each.name}-seed{seed}.json"
@@ -146,7 +146,7 @@ def _trained(
     say(f"{each.label}, seed {seed}")
     run_dir = out_dir / "runs" / f"{each.name}-seed{seed}"
     model_dir = train(dataclasses.replace(config, seed=seed), [getattr(data, each.data)], out_dir=run_dir)
-    hits = measure(load(str(model_dir)), world.long_texts)
+    hits = measure(load(str(model_dir)), world.long_texts, num_twins)
     path.parent.mkdir(exist_ok=True)
     write_json(path, {test: values.tolist() for test, values in hits.items()})
     return hits
@@ -157,7 +157,7 @@ def _kept(each: Filter, config: TrainConfig, data: FilteringData) -> tuple[int, 
     folder = getattr(data, each.data)
     best = Best(config.best, config.best_by) if config.best is not None and config.best_by is not None else None
     index = read_index([folder], BOTH, config.where, best, say=lambda _: None)
-    order = Order(0, config.batch_size, config.pool_rows, 1, {}, config.num_pairs)
+    order = Order(0, config.batch_size, config.pool_rows, {}, config.num_pairs)
     is_kept = row_weights(index, order) > 0
     ids = [
         sample_id

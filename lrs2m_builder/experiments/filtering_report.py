@@ -128,7 +128,7 @@ def _cells(line: Line, base: Line) -> list[str]:
 
 def draw(report: Filtered, out_dir: Path) -> list[Path]:
     """Draw the gains, a panel per test."""
-    figure = new_figure(9.6, 3.4)
+    figure = new_figure(12, 3.4)
     for number, (test, title) in enumerate(TESTS.items()):
         _panel(figure.add_subplot(1, len(TESTS), number + 1), report, test, title, labelled=number == 0)
     figure.suptitle("Gain over training on all pairs, in points (95 % interval over seeds and images)", fontsize=10)

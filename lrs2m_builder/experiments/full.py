@@ -103,7 +103,7 @@ def run_commands(commands: Sequence[Command]) -> None:
         if code in {130, -signal.SIGINT, -signal.SIGTERM, -signal.SIGHUP}:
             raise KeyboardInterrupt
         if code:
-            raise UserError(f"this command ended with {code}: {command.line}; mend it and run the experiment again")
+            raise UserError(f"this command ended with {code}: {command.line}; fix it and run the experiment again")
 
 
 def _of_variant(experiment: Experiment, variant: Variant, seed: int, inputs: Inputs) -> Iterator[Command]:

@@ -9,9 +9,10 @@ from lrs2m_builder.build.options import BuildOptions
 from lrs2m_builder.build.report import Report
 from lrs2m_builder.build.run import build
 from lrs2m_builder.engines import engine_module
-from lrs2m_builder.engines._pool import EnginePool, SharedEngine
+from lrs2m_builder.engines._pool import EnginePool
 from lrs2m_builder.errors import Stopped
 from lrs2m_builder.sample import CAPTIONER
+from lrs2m_builder.sample.asked_again import ListeningEngine, kept_again
 from lrs2m_builder.sample.caught import find_caught, in_order
 from lrs2m_builder.sample.demo_page import write_demo_page
 from lrs2m_builder.sample.formats import MANIFEST, write_sample_source
@@ -62,18 +63,23 @@ def demo(out_dir: Path, *, engine: str = "vllm", model: Path = CAPTIONER, num_sc
 def _demo(out_dir: Path, engine: str, model: Path, num_scenes: int) -> Demo:
     sources = {recipe: _draw(out_dir / "scenes" / name, name, num_scenes) for recipe, name in SOURCES.items()}
     built = out_dir / "built"
-    with SharedEngine(engine_module(engine)) as pool:
-        reports = {
-            recipe: _build(recipe, path, built / recipe, engine, model, pool) for recipe, path in sources.items()
-        }
+    reports: dict[str, Report] = {}
+    with ListeningEngine(engine_module(engine)) as pool:
+        for recipe, path in sources.items():
+            reports[recipe] = _build(recipe, path, built / recipe, engine, model, pool)
+            pool.listened_to(built / recipe, recipe)
         caught, looked_at = find_caught(built / VERIFIED, SEED), num_scenes
         for seed in range(SEED + 1, SEED + 1 + MAX_FURTHER):
             if caught and caught[0].refuted:
                 break
             manifest = _draw(out_dir / "scenes" / f"seed-{seed}", "geojson", num_scenes, seed)
             _build(FURTHER, manifest, further := out_dir / "further" / str(seed), engine, model, pool)
+            pool.listened_to(further, FURTHER)
             caught, looked_at = in_order([*caught, *find_caught(further, seed)]), looked_at + num_scenes
-    page = write_demo_page(built, list(SOURCES), caught, looked_at, out_dir / "index.html")
+    again = kept_again(out_dir, pool.found)
+    page = write_demo_page(
+        built, list(SOURCES), out_dir / "index.html", caught=caught, looked_at=looked_at, again=again
+    )
     return Demo(built, reports, page)
 
 

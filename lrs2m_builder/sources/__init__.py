@@ -16,12 +16,14 @@ from pydantic import TypeAdapter, ValidationError
 from lrs2m_builder.declared.manifest import Manifest
 from lrs2m_builder.errors import SampleError, UserError, not_among, storable
 from lrs2m_builder.files import member_names
+from lrs2m_builder.images.part import Part
 from lrs2m_builder.schema import ImageRef, Sample
 from lrs2m_builder.sources._base import SourceRow
 from lrs2m_builder.sources._entering import BAD_NAME, entered, entered_anchors
+from lrs2m_builder.sources._layout import choose_layout
 from lrs2m_builder.sources._names import image_stem
 from lrs2m_builder.sources._places import Places, table_files
-from lrs2m_builder.sources._resolve import ImageFinder, choose_layout, find_annotations
+from lrs2m_builder.sources._resolve import ImageFinder, find_annotations
 from lrs2m_builder.sources._state import GONE, changed_at
 
 
@@ -253,7 +255,21 @@ def make_sample(source: Source, row: SourceRow, captions: tuple[str, ...], numbe
         label=row.label or _label(manifest, row.image_name),
         problem=problem and (problem[0], storable(problem[1])),
         place=source.places.of(row, path),
+        image_size=_image_size(path, manifest.part) if any(anchor.boxes for anchor in anchors) else None,
     )
+
+
+def _image_size(image: ImageRef | None, part: Part) -> tuple[int, int] | None:
+    """Width and height of an image, from its header; None if it cannot be read, for which it is rejected later."""
+    if image is None:
+        return None
+    from lrs2m_builder.sources.vector_labels.placing import frame_of
+
+    try:
+        frame = frame_of(image, part, on_earth=False)
+    except SampleError:
+        return None
+    return frame.width, frame.height
 
 
 def _label(manifest: Manifest, image_name: str) -> str:

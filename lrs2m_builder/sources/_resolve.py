@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 import glob
-import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
-from functools import partial
-from itertools import islice
 from pathlib import Path, PurePosixPath
-from posixpath import splitext
 
 from lrs2m_builder.declared.manifest import Manifest, Numbering
 from lrs2m_builder.errors import UserError, storable
-from lrs2m_builder.images.files import IMAGE_SUFFIXES, RASTER_SUFFIXES
 from lrs2m_builder.opening import is_folder, would_wait
-from lrs2m_builder.sources._base import SourceRow
-from lrs2m_builder.sources._names import image_stem, original_stem, relative_paths, same_letters
+from lrs2m_builder.sources._listing import BY_NAME, BY_STEM, Folder, NameList, Rule, names_in
+from lrs2m_builder.sources._names import image_stem, relative_paths, same_letters
 from lrs2m_builder.sources._state import below, changed_at
 
-NUM_TRIED = 5000  # names on which the layouts are compared
-MAX_SHOWN = 200  # characters of a name in a message
-DEFAULT_LAYOUTS = (
-    "{filename}",
-    "*/{filename}",
-    "**/{basename}",
-)  # for rows that name files, if the manifest has no layouts
 PARTS = {".tar", ".parquet", ".arrow"}  # formats that split one source into many files
 
 
@@ -77,8 +64,8 @@ class ImageFinder:
         self._data_dir, self._numbering = data_dir, numbering
         self._is_glob = any(char in str(PurePosixPath(layout).parent) for char in "*?[")
         self._usable = bool(layout) and (numbering is not None or "{class_name}" not in layout)
-        self._folders: dict[str, list[_Folder]] = {}
-        self._list = _List(all_names) if all_names else None
+        self._folders: dict[str, list[Folder]] = {}
+        self._list = NameList(all_names) if all_names else None
         self.listed: dict[str, int] = {}
 
     def find(self, name: str) -> Path | None:
@@ -87,14 +74,14 @@ class ImageFinder:
 
     def find_as_written(self, name: str) -> Path | None:
         """The only file of that name in its own folder."""
-        matches = self._matches(name, _BY_NAME)[0]
+        matches = self._matches(name, BY_NAME)[0]
         return matches[0] if len(matches) == 1 else None
 
     def why_not(self, name: str) -> str:
         """Why an image was not found, with a path that was tried."""
         if not self.layout:
             return "not found in the annotation files"
-        matches, reason = self._matches(name, _BY_NAME)[0], self._find_loosely(name)[1]
+        matches, reason = self._matches(name, BY_NAME)[0], self._find_loosely(name)[1]
         if len(matches) > 1:
             reason = f"{len(matches)} files could be meant: {_shown(matches, self._data_dir)}"
         return f"not found as {self.layout}: {reason or f'there is no {self.path_of(name)}'}"
@@ -108,7 +95,7 @@ class ImageFinder:
         """The only file that another system's name can mean; otherwise None and the reason, "" without a candidate."""
         if self._numbering is not None or "{" not in self.layout:
             return None, ""
-        for rules in (_BY_NAME, _BY_STEM):
+        for rules in (BY_NAME, BY_STEM):
             for path in relative_paths(name):
                 matches, rule = self._matches(path, rules)
                 if len(matches) > 1:
@@ -119,7 +106,7 @@ class ImageFinder:
                     return matches[0], ""
         return None, ""
 
-    def _matches(self, name: str, rules: Sequence[_Rule]) -> tuple[list[Path], _Rule]:
+    def _matches(self, name: str, rules: Sequence[Rule]) -> tuple[list[Path], Rule]:
         """The files that match a name by the first rule that gives a match."""
         folders, file_name = self._look_in(name)
         for rule in rules:
@@ -127,7 +114,7 @@ class ImageFinder:
                 return matches, rule
         return [], rules[0]
 
-    def _look_in(self, name: str) -> tuple[list[_Folder], str]:
+    def _look_in(self, name: str) -> tuple[list[Folder], str]:
         """The folders in which an image may be, and its file name there."""
         fields = self._fields(name)
         if fields is None:
@@ -138,14 +125,14 @@ class ImageFinder:
             parent = self.layout.format(**escaped).rpartition("/")[0]
         return self._listed(parent), file_name
 
-    def _listed(self, name: str) -> list[_Folder]:
+    def _listed(self, name: str) -> list[Folder]:
         if name not in self._folders:
             self._note(self._data_dir / name)
             paths = _glob(self._data_dir, name) if self._is_glob else [_folder(self._data_dir, name)]
             folders = [path for path in paths if path and is_folder(path)]
             for path in folders:
                 self._note(path)
-            self._folders[name] = [_Folder(path) for path in folders]
+            self._folders[name] = [Folder(path) for path in folders]
         return self._folders[name]
 
     def _note(self, folder: Path) -> None:
@@ -185,20 +172,12 @@ def _folder(data_dir: Path, name: str) -> Path | None:
     path = data_dir
     for part in name.split("/"):
         if not is_folder(path / part):
-            alike = [name for name in _names(path) if same_letters(name) == same_letters(part)]
+            alike = [name for name in names_in(path) if same_letters(name) == same_letters(part)]
             if len(alike) != 1:
                 return None
             part = alike[0]
         path /= part
     return path
-
-
-def _names(folder: Path) -> list[str]:
-    try:
-        with os.scandir(folder) as entries:
-            return [entry.name for entry in entries]
-    except OSError:  # its images are not found
-        return []
 
 
 def _leads_out(name: str) -> bool:
@@ -208,134 +187,3 @@ def _leads_out(name: str) -> bool:
 
 def _shown(paths: Sequence[Path], data_dir: Path) -> str:
     return ", ".join(storable(str(path.relative_to(data_dir))) for path in paths[:2])
-
-
-@dataclass(frozen=True, slots=True)
-class _Rule:
-    """A way to match names: those with equal keys match. With `is_stem`, only image extensions count."""
-
-    key: Callable[[str], str]
-    is_stem: bool
-
-
-_BY_NAME = (
-    _Rule(str, False),
-    _Rule(image_stem, True),  # the same image re-encoded (.jpg for .tif)
-    _Rule(str.lower, False),
-    _Rule(same_letters, False),
-    _Rule(lambda name: same_letters(image_stem(name)), True),
-)
-_BY_STEM = (_Rule(original_stem, True),)
-
-
-class _Folder:
-    """The names in a folder; the index of each looser rule is built when first needed."""
-
-    def __init__(self, path: Path) -> None:
-        self._path = path
-        self.names = set(_names(path))
-        self._by_rule: dict[_Rule, dict[str, str | None]] = {}
-
-    def find(self, name: str, rule: _Rule) -> Path | None:
-        """The only file that matches a name by a rule; None if two match. A .txt does not match an image's stem."""
-        if rule is _BY_NAME[0]:
-            return self._path / name if name in self.names else None
-        if rule not in self._by_rule:
-            suffixes = (
-                IMAGE_SUFFIXES | RASTER_SUFFIXES | {""}
-            )  # no extension: a folder that holds the bands of an image
-            names = (listed for listed in self.names if not rule.is_stem or splitext(listed)[1].lower() in suffixes)
-            self._by_rule[rule] = _unique((rule.key(listed), listed) for listed in names)
-        match = self._by_rule[rule].get(rule.key(name))
-        return self._path / match if match else None
-
-
-class _List:
-    """All image names of a source, to see whether a file could also be another row's image; read when first needed."""
-
-    def __init__(self, all_names: Callable[[], Iterable[str]]) -> None:
-        self._all_names = all_names
-        self._by_key: dict[_Rule, dict[str, list[tuple[str, str]]]] = {}
-
-    def other(self, name: str, path: str, rule: _Rule) -> str | None:
-        """Another name of the source whose path ends like `path` by a rule."""
-        if rule not in self._by_key:
-            index: dict[str, list[tuple[str, str]]] = {}
-            for name in dict.fromkeys(self._all_names()):
-                whole = next(iter(relative_paths(name)), "")
-                index.setdefault(rule.key(whole.rpartition("/")[2]), []).append((name, _end(whole)))
-            self._by_key[rule] = index
-        folders, _, last = path.rpartition("/")
-        end = _end(f"{folders}/") if folders else ""
-        same = (other for other, whole in self._by_key[rule].get(rule.key(last), ()) if whole.endswith(end))
-        return next((other for other in same if other != name), None)
-
-
-def _end(path: str) -> str:
-    """The folders of a path, each preceded by a mark."""
-    return same_letters(f"/{path}").rpartition("/")[0] + "/"
-
-
-def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str | None]:
-    names: dict[str, str | None] = {}
-    for key, name in pairs:
-        names[key] = None if key in names else name
-    return names
-
-
-def choose_layout(
-    manifest: Manifest, data_dir: Path, rows: Iterable[SourceRow], all_names: Callable[[], Iterable[str]] | None = None
-) -> ImageFinder:
-    """The layout in which the most images are found.
-
-    Archives of one data set come in several layouts, and a folder may hold parts of two of them; so each layout of
-    the manifest is tried on the first rows, and the one that finds the most is used for all. No layout is needed if
-    the source holds the images.
-
-    Raises:
-        UserError: not one image was found in any layout.
-    """
-    layouts = manifest.files.images or DEFAULT_LAYOUTS
-    finders = [ImageFinder(layout, data_dir, manifest.numbering, all_names) for layout in layouts]
-    rows, num_rows, first = iter(rows), 0, None
-    while tried := list(islice(rows, NUM_TRIED)):
-        num_rows += len(tried)
-        first = first or tried[0]
-        names = [row.image_file or row.image_name for row in tried if row.image is None and row.problem is None]
-        held = any(row.image is not None for row in tried)
-        if held and not names:
-            return ImageFinder("", data_dir, None)
-        counts = [sum(map(partial(_points, finder), names)) for finder in finders]
-        if held or max(counts) > 0:
-            return finders[counts.index(max(counts))]
-    raise UserError(_nothing_found(manifest, data_dir, finders, num_rows, first))
-
-
-def _points(finder: ImageFinder, name: str) -> int:
-    """A name's vote for a layout: 2 if a file has exactly that name, 1 if a file could be meant."""
-    return 2 if finder.find_as_written(name) else 1 if finder.find(name) else 0
-
-
-def _nothing_found(
-    manifest: Manifest, data_dir: Path, finders: Sequence[ImageFinder], num_rows: int, first: SourceRow | None
-) -> str:
-    if first is None or not (first.problem is None or first.problem[0] == "bad_name"):
-        what = f"; the first: {first.problem[1]}" if first and first.problem else ""
-        return f"{data_dir}: none of the {num_rows} images of {manifest.name} can be used{what}"
-    name = first.image_file or first.image_name
-    name = name if len(name) <= MAX_SHOWN else f"{name[:MAX_SHOWN]}..."
-    looked = " or ".join(str(data_dir / finder.layout) for finder in finders)
-    paths = ", ".join(dict.fromkeys(finder.path_of(name) for finder in finders))
-    return (
-        f"none of the {num_rows} images of {manifest.name} was found (looked for {looked}); for the first, {name!r}, "
-        f"that is {paths} in {data_dir}; {_there(data_dir, finders[0].layout)}"
-    )
-
-
-def _there(data_dir: Path, layout: str) -> str:
-    """The content of the folder where a layout expects its images, for a message."""
-    folder = data_dir / layout.rpartition("/")[0]
-    while any(char in str(folder.relative_to(data_dir)) for char in "*?[{") or not is_folder(folder):
-        folder = folder.parent
-    names = sorted(_names(folder))
-    return f"{folder} holds {storable(', '.join(names[:3])) + (', ...' if names[3:] else '') or 'nothing'}"

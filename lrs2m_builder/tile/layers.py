@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import warnings
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -95,7 +96,7 @@ def bounds_of(layer: Layer) -> Bounds | None:
 
     low, high = np.full(2, np.inf), np.full(2, -np.inf)
     for _, geometries in read_batches(layer, (), None):
-        x0, y0, x1, y1 = shapely.total_bounds(shapely.from_wkb(geometries, on_invalid="ignore"))
+        x0, y0, x1, y1 = shapely.total_bounds(shapely.from_wkb(geometries, on_invalid="fix"))
         low, high = np.fmin(low, (x0, y0)), np.fmax(high, (x1, y1))
     return (*low.tolist(), *high.tolist()) if np.isfinite(low).all() else None
 
@@ -122,6 +123,8 @@ def _ogr_layer(path: Path, name: str, is_osm: bool) -> Layer:
     import pyogrio
 
     info = pyogrio.read_info(path, layer=name)
+    if info["features"] == 0 and not len(info["fields"]):
+        raise UserError(f"--labels {path}: holds no objects")
     if not info["crs"]:
         raise UserError(
             f"--labels {path}: no CRS, so its places are unknown; write one: ogr2ogr -a_srs EPSG:CODE new.gpkg {path}"
@@ -133,6 +136,7 @@ def _ogr_batches(layer: Layer, columns: Sequence[str], bounds: Bounds | None) ->
     import pyarrow as pa
     from pyogrio.raw import open_arrow
 
+    warnings.filterwarnings("ignore", category=RuntimeWarning, module=__name__)  # GDAL's, of single objects
     how: dict[str, Any] = {"columns": list(columns), "bbox": bounds, "batch_size": BATCH, "use_pyarrow": True}
     with open_arrow(layer.path, layer=layer.name, **how) as (meta, reader):
         name = meta["geometry_name"] or "wkb_geometry"
@@ -149,19 +153,46 @@ def _parquet_layer(path: Path) -> Layer:
         schema = pq.read_schema(path)
         geo = json.loads((schema.metadata or {}).get(b"geo", b"{}"))
         name = geo["primary_column"]
-        column = geo["columns"][name]
-    except (pa.ArrowException, OSError, ValueError) as error:
+        column = dict(geo["columns"][name])
+    except (pa.ArrowException, OSError, json.JSONDecodeError) as error:
         raise UserError(f"--labels {path}: cannot be read as Parquet: {one_line(error)}") from error
-    except (KeyError, TypeError) as error:
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise UserError(f"--labels {path}: not GeoParquet: no column of places in its metadata") from error
     if column.get("encoding") != "WKB":
         raise UserError(f"--labels {path}: geometries encoded as {column.get('encoding')}; write them as WKB")
     if "crs" in column and column["crs"] is None:
         raise UserError(f"--labels {path}: its metadata says that the CRS is unknown; write one with geopandas set_crs")
-    covering = column.get("covering", {}).get("bbox", {}).get("xmin", [""])[0]
+    covering = _covering(column)
     fields = tuple(each for each in schema.names if each not in {name, covering})
-    crs = json.dumps(column["crs"]) if "crs" in column else "OGC:CRS84"
-    return Layer(path, "", fields, crs, geometry=name, covering=covering)
+    return Layer(path, "", fields, _parquet_crs(path, column), geometry=name, covering=covering)
+
+
+def _covering(column: dict[str, Any]) -> str:
+    """The column with the bounds of each object; "" without one that can be used."""
+    try:
+        return str(column["covering"]["bbox"]["xmin"][0])
+    except (KeyError, IndexError, TypeError):
+        return ""
+
+
+def _parquet_crs(path: Path, column: dict[str, Any]) -> str:
+    """The CRS of a column of geometries: PROJJSON, or its code as some programs write it.
+
+    Raises:
+        UserError: it is none.
+    """
+    import pyproj
+
+    stated = column.get("crs", "OGC:CRS84")
+    crs = stated if isinstance(stated, str) else json.dumps(stated)
+    try:
+        pyproj.CRS.from_user_input(crs)
+    except pyproj.exceptions.CRSError as error:
+        what = crs if len(crs) <= 60 else f"{crs[:60]}..."
+        raise UserError(
+            f"--labels {path}: its metadata names no known CRS ({what}); write one with geopandas set_crs"
+        ) from error
+    return crs
 
 
 def _parquet_batches(layer: Layer, columns: Sequence[str], bounds: Bounds | None) -> Iterator[tuple[Any, Any]]:

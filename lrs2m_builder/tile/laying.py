@@ -61,15 +61,17 @@ def _lay_all(
 ) -> None:
     writer, problems = LaidWriter(folder), Counter[str]()
     targets = [_Target(crs, [scene for scene in scenes if scene.crs == crs], options) for crs in _crs_of(scenes)]
-    total = 0
+    total, empty = 0, list[Layer]()
     for layer in layers:
         number = _lay_layer(layer, classes, targets, writer, problems)
         if not number and not layer.is_osm:
-            say(f"--labels {layer}: no object with a class lies in a scene")
+            empty.append(layer)
         total += number
     writer.flush()
     if not total:
         raise UserError(_why_none(layers, scenes))
+    for layer in empty:
+        say(f"--labels {layer}: no object with a class lies in a scene")
     counted = {reason: number for reason, number in sorted(problems.items()) if number}
     write_json(folder / INDEX, {"names": classes.names, "problems": counted, "places": writer.places})
 
@@ -97,10 +99,12 @@ def _objects(numbers: np.ndarray, wkb: np.ndarray, classes: Classes, problems: C
     import shapely
 
     chosen = np.flatnonzero(numbers >= 0)
-    shapes = shapely.from_wkb(wkb[chosen], on_invalid="ignore")
+    shapes = shapely.from_wkb(wkb[chosen], on_invalid="fix")  # closes open rings
     usable = ~(shapely.is_missing(shapes) | shapely.is_empty(shapes))
     problems["without a place"] += int((~usable).sum())
-    shapes, numbers = shapely.force_2d(shapes[usable]), numbers[chosen][usable]
+    shapes, numbers = shapes[usable], numbers[chosen][usable]
+    if shapely.has_z(shapes).any():  # a copy of every object, which most layers do not need
+        shapes = shapely.force_2d(shapes)
     kinds = shapely.get_dimensions(shapes)
     areas = np.array([*classes.are_areas, False])[numbers]
     types = shapely.get_type_id(shapes)
@@ -242,9 +246,11 @@ def _why_none(layers: Sequence[Layer], scenes: Sequence[Scene]) -> str:
         if _meet(extent, there):
             return f"--labels {layer}: no object with a class lies in a scene; look at --classes and --class-column"
     layer, extent = found[0]
+    if extent is None:
+        return f"--labels {layer}: no object has a place: all are empty or damaged; look at it with ogrinfo -al"
     return (
-        f"--labels {layer}: extends over {shown(extent) if extent else 'nothing'}, the scenes over {shown(there)}: "
-        "they do not meet; is the CRS of both right?"
+        f"--labels {layer}: extends over {shown(extent)}, the scenes over {shown(there)}: they do not meet; "
+        "is the CRS of both right?"
     )
 
 

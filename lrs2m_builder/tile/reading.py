@@ -13,7 +13,7 @@ from lrs2m_builder.tile.options import TileOptions
 from lrs2m_builder.tile.scene import Scene, pixel_window
 from lrs2m_builder.tile.stretching import Converter
 
-MAX_READ = 24 * 2**20  # bytes of pixel values read from blocks at once
+MAX_READ = 16 * 2**20  # bytes of pixel values read from blocks at once
 MAX_LINES = 4 * 2**20  # bytes read from strips at once
 MAX_ROW = 32 * 2**20  # bytes of 8-bit pixels; a wider scene in strips is read in several turns
 

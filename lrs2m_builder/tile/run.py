@@ -148,6 +148,11 @@ def _layers(scenes: Sequence[Scene], options: TileOptions) -> list[Layer]:
             f"{lost.path}: {what}, so --labels cannot be laid on it; write it: gdal_edit.py -a_srs EPSG:CODE "
             "-a_ullr WEST NORTH EAST SOUTH"
         )
+    if beyond := next((scene for scene in scenes if scene.is_beyond_180), None):
+        raise UserError(
+            f"{beyond.path}: in degrees beyond the antimeridian, where no layer has its objects; reproject it: "
+            f"gdalwarp -t_srs EPSG:3832 {beyond.path.name} new.tif"
+        )
     return [layer for spec in options.labels for layer in find_layers(spec)]
 
 

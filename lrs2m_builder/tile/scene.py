@@ -71,6 +71,18 @@ class Scene:
     def is_placed(self) -> bool:
         return bool(self.crs and self.transform)
 
+    @property
+    def is_beyond_180(self) -> bool:
+        """Whether it lies in degrees of longitude that a layer writes otherwise: -179 is 181."""
+        from rasterio.crs import CRS
+
+        if not self.is_placed or not CRS.from_wkt(self.crs).is_geographic:
+            return False
+        assert self.transform is not None
+        a, b, c = self.transform[:3]
+        corners = [c + a * x + b * y for x in (0, self.width) for y in (0, self.height)]
+        return min(corners) < -180 - 1e-9 or max(corners) > 180 + 1e-9
+
 
 def find_scenes(paths: Sequence[Path]) -> list[tuple[str, Path]]:
     """Names and files of the scenes, in order of name; a folder stands for the rasters in it.

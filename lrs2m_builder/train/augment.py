@@ -5,13 +5,12 @@ Every augmentation is determined by its key, so a resumed run sees the same ones
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Literal
+import math
+from collections.abc import Callable, Sequence
+from typing import Literal
 
 import numpy as np
-import torch
-from PIL import Image
-from torchvision.transforms import v2
+from PIL import Image, ImageEnhance
 
 from lrs2m_builder.checks.base import split_sentences
 
@@ -41,27 +40,54 @@ def augment_image(image: Image.Image, names: Sequence[Augmentation], size: int, 
         size: side of the square that "crop" returns, in pixels.
         key: seed of the augmentation.
     """
-    changes = {
-        "crop": v2.RandomResizedCrop(size, scale=(0.5, 1.0), interpolation=v2.InterpolationMode.BICUBIC),
-        "flip": v2.Compose([v2.RandomHorizontalFlip(), v2.RandomVerticalFlip()]),
-        "turn": v2.RandomChoice([_Quarters(number) for number in range(4)]),
-        "color": v2.ColorJitter(brightness=0.3, contrast=0.3, saturation=0.3, hue=0.05),
+    random = np.random.default_rng(np.random.SeedSequence(key))
+    changes: dict[Augmentation, Callable[[Image.Image], Image.Image]] = {
+        "crop": lambda whole: _crop(whole, size, random),
+        "flip": lambda whole: _transposed(whole, random, _FLIPS),
+        "turn": lambda whole: _transposed(whole, random, _TURNS),
+        "color": lambda whole: _tinted(whole, random),
     }
-    seed = int(np.random.SeedSequence(key).generate_state(1, np.uint64)[0] >> 1)
-    with torch.random.fork_rng(devices=[]):  # keeps the run's generator unchanged
-        torch.manual_seed(seed)
-        for name in names:
-            image = changes[name](image)
+    for name in names:
+        image = changes[name](image)
     return image
 
 
-class _Quarters(torch.nn.Module):  # type: ignore[misc]
-    """Rotates an image by quarters, losslessly."""
+_FLIPS = (None, Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.FLIP_TOP_BOTTOM, Image.Transpose.ROTATE_180)
+_TURNS = (None, Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270)
+_MIN_AREA, _MAX_RATIO = 0.5, 4 / 3  # of a crop
+_JITTER, _HUE = 0.3, 0.05  # factors 1 - _JITTER .. 1 + _JITTER, and a share of the circle of colours
 
-    def __init__(self, number: int) -> None:
-        super().__init__()
-        turns = (None, Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_270)
-        self._turn = turns[number]
 
-    def forward(self, image: Any) -> Any:
-        return image if self._turn is None else image.transpose(self._turn)
+def _crop(image: Image.Image, size: int, random: np.random.Generator) -> Image.Image:
+    """A rectangle of half of the area or more, as a square; the whole image if none of ten fits."""
+    width, height = image.size
+    for _ in range(10):
+        area = width * height * random.uniform(_MIN_AREA, 1)
+        ratio = math.exp(random.uniform(-math.log(_MAX_RATIO), math.log(_MAX_RATIO)))
+        wide, high = round(math.sqrt(area * ratio)), round(math.sqrt(area / ratio))
+        if wide <= width and high <= height:
+            left, top = int(random.integers(width - wide + 1)), int(random.integers(height - high + 1))
+            return image.resize((size, size), Image.Resampling.BICUBIC, box=(left, top, left + wide, top + high))
+    return image.resize((size, size), Image.Resampling.BICUBIC)
+
+
+def _transposed(image: Image.Image, random: np.random.Generator, ways: Sequence[Image.Transpose | None]) -> Image.Image:
+    """The image turned or mirrored in one of the ways, losslessly."""
+    way = ways[int(random.integers(len(ways)))]
+    return image if way is None else image.transpose(way)
+
+
+def _tinted(image: Image.Image, random: np.random.Generator) -> Image.Image:
+    """The image with another brightness, contrast, saturation and hue, in any order."""
+    kinds = (ImageEnhance.Brightness, ImageEnhance.Contrast, ImageEnhance.Color, None)
+    image = image.convert("RGB")
+    for number in random.permutation(len(kinds)):
+        kind = kinds[number]
+        if kind is not None:
+            image = kind(image).enhance(random.uniform(1 - _JITTER, 1 + _JITTER))
+            continue
+        turn = round(255 * random.uniform(-_HUE, _HUE))
+        hue, saturation, value = image.convert("HSV").split()
+        hue = hue.point(lambda level, by=turn: (level + by) % 256)
+        image = Image.merge("HSV", (hue, saturation, value)).convert("RGB")
+    return image

@@ -1,6 +1,6 @@
 """The folder of a run: its settings, its metrics, and checkpoints from which it resumes exactly.
 
-RUN/config.json                  all settings, the data, the initial model
+RUN/config.json                  all settings, the data, the held-out data, the initial model
 RUN/metrics.jsonl                one line per step
 RUN/tensorboard/                 the same for TensorBoard, if enabled
 RUN/checkpoints/step-000500.pt   weights, optimizer, random numbers, data position; its last line is its checksum
@@ -35,6 +35,7 @@ from lrs2m_builder.errors import UserError, one_line
 from lrs2m_builder.files import disk_errors, finished_file, read_json, write_json
 from lrs2m_builder.terminal import say
 from lrs2m_builder.train.config import SPEED_ONLY, TrainConfig
+from lrs2m_builder.train.loss import world_size
 from lrs2m_builder.train.mixture import Part
 from lrs2m_builder.train.processes import first_process, refuse_together
 
@@ -54,7 +55,7 @@ class Saved:
 class RunFolder:
     """The folder that a run writes to."""
 
-    def __init__(self, out_dir: Path, config: TrainConfig, data: list[Path]) -> None:
+    def __init__(self, out_dir: Path, config: TrainConfig, data: list[Path], eval_data: Sequence[Path] = ()) -> None:
         self.out_dir = out_dir
         self.model_dir = out_dir / "model"
         self.tensorboard_dir = out_dir / "tensorboard"
@@ -65,24 +66,32 @@ class RunFolder:
         self._settings: dict[str, Any] = {
             "config": _plain(config),
             "data": [str(path) for path in data],
+            "eval_data": [str(path) for path in eval_data],
         }
 
-    def check(self) -> None:
-        """Check that the folder is new, or holds a run with the same settings.
+    def check(self) -> int:
+        """Check that the folder is new, or holds a run with the same settings; returns the pairs per process and step.
+
+        These are the setting's or, in a run that resumes with another number of processes, those that keep the pairs
+        per step of all processes.
 
         Raises:
             UserError: it holds a run with other settings, or other files.
         """
         if self._path.exists():
-            self._compare(read_json(self._path))
-        elif self.out_dir.exists() and (
+            stored = read_json(self._path)
+            self._compare(stored)
+            return self._batch_size(stored)
+        if self.out_dir.exists() and (
             not self.out_dir.is_dir() or any(path.name[0] != "." for path in self.out_dir.iterdir())
         ):
             raise UserError(f"{self.out_dir}: not empty and no training run; give a new folder")
+        return int(self._settings["config"]["batch_size"])
 
     def write_settings(self, start_revision: str, parts: Sequence[Part]) -> None:
         """Write config.json: the settings, the versions, and what an epoch uses of each subset."""
         made_with = {"start_revision": start_revision, "version": __version__, "torch": torch.__version__}
+        made_with |= {"processes": world_size()}
         write_json(
             self._path, self._settings | made_with | {"trained_on": [dataclasses.asdict(part) for part in parts]}
         )
@@ -261,11 +270,40 @@ class RunFolder:
         earlier: dict[str, Any] = {"data": stored.get("data"), **_plain(TrainConfig()), **config}
         for key, value in {**self._settings["config"], "data": self._settings["data"]}.items():
             before = earlier[key]
-            if key not in SPEED_ONLY and before != value:
+            if key not in {*SPEED_ONLY, "batch_size"} and before != value:
                 raise UserError(
                     f"{self._path.parent}: was trained with {key}={before}, now {key}={value}; give the same settings "
                     f"to resume, or a new folder"
                 )
+
+    def _batch_size(self, stored: dict[str, Any]) -> int:
+        """The pairs per process with which a run goes on, so that its pairs per step stay.
+
+        Raises:
+            UserError: other pairs per step are asked for, or the processes cannot share those of the run.
+        """
+        now, before = int(self._settings["config"]["batch_size"]), int(stored["config"]["batch_size"])
+        processes, earlier = world_size(), int(stored.get("processes", world_size()))
+        total = before * earlier
+        run = f"{self.out_dir}: was trained with {total} pairs per step ({earlier} x batch_size {before})"
+        fitting = [number for number in range(1, total // 2 + 1) if total % number == 0]
+        if processes not in fitting:
+            below, above = max(n for n in fitting if n < processes), [n for n in fitting if n > processes][:1]
+            raise UserError(
+                f"{run}, which {processes} processes cannot share; use {' or '.join(map(str, [below, *above]))}"
+            )
+        if now != before and now * processes != total:
+            raise UserError(
+                f"{run}, now {now * processes} ({processes} x {now}); give batch_size={total // processes} to resume, "
+                "or a new folder"
+            )
+        if processes != earlier and self._settings["config"]["pcm"] == "local":
+            raise UserError(
+                f"{run}, and pcm=local depends on the batch of each process; use {earlier} processes, or a new folder"
+            )
+        if processes != earlier:
+            say(f"{run}; now {processes} x {total // processes}")
+        return total // processes
 
 
 def _plain(config: TrainConfig) -> dict[str, Any]:

@@ -6,6 +6,7 @@ A variant calls another one and changes fields. `--set key=value` changes single
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Annotated, Any, Literal
@@ -22,7 +23,7 @@ PAPER_PROCESSES = 8  # with which the paper's configurations have the paper's ba
 # May change when a run resumes: none of them changes what is trained, except for rounding.
 SPEED_ONLY = {
     *("checkpoint_every", "keep_checkpoints", "eval_every", "tensorboard", "wandb"),
-    *("micro_batch", "gradient_checkpointing", "compile", "device"),
+    *("micro_batch", "gradient_checkpointing", "compile", "device", "workers"),
 }
 
 
@@ -43,7 +44,8 @@ class TrainConfig:
         pcm_k: number of leading principal directions that component matching keeps.
         label_smoothing: label smoothing of the softmax targets; Long-CLIP's code has 0.1.
         multi_positive: pairs with the same image or text are not negatives of each other; for data that repeat them.
-        batch_size: pairs per process and step.
+        batch_size: pairs per process and step; a run that resumes with another number of processes keeps the pairs per
+            step of all of them.
         micro_batch: pairs that go through the towers at once (GradCache), for large batches on one GPU; the loss is
             still that of the whole batch. null uses the batch.
         epochs: passes over the data; the run ends with `epochs` or `max_steps`, whichever comes first.
@@ -84,8 +86,9 @@ class TrainConfig:
         temperature: an epoch uses the subsets in proportion to (number of rows) ^ (1 / temperature); 1 changes nothing,
             more evens them out.
         num_pairs: number of pairs to train on, chosen by the seed; null uses all.
-        workers: processes that decode images; the data order depends on it.
-        pool_rows: rows that a worker holds in memory. Larger data are shuffled by fragments of row groups.
+        workers: processes that decode images, for each process of the training; 1, 2 or 4 read the least.
+        pool_rows: rows of a pool; for every 64 pairs per step, four pools are in memory, shared by all processes and
+            workers. Data of more than eight pools are shuffled by fragments of row groups.
         length_multiple: texts are padded to a multiple of this number of tokens; 1 pads to the longest of the batch.
         image_dir: folder of the images, if the rows contain only their names.
         augment_captions: probability that a long text is read without its opening sentence, with any number of the
@@ -221,7 +224,7 @@ def paper_b32() -> TrainConfig:
 
 
 def tiny() -> TrainConfig:
-    """A random model of 4M parameters: runs the same code in seconds on a CPU."""
+    """A random model of 4M parameters: runs the same code in seconds on a CPU, and learns nothing."""
     return TrainConfig(start="random", precision="fp32", batch_size=8, workers=0, warmup_steps=2, lr=0.01, max_steps=20)
 
 
@@ -292,6 +295,17 @@ CONFIGS: dict[str, Callable[[], TrainConfig]] = {
 }
 
 
+def config_named(name: str) -> TrainConfig:
+    """A named configuration.
+
+    Raises:
+        UserError: an unknown name.
+    """
+    if name not in CONFIGS:
+        raise UserError(f"no config {name!r}{not_among(name, CONFIGS)}")
+    return CONFIGS[name]()
+
+
 def make_config(name: str, settings: Sequence[str] = (), start: str | None = None) -> TrainConfig:
     """A named configuration with single fields changed.
 
@@ -301,15 +315,23 @@ def make_config(name: str, settings: Sequence[str] = (), start: str | None = Non
     Raises:
         UserError: an unknown name or key, or an invalid value.
     """
-    if name not in CONFIGS:
-        raise UserError(f"no config {name!r}{not_among(name, CONFIGS)}")
     changes: dict[str, Any] = {} if start is None else {"start": start}
+    return changed(config_named(name), changes | parse_changes(settings))
+
+
+def parse_changes(settings: Sequence[str]) -> dict[str, Any]:
+    """Fields and their values from "key=value", the value read as YAML.
+
+    Raises:
+        UserError: not of that form.
+    """
+    changes: dict[str, Any] = {}
     for setting in settings:
         key, equals, value = setting.partition("=")
         if not equals:
             raise UserError(f"--set {setting!r}: write key=value, such as lr=1e-4")
         changes[key] = _value(setting, value)
-    return changed(CONFIGS[name](), changes)
+    return changes
 
 
 def changed(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
@@ -327,6 +349,14 @@ def changed(config: TrainConfig, changes: Mapping[str, Any]) -> TrainConfig:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"])) + ": " if first["loc"] else ""
         raise UserError(f"invalid settings: {where}{first['msg'].removeprefix('Value error, ')}") from error
+
+
+def with_batch_size(config: TrainConfig, batch_size: int) -> TrainConfig:
+    """The configuration for another number of processes; micro_batch becomes the largest that divides both."""
+    if batch_size == config.batch_size:
+        return config
+    micro_batch = config.micro_batch and math.gcd(config.micro_batch, batch_size)
+    return changed(config, {"batch_size": batch_size, "micro_batch": micro_batch})
 
 
 def _value(setting: str, text: str) -> Any:

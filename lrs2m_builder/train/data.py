@@ -23,8 +23,8 @@ from lrs2m_builder.train.processes import die_with, die_with_parent
 class Batches:
     """Endless iterator over the batches of a process, epoch after epoch, from a position on.
 
-    A new loader given the `state_dict()` taken after a batch continues with the next batch. The
-    same seed, batch size, workers and processes give the same batches.
+    A new loader given the `state_dict()` taken after a batch continues with the next batch. The same seed and batch
+    size of all processes give the same batches of all processes, whatever the number of these and of workers.
     """
 
     def __init__(
@@ -74,8 +74,7 @@ class Batches:
     def __iter__(self) -> Iterator[Batch]:
         while True:
             plan = self._planned(self.epoch)
-            key = (self._order.seed, self.epoch, self._rank)
-            rows = BatchRows(self._index, plan, self._reading, max(1, self._workers), key)
+            rows = BatchRows(self._index, plan, self._reading, (self._order.seed, self.epoch), start=self.number)
             loader = DataLoader(
                 rows,
                 batch_size=None,
@@ -101,7 +100,7 @@ class Batches:
     def _identity(self) -> dict[str, Any]:
         order = {field.name: getattr(self._order, field.name) for field in fields(self._order)}
         order["weights"] = dict(sorted(self._order.weights.items()))
-        return {"data": self._index.fingerprint, "world_size": self._world_size, "shuffle": VERSION, **order}
+        return {"data": self._index.fingerprint, "shuffle": VERSION, **order}
 
 
 def _with_plain_errors(loader: Iterable[Batch]) -> Iterator[Batch]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
 from torch import Tensor
-from torch.utils.data import Dataset
+from torch.utils.data import Dataset, get_worker_info
 
 from lrs2m_builder.checks.base import split_sentences
 from lrs2m_builder.clip.model import Tokenize
@@ -23,7 +23,7 @@ from lrs2m_builder.images.files import image_ref
 from lrs2m_builder.images.load import decode
 from lrs2m_builder.train.augment import Augmentation, augment_caption, augment_image
 from lrs2m_builder.train.index import RowIndex, Rows
-from lrs2m_builder.train.plan import EpochPlan
+from lrs2m_builder.train.plan import STREAMS, EpochPlan
 
 TrainOn = Literal["both", "short", "long", "first_sentence"]
 COLUMNS: dict[TrainOn, tuple[str, ...]] = {
@@ -95,57 +95,59 @@ class ReadSettings:
 
 
 class BatchRows(Dataset[Batch]):  # type: ignore[misc]
-    """Batches by their number in the plan; caches the rows of the current pool.
+    """Batches by their number in the plan; caches the rows of the current pools.
 
-    A row group is read when one of its rows is first needed; only the rows of the pool are cached.
+    A row group is read when one of its rows is first needed; only those rows of the open pools are cached that this
+    worker of the DataLoader makes batches of.
 
     Args:
-        streams: batches whose numbers differ by a multiple of `streams` come from the same pool.
-        key: seed of the augmentations, with the batch's number and the position in it.
+        key: seed of the augmentations, with the batch's number and the place in the batch of all processes.
+        start: number of the first batch that is asked for.
     """
 
     def __init__(
-        self, index: RowIndex, plan: EpochPlan, reading: ReadSettings, streams: int, key: tuple[int, ...] = (0,)
+        self, index: RowIndex, plan: EpochPlan, reading: ReadSettings, key: tuple[int, ...] = (0,), *, start: int = 0
     ) -> None:
-        self._key = key
-        self._index, self._plan, self._reading, self._streams = index, plan, reading, streams
+        self._key, self._start = key, start
+        self._index, self._plan, self._reading = index, plan, reading
         self._columns = ["image", *COLUMNS[reading.train_on]]
-        self._rows: dict[int, dict[str, Any]] = {}
-        self._needed: dict[int, Rows] = {}  # rows of the pool by row group
+        self._pools: dict[int, _Pool] = {}  # the open ones, by their stream
         self._files: dict[Path, pq.ParquetFile] = {}
-        self._pool = -1
 
     def __len__(self) -> int:
         return len(self._plan)
 
     def __getitem__(self, number: int) -> Batch:
-        self._enter_pool(int(self._plan.pools[number]))
+        pool = self._open_pool(int(self._plan.pools[number]))
         rows, images, problems = [], [], []
         for place in range(self._plan.rows.shape[1]):
-            row, image, failed = self._readable(number, place)
+            row, image, failed = self._readable(pool, number, place)
             rows.append(row)
             images.append(image)
             problems += failed
         texts = {name: [row[name] for row in rows] for name in self._columns[1:]}
         if self._reading.augment_captions and "caption_long" in texts:
             texts["caption_long"] = [
-                self._other_text(text, (*self._key, number, place)) for place, text in enumerate(texts["caption_long"])
+                self._other_text(text, self._key_of(number, place)) for place, text in enumerate(texts["caption_long"])
             ]
         return _make_batch(rows, texts, images, problems, self._reading)
+
+    def _key_of(self, number: int, place: int) -> tuple[int, ...]:
+        return (*self._key, number, self._plan.first_place + place)
 
     def _other_text(self, text: str, key: tuple[int, ...]) -> str:
         """The text or, with probability `augment_captions`, an augmented one."""
         random = np.random.default_rng(key)
         return augment_caption(text, random) if random.random() < self._reading.augment_captions else text
 
-    def _readable(self, number: int, place: int) -> tuple[dict[str, Any], Tensor, list[str]]:
+    def _readable(self, pool: _Pool, number: int, place: int) -> tuple[dict[str, Any], Tensor, list[str]]:
         """The row at a position in a batch, or the first readable one at that position in the pool's next batches."""
         problems: list[str] = []
         for tries in range(MAX_TRIES):
-            row_number = int(self._plan.rows[(number + tries * self._streams) % len(self._plan), place])
-            row = self._row(row_number)
+            row_number = int(self._plan.rows[(number + tries * STREAMS) % len(self._plan), place])
+            row = self._row(pool, row_number)
             try:
-                return row, self._pixels(row["image"], (*self._key, number, place)), problems
+                return row, self._pixels(row["image"], self._key_of(number, place)), problems
             except SampleError as error:
                 group = self._index.groups[self._index.group_of(row_number)]
                 where = f"{group.path} row {row_number - group.first_row} of group {group.number}"
@@ -159,13 +161,13 @@ class BatchRows(Dataset[Batch]):  # type: ignore[misc]
         picture = decode(image_ref(image, reading.image_dir))
         return reading.transform(augment_image(picture, reading.augment_images, reading.image_size, key))
 
-    def _row(self, row_number: int) -> dict[str, Any]:
-        if row_number not in self._rows:
+    def _row(self, pool: _Pool, row_number: int) -> dict[str, Any]:
+        if row_number not in pool.rows:
             number = self._index.group_of(row_number)
-            self._rows |= self._read_rows(number, self._needed.pop(number, np.array([row_number])))
-        if row_number not in self._rows:  # of another pool, replacing an unreadable one
+            pool.rows |= self._read_rows(number, pool.needed.pop(number, np.array([row_number])))
+        if row_number not in pool.rows:  # of another pool or worker, replacing an unreadable one
             return self._read_rows(self._index.group_of(row_number), np.array([row_number]))[row_number]
-        return self._rows[row_number]
+        return pool.rows[row_number]
 
     def _read_rows(self, number: int, rows: Rows) -> dict[int, dict[str, Any]]:
         """Rows of a row group, which is never in memory as a whole: some contain a whole data set."""
@@ -195,14 +197,27 @@ class BatchRows(Dataset[Batch]):  # type: ignore[misc]
             self._files[path] = pq.ParquetFile(path, buffer_size=BUFFER_BYTES, page_checksum_verification=True)
         return self._files[path]
 
-    def _enter_pool(self, pool: int) -> None:
-        """Drop the previous pool's rows, and note which rows of which row groups this pool needs."""
-        if pool != self._pool:
-            rows = np.unique(self._plan.rows[self._plan.pools == pool])
-            groups, first = np.unique(self._index.groups_of(rows), return_index=True)
-            self._needed = dict(zip(groups.tolist(), np.split(rows, first[1:]), strict=True))
-            self._rows = {}
-            self._pool = pool
+    def _open_pool(self, number: int) -> _Pool:
+        """The pool; if it is new, the previous one of its stream is dropped."""
+        pool = self._pools.get(number % STREAMS)
+        if pool is None or pool.number != number:
+            worker = get_worker_info()
+            first, step = (worker.id, worker.num_workers) if worker else (0, 1)
+            own = np.arange(self._start + first, len(self._plan), step)
+            rows = np.unique(self._plan.rows[own[self._plan.pools[own] == number]])
+            groups, starts = np.unique(self._index.groups_of(rows), return_index=True)
+            pool = _Pool(number, dict(zip(groups.tolist(), np.split(rows, starts[1:]), strict=True)))
+            self._pools[number % STREAMS] = pool
+        return pool
+
+
+@dataclass(slots=True)
+class _Pool:
+    """An open pool: the rows of it that were read, and those that will be needed, by row group."""
+
+    number: int
+    needed: dict[int, Rows]
+    rows: dict[int, dict[str, Any]] = field(default_factory=dict)
 
 
 def _make_batch(

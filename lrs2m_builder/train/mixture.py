@@ -19,9 +19,8 @@ class Order:
     """The settings that determine the order, with the index.
 
     Attributes:
-        batch_size: rows per process and batch.
-        pool_rows: rows that a worker holds in memory.
-        streams: pools that are read at the same time, one per worker.
+        batch_size: rows per batch of all processes.
+        pool_rows: rows per pool (plan.py).
         weights: how often an epoch uses each row of a subset; 1 if not named, 0 excludes it, 1.5 uses every row
             once and half of them again.
         num_pairs: maximum number of rows, chosen by the seed.
@@ -33,7 +32,6 @@ class Order:
     seed: int
     batch_size: int
     pool_rows: int
-    streams: int
     weights: Mapping[str, float]
     num_pairs: int | None = None
     subset_cap: int | None = None

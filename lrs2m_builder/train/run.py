@@ -25,7 +25,7 @@ from lrs2m_builder.errors import UserError, not_among
 from lrs2m_builder.stores.lock import locked
 from lrs2m_builder.terminal import say
 from lrs2m_builder.train.checkpoint import RunFolder
-from lrs2m_builder.train.config import TrainConfig
+from lrs2m_builder.train.config import TrainConfig, with_batch_size
 from lrs2m_builder.train.loading import Batch
 from lrs2m_builder.train.loss import Losses, LossSettings, rank, world_size
 from lrs2m_builder.train.optim import learning_rate, long_weight, set_rate
@@ -42,21 +42,28 @@ AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def train(
-    config: TrainConfig, data: Sequence[Path], *, out_dir: Path, make_evaluate: MakeEvaluate | None = None
+    config: TrainConfig,
+    data: Sequence[Path],
+    *,
+    out_dir: Path,
+    make_evaluate: MakeEvaluate | None = None,
+    eval_data: Sequence[Path] = (),
 ) -> Path:
     """Train on the Parquet files of folders and files; returns the folder of the trained model.
 
     Args:
         make_evaluate: given the initial model, returns a function that measures the model every `eval_every` steps and
             after the last, in the first process; its figures go into the metrics as "eval_NAME".
+        eval_data: what it measures on; recorded for --resume.
 
     Raises:
         UserError: settings or data that cannot be used, a loss that is not finite, too little memory.
         KeyboardInterrupt: stopped by a signal; a checkpoint was written.
     """
-    folder = RunFolder(out_dir, config, [path.resolve() for path in data])
+    paths, held_out = [path.resolve() for path in data], [path.resolve() for path in eval_data]
     with stop_flag() as stop, join_processes(config.device) as device, ExitStack() as held:
-        first_process(folder.check)
+        config = with_batch_size(config, first_process(RunFolder(out_dir, config, paths).check))
+        folder = RunFolder(out_dir, config, paths, held_out)
         if not first_process(folder.model_dir.exists):
             first_process(lambda: held.enter_context(locked(out_dir, "training")))
         if first_process(folder.model_dir.exists):

@@ -263,9 +263,8 @@ def make_batches(config: TrainConfig, data: Sequence[Path], loaded: Loaded, devi
     """The batches of this process, in the configured order."""
     order = Order(
         seed=config.seed,
-        batch_size=config.batch_size,
+        batch_size=config.batch_size * world_size(),
         pool_rows=config.pool_rows,
-        streams=max(1, config.workers),
         weights=config.weights,
         num_pairs=config.num_pairs,
         subset_cap=config.subset_cap,

@@ -168,8 +168,13 @@ def check_tried(verdicts: Sequence[Verdict], model: str) -> None:
 
 def check_engine_options(engine: str, options: Mapping[str, Any]) -> None:
     """Raises:
-    UserError: an option that would change the probabilities.
+    UserError: an option that would change the probabilities, or an engine that cannot judge.
     """
+    if engine == "openai-batch":
+        raise UserError(
+            "--engine openai-batch: cannot judge, a batch would be needed for each claim; build without --verify, then "
+            "hold the finished texts against the images by lrs2m verify with another engine"
+        )
     if engine == "vllm" and options.get("logprobs_mode") not in {None, "raw_logprobs"}:
         raise UserError(
             f"--engine-option logprobs_mode={options['logprobs_mode']}: a judge needs the probabilities as the model "

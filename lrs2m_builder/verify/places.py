@@ -7,10 +7,9 @@ from itertools import pairwise
 
 from lrs2m_builder.checks.reading.english import word_set
 from lrs2m_builder.checks.reading.nouns import Mention
-from lrs2m_builder.checks.reading.numbers import counted
-from lrs2m_builder.checks.reading.place_phrases import Place, centers_of, places_of, things_of
+from lrs2m_builder.checks.reading.place_phrases import Place
+from lrs2m_builder.checks.reading.placed import placed
 from lrs2m_builder.checks.reading.tokens import DETERMINERS, PREPOSITIONS
-from lrs2m_builder.checks.reading.whereabouts import facts_of
 from lrs2m_builder.verify.parsed import Found, Reading, class_of
 
 IMAGE_WORDS = word_set("image picture scene photo photograph view frame")
@@ -35,45 +34,29 @@ _SIDE_OF = {
 MAX_BETWEEN = 7
 
 
-def placed(reading: Reading) -> Iterator[Found]:
+def placed_statements(reading: Reading) -> Iterator[Found]:
     """Where things are, in the image or beside another."""
-    text, tokens = reading.text, reading.text.tokens
-    places = sorted((*places_of(tokens), *centers_of(tokens)), key=lambda place: place.start)
-    by_end = {mention.end: mention for mention in text.asserted}
-    by_start = {place.start: place for place in places}
-    taken = set()
-    for quantity, noun in counted(text):
-        place = by_start.get(quantity.end)
-        if quantity.noun is not None or noun is None or place is None or place.of or noun.denied:
-            continue
-        taken.add(place.start)  # "three planes, two on the left and one on the right"
-        if quantity.kind == "exact" and quantity.low == quantity.high:
-            where, be = _where(tokens, place), "is" if quantity.low == 1 else "are"
-            words = f"There {be} {reading.phrase(noun).counted(quantity.low)} {where} of the image."
-            covered = tuple(range(quantity.start, place.end))
-            yield Found("place", words, covered, class_of(noun), quantity.low, where)
-    facts = facts_of(tokens, things_of(text), places)
-    beside_place = {fact.place for fact in facts if fact.adjacent}
-    for fact in facts:
-        mention, place = by_end.get(fact.thing.end), by_start[fact.place]
-        if mention is None or fact.thing.determiner == "it" or place.start in taken:
-            continue
-        if not fact.adjacent and fact.place in beside_place:
-            continue  # "an avenue separates the houses on the left from ...": the avenue may be elsewhere
-        if not {"its", "their"}.isdisjoint(tokens[max(0, place.start - 1) : place.end]):
-            continue  # of a thing, not of the image: "its left end touches a park"
-        words, be, number, covered_set = reading.subject(mention)
-        where_said = set(range(place.start, place.end))
-        if fact.beside is None:
-            where = _where(tokens, place)
-            statement = f"There {be} {words} {where} of the image."
-            found = tuple(sorted(covered_set | where_said, key=lambda i: (i < mention.start, i)))
-            yield Found("place", statement, found, class_of(mention), number, where)
-        elif (other := by_end.get(fact.beside.end)) is not None:
-            one, two, side = reading.phrase(mention), reading.phrase(other), _SIDE_OF.get(fact.axes, "beside")
-            covered = (*range(one.start, one.end), *sorted(where_said), *range(two.start, two.end))
+    tokens = reading.text.tokens
+    for found in placed(reading.text):
+        mention, place, quantity = found.mention, found.place, found.quantity
+        where_said = range(place.start, place.end)
+        if quantity is not None:
+            if quantity.kind == "exact" and quantity.low == quantity.high:
+                where, be = _where(tokens, place), "is" if quantity.low == 1 else "are"
+                words = f"There {be} {reading.phrase(mention).counted(quantity.low)} {where} of the image."
+                covered = tuple(range(quantity.start, place.end))
+                yield Found("place", words, covered, class_of(mention), quantity.low, where)
+        elif found.beside is not None:
+            one, two, side = reading.phrase(mention), reading.phrase(found.beside), _SIDE_OF.get(place.axes, "beside")
+            covered = (*range(one.start, one.end), *where_said, *range(two.start, two.end))
             words = f"The {one.words} {one.be} {side} the {two.words}."
             yield Found("relation", words, covered, class_of(mention), None, side)
+        else:
+            words, be, number, covered_set = reading.subject(mention)
+            where = _where(tokens, place)
+            statement = f"There {be} {words} {where} of the image."
+            covered = tuple(sorted(covered_set.union(where_said), key=lambda i: (i < mention.start, i)))
+            yield Found("place", statement, covered, class_of(mention), number, where)
 
 
 def related(reading: Reading) -> Iterator[Found]:

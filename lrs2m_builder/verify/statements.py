@@ -12,7 +12,7 @@ from lrs2m_builder.checks.reading.tokens import PREPOSITIONS, PUNCTUATION, SENTE
 from lrs2m_builder.checks.reading.vocabulary import singular_of, vocabulary
 from lrs2m_builder.verify.noun_phrases import Phrase
 from lrs2m_builder.verify.parsed import Found, Reading, class_of
-from lrs2m_builder.verify.places import IMAGE_WORDS, placed, related
+from lrs2m_builder.verify.places import IMAGE_WORDS, placed_statements, related
 
 _TOO_GENERAL = frozenset(["area", "ground"])  # "There is an area in the image." is true of every one
 # Words that may follow a number of the whole image: what else follows says of which part it is.
@@ -34,7 +34,8 @@ def statements(written: str, text: Text, spans: Sequence[tuple[int, int]]) -> It
     relations = list(related(reading))
     covered = [set(found.tokens) for found in relations]
     # "The pond lies above the road" is read as a place beside a thing, and in the words between both, which say more.
-    places = [f for f in placed(reading) if f.kind == "place" or not any(set(f.tokens) <= more for more in covered)]
+    found = placed_statements(reading)
+    places = [f for f in found if f.kind == "place" or not any(set(f.tokens) <= more for more in covered)]
     elsewhere = [*places, *relations]
     yield from _objects(reading)
     yield from _counts(reading, {found.tokens[0] for found in elsewhere if found.number is not None})

@@ -8,7 +8,7 @@ from functools import lru_cache
 
 from lrs2m_builder.checks.reading.lexicon import phrases, word_sets
 
-# A name begins a sentence, or stands in small letters, in good faith only if the place is a large one.
+# At the start of a sentence, or in small letters, only the name of a large place is read as a name.
 LARGE = 100_000
 HUGE = 1_000_000
 _ALWAYS = 10**9

@@ -62,7 +62,7 @@ def movable() -> Classes:
 def unsupported(text: Text, given: Classes, *, special: bool) -> list[str]:
     """The words of a text that name a class which the given ones neither name nor imply, each once."""
     allowed = supported(given, special=special)
-    if special:  # what kind of scene it is, and what nature has laid there, is said, not invented
+    if special:  # the kind of scene and its natural ground are no invented objects
         allowed |= vocabulary().natural | vocabulary().scene
     words = (
         " ".join(text.tokens[mention.start : mention.end])

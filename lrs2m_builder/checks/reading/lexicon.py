@@ -1,4 +1,4 @@
-"""The words and patterns of the checks, which are data: one YAML file per check in `checks/lexicon/`.
+"""The words and patterns of the checks are data: one YAML file per check in `checks/lexicon/`.
 
 A file holds `words` (sets, written in one text), `lists`, and `patterns`: regular expressions that begin with their
 flags. In a pattern, `{year}` stands for the part of that name in the file or in `parts.yaml`.
@@ -39,7 +39,7 @@ def late_pattern(file: str, name: str, compile_: Callable[[str], T]) -> T:
 
 
 class _Late:
-    """Stands for what a function returns, and calls it when it is first asked for anything."""
+    """Lazy proxy: calls the function on first use."""
 
     def __init__(self, make: Callable[[], Any]) -> None:
         self._make = make

@@ -1,4 +1,4 @@
-"""Where a text names objects, and whether it says that they are there: denials and comparisons do not."""
+"""Mentions of objects in a text, and whether each is asserted: denials and comparisons are not."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ def read(text: str) -> Text:
 
 
 def _is_figure(tokens: Sequence[str], glued: frozenset[int], end: int, classes: frozenset[str]) -> bool:
-    """Whether a class stands for its shape or mass alone: "ship-shaped", "a sea of red", "islands of trees"."""
+    """Whether the name of a class means only its shape or mass: "ship-shaped", "a sea of red", "islands of trees"."""
     if end in glued and tokens[end] in _MADE_LIKE:
         return True
     masses = tokens[end : end + 1] == ("of",) and not _MASSES.isdisjoint(classes)
@@ -88,7 +88,7 @@ def _is_figure(tokens: Sequence[str], glued: frozenset[int], end: int, classes: 
 
 
 def _shares_head(tokens: Sequence[str], start: int, end: int, denied: bool) -> Mention | None:
-    """The class before "and" whose noun stands only once: "basketball and tennis courts", "two tennis and two ..."."""
+    """The class before "and" that shares its noun: "basketball and tennis courts", "two tennis and two ..."."""
     before = next((i for i in range(start - 1, max(start - 3, 0), -1) if tokens[i] in {"and", "or"}), 0)
     if end - start < 2 or not before:
         return None
@@ -133,7 +133,7 @@ def _without_said_gone(tokens: Sequence[str], mentions: list[Mention]) -> tuple[
 
 
 def _owns(tokens: Sequence[str], mention: Mention) -> bool:
-    """Whether a part is what is gone: in "the plane's head is not visible" the plane is there."""
+    """Whether only a part is absent: in "the plane's head is not visible" the plane is asserted."""
     return mention.end < len(tokens) and tokens[mention.end] not in STOPS | NOT | {"themselves"}
 
 
@@ -155,5 +155,5 @@ def find_label(text: Text, label: Label) -> list[Mention]:
 
 
 def is_named(name: str, text: str) -> bool:
-    """Whether the text says that a label's class is there, by its own word, a synonym or a kind of it."""
+    """Whether the text asserts a label's class, by its own word, a synonym or a kind of it."""
     return bool(find_label(read(text), resolve(name)))

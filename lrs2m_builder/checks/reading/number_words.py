@@ -20,7 +20,7 @@ _COUNTS = {
     "two dozen": 24, "three dozen": 36, "four dozen": 48, "a hundred": 100,
     "hundred": 100, "a thousand": 1000, "a score": 20,
 }  # fmt: skip
-# At least so many; "some" and "various" say nothing that a count could contradict.
+# The least number each word means; no count can contradict "some" and "various".
 _AT_LEAST = {
     "several": 3, "a few": 3, "quite a few": 3, "multiple": 2, "many": 6, "numerous": 6, "countless": 6, "a lot": 6,
     "lots": 6, "plenty": 6, "a multitude": 6, "a large number": 6, "large numbers": 6, "a great number": 6,

@@ -1,4 +1,4 @@
-"""The numbers a text gives, and of what: "two large white planes", "about a dozen cars", "several of the ships"."""
+"""The numbers of a text and what each counts: "two large white planes", "a dozen cars", "several of the ships"."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from lrs2m_builder.checks.reading.nouns import Mention, Text
 from lrs2m_builder.checks.reading.number_words import Kind, number_at, number_words
 from lrs2m_builder.checks.reading.tokens import DETERMINERS, PREPOSITIONS, PUNCTUATION, SENTENCE_ENDS, STOPS, VERBS
 
-MAX_CLAUSE = 60  # words that a number looks back for what it is said of
+MAX_CLAUSE = 60  # words before a number that are searched for its noun
 REACH = 6  # words between a number and what it counts: "two large white commercial passenger planes"
 
 _WORDS = word_sets("reading")
@@ -109,7 +109,7 @@ def _quantity(text: Text, at: dict[int, Mention], start: int) -> Quantity | None
 
 
 def _groups_before(tokens: Sequence[str], start: int) -> tuple[bool, int]:
-    """Whether a number is that of each group ("rows of six"), and of how many groups; 0 if that is not said."""
+    """Whether a number is that of each group ("rows of six"), and of how many groups; 0 if not stated."""
     at = start - 1
     if at < 1 or tokens[at] != "of" or tokens[at - 1] not in _GROUPS:
         return False, 0
@@ -170,7 +170,7 @@ def _noun(text: Text, at: dict[int, Mention], start: int, number: int) -> tuple[
 
 
 def _joins_adjectives(tokens: Sequence[str], position: int, start: int, last: str) -> bool:
-    """Whether a comma or "and" stands between adjectives: "two large, white planes", not "two gardens, planes"."""
+    """Whether a comma or "and" joins adjectives: "two large, white planes", not "two gardens, planes"."""
     if position == start or position + 1 >= len(tokens) or tokens[position + 1] in STOPS:
         return False
     if tokens[position] == ",":
@@ -179,7 +179,7 @@ def _joins_adjectives(tokens: Sequence[str], position: int, start: int, last: st
 
 
 def _is_each(tokens: Sequence[str], start: int, stop: int) -> bool:
-    """Whether the number is said of every one of other things."""
+    """Whether the number applies to each of several other things."""
     back = max(0, start - MAX_CLAUSE)
     begin = next((i + 1 for i in range(start - 1, back - 1, -1) if tokens[i] in PUNCTUATION), back)
     before = tokens[begin:start]
@@ -195,7 +195,7 @@ def _is_each(tokens: Sequence[str], start: int, stop: int) -> bool:
 
 @lru_cache(maxsize=4096)
 def counted(text: Text) -> tuple[tuple[Quantity, Mention | None], ...]:
-    """Every number with what it counts; one whose noun is left out counts what the sentence spoke of before.
+    """Every number with what it counts; one without a noun counts what the sentence named before.
 
     Such a number is of a part ("three on the right"), unless the text says that it is all ("thirteen in all").
     """
@@ -225,7 +225,7 @@ def _clause_begin(tokens: Sequence[str], start: int, back: int) -> int:
 
 
 def _total_of(tokens: Sequence[str], said: Sequence[Mention], quantity: Quantity) -> Mention | None:
-    """What a number is all of: "planes, thirteen in all", "the number of ships in the harbor is 14"."""
+    """What a number is the total of: "planes, thirteen in all", "the number of ships in the harbor is 14"."""
     if _before(tokens, quantity.start) == "(" and said and said[-1].end == quantity.start - 1:
         return said[-1]
     if tokens[quantity.end : quantity.end + 2] in _IN_ALL:

@@ -11,7 +11,7 @@ from lrs2m_builder.checks.reading.nouns import Mention, Text
 from lrs2m_builder.checks.reading.tokens import PREPOSITIONS, PUNCTUATION, STOPS
 from lrs2m_builder.checks.reading.vocabulary import singular_of, vocabulary
 
-Axes = tuple[int, int]  # of the image: -1 left, 1 right; -1 bottom, 1 top; 0 if nothing is said
+Axes = tuple[int, int]  # of the image: -1 left, 1 right; -1 bottom, 1 top; 0 if not stated
 _LEFT, _RIGHT, _TOP, _BOTTOM = (-1, 0), (1, 0), (0, 1), (0, -1)
 WHERE: dict[str, Axes] = {
     **dict.fromkeys(["left", "west", "western", "leftmost", "lefthand", "leftward", "westward", "westerly"], _LEFT),
@@ -30,9 +30,10 @@ WHERE: dict[str, Axes] = {
 BESIDE = {"above": _TOP, "below": _BOTTOM, "beneath": _BOTTOM, "underneath": _BOTTOM}  # of another thing
 _WORDS = word_sets("reading")
 _SIDES, MOVING, PASSING = _WORDS["sides"], _WORDS["moving"], _WORDS["passing"]
-_IMAGE = word_set("image picture scene frame photo photograph view imagery shot")
+IMAGE_WORDS = word_set("image picture scene frame photo photograph view imagery shot")
 _MIDDLE = word_set("center centre middle central")
-_BEFORE_MIDDLE = _IMAGE | {"the", "very", "exact", "its"}
+_BEFORE_CENTER = word_set("in at near occupies occupying fills filling dominates dominating")
+_BEFORE_MIDDLE = IMAGE_WORDS | {"the", "very", "exact", "its"}
 _LEADING = frozenset(
     ["in", "on", "at", "to", "along", "near", "toward", "towards", "within", "by", "occupying", "around"]
 )
@@ -61,7 +62,7 @@ class Thing:
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """A phrase that says where: "in the upper left corner", or beside something: "to the left of the road"."""
+    """A phrase that gives a position: "in the upper left corner", or beside something: "to the left of the road"."""
 
     start: int
     end: int
@@ -106,12 +107,12 @@ def _thing(tokens: Sequence[str], mention: Mention, start: int, determiner: str)
 
 
 def determiner_is_one(determiner: str) -> bool:
-    """Whether a determiner stands before a single thing alone: "an aircraft"."""
+    """Whether a determiner precedes a single thing and nothing else: "an aircraft"."""
     return determiner in {"a", "an", "one", "single", "this", "that"}
 
 
 def _phrase(tokens: Sequence[str], at: dict[int, Mention], owners: frozenset[int], start: int) -> Thing | None:
-    """The noun phrase after a determiner; None if a place or the image stands there."""
+    """The noun phrase after a determiner; None if it names a place or the image."""
     if tokens[start] == "it":
         return Thing(start, start + 1, frozenset(["it"]), "it", frozenset(), False)
     position = start + 1
@@ -122,7 +123,7 @@ def _phrase(tokens: Sequence[str], at: dict[int, Mention], owners: frozenset[int
                 return _thing(tokens, mention, start, tokens[start])
             position = mention.end
             continue
-        if token in _IMAGE or (token in _SIDES and token != "very"):
+        if token in IMAGE_WORDS or (token in _SIDES and token != "very"):
             return None
         if token in _ARTICLES:
             break  # "at the right the same pond"
@@ -166,7 +167,7 @@ def centers_of(tokens: Sequence[str]) -> Iterator[Place]:
         while end < len(tokens) and tokens[end] in _SIDES:
             end += 1
         of_thing = tokens[end : end + 1] == ("of",) and not _of_image(tokens, end)
-        if start and tokens[start - 1] in {"in", "at", "near"} and start < first and not of_thing:
+        if start and tokens[start - 1] in _BEFORE_CENTER and start < first and not of_thing:
             yield Place(start - 1, end + _image_length(tokens, end), (0, 0))
 
 
@@ -180,7 +181,7 @@ def _place(tokens: Sequence[str], first: int) -> Place | None:
         opposite |= x * new_x < 0 or y * new_y < 0 or tokens[end] in {"sides", "corners", "edges", "and"}
         x, y, end = new_x or x, new_y or y, end + 1
     start = first
-    while start and tokens[start - 1] in _SIDES | {"the", "its"} | _IMAGE:
+    while start and tokens[start - 1] in _SIDES | {"the", "its"} | IMAGE_WORDS:
         start -= 1
     article = not {"the", "its"}.isdisjoint(tokens[start:first])
     leading = start > 0 and tokens[start - 1] in _LEADING
@@ -230,18 +231,18 @@ def _joins(tokens: Sequence[str], position: int) -> bool:
 
 
 def _of_image(tokens: Sequence[str], end: int) -> bool:
-    return not _IMAGE.isdisjoint(tokens[end + 1 : end + 5])
+    return not IMAGE_WORDS.isdisjoint(tokens[end + 1 : end + 5])
 
 
 def _image_length(tokens: Sequence[str], end: int) -> int:
     """Words of "of the image" after a place."""
     if tokens[end : end + 1] != ("of",):
         return 0
-    return next((i + 1 for i, token in enumerate(tokens[end : end + 5]) if token in _IMAGE), 0)
+    return next((i + 1 for i, token in enumerate(tokens[end : end + 5]) if token in IMAGE_WORDS), 0)
 
 
 def _moves(tokens: Sequence[str], start: int) -> bool:
-    """Whether the phrase says where something leads to, not where it is."""
+    """Whether the phrase is where something leads to, not where it is."""
     begin = next((i for i in range(start - 1, -1, -1) if tokens[i] in PUNCTUATION), -1)
     before = tokens[begin + 1 : start]
     if tokens[start] in {"to", "toward", "towards"}:
@@ -253,7 +254,7 @@ def _moves(tokens: Sequence[str], start: int) -> bool:
 
 
 def _juts(tokens: Sequence[str], start: int, end: int) -> bool:
-    """Whether a thing stands where it is said to come from: "a jetty reaching out from the bottom"."""
+    """Whether a thing is at the place it comes from: "a jetty reaching out from the bottom"."""
     return not _JUTTING.isdisjoint(tokens[max(0, start - 4) : start]) and not {"to", "toward"} & set(
         tokens[end : end + 6]
     )

@@ -29,7 +29,7 @@ def token_spans(text: str) -> list[tuple[int, int]]:
 
 
 def _lowered(text: str) -> str:
-    """What is read of a text in lower case, as long as it was: the one letter that would become two is left alone."""
+    """The text in lower case, with as many characters: the one letter that would become two is left alone."""
     return "".join(small if len(small := letter.lower()) == 1 else letter for letter in beginning(text)).replace(
         "’", "'"
     )

@@ -18,7 +18,7 @@ _SIZES = {"small", "big", "large", "huge", "medium", "other", "old", "new", "unk
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """What a phrase names: classes (several if it is ambiguous), in the plural or not, surely or weakly.
+    """The classes a phrase names (several if it is ambiguous), in the plural or not, surely or weakly.
 
     It is weak, too, in a text that holds one of its `cues`: the words that go with another meaning of it.
     """
@@ -58,7 +58,7 @@ class Trie:
 
 @dataclass(frozen=True, slots=True)
 class Vocabulary:
-    """The classes and how they hang together; every mapping goes from a class to classes.
+    """The classes and their relations; every mapping goes from a class to classes.
 
     Attributes:
         phrases: all names of it, as they are listed.
@@ -223,7 +223,7 @@ def _known(words: Sequence[str]) -> frozenset[str]:
 
 @lru_cache(maxsize=4096)
 def resolve(label: str) -> Label:
-    """What a label's class is: "Small_Car", "StorageTanks" and "Moors, heathland" are read as captions say them."""
+    """A label's classes: "Small_Car", "StorageTanks" and "Moors, heathland" are read as captions write them."""
     spaced = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", label).replace("_", " ").replace("-", " ").lower().strip()
     words = re.findall(r"[^\W\d_]+|\d+", spaced)  # as the tokens of a text: an A220 is named by "a" and "220"
     if not words:

@@ -1,4 +1,4 @@
-"""What a text puts where: the subject of each place phrase, and what it is beside."""
+"""Facts about positions: the subject of each place phrase, and what it is beside."""
 
 from __future__ import annotations
 
@@ -26,18 +26,18 @@ _LINES = word_set("road river street highway railway path runway canal coast bea
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """That a thing is at a place, of the image or beside another thing."""
+    """A thing at a place of the image, or beside another thing."""
 
     thing: Thing
     axes: Axes
     beside: Thing | None
     adjacent: bool
     place: int = 0  # where the words for the place begin
-    whole: bool = False  # said of all things of the kind: "the tanks are all on the left"
+    whole: bool = False  # of all things of the kind: "the tanks are all on the left"
 
 
 def facts_of(tokens: Sequence[str], things: Sequence[Thing], places: Iterable[Place] | None = None) -> list[Fact]:
-    """What the text puts where.
+    """The facts of a text about positions.
 
     Args:
         places: the phrases that say where; by default those of the four sides.
@@ -60,7 +60,7 @@ def facts_of(tokens: Sequence[str], things: Sequence[Thing], places: Iterable[Pl
 
 
 def _at_its_side(tokens: Sequence[str], things: Sequence[Thing], place: Place) -> Fact | None:
-    """What "its" place says: "the church has a school to its right", "the course is bounded by a lake on its left"."""
+    """Facts from a place of "its": "the church has a school to its right", "a course with a lake on its left"."""
     words = tokens[place.start : place.end]
     if "its" not in words or words[-1] not in _ITS_SIDE or place.of:
         return None
@@ -72,7 +72,7 @@ def _at_its_side(tokens: Sequence[str], things: Sequence[Thing], place: Place) -
 
 
 def _is_part(tokens: Sequence[str], thing: Thing) -> bool:
-    """Whether only a part of the thing is spoken of: "the edge of that forest"."""
+    """Whether the text means only a part of the thing: "the edge of that forest"."""
     return tokens[max(0, thing.start - 1)] == "of" and tokens[max(0, thing.start - 2)] in _PARTS
 
 
@@ -82,7 +82,7 @@ def _last(tokens: Sequence[str], marks: frozenset[str], end: int, begin: int = 0
 
 
 def _subjects(tokens: Sequence[str], things: Sequence[Thing], place: Place, beside: Thing | None) -> list[Thing]:
-    """What is at the place: the phrase before it, the subject of its clause, or what follows a place said first."""
+    """The things at the place: the phrase before it, the subject of its clause, or what follows a place said first."""
     if place.start and tokens[place.start - 1] == "one":
         return []  # "one mill is in the north, one in the south"
     begin = _last(tokens, SENTENCE_ENDS, place.start)
@@ -152,12 +152,12 @@ def _stands_there(tokens: Sequence[str], things: Sequence[Thing], place: Place, 
 
 
 def _is_led(tokens: Sequence[str], thing: Thing) -> bool:
-    """Whether a preposition stands before a thing, which then is no subject."""
+    """Whether a preposition precedes a thing, which then is no subject."""
     return thing.start > 0 and tokens[thing.start - 1] in PREPOSITIONS | BESIDE.keys()
 
 
 def _owner(tokens: Sequence[str], things: Sequence[Thing]) -> Thing:
-    """The last thing, or what it is said to be of: the playground in "the playground of the school"."""
+    """The last thing, or the thing it belongs to: the playground in "the playground of the school"."""
     last = len(things) - 1
     while last and tokens[things[last].start - 1] == "of" and things[last - 1].end == things[last].start - 1:
         last -= 1
@@ -170,7 +170,7 @@ def _is_apposition(tokens: Sequence[str], clause: int, place: Place, after: int)
 
 
 def _resolved(things: Sequence[Thing], thing: Thing) -> Thing:
-    """What "it" stands for: the thing that the sentence before spoke of first."""
+    """What "it" refers to: the first thing of the sentence before."""
     if thing.determiner != "it":
         return thing
     earlier = [t for t in things if t.end <= thing.start and t.determiner != "it"]

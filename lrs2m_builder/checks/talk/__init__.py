@@ -1,7 +1,7 @@
 """Talk that is no caption: refusals, preambles, talk of the hint or of the text itself, guesses.
 
 One learned model judges every sentence for all five (model.py).
-A sentence that is judged wrongly is mended by a line in `tests/cases/` or `talk_training/phrases/` and new weights.
+A sentence that is judged wrongly is corrected by a line in `tests/cases/` or `talk_training/phrases/` and new weights.
 """
 
 from __future__ import annotations

@@ -33,7 +33,7 @@ def split(text: str) -> list[str]:
 def words_of(sentence: str, first: bool, last: bool) -> list[str]:
     """The words and marks of a sentence between a mark for its beginning and one for its end.
 
-    What stands between quotation marks is the scene's writing: it becomes one word. Numbers become 0.
+    Quoted words are writing in the scene: they become one word. Numbers become 0.
 
     Args:
         first: whether it begins the text; last: whether it ends the text.

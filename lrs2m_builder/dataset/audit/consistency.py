@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -18,16 +18,20 @@ from lrs2m_builder.checks import CLIP_LONG, CLIP_SHORT, Answer, Check, clip_budg
 from lrs2m_builder.dataset.foreign import as_record, plain_rows, reading
 from lrs2m_builder.declared.manifest import load_manifest
 from lrs2m_builder.declared.shipped import shipped_names
-from lrs2m_builder.schema import Anchor, Sample, Viewpoint
+from lrs2m_builder.schema import Anchor, Box, Sample, Viewpoint
 from lrs2m_builder.stopping import worker_processes
 from lrs2m_builder.tokenizer import count_tokens
 
 NUM_EXAMPLES = 5
-COLUMNS = ("sample_id", "subset", "caption_short", "caption_long", "num_tokens_short", "num_tokens_long", "anchors")
+COLUMNS = (
+    *("sample_id", "subset", "caption_short", "caption_long", "num_tokens_short", "num_tokens_long"),
+    *("anchors", "boxes", "width", "height"),
+)
 _MAX_IN_FLIGHT = 4  # row groups per process
 # A short text made from the long one may not say more than it; labels are required only in the long text.
-_OF_SHORT = ("empty", "repetition", "direction", "copy", "summary_object", "summary_count", "anchor_count")
-_OF_LONG = ("empty", "repetition", "direction", "anchor_missing", "anchor_count")
+_OF_LABELS = ("anchor_count", "anchor_place")
+_OF_SHORT = ("empty", "repetition", "direction", "copy", "summary_object", "summary_count", *_OF_LABELS)
+_OF_LONG = ("empty", "repetition", "direction", "anchor_missing", *_OF_LABELS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,7 @@ class _Tally:
             self.examples[key] = [*self.examples.get(key, []), *examples][:NUM_EXAMPLES]
 
 
+@cache
 def caption_checks() -> dict[str, tuple[Check, ...]]:
     """The checks by caption column, looked up by name; names unknown to this release are skipped."""
     by_name = {value.name: value for value in vars(checks).values() if isinstance(value, Check)}
@@ -113,21 +118,28 @@ def _spans(files: Sequence[Path], size: int = 2000) -> Iterator[tuple[Path, list
 
 
 def _check_span(path: Path, groups: list[int]) -> tuple[_Tally, int]:
-    tally, by_column, viewpoints = _Tally(), caption_checks(), _viewpoints()
+    tally = _Tally()
     with reading(path), pq.ParquetFile(path, page_checksum_verification=True) as file:
         columns = [name for name in COLUMNS if name in file.schema_arrow.names]
         table = file.read_row_groups(groups, columns=columns)
         rows = [row for batch in table.to_batches() for row in plain_rows(as_record(batch), path)]
     for row in rows:
-        for column, column_checks in by_column.items():
-            answer = _answer(row, column, viewpoints.get(row["subset"], "overhead"))
-            for check in column_checks:
-                if (problem := check.find(answer)) is not None:
-                    tally.counts[check.name, column, row["subset"] or ""] += 1
-                    examples = tally.examples.setdefault((check.name, column), [])
-                    if len(examples) < NUM_EXAMPLES:
-                        examples.append((row["sample_id"], problem, answer.text))
+        for column, check, problem in find_problems(row):
+            tally.counts[check, column, row["subset"] or ""] += 1
+            examples = tally.examples.setdefault((check, column), [])
+            if len(examples) < NUM_EXAMPLES:
+                examples.append((row["sample_id"], problem, row[column] or ""))
     return tally, len(rows)
+
+
+def find_problems(row: Mapping[str, Any]) -> Iterator[tuple[str, str, str]]:
+    """Yield what the checks find in a record's texts: the column, the check, its message."""
+    viewpoint = _viewpoints().get(row["subset"], "overhead")
+    for column, column_checks in caption_checks().items():
+        answer = _answer(row, column, viewpoint)
+        for check in column_checks:
+            if (problem := check.find(answer)) is not None:
+                yield column, check.name, problem
 
 
 @cache
@@ -135,17 +147,35 @@ def _viewpoints() -> dict[str, Viewpoint]:
     return {name: load_manifest(name).viewpoint for name in shipped_names("manifests")}
 
 
-def _answer(row: dict[str, Any], column: str, viewpoint: Viewpoint) -> Answer:
+def _answer(row: Mapping[str, Any], column: str, viewpoint: Viewpoint) -> Answer:
     """A stored text as an answer for the checks; the short text as if it had been made from the long one."""
     text = row[column] or ""
     tokens = row.get(column.replace("caption", "num_tokens"))
-    anchors = tuple(Anchor(anchor["class"], anchor["count"]) for anchor in row.get("anchors") or ())
     return Answer(
         text=text,
         raw=text,
         finish_reason="stop",
         num_tokens=count_tokens(text) if tokens is None else tokens,
-        sample=Sample(row["sample_id"], row["subset"] or "", "", None, anchors=anchors),
+        sample=_sample(row),
         source=(row["caption_long"] or "") if column == "caption_short" else "",
         viewpoint=viewpoint,
+    )
+
+
+def _sample(row: dict[str, Any]) -> Sample:
+    """The labels of a stored row as those of a sample."""
+    boxes: dict[str, list[Box]] = {}
+    for box in row.get("boxes") or ():
+        boxes.setdefault(box["class"], []).append((box["xmin"], box["ymin"], box["xmax"], box["ymax"]))
+    width, height = row.get("width"), row.get("height")
+    return Sample(
+        row["sample_id"],
+        row["subset"] or "",
+        "",
+        None,
+        anchors=tuple(
+            Anchor(anchor["class"], anchor["count"], tuple(boxes.get(anchor["class"], ())))
+            for anchor in row.get("anchors") or ()
+        ),
+        image_size=(width, height) if boxes and width and height else None,
     )

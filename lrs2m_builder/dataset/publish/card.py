@@ -21,6 +21,8 @@ RECIPES = {
     "long_to_short": "a text-only model summarises the long text in 20 words or less; it sees no image",
     "vector_anchored": "a multimodal model writes the long text from the image and the classes and counts of vector "
     "labels; a text-only model makes the short one from it",
+    "vector_anchored_places": "a multimodal model writes the long text from the image and the classes, counts and "
+    "places of vector labels; a text-only model makes the short one from it",
     "image_to_text": "a multimodal model writes the long text from the image and, if there is one, its label; a "
     "text-only model makes the short one from it",
 }

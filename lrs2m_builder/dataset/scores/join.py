@@ -21,7 +21,7 @@ from lrs2m_builder.dataset.scores.table import KEYS, TEXTS_IDENTITY, judged_text
 from lrs2m_builder.dataset.tables import file_list, sql_list
 from lrs2m_builder.errors import UserError
 
-_DIGITS = 12  # of a hash: DuckDB keeps 12 letters without a heap, and two texts of one row are told apart by fewer
+_DIGITS = 12  # of a hash: DuckDB keeps 12 letters without a heap, and fewer distinguish two texts of one row
 _TEXTS = ("short", "long")
 _JUDGED = {"short": ("short",), "long": ("long",), "": ("short", "long")}
 _FILE = "lrs2m scores"  # what no column of scores is called

@@ -81,7 +81,7 @@ class Scoring:
 
 @dataclass(frozen=True, slots=True)
 class RowScores:
-    """What is said of one record.
+    """The scores of one record.
 
     Attributes:
         short, long: sha256 of the texts that were judged; None for one that was not.

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
@@ -102,6 +102,17 @@ class Index:
         at = bisect_right(self.first, number) - 1
         return self.files[at], number - self.first[at]
 
+    def numbers_of(self, sample_ids: Iterable[str], files: Collection[str]) -> np.ndarray:
+        """The rows of some files that have one of the ids, ascending."""
+        if not self.num_rows or not (wanted := list(sample_ids)):
+            return np.empty(0, np.int32)
+        of_ids = f"SELECT number FROM {self.kind.name}_index WHERE sample_id IN (SELECT unnest(?::VARCHAR[]))"
+        found = self.connection.cursor().execute(of_ids, [wanted]).fetchnumpy()["number"]
+        numbers = np.sort(np.asarray(found, np.int32))
+        if len(files) == len(self.files):
+            return numbers
+        return numbers[[self.place(int(number))[0] in files for number in numbers]]
+
     def files_with(self, wanted: np.ndarray) -> list[str]:
         """The files that hold a wanted row; `wanted` is a boolean array over all rows."""
         return [
@@ -111,8 +122,8 @@ class Index:
         ]
 
 
-def open_indexes(path: Path, selection: Selection | None = None) -> dict[str, Index]:
-    """Read what a data set's rows are filtered and sorted by.
+def open_indexes(paths: Sequence[Path], selection: Selection | None = None) -> dict[str, Index]:
+    """Read what the rows of one or more data sets are filtered and sorted by.
 
     Args:
         selection: the records that may be looked at; by default all.
@@ -123,14 +134,17 @@ def open_indexes(path: Path, selection: Selection | None = None) -> dict[str, In
     Raises:
         UserError: no Parquet files, a broken one, or a column is missing.
     """
-    connection = open_tables(path, RECORDS.needs, (*RECORDS.facets, *RECORDS.numbers, "anchors"))
+    path, *more = paths
+    connection = open_tables(path, RECORDS.needs, (*RECORDS.facets, *RECORDS.numbers, "anchors"), more=more)
     if selection:
         keep_selected(connection, selection)
+    record_paths = [file for each in paths for file in record_files(each)]
+    rejected_paths = [file for each in paths for file in rejected_files(each)]
     with reading(path):
         # Asking the view itself would read the footer of every file once more.
         names = connection.sql("SELECT column_name FROM duckdb_columns() WHERE table_name = 'records'").fetchall()
-        records = _index(connection, RECORDS, record_files(path), {name for (name,) in names}, some=bool(selection))
-        rejected = _index(connection, REJECTED, rejected_files(path), {*REJECTED.needs, *REJECTED.facets})
+        records = _index(connection, RECORDS, record_paths, {name for (name,) in names}, some=bool(selection))
+        rejected = _index(connection, REJECTED, rejected_paths, {*REJECTED.needs, *REJECTED.facets})
     return {"records": records, "rejected": rejected}
 
 

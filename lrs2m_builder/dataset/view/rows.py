@@ -13,6 +13,7 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+from PIL import Image
 
 from lrs2m_builder.dataset.foreign import reading
 from lrs2m_builder.dataset.view.index import Index
@@ -142,8 +143,13 @@ def picture(data: bytes, *, small: bool) -> tuple[str, bytes] | None:
         thumbnail = decode(ImageBytes(data), _small)
     except SampleError:
         return None
+    return encoded(thumbnail)
+
+
+def encoded(image: Image.Image, quality: int = 80) -> tuple[str, bytes]:
+    """The media type and bytes of a picture as a browser is given it."""
     buffer = io.BytesIO()
-    thumbnail.save(buffer, "JPEG", quality=80)
+    image.save(buffer, "JPEG", quality=quality)
     return "image/jpeg", buffer.getvalue()
 
 

@@ -30,14 +30,14 @@ class ScoreReader:
         numbers: names of the columns that rows are filtered and sorted by.
     """
 
-    def __init__(self, path: Path, index: Index) -> None:
-        """Find what scores there are; none is read yet.
+    def __init__(self, paths: Sequence[Path], index: Index) -> None:
+        """Find what scores data sets have; none is read yet.
 
         Raises:
             UserError: a score.json that cannot be read.
         """
-        self._path, self._index = path, index
-        self._files = {str(file.path): file for file in scored_files(path)}
+        self._path, self._index = paths[0], index
+        self._files = {str(file.path): file for path in paths for file in scored_files(path)}
         self._columns = score_columns(self._files.values())
         self.numbers = [name for name, column in self._columns.items() if column.is_number]
         self._values: dict[str, np.ndarray] = {}

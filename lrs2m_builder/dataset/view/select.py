@@ -26,6 +26,7 @@ ORDERS = {
 _SOME_FILES = (
     "read_parquet(?, filename = 'lrs2m file', file_row_number = true, hive_partitioning = false, union_by_name = true)"
 )
+VERDICTS = ("none", "accept", "flag", "corrected", "disputed")
 _EQUAL = ("subset", "recipe", "model", "reason")
 _RANGES = {"long": "num_tokens_long", "short": "num_tokens_short"}
 
@@ -35,7 +36,8 @@ class Filters:
     """What the user asked for; an empty text or None stands for all.
 
     Attributes:
-        verdict: "accept", "flag", or "none" for rows that nobody has looked at.
+        verdict: one of VERDICTS; "none" stands for rows that nobody has looked at.
+        reviewer: whose rows; "" for all.
         score: a column of scores, of which score_min and score_max are bounds; without a score, a row is left out.
         box: west, south, east and north of a rectangle that holds the centre, with commas between; west is greater
             than east across the antimeridian.
@@ -48,6 +50,7 @@ class Filters:
     warning: str = ""
     reason: str = ""
     verdict: str = ""
+    reviewer: str = ""
     long_min: int | None = None
     long_max: int | None = None
     short_min: int | None = None
@@ -77,6 +80,8 @@ class Filters:
             raise UserError(f"no order {order!r}; known: {', '.join(orders)}")
         if (score := values.get("score", "")) and score not in scores:
             raise UserError(f"no score {score!r}; known: {', '.join(scores) or 'none'}")
+        if (verdict := values.get("verdict", "")) and verdict not in VERDICTS:
+            raise UserError(f"no verdict {verdict!r}; known: {', '.join(VERDICTS)}")
         _sides(values.get("box", ""))
         return cls(**{name: _parse(name, kinds[name], value) for name, value in values.items() if value})
 
@@ -120,12 +125,12 @@ class Selection:
 
 
 def select(
-    index: Index, filters: Filters, reviewed: Mapping[str, Collection[str]], columns: Callable[[str], np.ndarray]
+    index: Index, filters: Filters, reviewed: Callable[[str, str], np.ndarray], columns: Callable[[str], np.ndarray]
 ) -> Selection:
     """Find rows.
 
     Args:
-        reviewed: ids of samples by verdict.
+        reviewed: numbers of the rows that have a verdict ("" for any) of a reviewer ("" for any).
         columns: a column of scores, "lon" or "lat", by number of the row.
 
     Raises:
@@ -134,7 +139,7 @@ def select(
     start = time.perf_counter()
     if not index.num_rows:
         return Selection(index, np.empty(0, np.int32), 0.0)
-    where, values = _where(index, filters, reviewed)
+    where, values = _where(index, filters)
     column = ORDERS.get(filters.order, "number")
     known = column in {"number", "sample_id", *index.kind.numbers}
     order = f"{column if known else 'number'} {'DESC' if filters.descending else 'ASC'}, number"
@@ -142,12 +147,25 @@ def select(
     # A cursor of its own: requests come from several threads.
     numbers = np.asarray(index.connection.cursor().execute(query, values).fetchnumpy()["number"], np.int32)
     if index.kind.name == "records":
+        numbers = _reviewed(numbers, index, filters, reviewed)
         numbers = _by_scores(_inside(numbers, filters.box, columns), filters, columns)
     searched = 1.0
     if words := _words(filters.text):
         found, searched = _search(index, numbers, words)
         numbers = numbers[np.isin(numbers, found)]
     return Selection(index, numbers, time.perf_counter() - start, searched)
+
+
+def _reviewed(
+    numbers: np.ndarray, index: Index, filters: Filters, reviewed: Callable[[str, str], np.ndarray]
+) -> np.ndarray:
+    """The rows with a verdict, of a reviewer if one is named; all if neither is asked for."""
+    if not filters.verdict and not filters.reviewer:
+        return numbers
+    is_wanted = np.zeros(index.num_rows, bool)
+    is_wanted[reviewed("" if filters.verdict == "none" else filters.verdict, filters.reviewer)] = True
+    kept: np.ndarray = numbers[is_wanted[numbers] != (filters.verdict == "none")]
+    return kept
 
 
 def _inside(numbers: np.ndarray, box: str, columns: Callable[[str], np.ndarray]) -> np.ndarray:
@@ -174,7 +192,7 @@ def _by_scores(numbers: np.ndarray, filters: Filters, scores: Callable[[str], np
     return numbers
 
 
-def _where(index: Index, filters: Filters, reviewed: Mapping[str, Collection[str]]) -> tuple[str, list[Any]]:
+def _where(index: Index, filters: Filters) -> tuple[str, list[Any]]:
     """The condition on the index, and the values of its question marks."""
     clauses, values = ["true"], list[Any]()
     for name in _EQUAL:
@@ -190,11 +208,6 @@ def _where(index: Index, filters: Filters, reviewed: Mapping[str, Collection[str
             if (bound := getattr(filters, f"{name}_{end}")) is not None and column in index.kind.numbers:
                 clauses.append(f"{column} {sign} ?")
                 values.append(bound)
-    if filters.verdict:
-        negated = "NOT " if filters.verdict == "none" else ""
-        clauses.append(f"sample_id {negated}IN (SELECT unnest(?::VARCHAR[]))")
-        some = reviewed.get(filters.verdict, ())
-        values.append([key for ids in reviewed.values() for key in ids] if negated else list(some))
     return " AND ".join(clauses), values
 
 

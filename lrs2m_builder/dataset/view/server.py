@@ -13,14 +13,19 @@ import json
 import re
 import secrets
 import sys
+from collections.abc import Mapping
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.resources import files
-from typing import Any
+from posixpath import splitext
+from typing import Any, cast
 from urllib.parse import parse_qsl, urlsplit
 
+from lrs2m_builder.dataset.reviews import ConflictError
 from lrs2m_builder.dataset.view.answers import DataSet
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.schema import CaptionColumn
+from lrs2m_builder.tokenizer import count_tokens
 
 LOCAL = {"127.0.0.1", "localhost"}
 MAX_BODY = 64 * 1024
@@ -34,14 +39,12 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
-_PAGE = {
-    "/": ("page.html", "text/html; charset=utf-8"),
-    "/page.css": ("page.css", "text/css; charset=utf-8"),
-    "/page.js": ("page.js", "text/javascript; charset=utf-8"),
-    "/draw.js": ("draw.js", "text/javascript; charset=utf-8"),
-    "/map.js": ("map.js", "text/javascript; charset=utf-8"),
-    "/land.json": ("land.json", "application/json"),
-    "/icon.svg": ("icon.svg", "image/svg+xml"),
+_KINDS = {  # of the files in page/
+    ".css": "text/css; charset=utf-8",
+    ".html": "text/html; charset=utf-8",
+    ".js": "text/javascript; charset=utf-8",
+    ".json": "application/json",
+    ".svg": "image/svg+xml",
 }
 
 
@@ -66,8 +69,8 @@ class Server(ThreadingHTTPServer):
         self.data = data
         self.token = secrets.token_urlsafe(16)
         self.page = {
-            address: (kind, files("lrs2m_builder.dataset.view").joinpath(name).read_bytes())
-            for address, (name, kind) in _PAGE.items()
+            "/" if file.name == "page.html" else f"/{file.name}": (_KINDS[splitext(file.name)[1]], file.read_bytes())
+            for file in files("lrs2m_builder.dataset.view").joinpath("page").iterdir()
         }
         try:
             super().__init__(("127.0.0.1", port), _Handler)
@@ -126,10 +129,16 @@ class _Handler(BaseHTTPRequestHandler):
         elif parts.path == "/api/points":
             self._send("application/octet-stream", data.points(values))
         elif parts.path == "/api/rows":
-            page = data.rows(values.get("selection", ""), _number(values, "start"), _number(values, "count"))
-            self._json(page) if page else self._error(HTTPStatus.GONE, "ask for the selection again")
+            start, count = _number(values, "start"), _number(values, "count")
+            self._page(data.rows(values.get("selection", ""), start, count, brief="brief" in values))
+        elif parts.path == "/api/charts":
+            self._page(data.charts(values.get("selection", "")))
+        elif parts.path == "/api/row":
+            self._json(data.row(values.get("kind", "records"), _number(values, "row")))
+        elif parts.path == "/api/twins":
+            self._json(data.twins(_number(values, "row")))
         elif parts.path == "/image":
-            image = data.image(_number(values, "row"), small="small" in values)
+            image = data.image(_number(values, "row"), small="small" in values, kind=values.get("kind", "records"))
             if image is None:
                 self._error(HTTPStatus.NOT_FOUND, "no image that a browser can show")
             else:
@@ -150,17 +159,41 @@ class _Handler(BaseHTTPRequestHandler):
         ):
             self._error(HTTPStatus.FORBIDDEN, "only the page itself may save; reload it")
             return
-        if self.path != "/api/review":
+        save = {"/api/review": self._review, "/api/correct": self._correct, "/api/check": self._check}.get(self.path)
+        if save is None:
             self._error(HTTPStatus.NOT_FOUND, "no such page")
             return
         try:
             entry = json.loads(body)
-            number, verdict, note = int(entry["row"]), str(entry["verdict"]), str(entry.get("note", ""))
+            number, texts = int(entry["row"]), {name: str(value) for name, value in entry.items()}
         except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
             self._error(HTTPStatus.BAD_REQUEST, "not a review")
             return
-        review = self.server.data.review(number, verdict, note)
-        self._json({"review": {"verdict": review.verdict, "note": review.note}, "reviews": self.server.data.counts()})
+        try:
+            save(number, texts)
+        except ConflictError as error:
+            self._json({"error": str(error), "row": self.server.data.row("records", number)}, HTTPStatus.CONFLICT)
+
+    def _review(self, number: int, texts: Mapping[str, str]) -> None:
+        data = self.server.data
+        data.desk.review(number, texts.get("verdict", ""), texts.get("note", ""))
+        self._json({"row": data.row("records", number), "reviews": data.desk.counts()})
+
+    def _correct(self, number: int, texts: Mapping[str, str]) -> None:
+        data, column = self.server.data, cast("CaptionColumn", texts.get("column", ""))
+        data.desk.correct(number, column, texts.get("before", ""), texts.get("after", ""))
+        self._json({"row": data.row("records", number), "reviews": data.desk.counts()})
+
+    def _check(self, number: int, texts: Mapping[str, str]) -> None:
+        column, text = cast("CaptionColumn", texts.get("column", "")), texts.get("text", "")
+        self._json({"findings": self.server.data.desk.check(number, column, text), "tokens": count_tokens(text)})
+
+    def _page(self, content: Any) -> None:
+        """What was found of a selection; if it is not kept any more, the page asks for it again."""
+        if content is None:
+            self._error(HTTPStatus.GONE, "ask for the selection again")
+        else:
+            self._json(content)
 
     def _json(self, content: Any, status: HTTPStatus = HTTPStatus.OK) -> None:
         self._send("application/json", json.dumps(content).encode(), status)

@@ -3,7 +3,7 @@
 A folder with one label file per image (DOTA `.txt`, GeoJSON, VOC `.xml`, masks), named after the image; or one file
 for all (COCO `.json`, `.jsonl`, GeoJSON whose features name their image). Each format has one module: it reads objects
 and their outlines. These are matched to the image once it is found, to see which of them it shows (`laying.py`); then
-they are counted and dropped, because neither prompts nor checks use them.
+they are counted, and of each its box is kept.
 """
 
 from __future__ import annotations
