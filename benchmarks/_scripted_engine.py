@@ -8,7 +8,7 @@ import os
 import random
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -21,13 +21,13 @@ WORDS = ("roof", "road", "tree", "field", "river", "car", "grey", "green", "whit
 SIDE = 32
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass
 class ScriptedModule:
     """An engine that waits instead of computing, like one on a GPU: `max_in_flight` answers every `seconds`."""
 
     seconds: float
     max_in_flight: int
-    PERFORMANCE_OPTIONS: frozenset[str] = frozenset()
+    PERFORMANCE_OPTIONS: set[str] = field(default_factory=set)
     FOLLOWS_SCHEMAS: bool = True
 
     def find(self, model: str, options: Mapping[str, Any]) -> tuple[str, str]:

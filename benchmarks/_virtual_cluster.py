@@ -11,11 +11,12 @@ from __future__ import annotations
 import heapq
 import random
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
+from unittest.mock import patch
 
 from lrs2m_builder.build import dispatch, replicas
 from lrs2m_builder.build.cluster import Cluster
@@ -76,7 +77,9 @@ class Ref:
     """The result of a remote call, perhaps of the future."""
 
     def __init__(self) -> None:
-        self.done, self.value, self.error = False, None, None
+        self.done = False
+        self.value: Any = None
+        self.error: Exception | None = None
 
     def end(self, value: Any = None, error: Exception | None = None) -> None:
         self.done, self.value, self.error = True, value, error
@@ -242,13 +245,12 @@ class VirtualReplica:
 @contextmanager
 def virtual_time(clock: Clock, watch_s: float) -> Iterator[None]:
     """Let the driver and the dispatcher live by a virtual clock, and say nothing."""
-    before = (replicas.time, dispatch.time, replicas.say, replicas.WATCH_S)
-    replicas.time = dispatch.time = clock  # type: ignore[assignment]
-    replicas.say, replicas.WATCH_S = lambda text: None, watch_s
-    try:
+    with ExitStack() as patches:
+        for module in (replicas, dispatch):
+            patches.enter_context(patch.object(module, "time", clock))
+        patches.enter_context(patch.object(replicas, "WATCH_S", watch_s))
+        patches.enter_context(patch.object(replicas, "say", lambda text: None))
         yield
-    finally:
-        replicas.time, dispatch.time, replicas.say, replicas.WATCH_S = before
 
 
 def simulate(rates: Sequence[float], costs: Sequence[float], world: World, seed: int) -> tuple[float, int]:

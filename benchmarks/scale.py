@@ -140,7 +140,7 @@ def replicas(arguments: argparse.Namespace) -> None:
             from captioner_training.random_model import make_random_model
             from lrs2m_builder.engines import vllm
 
-            module, model = vllm, str(make_random_model(folder / "model"))  # type: ignore[assignment]
+            module, model = vllm, str(make_random_model(folder / "model"))
         rates: dict[int, float] = {}
         for count in (0, 1, 2):
             times = folder / f"times-{count}"
