@@ -178,8 +178,8 @@ def _seconds(work: Callable[[], object], repeats: int) -> float:
 
 def loading(dry_run: bool, tell: Tell) -> None:
     """Images per second from Parquet to batches, for the number of workers: what a GPU can be fed with."""
-    from lrs2m_builder.clip.model import Tokenize
     from lrs2m_builder.clip.preprocess import ToPixels
+    from lrs2m_builder.clip.tokens import Tokenize
     from lrs2m_builder.train.data import Batches
     from lrs2m_builder.train.index import read_index
     from lrs2m_builder.train.loading import ReadSettings

@@ -32,8 +32,8 @@ from _real_pairs import write_ucm
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
-from lrs2m_builder.clip.model import Tokenize
 from lrs2m_builder.clip.preprocess import Normalise, ToPixels
+from lrs2m_builder.clip.tokens import Tokenize
 from lrs2m_builder.train.data import Batches
 from lrs2m_builder.train.index import read_index
 from lrs2m_builder.train.loading import ReadSettings

@@ -10,9 +10,10 @@ from PIL import Image
 
 from lrs2m_builder import places_in_words
 from lrs2m_builder.build.plan_file import Origin, write_plan
-from lrs2m_builder.checks import ANCHOR_PLACE, Answer
+from lrs2m_builder.checks import ANCHOR_PLACE, Answer, Level
 from lrs2m_builder.checks.reading.regions import can_hold_each, region_of
 from lrs2m_builder.checks.reading.vocabulary import plural_of
+from lrs2m_builder.dataset.audit.consistency import check_records
 from lrs2m_builder.declared.manifest import load_manifest
 from lrs2m_builder.declared.prompt import load_prompt
 from lrs2m_builder.sample.drawing.scene import Scene, draw_scene
@@ -20,7 +21,7 @@ from lrs2m_builder.sample.drawing.sketch import SIDE
 from lrs2m_builder.sample.false_texts import write_false_texts
 from lrs2m_builder.sample.formats import write_sample_source
 from lrs2m_builder.sample.texts import write_texts
-from lrs2m_builder.schema import Anchor, Box, Completion, Sample
+from lrs2m_builder.schema import Anchor, Box, Completion, Request, Sample
 from lrs2m_builder.sources import open_source, read_samples
 from tests.fake_engine import FakeModule, good_text
 from tests.toy import build_toy, rows
@@ -129,6 +130,12 @@ def test_objects_that_are_told_one_by_one_need_a_place_each() -> None:
     assert not can_hold_each([right, right], [middle, far], SIZE)
 
 
+def test_numbers_of_any_size_are_read() -> None:
+    crowd = sample_of(car=[around(10 + number % 20, 10 + number % 7, 1) for number in range(2000)])
+    assert finding("Cars are parked here, 99,999,999 on the left and two thousand at the top.", crowd) is None
+    assert finding("Cars are parked here, one thousand on the left and one thousand on the right.", crowd)
+
+
 def test_the_prompt_with_places_is_that_of_vector_anchored_for_labels_without_boxes() -> None:
     facts = {"view": "image", "min_words": 60, "max_words": 160, "anchors": (Anchor("car", 2), Anchor("road"))}
     old, new = load_prompt("vector_anchored.v1"), load_prompt("vector_anchored_places.v1")
@@ -159,24 +166,44 @@ def test_other_boxes_are_another_source(tmp_path: Path) -> None:
     assert hashes[0] != hashes[1]
 
 
-def test_a_text_that_puts_an_object_elsewhere_is_asked_again(tmp_path: Path) -> None:
-    Image.new("RGB", SIZE, (20, 60, 90)).save(tmp_path / "1.png")
-    (tmp_path / "labels").mkdir()
-    (tmp_path / "labels" / "1.txt").write_text("5 5 20 5 20 20 5 20 ship 0\n")
-    (tmp_path / "m.yaml").write_text(
+def one_ship(folder: Path) -> Path:
+    """A source of one image with a ship in its upper left; returns its manifest."""
+    Image.new("RGB", SIZE, (20, 60, 90)).save(folder / "1.png")
+    (folder / "labels").mkdir()
+    (folder / "labels" / "1.txt").write_text("5 5 20 5 20 20 5 20 ship 0\n")
+    (folder / "m.yaml").write_text(
         "name: m\ntitle: M\nformat: vector_labels\nfiles: {annotations: [labels], images: ['{stem}.*']}\n"
         "license: x\nhomepage: none\ncitation: none\nget: none\ntexts_from: labels\n"
     )
+    return folder / "m.yaml"
 
-    def answer(request: object) -> Completion:
-        where = "in the lower right" if request.attempt == 1 else "in the upper left"  # type: ignore[attr-defined]
-        short = request.role == "llm"  # type: ignore[attr-defined]
-        text = "A ship on calm dark water." if short else f"A ship lies {where} of the image. {good_text(1)}"
-        return Completion(text, "stop", 5, 9)
 
+def answer(request: Request) -> Completion:
+    """A long text that is wrong the first time."""
+    if request.role == "llm":
+        return Completion("A ship on calm dark water.", "stop", 5, 9)
+    where = "in the lower right" if request.attempt == 1 else "in the upper left"
+    return Completion(f"A ship lies {where} of the image. {good_text(1)}", "stop", 5, 9)
+
+
+def test_a_text_that_puts_an_object_elsewhere_is_asked_again(tmp_path: Path) -> None:
     module = FakeModule(answer)
-    build_toy(tmp_path / "m.yaml", tmp_path / "out", module, recipe="vector_anchored_places", data_dir=tmp_path)
+    build_toy(one_ship(tmp_path), tmp_path / "out", module, recipe="vector_anchored_places", data_dir=tmp_path)
     first, second = (request.parts[1] for request in module.requests if request.step == 0)
     assert "- ship: 1\n" in first and first.endswith("- ship: in the upper left")
     assert 'The answer put "ship" in the lower right of the image' in second
     assert "upper left" in rows(tmp_path / "out")[0]["caption_long"]
+
+
+def test_an_audit_finds_it_in_a_finished_data_set(tmp_path: Path) -> None:
+    levels: dict[str, Level] = {"anchor_place": "off"}
+    build_toy(
+        one_ship(tmp_path),
+        tmp_path / "out",
+        FakeModule(answer),
+        recipe="vector_anchored",
+        data_dir=tmp_path,
+        checks=levels,
+    )
+    (found,) = (each for each in check_records(list((tmp_path / "out" / "data").rglob("*.parquet"))) if each.records)
+    assert (found.check, found.column, found.records) == ("anchor_place", "caption_long", 1)

@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 
 from lrs2m_builder.checks.base import split_sentences
-from lrs2m_builder.clip.model import Tokenize
 from lrs2m_builder.clip.preprocess import Preprocess, make_transform
+from lrs2m_builder.clip.tokens import Tokenize
 from lrs2m_builder.train.augment import augment_caption, augment_image
 from lrs2m_builder.train.config import changed, tiny
 from lrs2m_builder.train.data import Batches

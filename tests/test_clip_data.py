@@ -16,8 +16,8 @@ import pytest
 import torch
 from PIL import Image
 
-from lrs2m_builder.clip.model import Tokenize
 from lrs2m_builder.clip.preprocess import Normalise, Preprocess, ToPixels, make_transform
+from lrs2m_builder.clip.tokens import Tokenize
 from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.images.files import image_ref
 from lrs2m_builder.images.load import decode

@@ -77,7 +77,7 @@ HEAVY = {
         ),
     },
     "huggingface_hub": {
-        "stores/hub.py",
+        *("stores/hub.py", "stores/hub_files.py"),
         *("engines/_model_files.py", "dataset/publish/upload.py", "clip/locate.py", "sources/_hub.py"),
     },
     "cv2": {f"evals/selo/{name}.py" for name in ("text_map", "crops", "indicators", "overlay")},
@@ -86,7 +86,7 @@ HEAVY = {
         *room("evals/figures"),
     },
     "torchvision": {"clip/preprocess.py"},
-    "safetensors": {"clip/formats.py", "clip/save.py", "engines/_decoding.py"},
+    "safetensors": {*(f"clip/{name}.py" for name in ("formats", "save", "towers")), "engines/_decoding.py"},
     "httpx": {
         *("engines/openai.py", "engines/_batch_wire.py"),
         *(f"engines/_endpoint_{name}.py" for name in ("models", "session", "wire")),

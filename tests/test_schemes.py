@@ -93,7 +93,7 @@ def test_every_scheme_is_refused(scheme: str, words: tuple[str, ...]) -> None:
         (("export", "x", "--to", "csv", "s3://b/run"), "copy it afterwards: aws s3 cp --recursive FOLDER s3://b/run"),
         (("stats", "gs://b/run"), "gcloud storage cp --recursive gs://b/run FOLDER"),
         (("stats", "file:///data/my%20run"), "give /data/my run"),
-        (("train", "hf://datasets/a/b", "--out", "x"), "OWNER/NAME"),
+        (("stats", "hf://datasets/a/b"), "OWNER/NAME"),
         (("stats", "az://b/run"), "copy it first and give the folder"),
         (("audit", "x", "--against", "simplecache::s3://b/run"), "aws s3 cp"),
     ],

@@ -21,7 +21,7 @@ from tests.clip_toy import make_data
 from tests.train_processes import exit_codes, losses, start
 
 TOLERANCE = 2e-5  # of the losses, relative: sums over processes are rounded in another order
-PAIRS, STEPS = 8, 8  # pairs per step; an epoch of the data has 6 steps
+PAIRS, STEPS = 8, 9  # pairs per step; an epoch of the data has 6 steps
 
 
 @pytest.fixture(scope="module")
@@ -31,42 +31,41 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 class NoteBatches:
-    """Called in a child: notes the content ids of the images of each batch, and stops after a step as by a signal."""
+    """Called in a child: notes the content ids of the images of each batch, and gets a signal in one."""
 
-    def __init__(self, folder: Path, until: int) -> None:
-        self._folder, self._until = folder, until
+    def __init__(self, folder: Path, last: int | None) -> None:
+        self._folder, self._last = folder, last
 
     def __call__(self) -> None:
         from lrs2m_builder.train.data import Batches
-        from lrs2m_builder.train.state import TrainingRun
 
-        read, log, until = Batches.__iter__, TrainingRun.log, self._until
-        path = self._folder / f"{os.environ['RANK']}.jsonl"
+        read, path, last = Batches.__iter__, self._folder / f"{os.environ['RANK']}.jsonl", self._last
 
         def noted(batches: Batches) -> Iterator[Any]:
-            for batch in read(batches):
+            for number, batch in enumerate(read(batches), start=1):
                 with path.open("a") as file:
                     file.write(f"{json.dumps(batch.image_ids_B.tolist())}\n")
+                if number == last:
+                    os.kill(os.getpid(), signal.SIGTERM)
                 yield batch
 
-        def then_stop(run: TrainingRun, *arguments: Any, **options: Any) -> None:
-            log(run, *arguments, **options)
-            if run.step == until - 1 < STEPS - 1:
-                os.kill(os.getpid(), signal.SIGTERM)
-
         Batches.__iter__ = noted  # type: ignore[method-assign]
-        TrainingRun.log = then_stop  # type: ignore[method-assign, assignment]
 
 
-def train(out: Path, data: Path, processes: int, *settings: str, steps: tuple[int, int] = (0, STEPS)) -> list[Any]:
-    """Train the steps from one to another; returns the ids of the images of all processes, a list per step."""
-    first, last = steps
-    told = out.with_name(f"{out.name}-{first}")
+def train(out: Path, data: Path, processes: int, *settings: str, last: int | None = None) -> list[list[int]]:
+    """Train to the end, or stop soon after a number of batches.
+
+    Returns:
+        The ids of the images of all processes, a list per step.
+    """
+    before = len(losses(out))
+    told = out.with_name(f"{out.name}-{before}")
     changes = (f"max_steps={STEPS}", "epochs=2", "augment_images=[crop]", *settings)
     children = start([out] * processes, data, *changes, told=told, in_child=NoteBatches(told, last))
-    assert exit_codes(children) == [0 if last == STEPS else 130] * processes, (told / "0.txt").read_text()
+    assert exit_codes(children) == [130 if last else 0] * processes, (told / "0.txt").read_text()
     parts = [[json.loads(line) for line in (told / f"{r}.jsonl").read_text().splitlines()] for r in range(processes)]
-    return [list(chain(*parts_of_step)) for parts_of_step in zip(*parts, strict=True)][: last - first]
+    steps = [list(chain(*parts_of_step)) for parts_of_step in zip(*parts, strict=False)]
+    return steps[: len(losses(out)) - before]
 
 
 @pytest.fixture(scope="module")
@@ -80,9 +79,9 @@ def test_stopped_with_two_processes_a_run_resumes_with_four_and_one(
     data: Path, tmp_path: Path, whole: tuple[Path, list[Any]]
 ) -> None:
     out = tmp_path / "out"
-    resumed = train(out, data, 2, "batch_size=4", "workers=1", steps=(0, 3))
-    resumed += train(out, data, 4, "batch_size=2", "micro_batch=1", steps=(3, 6))
-    resumed += train(out, data, 1, "batch_size=4", "workers=3", "micro_batch=2", steps=(6, STEPS))
+    resumed = train(out, data, 2, "batch_size=4", "workers=1", last=2)
+    resumed += train(out, data, 4, "batch_size=2", "micro_batch=1", last=2)
+    resumed += train(out, data, 1, "batch_size=4", "workers=3", "micro_batch=2")
     assert resumed == whole[1] and len({tuple(sorted(batch)) for batch in resumed}) == STEPS
     assert_same_losses(out, whole[0])
 

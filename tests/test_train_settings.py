@@ -37,6 +37,7 @@ PAPER: dict[str, Any] = {
 LATER: dict[str, Any] = {
     **{"lr_image": None, "lr_text": None, "layer_decay": 1.0, "locked_image": 0, "locked_text": 0},
     **{"keep_best": None, "wandb": False},
+    "cache_gb": 20.0,  # of streamed data only
     **{"best": None, "best_by": None, "subset_cap": None, "temperature": None},
     **{"lora_image": 0, "lora_text": 0, "lora_alpha": None, "lora_dropout": 0.0, "lora_on": "all"},
 }

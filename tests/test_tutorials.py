@@ -11,13 +11,21 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import pyarrow.parquet as pq
 import pytest
+import shapely
 from PIL import Image
 
 from lrs2m_builder import __version__
+from lrs2m_builder.build.cluster import parse_cluster
+from lrs2m_builder.stores.objects import ObjectStore
 from tests.fake_endpoint import Handler, endpoint
+from tests.fake_engine import good_text
 from tests.in_process import lrs2m
-from tests.toy import ROOT
+from tests.object_server import Faults
+from tests.tile_data import UTM, UTM_CRS, on_map, values_at, write_layer, write_scene
+from tests.toy import ROOT, toy_options
 
 BIN = Path(sys.executable).parent
 
@@ -56,6 +64,57 @@ def test_the_tutorial_of_uc_merced_runs_as_it_is_written(tmp_path: Path, monkeyp
             result = lrs2m(*line, *extra)
             assert result.code == 0, (line, result)
     assert (tmp_path / "run" / "model").is_dir()
+
+
+def test_the_tutorial_of_a_map_runs_as_it_is_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = values_at(300, 300, "uint8")
+    write_scene(tmp_path / "ortho.tif", values)
+    squares = shapely.box(
+        *(np.indices((4, 4)).reshape(2, -1) * 64 + 20), *(np.indices((4, 4)).reshape(2, -1) * 64 + 50)
+    )
+    on_ground = on_map(squares, UTM, UTM_CRS, "EPSG:4326")
+    write_layer(tmp_path / "buildings.gpkg", on_ground, {"class": np.full(16, "building", object)})
+    monkeypatch.chdir(tmp_path)
+    lines = [line for line in command_lines("tutorial-map.md") if line[0] != "view"]
+    assert [line[0] for line in lines].count("build") == 3 and "tile" in lines[0]
+    with endpoint(name_buildings) as server:
+        for line in lines:
+            engine = ["--engine", "openai", "--base-url", server.url, "--model", "toy-model"]
+            result = lrs2m(*line, *(engine if line[0] == "build" else []))
+            assert result.code == 0, (line, result)
+    records = pq.read_table(tmp_path / "records" / "records.parquet").to_pylist()
+    assert len(records) == 4 and {"building" in row["caption_long"] for row in records} == {True}
+    assert all(row["lon"] and row["split"] for row in records)
+    assert pq.read_table(tmp_path / "items" / "items.parquet").num_rows == 4
+
+
+def name_buildings(handler: Handler, body: dict[str, Any], number: int) -> None:
+    """Answers with a text that names the anchors and gives no number."""
+    text = good_text(body["seed"]).replace("car", "building").replace("harbor", "building").replace("airport", "road")
+    is_summary = isinstance(body["messages"][-1]["content"], str)
+    said = "Buildings stand in rows beside a narrow road." if is_summary else f"Buildings stand in rows. {text}"
+    message = {"message": {"content": said}, "finish_reason": "stop"}
+    handler.reply(200, {"choices": [message], "usage": {"prompt_tokens": 7, "completion_tokens": 80}})
+
+
+def test_the_tutorial_of_a_cluster_runs_as_it_is_written(
+    faults: Faults, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    store = ObjectStore("s3://bucket/pairs", scratch=tmp_path / "scratch", patience_s=5)
+    store._call(lambda: store._s3.call_s3("create_bucket", Bucket="bucket"), "")
+    lines = command_lines("tutorial-cluster.md")
+    (replicated,) = [line for line in lines if "--replicas" in line]  # run by tests/test_replicas.py
+    assert parse_cluster("2", None, 15, toy_options(Path("sample"), Path(replicated[-3]))) is not None
+    with endpoint(answer) as server:
+        for line in [line for line in lines if line is not replicated]:
+            engine = ["--engine", "openai", "--base-url", server.url, "--model", "toy-model", "--check", "all=warn"]
+            result = lrs2m(*line, *(engine if line[0] == "build" else []))
+            assert result.code == 0, (line, result)
+        assert len(server.seen) == 2 * 40, "the commands without --part asked nothing"
+    in_bucket = {found.name: store.read(found.name) for found in store.files("data")}
+    folder = tmp_path / "pairs"
+    assert in_bucket == {str(path.relative_to(folder)): path.read_bytes() for path in folder.glob("data/*/*.parquet")}
 
 
 def test_the_site_of_the_documentation_has_no_broken_link(tmp_path: Path) -> None:

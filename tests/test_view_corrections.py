@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.request import Request, urlopen
 
 import pyarrow.parquet as pq
 import pytest
@@ -16,6 +19,7 @@ from lrs2m_builder.dataset.view.server import Server
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.tokenizer import count_tokens
 from tests.chrome import chromium
+from tests.toy import ROOT
 from tests.view_data import make_data
 from tests.view_server import ask, ids, rows, save, serving
 
@@ -131,6 +135,21 @@ def test_a_line_that_another_program_is_writing_is_read_when_it_is_whole(tmp_pat
     assert reading.get("a") is not None and len(reading.history("a")) == 1
     path.write_bytes(line + line)
     assert len(reading.history("a")) == 2
+
+
+def test_a_kill_loses_nothing_that_the_page_was_told_is_saved(build: Path) -> None:
+    command = [sys.executable, "-m", "lrs2m_builder.cli", "view", str(build), "--port", "0", "--reviewer", "Ada"]
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().split()[-1]
+        about = json.loads(urlopen(f"{address}api/about").read())
+        row = json.loads(urlopen(f"{address}api/row?row=0").read())
+        body = {"row": 0, "column": "caption_long", "before": text_of(row), "after": NEW}
+        headers = {"Origin": address.rstrip("/"), "X-Token": about["token"]}
+        assert urlopen(Request(f"{address}api/correct", json.dumps(body).encode(), headers)).status == 200
+        process.kill()
+    with serving(build) as again:
+        assert text_of(next(each for each in rows(again) if each["number"] == 0)) == NEW
 
 
 def test_a_person_corrects_a_text_in_chromium_and_a_second_tab_loses_nothing(server: Server, tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ from lrs2m_builder.checks.reading.tokens import PREPOSITIONS, PUNCTUATION, SENTE
 from lrs2m_builder.checks.reading.vocabulary import resolve
 from lrs2m_builder.schema import Anchor, Box
 
+MAX_TOLD = 100  # objects of a class that a text can tell one by one
 _ALL = word_set("the these those all both")
 _ARE = word_set("are lie stand sit rest remain")
 _SOME = word_set(
@@ -31,25 +32,23 @@ def _anchor_place(answer: Answer) -> str | None:
         return None
     text = read(answer.text)
     numbers = {quantity.noun.start: quantity for quantity, _ in counted(text) if quantity.noun is not None}
-    everywhere: dict[int, list[Region]] = defaultdict(list)  # by noun phrase, where all of them are said to be
-    one_by_one: dict[int, list[Place]] = defaultdict(list)  # "one on the left and two at the top": three places
+    one_by_one: dict[int, list[Place]] = defaultdict(
+        list
+    )  # by noun: "one on the left, two at the top" are three places
     for found in placed(text):
         boxes = _boxes(found.mention, answer.sample.anchors)
         if found.beside is not None or not boxes or not _is_of_image(text.tokens, found.place):
             continue
         region = region_of(found.place.axes, text.tokens[found.place.start : found.place.end])
         number = _number(text.tokens, found.quantity or numbers.get(found.mention.start))
+        if _is_said_of_all(text.tokens, found):
+            number = len(boxes)
         if sum(region.may_hold(box, size) for box in boxes) < min(number, len(boxes)):
             return _problem(text, found)
-        if found.quantity is not None:
+        if found.quantity is not None and number <= len(boxes) <= MAX_TOLD:
             each = one_by_one[found.mention.start]
             each += [found.place] * number
             if len(each) == len(boxes) and not can_hold_each(_told_apart(text.tokens, each), boxes, size):
-                return _problem(text, found)
-        elif _is_said_of_all(text.tokens, found):
-            regions = everywhere[found.mention.start]
-            regions.append(region)
-            if not all(any(each.may_hold(box, size) for each in regions) for box in boxes):
                 return _problem(text, found)
     return None
 

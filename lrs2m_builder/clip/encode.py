@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from tqdm import tqdm
 
-from lrs2m_builder.clip.model import Loaded, encode_image, encode_text, pad_ids
+from lrs2m_builder.clip.model import Loaded, encode_image, encode_text
+from lrs2m_builder.clip.tokens import pad_ids
 from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.images.load import decode
 from lrs2m_builder.schema import ImageRef
-from lrs2m_builder.tokenizer import encode_batch
 
 Features = NDArray[np.float32]
 MAX_TOKENS = 16 * 1024  # of a batch of texts, padding included: short texts share larger batches
@@ -62,7 +62,7 @@ def encode_texts(loaded: Loaded, texts: Sequence[str], *, show_progress: bool = 
     longer than the context is cut, as `count_cut` tells.
     """
     device = next(loaded.model.parameters()).device
-    ids = encode_batch(texts, loaded.context_length)
+    ids = loaded.tokenize.encode(texts)
     order = sorted(range(len(ids)), key=lambda number: len(ids[number]))
     features = _no_features(loaded, len(ids))
     with torch.inference_mode(), _bar("texts", len(ids), show_progress) as bar:

@@ -23,6 +23,8 @@ from safetensors.torch import load_file
 from transformers import CLIPConfig, CLIPModel
 
 from lrs2m_builder.clip.architecture import config_from_open_clip, config_from_shapes, config_from_transformers
+from lrs2m_builder.clip.fgclip import MARK as FGCLIP_MARK
+from lrs2m_builder.clip.fgclip import one_tower
 from lrs2m_builder.clip.kps import KEPT_ROWS
 from lrs2m_builder.clip.locate import INDEX_SUFFIX, find_weights
 from lrs2m_builder.clip.names import State, to_transformers
@@ -45,6 +47,7 @@ _UNSAFE = re.compile(r"GLOBAL ([\w.]+)|[Tt]ype (?:of )?<?class '([\w.]+)'|global
 # In state dicts of other releases: constants and sizes, not weights.
 _DROPPED = {"input_resolution", "context_length", "vocab_size", "mask1", "mask2", "attn_mask"}
 _POSITION_IDS = (".position_ids",)
+POSITIONS = "text_model.embeddings.position_embedding.weight"
 _NAMED = 3  # maximum number of wrong keys in an error
 
 
@@ -55,7 +58,7 @@ class Checkpoint:
     Attributes:
         state: every weight of a `CLIPModel(config)`, in its shape, in float32.
         config: the architecture; `text_config.max_position_embeddings` is the file's own context.
-        format: "transformers", "open_clip", "custom_text" or "longclip".
+        format: "transformers", "open_clip", "custom_text", "longclip" or "fgclip".
     """
 
     state: State
@@ -64,10 +67,11 @@ class Checkpoint:
     format: str
 
 
-def read_checkpoint(path: Path, *, activation: str | None = None) -> Checkpoint:
+def read_checkpoint(path: Path, *, activation: str | None = None, context_length: int | None = None) -> Checkpoint:
     """Read a weights file, or a transformers or open_clip folder.
 
     Args:
+        context_length: chooses between the two text towers of an FG-CLIP, for 77 and (also by default) 248 tokens.
         activation: "quick_gelu" or "gelu", overrides the folder's config or the default for the format.
 
     Raises:
@@ -79,6 +83,8 @@ def read_checkpoint(path: Path, *, activation: str | None = None) -> Checkpoint:
     raw = _plain_state(_read_tensors(weights), weights)
     bias = raw.pop("logit_bias", None)  # from a sigmoid loss
     kind = detect_format(raw, str(weights))
+    if kind == "fgclip":
+        raw = one_tower(raw, context_length)
     state, unknown = _rename(raw, kind)
     folder = path if path.is_dir() else None
     config, preprocess = _describe(folder, kind, state, activation, weights)
@@ -102,7 +108,9 @@ def detect_format(names: Collection[str], where: str) -> str:
         return "open_clip"
     if "text.positional_embedding" in names and "visual.proj" in names:
         return "custom_text"
-    if "text_model.embeddings.position_embedding.weight" in names:
+    if FGCLIP_MARK in names:
+        return "fgclip"
+    if POSITIONS in names:
         return "transformers"
     first = ", ".join(sorted(names)[:_NAMED]) or "nothing"
     raise UserError(f"{where}: not a CLIP that can be loaded (it holds {first}); docs/models.md lists the formats")
@@ -203,7 +211,7 @@ def _plain_state(raw: Mapping[str, Any], path: Path) -> State:
 
 
 def _rename(raw: State, kind: str) -> tuple[State, list[str]]:
-    if kind == "transformers":
+    if kind in {"transformers", "fgclip"}:
         return raw, []
     if kind == "custom_text":
         raw = {name.removeprefix("text."): tensor for name, tensor in raw.items()}
@@ -219,13 +227,16 @@ def _describe(
     folder: Path | None, kind: str, state: State, activation: str | None, weights: Path
 ) -> tuple[CLIPConfig, Preprocess]:
     """Architecture and preprocessing: from the JSON beside the weights, if any, otherwise from the shapes."""
-    config_path = (folder or weights.parent) / ("config.json" if kind == "transformers" else "open_clip_config.json")
+    is_transformers = kind in {"transformers", "fgclip"}
+    config_path = (folder or weights.parent) / ("config.json" if is_transformers else "open_clip_config.json")
     if folder is None or kind == "longclip" or not config_path.is_file():
         config = config_from_shapes(state, activation, str(weights))
         return config, Preprocess(config.vision_config.image_size)
     content = read_json(config_path)
-    if kind == "transformers":
+    if is_transformers:
         config = config_from_transformers(content, activation, str(config_path))
+        if kind == "fgclip":  # of which it states the tower for short texts
+            config.text_config.max_position_embeddings = len(state[POSITIONS])
         images = _read_image_processor(folder)
     else:
         config = config_from_open_clip(content.get("model_cfg") or {}, state, activation, str(config_path))

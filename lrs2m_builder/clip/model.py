@@ -1,14 +1,14 @@
 """A CLIP model with its inputs: `load` gives model, transform and tokenizer; `encode_*` give the features.
 
-The model is always transformers' CLIPModel, whatever file it came from (formats.py). There is no attention mask for
-padding: the text tower is causal, so tokens after the end token never change a feature.
+The model is transformers' CLIPModel, whatever file it came from (formats.py), or open_clip's towers (towers.py). There
+is no attention mask for padding: a CLIP's text tower is causal, so tokens after the end token never change a feature.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, TypeAlias
 
 import torch
 from torch.nn import functional
@@ -18,10 +18,13 @@ from lrs2m_builder.clip.formats import read_checkpoint
 from lrs2m_builder.clip.initial import start_as_open_clip
 from lrs2m_builder.clip.kps import stretch
 from lrs2m_builder.clip.locate import locate
-from lrs2m_builder.clip.preprocess import Preprocess, Transform, make_transform
+from lrs2m_builder.clip.preprocess import Preprocess, Transform, make_transform, read_preprocess
+from lrs2m_builder.clip.tokens import PAD, Tokenize
+from lrs2m_builder.clip.towers import CONFIG, OpenClipTowers, needs_open_clip, open_towers
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.tokenizer import END_OF_TEXT, START_OF_TEXT, encode_batch
+from lrs2m_builder.tokenizer import END_OF_TEXT, START_OF_TEXT
 
+Model: TypeAlias = CLIPModel | OpenClipTowers
 LONG_CONTEXT = 248
 RANDOM: dict[str, dict[str, Any]] = {
     "random": {},
@@ -30,23 +33,6 @@ RANDOM: dict[str, dict[str, Any]] = {
         **{"image_size": 64, "patch_size": 8, "embed_dim": 128},
     },
 }  # arguments of `random_model`, by the name of the start
-PAD = 0  # as in open_clip; only after the end token, where no feature depends on it
-
-
-@dataclass(frozen=True, slots=True)
-class Tokenize:
-    """Texts -> int64 ids_BT, equal to open_clip's; a text that is too long is cut and ends with the end token.
-
-    Attributes:
-        context_length: T, the length to which texts are cut.
-    """
-
-    context_length: int
-
-    def __call__(self, texts: Sequence[str], *, trim: bool = False) -> torch.Tensor:
-        """Token ids of a batch; with `trim`, T is the longest text's length: cheaper, and the same features."""
-        batch = encode_batch(texts, self.context_length)
-        return pad_ids(batch, None if trim else self.context_length)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +46,7 @@ class Loaded:
         revision: the Hub's commit, or "sha256:..." of the local files.
     """
 
-    model: CLIPModel
+    model: Model
     transform: Transform
     tokenize: Tokenize
     name: str
@@ -93,18 +79,36 @@ def load(
     Raises:
         UserError: no such model, it is not a CLIP with ViT image tower, or it cannot have that context.
     """
-    located = locate(name_or_path, revision)
-    checkpoint = read_checkpoint(located.path, activation=activation)
-    model = CLIPModel(checkpoint.config)
-    model.load_state_dict(checkpoint.state)
-    own_length = checkpoint.config.text_config.max_position_embeddings
-    context_length = own_length if context_length is None else context_length
-    if context_length < 3:
+    if context_length is not None and context_length < 3:
         raise UserError(f"a context of {context_length} tokens has no room for text; give 3 or more, usually 77 or 248")
-    if context_length > own_length:
-        stretch(model, context_length)
+    located = locate(name_or_path, revision)
+    if located.path.is_dir() and needs_open_clip(located.path):
+        model, preprocess, tokenize = _open_towers(located.path)
+    else:
+        checkpoint = read_checkpoint(located.path, activation=activation, context_length=context_length)
+        model, preprocess = CLIPModel(checkpoint.config), checkpoint.preprocess
+        model.load_state_dict(checkpoint.state)
+        tokenize = Tokenize(checkpoint.config.text_config.max_position_embeddings)
+    if context_length is not None and context_length != tokenize.context_length:
+        if context_length > tokenize.context_length:
+            stretch(model, context_length)
+        elif not tokenize.trims:
+            raise UserError(
+                f"{name_or_path}: its texts are padded to {tokenize.context_length} tokens, which changes the "
+                f"features; give context_length={tokenize.context_length}"
+            )
+        tokenize = replace(tokenize, context_length=context_length)
     model = model.to(device=device, dtype=dtype).eval()
-    return _with_inputs(model, checkpoint.preprocess, context_length, name_or_path, located.revision)
+    return Loaded(model, make_transform(preprocess), tokenize, name_or_path, located.revision, preprocess)
+
+
+def _open_towers(folder: Path) -> tuple[OpenClipTowers, Preprocess, Tokenize]:
+    model, images, tokenize = open_towers(folder)
+    side = model.inner.visual.image_size
+    sides = {side} if isinstance(side, int) else set(side)
+    if len(sides) > 1:
+        raise UserError(f"{folder}: its images are {side} pixels; only square ones are supported")
+    return model, read_preprocess(images, sides.pop(), str(folder / CONFIG)), tokenize
 
 
 def random_model(
@@ -144,36 +148,38 @@ def random_model(
         torch.manual_seed(seed)
         model = CLIPModel(CLIPConfig(text_config=text, vision_config=vision, projection_dim=embed_dim)).eval()
         start_as_open_clip(model)
-    return _with_inputs(model, Preprocess(image_size), context_length, "random", f"seed:{seed}")
+    preprocess = Preprocess(image_size)
+    transform = make_transform(preprocess)
+    return Loaded(model, transform, Tokenize(context_length), "random", f"seed:{seed}", preprocess)
 
 
-def _with_inputs(model: CLIPModel, preprocess: Preprocess, context_length: int, name: str, revision: str) -> Loaded:
-    return Loaded(model, make_transform(preprocess), Tokenize(context_length), name, revision, preprocess)
-
-
-def pad_ids(batch: Sequence[Sequence[int]], length: int | None = None) -> torch.Tensor:
-    """Token ids of several texts as one int64 tensor ids_BT, padded to `length`, by default to the longest."""
-    length = max(map(len, batch), default=0) if length is None else length
-    ids_BT = torch.full((len(batch), length), PAD, dtype=torch.int64)
-    for row, ids in enumerate(batch):
-        ids_BT[row, : len(ids)] = torch.tensor(ids, dtype=torch.int64)
-    return ids_BT
-
-
-def encode_image(model: CLIPModel, pixels_BCHW: torch.Tensor) -> torch.Tensor:
+def encode_image(model: Model, pixels_BCHW: torch.Tensor) -> torch.Tensor:
     """image_features_BD of unit length, float32 or better; gradients flow if enabled."""
+    if isinstance(model, OpenClipTowers):
+        return _unit(model.encode_image(pixels_BCHW))
     pooled_BW = model.vision_model(pixel_values=pixels_BCHW.to(model.dtype)).pooler_output
     return _unit(model.visual_projection(pooled_BW))
 
 
-def encode_text(model: CLIPModel, ids_BT: torch.Tensor) -> torch.Tensor:
+def encode_text(model: Model, ids_BT: torch.Tensor) -> torch.Tensor:
     """text_features_BD of unit length, float32 or better; gradients flow if enabled.
 
     The feature of a text is read at its first end token, so T may be anything from the longest text's length to the
-    model's context, and the tokens after the end token do not matter.
+    model's context, and the tokens after the end token do not matter; towers that are not causal need ids of the
+    whole context, as their `Tokenize` gives them.
     """
+    if isinstance(model, OpenClipTowers):
+        return _unit(model.encode_text(ids_BT))
     pooled_BW = model.text_model(input_ids=ids_BT).pooler_output
     return _unit(model.text_projection(pooled_BW))
+
+
+def compile_towers(model: Model) -> None:
+    """Compile both towers with torch.compile, in place."""
+    inner = model.inner if isinstance(model, OpenClipTowers) else None
+    towers = (inner.visual, inner.text) if inner is not None else (model.vision_model, model.text_model)
+    for tower in towers:
+        tower.compile()
 
 
 def _unit(features_BD: torch.Tensor) -> torch.Tensor:

@@ -21,16 +21,21 @@ _BICUBIC = {None, "bicubic", int(Image.Resampling.BICUBIC)}
 
 @dataclass(frozen=True, slots=True)
 class Preprocess:
-    """Side of the square input in pixels, and the mean and standard deviation per channel in 0 .. 1."""
+    """Side of the square input in pixels, and the mean and standard deviation per channel in 0 .. 1.
+
+    Attributes:
+        squash: an image is resized to the square whatever its shape, as SigLIP does, and nothing is cropped.
+    """
 
     image_size: int
     mean: tuple[float, ...] = CLIP_MEAN
     std: tuple[float, ...] = CLIP_STD
+    squash: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ToPixels:
-    """PIL image of any mode -> uint8 tensor 3 x side x side: bicubic on the shorter side, centre crop.
+    """PIL image of any mode -> uint8 tensor 3 x side x side: bicubic on the shorter side, centre crop; or squashed.
 
     The same pixels as OpenAI's, Long-CLIP's and open_clip's transforms; conversion to RGB comes first, because palette
     images must not be resized by colour number. The memory is laid out as height x width x channel, as decoders write
@@ -38,11 +43,13 @@ class ToPixels:
     """
 
     image_size: int
+    squash: bool = False
 
     def __call__(self, image: Image.Image) -> Tensor:
         side, (width, height) = self.image_size, image.size
         shorter = min(width, height)
-        width, height = int(side * width / shorter), int(side * height / shorter)
+        wide, high = int(side * width / shorter), int(side * height / shorter)
+        width, height = (side, side) if self.squash else (wide, high)
         resized = image.convert("RGB").resize((width, height), Image.Resampling.BICUBIC)
         if (width, height) != (side, side):
             left, top = round((width - side) / 2), round((height - side) / 2)
@@ -80,7 +87,7 @@ class _ToInput:
 
 def make_transform(preprocess: Preprocess) -> Transform:
     """PIL image of any mode -> float tensor 3 x side x side, normalised; can be pickled."""
-    return _ToInput(ToPixels(preprocess.image_size), Normalise(preprocess.mean, preprocess.std))
+    return _ToInput(ToPixels(preprocess.image_size, preprocess.squash), Normalise(preprocess.mean, preprocess.std))
 
 
 def read_preprocess(raw: dict[str, Any], image_size: int, where: str) -> Preprocess:
@@ -91,11 +98,12 @@ def read_preprocess(raw: dict[str, Any], image_size: int, where: str) -> Preproc
     """
     interpolation = raw.get("interpolation", raw.get("resample"))
     size = raw.get("size")
-    squashed = isinstance(size, dict) and "shortest_edge" not in size
-    if interpolation not in _BICUBIC or raw.get("resize_mode") not in {None, "shortest"} or squashed:
+    other = isinstance(size, dict) and "shortest_edge" not in size
+    if interpolation not in _BICUBIC or raw.get("resize_mode") not in {None, "shortest", "squash"} or other:
         raise UserError(
-            f"{where}: only bicubic resizing by the shorter side is supported, and the model expects another"
+            f"{where}: only bicubic resizing, by the shorter side or to a square, is supported, and the model expects "
+            "another"
         )
     mean = tuple(raw.get("mean") or raw.get("image_mean") or CLIP_MEAN)
     std = tuple(raw.get("std") or raw.get("image_std") or CLIP_STD)
-    return Preprocess(image_size, mean, std)
+    return Preprocess(image_size, mean, std, squash=raw.get("resize_mode") == "squash")

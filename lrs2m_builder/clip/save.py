@@ -14,6 +14,7 @@ from lrs2m_builder.clip.locate import write_sums
 from lrs2m_builder.clip.model import LONG_CONTEXT, Loaded
 from lrs2m_builder.clip.names import State, to_open_clip
 from lrs2m_builder.clip.preprocess import Preprocess
+from lrs2m_builder.clip.towers import OpenClipTowers, write_towers
 from lrs2m_builder.errors import UserError, not_among
 from lrs2m_builder.files import finished_file, write_json
 from lrs2m_builder.stores.outputs import check_new, finished_folder, one_writer
@@ -25,6 +26,8 @@ FORMATS = ("transformers", "open_clip", "longclip")
 def save(loaded: Loaded, out_dir: Path, *, open_clip: bool = True) -> None:
     """Write a folder that transformers' `AutoModel` and `AutoProcessor` load, without remote code.
 
+    Towers of open_clip, for which transformers has no class, are written for open_clip only.
+
     Args:
         out_dir: must be new or empty; it appears when it is complete.
         open_clip: also write open_clip's two files, so that `local-dir:OUT_DIR` loads there.
@@ -32,6 +35,9 @@ def save(loaded: Loaded, out_dir: Path, *, open_clip: bool = True) -> None:
     Raises:
         UserError: the folder is in use or cannot be written.
     """
+    if isinstance(loaded.model, OpenClipTowers):
+        save_open_clip(loaded, out_dir)
+        return
     disable_progress_bar()
     with finished_folder(out_dir, "convert") as part:
         loaded.model.save_pretrained(part)
@@ -57,6 +63,7 @@ def save_longclip(loaded: Loaded, path: Path) -> None:
         UserError: the model does not have the 248 positions of that code, or the file exists.
     """
     check_destination(path, "longclip")
+    _refuse_towers(loaded, "longclip")
     state = to_open_clip(_state(loaded))
     num_rows = state["positional_embedding"].shape[0]
     if num_rows != LONG_CONTEXT:
@@ -71,6 +78,8 @@ def save_longclip(loaded: Loaded, path: Path) -> None:
 def save_as(loaded: Loaded, out: Path, to: str) -> None:
     """Write in one of `FORMATS`: a folder, or a file for "longclip"; raises as the format's own function."""
     check_destination(out, to)
+    if to == "transformers":
+        _refuse_towers(loaded, to)
     writers = {"transformers": save, "open_clip": save_open_clip, "longclip": save_longclip}
     writers[to](loaded, out)
 
@@ -86,13 +95,22 @@ def check_destination(out: Path, to: str) -> None:
     check_new(out, is_file=to == "longclip")
 
 
+def _refuse_towers(loaded: Loaded, to: str) -> None:
+    if isinstance(loaded.model, OpenClipTowers):
+        raise UserError(f"{loaded.name}: --to {to} holds a CLIP with a ViT, not these towers; give --to open_clip")
+
+
 def _state(loaded: Loaded) -> State:
     return {name: tensor.detach().cpu() for name, tensor in loaded.model.state_dict().items()}
 
 
 def _write_open_clip(loaded: Loaded, folder: Path) -> None:
     preprocess = loaded.preprocess
-    images = {"mean": preprocess.mean, "std": preprocess.std, "interpolation": "bicubic", "resize_mode": "shortest"}
+    images = {"mean": preprocess.mean, "std": preprocess.std, "interpolation": "bicubic"}
+    images["resize_mode"] = "squash" if preprocess.squash else "shortest"
+    if isinstance(loaded.model, OpenClipTowers):
+        write_towers(loaded.model, images, loaded.tokenize, folder)
+        return
     model, state = open_clip_config(loaded.model.config), to_open_clip(_state(loaded))
     if (bias := getattr(loaded.model.config, "logit_bias", None)) is not None:  # of a sigmoid loss
         model["init_logit_bias"] = bias

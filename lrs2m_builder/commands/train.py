@@ -24,9 +24,9 @@ def train_command(
     data: Annotated[
         list[str] | None,
         typer.Argument(
-            metavar="[DATA|FILE]",
-            help="Builds, folders of Parquet files, single files, or OWNER/NAME[@REVISION] on the Hub; or a settings "
-            "file, .yaml (docs/train.md).",
+            metavar="[DATA|FILE|s3://BUCKET/PREFIX|hf://datasets/NAME]",
+            help="Builds, folders of Parquet files, single files, or OWNER/NAME[@REVISION] on the Hub; an address is "
+            "streamed; or a settings file, .yaml (docs/train.md).",
         ),
     ] = None,
     out: Annotated[
@@ -98,16 +98,18 @@ def train_command(
         raise UserError(f"keep_best={train_config.keep_best} is a figure on held-out data: give --eval-data")
     from lrs2m_builder.clip.locate import locate_data
 
-    located = [locate_data(name) for name in names]
+    local = {name: locate_data(name) for name in names if "://" not in name}
     held_out = [locate_data(name) for name in eval_names]
     try:  # torch takes seconds: what can be refused without it was refused before
         from lrs2m_builder.evals.while_training import make_measures
         from lrs2m_builder.train.run import train
+        from lrs2m_builder.train.streaming import find_data
     except ImportError as error:
         raise MissingExtraError("training", "train", error) from error
     evaluate = make_measures(held_out, train_config) if held_out else None
     is_first = os.environ.get("RANK", "0") == "0"  # under torchrun, every process gets here
     try:
+        located = [local[name] if name in local else find_data(name) for name in names]
         model_dir = train(train_config, located, out_dir=out_dir, make_evaluate=evaluate, eval_data=held_out)
     except KeyboardInterrupt:
         if is_first:

@@ -1,4 +1,4 @@
-"""A data set on an object store as a folder of this machine: what a command needs of it, copied once and kept current.
+"""A data set on a store or the Hub as a folder of this machine: what a command needs, copied once and kept current.
 
 Statistics need the texts alone: of each file every column is read but the bytes of the images. What has not changed
 since the last command is not read again.
@@ -6,6 +6,7 @@ since the last command is not read again.
 
 from __future__ import annotations
 
+import fcntl
 import shutil
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -16,8 +17,8 @@ import pyarrow.parquet as pq
 
 from lrs2m_builder.errors import UserError, one_line
 from lrs2m_builder.files import disk_errors, finished_file, read_json, write_json
-from lrs2m_builder.stores import open_store
-from lrs2m_builder.stores._base import ReplacedError, Store, StoredFile
+from lrs2m_builder.stores import open_readable
+from lrs2m_builder.stores._base import ReadableStore, ReplacedError, StoredFile
 from lrs2m_builder.terminal import say
 
 TEXTS_AT_ONCE, WHOLE_AT_ONCE = 64, 8
@@ -37,8 +38,18 @@ def data_folder(data: str, *, with_images: bool) -> Path:
     """
     if "://" not in data:
         return Path(data)
-    store = open_store(data)
+    store = open_readable(data)
     folder = store.scratch / ("copy" if with_images else "copy-of-texts")
+    copy_of(data, store, folder, with_images=with_images)
+    return folder
+
+
+def copy_of(data: str, store: ReadableStore, folder: Path, *, with_images: bool) -> dict[Path, StoredFile]:
+    """Make a folder the copy of a data set, unless it is one; other processes wait. Returns what each file is of.
+
+    Raises:
+        UserError: as `data_folder`.
+    """
     found = {each.name: each for each in store.files() if each.name.partition("/")[0] not in _LEFT_OUT}
     if odd := next((name for name in found if {"..", ""} & set(name.split("/"))), None):
         raise UserError(f"{data}: an object is called {odd!r}, which is no path below a folder; rename it")
@@ -46,6 +57,15 @@ def data_folder(data: str, *, with_images: bool) -> Path:
         raise UserError(f"{data}: no Parquet files; give the --out of a build")
     with disk_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
+    with folder.with_suffix(".lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        _keep_current(data, store, found, folder, with_images=with_images)
+    return {folder / name: each for name, each in found.items()}
+
+
+def _keep_current(
+    data: str, store: ReadableStore, found: dict[str, StoredFile], folder: Path, *, with_images: bool
+) -> None:
     before = _versions(folder)
     for name in before.keys() - found.keys():
         (folder / name).unlink(missing_ok=True)
@@ -57,7 +77,6 @@ def data_folder(data: str, *, with_images: bool) -> Path:
     for each in _copied(store, changed, folder, with_images=with_images):
         kept[each.name] = each.version
     write_json(folder.with_suffix(f".{_VERSIONS}"), kept)
-    return folder
 
 
 def _versions(folder: Path) -> dict[str, str]:
@@ -67,7 +86,7 @@ def _versions(folder: Path) -> dict[str, str]:
         return {}
 
 
-def _copied(store: Store, files: list[StoredFile], folder: Path, *, with_images: bool) -> Iterator[StoredFile]:
+def _copied(store: ReadableStore, files: list[StoredFile], folder: Path, *, with_images: bool) -> Iterator[StoredFile]:
     def copy(found: StoredFile) -> StoredFile:
         try:
             with finished_file(folder / found.name) as part, store.open(found) as source:
@@ -94,7 +113,7 @@ def _copy_texts(source: pq.ParquetFile, part: Path) -> None:
     with pq.ParquetWriter(part, schema, compression="zstd") as writer:
         for group in range(source.num_row_groups):
             table = source.read_row_group(group, columns=[leaf for leaf in leaves if leaf != _IMAGE_BYTES])
-            writer.write_table(_with_no_bytes(table, schema))
+            writer.write_table(_with_no_bytes(table, schema), row_group_size=max(1, len(table)))
 
 
 def _with_no_bytes(table: pa.Table, schema: pa.Schema) -> pa.Table:

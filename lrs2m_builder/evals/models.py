@@ -37,7 +37,8 @@ def open_model(
 def model_path(name: str) -> str:
     """The model inside the folder of a training run; any other name as it is."""
     run = Path(name).expanduser()
-    is_run = (run / "config.json").is_file() and (run / "model" / "config.json").is_file()
+    is_model = any((run / "model" / name).is_file() for name in ("config.json", "open_clip_config.json"))
+    is_run = (run / "config.json").is_file() and is_model
     return str(run / "model") if is_run else name
 
 

@@ -128,9 +128,12 @@ def _make_tree(
     try:
         from lrs2m_builder.clip.model import load
         from lrs2m_builder.clip.save import save
+        from lrs2m_builder.clip.towers import OpenClipTowers
     except ImportError as error:
         raise MissingExtraError("publishing a model", "train", error) from error
     loaded = load(str(folder), context_length=None)
+    if isinstance(loaded.model, OpenClipTowers):
+        raise UserError(f"{folder}: no card is made of towers that only open_clip has; hf upload {repo_id} {folder}")
     run = _read_run(path) if folder != path else None
     with finished_folder(dest, "publish") as part:
         save(loaded, part / "model")

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lrs2m_builder.stores._base import Store
+    from lrs2m_builder.stores._base import ReadableStore, Store
 
 
 def open_store(address: str, *, scratch: Path | None = None, patience_s: float = 900.0) -> Store:
@@ -26,3 +26,16 @@ def open_store(address: str, *, scratch: Path | None = None, patience_s: float =
     from lrs2m_builder.stores.folder import FolderStore
 
     return FolderStore(Path(address))
+
+
+def open_readable(address: str) -> ReadableStore:
+    """The store at s3://BUCKET/PREFIX, or the data set at hf://datasets/OWNER/NAME[@REVISION], to read from it.
+
+    Raises:
+        UserError: another kind of address, or the extra 'scale' is not installed.
+    """
+    if address.startswith("hf://"):
+        from lrs2m_builder.stores.hub_files import HubFiles
+
+        return HubFiles(address)
+    return open_store(address)

@@ -49,7 +49,34 @@ class StoredFile:
     version: str
 
 
-class Store(Protocol):
+class ReadableStore(Protocol):
+    """What is needed to copy files from a store, or to read parts of them.
+
+    Attributes:
+        address: as a user writes it; another process that is given it reads the same files.
+        scratch: a folder of this machine for copies.
+    """
+
+    @property
+    def address(self) -> str: ...
+
+    @property
+    def scratch(self) -> Path: ...
+
+    def files(self, folder: str = "") -> Iterator[StoredFile]:
+        """The files below a folder, by name. Names that begin with "." are left out."""
+        ...
+
+    def open(self, found: StoredFile) -> BinaryIO:
+        """A file that was found, to read parts of it.
+
+        Raises:
+            ReplacedError: now, or when it is read: the name holds another version, or nothing.
+        """
+        ...
+
+
+class Store(ReadableStore, Protocol):
     """A folder, or a prefix of a bucket.
 
     All methods raise UserError if the place cannot be used, and StoreUnavailable if it does not answer.
@@ -60,13 +87,8 @@ class Store(Protocol):
         scratch: where files are made before they are published, and where those wait that could not be.
     """
 
-    address: str
-
     @property
     def folder(self) -> Path | None: ...
-
-    @property
-    def scratch(self) -> Path: ...
 
     def check(self) -> None:
         """Check that the place can be written and honours conditions; once, before the first file."""
@@ -96,20 +118,8 @@ class Store(Protocol):
         """The content of a file; None if there is none."""
         ...
 
-    def open(self, found: StoredFile) -> BinaryIO:
-        """A file that was found, to read parts of it.
-
-        Raises:
-            ReplacedError: now, or when it is read: the name holds another version, or nothing.
-        """
-        ...
-
     def find(self, name: str) -> StoredFile | None:
         """Size and version of a file; None if there is none."""
-        ...
-
-    def files(self, folder: str = "") -> Iterator[StoredFile]:
-        """The files below a folder, by name. Names that begin with "." are left out."""
         ...
 
     def delete(self, name: str) -> None:

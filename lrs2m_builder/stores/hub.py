@@ -10,6 +10,8 @@ from pathlib import Path
 
 from lrs2m_builder.errors import MissingExtraError, ModelNotHereError, UserError
 
+_TRANSPORTS = {"httpx", "httpx2"}  # the client's, which differ by its version
+
 
 @contextmanager
 def hub_errors(name: str, feature: str, extra: str) -> Iterator[None]:
@@ -30,7 +32,10 @@ def hub_errors(name: str, feature: str, extra: str) -> Iterator[None]:
         raise MissingExtraError(feature, extra, error) from error
     try:
         yield
-    except (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError) as error:
+    except Exception as error:
+        known = (HfHubHTTPError, HFValidationError, LocalEntryNotFoundError, OSError)
+        if not isinstance(error, known) and type(error).__module__.partition(".")[0] not in _TRANSPORTS:
+            raise
         first_line = (str(error).strip() or type(error).__name__).splitlines()[0]
         kind = UserError if isinstance(error, HfHubHTTPError | HFValidationError) else ModelNotHereError
         raise kind(

@@ -55,7 +55,9 @@ class Saved:
 class RunFolder:
     """The folder that a run writes to."""
 
-    def __init__(self, out_dir: Path, config: TrainConfig, data: list[Path], eval_data: Sequence[Path] = ()) -> None:
+    def __init__(
+        self, out_dir: Path, config: TrainConfig, data: Sequence[Path | str], eval_data: Sequence[Path] = ()
+    ) -> None:
         self.out_dir = out_dir
         self.model_dir = out_dir / "model"
         self.tensorboard_dir = out_dir / "tensorboard"

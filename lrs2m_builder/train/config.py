@@ -23,7 +23,7 @@ PAPER_PROCESSES = 8  # with which the paper's configurations have the paper's ba
 # May change when a run resumes: none of them changes what is trained, except for rounding.
 SPEED_ONLY = {
     *("checkpoint_every", "keep_checkpoints", "eval_every", "tensorboard", "wandb"),
-    *("micro_batch", "gradient_checkpointing", "compile", "device", "workers"),
+    *("micro_batch", "gradient_checkpointing", "compile", "device", "workers", "cache_gb"),
 }
 
 
@@ -89,6 +89,7 @@ class TrainConfig:
         workers: processes that decode images, for each process of the training; 1, 2 or 4 read the least.
         pool_rows: rows of a pool; for every 64 pairs per step, four pools are in memory, shared by all processes and
             workers. Data of more than eight pools are shuffled by fragments of row groups.
+        cache_gb: size of the cache for row groups of streamed data (s3://, hf://), in TMPDIR of each machine.
         length_multiple: texts are padded to a multiple of this number of tokens; 1 pads to the longest of the batch.
         image_dir: folder of the images, if the rows contain only their names.
         augment_captions: probability that a long text is read without its opening sentence, with any number of the
@@ -161,6 +162,7 @@ class TrainConfig:
     num_pairs: int | None = Field(default=None, ge=2)
     workers: int = Field(default=4, ge=0)
     pool_rows: int = Field(default=4096, ge=1)
+    cache_gb: float = Field(default=20.0, gt=0)
     length_multiple: int = Field(default=1, ge=1)
     image_dir: str | None = None
     augment_captions: float = Field(default=0.0, ge=0, le=1)

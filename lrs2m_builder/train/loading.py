@@ -16,14 +16,15 @@ from torch import Tensor
 from torch.utils.data import Dataset, get_worker_info
 
 from lrs2m_builder.checks.base import split_sentences
-from lrs2m_builder.clip.model import Tokenize
 from lrs2m_builder.clip.preprocess import Transform
+from lrs2m_builder.clip.tokens import Tokenize
 from lrs2m_builder.errors import SampleError, UserError, one_line
 from lrs2m_builder.images.files import image_ref
 from lrs2m_builder.images.load import decode
 from lrs2m_builder.train.augment import Augmentation, augment_caption, augment_image
 from lrs2m_builder.train.index import RowIndex, Rows
 from lrs2m_builder.train.plan import STREAMS, EpochPlan
+from lrs2m_builder.train.streaming import GroupCache
 
 TrainOn = Literal["both", "short", "long", "first_sentence"]
 COLUMNS: dict[TrainOn, tuple[str, ...]] = {
@@ -82,6 +83,7 @@ class ReadSettings:
         image_dir: folder of the images, if the rows contain only their names.
         augment_captions: probability that a long text loses its opening; the other sentences are sampled and shuffled.
         augment_images: names of image augmentations.
+        cache: gives the row groups of streamed data.
     """
 
     train_on: TrainOn
@@ -92,6 +94,7 @@ class ReadSettings:
     image_dir: Path | None = None
     augment_captions: float = 0.0
     augment_images: tuple[Augmentation, ...] = ()
+    cache: GroupCache | None = None
 
 
 class BatchRows(Dataset[Batch]):  # type: ignore[misc]
@@ -174,9 +177,12 @@ class BatchRows(Dataset[Batch]):  # type: ignore[misc]
         group = self._index.groups[number]
         read: dict[int, dict[str, Any]] = {}
         first = group.first_row
+        cache = self._reading.cache
+        is_streamed = cache is not None and cache.holds(group)
         try:
-            for batch in self._open(group.path).iter_batches(
-                READ_ROWS, row_groups=[group.number], columns=self._columns, use_threads=False
+            file = cache.open(group) if cache is not None and is_streamed else self._open(group.path)
+            for batch in file.iter_batches(
+                READ_ROWS, row_groups=[0 if is_streamed else group.number], columns=self._columns, use_threads=False
             ):
                 for row in rows[(rows >= first) & (rows < first + len(batch))]:
                     read[int(row)] = {name: batch.column(name)[int(row) - first].as_py() for name in self._columns}
@@ -201,14 +207,25 @@ class BatchRows(Dataset[Batch]):  # type: ignore[misc]
         """The pool; if it is new, the previous one of its stream is dropped."""
         pool = self._pools.get(number % STREAMS)
         if pool is None or pool.number != number:
-            worker = get_worker_info()
-            first, step = (worker.id, worker.num_workers) if worker else (0, 1)
-            own = np.arange(self._start + first, len(self._plan), step)
-            rows = np.unique(self._plan.rows[own[self._plan.pools[own] == number]])
-            groups, starts = np.unique(self._index.groups_of(rows), return_index=True)
-            pool = _Pool(number, dict(zip(groups.tolist(), np.split(rows, starts[1:]), strict=True)))
-            self._pools[number % STREAMS] = pool
+            needed = self._needed_of(number)
+            pool = self._pools[number % STREAMS] = _Pool(number, needed)
+            if self._reading.cache is not None:
+                soon, later = (
+                    [self._index.groups[each] for each in groups]
+                    for groups in (needed, self._needed_of(number + STREAMS))
+                )
+                self._reading.cache.will_need(soon, later)
         return pool
+
+    def _needed_of(self, number: int) -> dict[int, Rows]:
+        """The rows of a pool that this worker makes batches of, by row group, these in the order of their first use."""
+        worker = get_worker_info()
+        first, step = (worker.id, worker.num_workers) if worker else (0, 1)
+        own = np.arange(self._start + first, len(self._plan), step)
+        rows = self._plan.rows[own[self._plan.pools[own] == number]].ravel()
+        groups, first_use, group = np.unique(self._index.groups_of(rows), return_index=True, return_inverse=True)
+        parts = np.split(rows[np.argsort(group, kind="stable")], np.cumsum(np.bincount(group))[:-1])
+        return {int(groups[each]): np.unique(parts[each]) for each in np.argsort(first_use)}
 
 
 @dataclass(slots=True)

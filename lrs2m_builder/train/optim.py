@@ -8,12 +8,13 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
-from transformers import CLIPModel
 
+from lrs2m_builder.clip.kps import positions
 from lrs2m_builder.train.config import TrainConfig
 from lrs2m_builder.train.trained import rates
 
 ADAM_EPS = 1e-6  # CLIP's and open_clip's for ViTs; PyTorch's 1e-8 moves rare tokens as far as common ones
+_TABLES = ("position_embedding", "positional_embedding", "pos_embed", "cls_token")  # no weight decay
 
 
 def make_optimizer(towers: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
@@ -22,8 +23,8 @@ def make_optimizer(towers: nn.Module, config: TrainConfig) -> torch.optim.Optimi
     groups: list[dict[str, Any]] = []
     for rate in dict.fromkeys(rate_of.values()):
         named = [(name, each) for name, each in towers.named_parameters() if rate_of.get(name) == rate]
-        decays = [parameter for name, parameter in named if parameter.ndim > 1 and "position_embedding" not in name]
-        others = [parameter for name, parameter in named if parameter.ndim <= 1 or "position_embedding" in name]
+        decays = [parameter for name, parameter in named if _decays(name, parameter)]
+        others = [parameter for name, parameter in named if not _decays(name, parameter)]
         for parameters, weight_decay in ((decays, config.weight_decay), (others, 0.0)):
             if parameters:
                 groups.append({"params": parameters, "lr": rate, "weight_decay": weight_decay})
@@ -33,6 +34,10 @@ def make_optimizer(towers: nn.Module, config: TrainConfig) -> torch.optim.Optimi
     if config.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, eps=ADAM_EPS, fused=fused)
     return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, dampening=config.dampening, fused=fused)
+
+
+def _decays(name: str, parameter: nn.Parameter) -> bool:
+    return parameter.ndim > 1 and not any(table in name for table in _TABLES)
 
 
 def set_rate(optimizer: torch.optim.Optimizer, lr: float) -> None:
@@ -66,10 +71,10 @@ def long_weight(step: int, total_steps: int, config: TrainConfig) -> float:
     return config.long_weight + (config.long_weight_end - config.long_weight) * (step - 1) / (total_steps - 1)
 
 
-def freeze_positions(model: CLIPModel, num_rows: int) -> None:
-    """Freeze the first rows of the text's position table, which KPS keeps too."""
-    table_TW = model.text_model.embeddings.position_embedding.weight
-    if not table_TW.requires_grad:
+def freeze_positions(model: nn.Module, num_rows: int) -> None:
+    """Freeze the first rows of the text's position table, if it has one, which KPS keeps too."""
+    table_TW = positions(model)
+    if table_TW is None or not table_TW.requires_grad:
         return
     moves_T1 = (torch.arange(len(table_TW)) >= num_rows).float()[:, None]
 

@@ -33,6 +33,7 @@ from lrs2m_builder.train.processes import Stop, first_process, is_peer_lost, joi
 from lrs2m_builder.train.readout import FinishedStep, Readout
 from lrs2m_builder.train.state import TrainingRun
 from lrs2m_builder.train.step import accumulate_gradient
+from lrs2m_builder.train.streaming import Streamed
 
 Autocast = Callable[[], AbstractContextManager[Any]]
 Evaluate = Callable[[Loaded], dict[str, float]]
@@ -43,13 +44,13 @@ AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 def train(
     config: TrainConfig,
-    data: Sequence[Path],
+    data: Sequence[Path | Streamed],
     *,
     out_dir: Path,
     make_evaluate: MakeEvaluate | None = None,
     eval_data: Sequence[Path] = (),
 ) -> Path:
-    """Train on the Parquet files of folders and files; returns the folder of the trained model.
+    """Train on the Parquet files of folders, files and streamed data; returns the folder of the trained model.
 
     Args:
         make_evaluate: given the initial model, returns a function that measures the model every `eval_every` steps and
@@ -60,10 +61,11 @@ def train(
         UserError: settings or data that cannot be used, a loss that is not finite, too little memory.
         KeyboardInterrupt: stopped by a signal; a checkpoint was written.
     """
-    paths, held_out = [path.resolve() for path in data], [path.resolve() for path in eval_data]
+    names = [each.name if isinstance(each, Streamed) else str(each.resolve()) for each in data]
+    held_out = [path.resolve() for path in eval_data]
     with stop_flag() as stop, join_processes(config.device) as device, ExitStack() as held:
-        config = with_batch_size(config, first_process(RunFolder(out_dir, config, paths).check))
-        folder = RunFolder(out_dir, config, paths, held_out)
+        config = with_batch_size(config, first_process(RunFolder(out_dir, config, names).check))
+        folder = RunFolder(out_dir, config, names, held_out)
         if not first_process(folder.model_dir.exists):
             first_process(lambda: held.enter_context(locked(out_dir, "training")))
         if first_process(folder.model_dir.exists):

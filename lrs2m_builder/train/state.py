@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ import torch
 from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
-from lrs2m_builder.clip.model import RANDOM, Loaded, load, random_model
+from lrs2m_builder.clip.model import RANDOM, Loaded, compile_towers, load, random_model
 from lrs2m_builder.clip.preprocess import Normalise, ToPixels
 from lrs2m_builder.clip.save import save
 from lrs2m_builder.errors import UserError
@@ -33,6 +34,7 @@ from lrs2m_builder.train.processes import first_process, peak_memory
 from lrs2m_builder.train.progress import Progress
 from lrs2m_builder.train.readout import FinishedStep
 from lrs2m_builder.train.step import Towers
+from lrs2m_builder.train.streaming import GroupCache, Streamed
 from lrs2m_builder.train.trained import Adapters, choose_trained
 
 
@@ -58,7 +60,9 @@ class TrainingRun:
     is_unmeasured: bool = False  # the evaluation after the last step was interrupted
 
     @classmethod
-    def begin(cls, config: TrainConfig, data: Sequence[Path], device: torch.device, folder: RunFolder) -> TrainingRun:
+    def begin(
+        cls, config: TrainConfig, data: Sequence[Path | Streamed], device: torch.device, folder: RunFolder
+    ) -> TrainingRun:
         """Load the initial model and the last checkpoint, if any."""
         torch.manual_seed(config.seed)
         random.seed(config.seed)  # unused, but a checkpoint stores its state
@@ -109,6 +113,8 @@ class TrainingRun:
         warmup = fitted_warmup(self.total_steps, self.config)
         if warmup < self.config.warmup_steps:
             say(f"the warm-up is {warmup} of {self.total_steps} steps, not {self.config.warmup_steps}: a tenth at most")
+        if self.config.objective == "softmax" and getattr(self.loaded.model.config, "logit_bias", None) is not None:
+            say(f"{self.config.start} has the bias of a sigmoid loss, which objective=sigmoid trains; softmax does not")
 
     def make_ready(self) -> None:
         """Restore the folder to its state after the step from which the run resumes."""
@@ -254,12 +260,11 @@ def load_start(config: TrainConfig, device: torch.device) -> Loaded:
     if config.gradient_checkpointing:
         loaded.model.gradient_checkpointing_enable({"use_reentrant": False})
     if config.compile:
-        loaded.model.vision_model.compile()
-        loaded.model.text_model.compile()
+        compile_towers(loaded.model)
     return loaded
 
 
-def make_batches(config: TrainConfig, data: Sequence[Path], loaded: Loaded, device: torch.device) -> Batches:
+def make_batches(config: TrainConfig, data: Sequence[Path | Streamed], loaded: Loaded, device: torch.device) -> Batches:
     """The batches of this process, in the configured order."""
     order = Order(
         seed=config.seed,
@@ -273,16 +278,17 @@ def make_batches(config: TrainConfig, data: Sequence[Path], loaded: Loaded, devi
     reading = ReadSettings(
         train_on=config.train_on,
         tokenize=loaded.tokenize,
-        transform=ToPixels(loaded.preprocess.image_size),
+        transform=ToPixels(loaded.preprocess.image_size, loaded.preprocess.squash),
         image_size=loaded.preprocess.image_size,
         length_multiple=max(config.length_multiple, BUCKET if config.compile else 1),
         image_dir=Path(config.image_dir) if config.image_dir else None,
         augment_captions=config.augment_captions,
         augment_images=config.augment_images,
+        cache=_cache(config, [each for each in data if isinstance(each, Streamed)]),
     )
     return Batches(
         read_index(
-            data,
+            [each.folder if isinstance(each, Streamed) else each for each in data],
             COLUMNS[config.train_on],
             config.where,
             Best(config.best, config.best_by) if config.best is not None and config.best_by is not None else None,
@@ -295,3 +301,11 @@ def make_batches(config: TrainConfig, data: Sequence[Path], loaded: Loaded, devi
         workers=config.workers,
         pin_memory=device.type == "cuda",
     )
+
+
+def _cache(config: TrainConfig, data: Sequence[Streamed]) -> GroupCache | None:
+    """The cache of the row groups of streamed data, which the processes of this machine share."""
+    if not data:
+        return None
+    readers = int(os.environ.get("LOCAL_WORLD_SIZE", "1")) * max(1, config.workers)
+    return GroupCache(data, ("image", *COLUMNS[config.train_on]), int(config.cache_gb * 1e9), readers)

@@ -9,9 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
-from transformers import CLIPModel
 
-from lrs2m_builder.clip.model import encode_image, encode_text
+from lrs2m_builder.clip.model import Model, encode_image, encode_text
 from lrs2m_builder.clip.preprocess import Normalise
 from lrs2m_builder.train.loading import Batch
 from lrs2m_builder.train.loss import BatchFeatures, Losses, LossSettings, dual_text_loss
@@ -23,7 +22,7 @@ Outputs = dict[str, Tensor]
 class Towers(nn.Module):  # type: ignore[misc]
     """The model with a step's whole computation in one forward, so that DDP sees every used parameter."""
 
-    def __init__(self, model: CLIPModel, *, has_bias: bool, normalise: Normalise | None = None) -> None:
+    def __init__(self, model: Model, *, has_bias: bool, normalise: Normalise | None = None) -> None:
         super().__init__()
         self.model, self.normalise = model, normalise or Normalise()
         start = getattr(model.config, "logit_bias", None)

@@ -11,8 +11,9 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 from torch import nn
-from transformers import CLIPModel
 
+from lrs2m_builder.clip.model import Model
+from lrs2m_builder.clip.towers import OpenClipTowers
 from lrs2m_builder.errors import MissingExtraError, UserError
 from lrs2m_builder.train.config import TrainConfig
 
@@ -21,20 +22,33 @@ Adapters = Any  # peft's LoraModel, which is imported only if it is needed
 _PREFIXES: dict[str, Tower] = {
     **{"vision_model.": "image", "visual_projection.": "image"},
     **{"text_model.": "text", "text_projection.": "text"},
+    **{"inner.visual.": "image", "inner.text.": "text"},  # of open_clip's towers
 }
-_LAYER = re.compile(r"\.encoder\.layers\.(\d+)\.")
-_FIRST = (".embeddings.", ".pre_layrnorm.")
+_LAYER = re.compile(r"\.(?:encoder\.layers|resblocks|trunk\.blocks|trunk\.stages)\.(\d+)\.")
+_FIRST = (
+    *(".embeddings.", ".pre_layrnorm."),
+    *(".token_embedding.", ".positional_embedding", ".cls_emb", ".class_embedding", ".conv1.", ".ln_pre."),
+    *(".patch_embed.", ".pos_embed", ".cls_token", ".reg_token", ".norm_pre.", ".stem."),
+)
 _LORA = ".lora_"
 _ATTENTION = ("q_proj", "k_proj", "v_proj", "out_proj")
 _MLP = ("fc1", "fc2")
 
 
-def choose_trained(model: CLIPModel, config: TrainConfig) -> Adapters | None:
+def choose_trained(model: Model, config: TrainConfig) -> Adapters | None:
     """Freeze what is locked and add the adapters of LoRA; returns them, to be merged before the model is saved.
 
     Raises:
-        UserError: more layers are locked than a tower has, or LoRA is asked for and not installed.
+        UserError: more layers are locked than a tower has, LoRA is asked for and not installed, or the towers are not
+            of a kind that can be trained or have LoRA.
     """
+    if isinstance(model, OpenClipTowers):
+        model.refuse_training()
+        if config.lora_image or config.lora_text:
+            raise UserError(
+                f"lora_image and lora_text: not for towers that only open_clip has, as of {config.start}; lock layers "
+                "with locked_image and locked_text instead"
+            )
     num_layers = layers_of(model)
     locked: dict[Tower, int | Literal["all"]] = {"image": config.locked_image, "text": config.locked_text}
     ranks: dict[Tower, int] = {"image": config.lora_image, "text": config.lora_text}
@@ -73,15 +87,19 @@ def rates(towers: nn.Module, config: TrainConfig) -> dict[str, float]:
     return found
 
 
-def layers_of(model: CLIPModel) -> dict[Tower, int]:
-    """Number of layers of each tower."""
-    vision, text = model.config.vision_config, model.config.text_config
-    return {"image": vision.num_hidden_layers, "text": text.num_hidden_layers}
+def layers_of(model: Model) -> dict[Tower, int]:
+    """Number of layers of each tower; of a convolutional one the number of stages."""
+    num_layers: dict[Tower, int] = {"image": 0, "text": 0}
+    for name, _ in model.named_parameters():
+        tower, layer = _tower(name), _LAYER.search(name)
+        if tower is not None and layer:
+            num_layers[tower] = max(num_layers[tower], int(layer[1]) + 1)
+    return num_layers
 
 
 def place(name: str, num_layers: Mapping[Tower, int]) -> tuple[Tower | None, int]:
     """The tower of a parameter and its depth there; None for the logit scale and bias."""
-    tower = next((tower for prefix, tower in _PREFIXES.items() if name.startswith(prefix)), None)
+    tower = _tower(name)
     if tower is None:
         return None, 0
     if layer := _LAYER.search(name):
@@ -89,11 +107,15 @@ def place(name: str, num_layers: Mapping[Tower, int]) -> tuple[Tower | None, int
     return tower, 0 if any(part in f".{name}" for part in _FIRST) else num_layers[tower] + 1
 
 
+def _tower(name: str) -> Tower | None:
+    return next((tower for prefix, tower in _PREFIXES.items() if name.startswith(prefix)), None)
+
+
 def _is_locked(depth: int, locked: int | Literal["all"]) -> bool:
     return locked == "all" or (locked > 0 and depth <= locked)
 
 
-def _add_lora(model: CLIPModel, config: TrainConfig, num_layers: Mapping[Tower, int]) -> Adapters:
+def _add_lora(model: Model, config: TrainConfig, num_layers: Mapping[Tower, int]) -> Adapters:
     """Put adapters beside the linear layers of the layers that are not locked."""
     try:
         from peft import LoraConfig

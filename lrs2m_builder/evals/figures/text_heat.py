@@ -23,6 +23,8 @@ from torch import nn
 from torch.nn import functional
 
 from lrs2m_builder.clip.model import Loaded, encode_image, encode_text
+from lrs2m_builder.clip.towers import OpenClipTowers
+from lrs2m_builder.errors import UserError
 
 
 def text_heat(loaded: Loaded, image: Image.Image, text: str) -> tuple[np.ndarray, float]:
@@ -36,6 +38,8 @@ def text_heat(loaded: Loaded, image: Image.Image, text: str) -> tuple[np.ndarray
 def feature_heat(loaded: Loaded, pixels_CHW: torch.Tensor, text_D: torch.Tensor) -> tuple[np.ndarray, float]:
     """As `text_heat`, for pixels that went through `loaded.transform` and a text's feature."""
     device = next(loaded.model.parameters()).device
+    if isinstance(loaded.model, OpenClipTowers):
+        raise UserError(f"{loaded.name}: heat maps need the image tower of a CLIP with a ViT, and this one is another")
     attention = loaded.model.vision_model.encoder.layers[-1].self_attn
     with torch.enable_grad(), _kept(attention) as kept:
         image_D = encode_image(loaded.model, pixels_CHW[None].to(device))[0]

@@ -12,6 +12,7 @@ export function makeZoom(step) {
 
   function paint() {
     layer.style.transform = `translate(${view.x}px, ${view.y}px) scale(${view.scale})`;
+    layer.style.setProperty("--scale", view.scale); // lines stay as thin as they are
     layer.classList.toggle("coarse", view.scale > 3);
     $("zoom-scale").textContent = `${Math.round(view.scale * 100)} %`;
   }
