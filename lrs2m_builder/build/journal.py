@@ -199,14 +199,15 @@ def replayed(prior: Sequence[Attempt], journaled: Sequence[Attempt]) -> list[Att
     """
     log: list[Attempt] = []
     for attempt in journaled:
-        log = [*(earlier for earlier in log if _key(earlier) < _key(attempt)), attempt]
+        log = with_answer(log, attempt)
     answers = list(prior)
     for attempt in log:
+        of_text = [earlier for earlier in answers if earlier.text_number == attempt.text_number]
         if attempt.attempt > 1:
-            before = any(_key(earlier) == (attempt.step, attempt.attempt - 1) for earlier in answers)
+            before = any(_key(earlier) == (attempt.step, attempt.attempt - 1) for earlier in of_text)
         else:
-            before = attempt.step == 0 or any(earlier.step == attempt.step - 1 for earlier in answers)
-        same = next((i for i, earlier in enumerate(answers) if _key(earlier) == _key(attempt)), None)
+            before = attempt.step == 0 or any(earlier.step == attempt.step - 1 for earlier in of_text)
+        same = next((i for i, earlier in enumerate(answers) if _is_same(earlier, attempt)), None)
         if same is not None:
             answers[same] = attempt if attempt.claims is not None else answers[same]
         elif before:
@@ -221,17 +222,28 @@ def _attempt(entry: dict[str, Any]) -> Attempt:
     return Attempt(**entry)
 
 
+def with_answer(answers: Sequence[Attempt], attempt: Attempt) -> list[Attempt]:
+    """The answers with a new one, which replaces the same and later ones of its text; other texts keep theirs."""
+    kept = (a for a in answers if a.text_number != attempt.text_number or _key(a) < _key(attempt))
+    return [*kept, attempt]
+
+
+def _is_same(one: Attempt, other: Attempt) -> bool:
+    return one.text_number == other.text_number and _key(one) == _key(other)
+
+
 def _key(attempt: Attempt) -> tuple[int, int]:
     return attempt.step, attempt.attempt
 
 
 def count_answers(store: Store, folder: str) -> tuple[int, int]:
     """Number of answers in the journals below a folder, and of their samples."""
-    answers: set[tuple[str, str, str]] = set()
+    answers: set[tuple[str, ...]] = set()
     for name in journal_files(store, folder):
         answers |= {
-            (entry["sample_id"], str(entry.get("step")), str(entry.get("attempt")))  # one that was judged is two lines
+            # one that was judged is two lines
+            (entry["sample_id"], *(str(entry.get(key)) for key in ("step", "attempt", "text_number")))
             for entry in parse_lines(store.read(name) or b"")
             if isinstance(entry.get("sample_id"), str)
         }
-    return len(answers), len({sample_id for sample_id, _, _ in answers})
+    return len(answers), len({sample_id for sample_id, *_ in answers})

@@ -201,7 +201,8 @@ def _prove(
                 preview = module.preview(one.model, one.role, options.engine_options)
         except MissingExtraError as error:
             return [f"{error}; until then the prompts are not proved against the model's chat template"]
-        asked = [requests[number] for number in one.steps] + ([trial_request()] if one.judges else [])
+        asked = [request for request in requests if request.step in one.steps]
+        asked += [trial_request()] if one.judges else []
         with flag_named("--model", one.flag):
             notes += [note for request in asked for note in preview.prove(request)]
     return list(dict.fromkeys(notes))

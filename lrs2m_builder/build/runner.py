@@ -14,10 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 
 from lrs2m_builder.build.image_window import ImageWindow
-from lrs2m_builder.build.journal import Journal, replayed
-from lrs2m_builder.build.plan import JUDGE, BuildPlan, Pass
+from lrs2m_builder.build.journal import Journal, replayed, with_answer
+from lrs2m_builder.build.plan import BuildPlan, Pass
 from lrs2m_builder.build.shards import write_shard
-from lrs2m_builder.build.stages import next_move
+from lrs2m_builder.build.stages import needs, next_move, open_moves
 from lrs2m_builder.build.telemetry import Bound, Meter, Progress, Repetition, Telemetry
 from lrs2m_builder.build.work import ShardWork
 from lrs2m_builder.engines._base import (
@@ -172,25 +172,25 @@ class Runner:
         attempts = [kept for kept in replayed(prior, journaled) if not self._may_pass(kept)]
         spent = len(prior) if work.number else 0
         while True:
-            move = next_move(self._plan, sample, attempts, spent)
+            move = next_move(self._plan, sample, attempts, spent, self._pass.answers)
             attempt: Attempt | Rejection | None
-            if isinstance(move, Request) and move.step in self._pass.steps:
-                attempt = await self._ask(sample, move)
-            elif isinstance(move, Verification) and self._pass.judges:
-                attempt = await self._verify(sample, move)
-            else:
+            if not isinstance(move, Request | Verification) or needs(move) not in self._pass.answers:
                 break
+            if isinstance(move, Request):
+                attempt = await self._ask(sample, move)
+            else:
+                attempt = await self._verify(sample, move)
             if attempt is None:
                 return  # stopping
             if isinstance(attempt, Rejection):
-                move = attempt
+                move = replace(attempt, attempts=tuple(each for each in attempts if not each.problem))
                 break
             work.journal.append(attempt)
-            attempts = [*(a for a in attempts if (a.step, a.attempt) < (attempt.step, attempt.attempt)), attempt]
+            attempts = with_answer(attempts, attempt)
             if attempt.problem:
                 self._refused.append((work.journal, attempt))
         if isinstance(move, Request | Verification):  # for a later pass, which finds its answers in the journal
-            self.waiting.add(move.step if isinstance(move, Request) else JUDGE)
+            self.waiting |= set(map(needs, open_moves(self._plan, sample, attempts, spent)))
             move = Rejection(sample.sample_id, "unfinished")
         work.outcomes[sample.sample_id] = move
         self._meter.passed += 1

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
 
 import typer
 
-from lrs2m_builder.commands import BaseUrl, Engine, EngineOption, ImageDir, Json, print_json
+from lrs2m_builder.commands import BaseUrl, Engine, EngineOption, ImageDir, Json, print_json, say_only_first
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.terminal import duration, show
 
@@ -87,6 +87,7 @@ def verify_command(
         return
     if data is None:
         raise UserError("DATA is missing: give the --out of a build, or --calibrate FILE to measure the judge")
+    say_only_first(data)
     report = verify(
         VerifyOptions(
             path=data,
