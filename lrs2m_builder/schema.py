@@ -312,7 +312,7 @@ class RowClaim:
 
 @dataclass(frozen=True, slots=True)
 class FalseClaim:
-    """A statement for which a sentence was cut; `p` is the judge's probability that it is true of the image."""
+    """A statement for which something was cut; `p` is the judge's probability that it is true of the image."""
 
     kind: str
     words: str
@@ -321,7 +321,7 @@ class FalseClaim:
 
 @dataclass(frozen=True, slots=True)
 class UncutText:
-    """A text as it was before sentences were cut from it, and the statements for which they were."""
+    """A text as it was before words were cut from it, and the statements for which they were."""
 
     column: CaptionColumn
     text: str
@@ -351,7 +351,7 @@ class Record:
     Attributes:
         judge: the model that was asked whether the texts are true of the image; None if none was.
         claims: the judged statements of the texts written here; None without a judge.
-        cut: sentences that were removed because the judge called one of their claims false; None without a judge.
+        cut: what was removed because the judge called a claim of it false; None without a judge.
         uncut: the texts from which they were removed, as they were before; None without a judge.
         captions_long: all long texts, the first of which is `caption_long`; None in a build of one text per image.
         captions_long_origin: how each of them was made.

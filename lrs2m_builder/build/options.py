@@ -41,7 +41,8 @@ class BuildOptions:
         system: the system prompt of every request; empty for no system prompt.
         verify: what a false claim of a text leads to when it is compared with the image; "off" compares nothing.
         verify_model: the judge; None uses the model that writes the texts.
-        thresholds: by kind of claim, the probability below which it is false.
+        thresholds: by kind of claim, the probability below which it is false; without any those that lie beside the
+            judge's weights (calibration.json), else 0.5.
         limit: maximum number of samples, from the first on.
         texts: number of long texts per image.
         retry_rejected: retry the rejected samples of finished shards.

@@ -52,7 +52,7 @@ class _Verdict:
 
     Attributes:
         error, detail: the check that refuses it, or "", and the reason.
-        cut: removed sentences; `uncut` is the text with them.
+        cut: removed words; `uncut` is the text with them.
     """
 
     text: str

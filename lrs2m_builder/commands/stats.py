@@ -107,7 +107,7 @@ def stats_lines(stats: Stats, paper: Mapping[str, PaperFigures]) -> list[str]:
         shortened = stats.total.shortened
         lines += [
             "",
-            f"judged against the image: {judged:,} pairs, a sentence cut in {shortened:,} ({shortened / judged:.1%})",
+            f"judged against the image: {judged:,} pairs, something cut in {shortened:,} ({shortened / judged:.1%})",
         ]
     if stats.scores:
         head = ("score", "subset", "rows", "no score", "older text", "mean", "5 %", "median", "95 %", "histogram")

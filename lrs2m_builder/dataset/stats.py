@@ -72,7 +72,7 @@ class SubsetStats:
         images: distinct images, by the hash of their bytes; 0 if the column is missing.
         mean_attempts: mean number of requests, over records that a model wrote.
         long_texts: number of long texts; more than the pairs if images have several.
-        judged, shortened: records whose texts a build held against the image, and those of which a sentence was cut.
+        judged, shortened: records whose texts a build held against the image, and those of which some was cut.
         rejections, warnings: counts by reason and by check.
     """
 

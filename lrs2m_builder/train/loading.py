@@ -44,6 +44,7 @@ class Batch:
     """One batch of one process; a text that is not trained on is None; T is the length of the longest text.
 
     Attributes:
+        pixels_BCHW: uint8, normalised on the device; in memory the channels come last (`torch.channels_last`).
         image_ids_B, long_ids_B, short_ids_B: equal numbers mean equal content.
         num_unreadable: number of unreadable images, each replaced by a row of a later batch.
         problem: the error of the first of them.
@@ -77,6 +78,7 @@ class ReadSettings:
     """Settings for turning rows into tensors.
 
     Attributes:
+        transform: `ToPixels`, or a transform to normalised floats.
         length_multiple: texts are padded to a multiple of this number of tokens; 1 pads to the longest of the batch.
         image_dir: folder of the images, if the rows contain only their names.
         augment_captions: probability that a long text loses its opening; the other sentences are sampled and shuffled.
@@ -261,7 +263,8 @@ def _make_batch(
     if reading.train_on == "first_sentence":
         short = [first_sentence(row["caption_long"]) for row in rows]
     return Batch(
-        pixels_BCHW=torch.stack(images),
+        # Stacked as height x width x channel, as they lie in memory: a plain copy of each image.
+        pixels_BCHW=torch.stack([image_CHW.movedim(0, -1) for image_CHW in images]).movedim(-1, 1),
         long_BT=_ids(long, reading),
         short_BT=_ids(short, reading),
         image_ids_B=_content_ids([image_key(row["image"]) for row in rows]),
