@@ -28,6 +28,9 @@ demo: setup  ## drawn scenes through the whole pipeline, no GPU, no data
 
 demo-model: setup  ## train the demo captioner anew on drawn scenes (three hours on two cores; goes on where it was stopped)
 	TOKENIZERS_PARALLELISM=false $(BIN)/python -m captioner_training --out lrs2m_builder/sample/captioner
+	rm -f lrs2m_builder/sample/captioner/calibration.json
+	$(BIN)/lrs2m verify --calibrate build/captioner/own_claims.parquet --lost 0.05 --engine transformers \
+	    --model lrs2m_builder/sample/captioner --out lrs2m_builder/sample/captioner/calibration.json
 
 talk-model: setup  ## train the model of talk anew (a few minutes; LRS2M_REAL_DATA names the folder of published captions)
 	$(BIN)/python -m talk_training

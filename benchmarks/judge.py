@@ -89,13 +89,13 @@ class Judge:
     """The model with the images of the scenes."""
 
     def __init__(self, folder: Path, scenes: Sequence[Scene]) -> None:
-        self._tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
+        self.tokenizer = PreTrainedTokenizerFast.from_pretrained(folder)
         model = Qwen2VLForConditionalGeneration.from_pretrained(folder, dtype=torch.float32)
-        self._trainee = Trainee(model).eval()
-        self._layout = ClaimLayout(self._tokenizer)
+        self.trainee = Trainee(model).eval()
+        self._layout = ClaimLayout(self.tokenizer)
         pixels = torch.from_numpy(np.stack([np.asarray(shrunk(scene.image)) for scene in scenes]))
         with torch.inference_mode(), autocast():
-            self._images = torch.cat([self._trainee.image_tokens(part).float() for part in pixels.split(ROWS)])
+            self._images = torch.cat([self.trainee.image_tokens(part).float() for part in pixels.split(ROWS)])
 
     @torch.inference_mode()
     def ask(self, claims: Iterable[tuple[int, Claim]]) -> list[Answer]:
@@ -104,13 +104,13 @@ class Judge:
         for number, claim in claims:
             of_scene[number].append(claim)
         rows = [(number, part) for number, found in of_scene.items() for part in self._layout.split(found)]
-        ids = torch.tensor(self._tokenizer.convert_tokens_to_ids(list(ANSWERS.values())))
+        ids = torch.tensor(self.tokenizer.convert_tokens_to_ids(list(ANSWERS.values())))
         answers = []
         for first in range(0, len(rows), ROWS):
             chosen = rows[first : first + ROWS]
             batch = self._layout.batch([(part, self._images[number]) for number, part in chosen])
             with autocast():
-                logits = answer_logits(self._trainee, batch)
+                logits = answer_logits(self.trainee, batch)
             said = logits[torch.isin(batch.answer[batch.answer >= 0], ids)].float().log_softmax(-1)[:, ids]
             asked = [(number, claim) for number, part in chosen for claim in part]
             for (number, claim), (yes, no) in zip(asked, said.tolist(), strict=True):

@@ -6,7 +6,10 @@ same features, since the text tower is causal. (c) open_clip's model and ClipLos
 the arithmetic of the towers (a) takes 75.6 / 46.3 = 1.63 times as long as (b). On a CPU the time is that of the
 process, so that other work on the machine does not count; images/s are then those of one core.
 
-    python benchmarks/train_step.py [--batch-size 2] [--turns 3] [--model b16|small] [--device cpu|cuda]
+`--count` counts instead, for a whole step of `lrs2m train` (with the optimizer and the losses read a step late): how
+often the host reads a value of the device, and how many bytes of the batch are copied to it.
+
+    python benchmarks/train_step.py [--batch-size 2] [--turns 3] [--model b16|small] [--device cpu|cuda] [--count]
 """
 
 from __future__ import annotations
@@ -22,10 +25,14 @@ from typing import Any
 
 import open_clip
 import torch
+from torch.profiler import ProfilerActivity, profile
 
 from lrs2m_builder.clip.model import random_model
+from lrs2m_builder.train.config import paper_b16
 from lrs2m_builder.train.loading import Batch
 from lrs2m_builder.train.loss import LossSettings
+from lrs2m_builder.train.optim import make_optimizer
+from lrs2m_builder.train.readout import Readout
 from lrs2m_builder.train.step import Towers, accumulate_gradient
 
 CONTEXT, LONG, SHORT = 248, 110, 32
@@ -110,6 +117,44 @@ def make_open_clip(sizes: dict[str, int], image_size: int) -> Any:
     )
 
 
+# Operators whose result the host reads, and CUDA's calls that wait.
+WAITS = ("aten::_local_scalar_dense", "aten::nonzero", "cudaStreamSynchronize", "cudaDeviceSynchronize")
+
+
+def count_waits(towers: Towers, batch: Batch, autocast: Any, device: torch.device) -> None:
+    """Print what a step of `lrs2m train` waits for, and the size of its batch."""
+    optimizer = make_optimizer(towers, paper_b16())
+    pixels = (batch.pixels_BCHW * 64 + 128).clamp(0, 255).byte()
+    batch = dataclasses.replace(batch, pixels_BCHW=pixels)
+    before: list[Readout] = []
+
+    def step() -> None:
+        losses = accumulate_gradient(
+            towers,
+            batch.to(device),
+            LossSettings(),
+            long_weight=0.8,
+            micro_batch=None,
+            autocast=autocast,
+            loss_factor=lambda loss: loss,
+        )
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        before.append(Readout({"loss": losses.total}, {"scale": towers.model.logit_scale}, device))
+        if len(before) > 1:
+            before.pop(0).read()
+
+    step()
+    activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device.type == "cuda" else [])]
+    with profile(activities=activities) as profiled:
+        step()
+    names = [event.name for event in profiled.events()]
+    print("the host waits for: " + ", ".join(f"{name} {names.count(name)}" for name in WAITS))
+    tensors = [getattr(batch, field.name) for field in dataclasses.fields(batch)]
+    copied = sum(tensor.nbytes for tensor in tensors if isinstance(tensor, torch.Tensor))
+    print(f"copied to the device: {copied / 2**20:.2f} MB, as floats {(copied + 3 * pixels.nbytes) / 2**20:.2f} MB")
+
+
 def seconds_of(step: Step, device: torch.device) -> tuple[float, float]:
     """Seconds of a step (process time on a CPU), and its loss."""
     clock = time.process_time if device.type == "cpu" else time.perf_counter
@@ -131,6 +176,7 @@ def main() -> None:
     parser.add_argument("--turns", type=int, default=3)
     parser.add_argument("--model", choices=sorted(MODELS), default="b16")
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    parser.add_argument("--count", action="store_true", help="Count what a step waits for, instead of timing it.")
     arguments = parser.parse_args()
     device = torch.device(arguments.device)
     autocast = (lambda: torch.autocast("cuda", torch.bfloat16)) if device.type == "cuda" else nullcontext
@@ -139,6 +185,9 @@ def main() -> None:
     towers = Towers(model, has_bias=False).to(device)
     count = sum(parameter.numel() for parameter in towers.parameters()) / 1e6
     print(f"{arguments.model}: {count:.1f}M parameters, {arguments.batch_size} images, {device}")
+    if arguments.count:
+        count_waits(towers, make_batch(arguments.batch_size, image_size), autocast, device)
+        return
     trimmed = make_batch(arguments.batch_size, image_size).to(device)
     full = padded(trimmed)
     theirs = make_open_clip(sizes, image_size).to(device)

@@ -1,9 +1,9 @@
 """Trains the demo captioner on drawn scenes: `make demo-model`, or `python -m captioner_training --out DIR`.
 
 First the vision tower learns to count, then the whole model to answer, then the vision tower to count better, then the
-language model to read what it tells now (ROUNDS), and at last, one layer deeper, to judge claims as well
-(judge_round.py). Everything is kept in the work folder; a run that was stopped goes on where it saved last. With
---start the last round alone is trained, on a finished model.
+language model to read what it tells now (ROUNDS), and at last, one layer deeper, to judge claims as well, those of its
+own texts in the end (judge_round.py). Everything is kept in the work folder; a run that was stopped goes on where it
+saved last. With --start only the rounds that a finished model has not seen are trained: for one that judges, the last.
 """
 
 from __future__ import annotations
@@ -20,8 +20,9 @@ import torch
 from torch.utils.data import DataLoader
 from transformers import PreTrainedTokenizerFast
 
-from captioner_training.judge_round import JUDGE_STEPS, learn_to_judge
+from captioner_training.judge_round import MADE, OWN, is_deeper, learn_to_judge
 from captioner_training.model import Trainee, autocast, extended_model, make_model, make_processor
+from captioner_training.own_claims import write_own_claims
 from captioner_training.questions import Batch, Questions
 from captioner_training.scenes import Scenes, draw
 from captioner_training.steps import averaged_model, load_state, make_optimizer, rate, save_state, set_rate, take_step
@@ -58,7 +59,6 @@ def main() -> None:
     parser.add_argument("--scenes", type=int, default=8000)
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--learning-rate", type=float, default=1.5e-3)
-    parser.add_argument("--judge-steps", type=int, default=JUDGE_STEPS)
     options = parser.parse_args()
     if options.start:
         tokenizer = with_verify_tokens(options.start)
@@ -67,8 +67,13 @@ def main() -> None:
         draw(options.work / "scenes", options.scenes)
         tokenizer = find_tokenizer(options.work / "tokenizer", Scenes(options.work / "scenes"))
         captioner = train(Trainee(make_model(tokenizer)), tokenizer, options).captioner
-    judge = learn_to_judge(captioner, tokenizer, options.work, options.scenes, options.judge_steps)
+    if not is_deeper(captioner):
+        captioner = learn_to_judge(captioner, tokenizer, options.work, options.scenes, MADE).captioner
+    judge = learn_to_judge(captioner, tokenizer, options.work, options.scenes, OWN)
     make_processor(tokenizer).save_pretrained(options.out)
+    write_own_claims(judge, tokenizer, options.work, options.work / "own_claims.parquet")
+    for part in (judge.captioner.config.text_config, judge.captioner.config.vision_config):
+        part.dtype = None  # that of the whole model, in which it is saved
     judge.captioner.to(torch.bfloat16).save_pretrained(options.out)
 
 
@@ -135,5 +140,5 @@ def losses_of(trainee: Trainee, batch: Batch, vision_only: bool) -> dict[str, to
 
 
 if __name__ == "__main__":
-    torch.set_num_threads(os.cpu_count() or 1)
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", os.cpu_count() or 1)))
     main()

@@ -8,7 +8,7 @@ puts between a claim and its answer is as long as the claim; at first it is left
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -21,6 +21,7 @@ from transformers import PreTrainedTokenizerFast
 from captioner_training.claim_words import MOST, Claim
 from captioner_training.claims import ClaimMaker
 from captioner_training.model import TOKENS
+from captioner_training.own_texts import claims_of_own
 from captioner_training.questions import chat_text, object_counts, things_in_tokens
 from captioner_training.regions import CELL, HALF
 from captioner_training.scenes import Scenes
@@ -171,9 +172,22 @@ def _things(claim: Claim) -> NDArray[np.float32]:
 class Claims(IterableDataset[ClaimBatch]):
     """Batches of claims without end, the same ones for the same step at which training stands."""
 
-    def __init__(self, scenes: Scenes, tokenizer: PreTrainedTokenizerFast, first_step: int, short_until: int) -> None:
+    def __init__(
+        self,
+        scenes: Scenes,
+        tokenizer: PreTrainedTokenizerFast,
+        first_step: int,
+        short_until: int,
+        own: Mapping[int, str] | None = None,
+    ) -> None:
+        """Prepare to make batches.
+
+        Args:
+            short_until: the step from which on claims are laid out whole.
+            own: what the captioner wrote of views of the scenes, if it learns from that too.
+        """
         self._scenes, self._tokenizer, self._first = scenes, tokenizer, first_step
-        self._short_until = short_until
+        self._short_until, self._own = short_until, own or {}
 
     def __iter__(self) -> Iterator[ClaimBatch]:
         short, whole = ClaimLayout(self._tokenizer, short=True), ClaimLayout(self._tokenizer)
@@ -182,18 +196,25 @@ class Claims(IterableDataset[ClaimBatch]):
         while True:
             random, ahead = np.random.default_rng([11, step]), Counter[str]()
             rows, counts = [], []
-            for number in random.integers(self._scenes.num_views * len(self._scenes), size=ROWS).tolist():
+            views = list(self._own) or range(self._scenes.num_views * len(self._scenes))
+            for number in (views[at] for at in random.integers(len(views), size=ROWS).tolist()):
                 image, scene = self._scenes[number]
-                rows.append((some_claims(maker, scene, ahead, random), torch.from_numpy(np.array(image))))
+                own = claims_of_own(self._own[number], scene, random) if self._own else []
+                rows.append((some_claims(maker, scene, ahead, random, own), torch.from_numpy(np.array(image))))
                 counts.append(object_counts(scene))
             batch = (short if step < self._short_until else whole).batch(rows)
             yield replace(batch, counts=torch.from_numpy(np.stack(counts)))
             step += 1
 
 
-def some_claims(maker: ClaimMaker, scene: Scene, ahead: Counter[str], random: np.random.Generator) -> list[Claim]:
-    """Claims of all kinds; `ahead` holds by how many the true ones of a kind lead, so that they come out even."""
-    ways, found = list(SHARES), list(maker.of_text(scene, FROM_TEXT, random))
+def some_claims(
+    maker: ClaimMaker, scene: Scene, ahead: Counter[str], random: np.random.Generator, own: Sequence[Claim] = ()
+) -> list[Claim]:
+    """Claims of all kinds, those of the captioner's own text (`own`) among them.
+
+    `ahead` holds by how many the true ones of a kind lead, so that they come out even.
+    """
+    ways, found = list(SHARES), [*own, *maker.of_text(scene, FROM_TEXT, random)]
     shares = np.array([*SHARES.values()]) / sum(SHARES.values())
     for way in random.choice(len(ways), size=MOST_CLAIMS - len(found), p=shares).tolist():
         name = ways[way]

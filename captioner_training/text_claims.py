@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
 
 import numpy as np
 
-from captioner_training.claim_words import MOST, Claim, capped, noun_of, one_of
-from captioner_training.regions import CELL, HALF, Region, counted
+from captioner_training.claim_words import MOST, Claim, noun_of, one_of
+from captioner_training.regions import CELL, HALF
+from captioner_training.said import CLASS_OF, IN_WORDS, NAMED_SCENE, NOUNS, Said, claim_about, said_in, statement
 from captioner_training.texts import plain_groups, plain_long, plain_short
 from lrs2m_builder.sample.drawing.placing import CLASSES, KINDS
-from lrs2m_builder.sample.drawing.scene import Scene, SceneObject
+from lrs2m_builder.sample.drawing.scene import Scene
 from lrs2m_builder.sample.texts import write_texts
 from lrs2m_builder.sample.words import (
     ALSO_CALLED,
@@ -33,25 +34,10 @@ from lrs2m_builder.sample.words import (
 )
 from lrs2m_builder.verify.claims import claims_of
 
-_CLASS_OF = {noun: name for name in CLASSES for noun in (name, *ALSO_CALLED.get(name, ()))} | {"dirt road": "road"}
-_COLORS = sorted({color for kind in KINDS.values() for color in kind.colors})
-_REGION_OF = {words: Region(cell) for cell, words in IN_CELL.items()} | {
-    f"in the {region.name}": region for region in HALF.regions
-}
-_NOUNS = "|".join(sorted(_CLASS_OF, key=len, reverse=True))
-_SAID = "|".join(NUMBERS[1:])
-_THING = (
-    rf"(?:(?P<article>an?|some|several|many) |(?P<said>{_SAID}) )?(?:(?P<color>{'|'.join(_COLORS)}) )?"
-    rf"(?P<noun>{_NOUNS})(?P<plural>s?)"
-)
-_NAMED_SCENE = re.compile("|".join(re.escape(words) for pair in SCENES.values() for words in pair))
-_PLACED = "|".join(sorted(map(re.escape, _REGION_OF), key=len, reverse=True))
-_STATEMENT = re.compile(rf"There (?:is|are) {_THING} (?:in the image|(?P<place>{_PLACED})(?: corner)? of the image)\.")
-_IN_WORDS = re.compile(rf"\b{_THING}\b")
 _SIDES = ("to the left of", "to the right of", "above", "below")
 _RELATION = re.compile(
-    rf"(?P<start>There (?:is|are) (?:an? )?|The )(?P<first>{_NOUNS})(?P<plural>s?)(?P<verb> is| are|)"
-    rf" (?P<side>{'|'.join(_SIDES)}|next to|on|along) the (?P<second>{_NOUNS})(?P<plural2>s?)\."
+    rf"(?P<start>There (?:is|are) (?:an? )?|The )(?P<first>{NOUNS})(?P<plural>s?)(?P<verb> is| are|)"
+    rf" (?P<side>{'|'.join(_SIDES)}|next to|on|along) the (?P<second>{NOUNS})(?P<plural2>s?)\."
 )
 _WEIGHTS = {"object": 1.0, "count": 1.0, "place": 1.6, "relation": 1.2}
 # Of a scene with one of these a ground cannot be denied by its labels alone.
@@ -70,46 +56,6 @@ _HINDERS = {
     "light": {*CLASSES},
     "road": {"road"},
 }
-
-
-@dataclass(frozen=True, slots=True)
-class Said:
-    """A claim about the things of one class.
-
-    Attributes:
-        said: their number, None without one.
-        color: "" without one.
-        region: None for the whole image.
-    """
-
-    name: str
-    said: int | None
-    color: str
-    region: Region | None
-
-    def things(self, scene: Scene) -> tuple[SceneObject, ...]:
-        """The things of its class and colour."""
-        return tuple(thing for thing in scene.of(self.name) if self.color in {"", thing.color})
-
-    def is_false(self, scene: Scene) -> bool:
-        """Whether it certainly does not hold."""
-        least, _, most = counted(self.things(scene), self.region)
-        return most == 0 if self.said is None else not least <= self.said <= most
-
-
-def statement(words: str) -> tuple[Said, re.Match[str]] | None:
-    """What a claim says of one class, or None where it says something else."""
-    match = _STATEMENT.fullmatch(words)
-    if not match or _NAMED_SCENE.search(words.replace(" in the image", "")):
-        return None
-    return _said(match), match
-
-
-def _said(match: re.Match[str]) -> Said:
-    found = match.groupdict()
-    said = NUMBERS.index(found["said"]) if found["said"] else None
-    color = "brown" if found["noun"] == "dirt road" else found["color"] or ""
-    return Said(_CLASS_OF[found["noun"]], said, color, _REGION_OF.get(found.get("place") or ""))
 
 
 class TextClaims:
@@ -145,7 +91,7 @@ class TextClaims:
         found = statement(words)
         if found is None:
             return Claim(words, True, f"text {kind}")
-        return _claim(words, True, kind, found[0], scene)
+        return claim_about(words, True, kind, found[0], scene)
 
     def _false(self, words: str, kind: str, scene: Scene, absent: str, random: np.random.Generator) -> Claim | None:
         found = statement(words)
@@ -166,7 +112,7 @@ class TextClaims:
         other = _other(said, way, scene, absent, random)
         if other is None or not other.is_false(scene):
             return None
-        return _claim(_worded(words, match, other, said, random), False, kind, other, scene)
+        return claim_about(_worded(words, match, other, said, random), False, kind, other, scene)
 
     def _of_elsewhere(self, scene: Scene, random: np.random.Generator) -> Claim | None:
         """What would be said of a ground, a class or a kind of scene that is not there."""
@@ -216,15 +162,6 @@ def _text(scene: Scene, random: np.random.Generator) -> str:
     return one_of(texts.captions, random)
 
 
-def _claim(words: str, true: bool, kind: str, said: Said, scene: Scene) -> Claim:
-    things = said.things(scene)
-    about = tuple(thing for thing in things if said.region is None or said.region.depth(thing) >= 0)
-    off = 0 if said.said is None or true else abs(said.said - len(about))
-    place = said.region.name if said.region else ""
-    among = scene.of(said.name)
-    return Claim(words, true, f"text {kind}", capped(len(about)), off, about, among, said.name, place, said.said)
-
-
 def _other(said: Said, way: str, scene: Scene, absent: str, random: np.random.Generator) -> Said | None:
     """The claim with one part changed."""
     if way == "number":
@@ -259,7 +196,7 @@ def _worded(words: str, match: re.Match[str], other: Said, said: Said, random: n
 
 def _other_relation(match: re.Match[str], scene: Scene, random: np.random.Generator) -> Claim | None:
     """The opposite side, or the two classes exchanged."""
-    first, second, side = _CLASS_OF[match["first"]], _CLASS_OF[match["second"]], match["side"]
+    first, second, side = CLASS_OF[match["first"]], CLASS_OF[match["second"]], match["side"]
     if side not in _SIDES:
         return None
     if random.random() < 0.6:
@@ -278,16 +215,16 @@ def _other_relation(match: re.Match[str], scene: Scene, random: np.random.Genera
 
 def _changed_words(words: str, scene: Scene, absent: str, random: np.random.Generator) -> str | None:
     """A sentence or relation with another class, number or colour in one of its phrases."""
-    covered = [match.span() for match in _NAMED_SCENE.finditer(words.lower())]
+    covered = [match.span() for match in NAMED_SCENE.finditer(words.lower())]
     phrases = [
         match
-        for match in _IN_WORDS.finditer(words[0].lower() + words[1:])
+        for match in IN_WORDS.finditer(words[0].lower() + words[1:])
         if not any(start <= match.start("noun") < end for start, end in covered)
     ]
     if not phrases:
         return None
     match = one_of(phrases, random)
-    said = _said(match)
+    said = said_in(match)
     ways = ["name"] + ["number"] * 2 * (said.said is not None) + ["color"] * bool(said.color and said.name != "road")
     other = _other(said, one_of(ways, random), scene, absent, random)
     if other is None or not other.is_false(scene) or absent in words:

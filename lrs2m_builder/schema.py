@@ -144,6 +144,7 @@ class Request:
         system: the system prompt; empty for no system prompt.
         answers: words whose probabilities are requested instead of a text.
         schema: the JSON schema that the answer must follow, for engines that can hold it to one; None for any text.
+        text_number: which of several texts of the image it belongs to, from 0.
     """
 
     sample_id: str
@@ -156,11 +157,13 @@ class Request:
     system: str = ""
     answers: tuple[str, ...] = ()
     schema: Mapping[str, Any] | None = None
+    text_number: int = 0
 
     @property
     def request_id(self) -> str:
         """Unique among the requests of one build."""
-        return f"{self.sample_id}:{self.step}:{self.attempt}"
+        of_text = f":{self.text_number}" if self.text_number else ""
+        return f"{self.sample_id}:{self.step}:{self.attempt}{of_text}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,6 +215,7 @@ class Attempt:
     Attributes:
         problem: the rejection reason if the request could not be answered; `text` then holds the error.
         claims: the judged statements of the answer; None if it was not judged.
+        text_number: which of several texts of the image it belongs to, from 0.
     """
 
     sample_id: str
@@ -224,6 +228,7 @@ class Attempt:
     num_tokens: int = 0
     problem: str = ""
     claims: tuple[JudgedClaim, ...] | None = None
+    text_number: int = 0
 
     @classmethod
     def answered(cls, request: Request, completion: Completion) -> Attempt:
@@ -237,13 +242,15 @@ class Attempt:
             finish_reason="length" if _is_long(completion.text) else _bounded(completion.finish_reason, MAX_NAME_BYTES),
             num_prompt_tokens=_count(completion.num_prompt_tokens),
             num_tokens=_count(completion.num_tokens),
+            text_number=request.text_number,
         )
 
     @classmethod
     def failed(cls, request: Request, problem: str, detail: str) -> Attempt:
         """The attempt for a request that could not be sent or answered."""
         text = _bounded(detail, MAX_TEXT_BYTES)
-        return cls(request.sample_id, request.step, request.attempt, request.seed, text, "", problem=problem)
+        key = (request.sample_id, request.step, request.attempt, request.seed)
+        return cls(*key, text, "", problem=problem, text_number=request.text_number)
 
     def __post_init__(self) -> None:
         """Refuse values that no column can hold; attempts read from files are checked too.
@@ -255,7 +262,7 @@ class Attempt:
             if type(claim.words) is not str or type(claim.p) not in {float, type(None)}:
                 raise TypeError("a claim is a text and a probability")
         texts = (self.sample_id, self.text, self.finish_reason, self.problem)
-        numbers = (self.step, self.attempt, self.num_prompt_tokens, self.num_tokens)
+        numbers = (self.step, self.attempt, self.num_prompt_tokens, self.num_tokens, self.text_number)
         if any(type(text) is not str for text in texts) or any(type(n) is not int for n in (*numbers, self.seed)):
             raise TypeError("an answer's fields are texts and whole numbers")
         if any(not 0 <= number <= MAX_INT32 for number in numbers) or not 0 <= self.seed <= MAX_INT32:
@@ -305,7 +312,7 @@ class RowClaim:
 
 @dataclass(frozen=True, slots=True)
 class FalseClaim:
-    """A statement for which a sentence was cut; `p` is the judge's probability that it is true of the image."""
+    """A statement for which something was cut; `p` is the judge's probability that it is true of the image."""
 
     kind: str
     words: str
@@ -314,11 +321,27 @@ class FalseClaim:
 
 @dataclass(frozen=True, slots=True)
 class UncutText:
-    """A text as it was before sentences were cut from it, and the statements for which they were."""
+    """A text as it was before words were cut from it, and the statements for which they were."""
 
     column: CaptionColumn
     text: str
     false_claims: tuple[FalseClaim, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class TextOrigin:
+    """How one of several long texts of an image was made.
+
+    Attributes:
+        attempts: number of attempts of all its steps.
+        num_tokens: CLIP tokens, including the two special ones.
+    """
+
+    prompt: str
+    seed: int
+    attempts: int
+    finish_reason: str
+    num_tokens: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -328,8 +351,10 @@ class Record:
     Attributes:
         judge: the model that was asked whether the texts are true of the image; None if none was.
         claims: the judged statements of the texts written here; None without a judge.
-        cut: sentences that were removed because the judge called one of their claims false; None without a judge.
+        cut: what was removed because the judge called a claim of it false; None without a judge.
         uncut: the texts from which they were removed, as they were before; None without a judge.
+        captions_long: all long texts, the first of which is `caption_long`; None in a build of one text per image.
+        captions_long_origin: how each of them was made.
         history: every answer the sample got; no column, but kept should the image be gone when the shard is written.
     """
 
@@ -360,6 +385,8 @@ class Record:
     cut: tuple[str, ...] | None = None
     uncut: tuple[UncutText, ...] | None = None
     place: Place = NOWHERE
+    captions_long: tuple[str, ...] | None = None
+    captions_long_origin: tuple[TextOrigin, ...] | None = None
     history: tuple[Attempt, ...] = ()
 
 

@@ -40,6 +40,16 @@ def real_data() -> Path:
     return folder
 
 
+@pytest.fixture(scope="session")
+def ray_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A Ray cluster with room for two replicas; it takes long to start, so tests share it."""
+    pytest.importorskip("ray", reason="needs the extra 'ray'")
+    from tests.replica_builds import two_raylets
+
+    with two_raylets(tmp_path_factory.mktemp("cluster")) as cluster:
+        yield cluster
+
+
 @pytest.fixture
 def files_opened() -> Iterator[list[str]]:
     """Paths of the files that Python opens meanwhile."""

@@ -11,15 +11,16 @@ import hashlib
 import math
 import os
 import random
+import signal
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from lrs2m_builder.engines._base import EngineStoppedError, Preview
+from lrs2m_builder.engines._base import EngineDiedError, EngineStoppedError, Preview
 from lrs2m_builder.schema import AnswerScores, Completion, Request, Role
 
 WORDS = ("roof", "road", "tree", "field", "river", "car", "grey", "green", "white", "long", "narrow", "small", "left")
@@ -58,8 +59,19 @@ class FakeEngine:
     name = "fake"
     revision = "1"
 
-    def __init__(self, model: str, script: Script, log: Path | None, delay_s: float, max_in_flight: int) -> None:
+    def __init__(
+        self,
+        model: str,
+        script: Script,
+        log: Path | None,
+        delay_s: float,
+        max_in_flight: int,
+        killers: Collection[str] = (),
+        *,
+        kills_process: bool = False,
+    ) -> None:
         self.model = model
+        self._killers, self._kills_process, self._is_dead = killers, kills_process, False
         self.max_in_flight = max_in_flight
         self.requests: list[Request] = []
         self.images: list[Image.Image | None] = []
@@ -84,6 +96,12 @@ class FakeEngine:
         if self._log:
             print(line, file=self._log, flush=True)
         await asyncio.sleep(self._delay_s * (0.5 + random.random()))
+        if request.sample_id in self._killers:
+            if self._kills_process:
+                os.kill(os.getpid(), signal.SIGKILL)
+            self._is_dead = True
+        if self._is_dead:
+            raise EngineDiedError("the engine died")
 
     def stop_waiting(self) -> None:
         """No request waits."""
@@ -125,8 +143,16 @@ class FakeModule:
         log: Path | None = None,
         delay_s: float = 0.0,
         scores: ScoreScript = hashed_scores,
+        killers: Collection[str] = (),
+        *,
+        kills_process: bool = False,
     ) -> None:
+        """Args:
+        killers: ids of samples of which the engine dies,
+        kills_process: together with its process.
+        """
         self.script, self.log, self.delay_s, self.scores = script, log, delay_s, scores
+        self.killers, self.kills_process = killers, kills_process
         self.engines: list[FakeEngine] = []
 
     def find(self, model: str, options: Mapping[str, Any]) -> tuple[str, str]:
@@ -142,7 +168,15 @@ class FakeModule:
     ) -> FakeEngine:
         if "fail" in options:
             raise EngineStoppedError(options["fail"])
-        engine = FakeEngine(model, self.script, self.log, self.delay_s, options.get("max_in_flight", 8))
+        engine = FakeEngine(
+            model,
+            self.script,
+            self.log,
+            self.delay_s,
+            options.get("max_in_flight", 8),
+            self.killers,
+            kills_process=self.kills_process,
+        )
         engine.score_script = self.scores
         self.engines.append(engine)
         return engine
@@ -157,10 +191,15 @@ class FakeModule:
 
 
 def main() -> None:
-    """The command line with this engine; LRS2M_FAKE_LOG and LRS2M_FAKE_DELAY_S set it up."""
+    """The command line with this engine; LRS2M_FAKE_LOG, _DELAY_S and _KILLERS set it up."""
     from lrs2m_builder import cli, engines
 
-    module = FakeModule(log=Path(os.environ["LRS2M_FAKE_LOG"]), delay_s=float(os.environ["LRS2M_FAKE_DELAY_S"]))
+    module = FakeModule(
+        log=Path(os.environ["LRS2M_FAKE_LOG"]),
+        delay_s=float(os.environ["LRS2M_FAKE_DELAY_S"]),
+        killers=os.environ.get("LRS2M_FAKE_KILLERS", "").split(","),
+        kills_process=True,
+    )
     engines.engine_module = lambda name: module  # type: ignore[assignment]
     sys.argv[0] = "lrs2m"
     cli.main()

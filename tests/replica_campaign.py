@@ -3,64 +3,84 @@
     python -m tests.replica_campaign [--kills 200] [--seed 0]
 
 Killed are replicas, drivers and whole raylets; replicas are stopped until they are given up, and woken again later.
+Every other build writes to an object store, in front of which requests get faults by chance (`tests.scale_campaign`).
 """
 
 from __future__ import annotations
 
 import argparse
 import contextlib
+import io
 import os
 import random
 import tempfile
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Any
 
 import psutil
-from ray.cluster_utils import Cluster
 
-from tests.fake_engine import FakeModule
-from tests.test_replicas import WINDOW, replicas, shards
-from tests.toy import build_toy, ids, make_source, start_cli
+from lrs2m_builder.build.shards import iter_rows
+from lrs2m_builder.stores.objects import ObjectStore
+from tests.replica_builds import WINDOW, Builds, patiently, point_to_store, replicas, shards, two_raylets
+from tests.scale_campaign import KEYS, server
+from tests.toy import build_toy, make_source
 
-NUM_SAMPLES = 240
+NUM_SAMPLES, SHARD_SIZE = 240, 10
+KILLS_OF_A_BUILD = 12
+FAULTS = 0.03  # share of the requests to the object store
 
 
-def one_build(cluster: Any, nodes: list[Any], source: Path, folder: Path, random_: random.Random) -> Counter[str]:
+def one_build(builds: Builds, random_: random.Random) -> Counter[str]:
     """Build once, killing something every second or so; returns what was killed."""
     kills: Counter[str] = Counter()
     asleep: list[psutil.Process] = []
-    words = ("--replicas", "2", "--ray-address", cluster.address, "--stall-minutes", "0.1")
     while True:
-        driver = start_cli(source, folder / "out", *words, log=folder / "log", delay_s=0.05)
-        while driver.poll() is None:
+        driver = builds.start("--stall-minutes", "0.2", delay_s=0.3)
+        while driver.poll() is None and kills.total() < KILLS_OF_A_BUILD:
             time.sleep(random_.uniform(0.5, 5.0))
             kind = random_.choices(("replica", "driver", "raylet", "stop"), (5, 3, 1, 1))[0]
             with contextlib.suppress(psutil.Error, IndexError):
                 if driver.poll() is not None:
                     break
                 if kind == "replica":
-                    random_.choice(replicas()).kill()
+                    random_.choice(replicas(builds.cluster)).kill()
                 elif kind == "driver":
                     driver.kill()
                 elif kind == "raylet":
-                    cluster.remove_node(nodes.pop(), allow_graceful=False)
-                    nodes.append(cluster.add_node(num_cpus=1))
+                    builds.cluster.remove_node(next(iter(builds.cluster.worker_nodes)), allow_graceful=False)
+                    patiently(lambda: builds.cluster.add_node(num_cpus=1))
                 else:
-                    asleep.append(random_.choice(replicas()))
+                    asleep.append(random_.choice(replicas(builds.cluster)))
                     asleep[-1].suspend()
                 kills[kind] += 1
-            while asleep and random_.random() < 0.5:
-                with contextlib.suppress(psutil.Error):
-                    asleep.pop().resume()
-            if sum(kills.values()) >= 12:
-                break  # let it come to its end
-        _, err = driver.communicate(timeout=400)
+            if random_.random() < 0.5:
+                wake(asleep)
+        wake(asleep)
+        _, err = driver.communicate(timeout=600)
         if driver.returncode == 0:
             return kills
         assert driver.returncode in (2, -9), (driver.returncode, err)
         assert "Traceback" not in err, err
+
+
+def wake(asleep: list[psutil.Process]) -> None:
+    """Let stopped replicas go on; some of them were given up meanwhile."""
+    while asleep:
+        with contextlib.suppress(psutil.Error):
+            asleep.pop().resume()
+
+
+def compare(builds: Builds, whole: dict[str, bytes], kills: int, *, on_store: bool) -> int:
+    """How many requests were asked again, once the build is known to be the undisturbed one."""
+    found = shards(builds.out)
+    assert found == whole, "other bytes"
+    ids = [row["sample_id"] for content in found.values() for row in iter_rows(io.BytesIO(content), ["sample_id"])]
+    assert len(ids) == len(set(ids)) == NUM_SAMPLES, "lost or doubled rows"
+    twice = builds.asked_twice()
+    lost = 2 * (WINDOW + (SHARD_SIZE if on_store else 0))  # of a store: what a stopped replica did not upload
+    assert twice <= kills * lost, f"{twice} requests were asked again"
+    return twice
 
 
 def main() -> None:
@@ -69,28 +89,29 @@ def main() -> None:
     parser.add_argument("--kills", type=int, default=200)
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    os.environ.update(RAY_worker_niceness="0", RAY_raylet_start_wait_time_s="120", RAY_AUTH_MODE="token")
-    random_, total, again, builds = random.Random(given.seed), Counter[str](), 0, 0
-    with tempfile.TemporaryDirectory() as name:
+    random_, total, again, number = random.Random(given.seed), Counter[str](), 0, 0
+    with (
+        tempfile.TemporaryDirectory() as name,
+        server(FAULTS, given.seed) as (_, address),
+        two_raylets(Path(name)) as cluster,
+    ):
         root = Path(name)
         source = make_source(root / "source", NUM_SAMPLES)
-        build_toy(source, root / "whole", FakeModule())
-        whole = shards(root / "whole")
-        cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-        nodes = [cluster.add_node(num_cpus=1)]
+        build_toy(source, root / "whole", shard_size=SHARD_SIZE)
+        os.environ |= KEYS | {"AWS_ENDPOINT_URL": address}
+        point_to_store(cluster, os.environ)
+        ObjectStore("s3://bucket")._s3.mkdir("bucket")
         while total.total() < given.kills:
-            folder = root / str(builds)
+            folder, on_store = root / str(number), number % 2 == 1
             folder.mkdir()
-            kills = one_build(cluster, nodes, source, folder, random_)
-            assert shards(folder / "out") == whole, f"build {builds}: other bytes"
-            found = ids(folder / "out") + ids(folder / "out", "rejected")
-            assert len(found) == len(set(found)) == NUM_SAMPLES, f"build {builds}: lost or doubled rows"
-            asked = Counter((folder / "log").read_text().splitlines())
-            twice = asked.total() - len(asked)
-            assert twice <= kills.total() * 2 * WINDOW, f"build {builds}: {twice} answers were asked again"
-            total, again, builds = total + kills, again + twice, builds + 1
-            print(f"{builds} builds, {total.total()} kills {dict(total)}, {again} answers asked again", flush=True)
-        cluster.shutdown()
+            out, words = str(folder / "out"), tuple[str, ...]()
+            if on_store:
+                out, words = f"s3://bucket/{number}", ("--scratch", str(folder / "scratch"))
+            builds = Builds(cluster, source, out, folder, words)
+            kills = one_build(builds, random_)
+            twice = compare(builds, shards(root / "whole"), kills.total(), on_store=on_store)
+            total, again, number = total + kills, again + twice, number + 1
+            print(f"{number} builds, {total.total()} kills {dict(total)}, {again} answers asked again", flush=True)
 
 
 if __name__ == "__main__":

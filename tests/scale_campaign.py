@@ -55,6 +55,7 @@ class Outcome:
     lost: int = 0
     doubled: int = 0
     server: str = ""
+    errors: list[str] = field(default_factory=list)  # of runs that ended with 2
 
     @property
     def is_good(self) -> bool:
@@ -120,6 +121,7 @@ def run_campaign(work: Path, out: str, *, kills: int, samples: int, seed: int, m
     pid = _start(source, out, log, work, 0)
     outcome.ended[os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])] += 1
     outcome.asked_by_last = len(_lines(log)) - len(before)
+    outcome.errors = [line for path in work.glob("said-*") for line in _lines(path) if line.startswith("error:")]
     _compare(outcome, _shards(file_bytes(work / "whole")), _shards(_found(out)))
     return outcome
 

@@ -10,15 +10,16 @@ from typing import Any
 
 import pytest
 
-from lrs2m_builder.build.journal import Journal
+from lrs2m_builder.build.journal import Journal, publish_abandoned
 from lrs2m_builder.dataset.copies import data_folder
 from lrs2m_builder.dataset.stats import read_stats
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.schema import Attempt, Completion, Request
 from lrs2m_builder.stores import holding
-from lrs2m_builder.stores._base import StoreUnavailable
+from lrs2m_builder.stores._base import Store, StoreUnavailable
 from lrs2m_builder.stores.holding import held
 from lrs2m_builder.stores.objects import ObjectStore
+from lrs2m_builder.stores.scratch import own_scratch
 from tests.fake_engine import FakeModule, mixed_script
 from tests.object_server import Faults
 from tests.toy import ROOT, build_toy, file_bytes, ids, make_source
@@ -101,6 +102,22 @@ def test_answers_are_published_in_pieces_and_read_from_all_of_them(store: Object
     there = ObjectStore(store.address, scratch=tmp_path / "other machine", patience_s=5)
     assert list(Journal(there, "journal/toy/train-00000").attempts) == ["toy/1", "toy/2"]
     assert list(Journal(store, "journal/toy/train-00000").attempts) == ["toy/1", "toy/2", "toy/3"]
+
+
+def test_answers_of_a_dead_replica_are_published_and_those_of_a_living_one_left_alone(store: ObjectStore) -> None:
+    def answered(replica: Store, sample_id: str) -> None:
+        Journal(replica, "journal/toy/train-00000").append(Attempt(sample_id, 0, 1, 7, "text", "stop"))
+
+    dead = store.with_replica("dead")
+    answered(dead, "toy/1")
+    with own_scratch(store) as living:
+        answered(living, "toy/2")
+        publish_abandoned(store)
+        assert list(Journal(store, "journal/toy/train-00000").attempts) == ["toy/1"]
+        assert not dead.scratch.exists() and living.scratch.exists()
+    publish_abandoned(store)
+    assert set(Journal(store, "journal/toy/train-00000").attempts) == {"toy/1", "toy/2"}
+    assert not list(store.replicas.iterdir())
 
 
 def test_two_builds_at_once_are_refused_and_a_dead_one_is_not(

@@ -15,12 +15,17 @@ from captioner_training.claim_words import Claim
 from captioner_training.claims import ClaimMaker
 from captioner_training.judging import ClaimLayout, some_claims
 from captioner_training.model import TOKENS, WIDTH, Trainee, deeper_model, make_model
-from captioner_training.text_claims import statement
-from captioner_training.tokens import verify_tokens
+from captioner_training.own_texts import Sampling, claims_of_own, sample_texts
+from captioner_training.questions import chat_text, no_hint_parts
+from captioner_training.said import decided, statement
+from captioner_training.scenes import shrunk
+from captioner_training.texts import plain_long
+from captioner_training.tokens import prompt_parts, verify_tokens
 from lrs2m_builder.sample import CAPTIONER
 from lrs2m_builder.sample.drawing.placing import CLASSES
 from lrs2m_builder.sample.drawing.scene import Scene, SceneObject, draw_scene
 from lrs2m_builder.sample.words import NUMBERS
+from lrs2m_builder.verify.claims import claims_of
 
 SEED = 3000
 NUM_SCENES = 40
@@ -99,6 +104,36 @@ def test_the_truth_of_a_scene_tells_which_claims_of_its_things_are_false(words: 
 def test_what_is_said_of_a_kind_of_scene_is_not_taken_for_a_claim_of_its_class() -> None:
     assert statement("There is a storage tank in the image.")
     assert statement("There is a storage tank farm in the image.") is None
+
+
+def test_no_claim_of_a_true_text_is_called_false_and_a_wrong_number_is(scenes: list[Scene]) -> None:
+    for scene in scenes:
+        known = [decided(claim.words, claim.kind, scene) for claim in claims_of(plain_long(scene))]
+        assert [claim.words for claim in known if claim and not claim.is_true] == []
+        assert sum(claim is not None for claim in known) >= len(scene.counts)
+    text = "The image shows a park with three cars and one pond."
+    claims = claims_of_own(
+        text, scene_with(("car", "red", (20, 20)), ("pond", "blue", (80, 80))), np.random.default_rng(0)
+    )
+    assert {(claim.words, claim.is_true) for claim in claims if claim.kind == "text own count"} == {
+        ("There are three cars in the image.", False),
+        ("There is one pond in the image.", True),
+    }
+
+
+def test_texts_written_side_by_side_are_those_written_alone(scenes: list[Scene]) -> None:
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(CAPTIONER)
+    model = Qwen2VLForConditionalGeneration.from_pretrained(CAPTIONER, dtype=torch.float32)
+    trainee, greedy = Trainee(model).eval(), Sampling(temperature=1.0, top_p=1e-6)
+    hinted = prompt_parts("short_to_long", captions=("Some cars are in a park.",))
+    prompts = [chat_text(tokenizer, parts) for parts in (no_hint_parts(), hinted)]
+    images = torch.from_numpy(np.stack([np.asarray(shrunk(scene.image)) for scene in scenes[:2]]))
+    texts = sample_texts(trainee, tokenizer, prompts, images, greedy, torch.Generator())
+    alone = [
+        sample_texts(trainee, tokenizer, [prompts[n]], images[n : n + 1], greedy, torch.Generator()) for n in range(2)
+    ]
+    assert texts == [text for (text,) in alone]
+    assert all(text.startswith("The image shows ") and text.endswith(".") for text in texts)
 
 
 def scene_with(*things: tuple[str, str, tuple[float, float]]) -> Scene:

@@ -16,7 +16,7 @@ import pytest
 import torch
 from PIL import Image
 
-from lrs2m_builder.clip.preprocess import Preprocess, make_transform
+from lrs2m_builder.clip.preprocess import Normalise, Preprocess, ToPixels, make_transform
 from lrs2m_builder.clip.tokens import Tokenize
 from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.images.files import image_ref
@@ -34,7 +34,7 @@ BOTH = ("caption_long", "caption_short")
 
 
 def reading(train_on: TrainOn = "both", **changes: Any) -> ReadSettings:
-    return ReadSettings(train_on, Tokenize(248), make_transform(Preprocess(32)), 32, **changes)
+    return ReadSettings(train_on, Tokenize(248), ToPixels(32), 32, **changes)
 
 
 def toy_batches(folder: Path, **changes: Any) -> Batches:
@@ -296,6 +296,17 @@ def test_training_sees_the_pixels_that_evaluations_see(side: int) -> None:
     transform = make_transform(Preprocess(64))
     with Image.open(buffer) as evaluated:
         assert torch.equal(transform(decode(image_ref(buffer.getvalue()))), transform(evaluated.convert("RGB")))
+
+
+def test_a_batch_holds_bytes_that_normalised_are_what_evaluations_see(tmp_path: Path) -> None:
+    rows = make_rows(8)
+    index = read_index([write_table(tmp_path / "a.parquet", rows)], BOTH)
+    batch = next(iter(Batches(index, ORDER, reading())))
+    assert batch.pixels_BCHW.dtype == torch.uint8
+    assert batch.pixels_BCHW.is_contiguous(memory_format=torch.channels_last)
+    transform = make_transform(Preprocess(32))
+    evaluated = {transform(decode(image_ref(row["image"]))).numpy().tobytes() for row in rows}
+    assert {each.contiguous().numpy().tobytes() for each in Normalise()(batch.pixels_BCHW)} <= evaluated
 
 
 # The position

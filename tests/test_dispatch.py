@@ -5,8 +5,11 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import pytest
+
+from lrs2m_builder.build.cluster import _largest_share
 from lrs2m_builder.build.commit import Shard
-from lrs2m_builder.build.dispatch import MAX_DEATHS, Dispatcher
+from lrs2m_builder.build.dispatch import Dispatcher
 from lrs2m_builder.build.telemetry import Meter
 from lrs2m_builder.build.work import ShardLeft
 from lrs2m_builder.stores.folder import FolderStore
@@ -63,13 +66,15 @@ def test_counts_of_dead_replicas_stay() -> None:
     assert (total.requests, total.passed) == (10, 4)
 
 
-def test_a_shard_that_kills_its_replicas_is_named() -> None:
+def test_who_takes_a_shard_is_told_of_the_processes_that_died_with_it() -> None:
     dispatcher = Dispatcher(shards(3))
-    for number in range(MAX_DEATHS):
-        assert dispatcher.standing(60).poison is None
-        dispatcher.take(f"r{number}")
-        dispatcher.take_back(f"r{number}", died=True)
-    assert dispatcher.standing(60).poison == 0
+    told = []
+    for number, died in enumerate((True, False, True, True)):
+        left = dispatcher.take(f"r{number}")
+        assert left is not None and left.shard.index == 0
+        told.append(left.num_deaths)
+        dispatcher.take_back(f"r{number}", died=died)
+    assert told == [0, 1, 0, 1]
 
 
 def test_stopping_hands_out_no_more_and_tells_the_replicas() -> None:
@@ -87,3 +92,11 @@ def test_a_replica_that_says_nothing_is_named_once_it_has_begun() -> None:
     dispatcher.report("a", Meter(), [])
     assert dispatcher.standing(-1).ready == dispatcher.standing(-1).silent == {"a"}
     assert dispatcher.standing(60).silent == set()
+
+
+@pytest.mark.parametrize(
+    ("nodes", "replicas", "share"),
+    [([8, 8], 1, 8), ([8, 8], 2, 8), ([8, 8], 4, 4), ([5, 3], 2, 3), ([1, 1], 1, 1), ([2], 5, 1), ([], 1, 1)],
+)
+def test_a_replica_asks_for_no_more_cpus_than_a_node_has(nodes: list[int], replicas: int, share: int) -> None:
+    assert _largest_share(nodes, replicas) == share

@@ -156,6 +156,12 @@ def test_a_lost_answer_to_the_end_of_an_upload_in_parts_is_no_loss(
     assert [each.name for each in objects.files()] == ["a"]
 
 
+def test_a_lost_answer_does_not_stop_the_probe_of_uploads_in_parts(objects: ObjectStore, faults: Faults) -> None:
+    for method in ("PUT", "POST", "DELETE"):
+        faults.pending = [(method, "lost")]
+        objects._check_parts()
+
+
 def test_an_object_of_another_program_is_compared_by_its_content(objects: ObjectStore, tmp_path: Path) -> None:
     key = objects._key("a")
     objects._s3.call_s3("put_object", Bucket="bucket", Key=key, Body=b"rows")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import time
 from collections import Counter
@@ -28,6 +29,7 @@ from lrs2m_builder.schema import (
 )
 from lrs2m_builder.verify.claims import claims_of
 from lrs2m_builder.verify.decide import VerifySettings, without_false
+from lrs2m_builder.verify.verdicts import thresholds_for
 from tests.fake_engine import FakeModule, scores_of
 from tests.in_process import lrs2m
 from tests.test_recipe_and_prompt import make_plan, make_sample
@@ -259,6 +261,45 @@ def test_half_a_sentence_that_stays_ends_and_begins_as_a_sentence() -> None:
     text = "Three ships lie in the water; a road crosses a field; two cars are visible."
     judged = judge(text, "ship", "cars")
     assert without_false(text, judged, {})[0] == "A road crosses a field."
+
+
+LISTED = "The image shows a park with one pond, two roads and five trees. The pond is on the left."
+
+
+@pytest.mark.parametrize(
+    ("false", "rest", "cut"),
+    [
+        ("There are five trees", "a park with one pond, two roads and trees. The pond is on the left.", "five trees"),
+        ("There is one pond", "a park with a pond, two roads and five trees. The pond is on the left.", "one pond"),
+        ("roads", "a park with one pond and five trees. The pond is on the left.", "two roads"),
+        ("trees", "a park with one pond and two roads. The pond is on the left.", "five trees"),
+    ],
+)
+def test_a_false_number_or_thing_of_a_list_leaves_the_rest_of_its_sentence(false: str, rest: str, cut: str) -> None:
+    assert without_false(LISTED, judge(LISTED, false), {}) == (f"The image shows {rest}", (cut,))
+
+
+@pytest.mark.parametrize(
+    ("text", "false"),
+    [
+        ("There are two planes and a car.", "planes"),  # "there are a car"
+        ("A pond lies between a road and a building.", "building"),
+        ("A plane, a car and a truck are visible.", "car"),  # no list that ends the sentence
+        ("The image shows a runway and two planes. They are white.", "runway"),  # "they" would be other things
+    ],
+)
+def test_what_cannot_go_alone_takes_its_sentence_along(text: str, false: str) -> None:
+    rest, cut = without_false(text, judge(text, false), {})
+    assert rest == "" and cut[0] == text[: text.index(".") + 1]
+
+
+def test_the_thresholds_beside_the_weights_of_a_judge_are_its_default(tmp_path: Path) -> None:
+    measured = {"kinds": {"object": {"threshold": 0.3}, "count": {"threshold": 0.2}}}
+    (tmp_path / "calibration.json").write_text(json.dumps(measured))
+    assert thresholds_for(str(tmp_path), {})["count"] == 0.2
+    assert thresholds_for(str(tmp_path), {})["sentence"] == 0, "a kind that was not measured is never false"
+    assert thresholds_for(str(tmp_path), {"count": 0.4})["count"] == 0.4
+    assert set(thresholds_for("some/judge", {}).values()) == {0.5}
 
 
 def test_stats_and_the_viewer_show_what_was_judged_and_cut(tmp_path: Path) -> None:

@@ -86,7 +86,7 @@ def file_bytes(out_dir: Path) -> dict[str, bytes]:
 
 
 def start_cli(
-    source: Path, out_dir: Path, *arguments: str, log: Path, delay_s: float = 0.02, **popen: Any
+    source: Path, out_dir: Path | str, *arguments: str, log: Path, delay_s: float = 0.02, **popen: Any
 ) -> subprocess.Popen[str]:
     """The real command line in a process of its own, the scripted engine behind it."""
     command = [sys.executable, "-m", "tests.fake_engine", "build", "--recipe", "short_to_long"]

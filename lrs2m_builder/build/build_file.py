@@ -67,6 +67,7 @@ class BuildSettings(BaseModel):
     max_reject_rate: Annotated[float, Field(ge=0, le=1)] = 0.5
     seed: Annotated[int, Field(ge=-(2**63), lt=2**63)] = 0
     system: str = ""
+    texts: Count | None = None
     verify: VerifyOption = "off"
     verify_model: str | None = None
     verify_threshold: Annotated[dict[str, float], BeforeValidator(_thresholds)] = {}
@@ -112,7 +113,7 @@ class BuildSettings(BaseModel):
 # Those that have the same name and kind among the options of a build.
 _SAME = {
     *("recipe", "source", "engine", "model", "sampling", "images", "limit", "shard_size", "max_attempts", "seed"),
-    *("system", "verify", "verify_model", "stall_minutes"),
+    *("system", "texts", "verify", "verify_model", "stall_minutes"),
 }
 _PATHS = {"recipe", "source", "data_dir", "model", "verify_model", "scratch", "out"}
 KEYS = tuple(BuildSettings.model_fields)

@@ -5,10 +5,9 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Literal
 
 from lrs2m_builder.build.options import BuildOptions
@@ -56,12 +55,6 @@ def parse_cluster(replicas: str, address: str | None, stall_minutes: float, opti
         )
     if not load_recipe(options.recipe).steps:
         raise UserError(f"--replicas: recipe {options.recipe} asks no model, and uses every core already")
-    if not isinstance(options.out_dir, Path):
-        raise UserError(
-            f"--replicas: not with --out {options.out_dir}; give a folder that all machines see, or use --part"
-        )
-    if options.part:
-        raise UserError("--replicas: not with --part; one of the two divides the shards")
     return Cluster("auto" if replicas == "auto" else int(replicas), address, stall_minutes)
 
 
@@ -84,7 +77,7 @@ class Place:
         """How many should run now."""
         if self.cluster.replicas != "auto":
             return self.cluster.replicas
-        return max(1, int(self.ray.cluster_resources().get("GPU", 0)) // max(1, self.num_gpus))
+        return max(1, sum(gpu // self.num_gpus for gpu in _of_nodes(self.ray, "GPU")))
 
     def here(self, kind: type, *arguments: Any) -> Any:
         """An object in a process of its own on the driver's machine: it is lost only if the driver is."""
@@ -119,7 +112,7 @@ def connected(cluster: Cluster, engine_options: Mapping[str, Any]) -> Iterator[P
         _check_reachable(str(cluster.address))
     try:
         ray.init(
-            address=cluster.address,
+            address=cluster.address or "local",  # None would take RAY_ADDRESS, or a cluster that runs here
             include_dashboard=None if cluster.address else False,
             logging_level=logging.ERROR,
             log_to_driver=False,
@@ -160,16 +153,26 @@ def _unreachable(address: str, error: BaseException) -> UserError:
 
 def _place(ray: Any, cluster: Cluster, engine_options: Mapping[str, Any]) -> Place:
     wanted = int(engine_options.get("tensor_parallel_size", 1)) * int(engine_options.get("pipeline_parallel_size", 1))
-    has = ray.cluster_resources()
-    gpus, cpus = int(has.get("GPU", 0)), int(has.get("CPU", 1))
+    gpus, cpus = _of_nodes(ray, "GPU"), _of_nodes(ray, "CPU")
     number = 1 if cluster.replicas == "auto" else cluster.replicas
-    if not gpus:
+    if not sum(gpus):
         if cluster.replicas == "auto":
             raise UserError("--replicas auto: the cluster has no GPU; give a number")
-        return Place(ray, cluster, 0, max(1, cpus // number))
-    if number * wanted > gpus:
+        return Place(ray, cluster, 0, _largest_share(cpus, number))
+    room = sum(gpu // wanted for gpu in gpus)  # a replica has its GPUs on one node
+    if number > room:
         raise UserError(
-            f"--replicas {cluster.replicas}: they need {number * wanted} GPUs, the cluster has {gpus}; "
-            f"give at most {gpus // wanted}"
+            f"--replicas {cluster.replicas}: each needs {wanted} GPUs of one machine, and the cluster has {sum(gpus)}; "
+            f"give at most {room}"
         )
-    return Place(ray, cluster, wanted, min(CPUS_WITH_GPU, max(1, cpus // number)))
+    return Place(ray, cluster, wanted, min(CPUS_WITH_GPU, _largest_share(cpus, number)))
+
+
+def _of_nodes(ray: Any, resource: str) -> list[int]:
+    return [int(node["Resources"].get(resource, 0)) for node in ray.nodes() if node["Alive"]]
+
+
+def _largest_share(cpus: Sequence[int], number: int) -> int:
+    """The most CPUs that each of so many replicas can have on one node; at least one."""
+    shares = range(max(cpus, default=1), 1, -1)
+    return next((share for share in shares if sum(cpu // share for cpu in cpus) >= number), 1)

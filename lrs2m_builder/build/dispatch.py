@@ -9,12 +9,10 @@ from __future__ import annotations
 import time
 from collections import Counter, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from lrs2m_builder.build.telemetry import Meter
 from lrs2m_builder.build.work import ShardLeft
-
-MAX_DEATHS = 5  # of replicas that held the same shard
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,14 +24,12 @@ class Standing:
         num_waiting: shards that nobody has.
         ready: replicas that have reported: their engines have started.
         silent: those of them that have not reported for longer than was asked.
-        poison: a shard whose replicas died again and again; None without one.
     """
 
     meter: Meter
     num_waiting: int
     ready: frozenset[str]
     silent: frozenset[str]
-    poison: int | None
 
 
 class Dispatcher:
@@ -44,7 +40,7 @@ class Dispatcher:
         self._held: dict[str, dict[int, ShardLeft]] = {}
         self._meters: dict[str, Meter] = {}
         self._seen: dict[str, float] = {}
-        self._deaths: Counter[int] = Counter()
+        self._deaths: Counter[int] = Counter()  # of processes, since the shard was last handed out
         self._is_stopping = False
 
     def take(self, replica: str) -> ShardLeft | None:
@@ -53,7 +49,7 @@ class Dispatcher:
             return None
         left = self._waiting.popleft()
         self._held.setdefault(replica, {})[left.shard.index] = left
-        return left
+        return replace(left, num_deaths=self._deaths.pop(left.shard.index, 0))
 
     def report(self, replica: str, meter: Meter, finished: Iterable[int]) -> bool:
         """Take a replica's counts and the shards that it has finished since; whether it should stop."""
@@ -63,13 +59,20 @@ class Dispatcher:
             self._held.get(replica, {}).pop(index, None)
         return self._is_stopping
 
-    def take_back(self, replica: str, *, died: bool) -> None:
-        """Hand out again what a replica had: it is gone, or has ended before its shards were finished."""
+    def take_back(self, replica: str, *, died: bool) -> bool:
+        """Hand out again what a replica had: it is gone, or has ended before its shards were finished.
+
+        Args:
+            died: its process died; whoever takes its shards notes it.
+
+        Returns:
+            Whether its engine had started.
+        """
         held = self._held.pop(replica, {})
-        self._seen.pop(replica, None)
         if died:
             self._deaths.update(held.keys())
         self._waiting.extendleft(sorted(held.values(), key=lambda left: -left.shard.index))
+        return self._seen.pop(replica, None) is not None
 
     def stop(self) -> None:
         """Hand out no more, and tell each replica with its next report."""
@@ -85,5 +88,4 @@ class Dispatcher:
         for meter in self._meters.values():
             total.add(meter)
         silent = frozenset(replica for replica, seen in self._seen.items() if now - seen > silent_s)
-        poison = next((index for index, deaths in self._deaths.items() if deaths >= MAX_DEATHS), None)
-        return Standing(total, len(self._waiting), frozenset(self._seen), silent, poison)
+        return Standing(total, len(self._waiting), frozenset(self._seen), silent)

@@ -3,26 +3,44 @@
     journal/<subset>/train-00000/0001-<writer>.jsonl    a file for each writer, that nobody else writes
 
 A damaged line is dropped (see `stores/log.py`), and its answer is requested again.
+
+Journals also find the sample that kills an engine: they count the engine's deaths while it answered the shard. After
+three its samples are asked one by one, each with a line before it; the sample that was asked alone when the engine
+died again is asked no more.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
-from contextlib import suppress
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
 
+from lrs2m_builder.engines._base import EngineDiedError
 from lrs2m_builder.schema import Attempt, JudgedClaim
 from lrs2m_builder.stores._base import Store, file_digest, writer_name
 from lrs2m_builder.stores.log import Log, parse_lines
+from lrs2m_builder.stores.scratch import abandoned
 
+MAX_DEATHS = 3  # of an engine on a shard, before its samples are asked one by one
 PIECE = 500  # answers, and
 PUBLISH_EVERY_S = 30.0  # until they are published in an object store
-_PASSED = "passes"  # the key of a line that marks a finished pass
+_PASSED = "passes"  # the key of a line that marks a finished pass,
+_DIED = "died"  # of one for a death of the engine,
+_ALONE, _DEATHS = "alone", "deaths"  # and of one for a sample asked alone: how often the engine died, if it dies now
+_IS_KILLER = 2  # deaths while a sample was asked alone; one may be the process's own, of another cause
 _SUFFIX = ".jsonl"
+
+
+@dataclass(frozen=True, slots=True)
+class _Alone:
+    """What is known of a sample that was asked alone: how often the engine died of it, and before that on the shard."""
+
+    deaths: int
+    before: int
 
 
 class Journal:
@@ -36,6 +54,7 @@ class Journal:
     Attributes:
         attempts: the answers present when it was opened, by sample, in order.
         num_passed: number of first passes whose models no sample needs any more.
+        num_deaths: how often the engine died on the shard; of deaths whose sample was found, none is counted.
         num_damaged: number of lines dropped because their CRC does not match.
         is_empty: whether there was no file when it was opened.
     """
@@ -50,7 +69,9 @@ class Journal:
             UserError: one cannot be read.
         """
         self.attempts: dict[str, list[Attempt]] = {}
-        self.num_passed = self.num_damaged = 0
+        self.num_passed = self.num_damaged = self.num_deaths = 0
+        self._alone: dict[str, _Alone] = {}
+        self._asked_alone = ""
         self._store, self._folder = store, folder
         self._log: Log | None = None
         self._num_pending, self._num_pieces, self._begun = 0, 0, 0.0
@@ -59,6 +80,7 @@ class Journal:
         self.is_empty = not names
         for name in names:
             self._read(name)
+        self.num_deaths -= max((each.before for each in self._alone.values() if each.deaths >= _IS_KILLER), default=0)
         self._writer = f"{_ordinal(names) + 1:04d}-{writer_name()}"
 
     def _read(self, name: str) -> None:
@@ -67,6 +89,12 @@ class Journal:
             try:
                 if _PASSED in entry:
                     self.num_passed = max(self.num_passed, int(entry[_PASSED]))
+                    continue
+                if _DIED in entry:
+                    self.num_deaths += int(entry[_DIED])
+                    continue
+                if _ALONE in entry:
+                    self._alone[str(entry[_ALONE])] = _Alone(int(entry[_DEATHS]), self.num_deaths)
                     continue
                 attempt = _attempt(entry)
             except (
@@ -93,10 +121,45 @@ class Journal:
         """Store that no sample of the shard needs the models of the first `num_passed` passes any more."""
         self._append({_PASSED: num_passed})
 
+    @property
+    def is_suspect(self) -> bool:
+        """Whether a sample of the shard seems to kill the engine: they should be asked one by one, in `alone`."""
+        return self.num_deaths >= MAX_DEATHS
+
+    def has_killed(self, sample_id: str) -> bool:
+        """Whether the engine died of this sample."""
+        return sample_id in self._alone and self._alone[sample_id].deaths >= _IS_KILLER
+
+    @contextmanager
+    def alone(self, sample_id: str) -> Iterator[None]:
+        """Inside the block this sample alone is asked; if the engine or this process dies in it, the next one knows."""
+        before = self._alone[sample_id].deaths if sample_id in self._alone else 0
+        self._append({_ALONE: sample_id, _DEATHS: before + 1})
+        self._asked_alone = sample_id
+        try:
+            yield
+        except EngineDiedError:
+            raise  # see note_death
+        except BaseException:
+            self._answered_alone()
+            raise
+        self._answered_alone()
+
+    def _answered_alone(self) -> None:
+        self._append({_ALONE: self._asked_alone, _DEATHS: 0})
+        self._asked_alone = ""
+
+    def note_death(self) -> None:
+        """Store that the engine died while it answered the shard."""
+        if self._asked_alone:
+            self._append({_ALONE: self._asked_alone, _DEATHS: _IS_KILLER})
+        else:
+            self._append({_DIED: 1})
+            self.num_deaths += 1
+
     def _append(self, entry: dict[str, Any]) -> None:
         if self._log is None:
-            in_place = self._store.folder is not None
-            name = f"{self._folder}/{self._writer}" + ("" if in_place else f"-{self._num_pieces:06d}") + _SUFFIX
+            name = f"{self._folder}/{self._writer}" + (f"-{self._num_pieces:06d}" if self.is_uploaded else "") + _SUFFIX
             self._log = Log(self._store.scratch / name)
             self._begun = time.monotonic()
             self._num_pieces += 1
@@ -104,9 +167,14 @@ class Journal:
         self._num_pending += 1
 
     @property
+    def is_uploaded(self) -> bool:
+        """Whether answers are published piece by piece, and not written in place."""
+        return self._store.folder is None
+
+    @property
     def is_due(self) -> bool:
         """Whether answers wait to be published for long, or many."""
-        if self._log is None or self._store.folder is not None:
+        if self._log is None or not self.is_uploaded:
             return False
         return self._num_pending >= PIECE or time.monotonic() - self._begun > PUBLISH_EVERY_S
 
@@ -123,7 +191,7 @@ class Journal:
         """
         if piece is not None:
             piece.close()
-            if self._store.folder is None:
+            if self.is_uploaded:
                 _publish(self._store, piece.path)
 
     def close(self) -> None:
@@ -172,6 +240,17 @@ def _ordinal(names: Sequence[str]) -> int:
     return max((int(number) for number in numbers if number.isdecimal()), default=0)
 
 
+def publish_abandoned(store: Store) -> None:
+    """Publish the journals that replicas left in their scratch folders when they died on this machine.
+
+    Raises:
+        UserError: the store does not answer, or the disk fails.
+    """
+    for dead in abandoned(store):
+        for path in sorted((dead.scratch / "journal").rglob(f"*{_SUFFIX}")):
+            _publish(dead, path)
+
+
 def _leftovers(store: Store, folder: str) -> list[Path]:
     """Journals of a shard that wait in the scratch folder of an object store."""
     return [] if store.folder else sorted((store.scratch / folder).glob(f"*{_SUFFIX}"))
@@ -199,14 +278,15 @@ def replayed(prior: Sequence[Attempt], journaled: Sequence[Attempt]) -> list[Att
     """
     log: list[Attempt] = []
     for attempt in journaled:
-        log = [*(earlier for earlier in log if _key(earlier) < _key(attempt)), attempt]
+        log = with_answer(log, attempt)
     answers = list(prior)
     for attempt in log:
+        of_text = [earlier for earlier in answers if earlier.text_number == attempt.text_number]
         if attempt.attempt > 1:
-            before = any(_key(earlier) == (attempt.step, attempt.attempt - 1) for earlier in answers)
+            before = any(_key(earlier) == (attempt.step, attempt.attempt - 1) for earlier in of_text)
         else:
-            before = attempt.step == 0 or any(earlier.step == attempt.step - 1 for earlier in answers)
-        same = next((i for i, earlier in enumerate(answers) if _key(earlier) == _key(attempt)), None)
+            before = attempt.step == 0 or any(earlier.step == attempt.step - 1 for earlier in of_text)
+        same = next((i for i, earlier in enumerate(answers) if _is_same(earlier, attempt)), None)
         if same is not None:
             answers[same] = attempt if attempt.claims is not None else answers[same]
         elif before:
@@ -221,17 +301,28 @@ def _attempt(entry: dict[str, Any]) -> Attempt:
     return Attempt(**entry)
 
 
+def with_answer(answers: Sequence[Attempt], attempt: Attempt) -> list[Attempt]:
+    """The answers with a new one, which replaces the same and later ones of its text; other texts keep theirs."""
+    kept = (a for a in answers if a.text_number != attempt.text_number or _key(a) < _key(attempt))
+    return [*kept, attempt]
+
+
+def _is_same(one: Attempt, other: Attempt) -> bool:
+    return one.text_number == other.text_number and _key(one) == _key(other)
+
+
 def _key(attempt: Attempt) -> tuple[int, int]:
     return attempt.step, attempt.attempt
 
 
 def count_answers(store: Store, folder: str) -> tuple[int, int]:
     """Number of answers in the journals below a folder, and of their samples."""
-    answers: set[tuple[str, str, str]] = set()
+    answers: set[tuple[str, ...]] = set()
     for name in journal_files(store, folder):
         answers |= {
-            (entry["sample_id"], str(entry.get("step")), str(entry.get("attempt")))  # one that was judged is two lines
+            # one that was judged is two lines
+            (entry["sample_id"], *(str(entry.get(key)) for key in ("step", "attempt", "text_number")))
             for entry in parse_lines(store.read(name) or b"")
             if isinstance(entry.get("sample_id"), str)
         }
-    return len(answers), len({sample_id for sample_id, _, _ in answers})
+    return len(answers), len({sample_id for sample_id, *_ in answers})

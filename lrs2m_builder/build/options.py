@@ -41,8 +41,10 @@ class BuildOptions:
         system: the system prompt of every request; empty for no system prompt.
         verify: what a false claim of a text leads to when it is compared with the image; "off" compares nothing.
         verify_model: the judge; None uses the model that writes the texts.
-        thresholds: by kind of claim, the probability below which it is false.
+        thresholds: by kind of claim, the probability below which it is false; without any those that lie beside the
+            judge's weights (calibration.json), else 0.5.
         limit: maximum number of samples, from the first on.
+        texts: number of long texts per image.
         retry_rejected: retry the rejected samples of finished shards.
         restart: move an earlier build in `out_dir` aside and start again.
         command: what `--resume` runs again, kept in build.json (see `build_file.py`); it changes nothing.
@@ -66,6 +68,7 @@ class BuildOptions:
     verify: VerifyOption = "off"
     verify_model: str | None = None
     thresholds: Mapping[str, float] = field(default_factory=dict)
+    texts: int = 1
     retry_rejected: bool = False
     restart: bool = False
     part: Part | None = None

@@ -25,6 +25,7 @@ class BuildPlan:
         models: for each step, the (name, revision) of the model that answers it.
         max_attempts: maximum number of requests per step and sample.
         system: the system prompt of every request; empty for no system prompt.
+        texts: number of long texts per image.
         verify: how the answers of models that see the image are compared with it; None if they are not.
         seed: of the run; a request's own seed follows from it, the sample's id, the step and the attempt.
     """
@@ -37,6 +38,7 @@ class BuildPlan:
     seed: int
     system: str = ""
     verify: VerifySettings | None = None
+    texts: int = 1
 
     def verifies(self, step: Step) -> bool:
         """Whether the answers of a step are held against the image."""
@@ -79,15 +81,36 @@ def make_plan(options: BuildOptions) -> BuildPlan:
     Raises:
         UserError: no such recipe, prompt or manifest, or an unusable one.
     """
+    recipe = load_recipe(options.recipe).with_settings(options.checks, options.sampling)
+    if options.texts > 1:
+        _check_texts(recipe, options.texts)
     return BuildPlan(
-        recipe=load_recipe(options.recipe).with_settings(options.checks, options.sampling),
+        recipe=recipe,
         manifest=load_manifest(options.source),
         models=(),
         engine=options.engine,
         max_attempts=options.max_attempts,
         seed=options.seed,
         system=options.system,
+        texts=options.texts,
     )
+
+
+def _check_texts(recipe: Recipe, texts: int) -> None:
+    """Check that a recipe can write several different long texts of an image.
+
+    Raises:
+        UserError: it cannot.
+    """
+    if not recipe.num_long_steps:
+        raise UserError(f"--texts {texts}: recipe {recipe.name} asks no model for a long text, so there is only one")
+    steps = recipe.steps[: recipe.num_long_steps]
+    num_prompts = len(steps[-1].other_prompts) + 1
+    if num_prompts < texts and all(step.sampling.get("temperature") == 0 for step in steps):
+        raise UserError(
+            f"--texts {texts}: at temperature 0 a prompt has one answer, and recipe {recipe.name} has "
+            f"{num_prompts}; add --sampling temperature=0.7"
+        )
 
 
 def make_passes(plan: BuildPlan, models: Sequence[str], judge: str | None) -> tuple[Pass, ...]:

@@ -19,7 +19,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, BinaryIO
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -33,7 +33,7 @@ from lrs2m_builder.files import disk_errors, finished_file
 from lrs2m_builder.schema import NOWHERE, Place, Sample
 from lrs2m_builder.sources import Source, annotation_files, read_samples
 from lrs2m_builder.sources._state import file_states, is_unchanged
-from lrs2m_builder.stores._base import Store, StoreUnavailable, read_object, write_object
+from lrs2m_builder.stores._base import ReplacedError, Store, StoreUnavailable, read_object, write_object
 
 PLAN = "plan"  # the folder below OUT
 FORMAT = 2
@@ -71,11 +71,11 @@ class PlanFile:
     """The samples of a written plan. Opening it reads its footer; each shard is read when it is asked for.
 
     Attributes:
-        file: its path; or an open file without a name, before a build's folder is its own.
+        file: its path; or an open file: of an object store, or without a name before a build's folder is its own.
         samples: number and hash of the samples, as in build.json.
     """
 
-    def __init__(self, file: Path | IO[bytes], subset: str, data_dir: Path) -> None:
+    def __init__(self, file: Path | IO[bytes] | BinaryIO, subset: str, data_dir: Path) -> None:
         """Open it.
 
         Raises:
@@ -202,6 +202,24 @@ def find_plan(store: Store, origin: Origin) -> Plan | None:
         raise
     except (*_NOT_A_PLAN, UserError):
         return None
+
+
+def kept_plan(store: Store, subset: str, data_dir: Path) -> PlanFile:
+    """The plan of a build that has begun; of an object store only the shards that are asked for are read.
+
+    Raises:
+        UserError: it is not there or damaged, or the store does not answer.
+    """
+    name = _name(subset)
+    found = store.find(name)
+    if found is None:
+        raise UserError(f"{store.address}/{name}: is not there; run the same command again")
+    try:
+        return PlanFile(store.folder / name if store.folder else store.open(found), subset, data_dir)
+    except (*_NOT_A_PLAN, ReplacedError) as error:
+        raise UserError(
+            f"{store.address}/{name}: cannot be read ({one_line(error)}); delete it and run the same command again"
+        ) from error
 
 
 def write_plan(origin: Origin, source: Source, out_dir: Path, *, with_hash: bool) -> Plan:

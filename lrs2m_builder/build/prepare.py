@@ -20,10 +20,9 @@ from lrs2m_builder.errors import MissingExtraError, ModelNotHereError, UserError
 from lrs2m_builder.schema import Request, Sample
 from lrs2m_builder.sources import annotation_files, named, open_source
 from lrs2m_builder.stores._base import Store, writer_name
-from lrs2m_builder.verify.claims import KINDS
 from lrs2m_builder.verify.decide import VerifySettings
 from lrs2m_builder.verify.judge import check_engine_options, trial_request
-from lrs2m_builder.verify.verdicts import DEFAULT_THRESHOLD
+from lrs2m_builder.verify.verdicts import thresholds_for
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,8 +142,8 @@ def prepare(options: BuildOptions, module: EngineModule, *, needs_model: bool = 
         models, has_model = {name: (name, "") for name in {*names, judge} if name is not None}, False
     plan = replace(plan, models=tuple(models[name] for name in names))
     if judge and options.verify != "off":
-        thresholds: dict[str, float] = {kind: options.thresholds.get(kind, DEFAULT_THRESHOLD) for kind in KINDS}
-        plan = replace(plan, verify=VerifySettings(options.verify, thresholds, models[judge]))
+        verify = VerifySettings(options.verify, thresholds_for(judge, options.thresholds), models[judge])
+        plan = replace(plan, verify=verify)
     if source is not None:
         found = write_plan(origin, source, store.folder or store.scratch, with_hash=not files_say_all(source, recipe))
     assert found is not None
@@ -201,7 +200,8 @@ def _prove(
                 preview = module.preview(one.model, one.role, options.engine_options)
         except MissingExtraError as error:
             return [f"{error}; until then the prompts are not proved against the model's chat template"]
-        asked = [requests[number] for number in one.steps] + ([trial_request()] if one.judges else [])
+        asked = [request for request in requests if request.step in one.steps]
+        asked += [trial_request()] if one.judges else []
         with flag_named("--model", one.flag):
             notes += [note for request in asked for note in preview.prove(request)]
     return list(dict.fromkeys(notes))

@@ -53,6 +53,7 @@ def dry_run(prepared: Prepared) -> dict[str, Any]:
         "verify": _shown_verify(prepared),
         "lint": list(prepared.lint),
         "max_attempts": options.max_attempts,
+        "texts": options.texts,
         "engine": options.engine,
         "out": str(options.out_dir),
     }

@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Iterator
 
 from lrs2m_builder.build.plan import BuildPlan
-from lrs2m_builder.build.stages import prompt_variables
+from lrs2m_builder.build.stages import prompt_variables, step_prompts
 from lrs2m_builder.declared.manifest import Manifest
 from lrs2m_builder.declared.prompt import Prompt
 from lrs2m_builder.declared.recipe import Step
@@ -40,10 +40,11 @@ def lint_prompts(plan: BuildPlan, sample: Sample) -> list[str]:
     """
     captions: dict[CaptionColumn, str] = {"caption_short": "", "caption_long": ""}
     found = []
-    for number, (step, prompt) in enumerate(zip(plan.recipe.steps, plan.recipe.prompts, strict=True)):
+    for number, step in enumerate(plan.recipe.steps):
         given = prompt_variables(plan, sample, number, captions).keys()
-        findings = (*_unknown(prompt, given), *_directions(prompt), *_viewpoint(prompt, plan.manifest))
-        found += [f"prompt {prompt.name}: {finding}" for finding in (*findings, *_image(step, prompt))]
+        for prompt in step_prompts(plan, number):
+            findings = (*_unknown(prompt, given), *_directions(prompt), *_viewpoint(prompt, plan.manifest))
+            found += [f"prompt {prompt.name}: {finding}" for finding in (*findings, *_image(step, prompt))]
     return found
 
 

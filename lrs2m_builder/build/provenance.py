@@ -9,7 +9,7 @@ from typing import Any
 from lrs2m_builder.build.options import BuildOptions
 from lrs2m_builder.build.plan import BuildPlan
 from lrs2m_builder.build.settings import file_fingerprint
-from lrs2m_builder.build.stages import unusable
+from lrs2m_builder.build.stages import unusable, used_prompts
 from lrs2m_builder.checks import talk
 from lrs2m_builder.declared.prompt import load_prompt
 from lrs2m_builder.declared.recipe import Recipe
@@ -39,7 +39,7 @@ def settings_of(options: BuildOptions, plan: BuildPlan, module: EngineModule) ->
         "subset": plan.manifest.name,
         "manifest": plan.manifest.sha256,
         "recipe": {"name": f"{recipe.name}.v{recipe.version}", "sha256": recipe.sha256},
-        "prompts": {prompt.name: prompt.sha256 for prompt in recipe.prompts},
+        "prompts": {prompt.name: prompt.sha256 for prompt in used_prompts(plan)},
         "checks": [{check.name: check.level for check in step.checks} for step in steps],
         **({"talk_weights": talk.weights_sha256()} if _asks_talk_model(recipe) else {}),
         "given_checks": {
@@ -56,6 +56,7 @@ def settings_of(options: BuildOptions, plan: BuildPlan, module: EngineModule) ->
         "limit": options.limit,
         **({"system": options.system} if options.system else {}),
         **({"verify": _verify_settings(plan.verify)} if plan.verify else {}),
+        **({"texts": plan.texts} if plan.texts > 1 else {}),
     }
 
 

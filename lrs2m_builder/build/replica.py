@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -10,17 +11,20 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from lrs2m_builder.build.journal import publish_abandoned
 from lrs2m_builder.build.options import BuildOptions
 from lrs2m_builder.build.pass_run import run_pass
 from lrs2m_builder.build.plan import BuildPlan, Pass, make_plan
-from lrs2m_builder.build.plan_file import PlanFile
+from lrs2m_builder.build.plan_file import PlanFile, kept_plan
 from lrs2m_builder.build.settings import Round, versions
 from lrs2m_builder.build.stored_rows import warm_up
-from lrs2m_builder.build.telemetry import Meter
-from lrs2m_builder.build.work import ShardWork, open_work, still_left
+from lrs2m_builder.build.telemetry import Meter, kept_telemetry
+from lrs2m_builder.build.work import ShardLeft, ShardWork, open_work, still_left
 from lrs2m_builder.engines._base import EngineModule
 from lrs2m_builder.engines._pool import EnginePool
 from lrs2m_builder.errors import UserError, one_line
+from lrs2m_builder.stores._base import Store, writer_name
+from lrs2m_builder.stores.scratch import own_scratch
 from lrs2m_builder.verify.decide import VerifySettings
 
 REPORT_S = 1.0
@@ -32,7 +36,7 @@ class Assignment:
 
     Attributes:
         models: (name, revision) of the model of each step, as the driver found them.
-        plan_file: path of the samples.
+        folder: the driver's working directory, to which paths may be relative.
         versions: of the driver's packages.
     """
 
@@ -42,12 +46,20 @@ class Assignment:
     verify: VerifySettings | None
     one: Pass
     round: Round
-    plan_file: Path
+    store: Store
+    folder: Path
     versions: dict[str, str]
 
     def plan(self) -> BuildPlan:
         """The driver's plan."""
         return replace(make_plan(self.options), models=self.models, verify=self.verify)
+
+    def telemetry(self, name: str) -> str:
+        """The name of a replica's file of rates; on an object store nobody appends to a file of an earlier run."""
+        if self.store.folder is None:
+            return f"telemetry/{writer_name()}.jsonl"
+        part = "part-{}-of-{}-".format(*self.options.part) if self.options.part else ""
+        return f"telemetry/{part}{name}.jsonl"
 
     def differences(self) -> str:
         """What is installed here in another version than where the driver runs."""
@@ -65,6 +77,11 @@ class Reporter:
         self._reply: Any = None
         self._last = 0.0
         self._must_stop = False
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether the engine has started."""
+        return self._last > 0
 
     @contextmanager
     def measured(self, meter: Meter) -> Iterator[Reporter]:
@@ -110,28 +127,41 @@ class Replica:
         Returns:
             What some sample still needs of later passes (see `PassEnd`); or why this replica cannot go on.
         """
+        machine, meter, reporter = os.uname().nodename, Meter(), Reporter(name, dispatcher)
         if differences := given.differences():
-            return f"{os.uname().nodename} has {differences}: install the same on every machine"
-        warm_up()
-        plan, meter, reporter = given.plan(), Meter(), Reporter(name, dispatcher)
-        assert given.options.data_dir is not None
-        samples = PlanFile(given.plan_file, plan.manifest.name, given.options.data_dir)
-
-        async def works() -> AsyncIterator[ShardWork]:
-            while (shard := await dispatcher.take.remote(name)) is not None:
-                if (left := still_left(shard, given.round)) is None:
-                    reporter.finished(shard.shard.index)  # the replica that had it died after it was published
-                else:
-                    yield open_work(left, samples.shard(shard.shard.index), given.round)
-
-        assert isinstance(given.options.out_dir, Path), "replicas need a folder (parse_cluster)"
-        telemetry = given.options.out_dir / "telemetry" / f"{name}.jsonl"
-        telemetry.parent.mkdir(exist_ok=True)
-        pool = EnginePool(given.module)
+            return f"{machine} has {differences}: install the same on every machine"
         try:
-            end = run_pass(plan, given.one, given.options, pool, works(), meter, reporter.measured(meter), telemetry)
+            os.chdir(given.folder)
+        except OSError as error:
+            return f"{machine}: {given.folder}: {error.strerror}; every machine must see the folders of the build"
+        warm_up()
+        plan, pool, shown = given.plan(), EnginePool(given.module), reporter.measured(meter)
+        assert given.options.data_dir is not None
+        try:
+            with own_scratch(given.store) as store, kept_telemetry(store, given.telemetry(name)) as telemetry:
+                samples = kept_plan(store, plan.manifest.name, given.options.data_dir)
+                works = _works(name, dispatcher, reporter, store, samples, given.round)
+                end = run_pass(plan, given.one, given.options, pool, works, meter, shown, telemetry)
         except UserError as error:
             return one_line(error)
         finally:
-            reporter.send_last(meter)
+            if reporter.has_begun:
+                reporter.send_last(meter)
         return set(end.waiting)
+
+
+async def _works(
+    name: str, dispatcher: Any, reporter: Reporter, store: Store, samples: PlanFile, number: Round
+) -> AsyncIterator[ShardWork]:
+    """The shards that the dispatcher hands out, opened; the engine goes on while the store is asked."""
+
+    def opened(left: ShardLeft) -> ShardWork | None:
+        publish_abandoned(store)  # perhaps of the replica that had the shard
+        mine = still_left(replace(left, shard=replace(left.shard, store=store)), number)
+        return open_work(mine, samples.shard(left.shard.index), number) if mine else None
+
+    while (left := await dispatcher.take.remote(name)) is not None:
+        if (work := await asyncio.to_thread(opened, left)) is not None:
+            yield work
+        else:
+            reporter.finished(left.shard.index)  # the replica that had it died after it was published

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import Any
 
 from lrs2m_builder.build.cluster import Cluster, Place, connected
-from lrs2m_builder.build.dispatch import MAX_DEATHS, Dispatcher, Standing
+from lrs2m_builder.build.dispatch import Dispatcher, Standing
 from lrs2m_builder.build.pass_run import PassEnd
 from lrs2m_builder.build.plan import Pass
 from lrs2m_builder.build.prepare import Prepared
@@ -34,7 +34,9 @@ from lrs2m_builder.terminal import say
 
 WATCH_S = 0.5
 MAX_WAIT_S = 60.0  # before a replica that died is replaced
-MAX_IN_VAIN = 2  # deaths per replica without an answer in between
+# Deaths per replica without an answer in between, before the build ends: of engines that do not start, of engines that
+# have answered nothing yet, and of others. To find a sample that kills its engine takes four deaths (see `Journal`).
+MAX_FAILED_STARTS, MAX_DEATHS_AT_FIRST, MAX_DEATHS = 2, 5, 10
 
 
 class Replicas:
@@ -60,22 +62,22 @@ class Replicas:
         Raises:
             UserError: the replicas die without an answer, or one shard kills them; what was answered is kept.
         """
-        plan, base, file = prepared.plan, replace(meter), prepared.samples_plan.file.file
-        assert isinstance(file, Path), "the build's folder has the plan"
+        plan, base = prepared.plan, replace(meter)
         given = Assignment(
-            prepared.options,
-            self.module,
-            plan.models,
-            plan.verify,
-            one,
-            work.round,
-            file,
-            versions(),
+            options=prepared.options,
+            module=self.module,
+            models=plan.models,
+            verify=plan.verify,
+            one=one,
+            round=work.round,
+            store=prepared.store,
+            folder=Path.cwd(),
+            versions=versions(),
         )
         say(f"starting {self._cluster.replicas} replicas of {prepared.options.engine} on {one.model or 'no model'} ...")
         if self._place is None:
             self._place = self._connection.enter_context(connected(self._cluster, prepared.options.engine_options))
-        with measured(meter, prepared.subset, prepared.num_samples, work.num_left) as display:
+        with measured(meter, prepared.label, prepared.num_mine, work.num_left) as display:
             watch = Watch(self._place, given, work)
 
             def on_signal(number: int, frame: object) -> None:
@@ -150,11 +152,6 @@ class Watch:
             ray.kill(self._dispatcher)
 
     def _start_more(self, standing: Standing) -> None:
-        if standing.poison is not None:
-            raise UserError(
-                f"shard {standing.poison}: {MAX_DEATHS} replicas died while they had it, so an image of it may kill "
-                "the engine; the answers are kept. Build that part alone, with --replicas 1"
-            )
         if self.is_stopping or time.monotonic() < self._not_before:
             return
         for _ in range(min(self.place.num_replicas() - len(self._running), standing.num_waiting)):
@@ -166,28 +163,30 @@ class Watch:
 
     def _end(self, end: Any, standing: Standing) -> None:
         """A replica has come to its end, or died: hand out again what it had."""
-        ray, running = self.place.ray, self._running.pop(end)
+        ray, running, is_dead = self.place.ray, self._running.pop(end), False
         try:
             result: set[int] | str = ray.get(end)
         except ray.exceptions.RayTaskError as error:
             raise error.as_instanceof_cause() from error  # a bug
         except ray.exceptions.RayError as error:
+            is_dead = True
             result = f"{running.name} died: {one_line(error)[:300]}"
         ray.kill(running.actor)  # its engine ends with it
-        died = isinstance(result, str)
-        ray.get(self._dispatcher.take_back.remote(running.name, died=died))
+        has_begun = ray.get(self._dispatcher.take_back.remote(running.name, died=is_dead))
         if isinstance(result, set):
             self.waiting |= result
         elif not self.is_stopping:
-            self._count_death(result, standing)
+            self._count_death(result, standing, has_begun=has_begun)
 
-    def _count_death(self, why: str, standing: Standing) -> None:
-        answered = standing.meter.requests + standing.meter.claims + standing.meter.passed
+    def _count_death(self, why: str, standing: Standing, *, has_begun: bool) -> None:
+        answered = standing.meter.requests + standing.meter.claims
         is_in_vain = answered == self._num_answered
         self._num_answered, self._num_in_vain = answered, self._num_in_vain + 1 if is_in_vain else 1
-        if self._num_in_vain >= MAX_IN_VAIN * max(1, self.place.num_replicas()):
+        most = MAX_DEATHS if answered else MAX_DEATHS_AT_FIRST if has_begun else MAX_FAILED_STARTS
+        rounds = self._num_in_vain / max(1, self.place.num_replicas())
+        if rounds >= most:
             raise UserError(f"{why}; no replica answers any more. What was answered is kept: run the same command")
-        wait_s = min(MAX_WAIT_S, 2.0 ** (self._num_in_vain - 1))
+        wait_s = min(MAX_WAIT_S, 2.0 ** int(rounds))
         self._not_before = time.monotonic() + wait_s
         say(f"warning: {why}; its shards are handed out again")
 

@@ -12,26 +12,30 @@ from collections import deque
 from collections.abc import AsyncIterator
 from dataclasses import replace
 from pathlib import Path
+from typing import TypeGuard
 
 from lrs2m_builder.build.image_window import ImageWindow
-from lrs2m_builder.build.journal import Journal, replayed
-from lrs2m_builder.build.plan import JUDGE, BuildPlan, Pass
+from lrs2m_builder.build.journal import Journal, replayed, with_answer
+from lrs2m_builder.build.plan import BuildPlan, Pass
 from lrs2m_builder.build.shards import write_shard
-from lrs2m_builder.build.stages import next_move
+from lrs2m_builder.build.stages import Move, needs, next_move, open_moves
 from lrs2m_builder.build.telemetry import Bound, Meter, Progress, Repetition, Telemetry
 from lrs2m_builder.build.work import ShardWork
 from lrs2m_builder.engines._base import (
     ENDPOINT_FAILED,
+    ENGINE_KILLED,
     MAX_FAILED,
     AskAgainError,
     BatchingEngine,
     Engine,
+    EngineDiedError,
     EngineStoppedError,
 )
 from lrs2m_builder.engines._thoughts import without_thought
 from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.images.load import IMAGE_WORKERS
 from lrs2m_builder.schema import Attempt, Completion, JudgedClaim, Record, Rejection, Request, Sample, Verification
+from lrs2m_builder.stopping import SIGNAL_SLACK_S
 from lrs2m_builder.terminal import say
 from lrs2m_builder.verify.judge import Judge
 
@@ -78,14 +82,16 @@ class Runner:
         self._journals: set[Journal] = set()
         # Refused since the last answer: if the engine stops, nobody knows whether they were at fault.
         self._refused: deque[tuple[Journal, Attempt]] = deque(maxlen=self._max_in_flight + MAX_FAILED)
+        self._died_on: set[Journal] = set()  # of shards that the engine was answering when it died
         self._failure: BaseException | None = None
         self._in_flight = 0
         self._all_admitted = False
+        self._is_told_to_stop = False
         self.stopping = False
 
     def stop(self) -> None:
         """Ask no more; what is in flight is answered and kept, what waits for an image or an endpoint is left."""
-        self.stopping = True
+        self.stopping = self._is_told_to_stop = True
         self._images.stop()
         self._engine.stop_waiting()  # what waits for an endpoint that is away is not in flight
 
@@ -109,14 +115,15 @@ class Runner:
                 self._all_admitted = True
             except BaseException as error:  # noqa: BLE001 - raised below, when what is in flight has been kept
                 self._fail(error)
-            while self._tasks:
-                await asyncio.wait(self._tasks)
+            await self._all_ended()
         finally:
             ticker.cancel()
             await self._engine.finish()
             self._images.close(wait=not self.stopping)
             if isinstance(self._failure, EngineStoppedError):
                 self._take_back_refusals()
+            if self._died_on:
+                await self._note_death()
             for journal in self._journals:
                 journal.close()
             with contextlib.suppress(asyncio.CancelledError):
@@ -132,6 +139,13 @@ class Runner:
             if journal in self._journals:
                 journal.append(replace(attempt, problem=ENDPOINT_FAILED))
 
+    async def _note_death(self) -> None:
+        """Have the journals know that the engine died on their shards, unless it was ended together with the build."""
+        await asyncio.sleep(SIGNAL_SLACK_S)
+        if not self._is_told_to_stop:
+            for journal in self._died_on & self._journals:
+                journal.note_death()
+
     async def _admit(self, works: AsyncIterator[ShardWork]) -> None:
         async for work in works:
             self._journals.add(work.journal)
@@ -139,6 +153,11 @@ class Runner:
                 pass  # let the disk catch up
             if not work.samples:
                 await self._finish(work)
+            is_suspect = work.journal.is_suspect
+            if is_suspect:
+                where = work.shard.where(work.shard.data)
+                say(f"{where}: the engine died {work.journal.num_deaths} times on it; its samples are asked one by one")
+                await self._all_ended()
             for sample in work.samples:
                 await self._open.acquire()
                 await self._alive.acquire()
@@ -147,14 +166,22 @@ class Runner:
                 task = asyncio.create_task(self._guarded(work, sample))
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
+                if is_suspect:
+                    await self._all_ended()
             if self.stopping:
                 return
+
+    async def _all_ended(self) -> None:
+        while self._tasks:
+            await asyncio.wait(self._tasks)
 
     async def _guarded(self, work: ShardWork, sample: Sample) -> None:
         """Take one sample to its end; the first failure that is not the sample's own stops the pass."""
         try:
             await self._answer(work, sample)
         except BaseException as error:  # noqa: BLE001 - raised by run()
+            if isinstance(error, EngineDiedError):
+                self._died_on.add(work.journal)
             self._fail(error)
         finally:
             self._alive.release()
@@ -172,25 +199,26 @@ class Runner:
         attempts = [kept for kept in replayed(prior, journaled) if not self._may_pass(kept)]
         spent = len(prior) if work.number else 0
         while True:
-            move = next_move(self._plan, sample, attempts, spent)
-            attempt: Attempt | Rejection | None
-            if isinstance(move, Request) and move.step in self._pass.steps:
-                attempt = await self._ask(sample, move)
-            elif isinstance(move, Verification) and self._pass.judges:
-                attempt = await self._verify(sample, move)
-            else:
+            move = next_move(self._plan, sample, attempts, spent, self._pass.answers)
+            if isinstance(move, Request | Verification) and work.journal.has_killed(sample.sample_id):
+                answers = tuple(attempt for attempt in attempts if not attempt.problem)
+                move = Rejection(sample.sample_id, ENGINE_KILLED, "the engine died whenever it was asked", answers)
+            if not self._is_mine(move):
                 break
+            attempt = await (
+                self._put_alone(work.journal, sample, move) if work.journal.is_suspect else self._put(sample, move)
+            )
             if attempt is None:
                 return  # stopping
             if isinstance(attempt, Rejection):
-                move = attempt
+                move = replace(attempt, attempts=tuple(each for each in attempts if not each.problem))
                 break
             work.journal.append(attempt)
-            attempts = [*(a for a in attempts if (a.step, a.attempt) < (attempt.step, attempt.attempt)), attempt]
+            attempts = with_answer(attempts, attempt)
             if attempt.problem:
                 self._refused.append((work.journal, attempt))
         if isinstance(move, Request | Verification):  # for a later pass, which finds its answers in the journal
-            self.waiting.add(move.step if isinstance(move, Request) else JUDGE)
+            self.waiting |= set(map(needs, open_moves(self._plan, sample, attempts, spent)))
             move = Rejection(sample.sample_id, "unfinished")
         work.outcomes[sample.sample_id] = move
         self._meter.passed += 1
@@ -202,6 +230,22 @@ class Runner:
     def _may_pass(self, attempt: Attempt) -> bool:
         """Whether an earlier run of this pass could not put the request for a reason of the moment."""
         return attempt.problem == ENDPOINT_FAILED and attempt.step in self._pass.steps
+
+    def _is_mine(self, move: Move) -> TypeGuard[Request | Verification]:
+        """Whether the engine of this pass can do it."""
+        return isinstance(move, Request | Verification) and needs(move) in self._pass.answers
+
+    async def _put(self, sample: Sample, move: Request | Verification) -> Attempt | Rejection | None:
+        return await (self._ask(sample, move) if isinstance(move, Request) else self._verify(sample, move))
+
+    async def _put_alone(
+        self, journal: Journal, sample: Sample, move: Request | Verification
+    ) -> Attempt | Rejection | None:
+        """The same for a sample that may kill the engine; what tells of it is safe before it is asked."""
+        with journal.alone(sample.sample_id):
+            if journal.is_uploaded:
+                await asyncio.to_thread(journal.publish, journal.cut())
+            return await self._put(sample, move)
 
     async def _ask(self, sample: Sample, request: Request) -> Attempt | None:
         """Put one request to the engine; None where the build is stopping and it was not asked any more."""

@@ -181,11 +181,16 @@ def rejections_of(rows: Iterable[Mapping[str, Any]]) -> list[Rejection]:
             sample_id=row["sample_id"],
             reason=row["reason"],
             detail=row["detail"],
-            attempts=tuple(Attempt(sample_id=row["sample_id"], **attempt) for attempt in row["attempts"]),
+            attempts=tuple(_attempt(row["sample_id"], attempt) for attempt in row["attempts"]),
             problems=tuple(row.get("problems") or ()),
         )
         for row in rows
     ]
+
+
+def _attempt(sample_id: str, stored: Mapping[str, Any]) -> Attempt:
+    """An answer of a rejected sample; an earlier version did not number texts."""
+    return Attempt(sample_id=sample_id, **{**stored, "text_number": stored.get("text_number") or 0})
 
 
 def _writer(path: Path, schema: pa.Schema) -> pq.ParquetWriter:

@@ -55,7 +55,20 @@ _ATTEMPT = pa.struct(
         ("finish_reason", pa.string()),
         ("num_prompt_tokens", pa.int32()),
         ("num_tokens", pa.int32()),
+        ("text_number", pa.int32()),
     ]
+)
+# How each of several long texts of an image was made (`schema.TextOrigin`).
+_ORIGINS = pa.list_(
+    pa.struct(
+        [
+            ("prompt", pa.string()),
+            ("seed", pa.int64()),
+            ("attempts", pa.int32()),
+            ("finish_reason", pa.string()),
+            ("num_tokens", pa.int32()),
+        ]
+    )
 )
 _ATTEMPT_NAMES = [field.name for field in _ATTEMPT]
 
@@ -112,11 +125,13 @@ RECORD_SCHEMA = with_features(
             ("uncut", _UNCUT),
             ("boxes", _BOXES),
             *PLACE_COLUMNS.items(),
+            ("captions_long", pa.list_(pa.string())),
+            ("captions_long_origin", _ORIGINS),
         ]
     )
 )
 ADDED = frozenset(
-    {"judge", "claims", "cut", "uncut", "boxes", "problems", *PLACE_COLUMNS}
+    {"judge", "claims", "cut", "uncut", "boxes", "problems", *PLACE_COLUMNS, "captions_long", "captions_long_origin"}
 )  # columns that a shard written by an earlier version does not have
 REJECTION_SCHEMA = with_features(
     pa.schema(
@@ -151,6 +166,8 @@ def record_row(record: Record, image: StoredImage | None) -> dict[str, Any]:
         "warnings": list(record.warnings),
         "claims": None if record.claims is None else [asdict(claim) for claim in record.claims],
         "uncut": None if record.uncut is None else [asdict(text) for text in record.uncut],
+        "captions_long": None if record.captions_long is None else list(record.captions_long),
+        "captions_long_origin": record.captions_long_origin and [asdict(each) for each in record.captions_long_origin],
         "boxes": _boxes(record.anchors),
         **place_columns(record.place),
     }

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from lrs2m_builder.build.commit import Shard, ShardStatus, settle
-from lrs2m_builder.build.journal import Journal, remove_journals
+from lrs2m_builder.build.journal import Journal, publish_abandoned, remove_journals
 from lrs2m_builder.build.plan import Pass
 from lrs2m_builder.build.prepare import Prepared
 from lrs2m_builder.build.settings import Round, open_round, read_round, sweep_temporary
@@ -39,12 +39,14 @@ class ShardLeft:
         length: its number of samples.
         status: its present content; None if it is not yet written.
         num_left: unfinished samples.
+        num_deaths: of processes that died while they had it, and could not say so in its journal.
     """
 
     shard: Shard
     length: int
     status: ShardStatus | None
     num_left: int
+    num_deaths: int = 0
 
 
 @dataclass(slots=True)
@@ -108,6 +110,7 @@ def find_work(prepared: Prepared) -> Work:
     """
     store = prepared.store
     _refuse_strays(prepared)
+    publish_abandoned(store)
     number = read_round(store)
     journaled = {_journal_of(found.name) for found in store.files("journal")}
     found = [
@@ -210,6 +213,8 @@ def open_work(left: ShardLeft, samples: Sequence[Sample], number: Round) -> Shar
     shard = left.shard
     order = tuple(sample.sample_id for sample in samples)
     journal = _open_journal(shard)
+    for _ in range(left.num_deaths):
+        journal.note_death()
     if left.status is None:
         return ShardWork(shard, order, tuple(samples), journal, number=number.number)
     ended, prior = _ends(shard, left.status, number)

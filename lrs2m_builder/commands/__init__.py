@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from lrs2m_builder.commands.complete import engines
+from lrs2m_builder.terminal import say
 from lrs2m_builder.text import printable
 
 DataSetArgument = Annotated[
@@ -44,6 +45,14 @@ BaseUrl = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as one JSON object.")]
+
+
+def say_only_first(data: Path) -> None:
+    """Say that of several long texts of a row only the first is judged, if there are any."""
+    from lrs2m_builder.dataset.tables import count_several
+
+    if count := count_several(data):
+        say(f"{count:,} rows have several long texts (captions_long); only the first, caption_long, is judged")
 
 
 def print_json(result: Any) -> None:

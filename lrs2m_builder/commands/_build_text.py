@@ -50,6 +50,8 @@ def plan_text(plan: dict[str, Any]) -> str:
         lines.append(f"  writes     {step['writes']} with {step['model']} ({step['revision']}) on {plan['engine']}")
         lines.append(f"             prompt {step['prompt']}, {pairs(step['sampling'])}")
         lines.append(f"             checks {pairs(step['checks'])}; at most {plan['max_attempts']} attempts")
+    if plan["texts"] > 1:
+        lines.append(f"  texts      {plan['texts']} long texts per image")
     if verify := plan["verify"]:
         below = pairs(verify["thresholds"]) or "0.5"
         lines.append(f"  verify     {verify['mode']}: a claim is false below {below}; judge {verify['judge'][0]}")

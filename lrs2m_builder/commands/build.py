@@ -109,6 +109,10 @@ def build_command(
     system: Annotated[
         str, typer.Option(metavar="TEXT", help="System prompt of every request. By default there is none.")
     ] = "",
+    texts: Annotated[
+        int,
+        typer.Option(metavar="K", min=1, help="Long texts per image, of different seeds and prompts (docs/build.md)."),
+    ] = 1,
     verify: Annotated[
         VerifyOption,
         typer.Option(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, cast
 
 import typer
 
-from lrs2m_builder.commands import DataSetArgument, ImageDir, Json, print_json
+from lrs2m_builder.commands import DataSetArgument, ImageDir, Json, print_json, say_only_first
 from lrs2m_builder.commands.eval import ContextLength, Device, Model, Revision
 from lrs2m_builder.errors import MissingExtraError, UserError
 from lrs2m_builder.terminal import say, show
@@ -73,6 +73,7 @@ def score_command(
             f"--model {model}: was trained on {data}, so it likes its texts, right or wrong; score with another model, "
             "or with --allow-leak"
         )
+    say_only_first(data)
     loaded = open_model(model, device=device, context_length=context_length, revision=revision)
     report = score_clip(
         data,

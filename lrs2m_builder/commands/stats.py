@@ -101,11 +101,13 @@ def stats_lines(stats: Stats, paper: Mapping[str, PaperFigures]) -> list[str]:
         lines += ["", f"{title}, {unit}:", *_counts(counts, whole)] if counts["total"] else ["", f"{title}: none"]
     if stats.total.mean_attempts is not None:
         lines += ["", f"mean attempts per record: {stats.total.mean_attempts:.2f}"]
+    if stats.total.long_texts > pairs:
+        lines += ["", f"long texts: {stats.total.long_texts:,}, of which the tables count the first of each pair"]
     if judged := stats.total.judged:
         shortened = stats.total.shortened
         lines += [
             "",
-            f"judged against the image: {judged:,} pairs, a sentence cut in {shortened:,} ({shortened / judged:.1%})",
+            f"judged against the image: {judged:,} pairs, something cut in {shortened:,} ({shortened / judged:.1%})",
         ]
     if stats.scores:
         head = ("score", "subset", "rows", "no score", "older text", "mean", "5 %", "median", "95 %", "histogram")

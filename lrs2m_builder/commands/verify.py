@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, cast
+from typing import TYPE_CHECKING, Annotated, Literal, cast
 
 import typer
 
-from lrs2m_builder.commands import BaseUrl, Engine, EngineOption, ImageDir, Json, print_json
+from lrs2m_builder.commands import BaseUrl, Engine, EngineOption, ImageDir, Json, print_json, say_only_first
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.terminal import duration, show
 
 if TYPE_CHECKING:
     from lrs2m_builder.dataset.verify.report import VerifyReport
     from lrs2m_builder.dataset.verify.rows import TextName
+    from lrs2m_builder.verify.calibrate import CalibrationOptions
 
 
 def verify_command(
@@ -38,7 +39,7 @@ def verify_command(
         typer.Option(
             metavar="KIND=P",
             help="Score below which claims of a kind count as false, such as count=0.3; all=P for every kind not "
-            "named, or the file of a calibration. By default 0.5.",
+            "named, or a calibration.json. By default the one beside the judge's weights, else 0.5.",
         ),
     ] = None,
     show_claims: Annotated[
@@ -53,6 +54,15 @@ def verify_command(
     out: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="With --calibrate: file to write. By default calibration.json beside FILE."),
+    ] = None,
+    lost: Annotated[
+        float | None,
+        typer.Option(
+            metavar="P",
+            min=0,
+            max=0.5,
+            help="With --calibrate: share of true claims below each threshold. By default 0.01.",
+        ),
     ] = None,
     as_json: Json = False,
     data: Annotated[
@@ -75,7 +85,8 @@ def verify_command(
     from lrs2m_builder.dataset.verify.run import VerifyOptions, verify
     from lrs2m_builder.engines import engine_module
     from lrs2m_builder.engines._options import parse_options
-    from lrs2m_builder.verify.verdicts import parse_thresholds
+    from lrs2m_builder.verify.calibrate import CalibrationOptions
+    from lrs2m_builder.verify.verdicts import CALIBRATION, parse_thresholds
 
     engine_options = parse_options("--engine-option", engine_option or ())
     if base_url is not None:
@@ -83,10 +94,15 @@ def verify_command(
     if calibrate is not None:
         if data is not None:
             raise UserError("--calibrate measures the judge alone: leave DATA out")
-        _calibrate(calibrate, out or calibrate.with_name("calibration.json"), model, engine, engine_options, as_json)
+        out = out or calibrate.with_name(CALIBRATION)
+        options = CalibrationOptions(calibrate, out, model, engine, engine_options)
+        _calibrate(options if lost is None else replace(options, lost=lost), as_json)
         return
+    if lost is not None:
+        raise UserError("--lost chooses the thresholds of --calibrate; give that too")
     if data is None:
         raise UserError("DATA is missing: give the --out of a build, or --calibrate FILE to measure the judge")
+    say_only_first(data)
     report = verify(
         VerifyOptions(
             path=data,
@@ -98,7 +114,7 @@ def verify_command(
             claims=claims,
             image_dir=images,
             limit=limit,
-            thresholds=parse_thresholds(threshold or ()),
+            thresholds=parse_thresholds(threshold) if threshold else {},
             num_shown=show_claims,
         ),
         engine_module(engine),
@@ -108,16 +124,13 @@ def verify_command(
         raise typer.Exit(130)
 
 
-def _calibrate(
-    labelled: Path, out: Path, model: str, engine: str, engine_options: dict[str, Any], as_json: bool
-) -> None:
+def _calibrate(options: CalibrationOptions, as_json: bool) -> None:
     from lrs2m_builder.engines import engine_module
-    from lrs2m_builder.verify.calibrate import CalibrationOptions, calibrate_judge
+    from lrs2m_builder.verify.calibrate import calibrate_judge
 
-    options = CalibrationOptions(labelled, out, model, engine, engine_options)
-    measured = calibrate_judge(options, engine_module(engine))
+    measured = calibrate_judge(options, engine_module(options.engine))
     if as_json:
-        print_json({"path": str(out), "kinds": {kind: asdict(one) for kind, one in measured.items()}})
+        print_json({"path": str(options.out), "kinds": {kind: asdict(one) for kind, one in measured.items()}})
         return
     lines = [
         f"{'kind':<10}{'true':>7}{'false':>7}{'AUROC':>8}{'scene':>8}{'right':>8}{'yes':>14}{'ECE':>8}{'below':>8}{'found':>8}"
@@ -131,8 +144,9 @@ def _calibrate(
         )
     lines += [
         "scene: AUROC of the scene class, without the image; right: balanced accuracy; yes: to true / false claims;",
-        "below: the threshold that loses 1 % of the true claims (0: too weak a judge); found: false claims below it",
-        f"{out}: thresholds for --threshold and lrs2m build --verify-threshold",
+        f"below: the threshold that loses {options.lost:.0%} of the true claims (0: too weak a judge); "
+        "found: false claims below it",
+        f"{options.out}: thresholds for --threshold and lrs2m build --verify-threshold",
     ]
     show("\n".join(lines))
 

@@ -21,6 +21,7 @@ import pyarrow.types as kinds
 from lrs2m_builder.build.stored_rows import ADDED, RECORD_SCHEMA, REJECTION_SCHEMA
 from lrs2m_builder.errors import UserError, one_line
 
+_ADDED_FIELDS = {"text_number"}  # what structs written by an earlier version do not have
 _COUNTED_BY_DUCKDB = {"file_row_number", "file_index"}  # columns that DuckDB adds
 
 _IMAGES_AS_BYTES = RECORD_SCHEMA.set(RECORD_SCHEMA.get_field_index("image"), pa.field("image", pa.binary()))
@@ -122,8 +123,11 @@ def _is_like(kind: pa.DataType, target: pa.DataType) -> bool:
 def _has_fields(kind: pa.StructType, target: pa.StructType) -> bool:
     names = [field.name for field in kind]
     return all(
-        names.count(field.name) == 1
-        and (kinds.is_null(kind.field(field.name).type) or _is_like(kind.field(field.name).type, field.type))
+        (field.name in _ADDED_FIELDS and field.name not in names)
+        or (
+            names.count(field.name) == 1
+            and (kinds.is_null(kind.field(field.name).type) or _is_like(kind.field(field.name).type, field.type))
+        )
         for field in target
     )
 

@@ -31,6 +31,7 @@ _OPTIONAL = {
     "warnings": "[]::VARCHAR[]",
     "judge": "NULL::VARCHAR",
     "cut": "NULL::VARCHAR[]",
+    "captions_long": "NULL::VARCHAR[]",
 }
 # The totals stated in Table I; its rows add up to 2,023,718 pairs and to means of 113.9 and 33.0.
 STATED = PaperFigures(pairs=2_023_688, mean_tokens_long=110.89, mean_tokens_short=32.36, long_from="", short_from="")
@@ -70,7 +71,8 @@ class SubsetStats:
     Attributes:
         images: distinct images, by the hash of their bytes; 0 if the column is missing.
         mean_attempts: mean number of requests, over records that a model wrote.
-        judged, shortened: records whose texts a build held against the image, and those of which a sentence was cut.
+        long_texts: number of long texts; more than the pairs if images have several.
+        judged, shortened: records whose texts a build held against the image, and those of which some was cut.
         rejections, warnings: counts by reason and by check.
     """
 
@@ -82,6 +84,7 @@ class SubsetStats:
     long: TextStats
     short: TextStats
     mean_attempts: float | None
+    long_texts: int = 0
     judged: int = 0
     shortened: int = 0
     rejections: dict[str, int] = field(default_factory=dict)
@@ -161,7 +164,7 @@ def _facts(tables: duckdb.DuckDBPyConnection) -> dict[str, dict[str, Any]]:
     query = f"""
         SELECT {_SUBSET}, count(*), count(DISTINCT nullif(image_sha256, '')), list(DISTINCT recipe ORDER BY recipe),
             list(DISTINCT license ORDER BY license), avg(attempts) FILTER (attempts > 0),
-            count(judge), count(*) FILTER (len(cut) > 0)
+            count(judge), count(*) FILTER (len(cut) > 0), sum(greatest(coalesce(len(captions_long), 1), 1))
         FROM counted {_EACH_AND_ALL}"""
     return {
         name: {
@@ -172,8 +175,9 @@ def _facts(tables: duckdb.DuckDBPyConnection) -> dict[str, dict[str, Any]]:
             "mean_attempts": attempts,
             "judged": judged,
             "shortened": shortened,
+            "long_texts": int(long_texts),
         }
-        for name, pairs, images, recipes, licenses, attempts, judged, shortened in _rows(tables, query)
+        for name, pairs, images, recipes, licenses, attempts, judged, shortened, long_texts in _rows(tables, query)
     }
 
 

@@ -67,6 +67,19 @@ def record_files(path: Path) -> list[Path]:
     return files
 
 
+def count_several(path: Path) -> int:
+    """Number of rows with several long texts.
+
+    Raises:
+        UserError: as `open_tables`.
+    """
+    with open_tables(path, (), ("captions_long",)) as tables, reading(path):
+        if "captions_long" not in tables.sql("SELECT * FROM records LIMIT 0").columns:
+            return 0
+        (count,), *_ = tables.sql("SELECT count(*) FROM records WHERE len(captions_long) > 1").fetchall()
+        return int(count)
+
+
 def rejected_files(path: Path) -> list[Path]:
     """The Parquet files that hold the rejections of a build, or of all builds in a folder; there may be none."""
     if not path.is_dir():

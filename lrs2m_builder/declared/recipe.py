@@ -29,6 +29,7 @@ class Step:
     Attributes:
         prompt: name of a shipped prompt, or a path (a file beside the recipe is found first).
         role: "mllm" sees the image, "llm" is text only.
+        other_prompts: prompts of the further texts of an image, in turn with `prompt` (`lrs2m build --texts`).
         variables: the template's variables for a sample, beside the captions written so far and `problem`.
     """
 
@@ -38,6 +39,7 @@ class Step:
     variables: Variables
     checks: tuple[Check, ...]
     sampling: Mapping[str, Any] = field(default_factory=dict)
+    other_prompts: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +51,7 @@ class Recipe:
         given: caption columns that come from the source; the others are written by steps.
         given_checks: checks of the texts from the source; they cannot be asked for again, so an error rejects.
         prompts, sha256: one prompt per step, and the hash of the recipe's file; `load_recipe` fills them in.
+        other_prompts: the other prompts of each step, likewise; empty if no step has any.
     """
 
     name: str
@@ -59,6 +62,17 @@ class Recipe:
     given_checks: Mapping[CaptionColumn, tuple[Check, ...]] = field(default_factory=dict)
     prompts: tuple[Prompt, ...] = ()
     sha256: str = ""
+    other_prompts: tuple[tuple[Prompt, ...], ...] = ()
+
+    def prompt(self, step: int, text_number: int) -> Prompt:
+        """The prompt of a step for one of several texts of an image: the step's prompts in turn."""
+        prompts = (self.prompts[step], *(self.other_prompts[step] if self.other_prompts else ()))
+        return prompts[text_number % len(prompts)]
+
+    @property
+    def num_long_steps(self) -> int:
+        """Number of steps up to the last that writes the long text; 0 if none does."""
+        return max((n for n, step in enumerate(self.steps, 1) if step.writes == "caption_long"), default=0)
 
     def with_settings(self, levels: Mapping[str, Level], sampling: Mapping[str, Any]) -> Recipe:
         """The recipe with other check levels and sampling parameters.
@@ -110,13 +124,15 @@ def load_recipe(name: str) -> Recipe:
         raise UserError(f"{path}: a recipe file ends with RECIPE = Recipe(...)")
     if not isinstance(recipe.steps, tuple) or not all(isinstance(step, Step) for step in recipe.steps):
         raise UserError(f"{path}: steps must be a tuple of Step; write a single step as (Step(...),)")
-    prompts = tuple(_fitting_prompt(path, step) for step in recipe.steps)
+    prompts = tuple(_fitting_prompt(path, step, step.prompt) for step in recipe.steps)
+    others = tuple(tuple(_fitting_prompt(path, step, name) for name in step.other_prompts) for step in recipe.steps)
     made_from = recipe.sha256.encode()  # of the loaded recipe that the file changes, if it does
-    return replace(recipe, prompts=prompts, sha256=hashlib.sha256(made_from + path.read_bytes()).hexdigest())
+    sha256 = hashlib.sha256(made_from + path.read_bytes()).hexdigest()
+    return replace(recipe, prompts=prompts, other_prompts=others if any(others) else (), sha256=sha256)
 
 
-def _fitting_prompt(path: Path, step: Step) -> Prompt:
-    prompt = load_prompt(step.prompt, beside=path.parent)
+def _fitting_prompt(path: Path, step: Step, name: str) -> Prompt:
+    prompt = load_prompt(name, beside=path.parent)
     if step.role == "mllm" and not prompt.has_image:
         raise UserError(
             f"{path}: prompt {prompt.name} has no {{{{ image }}}}, but its step is for a model that sees the image"

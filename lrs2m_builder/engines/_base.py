@@ -24,6 +24,9 @@ MAX_FAILED = 8  # requests that fail before any is answered: not they are at fau
 # The problem of a request that might be answered another time: a build that goes on asks it again.
 ENDPOINT_FAILED = "endpoint_failed"
 
+# The reason of a sample that ended the engine whenever it was asked.
+ENGINE_KILLED = "engine_killed"
+
 # What servers call the end of an answer that was cut: one of these words, or one of each of the next two groups.
 _CUT = {"length", "truncated", "truncation", "incomplete"}
 _OF_WHAT = {"token", "tokens", "context", "output"}
@@ -100,6 +103,10 @@ class EngineStoppedError(UserError):
     """The engine died or went away: what was answered is kept, and the same command goes on."""
 
 
+class EngineDiedError(EngineStoppedError):
+    """The engine's process died, perhaps of one of the requests that it was answering."""
+
+
 class AskAgainError(Exception):
     """A request was not answered, by no fault of its own: it is sent again."""
 
@@ -158,6 +165,7 @@ class Engine(Protocol):
         Raises:
             SampleError: this request cannot be answered (prompt_too_long, request_refused).
             EngineStoppedError: no request can be answered any more.
+            EngineDiedError: the same; raised for every request that was in flight.
         """
         ...
 

@@ -13,7 +13,7 @@ from typing import Any
 from PIL import Image
 
 from lrs2m_builder.engines._answer_tokens import log_sum
-from lrs2m_builder.engines._base import Brake, EngineStoppedError
+from lrs2m_builder.engines._base import Brake, EngineDiedError
 from lrs2m_builder.engines._chat import Chat
 from lrs2m_builder.engines._model_files import ModelFiles, find_model
 from lrs2m_builder.engines._options import check_options
@@ -142,7 +142,7 @@ class VLLMEngine:
             refusal = SampleError("prompt_too_long" if too_long else "request_refused", one_line(error))
             raise (refusal if too_long else self._brake.failed(refusal)) from error
         except self._dead as error:
-            raise EngineStoppedError(
+            raise EngineDiedError(
                 f"the vllm engine stopped: {self._log.reason()}; what it answered is kept, the same command goes on"
             ) from error
         self._brake.release()

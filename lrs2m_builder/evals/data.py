@@ -33,6 +33,7 @@ from lrs2m_builder.sources._resolve import ImageFinder
 
 IMAGE_COLUMNS = ("image", "img")
 LABEL_COLUMNS = ("label", "labels")
+_SEVERAL = {"caption_long": "captions_long"}  # the column that has all texts of an image, if it has several
 _CAPTION_NUMBER = re.compile(r"#\d+$")
 _TABLES = {".parquet", ".arrow"}
 
@@ -212,14 +213,14 @@ def _from_tables(files: Sequence[Path], columns: Columns) -> list[EvalImage]:
         rows = hf_dataset.read(
             file,
             _choose(columns.image, names, file),
-            (texts,) if texts else (),
+            tuple(name for name in (texts, _SEVERAL.get(texts)) if name and name in names),
             label_column=label,
             name_column=name_column,
         )
         for row in rows:
             key = _CAPTION_NUMBER.sub("", row.image_name) if name_column else f"{file}:{row.image_name}"
             before = images.get(key)
-            given = tuple(text for text in row.captions if text)
+            given = tuple(text for text in dict.fromkeys(row.captions) if text)
             images[key] = EvalImage(
                 before.name if before else row.image_name.rpartition("#")[0] or row.image_name,
                 before.image if before else _found(row, file),

@@ -1,4 +1,4 @@
-"""The false sentences that a build cut from its texts; first those that the truth of the drawn scene refutes."""
+"""The false words that a build cut from its texts; first those that the truth of the drawn scene refutes."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import base64
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ from lrs2m_builder.checks.reading.number_words import spoken
 from lrs2m_builder.sample.drawing.placing import KINDS
 from lrs2m_builder.sample.drawing.scene import draw_scene
 from lrs2m_builder.sample.words import ALSO_CALLED
-from lrs2m_builder.verify.claims import claims_of, sentence_spans
+from lrs2m_builder.verify.claims import claims_of
 
 _CLASS_OF = {noun: name for name in KINDS for noun in (name, *ALSO_CALLED.get(name, ()))}
 _NOUN = re.compile("|".join(rf"\b{re.escape(noun)}(?:s|es)?\b" for noun in sorted(_CLASS_OF, key=len, reverse=True)))
@@ -22,7 +23,7 @@ _NOUN = re.compile("|".join(rf"\b{re.escape(noun)}(?:s|es)?\b" for noun in sorte
 
 @dataclass(frozen=True, slots=True)
 class Caught:
-    """A text of which sentences were cut.
+    """A text of which words were cut.
 
     Attributes:
         scene: the number of the scene in its name.
@@ -44,7 +45,7 @@ class Caught:
 
 
 def find_caught(build: Path, seed: int) -> list[Caught]:
-    """The texts of a build of drawn scenes from which sentences were cut, those refuted by their scene first.
+    """The texts of a build of drawn scenes from which words were cut, those refuted by their scene first.
 
     Args:
         seed: of the scenes.
@@ -74,7 +75,7 @@ def _caught(row: Mapping[str, Any], seed: int) -> Caught:
     return Caught(
         scene=stem,
         image=base64.b64encode(row["image"]["bytes"]).decode(),
-        before=_pieces(uncut["text"], set(row["cut"])),
+        before=pieces(uncut["text"], row[uncut["column"]]),
         after=row[uncut["column"]],
         claims=tuple(false),
         truth=", ".join(f"{number} {name}" for name, number in counts.items()),
@@ -82,11 +83,15 @@ def _caught(row: Mapping[str, Any], seed: int) -> Caught:
     )
 
 
-def _pieces(text: str, cut: set[str]) -> tuple[tuple[str, bool], ...]:
-    sentences = [text[start:end] for start, end in sentence_spans(text)]
-    # A sentence at the end of one that was cut begins with a capital since.
-    capital = {words[:1].upper() + words[1:] for words in cut} | cut
-    return tuple((words, words in cut or words[:1].upper() + words[1:] in capital) for words in sentences)
+def pieces(before: str, after: str) -> tuple[tuple[str, bool], ...]:
+    """A text in pieces, word by word as it was written, and whether each was cut; a comma or a capital is no word."""
+    words, rest = before.split(), after.split()
+    plain, kept = ([word.lower().strip(".,;:") for word in each] for each in (words, rest))
+    found: list[tuple[str, bool]] = []
+    for kind, start, end, _, _ in SequenceMatcher(None, plain, kept, autojunk=False).get_opcodes():
+        if start < end:
+            found.append((" ".join(words[start:end]), kind != "equal"))
+    return tuple(found)
 
 
 def _statements(text: str, false: Iterable[tuple[str, float]]) -> list[str]:

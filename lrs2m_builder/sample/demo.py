@@ -22,9 +22,7 @@ from lrs2m_builder.verify.judge import judge_options
 SEED = 2_000_000  # scenes that the captioner was not trained on
 MAX_ATTEMPTS = 6  # a small model often miscounts; the checks detect it, and it is asked again
 VERIFIED = "short_to_long"  # whose texts are held against the images, by the captioner itself
-# Below these a claim is false. Of the true claims of texts on other scenes one in two hundred is.
-THRESHOLDS = {"object": 0.25, "count": 0.2, "place": 0.25, "relation": 0.3, "denial": 0.25, "sentence": 0.15}
-# If no sentence was cut that is false for sure, more scenes are drawn, whose texts are written without a hint: these
+# If nothing was cut that is false for sure, more scenes are drawn, whose texts are written without a hint: these
 # are wrong more often.
 FURTHER, MAX_FURTHER = "image_to_text", 4
 # The input format of each recipe, as in a real source of its kind.
@@ -100,7 +98,6 @@ def _build(recipe: str, manifest: Path, out_dir: Path, engine: str, model: Path,
         engine_options=judge_options(engine, {}),
         max_attempts=MAX_ATTEMPTS,
         verify="cut" if is_verified else "off",
-        thresholds=THRESHOLDS if is_verified else {},
     )
     report = build(options, pool)
     if report.stopped:

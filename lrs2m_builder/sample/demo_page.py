@@ -42,7 +42,7 @@ def write_demo_page(
     """Write the page for the builds `built/<recipe>`; rows of the same scene are merged.
 
     Args:
-        caught: texts of which false sentences were cut; the first is shown at the top.
+        caught: texts of which false words were cut; the first is shown at the top.
         looked_at: number of scenes whose texts were held against the images.
         again: a sample that was asked for twice, for the top too.
 

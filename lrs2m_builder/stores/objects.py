@@ -62,6 +62,7 @@ class ObjectStore:
         scratch: Path | None = None,
         patience_s: float = PATIENCE_S,
         part_size: int = PART_SIZE,
+        replica: str = "",
     ) -> None:
         """Args:
         address: s3://BUCKET or s3://BUCKET/PREFIX.
@@ -69,6 +70,7 @@ class ObjectStore:
             files, the same for the same address.
         patience_s: how long to retry before StoreUnavailable.
         part_size: bytes; files of two parts or more are uploaded in parts.
+        replica: name of a folder in the scratch folder, for one of several processes of a machine.
         """
         try:
             from s3fs import S3FileSystem
@@ -81,7 +83,7 @@ class ObjectStore:
         self.address = f"s3://{self._root}"
         self._bucket, _, self._prefix = self._root.partition("/")
         self._patience_s, self._part_size = patience_s, part_size
-        self._scratch = scratch
+        self._scratch, self._replica = scratch, replica
         self._is_away = False  # it was waited for in vain: the next call does not wait as long again
         # Retries are made here, where a lost answer is understood: one attempt per call of the libraries below.
         config = {"connect_timeout": 10, "read_timeout": 60, "retries": {"total_max_attempts": 1}}
@@ -97,6 +99,7 @@ class ObjectStore:
             "scratch": self._scratch,
             "patience_s": self._patience_s,
             "part_size": self._part_size,
+            "replica": self._replica,
         }
         return functools.partial(ObjectStore, **options), (self.address,)
 
@@ -106,10 +109,25 @@ class ObjectStore:
 
     @property
     def scratch(self) -> Path:
-        """Below the given folder, one for each store."""
+        """Below the given folder, one for each store, and in it one for each replica."""
+        return self.replicas / self._replica if self._replica else self.replicas.parent
+
+    @property
+    def replicas(self) -> Path:
+        """The scratch folders of the replicas of this machine."""
         name = hashlib.sha256(self.address.encode()).hexdigest()[:16]
         base = self._scratch or Path(tempfile.gettempdir(), f"lrs2m-{os.getuid()}")
-        return base / f"{self._bucket}-{name}"
+        return base / f"{self._bucket}-{name}" / "replicas"
+
+    def with_replica(self, name: str) -> ObjectStore:
+        """This store with another scratch folder."""
+        return ObjectStore(
+            self.address,
+            scratch=self._scratch,
+            patience_s=self._patience_s,
+            part_size=self._part_size,
+            replica=name,
+        )
 
     def check(self) -> None:
         self._check_scratch()
@@ -225,11 +243,19 @@ class ObjectStore:
                 name,
             )
         except _TakenError:
-            self._call(lambda: self._s3.call_s3("abort_multipart_upload", **place), name)
+            self._call(lambda: self._abort(place), name)
         else:
             raise ignores_conditions(self)
         finally:
             self.delete(name)
+
+    def _abort(self, place: dict[str, Any]) -> None:
+        """End an upload in parts; one that is gone was ended by an earlier call, whose answer was lost."""
+        try:
+            self._s3.call_s3("abort_multipart_upload", **place)
+        except OSError as error:
+            if _code_and_status(error)[0] != "NoSuchUpload":
+                raise
 
     def _put(self, name: str, file: Path, **condition: Any) -> bool:
         digest = file_digest(file)

@@ -19,6 +19,7 @@ from lrs2m_builder.dataset.tables import record_files
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.tokenizer import count_tokens
 
+SEVERAL = "captions_long"  # the long texts of a row that has several
 NO_TEXT = 2  # tokens of an empty text
 Rows = np.ndarray[Any, np.dtype[np.int64]]
 

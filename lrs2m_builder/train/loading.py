@@ -22,7 +22,7 @@ from lrs2m_builder.errors import SampleError, UserError, one_line
 from lrs2m_builder.images.files import image_ref
 from lrs2m_builder.images.load import decode
 from lrs2m_builder.train.augment import Augmentation, augment_caption, augment_image
-from lrs2m_builder.train.index import RowIndex, Rows
+from lrs2m_builder.train.index import SEVERAL, RowIndex, Rows
 from lrs2m_builder.train.plan import STREAMS, EpochPlan
 from lrs2m_builder.train.streaming import GroupCache
 
@@ -44,6 +44,7 @@ class Batch:
     """One batch of one process; a text that is not trained on is None; T is the length of the longest text.
 
     Attributes:
+        pixels_BCHW: uint8, normalised on the device; in memory the channels come last (`torch.channels_last`).
         image_ids_B, long_ids_B, short_ids_B: equal numbers mean equal content.
         num_unreadable: number of unreadable images, each replaced by a row of a later batch.
         problem: the error of the first of them.
@@ -77,6 +78,7 @@ class ReadSettings:
     """Settings for turning rows into tensors.
 
     Attributes:
+        transform: `ToPixels`, or a transform to normalised floats.
         length_multiple: texts are padded to a multiple of this number of tokens; 1 pads to the longest of the batch.
         image_dir: folder of the images, if the rows contain only their names.
         augment_captions: probability that a long text loses its opening; the other sentences are sampled and shuffled.
@@ -101,8 +103,11 @@ class BatchRows(Dataset[Batch]):  # type: ignore[misc]
     A row group is read when one of its rows is first needed; only those rows of the open pools are cached that this
     worker of the DataLoader makes batches of.
 
+    A row with several long texts is read with one of them, with another one in each epoch.
+
     Args:
-        key: seed of the augmentations, with the batch's number and the place in the batch of all processes.
+        key: seed and epoch; the chosen texts follow from it, and the augmentations from it with the batch's number and
+            the place in the batch of all processes.
         start: number of the first batch that is asked for.
     """
 
@@ -179,11 +184,14 @@ class BatchRows(Dataset[Batch]):  # type: ignore[misc]
         is_streamed = cache is not None and cache.holds(group)
         try:
             file = cache.open(group) if cache is not None and is_streamed else self._open(group.path)
+            has_several = "caption_long" in self._columns and SEVERAL in file.schema_arrow.names
+            columns = [*self._columns, *([SEVERAL] if has_several else [])]
             for batch in file.iter_batches(
-                READ_ROWS, row_groups=[0 if is_streamed else group.number], columns=self._columns, use_threads=False
+                READ_ROWS, row_groups=[0 if is_streamed else group.number], columns=columns, use_threads=False
             ):
                 for row in rows[(rows >= first) & (rows < first + len(batch))]:
-                    read[int(row)] = {name: batch.column(name)[int(row) - first].as_py() for name in self._columns}
+                    values = {name: batch.column(name)[int(row) - first].as_py() for name in columns}
+                    read[int(row)] = self._with_one_text(values, int(row))
                 first += len(batch)
                 if len(read) == len(rows):
                     break
@@ -192,6 +200,14 @@ class BatchRows(Dataset[Batch]):  # type: ignore[misc]
         if len(read) < len(rows):
             raise UserError(f"{group.path}: has fewer rows than when the run began; run the command again")
         return read
+
+    def _with_one_text(self, row: dict[str, Any], number: int) -> dict[str, Any]:
+        """The row with the text of this epoch among its long ones: a first one by the seed, then in turn."""
+        if texts := row.pop(SEVERAL, None):
+            seed, epoch = self._key[0], self._key[-1]
+            first = int(np.random.default_rng((seed, number)).integers(len(texts)))
+            row["caption_long"] = texts[(first + epoch) % len(texts)]
+        return row
 
     def _open(self, path: Path) -> pq.ParquetFile:
         """The opened file; the last few stay open, because reading a footer takes as long as a row group."""
@@ -247,7 +263,8 @@ def _make_batch(
     if reading.train_on == "first_sentence":
         short = [first_sentence(row["caption_long"]) for row in rows]
     return Batch(
-        pixels_BCHW=torch.stack(images),
+        # Stacked as height x width x channel, as they lie in memory: a plain copy of each image.
+        pixels_BCHW=torch.stack([image_CHW.movedim(0, -1) for image_CHW in images]).movedim(-1, 1),
         long_BT=_ids(long, reading),
         short_BT=_ids(short, reading),
         image_ids_B=_content_ids([image_key(row["image"]) for row in rows]),

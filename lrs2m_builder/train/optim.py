@@ -7,6 +7,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 from lrs2m_builder.clip.kps import positions
 from lrs2m_builder.train.config import TrainConfig
@@ -29,7 +30,7 @@ def make_optimizer(towers: nn.Module, config: TrainConfig) -> torch.optim.Optimi
                 groups.append({"params": parameters, "lr": rate, "weight_decay": weight_decay})
     for group in groups:
         group["factor"] = group["lr"] / config.lr
-    fused = groups[0]["params"][0].is_cuda or None
+    fused = groups[0]["params"][0].device.type in {"cpu", "cuda"} or None  # one kernel, and no value read by the host
     if config.optimizer == "adamw":
         return torch.optim.AdamW(groups, lr=config.lr, betas=config.betas, eps=ADAM_EPS, fused=fused)
     return torch.optim.SGD(groups, lr=config.lr, momentum=config.momentum, dampening=config.dampening, fused=fused)
@@ -92,10 +93,9 @@ class Average:
 
     def update(self, model: nn.Module) -> None:
         """Move the average by 1 - decay towards the parameters."""
-        with torch.no_grad():
-            for name, parameter in model.named_parameters():
-                if name in self.values:
-                    self.values[name].lerp_(parameter, 1 - self._decay)
+        trained = dict(model.named_parameters())
+        move_together = get_ema_multi_avg_fn(self._decay)  # all parameters in a few kernels
+        move_together(list(self.values.values()), [trained[name] for name in self.values], None)
 
 
 def move_between(model: nn.Module, start: dict[str, Any], share: float) -> None:

@@ -10,14 +10,15 @@ import dataclasses
 import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.distributed as dist
-from torch import nn
+from torch import Tensor, nn
 
 from lrs2m_builder.clip.model import Loaded
 from lrs2m_builder.errors import UserError, not_among
@@ -29,12 +30,15 @@ from lrs2m_builder.train.loading import Batch
 from lrs2m_builder.train.loss import Losses, LossSettings, rank, world_size
 from lrs2m_builder.train.optim import learning_rate, long_weight, set_rate
 from lrs2m_builder.train.processes import Stop, first_process, is_peer_lost, join_processes, stop_flag
+from lrs2m_builder.train.readout import FinishedStep, Readout
 from lrs2m_builder.train.state import TrainingRun
 from lrs2m_builder.train.step import accumulate_gradient
 from lrs2m_builder.train.streaming import Streamed
 
+Autocast = Callable[[], AbstractContextManager[Any]]
 Evaluate = Callable[[Loaded], dict[str, float]]
 MakeEvaluate = Callable[[Loaded], Evaluate]
+READ_LATE = {"cuda"}  # devices that compute while the host goes on
 AUTOCAST = {"bf16": torch.bfloat16, "fp16": torch.float16}
 
 
@@ -115,15 +119,19 @@ def _plain_errors() -> Iterator[_Doing]:
 
 
 def _loop(run: TrainingRun, stop: Stop, evaluate: Evaluate | None) -> None:
-    """Train to the last step."""
+    """Train to the last step.
+
+    A GPU is given the next step while it computes this one: the losses of a step are read after the next one is
+    enqueued, or before something is measured, saved or ended.
+    """
     config = run.config
     settings = _loss_settings(config)
-    dtype = AUTOCAST.get(config.precision)
-    autocast = partial(torch.autocast, run.device.type, dtype=dtype) if dtype else nullcontext
+    autocast = _autocast(run)
     if run.is_unmeasured:
         _measure_again(run, stop, evaluate)
     started = time.perf_counter()
     batches = iter(run.batches)
+    before: FinishedStep | None = None
     while run.step < run.total_steps:
         batch = next(batches)
         run.step += 1
@@ -139,14 +147,8 @@ def _loop(run: TrainingRun, stop: Stop, evaluate: Evaluate | None) -> None:
             autocast=autocast,
             loss_factor=run.scaler.scale,
         )
-        agreed = _agreed(losses, batch, stop)
         if batch.problem:
             say(f"an image was replaced: {batch.problem}")
-        if not math.isfinite(agreed["loss"]):
-            raise UserError(
-                f"the loss of step {run.step} is {agreed['loss']} at lr {lr:.2e}; nothing after the last checkpoint "
-                f"was kept: use a smaller lr, precision=bf16 or fp32, or clip_gradient=1.0, and a new folder"
-            )
         run.scaler.unscale_(run.optimizer)
         if config.clip_gradient is not None:
             nn.utils.clip_grad_norm_(run.towers.parameters(), config.clip_gradient)
@@ -158,18 +160,66 @@ def _loop(run: TrainingRun, stop: Stop, evaluate: Evaluate | None) -> None:
         if run.average:
             run.average.update(run.loaded.model)
 
+        readout = _readout(run, losses, batch, stop)
+        stop_now = _report(run, before) > 0
         seconds = time.perf_counter() - started
+        before = FinishedStep(run.step, lr, weight, run.batches.epoch, run.batches.number, seconds, readout)
         is_due = run.step % config.eval_every == 0 or run.step == run.total_steps
-        measured = _measure(run.loaded, stop, evaluate) if is_due else {}
-        run.note_best(measured or {})
-        run.log(agreed, lr, weight, seconds=seconds, measured=measured or {})
-        run.is_unmeasured = measured is None
-        stop_now = agreed["stop"] > 0 or (is_due and _anywhere(stop.requested, run.device))
-        if stop_now or run.step % config.checkpoint_every == 0 or run.step == run.total_steps:
-            run.save_checkpoint()
+        saves = run.step % config.checkpoint_every == 0 or run.step == run.total_steps
+        is_asked = world_size() == 1 and stop.requested
+        if run.device.type not in READ_LATE or is_due or saves or stop_now or is_asked:
+            values = _finite(before)
+            measured = _measure(run.loaded, stop, evaluate, autocast) if is_due else {}
+            run.note_best(measured or {})
+            run.log(before, values, measured=measured or {})
+            run.is_unmeasured = measured is None
+            before = None
+            stop_now = stop_now or values["stop"] > 0 or (is_due and _anywhere(stop.requested, run.device))
+            if stop_now or saves:
+                run.save_checkpoint()
         if stop_now and (run.step < run.total_steps or _anywhere(run.is_unmeasured, run.device)):
             raise KeyboardInterrupt
         started = time.perf_counter()
+
+
+def _autocast(run: TrainingRun) -> Autocast:
+    """The context of the forward pass, in training and when it measures."""
+    dtype = AUTOCAST.get(run.config.precision)
+    return partial(torch.autocast, run.device.type, dtype=dtype) if dtype else nullcontext
+
+
+def _readout(run: TrainingRun, losses: Losses, batch: Batch, stop: Stop) -> Readout:
+    """Mean losses, and counts of unreadable images and of stop requests, summed over processes; the logit scale."""
+    means = {"loss": losses.total, "loss_long": losses.long, "loss_short": losses.short}
+    summed: dict[str, Tensor | float] = {
+        name: value.detach().double() / world_size() for name, value in means.items() if value is not None
+    }
+    summed |= {"unreadable": float(batch.num_unreadable), "stop": float(stop.requested)}
+    return Readout(summed, {"log_scale": run.loaded.model.logit_scale}, run.device)
+
+
+def _report(run: TrainingRun, step: FinishedStep | None) -> float:
+    """Log an earlier step; returns how many processes were asked to stop when it ended."""
+    if step is None:
+        return 0.0
+    values = _finite(step)
+    run.log(step, values)
+    return values["stop"]
+
+
+def _finite(step: FinishedStep) -> dict[str, float]:
+    """The values of a step.
+
+    Raises:
+        UserError: the loss is not finite.
+    """
+    values = step.readout.read()
+    if not math.isfinite(values["loss"]):
+        raise UserError(
+            f"the loss of step {step.number} is {values['loss']} at lr {step.lr:.2e}; nothing after the last "
+            f"checkpoint was kept: use a smaller lr, precision=bf16 or fp32, or clip_gradient=1.0, and a new folder"
+        )
+    return values
 
 
 def _check_keep_best(config: TrainConfig, evaluate: Evaluate | None) -> None:
@@ -189,12 +239,12 @@ def _check_keep_best(config: TrainConfig, evaluate: Evaluate | None) -> None:
         )
 
 
-def _measure(loaded: Loaded, stop: Stop, evaluate: Evaluate | None) -> dict[str, float] | None:
+def _measure(loaded: Loaded, stop: Stop, evaluate: Evaluate | None, autocast: Autocast) -> dict[str, float] | None:
     """The evaluation's figures; None if a signal interrupted it."""
     if evaluate is None:
         return {}
     try:
-        with stop.noted(False):
+        with stop.noted(False), autocast():
             return evaluate(loaded)
     except KeyboardInterrupt:
         loaded.model.train()
@@ -203,7 +253,7 @@ def _measure(loaded: Loaded, stop: Stop, evaluate: Evaluate | None) -> dict[str,
 
 def _measure_again(run: TrainingRun, stop: Stop, evaluate: Evaluate | None) -> None:
     """Repeat an evaluation that was interrupted after the step from which the run resumes."""
-    measured = _measure(run.loaded, stop, evaluate)
+    measured = _measure(run.loaded, stop, evaluate, _autocast(run))
     if _anywhere(measured is None, run.device):
         raise KeyboardInterrupt
     run.note_best(measured or {})
@@ -222,18 +272,6 @@ def _anywhere(flag: bool, device: torch.device) -> bool:
 
 def _loss_settings(config: TrainConfig) -> LossSettings:
     return LossSettings(**{field.name: getattr(config, field.name) for field in dataclasses.fields(LossSettings)})
-
-
-def _agreed(losses: Losses, batch: Batch, stop: Stop) -> dict[str, float]:
-    """Mean losses, and counts of unreadable images and of stop requests, summed over processes."""
-    means = {"loss": losses.total, "loss_long": losses.long, "loss_short": losses.short}
-    values = {name: float(value.detach()) / world_size() for name, value in means.items() if value is not None}
-    values |= {"unreadable": float(batch.num_unreadable), "stop": float(stop.requested)}
-    if world_size() == 1:
-        return values
-    totals = torch.tensor(list(values.values()), dtype=torch.float64, device=losses.total.device)
-    dist.all_reduce(totals)
-    return dict(zip(values, totals.tolist(), strict=True))
 
 
 def _memory_message(run: TrainingRun) -> str:

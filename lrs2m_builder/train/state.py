@@ -16,6 +16,7 @@ from torch import nn
 from torch.nn.parallel import DistributedDataParallel
 
 from lrs2m_builder.clip.model import RANDOM, Loaded, compile_towers, load, random_model
+from lrs2m_builder.clip.preprocess import Normalise, ToPixels
 from lrs2m_builder.clip.save import save
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.terminal import say
@@ -31,6 +32,7 @@ from lrs2m_builder.train.pcm import check_k
 from lrs2m_builder.train.plan import BUCKET
 from lrs2m_builder.train.processes import first_process, peak_memory
 from lrs2m_builder.train.progress import Progress
+from lrs2m_builder.train.readout import FinishedStep
 from lrs2m_builder.train.step import Towers
 from lrs2m_builder.train.streaming import GroupCache, Streamed
 from lrs2m_builder.train.trained import Adapters, choose_trained
@@ -71,7 +73,8 @@ class TrainingRun:
         per_epoch = sum(batches.num_batches(epoch) for epoch in range(config.epochs))
         adapters = choose_trained(loaded.model, config)
         freeze_positions(loaded.model, config.frozen_positions)
-        towers = Towers(loaded.model, has_bias=config.objective == "sigmoid").to(device).train()
+        normalise = Normalise(loaded.preprocess.mean, loaded.preprocess.std)
+        towers = Towers(loaded.model, has_bias=config.objective == "sigmoid", normalise=normalise).to(device).train()
         run = cls(
             config=config,
             loaded=loaded,
@@ -94,7 +97,11 @@ class TrainingRun:
         if rank() == 0:
             run.progress = Progress(folder, config, total_steps=run.total_steps, last_step=run.step)
         if world_size() > 1:
-            run.towers = DistributedDataParallel(towers, device_ids=[device] if device.type == "cuda" else None)
+            run.towers = DistributedDataParallel(
+                towers,
+                device_ids=[device] if device.type == "cuda" else None,
+                broadcast_buffers=False,  # they never change
+            )
             if device.type == "cpu":
                 _settle(run.towers, loaded, config)
         return run
@@ -161,32 +168,30 @@ class TrainingRun:
         self.is_unmeasured = state["is_unmeasured"]
         self.best = state.get("best")
 
-    def log(
-        self, agreed: dict[str, float], lr: float, weight: float, *, seconds: float, measured: dict[str, float]
-    ) -> None:
-        """Report the finished step.
+    def log(self, step: FinishedStep, values: dict[str, float], *, measured: dict[str, float] | None = None) -> None:
+        """Report a finished step.
 
         Args:
-            agreed: values over all processes: losses, unreadable images.
+            values: what its readout gave: losses, unreadable images, the logarithm of the logit scale.
             measured: on held-out data, if it was measured after this step.
         """
-        self.unreadable += int(agreed["unreadable"])
+        self.unreadable += int(values["unreadable"])
         if self.progress is None:
             return
         line: dict[str, Any] = {
-            "step": self.step,
-            **{name: agreed[name] for name in ("loss", "loss_long", "loss_short") if name in agreed},
-            "lr": lr,
-            "long_weight": weight,
-            "logit_scale": math.exp(self.loaded.model.logit_scale.item()),
+            "step": step.number,
+            **{name: values[name] for name in ("loss", "loss_long", "loss_short") if name in values},
+            "lr": step.lr,
+            "long_weight": step.long_weight,
+            "logit_scale": math.exp(values["log_scale"]),
             "memory_gb": round(peak_memory(self.device) / 1e9, 3),
-            "images_per_s": round(self.config.batch_size * world_size() / seconds, 2),
-            "epoch": self.batches.epoch,
-            "batch": self.batches.number,
+            "images_per_s": round(self.config.batch_size * world_size() / step.seconds, 2),
+            "epoch": step.epoch,
+            "batch": step.batch,
             "unreadable": self.unreadable,
-            **{f"eval_{name}": value for name, value in measured.items()},
+            **{f"eval_{name}": value for name, value in (measured or {}).items()},
         }
-        self.progress.report(line, seconds=seconds)
+        self.progress.report(line, seconds=step.seconds)
 
     def note_best(self, measured: dict[str, float]) -> None:
         """Keep the weights if the figure of `keep_best` is larger than ever; only the first process measures."""
@@ -273,7 +278,7 @@ def make_batches(config: TrainConfig, data: Sequence[Path | Streamed], loaded: L
     reading = ReadSettings(
         train_on=config.train_on,
         tokenize=loaded.tokenize,
-        transform=loaded.transform,
+        transform=ToPixels(loaded.preprocess.image_size, loaded.preprocess.squash),
         image_size=loaded.preprocess.image_size,
         length_multiple=max(config.length_multiple, BUCKET if config.compile else 1),
         image_dir=Path(config.image_dir) if config.image_dir else None,

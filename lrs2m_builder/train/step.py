@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from lrs2m_builder.clip.model import Model, encode_image, encode_text
+from lrs2m_builder.clip.preprocess import Normalise
 from lrs2m_builder.train.loading import Batch
 from lrs2m_builder.train.loss import BatchFeatures, Losses, LossSettings, dual_text_loss
 
@@ -21,15 +22,15 @@ Outputs = dict[str, Tensor]
 class Towers(nn.Module):  # type: ignore[misc]
     """The model with a step's whole computation in one forward, so that DDP sees every used parameter."""
 
-    def __init__(self, model: Model, *, has_bias: bool) -> None:
+    def __init__(self, model: Model, *, has_bias: bool, normalise: Normalise | None = None) -> None:
         super().__init__()
-        self.model = model
+        self.model, self.normalise = model, normalise or Normalise()
         start = getattr(model.config, "logit_bias", None)
         self.bias = nn.Parameter(torch.tensor(START_BIAS if start is None else float(start))) if has_bias else None
 
     def forward(self, pixels_BCHW: Tensor, long_BT: Tensor | None, short_BT: Tensor | None) -> Outputs:
-        """Features of unit length, the logit scale, and the logit bias."""
-        outputs = {"image_BD": encode_image(self.model, pixels_BCHW)}
+        """Features of unit length, the logit scale, and the logit bias; pixels are uint8, or normalised floats."""
+        outputs = {"image_BD": encode_image(self.model, self.normalise(pixels_BCHW))}
         if long_BT is not None:
             outputs["long_BD"] = encode_text(self.model, long_BT)
         if short_BT is not None:

@@ -28,7 +28,7 @@ from lrs2m_builder.errors import UserError, one_line
 from lrs2m_builder.files import disk_errors
 from lrs2m_builder.stores import open_readable
 from lrs2m_builder.stores._base import ReadableStore, ReplacedError, StoredFile, is_hidden, writer_name
-from lrs2m_builder.train.index import RowGroup
+from lrs2m_builder.train.index import SEVERAL, RowGroup
 
 AT_ONCE = 4  # row groups that a process fetches at the same time
 FIRST_GUESS = 16 * 2**20  # bytes of a row group, until some were fetched
@@ -175,8 +175,11 @@ class GroupCache:
             self._footers[group.path] = source.metadata
             if source.metadata.row_group(group.number).num_rows != group.num_rows:
                 raise ReplacedError
-            batches = source.iter_batches(READ_ROWS, [group.number], columns=self._columns, use_threads=False)
-            with pq.ParquetWriter(part, _schema(source, self._columns), compression="none") as writer:
+            columns = list(self._columns)
+            if "caption_long" in columns and SEVERAL in source.schema_arrow.names:
+                columns.append(SEVERAL)
+            batches = source.iter_batches(READ_ROWS, [group.number], columns=columns, use_threads=False)
+            with pq.ParquetWriter(part, _schema(source, columns), compression="none") as writer:
                 for batch in batches:
                     writer.write_batch(batch)
 

@@ -14,7 +14,7 @@ from lrs2m_builder.engines._pool import EnginePool
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.images.load import decode
 from lrs2m_builder.stopping import signals_raise
-from lrs2m_builder.verify.calibration import JudgedLabel, Measured, measure, write_calibration
+from lrs2m_builder.verify.calibration import LOST, JudgedLabel, Measured, measure, write_calibration
 from lrs2m_builder.verify.claim_set import read_claims
 from lrs2m_builder.verify.judge import PROMPT, Judge, check_engine_options, judge_options, judge_settings
 
@@ -28,6 +28,7 @@ class CalibrationOptions:
     Attributes:
         labelled: the file of claims.
         out: where calibration.json is written.
+        lost: of the true claims of each kind, the share that the chosen threshold calls false.
     """
 
     labelled: Path
@@ -35,6 +36,7 @@ class CalibrationOptions:
     model: str
     engine: str = "vllm"
     engine_options: Mapping[str, Any] | None = None
+    lost: float = LOST
 
 
 def calibrate_judge(options: CalibrationOptions, engines: EngineModule | EnginePool) -> dict[str, Measured]:
@@ -58,11 +60,11 @@ def calibrate_judge(options: CalibrationOptions, engines: EngineModule | EngineP
             judged = pool.run(_ask_all(options.labelled, engine))
         finally:
             pool.release(engine)
-    measured = measure(judged)
+    measured = measure(judged, options.lost)
     if not measured:
         raise UserError(f"{options.labelled}: no kind of claim has true and false ones that the judge answered")
     judge = {"model": name, "revision": revision, "engine": options.engine} | judge_settings(load_prompt(PROMPT))
-    write_calibration(options.out, judge | {"labelled": options.labelled.name}, measured)
+    write_calibration(options.out, judge | {"labelled": options.labelled.name, "lost": options.lost}, measured)
     return measured
 
 

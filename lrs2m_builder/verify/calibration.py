@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from lrs2m_builder.files import write_json
 
-# Of the true claims, the share that the chosen threshold calls false. False claims are rare: with one in twenty, most
-# texts of fifteen claims would lose a true sentence.
+# Of the true claims, the share that the chosen threshold calls false. False claims are rare: with one in twenty, half
+# of the texts of fifteen claims would lose a true one.
 LOST = 0.01
 LEAST_FOUND = 0.25  # of the false claims; a threshold that finds fewer costs more than it mends
 NUM_BINS = 10  # of the calibration error
@@ -33,8 +33,8 @@ class Measured:
         mass: mean probability on yes and no together.
         slope, intercept: of the logit of the score, fitted to the truth on one half of the images (Platt scaling).
         ece: expected calibration error on the other half, after it.
-        threshold: the score below which LOST of the true claims lie; 0 if that finds too few of the false ones.
-        found: the share of false claims below the score that loses LOST of the true ones.
+        threshold: the score below which a given share of the true claims lies; 0 if that finds too few of the false.
+        found: the share of false claims below the score that loses so many of the true ones.
         auroc_off: of numbers, by the distance of the false number from the true one.
         prior_auroc: of the scene class alone, without an image; None without scene classes.
     """
@@ -73,19 +73,23 @@ class JudgedLabel:
     prior: float | None = None
 
 
-def measure(judged: Sequence[JudgedLabel]) -> dict[str, Measured]:
-    """The measures of each kind that has true and false claims with a score."""
+def measure(judged: Sequence[JudgedLabel], lost: float = LOST) -> dict[str, Measured]:
+    """The measures of each kind that has true and false claims with a score.
+
+    Args:
+        lost: of the true claims, the share that a threshold may call false.
+    """
     kinds = dict.fromkeys(label.kind for label in judged)
-    return {kind: measured for kind in kinds if (measured := _measure([x for x in judged if x.kind == kind]))}
+    return {kind: measured for kind in kinds if (measured := _measure([x for x in judged if x.kind == kind], lost))}
 
 
-def _measure(labels: Sequence[JudgedLabel]) -> Measured | None:
+def _measure(labels: Sequence[JudgedLabel], lost: float) -> Measured | None:
     answered = [label for label in labels if label.score is not None]
     truth = np.array([label.is_true for label in answered], bool)
     if not truth.any() or truth.all():
         return None
     score = np.array([label.score for label in answered], float)
-    threshold = float(np.quantile(score[truth], LOST))
+    threshold = float(np.quantile(score[truth], lost))
     found = float((score[~truth] < threshold).mean())
     halves = _halves([label.image for label in answered])
     slope, intercept = platt(score[halves], truth[halves])

@@ -8,6 +8,7 @@ from typing import Literal, get_args
 
 from lrs2m_builder.schema import CaptionColumn, FalseClaim, JudgedClaim, RowClaim, UncutText
 from lrs2m_builder.verify.claims import Claim, claims_of, sentence_spans
+from lrs2m_builder.verify.cutting import without_item, without_number
 from lrs2m_builder.verify.verdicts import DEFAULT_THRESHOLD
 
 VerifyMode = Literal["warn", "ask", "cut"]
@@ -22,7 +23,7 @@ class VerifySettings:
 
     Attributes:
         mode: what a false claim leads to: a warning; another attempt ("ask", and a cut at the last one); the removal
-            of its sentence ("cut", and another attempt where the rest does not pass the checks).
+            of its words ("cut", and another attempt where the rest does not pass the checks).
         thresholds: by kind of claim, the probability below which a claim is false.
         judge: name and revision of the model that is asked.
     """
@@ -54,22 +55,41 @@ def problem_of(false: Sequence[Claim]) -> str:
 def without_false(
     text: str, judged: Sequence[JudgedClaim], thresholds: Mapping[str, float]
 ) -> tuple[str, tuple[str, ...]]:
-    """A text without the sentences of its false claims, and without those that lean on one of these.
+    """A text without the words of its false claims: the number alone, an item of a list, else the sentence.
+
+    With a sentence go those that lean on it.
 
     Returns:
-        What is left, and the sentences that were cut.
+        What is left, and what was cut.
     """
     p_of, removed = _probabilities(judged), list[str]()
     while True:  # a claim that two sentences make is read from the first alone
         claims, spans = claims_of(text), list(sentence_spans(text))
-        cut = {claim.sentence for claim in claims if _is_false(claim, p_of, thresholds)}
+        false = [claim for claim in claims if _is_false(claim, p_of, thresholds)]
+        if not false:
+            return text, tuple(removed)
+        smaller = {claim: part for claim in false if (part := _small_part(text, claim, claims, spans))}
+        cut = {claim.sentence for claim in false if claim not in smaller}
         for claim in claims:
             if claim.leans and claim.sentence - 1 in cut:
                 cut.add(claim.sentence)
-        if not cut:
-            return text, tuple(removed)
-        removed += [text[start:end] for number, (start, end) in enumerate(spans) if number in cut]
-        text = _without_sentences(text, spans, cut)
+        if cut:
+            removed += [text[start:end] for number, (start, end) in enumerate(spans) if number in cut]
+            text = _without_sentences(text, spans, cut)
+        else:
+            text, words = smaller[false[0]]
+            removed.append(words)
+
+
+def _small_part(
+    text: str, claim: Claim, claims: Sequence[Claim], spans: Sequence[tuple[int, int]]
+) -> tuple[str, str] | None:
+    """The text without less than the sentence of a false claim, and what goes; None if the sentence has to."""
+    if claim.kind == "count":
+        return without_number(text, claim)
+    if any(other.leans and other.sentence == claim.sentence + 1 for other in claims):
+        return None  # "They are white" would speak of something else
+    return without_item(text, spans[claim.sentence], claim, claims)
 
 
 def _without_sentences(text: str, spans: Sequence[tuple[int, int]], cut: set[int]) -> str:
@@ -97,7 +117,7 @@ def _is_false(claim: Claim, p_of: Mapping[str, float | None], thresholds: Mappin
 
 
 def uncut_text(column: CaptionColumn, text: str, false: Sequence[Claim], judged: Sequence[JudgedClaim]) -> UncutText:
-    """A text before its false sentences are cut, with its false claims."""
+    """A text before it is cut, with its false claims."""
     p_of = _probabilities(judged)
     return UncutText(
         column, text, tuple(FalseClaim(claim.kind, claim.words, p_of[claim.words] or 0.0) for claim in false)

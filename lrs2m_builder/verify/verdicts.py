@@ -13,6 +13,7 @@ from lrs2m_builder.verify.claims import KINDS, Claim
 from lrs2m_builder.verify.judge import Verdict
 
 DEFAULT_THRESHOLD = 0.5
+CALIBRATION = "calibration.json"
 
 Thresholds = Mapping[str, float]
 
@@ -64,6 +65,21 @@ def text_verdict(claims: Sequence[Claim], verdicts: Sequence[Verdict], threshold
 def threshold_of(claim: Claim, thresholds: Thresholds) -> float:
     """The score below which a claim counts as false."""
     return thresholds.get(claim.kind, DEFAULT_THRESHOLD)
+
+
+def thresholds_for(judge: str, given: Thresholds) -> dict[str, float]:
+    """The threshold of each kind of claim: the given ones, else those measured for the judge, else DEFAULT_THRESHOLD.
+
+    Args:
+        judge: name of the model; a folder may hold a calibration.json beside its weights.
+
+    Raises:
+        UserError: that file is no calibration.
+    """
+    measured = Path(judge) / CALIBRATION
+    if not given and measured.is_file():
+        return read_thresholds(measured)
+    return {kind: given.get(kind, DEFAULT_THRESHOLD) for kind in KINDS}
 
 
 def parse_thresholds(pairs: Iterable[str], flag: str = "--threshold") -> dict[str, float]:

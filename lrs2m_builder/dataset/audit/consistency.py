@@ -25,7 +25,7 @@ from lrs2m_builder.tokenizer import count_tokens
 NUM_EXAMPLES = 5
 COLUMNS = (
     *("sample_id", "subset", "caption_short", "caption_long", "num_tokens_short", "num_tokens_long"),
-    *("anchors", "boxes", "width", "height"),
+    *("anchors", "boxes", "width", "height", "captions_long"),
 )
 _MAX_IN_FLIGHT = 4  # row groups per process
 # A short text made from the long one may not say more than it; labels are required only in the long text.
@@ -124,11 +124,17 @@ def _check_span(path: Path, groups: list[int]) -> tuple[_Tally, int]:
         table = file.read_row_groups(groups, columns=columns)
         rows = [row for batch in table.to_batches() for row in plain_rows(as_record(batch), path)]
     for row in rows:
-        for column, check, problem in find_problems(row):
+        found = [(column, check, problem, row[column] or "") for column, check, problem in find_problems(row)]
+        for text in (row.get("captions_long") or ())[1:]:
+            problems = find_problems({**row, "caption_long": text, "num_tokens_long": None})
+            found += [
+                ("captions_long", check, why, text) for column, check, why in problems if column == "caption_long"
+            ]
+        for column, check, problem, text in found:
             tally.counts[check, column, row["subset"] or ""] += 1
             examples = tally.examples.setdefault((check, column), [])
             if len(examples) < NUM_EXAMPLES:
-                examples.append((row["sample_id"], problem, row[column] or ""))
+                examples.append((row["sample_id"], problem, text))
     return tally, len(rows)
 
 
@@ -162,7 +168,7 @@ def _answer(row: Mapping[str, Any], column: str, viewpoint: Viewpoint) -> Answer
     )
 
 
-def _sample(row: dict[str, Any]) -> Sample:
+def _sample(row: Mapping[str, Any]) -> Sample:
     """The labels of a stored row as those of a sample."""
     boxes: dict[str, list[Box]] = {}
     for box in row.get("boxes") or ():

@@ -23,6 +23,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 # The first bytes of the formats that a record may contain (see `images.load_stored`).
 _SUFFIXES = ((b"\xff\xd8", ".jpg"), (b"\x89PNG", ".png"), (b"RIFF", ".webp"), (b"GIF8", ".gif"))
 PLACE_NAMES = tuple(each.name for each in fields(Place))  # the columns of a place
+_SEVERAL = ("captions_long", "captions_long_origin")  # of rows with several long texts
 OTHER_TEXT = {"long": "caption_short", "short": "caption_long"}
 
 
@@ -70,9 +71,18 @@ def texts(row: Mapping[str, Any], text: TextChoice) -> dict[str, str]:
     return {kind: caption for kind in kinds if (caption := row.get(f"caption_{kind}"))}
 
 
+def every_text(row: Mapping[str, Any], text: TextChoice) -> list[tuple[str, str]]:
+    """Kind and words of the chosen texts of a row, all long ones of a row with several."""
+    one = texts(row, text)
+    long = row.get(_SEVERAL[0]) if "long" in one else None
+    pairs = [("long", caption) for caption in long] if long else [("long", one["long"])] if "long" in one else []
+    return pairs + [(kind, caption) for kind, caption in one.items() if kind != "long"]
+
+
 def columns(row: Mapping[str, Any], text: TextChoice) -> dict[str, Any]:
     """The columns of a row as values of JSON, without the image and without texts that were not chosen."""
-    kept = {key: value for key, value in row.items() if key not in {"image", OTHER_TEXT.get(text)}}
+    left_out = {"image", OTHER_TEXT.get(text), *(_SEVERAL if text == "short" or not row.get(_SEVERAL[0]) else ())}
+    kept = {key: value for key, value in row.items() if key not in left_out}
     return kept | {key: value for key, value in place_values(row).items() if key in row}
 
 

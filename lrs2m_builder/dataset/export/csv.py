@@ -15,21 +15,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from lrs2m_builder.dataset.export._base import PLACE_NAMES, ImageChoice, ImageFiles, Options, place_values, texts
+from lrs2m_builder.dataset.export._base import PLACE_NAMES, ImageChoice, ImageFiles, Options, every_text, place_values
 from lrs2m_builder.images.outlines import to_wkt
 
 IMAGES: tuple[ImageChoice, ...] = ("copy", "reference")
 
 
 def write(rows: Iterator[dict[str, Any]], folder: Path, options: Options) -> None:
-    """Write one line per text, two per row with both texts (see `ExportFormat.write`)."""
+    """Write one line per text, all texts of a row after each other (see `ExportFormat.write`)."""
     images = ImageFiles(folder, options)
     with (folder / "train.csv").open("w", encoding="utf-8", newline="") as file:
         table = csv.writer(file, delimiter="\t", lineterminator="\n")
         table.writerow(("filepath", "title", "text", "sample_id", *PLACE_NAMES))
         for row in rows:
             place = _place(row)
-            for kind, text in texts(row, options.text).items():
+            for kind, text in every_text(row, options.text):
                 table.writerow((images.place(row), " ".join(text.split()), kind, row["sample_id"], *place))
 
 

@@ -28,7 +28,7 @@ from lrs2m_builder.stopping import leaving
 from lrs2m_builder.stores.lock import locked
 from lrs2m_builder.terminal import say
 from lrs2m_builder.verify.judge import PROMPT, Judge, check_engine_options, judge_options, judge_settings
-from lrs2m_builder.verify.verdicts import parse_thresholds
+from lrs2m_builder.verify.verdicts import thresholds_for
 from lrs2m_builder.verify.written import PROMPT as CLAIMS_PROMPT
 from lrs2m_builder.verify.written import ClaimWriter, check_writer, writer_settings
 
@@ -46,7 +46,8 @@ class VerifyOptions:
         texts: which texts are judged.
         limit: only the first records.
         claims: who splits the texts into claims: the rules, or the model itself.
-        thresholds: by kind of claim, the score below which a claim counts as false.
+        thresholds: by kind of claim, the score below which a claim counts as false; without any those that lie beside
+            the judge's weights (calibration.json), else 0.5.
         image_dir: the folder of the images that the rows only name.
         num_shown: so many claims with the smallest scores are in the report.
     """
@@ -59,7 +60,7 @@ class VerifyOptions:
     texts: tuple[TextName, ...] = ("long", "short")
     claims: ClaimSource = "rules"
     limit: int | None = None
-    thresholds: Mapping[str, float] = field(default_factory=lambda: parse_thresholds(()))
+    thresholds: Mapping[str, float] = field(default_factory=dict)
     image_dir: Path | None = None
     num_shown: int = 5
 
@@ -96,7 +97,7 @@ def _scoring(options: VerifyOptions, prompt: Prompt, module: EngineModule) -> Sc
         "engine": options.engine,
         "engine_options": asked,
         "texts": sorted(options.texts),
-        "thresholds": dict(options.thresholds),
+        "thresholds": thresholds_for(options.model, options.thresholds),
         **judge_settings(prompt),
         **(writer_settings(load_prompt(CLAIMS_PROMPT)) if options.claims == "model" else {}),
     }

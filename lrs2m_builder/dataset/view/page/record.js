@@ -142,7 +142,7 @@ export function drawRecord(row, setting) {
       drawFigure(row, setting, el("span", { text: row.width ? `${row.width} × ${row.height}` : "" })),
       el("div", {},
         drawText("caption_short", row, setting), drawText("caption_long", row, setting),
-        row.cut?.length ? [label("Cut", el("span", { text: "sentences that the judge called false" })),
+        row.cut?.length ? [label("Cut", el("span", { text: "what the judge called false" })),
           ...row.cut.map((sentence) => el("p", { class: "cut" }, el("del", { text: sentence })))] : null,
         drawAnchors(row.anchors, row.boxes),
         warnings.length ? [label("Warnings"), el("ul", { class: "findings" }, warnings.map(([name, detail]) => el("li", {}, el("b", { text: name }), detail)))] : null)),
