@@ -187,9 +187,17 @@ def answer(request: Request) -> Completion:
     return Completion(f"A ship lies {where} of the image. {good_text(1)}", "stop", 5, 9)
 
 
-def test_a_text_that_puts_an_object_elsewhere_is_asked_again(tmp_path: Path) -> None:
+def test_at_error_a_text_that_puts_an_object_elsewhere_is_asked_again(tmp_path: Path) -> None:
     module = FakeModule(answer)
-    build_toy(one_ship(tmp_path), tmp_path / "out", module, recipe="vector_anchored_places", data_dir=tmp_path)
+    levels: dict[str, Level] = {"anchor_place": "error"}
+    build_toy(
+        one_ship(tmp_path),
+        tmp_path / "out",
+        module,
+        recipe="vector_anchored_places",
+        data_dir=tmp_path,
+        checks=levels,
+    )
     first, second = (request.parts[1] for request in module.requests if request.step == 0)
     assert "- ship: 1\n" in first and first.endswith("- ship: in the upper left")
     assert 'The answer put "ship" in the lower right of the image' in second
