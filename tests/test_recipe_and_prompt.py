@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from lrs2m_builder.build.plan import BuildPlan
-from lrs2m_builder.build.stages import next_move, request_seed
+from lrs2m_builder.build.requests import request_seed
+from lrs2m_builder.build.stages import next_move
 from lrs2m_builder.declared.manifest import Manifest
 from lrs2m_builder.declared.prompt import load_prompt
 from lrs2m_builder.declared.recipe import Recipe, load_recipe

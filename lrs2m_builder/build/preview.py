@@ -7,8 +7,9 @@ from itertools import islice
 from typing import Any
 
 from lrs2m_builder.build.prepare import Prepared
+from lrs2m_builder.build.requests import first_requests
 from lrs2m_builder.build.settings import check_settings
-from lrs2m_builder.build.stages import first_requests, next_move, unusable
+from lrs2m_builder.build.stages import next_move, unusable
 from lrs2m_builder.engines._base import DEFAULT_MAX_PIXELS, EngineModule, ImageBound, Preview
 from lrs2m_builder.errors import SampleError
 from lrs2m_builder.images.load import decode
