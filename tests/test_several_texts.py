@@ -153,7 +153,7 @@ def test_a_sample_is_rejected_only_if_no_text_passes(tmp_path: Path) -> None:
         return good_text(request.seed) if passes else "I'm sorry, but I cannot help with that."
 
     report = build_toy(source, tmp_path / "out", script(refuses), texts=K, max_attempts=2)
-    assert (report.records, report.rejections) == (2, {"too_short": 1}) or report.rejections.keys() == {"refusal"}
+    assert (report.records, report.rejections) == (2, {"refusal": 1})
     whole, part = rows(tmp_path / "out")
     assert len(whole["captions_long"]) == K and len(part["captions_long"]) == 2
     named = [warning.split(": ")[:2] for warning in part["warnings"] if warning.startswith("text_rejected")]
