@@ -11,7 +11,8 @@ from lrs2m_builder.build.telemetry import Meter, Repetition
 from lrs2m_builder.engines._base import ENDPOINT_FAILED, AskAgainError, BatchingEngine, Engine
 from lrs2m_builder.engines._thoughts import without_thought
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.schema import Attempt, Completion, JudgedClaim, Rejection, Request, Sample, Verification
+from lrs2m_builder.exchange import Attempt, Completion, JudgedClaim, Request, Verification
+from lrs2m_builder.schema import Rejection, Sample
 from lrs2m_builder.terminal import say
 from lrs2m_builder.verify.judge import Judge
 

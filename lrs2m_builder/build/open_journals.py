@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from lrs2m_builder.build.journal import Journal
 from lrs2m_builder.engines._base import ENDPOINT_FAILED
-from lrs2m_builder.schema import Attempt
+from lrs2m_builder.exchange import Attempt
 
 
 class OpenJournals:

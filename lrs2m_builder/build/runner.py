@@ -31,8 +31,9 @@ from lrs2m_builder.engines._base import (
     EngineStoppedError,
 )
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.exchange import Attempt, Request, Verification
 from lrs2m_builder.images.load import IMAGE_WORKERS
-from lrs2m_builder.schema import Attempt, Record, Rejection, Request, Sample, Verification
+from lrs2m_builder.schema import Record, Rejection, Sample
 from lrs2m_builder.stopping import SIGNAL_SLACK_S
 from lrs2m_builder.terminal import say
 
