@@ -17,12 +17,13 @@ from lrs2m_builder.checks.reading.vocabulary import plural_of
 from lrs2m_builder.dataset.audit.consistency import check_records
 from lrs2m_builder.declared.manifest import load_manifest
 from lrs2m_builder.declared.prompt import load_prompt
+from lrs2m_builder.exchange import Completion, Request
 from lrs2m_builder.sample.drawing.scene import Scene, draw_scene
 from lrs2m_builder.sample.drawing.sketch import SIDE
 from lrs2m_builder.sample.false_texts import write_false_texts
 from lrs2m_builder.sample.formats import write_sample_source
 from lrs2m_builder.sample.texts import write_texts
-from lrs2m_builder.schema import Anchor, Box, Completion, Request, Sample
+from lrs2m_builder.schema import Anchor, Box, Sample
 from lrs2m_builder.sources import open_source, read_samples
 from tests.fake_engine import FakeModule, good_text
 from tests.toy import build_toy, rows

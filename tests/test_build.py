@@ -12,8 +12,8 @@ from datasets import Features, load_dataset
 from lrs2m_builder.build.stored_rows import PLACE_COLUMNS, RECORD_SCHEMA
 from lrs2m_builder.dataset.stats import read_stats
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.exchange import Completion, Request
 from lrs2m_builder.files import read_json
-from lrs2m_builder.schema import Completion, Request
 from tests.fake_engine import FakeModule, good_text
 from tests.toy import build_toy, ids, make_source, rows, toy_options
 

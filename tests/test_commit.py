@@ -16,8 +16,8 @@ from lrs2m_builder.build.stored_rows import ADDED
 from lrs2m_builder.build.telemetry import Repetition
 from lrs2m_builder.engines._base import ENDPOINT_FAILED, EngineStoppedError
 from lrs2m_builder.errors import SampleError, UserError
+from lrs2m_builder.exchange import Completion, Request
 from lrs2m_builder.files import read_json
-from lrs2m_builder.schema import Completion, Request
 from lrs2m_builder.stores import folder as folder_store
 from tests.fake_engine import FakeModule, good_text
 from tests.toy import build_toy, file_bytes, ids, make_source, rows

@@ -17,7 +17,8 @@ from lrs2m_builder.declared.prompt import load_prompt
 from lrs2m_builder.declared.recipe import Recipe, load_recipe
 from lrs2m_builder.declared.shipped import shipped_names
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.schema import Anchor, Attempt, Completion, Record, Rejection, Request, Sample
+from lrs2m_builder.exchange import Attempt, Completion, Request
+from lrs2m_builder.schema import Anchor, Record, Rejection, Sample
 
 MANIFEST = Manifest(
     name="toy",

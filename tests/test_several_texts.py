@@ -26,7 +26,8 @@ from lrs2m_builder.engines._base import ENDPOINT_FAILED
 from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.evals.data import Columns, read_images
 from lrs2m_builder.evals.members._retrieval import LONG_COLUMNS
-from lrs2m_builder.schema import Attempt, Completion, Record, Request, Sample
+from lrs2m_builder.exchange import Attempt, Completion, Request
+from lrs2m_builder.schema import Record, Sample
 from lrs2m_builder.train.index import read_index
 from lrs2m_builder.train.loading import BatchRows, ReadSettings
 from lrs2m_builder.verify.decide import VerifySettings

@@ -17,7 +17,8 @@ from lrs2m_builder.build.settings import BUILD_JSON, settings_hash
 from lrs2m_builder.declared.recipe import Recipe
 from lrs2m_builder.engines._base import EngineModule
 from lrs2m_builder.errors import MissingExtraError, ModelNotHereError, UserError, flag_named
-from lrs2m_builder.schema import Request, Sample
+from lrs2m_builder.exchange import Request
+from lrs2m_builder.schema import Sample
 from lrs2m_builder.sources import annotation_files, named, open_source
 from lrs2m_builder.stores._base import Store, writer_name
 from lrs2m_builder.verify.decide import VerifySettings

@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from lrs2m_builder.build.plan import BuildPlan
 from lrs2m_builder.build.requests import used_prompts
-from lrs2m_builder.schema import Attempt, CaptionColumn, Record, RowClaim, Sample, TextOrigin, UncutText
+from lrs2m_builder.exchange import Attempt
+from lrs2m_builder.schema import CaptionColumn, Record, RowClaim, Sample, TextOrigin, UncutText
 from lrs2m_builder.tokenizer import count_tokens
 
 

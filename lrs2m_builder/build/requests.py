@@ -10,7 +10,8 @@ from typing import Any
 from lrs2m_builder.build.plan import BuildPlan
 from lrs2m_builder.declared.place_words import place_words
 from lrs2m_builder.declared.prompt import Prompt
-from lrs2m_builder.schema import Attempt, CaptionColumn, Request, Sample
+from lrs2m_builder.exchange import Attempt, Request
+from lrs2m_builder.schema import CaptionColumn, Sample
 from lrs2m_builder.text import normalise_caption
 
 # Increase of the temperature per repeated answer, for models that repeat themselves when asked again.

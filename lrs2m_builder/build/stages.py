@@ -21,7 +21,8 @@ from lrs2m_builder.build.verdict import (
     verdict_of_step,
 )
 from lrs2m_builder.engines._base import ENDPOINT_FAILED
-from lrs2m_builder.schema import Attempt, Record, Rejection, Request, RowClaim, Sample, UncutText, Verification
+from lrs2m_builder.exchange import Attempt, Request, Verification
+from lrs2m_builder.schema import Record, Rejection, RowClaim, Sample, UncutText
 from lrs2m_builder.verify.claims import claims_of
 from lrs2m_builder.verify.decide import is_judged, row_claims
 

@@ -9,7 +9,8 @@ from functools import lru_cache
 from lrs2m_builder.build.plan import BuildPlan
 from lrs2m_builder.checks import Answer, Check
 from lrs2m_builder.declared.place_words import given_words
-from lrs2m_builder.schema import Attempt, CaptionColumn, Sample, UncutText
+from lrs2m_builder.exchange import Attempt
+from lrs2m_builder.schema import CaptionColumn, Sample, UncutText
 from lrs2m_builder.text import normalise_caption, without_wrapping
 from lrs2m_builder.tokenizer import count_tokens
 from lrs2m_builder.verify.claims import claims_of

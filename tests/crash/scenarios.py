@@ -12,7 +12,7 @@ from typing import Any
 from unittest import mock
 
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.schema import Completion, Request
+from lrs2m_builder.exchange import Completion, Request
 from tests.fake_engine import FakeModule, Script, good_text
 
 ONCE = ("--retry-rejected", "--restart")  # flags that do the work once more where it is done
