@@ -23,13 +23,13 @@ from lrs2m_builder.clip.model import load, random_model
 from lrs2m_builder.clip.sealed import check_seal, seal
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.train import run as train_module
-from lrs2m_builder.train.checkpoint import RunFolder
 from lrs2m_builder.train.config import TrainConfig, changed
 from lrs2m_builder.train.loading import Batch
 from lrs2m_builder.train.loss import LossSettings
 from lrs2m_builder.train.named_configs import CONFIGS, make_config, tiny
 from lrs2m_builder.train.optim import Average, fitted_warmup, learning_rate, long_weight
 from lrs2m_builder.train.run import train
+from lrs2m_builder.train.run_folder import RunFolder
 from lrs2m_builder.train.state import TrainingRun
 from lrs2m_builder.train.step import Towers, accumulate_gradient
 from tests.clip_toy import make_data
@@ -40,7 +40,6 @@ CHILD = """
 import sys, torch
 from pathlib import Path
 torch.set_num_threads(1)
-from lrs2m_builder.train.checkpoint import RunFolder
 from lrs2m_builder.train.named_configs import make_config
 from lrs2m_builder.train.run import train
 train(make_config("tiny", sys.argv[3:]), [Path(sys.argv[1])], out_dir=Path(sys.argv[2]))
@@ -182,7 +181,7 @@ def test_checkpoints_are_sorted_by_their_steps_and_files_of_other_names_are_left
         folder.save(step, {})
     kept = {path.name for path in (tmp_path / "checkpoints").iterdir()} - set(others)
     assert kept == {"step-999999.pt", "step-1000000.pt"}
-    assert (folder.load_latest() or {})["step"] == 1_000_000
+    assert (folder.checkpoints.load_latest() or {})["step"] == 1_000_000
     assert all((tmp_path / "checkpoints" / name).read_bytes() == b"mine" for name in others)
 
 

@@ -51,9 +51,9 @@ def test_a_process_that_does_not_see_the_runs_folder_ends_all_with_one_line(data
 
 
 def see_at_once() -> None:
-    from lrs2m_builder.train import checkpoint
+    from lrs2m_builder.train import processes
 
-    checkpoint.SEEN_WITHIN_S = 0.0
+    processes.SEEN_WITHIN_S = 0.0
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])

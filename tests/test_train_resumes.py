@@ -14,10 +14,10 @@ import pytest
 import torch
 
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.train import checkpoint
-from lrs2m_builder.train.checkpoint import RunFolder
+from lrs2m_builder.train import run_settings
 from lrs2m_builder.train.config import changed, with_batch_size
 from lrs2m_builder.train.named_configs import tiny
+from lrs2m_builder.train.run_folder import RunFolder
 from tests.clip_toy import make_data
 from tests.train_processes import exit_codes, losses, start
 
@@ -104,9 +104,9 @@ def batch_size(folder: Path, monkeypatch: pytest.MonkeyPatch, processes: int, **
     """The pairs per process with which a run of two processes with 6 pairs each resumes."""
     config = changed(tiny(), {"batch_size": 6, "pcm_k": 3, **changes})
     if not (folder / "config.json").exists():
-        monkeypatch.setattr(checkpoint, "world_size", lambda: 2)
-        RunFolder(folder, config, []).write_settings("revision", [])
-    monkeypatch.setattr(checkpoint, "world_size", lambda: processes)
+        monkeypatch.setattr(run_settings, "world_size", lambda: 2)
+        RunFolder(folder, config, []).settings.write("revision", [])
+    monkeypatch.setattr(run_settings, "world_size", lambda: processes)
     return RunFolder(folder, config, []).check()
 
 

@@ -7,12 +7,14 @@ import os
 import resource
 import select
 import signal
+import socket
 import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -23,6 +25,7 @@ from lrs2m_builder.stopping import STOP_SIGNALS
 from lrs2m_builder.train.loss import rank, world_size
 
 T = TypeVar("T")
+SEEN_WITHIN_S = 20.0  # a network disk may show another machine's files late
 # Messages of gloo and NCCL when another process is gone.
 _PEER_LOST = ("closed by peer", "reset by peer", "Broken pipe", "remote process exited", "Socket Timeout", "timed out")
 
@@ -128,6 +131,22 @@ def refuse_together(problem: str | None) -> None:
         problems = [None] * world_size()
         dist.all_gather_object(problems, problem)
     _end_if(next(filter(None, problems), None))
+
+
+def refuse_unless_seen(path: Path, is_seen: Callable[[], bool]) -> None:
+    """End all processes if one of them does not see a file of the first one, also after SEEN_WITHIN_S.
+
+    Raises:
+        UserError, SystemExit: as `refuse_together`.
+    """
+    deadline = time.monotonic() + SEEN_WITHIN_S
+    while not (seen := is_seen()) and time.monotonic() < deadline:
+        time.sleep(1.0)
+    elsewhere = (
+        f"{path}: written by the first process, but missing on {socket.gethostname()}; give an --out on a "
+        "disk that all machines of the run share"
+    )
+    refuse_together(None if seen else elsewhere)
 
 
 def _end_if(problem: str | None) -> None:

@@ -11,8 +11,8 @@ from typing import Any
 
 from lrs2m_builder.errors import MissingExtraError, UserError, one_line
 from lrs2m_builder.terminal import duration, say
-from lrs2m_builder.train.checkpoint import RunFolder
 from lrs2m_builder.train.config import TrainConfig
+from lrs2m_builder.train.run_folder import RunFolder
 
 RECENT = 50  # steps from which the remaining time is estimated
 
@@ -48,7 +48,7 @@ class Progress:
             line: "step", losses, rates; names that begin with "eval_" are measured on held-out data.
             seconds: duration of the step without evaluation.
         """
-        self._folder.write_metrics(line)
+        self._folder.metrics.write(line)
         self._seconds.append(seconds)
         step = line["step"]
         parts = [f"step {step}/{self._total}", f"loss {line['loss']:.4f}"]

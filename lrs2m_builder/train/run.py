@@ -24,13 +24,13 @@ from lrs2m_builder.clip.model import Loaded
 from lrs2m_builder.errors import UserError, not_among
 from lrs2m_builder.stores.lock import locked
 from lrs2m_builder.terminal import say
-from lrs2m_builder.train.checkpoint import RunFolder
 from lrs2m_builder.train.config import TrainConfig, with_batch_size
 from lrs2m_builder.train.loading import Batch
 from lrs2m_builder.train.loss import Losses, LossSettings, rank, world_size
 from lrs2m_builder.train.optim import learning_rate, long_weight, set_rate
 from lrs2m_builder.train.processes import Stop, first_process, is_peer_lost, join_processes, stop_flag
 from lrs2m_builder.train.readout import FinishedStep, Readout
+from lrs2m_builder.train.run_folder import RunFolder
 from lrs2m_builder.train.state import TrainingRun
 from lrs2m_builder.train.step import accumulate_gradient
 from lrs2m_builder.train.streaming import Streamed

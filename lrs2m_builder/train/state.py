@@ -20,7 +20,6 @@ from lrs2m_builder.clip.preprocess import Normalise, ToPixels
 from lrs2m_builder.clip.save import save
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.terminal import say
-from lrs2m_builder.train.checkpoint import RunFolder
 from lrs2m_builder.train.config import TrainConfig
 from lrs2m_builder.train.data import Batches
 from lrs2m_builder.train.index import Best, read_index
@@ -33,6 +32,7 @@ from lrs2m_builder.train.plan import BUCKET
 from lrs2m_builder.train.processes import first_process, peak_memory
 from lrs2m_builder.train.progress import Progress
 from lrs2m_builder.train.readout import FinishedStep
+from lrs2m_builder.train.run_folder import RunFolder
 from lrs2m_builder.train.step import Towers
 from lrs2m_builder.train.streaming import GroupCache, Streamed
 from lrs2m_builder.train.trained import Adapters, choose_trained
@@ -88,7 +88,7 @@ class TrainingRun:
             device=device,
             adapters=adapters,
         )
-        if (state := folder.load_latest()) is not None:
+        if (state := folder.checkpoints.load_latest()) is not None:
             run.restore(state)
         if rank() == 0:
             run.report_start()
@@ -120,7 +120,7 @@ class TrainingRun:
         """Restore the folder to its state after the step from which the run resumes."""
         self.folder.go_on_after(self.step)
         if self.step == 0:
-            self.folder.write_settings(self.loaded.revision, self.batches.parts())
+            self.folder.settings.write(self.loaded.revision, self.batches.parts())
 
     def save_checkpoint(self) -> None:
         """Write a checkpoint in the first process; all processes wait for it."""
@@ -144,7 +144,7 @@ class TrainingRun:
         }
         self.folder.save(self.step, state)
         if self.best is not None:
-            self.folder.keep_best(self.best[1], until=self.step)
+            self.folder.checkpoints.keep_best(self.best[1], until=self.step)
 
     def restore(self, state: dict[str, Any]) -> None:
         """Restore a checkpoint.
@@ -200,12 +200,12 @@ class TrainingRun:
             return
         if self.best is None or measured[name] > self.best[0]:
             self.best = (measured[name], self.step)
-            self.folder.save_best(self.step, self.own_towers.state_dict())
+            self.folder.checkpoints.save_best(self.step, self.own_towers.state_dict())
 
     def add_measured(self, measured: dict[str, float]) -> None:
         """Report figures measured after the step from which the run resumes."""
         if self.progress is not None:
-            self.folder.add_to_metrics(self.step, {f"eval_{name}": value for name, value in measured.items()})
+            self.folder.metrics.add(self.step, {f"eval_{name}": value for name, value in measured.items()})
             self.progress.report_measured(measured, self.step)
 
     def close(self) -> None:
@@ -221,7 +221,7 @@ class TrainingRun:
         model = self.loaded.model
         if self.best is not None:
             value, step = self.best
-            self.own_towers.load_state_dict(self.folder.load_best(step))
+            self.own_towers.load_state_dict(self.folder.checkpoints.load_best(step))
             say(f"saved are the weights of step {step}, with the best {self.config.keep_best}: {value:.1%}")
         if self.average:
             move_between(model, self.average.values, 0.0)
