@@ -267,6 +267,8 @@ def test_a_person_votes_by_keys_and_reads_the_table(tmp_path: Path) -> None:
     with serving(voting) as server, chromium(tmp_path / "profile") as tab:
         tab.size(1280, 800)
         tab.call("Page.navigate", url=server.address)
+        tab.wait_for("document.querySelector('.both')")
+        assert tab.evaluate("document.querySelector('.both').innerText").endswith("seen for the time 0 .")
         for at, key in enumerate(keys):
             tab.wait_for(
                 f"document.querySelector('#status')?.textContent == 'pair {at + 1} of {len(keys)}, {at} voted'"

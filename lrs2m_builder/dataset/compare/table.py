@@ -155,9 +155,7 @@ def _side(pairs: Pairs, side: str) -> Side:
     for names, times in cursor.execute(f"SELECT warnings::VARCHAR, count(*) {rows} GROUP BY ALL").fetchall():
         warnings.update(dict.fromkeys(names.split(), times))
     recipes, models = (
-        tuple(
-            value for (value,) in cursor.execute(f"SELECT DISTINCT {name}::VARCHAR AS it {rows} ORDER BY it").fetchall()
-        )
+        cursor.execute(f"SELECT DISTINCT {name}::VARCHAR AS value {rows} ORDER BY value").fetchall()
         for name in ("recipe", "model")
     )
     at = _SIDES.index(side)
@@ -165,8 +163,8 @@ def _side(pairs: Pairs, side: str) -> Side:
         path=str(pairs.paths[at]),
         only=pairs.only[at],
         rejected=_rejected(pairs, is_b=side == "b"),
-        recipes=recipes,
-        models=models,
+        recipes=tuple(value for (value,) in recipes if value),
+        models=tuple(value for (value,) in models if value),
         tokens_short=short,
         tokens_long=long,
         warnings_per_row=warnings.total() / pairs.num_pairs,

@@ -33,10 +33,19 @@ function drawProgress() {
 /** The name of a side; on a phone the texts are one above the other. */
 const sideName = (beside, above) => [el("span", { class: "beside", text: beside }), el("span", { class: "above", text: above })];
 
-function drawText(side, title, above, sameShort) {
-  const text = (words, kind) => el("p", words ? { class: kind, text: words } : { class: "empty", text: "no text" });
+const TEXTS = { caption_short: "Short text", caption_long: "Long text" };
+const isSame = (column) => Boolean(pair.left[column]) && pair.left[column] === pair.right[column];
+const kind = (column) => (column === "caption_short" ? "short" : null);
+
+/** The texts of a side that the other side does not have too. */
+function drawText(side, title, above) {
   return el("section", { class: `side ${pair.vote === title.toLowerCase() ? "voted" : ""}`, "aria-label": `${title} text` }, el("h2", {}, sideName(title, above)),
-    sameShort ? null : text(side.caption_short, "short"), text(side.caption_long));
+    Object.keys(TEXTS).filter((column) => !isSame(column)).map((column) => el("p", side[column] ? { class: kind(column), text: side[column] } : { class: "empty", text: "no text" })));
+}
+
+/** A text that both sides have, once. */
+function drawSame(column) {
+  return el("div", { class: "both" }, el("div", { class: "label" }, el("b", { text: TEXTS[column] }), el("span", { text: "the same in both" })), el("p", { class: kind(column), text: pair.left[column] }));
 }
 
 const tokens = (side) => `${side.num_tokens_short ?? "-"} · ${side.num_tokens_long ?? "-"}`;
@@ -58,15 +67,14 @@ function drawFigures() {
 }
 
 function drawPair() {
-  const sameShort = pair.left.caption_short && pair.left.caption_short === pair.right.caption_short;
   const image = picture(named(), { ...setting(), small: false });
   const frame = el("button", { type: "button", class: "frame", "aria-label": "Enlarge the image", click: openZoom }, image);
   image.addEventListener("error", () => frame.replaceWith(...frame.childNodes));
   $("pair").replaceChildren(
     el("div", { class: "sides" },
       el("div", {}, el("figure", {}, frame, el("figcaption", {}, el("span", { class: "mono", text: pair.sample_id ?? "" }), el("span", { class: "hint", text: "click or z: enlarge" }))),
-        sameShort ? el("div", { class: "both" }, el("div", { class: "label" }, el("b", { text: "Short text" }), el("span", { text: "the same in both" })), el("p", { class: "short", text: pair.left.caption_short })) : null),
-      drawText(pair.left, "Left", "Upper", sameShort), drawText(pair.right, "Right", "Lower", sameShort)),
+        Object.keys(TEXTS).filter(isSame).map(drawSame)),
+      drawText(pair.left, "Left", "Upper"), drawText(pair.right, "Right", "Lower")),
     drawFigures());
   $("pair").scrollTop = 0;
   for (const button of document.querySelectorAll(".vote")) button.setAttribute("aria-pressed", String(button.dataset.vote === pair.vote));

@@ -4,6 +4,7 @@ import { el, number, svg } from "/draw.js";
 const percent = (share) => `${Math.round(share * 100)} %`;
 const mean = (value, digits) => (value === null ? "-" : value.toFixed(digits));
 const folder = (path) => path.split("/").filter(Boolean).slice(-1)[0] ?? path;
+const models = (side) => side.models.map((name) => name.split(" + ").map(folder).join(" + ")).join(", ") || "-";
 const list = (counts) => Object.entries(counts).map(([name, times]) => `${name} ${number(times)}`).join(", ") || "none";
 const total = (counts) => Object.values(counts).reduce((sum, times) => sum + times, 0);
 
@@ -45,8 +46,8 @@ export function drawResults(results) {
       row(Object.keys(results.reviewers).length > 1 ? "pairs" : "all", wins.a, wins.b, wins.tie, wins.both_bad),
       ...(Object.keys(results.reviewers).length > 1 ? Object.entries(results.reviewers) : []).map(([name, each]) => row(name || "no name", each.a, each.b, each.tie, each.both_bad))]),
     table("The two data sets", [`A: ${names.a}`, `B: ${names.b}`], [
-      row("model", ...sides((side) => side.models.filter(Boolean).join(", ") || "-")),
-      row("recipe", ...sides((side) => side.recipes.filter(Boolean).join(", ") || "-")),
+      row("model", ...sides(models)),
+      row("recipe", ...sides((side) => side.recipes.join(", ") || "-")),
       row("mean tokens, short", ...sides((side) => mean(side.tokens_short, 1))),
       row("mean tokens, long", ...sides((side) => mean(side.tokens_long, 1))),
       row("warnings per image", ...sides((side) => mean(side.warnings_per_row, 2))),
