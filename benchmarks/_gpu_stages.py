@@ -16,9 +16,9 @@ from typing import Any
 import torch
 from transformers import CLIPConfig, CLIPModel
 
-from lrs2m_builder.train.config import paper_b16
 from lrs2m_builder.train.loading import Batch
 from lrs2m_builder.train.loss import LossSettings
+from lrs2m_builder.train.named_configs import paper_b16
 from lrs2m_builder.train.optim import make_optimizer
 from lrs2m_builder.train.readout import Readout
 from lrs2m_builder.train.step import Towers, accumulate_gradient

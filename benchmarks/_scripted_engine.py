@@ -15,7 +15,7 @@ from typing import Any
 from PIL import Image
 
 from lrs2m_builder.engines._base import Engine, EngineModule, Preview
-from lrs2m_builder.schema import AnswerScores, Completion, Request, Role
+from lrs2m_builder.exchange import AnswerScores, Completion, Request, Role
 
 WORDS = ("roof", "road", "tree", "field", "river", "car", "grey", "green", "white", "long", "narrow", "small", "left")
 SIDE = 32

@@ -32,8 +32,8 @@ from lrs2m_builder.build.stages import next_move
 from lrs2m_builder.build.telemetry import Display, Meter
 from lrs2m_builder.build.work import ShardWork, find_work, open_works
 from lrs2m_builder.engines import vllm as vllm_engine
+from lrs2m_builder.exchange import Request
 from lrs2m_builder.images.load import decode
-from lrs2m_builder.schema import Request
 
 
 async def opened(prepared: Prepared) -> AsyncIterator[ShardWork]:

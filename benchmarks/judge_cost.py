@@ -26,9 +26,9 @@ from transformers import AutoProcessor, Qwen2VLForConditionalGeneration
 from captioner_training.random_model import make_random_model, qwen2_vl_config
 from lrs2m_builder.declared.prompt import load_prompt
 from lrs2m_builder.engines import vllm as vllm_engine
+from lrs2m_builder.exchange import Request
 from lrs2m_builder.sample import CAPTIONER
 from lrs2m_builder.sample.drawing.scene import draw_scene
-from lrs2m_builder.schema import Request
 from lrs2m_builder.verify.judge import Judge
 
 SIDE = 448  # pixels: 256 image tokens

@@ -29,7 +29,8 @@ from lrs2m_builder.clip.architecture import open_clip_config
 from lrs2m_builder.clip.model import RANDOM, load, random_model
 from lrs2m_builder.evals.held_out import measure_recall, read_held_out
 from lrs2m_builder.evals.while_training import make_measures
-from lrs2m_builder.train.config import TrainConfig, make_config
+from lrs2m_builder.train.config import TrainConfig
+from lrs2m_builder.train.named_configs import make_config
 from lrs2m_builder.train.optim import fitted_warmup
 from lrs2m_builder.train.run import train
 

@@ -26,9 +26,9 @@ from captioner_training.own_claims import AS_RECIPES
 from captioner_training.own_texts import own_texts
 from captioner_training.said import decided
 from captioner_training.scenes import Scenes, draw
+from lrs2m_builder.exchange import JudgedClaim
 from lrs2m_builder.sample import CAPTIONER
 from lrs2m_builder.sample.drawing.scene import Scene, draw_scene
-from lrs2m_builder.schema import JudgedClaim
 from lrs2m_builder.verify import decide
 from lrs2m_builder.verify.calibration import auroc
 from lrs2m_builder.verify.claims import claims_of

@@ -28,9 +28,9 @@ import torch
 from torch.profiler import ProfilerActivity, profile
 
 from lrs2m_builder.clip.model import random_model
-from lrs2m_builder.train.config import paper_b16
 from lrs2m_builder.train.loading import Batch
 from lrs2m_builder.train.loss import LossSettings
+from lrs2m_builder.train.named_configs import paper_b16
 from lrs2m_builder.train.optim import make_optimizer
 from lrs2m_builder.train.readout import Readout
 from lrs2m_builder.train.step import Towers, accumulate_gradient

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
     from lrs2m_builder.declared.recipe import Recipe, Step, load_recipe
     from lrs2m_builder.engines._base import Engine
     from lrs2m_builder.errors import SampleError, UserError
-    from lrs2m_builder.schema import Anchor, Completion, Place, Record, Rejection, Request, Sample
+    from lrs2m_builder.exchange import Completion, Request
+    from lrs2m_builder.place import Place
+    from lrs2m_builder.schema import Anchor, Record, Rejection, Sample
     from lrs2m_builder.sources._base import SourceRow
 
 _MODULES = {
@@ -29,7 +31,9 @@ _MODULES = {
     "declared.anchor_words": ("places_in_words",),
     "declared.manifest": ("Manifest", "load_manifest"),
     "declared.recipe": ("Recipe", "Step", "load_recipe"),
-    "schema": ("Anchor", "Completion", "Place", "Record", "Rejection", "Request", "Sample"),
+    "exchange": ("Completion", "Request"),
+    "place": ("Place",),
+    "schema": ("Anchor", "Record", "Rejection", "Sample"),
     "sources._base": ("SourceRow",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

@@ -1,18 +1,14 @@
-"""The records of the straight line: Sample -> Request -> Completion -> Attempt -> Record or Rejection."""
+"""The records at both ends of the straight line: a Sample becomes a Record or a Rejection."""
 
 from __future__ import annotations
 
-import datetime as dt
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-MAX_TEXT_BYTES = 64 * 2**10  # of an answer: a long caption has a few thousand
-MAX_NAME_BYTES = 64  # of a finish reason
-MAX_INT32 = 2**31 - 1
+from lrs2m_builder.exchange import Attempt
+from lrs2m_builder.image_ref import ImageRef
+from lrs2m_builder.place import NOWHERE, Place
 
-Role = Literal["mllm", "llm"]
 CaptionColumn = Literal["caption_short", "caption_long"]
 Viewpoint = Literal["satellite", "aerial", "drone", "overhead"]
 
@@ -32,77 +28,6 @@ class Anchor:
     name: str
     count: int | None = None
     boxes: tuple[Box, ...] = field(default=(), repr=False)
-
-
-@dataclass(frozen=True, slots=True)
-class Place:
-    """Where on Earth an image was taken, when and by what; None is unknown. The names are STAC's.
-
-    Attributes:
-        lon, lat: the centre, in degrees of WGS 84.
-        bbox: west, south, east and north of the footprint; west is greater than east across the antimeridian.
-        geometry: the footprint as WKB in longitude and latitude: a polygon, or a point if only the centre is known.
-        crs: the coordinate reference system of the image's own pixels, such as "EPSG:32633", or WKT2.
-        gsd: metres on the ground per pixel of the image's file.
-        datetime: of the acquisition, in UTC.
-        platform: the satellite or aircraft, such as "sentinel-2a".
-        split: which part of its data set the image belongs to, such as "train".
-        grid_cell: the Major-TOM cell of 10 km that holds the centre.
-    """
-
-    lon: float | None = None
-    lat: float | None = None
-    bbox: tuple[float, float, float, float] | None = None
-    geometry: bytes | None = field(default=None, repr=False)
-    crs: str | None = None
-    gsd: float | None = None
-    datetime: dt.datetime | None = None
-    platform: str | None = None
-    split: str | None = None
-    grid_cell: str | None = None
-
-
-NOWHERE = Place()
-
-
-@dataclass(frozen=True, slots=True)
-class TarMember:
-    """An image inside an uncompressed tar: `size` bytes from byte `offset` on."""
-
-    archive: Path
-    name: str
-    offset: int
-    size: int
-
-    def __str__(self) -> str:
-        return f"{self.archive}:{self.name}"
-
-
-@dataclass(frozen=True, slots=True)
-class TableCell:
-    """An image inside a Parquet or Arrow file: the cell of a column, rows counted from 0."""
-
-    table: Path
-    column: str
-    row: int
-
-    def __str__(self) -> str:
-        return f"{self.table}:{self.column}[{self.row}]"
-
-
-@dataclass(frozen=True, slots=True)
-class ImageBytes:
-    """An image whose bytes are in memory, such as those of a row; the name is for messages."""
-
-    data: bytes
-    name: str = "the image"
-
-    def __str__(self) -> str:
-        return self.name
-
-
-ImageRef = Path | TarMember | TableCell | ImageBytes
-"""Where an image's bytes are: a file, a range inside one, or memory (`images/files.py` reads them)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,164 +57,6 @@ class Sample:
     problem: tuple[str, str] | None = None
     place: Place = NOWHERE
     image_size: tuple[int, int] | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One question to a model.
-
-    Attributes:
-        parts: the text before and after the image; a text-only request has one part.
-        sampling: keyword arguments of the engine's sampling parameters, without the seed.
-        system: the system prompt; empty for no system prompt.
-        answers: words whose probabilities are requested instead of a text.
-        schema: the JSON schema that the answer must follow, for engines that can hold it to one; None for any text.
-        text_number: which of several texts of the image it belongs to, from 0.
-    """
-
-    sample_id: str
-    step: int
-    attempt: int
-    role: Role
-    parts: tuple[str, ...]
-    seed: int
-    sampling: Mapping[str, Any]
-    system: str = ""
-    answers: tuple[str, ...] = ()
-    schema: Mapping[str, Any] | None = None
-    text_number: int = 0
-
-    @property
-    def request_id(self) -> str:
-        """Unique among the requests of one build."""
-        of_text = f":{self.text_number}" if self.text_number else ""
-        return f"{self.sample_id}:{self.step}:{self.attempt}{of_text}"
-
-
-@dataclass(frozen=True, slots=True)
-class Completion:
-    """What a model answered; token counts are the model's own.
-
-    Attributes:
-        finish_reason: "stop", "length", or "thinking" if the model's thought did not end.
-        thought: whether a thought was removed from the text.
-    """
-
-    text: str
-    finish_reason: str
-    num_prompt_tokens: int = 0
-    num_tokens: int = 0
-    thought: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class AnswerScores:
-    """The probability of each of a request's `answers` as the model's next words.
-
-    Attributes:
-        log_probs: natural logarithms, in the order of the answers; None if the engine does not give it.
-        tokens: the tokens by which each answer was recognised; None if by text.
-        is_bound: whether one of them is only an upper bound.
-        num_cached_tokens: prompt tokens already computed for another request; None if unknown.
-    """
-
-    log_probs: tuple[float | None, ...]
-    tokens: tuple[tuple[int, ...], ...] | None = None
-    is_bound: bool = False
-    num_prompt_tokens: int = 0
-    num_cached_tokens: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class JudgedClaim:
-    """A statement of an answer, and the judge's probability that it is true of the image (None: not answered)."""
-
-    words: str
-    p: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class Attempt:
-    """A request and its answer, as stored in the journal: enough to resume without asking again.
-
-    Attributes:
-        problem: the rejection reason if the request could not be answered; `text` then holds the error.
-        claims: the judged statements of the answer; None if it was not judged.
-        text_number: which of several texts of the image it belongs to, from 0.
-    """
-
-    sample_id: str
-    step: int
-    attempt: int
-    seed: int
-    text: str
-    finish_reason: str
-    num_prompt_tokens: int = 0
-    num_tokens: int = 0
-    problem: str = ""
-    claims: tuple[JudgedClaim, ...] | None = None
-    text_number: int = 0
-
-    @classmethod
-    def answered(cls, request: Request, completion: Completion) -> Attempt:
-        """The attempt for a request and its answer."""
-        return cls(
-            sample_id=request.sample_id,
-            step=request.step,
-            attempt=request.attempt,
-            seed=request.seed,
-            text=_bounded(completion.text, MAX_TEXT_BYTES),
-            finish_reason="length" if _is_long(completion.text) else _bounded(completion.finish_reason, MAX_NAME_BYTES),
-            num_prompt_tokens=_count(completion.num_prompt_tokens),
-            num_tokens=_count(completion.num_tokens),
-            text_number=request.text_number,
-        )
-
-    @classmethod
-    def failed(cls, request: Request, problem: str, detail: str) -> Attempt:
-        """The attempt for a request that could not be sent or answered."""
-        text = _bounded(detail, MAX_TEXT_BYTES)
-        key = (request.sample_id, request.step, request.attempt, request.seed)
-        return cls(*key, text, "", problem=problem, text_number=request.text_number)
-
-    def __post_init__(self) -> None:
-        """Refuse values that no column can hold; attempts read from files are checked too.
-
-        Raises:
-            TypeError, ValueError: a field is of another type, or a number is too large.
-        """
-        for claim in self.claims or ():
-            if type(claim.words) is not str or type(claim.p) not in {float, type(None)}:
-                raise TypeError("a claim is a text and a probability")
-        texts = (self.sample_id, self.text, self.finish_reason, self.problem)
-        numbers = (self.step, self.attempt, self.num_prompt_tokens, self.num_tokens, self.text_number)
-        if any(type(text) is not str for text in texts) or any(type(n) is not int for n in (*numbers, self.seed)):
-            raise TypeError("an answer's fields are texts and whole numbers")
-        if any(not 0 <= number <= MAX_INT32 for number in numbers) or not 0 <= self.seed <= MAX_INT32:
-            raise ValueError("a number of an answer is negative or too large")
-
-
-def _bounded(text: str, max_bytes: int) -> str:
-    """The text cut at a bound; half a surrogate pair, which UTF-8 cannot encode, becomes "?"."""
-    return text[:max_bytes].encode("utf-8", "replace")[:max_bytes].decode("utf-8", "ignore")
-
-
-def _is_long(text: str) -> bool:
-    return len(text) > MAX_TEXT_BYTES or len(text.encode("utf-8", "replace")) > MAX_TEXT_BYTES
-
-
-def _count(number: int) -> int:
-    """A token count, limited to what its column can hold."""
-    return min(max(int(number), 0), MAX_INT32)
-
-
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """An answer whose statements a judge must check, one by one."""
-
-    sample_id: str
-    attempt: Attempt
-    statements: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)

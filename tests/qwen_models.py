@@ -14,7 +14,7 @@ from PIL import Image
 
 from captioner_training.random_model import CHAT_TEMPLATE, SPECIAL_TOKENS, make_random_model
 from lrs2m_builder.engines._base import Engine
-from lrs2m_builder.schema import AnswerScores, Completion, Request
+from lrs2m_builder.exchange import AnswerScores, Completion, Request
 
 WORDS = ("river", "two grey roofs", "a road beside a field", "houses", "trees along the right edge of a parking lot")
 GREEDY = {"temperature": 0, "max_tokens": 32}

@@ -236,7 +236,7 @@ def done(folder: Path) -> dict[str, Any]:
         ("eval", "  toy      Evaluate luck."),
         ("eval all of nothing", "AIR-SLT's anno.json, a file of coins, or a folder of these"),
         ("no recipe", "short_to_long, toy, vector_anchored"),
-        ("no engine", "openai, toy, transformers, vllm"),
+        ("no engine", "openai, openai-batch, toy, transformers, vllm"),
         ("no check", "title, toy_word, unsupported_object"),
         ("no format", "tiles, toy, vector_labels"),
         ("no export", "stac, toy, webdataset"),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -16,12 +17,13 @@ from lrs2m_builder.checks.reading.vocabulary import plural_of
 from lrs2m_builder.dataset.audit.consistency import check_records
 from lrs2m_builder.declared.manifest import load_manifest
 from lrs2m_builder.declared.prompt import load_prompt
+from lrs2m_builder.exchange import Completion, Request
 from lrs2m_builder.sample.drawing.scene import Scene, draw_scene
 from lrs2m_builder.sample.drawing.sketch import SIDE
 from lrs2m_builder.sample.false_texts import write_false_texts
 from lrs2m_builder.sample.formats import write_sample_source
 from lrs2m_builder.sample.texts import write_texts
-from lrs2m_builder.schema import Anchor, Box, Completion, Request, Sample
+from lrs2m_builder.schema import Anchor, Box, Sample
 from lrs2m_builder.sources import open_source, read_samples
 from tests.fake_engine import FakeModule, good_text
 from tests.toy import build_toy, rows
@@ -186,9 +188,17 @@ def answer(request: Request) -> Completion:
     return Completion(f"A ship lies {where} of the image. {good_text(1)}", "stop", 5, 9)
 
 
-def test_a_text_that_puts_an_object_elsewhere_is_asked_again(tmp_path: Path) -> None:
+def test_at_error_a_text_that_puts_an_object_elsewhere_is_asked_again(tmp_path: Path) -> None:
     module = FakeModule(answer)
-    build_toy(one_ship(tmp_path), tmp_path / "out", module, recipe="vector_anchored_places", data_dir=tmp_path)
+    levels: dict[str, Level] = {"anchor_place": "error"}
+    build_toy(
+        one_ship(tmp_path),
+        tmp_path / "out",
+        module,
+        recipe="vector_anchored_places",
+        data_dir=tmp_path,
+        checks=levels,
+    )
     first, second = (request.parts[1] for request in module.requests if request.step == 0)
     assert "- ship: 1\n" in first and first.endswith("- ship: in the upper left")
     assert 'The answer put "ship" in the lower right of the image' in second
@@ -207,3 +217,10 @@ def test_an_audit_finds_it_in_a_finished_data_set(tmp_path: Path) -> None:
     )
     (found,) = (each for each in check_records(list((tmp_path / "out" / "data").rglob("*.parquet"))) if each.records)
     assert (found.check, found.column, found.records) == ("anchor_place", "caption_long", 1)
+
+
+def test_on_captions_written_blind_its_precision_and_recall_are_what_the_page_says() -> None:
+    cases = [json.loads(line) for line in (Path(__file__).parent / "places_unseen" / "anchor_place.jsonl").open()]
+    found = [finding(case["text"], sample_of(tuple(case["size"]), **case["boxes"])) is not None for case in cases]
+    hits = sum(case["bad"] for case, is_found in zip(cases, found, strict=True) if is_found)
+    assert len(cases) == 160 and hits / sum(found) >= 0.83 and hits / 50 >= 0.8

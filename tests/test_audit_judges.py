@@ -15,7 +15,7 @@ import pytest
 
 from lrs2m_builder.dataset.audit.judges import ALL, Agreement, compare_judges
 from lrs2m_builder.dataset.reviews import Reviews
-from lrs2m_builder.schema import AnswerScores, Request
+from lrs2m_builder.exchange import AnswerScores, Request
 from lrs2m_builder.verify.calibration import auroc
 from tests.fake_engine import FakeModule, hashed_scores, scores_of
 from tests.in_process import lrs2m

@@ -14,7 +14,7 @@ from lrs2m_builder.build.journal import Journal, publish_abandoned
 from lrs2m_builder.dataset.copies import data_folder
 from lrs2m_builder.dataset.stats import read_stats
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.schema import Attempt, Completion, Request
+from lrs2m_builder.exchange import Attempt, Completion, Request
 from lrs2m_builder.stores import holding
 from lrs2m_builder.stores._base import Store, StoreUnavailable
 from lrs2m_builder.stores.holding import held

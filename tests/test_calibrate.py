@@ -8,7 +8,7 @@ import pytest
 from lrs2m_builder.build.calibrate import Prices, calibrate
 from lrs2m_builder.build.prepare import prepare
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.schema import Completion, Request
+from lrs2m_builder.exchange import Completion, Request
 from tests.fake_engine import FakeModule, good_text
 from tests.toy import build_toy, make_source, start_cli, toy_options
 

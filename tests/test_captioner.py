@@ -11,10 +11,10 @@ from pathlib import Path
 import pytest
 
 from lrs2m_builder.engines.vllm import preview
+from lrs2m_builder.exchange import Request
 from lrs2m_builder.sample import CAPTIONER
 from lrs2m_builder.sample.drawing.scene import draw_scene
 from lrs2m_builder.sample.formats import MANIFEST, write_sample_source
-from lrs2m_builder.schema import Request
 from tests.toy import rows
 
 SEED = 3000  # scenes that training did not see

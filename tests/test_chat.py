@@ -22,7 +22,7 @@ from lrs2m_builder.engines._base import DEFAULT_MAX_LENGTH
 from lrs2m_builder.engines._chat import Chat
 from lrs2m_builder.engines._model_files import find_model
 from lrs2m_builder.errors import SampleError, UserError
-from lrs2m_builder.schema import Request
+from lrs2m_builder.exchange import Request
 
 FIRST = "<|im_start|>"  # what the chat template begins with
 TEXT = Request("toy/1", 0, 1, "llm", ("A road beside a field.",), 7, {})

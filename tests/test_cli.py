@@ -103,7 +103,7 @@ def test_model_the_hub_does_not_give_is_said(tmp_path: Path) -> None:
         ("check", "word_range=of", "error, warn, off"),
         ("sampling", "temperature", "KEY=VALUE"),
         ("engine-option", "=3", "KEY=VALUE"),
-        ("engine", "vlm", "known: openai, transformers, vllm"),
+        ("engine", "vlm", "known: openai, openai-batch, transformers, vllm"),
         ("limit", "0", "--limit"),
         ("no-such-flag", "1", "--no-such-flag"),
     ],

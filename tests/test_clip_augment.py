@@ -16,11 +16,12 @@ from lrs2m_builder.checks.base import split_sentences
 from lrs2m_builder.clip.preprocess import Preprocess, make_transform
 from lrs2m_builder.clip.tokens import Tokenize
 from lrs2m_builder.train.augment import augment_caption, augment_image
-from lrs2m_builder.train.config import changed, tiny
+from lrs2m_builder.train.config import changed
 from lrs2m_builder.train.data import Batches
 from lrs2m_builder.train.index import read_index
 from lrs2m_builder.train.loading import Batch, ReadSettings
 from lrs2m_builder.train.mixture import Order
+from lrs2m_builder.train.named_configs import tiny
 from lrs2m_builder.train.run import train
 from tests.clip_toy import make_data
 

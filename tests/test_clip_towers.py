@@ -19,7 +19,8 @@ from lrs2m_builder.clip.towers import OpenClipTowers
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.evals.figures.text_heat import text_heat
 from lrs2m_builder.evals.models import open_model
-from lrs2m_builder.train.config import TrainConfig, changed, tiny
+from lrs2m_builder.train.config import TrainConfig, changed
+from lrs2m_builder.train.named_configs import tiny
 from lrs2m_builder.train.run import train
 from lrs2m_builder.train.trained import choose_trained, layers_of
 from tests.clip_toy import make_data

@@ -19,7 +19,8 @@ from transformers import AutoModel
 from lrs2m_builder import cli
 from lrs2m_builder.clip.model import Loaded, encode_image, encode_text, random_model
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.train.config import TrainConfig, changed, tiny
+from lrs2m_builder.train.config import TrainConfig, changed
+from lrs2m_builder.train.named_configs import tiny
 from lrs2m_builder.train.optim import make_optimizer
 from lrs2m_builder.train.run import train
 from lrs2m_builder.train.state import TrainingRun

@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 
 from lrs2m_builder.commands.demo import demo_command
+from lrs2m_builder.exchange import Completion, Request
 from lrs2m_builder.sample.demo import SEED, SOURCES
 from lrs2m_builder.sample.drawing.scene import draw_scene
 from lrs2m_builder.sample.texts import write_texts
-from lrs2m_builder.schema import Completion, Request
 from tests.fake_engine import FakeModule, Script, scores_of
 from tests.toy import rows
 

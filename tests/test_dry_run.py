@@ -15,7 +15,7 @@ from lrs2m_builder.build.run import build
 from lrs2m_builder.engines import engine_module
 from lrs2m_builder.engines._options import parse_options
 from lrs2m_builder.errors import ModelNotHereError, UserError
-from lrs2m_builder.schema import Completion
+from lrs2m_builder.exchange import Completion
 from tests.fake_engine import FakeModule, good_text
 from tests.toy import build_toy, make_source, toy_options
 

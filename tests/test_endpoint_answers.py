@@ -13,7 +13,7 @@ from lrs2m_builder.engines._endpoint_answers import read_reply
 from lrs2m_builder.engines._endpoint_errors import AwayError, PassingError, SettingError
 from lrs2m_builder.engines._endpoint_wire import Body, BodyError, Endpoint, Reply, open_endpoint
 from lrs2m_builder.errors import SampleError, UserError
-from lrs2m_builder.schema import Completion
+from lrs2m_builder.exchange import Completion
 
 KEY = "sk-se/cret-0123456789"
 NESTED = b'{"error":' * 100_000

@@ -21,7 +21,7 @@ from lrs2m_builder.engines import openai as engine_module
 from lrs2m_builder.engines._base import EngineStoppedError
 from lrs2m_builder.engines.openai import OpenAIEngine, load
 from lrs2m_builder.errors import SampleError, UserError
-from lrs2m_builder.schema import Completion, Request
+from lrs2m_builder.exchange import Completion, Request
 from tests.endpoint_faults import drip, silent
 from tests.fake_endpoint import Behaviour, Handler, QuietServer, endpoint
 from tests.toy import ROOT, make_source

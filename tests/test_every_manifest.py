@@ -13,8 +13,8 @@ from lrs2m_builder.build.options import BuildOptions
 from lrs2m_builder.build.run import build
 from lrs2m_builder.declared.manifest import load_manifest
 from lrs2m_builder.declared.shipped import shipped_names
+from lrs2m_builder.exchange import Completion, Request
 from lrs2m_builder.sample.formats import write_sample_source
-from lrs2m_builder.schema import Completion, Request
 from lrs2m_builder.sources._survey import survey
 from lrs2m_builder.tokenizer import count_tokens
 from tests.fake_engine import FakeModule, good_text

@@ -23,7 +23,7 @@ from lrs2m_builder.experiments.plots import draw_figure
 from lrs2m_builder.experiments.registry import EXPERIMENTS, START, Size, find_experiment
 from lrs2m_builder.experiments.run import paper_commands, run_paper, run_tiny
 from lrs2m_builder.experiments.table import make_table, markdown
-from lrs2m_builder.train.config import CONFIGS, make_config
+from lrs2m_builder.train.named_configs import CONFIGS, make_config
 
 PAPER = load_paper()
 INPUTS = Inputs((Path("LRS2M"),), Path("BENCH"), Path("OUT"))

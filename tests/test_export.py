@@ -15,6 +15,7 @@ import pytest
 from lrs2m_builder.dataset.export import formats
 from lrs2m_builder.errors import UserError
 from tests.export_data import exported_ids, png, records, row, run, write_rows
+from tests.place_data import place_row, square, write_places
 from tests.toy import build_toy, ids, make_source, rows
 
 
@@ -132,9 +133,11 @@ def test_mgrs_entries_have_the_keys_of_that_data_set(built: Path, tmp_path: Path
     }
 
 
-@pytest.mark.parametrize("to", [to for to in formats() if to != "stac"])  # which needs places: test_place_out
+@pytest.mark.parametrize("to", formats())
 def test_the_same_rows_give_the_same_bytes(built: Path, tmp_path: Path, to: str) -> None:
     written = []
+    if to in {"geoparquet", "stac"}:
+        built = write_places(tmp_path / "in", [place_row(number, square(7 + number / 100, 50)) for number in range(9)])
     for name in ("1", "2"):
         run(built, to, tmp_path / name)
         files = sorted(path for path in (tmp_path / name).rglob("*") if path.is_file())

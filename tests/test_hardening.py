@@ -22,8 +22,8 @@ from lrs2m_builder.build import shards
 from lrs2m_builder.engines._model_files import find_model
 from lrs2m_builder.engines._options import check_options
 from lrs2m_builder.errors import SampleError, UserError
+from lrs2m_builder.exchange import Completion
 from lrs2m_builder.images.load import decode, load_stored
-from lrs2m_builder.schema import Completion
 from tests.fake_engine import FakeModule, good_text
 from tests.test_checks import make_answer
 from tests.toy import ROOT, build_toy, ids, make_source, rows, start_cli

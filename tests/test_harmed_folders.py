@@ -19,8 +19,8 @@ import pytest
 from lrs2m_builder.build.journal import Journal
 from lrs2m_builder.dataset.tables import record_files, rejected_files
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.exchange import Attempt
 from lrs2m_builder.files import read_json
-from lrs2m_builder.schema import Attempt
 from lrs2m_builder.sources import karpathy_json
 from lrs2m_builder.sources.vector_labels.files import load_json
 from lrs2m_builder.stores.folder import FolderStore

@@ -14,7 +14,8 @@ from lrs2m_builder.errors import UserError
 from lrs2m_builder.evals.held_out import measure_recall, read_held_out
 from lrs2m_builder.evals.retrieval import score
 from lrs2m_builder.evals.while_training import make_measures
-from lrs2m_builder.train.config import TrainConfig, changed, tiny
+from lrs2m_builder.train.config import TrainConfig, changed
+from lrs2m_builder.train.named_configs import tiny
 from lrs2m_builder.train.run import train
 from tests.clip_toy import make_data, make_rows, write_table
 

@@ -10,7 +10,7 @@ from PIL import Image
 from lrs2m_builder.build.prepare import prepare
 from lrs2m_builder.build.preview import dry_run
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.schema import Completion, Request
+from lrs2m_builder.exchange import Completion, Request
 from tests.fake_engine import FakeModule, good_text
 from tests.test_odd_sources import write_manifest
 from tests.toy import build_toy, rows, toy_options

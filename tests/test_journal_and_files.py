@@ -14,8 +14,8 @@ import pytest
 
 from lrs2m_builder.build.journal import Journal, replayed
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.exchange import MAX_TEXT_BYTES, Attempt, Completion, Request
 from lrs2m_builder.files import disk_errors, finished_file, read_json, write_json
-from lrs2m_builder.schema import MAX_TEXT_BYTES, Attempt, Completion, Request
 from lrs2m_builder.stores.folder import FolderStore
 
 

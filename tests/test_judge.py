@@ -14,7 +14,7 @@ from lrs2m_builder.engines._answer_tokens import answer_tokens, log_sum, spellin
 from lrs2m_builder.engines._thoughts import opens_thought, with_closed_thought
 from lrs2m_builder.engines.vllm import _engine_arguments
 from lrs2m_builder.errors import SampleError, UserError
-from lrs2m_builder.schema import AnswerScores, Request
+from lrs2m_builder.exchange import AnswerScores, Request
 from lrs2m_builder.verify.claims import Claim
 from lrs2m_builder.verify.judge import Judge, Verdict, check_engine_options, check_tried, judge_options, verdict_of
 from lrs2m_builder.verify.verdicts import TextVerdict, parse_thresholds, text_verdict

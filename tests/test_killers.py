@@ -13,7 +13,7 @@ from lrs2m_builder.build.journal import MAX_DEATHS, Journal
 from lrs2m_builder.build.shards import iter_rows
 from lrs2m_builder.engines import _draining
 from lrs2m_builder.engines._base import EngineDiedError, EngineStoppedError
-from lrs2m_builder.schema import AnswerScores, Completion, Request
+from lrs2m_builder.exchange import AnswerScores, Completion, Request
 from lrs2m_builder.stores.folder import FolderStore
 from lrs2m_builder.stores.objects import ObjectStore
 from tests.fake_engine import FakeModule, mixed_script, scores_of

@@ -17,8 +17,9 @@ from sklearn.metrics import roc_auc_score
 
 from lrs2m_builder.declared.manifest import load_manifest
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.exchange import AnswerScores, Request
 from lrs2m_builder.sample.world import drawn_world
-from lrs2m_builder.schema import Anchor, AnswerScores, Request
+from lrs2m_builder.schema import Anchor
 from lrs2m_builder.sources import open_source, read_samples
 from lrs2m_builder.verify.calibrate import CalibrationOptions, calibrate_judge
 from lrs2m_builder.verify.calibration import JudgedLabel, auroc, calibration_error, measure, platt

@@ -15,7 +15,7 @@ from lrs2m_builder.build.run import build
 from lrs2m_builder.declared.manifest import load_manifest
 from lrs2m_builder.declared.shipped import shipped_names
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.schema import Completion
+from lrs2m_builder.exchange import Completion
 from lrs2m_builder.sources import open_source, read_samples
 from lrs2m_builder.sources.vhm_json import read
 from tests.fake_engine import FakeModule

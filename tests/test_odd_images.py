@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
-from lrs2m_builder.schema import Completion
+from lrs2m_builder.exchange import Completion
 from tests.fake_engine import FakeModule, good_text
 from tests.toy import build_toy, make_source, rows
 

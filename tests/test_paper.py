@@ -11,7 +11,7 @@ from lrs2m_builder.declared.shipped import shipped_names
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.evals.paper import load_paper
 from lrs2m_builder.evals.registry import evaluations, paper_tests
-from lrs2m_builder.train.config import make_config
+from lrs2m_builder.train.named_configs import make_config
 from tests.paper_arithmetic import find_disagreements, r_mi, row_weighted_totals
 from tests.toy import ROOT
 

@@ -37,7 +37,7 @@ tile
 sources declared
 clip
 engines checks images stores
-errors files opening schema stopping terminal text tokenizer
+errors exchange files image_ref opening place schema stopping terminal text tokenizer
 """
 LINE_OF = {room: number for number, line in enumerate(ROOMS.strip().split("\n")) for room in line.split()}
 

@@ -16,7 +16,7 @@ from lrs2m_builder.engines._base import Brake, EngineStoppedError, well_known_ma
 from lrs2m_builder.engines._chat import Chat
 from lrs2m_builder.engines._model_files import find_model
 from lrs2m_builder.errors import SampleError, UserError
-from lrs2m_builder.schema import Request
+from lrs2m_builder.exchange import Request
 
 IMAGE = "<|vision_start|><|image_pad|><|vision_end|>"
 PICTURE = Request("toy/1", 0, 1, "mllm", ("Describe it.", "It is a 'field'."), 7, {})

@@ -10,8 +10,8 @@ import pytest
 
 import lrs2m_builder
 from lrs2m_builder.declared.recipe import load_recipe
+from lrs2m_builder.exchange import Completion
 from lrs2m_builder.sample.formats import write_sample_source
-from lrs2m_builder.schema import Completion
 from tests.fake_engine import FakeModule
 from tests.toy import ROOT, build_toy, make_source
 

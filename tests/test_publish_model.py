@@ -25,7 +25,8 @@ from lrs2m_builder.evals.publish_model import publish_model
 from lrs2m_builder.evals.record import Result
 from lrs2m_builder.evals.results import write_result
 from lrs2m_builder.evals.while_training import make_measures
-from lrs2m_builder.train.config import changed, tiny
+from lrs2m_builder.train.config import changed
+from lrs2m_builder.train.named_configs import tiny
 from lrs2m_builder.train.run import train
 from tests.clip_toy import make_data
 from tests.fake_hub import TOKEN, FakeHub, fake_hub

@@ -15,7 +15,7 @@ from PIL import Image
 
 from lrs2m_builder.build import Report, build
 from lrs2m_builder.build.options import BuildOptions
-from lrs2m_builder.schema import Completion, Request
+from lrs2m_builder.exchange import Completion, Request
 from tests.fake_engine import FakeModule, good_text
 from tests.toy import rows
 

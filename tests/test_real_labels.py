@@ -16,7 +16,7 @@ from PIL import Image
 from lrs2m_builder.build import Report, build
 from lrs2m_builder.build.options import BuildOptions
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.schema import Completion, Request
+from lrs2m_builder.exchange import Completion, Request
 from lrs2m_builder.sources.vector_labels import read
 from tests.fake_engine import FakeModule, good_text
 from tests.test_vector_labels import Counts, counts, save_mask, shipped

@@ -17,7 +17,7 @@ import pytest
 from lrs2m_builder.build import Report, build
 from lrs2m_builder.build.options import BuildOptions
 from lrs2m_builder.declared.manifest import load_manifest
-from lrs2m_builder.schema import Completion
+from lrs2m_builder.exchange import Completion
 from lrs2m_builder.sources._land_cover import NAMES
 from lrs2m_builder.sources._survey import survey
 from lrs2m_builder.sources.rs5m import read

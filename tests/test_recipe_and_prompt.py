@@ -10,13 +10,15 @@ from typing import Any
 import pytest
 
 from lrs2m_builder.build.plan import BuildPlan
-from lrs2m_builder.build.stages import next_move, request_seed
+from lrs2m_builder.build.requests import request_seed
+from lrs2m_builder.build.stages import next_move
 from lrs2m_builder.declared.manifest import Manifest
 from lrs2m_builder.declared.prompt import load_prompt
 from lrs2m_builder.declared.recipe import Recipe, load_recipe
 from lrs2m_builder.declared.shipped import shipped_names
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.schema import Anchor, Attempt, Completion, Record, Rejection, Request, Sample
+from lrs2m_builder.exchange import Attempt, Completion, Request
+from lrs2m_builder.schema import Anchor, Record, Rejection, Sample
 
 MANIFEST = Manifest(
     name="toy",

@@ -19,8 +19,8 @@ import pytest
 
 from lrs2m_builder.build.journal import Journal
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.exchange import Attempt, Completion
 from lrs2m_builder.files import read_json
-from lrs2m_builder.schema import Attempt, Completion
 from lrs2m_builder.stores.folder import FolderStore
 from tests.fake_engine import FakeModule
 from tests.toy import build_toy, file_bytes, ids, journaled, make_source, rows, start_cli

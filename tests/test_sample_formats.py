@@ -68,7 +68,7 @@ def drawn_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def test_every_recipe_builds_from_the_sample_source_and_truth_passes_its_checks(
     recipe: str, tmp_path: Path, drawn_once: None
 ) -> None:
-    from lrs2m_builder.schema import Completion, Request
+    from lrs2m_builder.exchange import Completion, Request
 
     def truth(request: Request) -> Completion:
         texts = write_texts(draw_scene(0, int(Path(request.sample_id.removeprefix("sample/")).stem)))

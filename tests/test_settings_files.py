@@ -20,7 +20,7 @@ from lrs2m_builder.build.build_file import KEYS
 from lrs2m_builder.cli import app
 from lrs2m_builder.commands import _builds
 from lrs2m_builder.engines._base import EngineStoppedError
-from lrs2m_builder.schema import Completion, Request
+from lrs2m_builder.exchange import Completion, Request
 from lrs2m_builder.train.settings_file import KEYS as TRAIN_KEYS
 from tests.clip_toy import make_data
 from tests.fake_engine import FakeModule, mixed_script

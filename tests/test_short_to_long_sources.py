@@ -12,7 +12,7 @@ from PIL import Image
 from lrs2m_builder.build import Report, build
 from lrs2m_builder.build.options import BuildOptions
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.schema import Completion
+from lrs2m_builder.exchange import Completion
 from lrs2m_builder.sources.remoteclip_csv import read
 from tests.fake_engine import FakeModule, good_text
 from tests.toy import ids, rows

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from lrs2m_builder.commands._build_text import report_text
-from lrs2m_builder.schema import Completion
+from lrs2m_builder.exchange import Completion
 from lrs2m_builder.terminal import marked
 from tests.fake_engine import FakeModule
 from tests.in_process import lrs2m

@@ -17,8 +17,8 @@ from lrs2m_builder.engines._chat import Chat
 from lrs2m_builder.engines._model_files import find_model
 from lrs2m_builder.engines._pool import SharedEngine
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.exchange import Request
 from lrs2m_builder.sample.formats import write_sample_source
-from lrs2m_builder.schema import Request
 from tests.qwen_models import make_thinking_model
 
 SOURCES = {"merge": "world", "long_to_short": "vhm", "short_to_long": "karpathy", "vector_anchored": "geojson"}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lrs2m_builder.engines._thoughts import opens_thought, without_thought
-from lrs2m_builder.schema import Completion
+from lrs2m_builder.exchange import Completion
 from tests.fake_engine import FakeModule, good_text
 from tests.toy import build_toy, make_source, rows
 

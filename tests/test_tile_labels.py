@@ -15,7 +15,7 @@ from rasterio.transform import Affine
 from lrs2m_builder.build import build
 from lrs2m_builder.build.options import BuildOptions
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.schema import Completion
+from lrs2m_builder.exchange import Completion
 from lrs2m_builder.tile.options import TileOptions
 from lrs2m_builder.tile.run import tile
 from tests.fake_engine import FakeModule, good_text

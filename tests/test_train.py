@@ -24,9 +24,10 @@ from lrs2m_builder.clip.sealed import check_seal, seal
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.train import run as train_module
 from lrs2m_builder.train.checkpoint import RunFolder
-from lrs2m_builder.train.config import CONFIGS, TrainConfig, changed, make_config, tiny
+from lrs2m_builder.train.config import TrainConfig, changed
 from lrs2m_builder.train.loading import Batch
 from lrs2m_builder.train.loss import LossSettings
+from lrs2m_builder.train.named_configs import CONFIGS, make_config, tiny
 from lrs2m_builder.train.optim import Average, fitted_warmup, learning_rate, long_weight
 from lrs2m_builder.train.run import train
 from lrs2m_builder.train.state import TrainingRun
@@ -40,7 +41,7 @@ import sys, torch
 from pathlib import Path
 torch.set_num_threads(1)
 from lrs2m_builder.train.checkpoint import RunFolder
-from lrs2m_builder.train.config import make_config
+from lrs2m_builder.train.named_configs import make_config
 from lrs2m_builder.train.run import train
 train(make_config("tiny", sys.argv[3:]), [Path(sys.argv[1])], out_dir=Path(sys.argv[2]))
 """

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from lrs2m_builder.train.config import make_config
+from lrs2m_builder.train.named_configs import make_config
 from lrs2m_builder.train.run import train
 from tests.clip_toy import make_data
 from tests.toy import ROOT

@@ -16,7 +16,8 @@ import torch
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.train import checkpoint
 from lrs2m_builder.train.checkpoint import RunFolder
-from lrs2m_builder.train.config import changed, tiny, with_batch_size
+from lrs2m_builder.train.config import changed, with_batch_size
+from lrs2m_builder.train.named_configs import tiny
 from tests.clip_toy import make_data
 from tests.train_processes import exit_codes, losses, start
 

@@ -14,9 +14,10 @@ from lrs2m_builder.clip.model import random_model
 from lrs2m_builder.experiments.full import Inputs
 from lrs2m_builder.experiments.registry import EXPERIMENTS
 from lrs2m_builder.experiments.run import paper_commands
-from lrs2m_builder.train.config import CONFIGS, TrainConfig, changed, paper_b16
+from lrs2m_builder.train.config import TrainConfig, changed
 from lrs2m_builder.train.index import RowGroup, RowIndex
 from lrs2m_builder.train.mixture import Order
+from lrs2m_builder.train.named_configs import CONFIGS, paper_b16
 from lrs2m_builder.train.optim import make_optimizer
 from lrs2m_builder.train.plan import make_plan
 from lrs2m_builder.train.step import Towers

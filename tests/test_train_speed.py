@@ -17,9 +17,10 @@ from torch.profiler import ProfilerActivity, profile
 from lrs2m_builder.clip.model import Loaded, random_model
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.train import run as train_module
-from lrs2m_builder.train.config import CONFIGS, TrainConfig, make_config
+from lrs2m_builder.train.config import TrainConfig
 from lrs2m_builder.train.loading import Batch
 from lrs2m_builder.train.loss import LossSettings
+from lrs2m_builder.train.named_configs import CONFIGS, make_config
 from lrs2m_builder.train.optim import Average, make_optimizer
 from lrs2m_builder.train.readout import Readout
 from lrs2m_builder.train.run import train

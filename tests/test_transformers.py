@@ -22,7 +22,7 @@ from lrs2m_builder.engines._parameters import Sampling
 from lrs2m_builder.engines._sampling import RowSampler
 from lrs2m_builder.engines.transformers import TransformersEngine
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.schema import AnswerScores, Completion, Request
+from lrs2m_builder.exchange import AnswerScores, Completion, Request
 from tests.qwen_models import (
     GREEDY,
     SEEDED,

@@ -23,7 +23,7 @@ from lrs2m_builder.engines import engine_names
 from lrs2m_builder.engines import transformers as module
 from lrs2m_builder.engines.transformers import TransformersEngine
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.schema import Completion, Request, Role
+from lrs2m_builder.exchange import Completion, Request, Role
 from tests.qwen_models import SEEDED, answers, asked, make_wandering_model
 from tests.test_long_to_short import entry, write_vhm
 from tests.toy import file_bytes, ids, journaled, make_source

@@ -14,7 +14,7 @@ from PIL import Image
 from lrs2m_builder.build import Report, build
 from lrs2m_builder.build.options import BuildOptions
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.schema import Completion, Request, Role
+from lrs2m_builder.exchange import Completion, Request, Role
 from tests.fake_engine import FakeEngine, FakeModule, good_text
 from tests.toy import ids, rows
 

@@ -21,8 +21,8 @@ from lrs2m_builder.cli import main
 from lrs2m_builder.dataset.verify.report import VerifyReport
 from lrs2m_builder.dataset.verify.run import VerifyOptions, verify
 from lrs2m_builder.errors import SampleError, UserError
+from lrs2m_builder.exchange import AnswerScores, Request
 from lrs2m_builder.files import write_json
-from lrs2m_builder.schema import AnswerScores, Request
 from lrs2m_builder.stores.lock import LOCK_NAME, locked
 from tests.export_data import exported_ids, png, row, write_rows
 from tests.fake_engine import FakeModule, scores_of

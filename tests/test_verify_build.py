@@ -17,16 +17,8 @@ from lrs2m_builder.dataset.stats import read_stats
 from lrs2m_builder.dataset.view.answers import DataSet
 from lrs2m_builder.declared.recipe import load_recipe
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.schema import (
-    AnswerScores,
-    Attempt,
-    Completion,
-    JudgedClaim,
-    Record,
-    Rejection,
-    Request,
-    Verification,
-)
+from lrs2m_builder.exchange import AnswerScores, Attempt, Completion, JudgedClaim, Request, Verification
+from lrs2m_builder.schema import Record, Rejection
 from lrs2m_builder.verify.claims import claims_of
 from lrs2m_builder.verify.decide import VerifySettings, without_false
 from lrs2m_builder.verify.verdicts import thresholds_for

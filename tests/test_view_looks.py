@@ -12,7 +12,7 @@ import pytest
 
 from lrs2m_builder.dataset.view.answers import DataSet
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.schema import Completion
+from lrs2m_builder.exchange import Completion
 from tests.chrome import chromium
 from tests.fake_engine import FakeModule
 from tests.toy import build_toy, make_source

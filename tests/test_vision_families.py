@@ -15,7 +15,7 @@ from lrs2m_builder.engines._chat import Chat
 from lrs2m_builder.engines._model_files import find_model
 from lrs2m_builder.engines.transformers import TransformersEngine
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.schema import Completion
+from lrs2m_builder.exchange import Completion
 from tests.qwen_models import Asked, asked, make_wandering_model
 from tests.vision_models import FAMILIES, make_model
 

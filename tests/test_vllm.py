@@ -21,7 +21,7 @@ from datasets import load_dataset
 from captioner_training.random_model import make_random_model
 from lrs2m_builder.declared.shipped import find
 from lrs2m_builder.engines import vllm as vllm_engine
-from lrs2m_builder.schema import Request
+from lrs2m_builder.exchange import Request
 from tests.in_process import lrs2m
 from tests.toy import file_bytes, ids, journaled, make_source, rows
 

@@ -19,7 +19,8 @@ from lrs2m_builder.evals.data import Columns, read_images
 from lrs2m_builder.evals.held_out_classes import is_class_folder, measure_classes, read_classes
 from lrs2m_builder.evals.publish_model import publish_model
 from lrs2m_builder.evals.while_training import make_measures
-from lrs2m_builder.train.config import TrainConfig, changed, tiny
+from lrs2m_builder.train.config import TrainConfig, changed
+from lrs2m_builder.train.named_configs import tiny
 from lrs2m_builder.train.run import train
 from lrs2m_builder.train.state import TrainingRun
 from tests.clip_toy import COLOURS, make_data

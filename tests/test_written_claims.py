@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from lrs2m_builder.engines import openai as openai_module
-from lrs2m_builder.schema import Completion, Request
+from lrs2m_builder.exchange import Completion, Request
 from lrs2m_builder.verify.claims import Claim, claims_of, sentence_spans
 from lrs2m_builder.verify.written import MAX_TOKENS, SCHEMA, ClaimWriter, parse_list, traced
 from tests.fake_endpoint import Handler, endpoint, list_toy_model

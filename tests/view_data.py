@@ -10,7 +10,8 @@ from PIL import Image, ImageDraw
 
 from lrs2m_builder.build.commit import Shard
 from lrs2m_builder.build.shards import write_shard
-from lrs2m_builder.schema import Anchor, Attempt, Record, Rejection
+from lrs2m_builder.exchange import Attempt
+from lrs2m_builder.schema import Anchor, Record, Rejection
 from lrs2m_builder.stores.folder import FolderStore
 from lrs2m_builder.tokenizer import count_tokens
 

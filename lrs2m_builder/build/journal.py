@@ -20,7 +20,7 @@ from types import TracebackType
 from typing import Any
 
 from lrs2m_builder.engines._base import EngineDiedError
-from lrs2m_builder.schema import Attempt, JudgedClaim
+from lrs2m_builder.exchange import Attempt, JudgedClaim
 from lrs2m_builder.stores._base import Store, file_digest, writer_name
 from lrs2m_builder.stores.log import Log, parse_lines
 from lrs2m_builder.stores.scratch import abandoned

@@ -11,7 +11,7 @@ from lrs2m_builder.build.options import BuildOptions
 from lrs2m_builder.declared.manifest import Manifest, load_manifest
 from lrs2m_builder.declared.recipe import Recipe, Step, load_recipe
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.schema import Role
+from lrs2m_builder.exchange import Role
 from lrs2m_builder.verify.decide import VerifySettings
 
 JUDGE = -1  # among the numbers of steps: an answer is held against the image

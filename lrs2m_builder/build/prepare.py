@@ -12,12 +12,13 @@ from lrs2m_builder.build.plan import BuildPlan, Pass, judge_name, make_passes, m
 from lrs2m_builder.build.plan_file import Origin, Plan, find_plan, write_plan
 from lrs2m_builder.build.prompt_lint import lint_prompts
 from lrs2m_builder.build.provenance import files_say_all, first_usable, settings_of
+from lrs2m_builder.build.requests import first_requests
 from lrs2m_builder.build.settings import BUILD_JSON, settings_hash
-from lrs2m_builder.build.stages import first_requests
 from lrs2m_builder.declared.recipe import Recipe
 from lrs2m_builder.engines._base import EngineModule
 from lrs2m_builder.errors import MissingExtraError, ModelNotHereError, UserError, flag_named
-from lrs2m_builder.schema import Request, Sample
+from lrs2m_builder.exchange import Request
+from lrs2m_builder.schema import Sample
 from lrs2m_builder.sources import annotation_files, named, open_source
 from lrs2m_builder.stores._base import Store, writer_name
 from lrs2m_builder.verify.decide import VerifySettings

@@ -7,12 +7,15 @@ from itertools import islice
 from typing import Any
 
 from lrs2m_builder.build.prepare import Prepared
+from lrs2m_builder.build.requests import first_requests
 from lrs2m_builder.build.settings import check_settings
-from lrs2m_builder.build.stages import first_requests, next_move, unusable
+from lrs2m_builder.build.stages import next_move, unusable
 from lrs2m_builder.engines._base import DEFAULT_MAX_PIXELS, EngineModule, ImageBound, Preview
 from lrs2m_builder.errors import SampleError
+from lrs2m_builder.exchange import Request
+from lrs2m_builder.image_ref import ImageRef
 from lrs2m_builder.images.load import decode
-from lrs2m_builder.schema import ImageRef, Request, Sample
+from lrs2m_builder.schema import Sample
 
 
 def dry_run(prepared: Prepared) -> dict[str, Any]:

@@ -9,7 +9,7 @@ import re
 from collections.abc import Collection, Iterator
 
 from lrs2m_builder.build.plan import BuildPlan
-from lrs2m_builder.build.stages import prompt_variables, step_prompts
+from lrs2m_builder.build.requests import prompt_variables, step_prompts
 from lrs2m_builder.declared.manifest import Manifest
 from lrs2m_builder.declared.prompt import Prompt
 from lrs2m_builder.declared.recipe import Step

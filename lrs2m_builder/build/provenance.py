@@ -8,8 +8,9 @@ from typing import Any
 
 from lrs2m_builder.build.options import BuildOptions
 from lrs2m_builder.build.plan import BuildPlan
+from lrs2m_builder.build.requests import used_prompts
 from lrs2m_builder.build.settings import file_fingerprint
-from lrs2m_builder.build.stages import unusable, used_prompts
+from lrs2m_builder.build.stages import unusable
 from lrs2m_builder.checks import talk
 from lrs2m_builder.declared.prompt import load_prompt
 from lrs2m_builder.declared.recipe import Recipe

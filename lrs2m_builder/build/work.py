@@ -18,7 +18,8 @@ from lrs2m_builder.build.settings import Round, open_round, read_round, sweep_te
 from lrs2m_builder.build.shards import read_rejections, stored_rows, write_shard
 from lrs2m_builder.engines._base import ENDPOINT_FAILED
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.schema import Attempt, Record, Rejection, Sample
+from lrs2m_builder.exchange import Attempt
+from lrs2m_builder.schema import Record, Rejection, Sample
 from lrs2m_builder.stores._base import Store
 from lrs2m_builder.stores.folder import FolderStore
 from lrs2m_builder.stores.objects import PARALLEL

@@ -32,9 +32,7 @@ def _anchor_place(answer: Answer) -> str | None:
         return None
     text = read(answer.text)
     numbers = {quantity.noun.start: quantity for quantity, _ in counted(text) if quantity.noun is not None}
-    one_by_one: dict[int, list[Place]] = defaultdict(
-        list
-    )  # by noun: "one on the left, two at the top" are three places
+    one_by_one: dict[int, list[Place]] = defaultdict(list)  # by noun: "one on the left, two at the top" are three
     for found in placed(text):
         boxes = _boxes(found.mention, answer.sample.anchors)
         if found.beside is not None or not boxes or not _is_of_image(text.tokens, found.place):
@@ -106,4 +104,5 @@ def _problem(text: Text, found: Placed) -> str:
     return f'The answer put "{words}" {where} of the image, where the labels have none or fewer. Look again.'
 
 
-ANCHOR_PLACE = Check("anchor_place", _anchor_place)
+# It warns: one in six findings is false on natural captions (docs/checks.md).
+ANCHOR_PLACE = Check("anchor_place", _anchor_place, "warn")

@@ -33,7 +33,7 @@ def engines() -> list[str]:
 
 def configs() -> list[str]:
     """Names of the training configurations."""
-    from lrs2m_builder.train.config import CONFIGS
+    from lrs2m_builder.train.named_configs import CONFIGS
 
     return list(CONFIGS)
 

@@ -128,7 +128,8 @@ def _what_to_train(
     With `save` they are written to that file.
     """
     from lrs2m_builder.declared.settings_file import merged, read_settings, replaced
-    from lrs2m_builder.train.config import changed, parse_changes
+    from lrs2m_builder.train.config import changed
+    from lrs2m_builder.train.named_configs import parse_changes
     from lrs2m_builder.train.settings_file import kept_run, validated, write_train_file
 
     flags = _typed(context)

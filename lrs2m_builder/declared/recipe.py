@@ -16,7 +16,8 @@ from lrs2m_builder.declared.manifest import Manifest
 from lrs2m_builder.declared.prompt import Prompt, load_prompt
 from lrs2m_builder.declared.shipped import find
 from lrs2m_builder.errors import UserError, not_among
-from lrs2m_builder.schema import CaptionColumn, Role, Sample
+from lrs2m_builder.exchange import Role
+from lrs2m_builder.schema import CaptionColumn, Sample
 
 Variables = Callable[[Sample, Manifest], Mapping[str, Any]]
 Needs = Literal["captions", "caption_long", "anchors"]

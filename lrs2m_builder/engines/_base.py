@@ -12,7 +12,7 @@ from PIL import Image
 
 from lrs2m_builder.engines._batch_records import BatchRecords
 from lrs2m_builder.errors import SampleError, UserError
-from lrs2m_builder.schema import AnswerScores, Completion, Request, Role
+from lrs2m_builder.exchange import AnswerScores, Completion, Request, Role
 
 # 1280 image tokens of Qwen2-VL: enough for what a caption says, and a bound on cost. Its own limit is 16384 tokens.
 DEFAULT_MAX_PIXELS = 1280 * 28 * 28

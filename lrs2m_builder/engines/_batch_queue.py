@@ -20,7 +20,7 @@ from lrs2m_builder.engines._endpoint_errors import PassingError, SettingError
 from lrs2m_builder.engines._endpoint_gate import KEPT, MAX_IN_A_ROW
 from lrs2m_builder.engines._endpoint_wire import Endpoint
 from lrs2m_builder.errors import SampleError, UserError
-from lrs2m_builder.schema import Completion
+from lrs2m_builder.exchange import Completion
 from lrs2m_builder.terminal import say
 
 SAY_EVERY_S = 60.0

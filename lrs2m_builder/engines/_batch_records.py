@@ -14,7 +14,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.schema import Request
+from lrs2m_builder.exchange import Request
 from lrs2m_builder.stores._base import Store, read_object, write_object, writer_name
 
 KEY_LENGTH = 32

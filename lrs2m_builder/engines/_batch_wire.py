@@ -26,7 +26,7 @@ from lrs2m_builder.engines._endpoint_errors import (
 from lrs2m_builder.engines._endpoint_gate import KEPT
 from lrs2m_builder.engines._endpoint_wire import CONNECT_S, MAX_BODY, Endpoint, Reply, make_client
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.schema import Completion
+from lrs2m_builder.exchange import Completion
 from lrs2m_builder.terminal import duration, say
 
 T = TypeVar("T")

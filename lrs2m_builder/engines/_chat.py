@@ -16,7 +16,7 @@ from lrs2m_builder.engines._model_files import ModelFiles
 from lrs2m_builder.engines._templates import ChatTemplate, template_sources
 from lrs2m_builder.engines._thoughts import TOKENS, opens_thought, with_closed_thought
 from lrs2m_builder.errors import MissingExtraError, SampleError, UserError, one_line
-from lrs2m_builder.schema import Request, Role
+from lrs2m_builder.exchange import Request, Role
 
 # What stands for an image in the text of models whose chat template takes no parts.
 _IMAGE_TEXTS = {"minicpmv": "(<image>./</image>)"}

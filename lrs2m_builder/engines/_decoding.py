@@ -22,7 +22,7 @@ from lrs2m_builder.engines._parameters import Sampling
 from lrs2m_builder.engines._sampling import RowEnds, RowSampler
 from lrs2m_builder.engines._thoughts import continued
 from lrs2m_builder.errors import SampleError, UserError, one_line
-from lrs2m_builder.schema import AnswerScores, Completion, Request, Role
+from lrs2m_builder.exchange import AnswerScores, Completion, Request, Role
 
 
 class Decoder:

@@ -14,9 +14,12 @@ from lrs2m_builder.terminal import say
 
 
 class Drainable(Protocol):
-    """A run that can be stopped in two steps; `stopping` says that one was taken."""
+    """A run that can be stopped in two steps."""
 
-    stopping: bool
+    @property
+    def stopping(self) -> bool:
+        """Whether one of them was taken."""
+        ...
 
     def stop(self) -> None:
         """Ask no more; what is in flight is answered and kept."""

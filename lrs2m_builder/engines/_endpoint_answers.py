@@ -11,7 +11,7 @@ from lrs2m_builder.engines._base import normal_finish
 from lrs2m_builder.engines._endpoint_errors import PassingError, SettingError, error_said, meaning, redirected
 from lrs2m_builder.engines._endpoint_wire import Endpoint, Reply
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.schema import Completion
+from lrs2m_builder.exchange import Completion
 
 MAX_COUNT = 2**31 - 1
 _BROKEN_OFF = {"error", "abort", "aborted", "cancelled", "canceled", "engine_error"}

@@ -15,7 +15,7 @@ from lrs2m_builder.engines._endpoint_models import Served
 from lrs2m_builder.engines._endpoint_sampling import request_body
 from lrs2m_builder.engines._templates import NO_THOUGHT
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.schema import Request
+from lrs2m_builder.exchange import Request
 
 
 class BodyWriter:

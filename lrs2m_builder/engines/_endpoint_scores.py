@@ -14,7 +14,7 @@ from lrs2m_builder.engines._answer_tokens import answer_tokens, as_part, log_sum
 from lrs2m_builder.engines._endpoint_answers import read_choice, to_count
 from lrs2m_builder.engines._endpoint_wire import Endpoint, Reply
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.schema import AnswerScores
+from lrs2m_builder.exchange import AnswerScores
 
 MAX_TOP = 20
 _BY_NUMBER = "token_id:"

@@ -10,7 +10,7 @@ from typing import Any, Self, TypeVar
 from PIL import Image
 
 from lrs2m_builder.engines._base import Engine, EngineModule
-from lrs2m_builder.schema import AnswerScores, Completion, Request, Role
+from lrs2m_builder.exchange import AnswerScores, Completion, Request, Role
 from lrs2m_builder.stopping import signals_raise
 from lrs2m_builder.terminal import say
 

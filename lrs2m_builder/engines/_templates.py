@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lrs2m_builder.errors import UserError, one_line
-from lrs2m_builder.schema import Role
+from lrs2m_builder.exchange import Role
 
 # Switches by which templates leave a thought out; a caption needs none.
 NO_THOUGHT = {"enable_thinking": False, "thinking": False}

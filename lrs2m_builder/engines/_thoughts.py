@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 
-from lrs2m_builder.schema import Completion
+from lrs2m_builder.exchange import Completion
 
 # Names that models give to the place where they think: Qwen, DeepSeek, GLM and most others say "think".
 _NAMES = (

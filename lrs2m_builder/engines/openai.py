@@ -39,7 +39,7 @@ from lrs2m_builder.engines._endpoint_session import Read, Session
 from lrs2m_builder.engines._endpoint_wire import Endpoint, open_endpoint
 from lrs2m_builder.engines._options import check_names, check_options
 from lrs2m_builder.errors import MissingExtraError, SampleError
-from lrs2m_builder.schema import AnswerScores, Completion, Request, Role
+from lrs2m_builder.exchange import AnswerScores, Completion, Request, Role
 
 T = TypeVar("T")
 DEFAULT_MAX_IN_FLIGHT = 64

@@ -25,7 +25,7 @@ from lrs2m_builder.engines._endpoint_sampling import check_sampling
 from lrs2m_builder.engines._endpoint_wire import Endpoint, open_endpoint
 from lrs2m_builder.engines._options import check_names, check_options
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.schema import AnswerScores, Completion, Request, Role
+from lrs2m_builder.exchange import AnswerScores, Completion, Request, Role
 
 MAX_IN_FLIGHT = 64  # requests being written at once: their images are in memory
 

@@ -21,7 +21,7 @@ from lrs2m_builder.engines._model_files import ModelFiles, find_model
 from lrs2m_builder.engines._options import check_names, check_options
 from lrs2m_builder.engines._parameters import check_sampling
 from lrs2m_builder.errors import MissingExtraError, SampleError, UserError
-from lrs2m_builder.schema import AnswerScores, Completion, Request, Role
+from lrs2m_builder.exchange import AnswerScores, Completion, Request, Role
 
 if TYPE_CHECKING:
     from lrs2m_builder.engines._decoding import Decoder

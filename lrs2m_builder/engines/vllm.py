@@ -22,7 +22,7 @@ from lrs2m_builder.engines._reaper import Reaper
 from lrs2m_builder.engines._thoughts import continued
 from lrs2m_builder.engines._vllm_processes import EngineLog, children_apart
 from lrs2m_builder.errors import MissingExtraError, SampleError, UserError, one_line
-from lrs2m_builder.schema import AnswerScores, Completion, Request, Role
+from lrs2m_builder.exchange import AnswerScores, Completion, Request, Role
 from lrs2m_builder.terminal import duration, say
 
 CLOCK_S = 15.0  # between two lines while vLLM starts

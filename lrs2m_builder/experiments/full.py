@@ -15,7 +15,8 @@ from lrs2m_builder.evals.registry import find_evaluation, paper_tests
 from lrs2m_builder.evals.results import read_results
 from lrs2m_builder.experiments.registry import Experiment, Variant
 from lrs2m_builder.terminal import say
-from lrs2m_builder.train.config import CONFIGS, PAPER_PROCESSES, changed, paper_b16
+from lrs2m_builder.train.config import changed
+from lrs2m_builder.train.named_configs import CONFIGS, PAPER_PROCESSES, paper_b16
 
 SETS = {name: find_evaluation(name).sets for name in paper_tests()}  # by test, as the paper names them
 LARGEST_PART = paper_b16().batch_size  # pairs that go through the towers at once

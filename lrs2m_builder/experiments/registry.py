@@ -23,7 +23,7 @@ class Variant:
 
     Attributes:
         label: what distinguishes it from the other lines; in a figure, its place along the axis.
-        config: name of its training configuration (train/config.py).
+        config: name of its training configuration (train/named_configs.py).
         model: short name of the published model.
         paper: names of the paper's rows for it, in the tables that have one.
         tiny: what replaces it at the tiny scale: settings of the training, START for that model without training, or

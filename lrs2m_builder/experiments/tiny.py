@@ -27,7 +27,8 @@ from lrs2m_builder.experiments.registry import START, Size, Variant
 from lrs2m_builder.sample.formats import write_sample_source
 from lrs2m_builder.stores.outputs import finished_folder
 from lrs2m_builder.terminal import say
-from lrs2m_builder.train.config import CONFIGS, TrainConfig, changed, paper_b16, tiny
+from lrs2m_builder.train.config import TrainConfig, changed
+from lrs2m_builder.train.named_configs import CONFIGS, paper_b16, tiny
 from lrs2m_builder.train.run import train
 
 SETS: dict[str, tuple[str, ...]] = dict.fromkeys(paper_tests(), ("drawn scenes",))

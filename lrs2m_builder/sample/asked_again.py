@@ -14,8 +14,8 @@ from lrs2m_builder.build.shards import iter_rows
 from lrs2m_builder.engines._base import Engine
 from lrs2m_builder.engines._pool import SharedEngine
 from lrs2m_builder.errors import UserError
+from lrs2m_builder.exchange import Completion, Request, Role
 from lrs2m_builder.files import read_json, write_json
-from lrs2m_builder.schema import Completion, Request, Role
 
 KEPT = "asked_again.json"  # below the demo's folder: a demo that is resumed asks for nothing again
 

@@ -16,7 +16,8 @@ from lrs2m_builder.declared.settings_file import dumped, write_settings
 from lrs2m_builder.declared.yaml_mapping import invalid
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.files import read_json
-from lrs2m_builder.train.config import TrainConfig, changed, config_named
+from lrs2m_builder.train.config import TrainConfig, changed
+from lrs2m_builder.train.named_configs import config_named
 
 
 def _listed(value: Any) -> Any:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from lrs2m_builder.schema import CaptionColumn, FalseClaim, JudgedClaim, RowClaim, UncutText
+from lrs2m_builder.exchange import JudgedClaim
+from lrs2m_builder.schema import CaptionColumn, FalseClaim, RowClaim, UncutText
 from lrs2m_builder.verify.claims import Claim, claims_of, sentence_spans
 from lrs2m_builder.verify.cutting import without_item, without_number
 from lrs2m_builder.verify.verdicts import DEFAULT_THRESHOLD

@@ -15,7 +15,7 @@ from PIL import Image
 from lrs2m_builder.declared.prompt import Prompt, load_prompt
 from lrs2m_builder.engines._base import Engine
 from lrs2m_builder.errors import SampleError, UserError
-from lrs2m_builder.schema import AnswerScores, Request
+from lrs2m_builder.exchange import AnswerScores, Request
 from lrs2m_builder.verify.claims import VERSION
 
 PROMPT = "verify.v1"

@@ -20,7 +20,7 @@ from lrs2m_builder.checks.reading.vocabulary import singular_of
 from lrs2m_builder.declared.prompt import Prompt, load_prompt
 from lrs2m_builder.engines._base import ENDPOINT_FAILED, Engine, EngineModule
 from lrs2m_builder.errors import SampleError, UserError
-from lrs2m_builder.schema import Request
+from lrs2m_builder.exchange import Request
 from lrs2m_builder.verify.claims import KINDS, NEUTRAL, Claim, as_sentence, claims_of, sentence_spans
 
 PROMPT = "claims.v1"

@@ -12,7 +12,7 @@ from typing import Any
 from unittest import mock
 
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.schema import Completion, Request
+from lrs2m_builder.exchange import Completion, Request
 from tests.fake_engine import FakeModule, Script, good_text
 
 ONCE = ("--retry-rejected", "--restart")  # flags that do the work once more where it is done
@@ -171,6 +171,13 @@ def finished(folder: Path) -> None:
     make_data(folder / "data_set", 12, 2)
 
 
+def placed(folder: Path) -> None:
+    """A finished data set with places on Earth."""
+    from tests.place_data import place_row, square, write_places
+
+    write_places(folder / "data_set", [place_row(number, square(7 + number / 100, 50)) for number in range(12)])
+
+
 def pairs(folder: Path) -> None:
     """Rows to train on."""
     from tests.clip_toy import make_data
@@ -222,9 +229,12 @@ def exports() -> tuple[Scenario, ...]:
 
     data = "{inputs}/data_set"
     return tuple(
-        Scenario(f"export {to}", ("export", data, "{root}/exported", "--to", to), finished)
+        Scenario(
+            f"export {to}",
+            ("export", data, "{root}/exported", "--to", to),
+            placed if to in {"geoparquet", "stac"} else finished,
+        )
         for to in formats()
-        if to != "stac"  # which needs places
     )
 
 
