@@ -211,6 +211,12 @@ def test_a_partial_line_of_votes_is_skipped(pair: tuple[Path, Path]) -> None:
     assert table_of(pair, "--votes", str(path))["reviewers"].keys() == {"Ada", "Bob"}
 
 
+def test_a_file_of_something_else_is_not_written_to(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("my notes\n")
+    made = lrs2m("compare", *pair, "--json", "--votes", tmp_path / "notes.txt")
+    assert "holds no votes; give another file as --votes" in made.err and made.code == 2
+
+
 def score(build: Path, name: str, value: float, **settings: str) -> None:
     """The same score of every long text of a build."""
     with score_table(build, Scoring(name, "toy", settings, {"long": pa.float32()}), print) as table:
@@ -284,3 +290,22 @@ def test_a_person_votes_by_keys_and_reads_the_table(tmp_path: Path) -> None:
     table = table_of(pair)
     assert {name: table["wins"][name] for name in expected} == expected
     assert sum(table["b"]["rejected"].values()) == table["a"]["only"] == 6 - len(keys)
+
+
+SLOW_PAIRS = """const fetched = window.fetch; window.fetch = async (address, options) => {
+    if (address.startsWith('/api/pair')) await new Promise(done => setTimeout(done, 500));
+    return fetched(address, options); }; 0"""
+
+
+def test_a_second_key_before_the_next_pair_is_there_is_no_second_vote(pair: tuple[Path, Path], tmp_path: Path) -> None:
+    with serving(voting_on(pair)) as server, chromium(tmp_path / "profile") as tab:
+        tab.call("Page.navigate", url=server.address)
+        tab.wait_for("document.querySelector('.side')")
+        tab.evaluate(SLOW_PAIRS)
+        tab.press("t")
+        while not default_votes(*pair).exists():
+            tab.evaluate("new Promise(done => setTimeout(done, 20))")
+        tab.evaluate("new Promise(done => setTimeout(done, 100))")
+        tab.press("b")
+        tab.wait_for("document.querySelector('#status').textContent == 'pair 2 of 8, 1 voted'")
+    assert [json.loads(line)["choice"] for line in default_votes(*pair).read_text().splitlines()] == ["tie"]

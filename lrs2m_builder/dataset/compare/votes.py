@@ -47,10 +47,12 @@ class Votes(AppendedFile[Vote]):
         """Read the existing votes.
 
         Raises:
-            UserError: the file cannot be read.
+            UserError: the file cannot be read, or is a file of something else.
         """
         self._votes: dict[Key, dict[str, Vote]] = {}
         super().__init__(path)
+        if self._read_bytes and not self._votes:
+            raise UserError(f"{path}: holds no votes; give another file as --votes")
 
     def all(self) -> Mapping[Key, Mapping[str, Vote]]:
         """The votes by pair, then by reviewer."""

@@ -98,18 +98,18 @@ const step = attempted((by) => {
   return at >= 0 && at < about.voted.length ? show(at) : null;
 });
 
-let saving = false; // a second key on the same pair waits for nothing: it is dropped
+let isVoting = false; // until the next pair is there a key is dropped: it would vote once more on this one
 
 const vote = attempted(async (choice) => {
-  if (saving || isTable()) return null;
-  saving = true;
+  if (isVoting || isTable()) return;
+  isVoting = true;
   try {
     about = { ...about, ...await send("/api/vote", about.token, { at: pair.number, vote: choice }) };
+    const next = nextOpen(pair.number + 1);
+    await (next < 0 ? showTable() : show(next));
   } finally {
-    saving = false;
+    isVoting = false;
   }
-  const next = nextOpen(pair.number + 1);
-  return next < 0 ? showTable() : show(next);
 });
 
 // ---- results
