@@ -200,6 +200,7 @@ def test_the_wheel_installed_alone_builds_outside_the_checkout(tmp_path: Path) -
     assert "lrs2m_builder/bpe_merges.txt.gz" in names
     for name in (
         "dataset/view/page/page.html",
+        "dataset/compare/page/page.html",
         "sample/demo_page.html.jinja",
         "dataset/publish/card.md.jinja",
         "checks/reading/vocabulary.yaml",
