@@ -31,7 +31,7 @@ _MODULES = {
     "declared.manifest": ("Manifest", "load_manifest"),
     "declared.recipe": ("Recipe", "Step", "load_recipe"),
     "exchange": ("Completion", "Request"),
-    "schema": ("Anchor", "Record", "Rejection", "Sample", "Place"),
+    "schema": ("Anchor", "Place", "Record", "Rejection", "Sample"),
     "sources._base": ("SourceRow",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
