@@ -18,8 +18,8 @@ from PIL import Image
 from lrs2m_builder.dataset.foreign import reading
 from lrs2m_builder.dataset.view.index import Index
 from lrs2m_builder.errors import SampleError, UserError, one_line
-from lrs2m_builder.image_ref import ImageBytes
 from lrs2m_builder.images.load import decode, opened
+from lrs2m_builder.schema import ImageBytes
 
 BATCH = 100  # rows; as many as a row group of ours has
 CACHE_BYTES = 128 * 2**20
