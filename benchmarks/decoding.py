@@ -25,8 +25,8 @@ from _common import real_data
 from PIL import Image
 
 from lrs2m_builder.clip.preprocess import ToPixels
-from lrs2m_builder.image_ref import ImageBytes
 from lrs2m_builder.images.load import decode
+from lrs2m_builder.schema import ImageBytes
 
 SIDE = 224
 Step = Callable[[Any], Any]

@@ -20,8 +20,7 @@ if TYPE_CHECKING:
     from lrs2m_builder.engines._base import Engine
     from lrs2m_builder.errors import SampleError, UserError
     from lrs2m_builder.exchange import Completion, Request
-    from lrs2m_builder.place import Place
-    from lrs2m_builder.schema import Anchor, Record, Rejection, Sample
+    from lrs2m_builder.schema import Anchor, Place, Record, Rejection, Sample
     from lrs2m_builder.sources._base import SourceRow
 
 _MODULES = {
@@ -32,8 +31,7 @@ _MODULES = {
     "declared.manifest": ("Manifest", "load_manifest"),
     "declared.recipe": ("Recipe", "Step", "load_recipe"),
     "exchange": ("Completion", "Request"),
-    "place": ("Place",),
-    "schema": ("Anchor", "Record", "Rejection", "Sample"),
+    "schema": ("Anchor", "Place", "Record", "Rejection", "Sample"),
     "sources._base": ("SourceRow",),
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

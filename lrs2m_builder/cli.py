@@ -23,8 +23,8 @@ from lrs2m_builder.terminal import marked
 from lrs2m_builder.text import printable
 
 COMMANDS = (  # each is the function NAME_command of commands/NAME.py
-    *("build", "sources", "sample", "tile", "stats", "view", "audit", "verify", "score", "export", "publish"),
-    *("train", "split", "claims", "convert", "demo"),
+    *("build", "sources", "sample", "tile", "stats", "view", "compare", "audit", "verify", "score", "export"),
+    *("publish", "train", "split", "claims", "convert", "demo"),
 )
 
 app = make_group(

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from lrs2m_builder.exchange import Attempt
-from lrs2m_builder.image_ref import ImageRef
-from lrs2m_builder.place import NOWHERE, Place
 
 CaptionColumn = Literal["caption_short", "caption_long"]
 Viewpoint = Literal["satellite", "aerial", "drone", "overhead"]
@@ -28,6 +28,77 @@ class Anchor:
     name: str
     count: int | None = None
     boxes: tuple[Box, ...] = field(default=(), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class TarMember:
+    """An image inside an uncompressed tar: `size` bytes from byte `offset` on."""
+
+    archive: Path
+    name: str
+    offset: int
+    size: int
+
+    def __str__(self) -> str:
+        return f"{self.archive}:{self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class TableCell:
+    """An image inside a Parquet or Arrow file: the cell of a column, rows counted from 0."""
+
+    table: Path
+    column: str
+    row: int
+
+    def __str__(self) -> str:
+        return f"{self.table}:{self.column}[{self.row}]"
+
+
+@dataclass(frozen=True, slots=True)
+class ImageBytes:
+    """An image whose bytes are in memory, such as those of a row; the name is for messages."""
+
+    data: bytes
+    name: str = "the image"
+
+    def __str__(self) -> str:
+        return self.name
+
+
+ImageRef = Path | TarMember | TableCell | ImageBytes
+"""Where an image's bytes are (`images/files.py` reads them)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where on Earth an image was taken, when and by what; None is unknown. The names are STAC's.
+
+    Attributes:
+        lon, lat: the centre, in degrees of WGS 84.
+        bbox: west, south, east and north of the footprint; west is greater than east across the antimeridian.
+        geometry: the footprint as WKB in longitude and latitude: a polygon, or a point if only the centre is known.
+        crs: the coordinate reference system of the image's own pixels, such as "EPSG:32633", or WKT2.
+        gsd: metres on the ground per pixel of the image's file.
+        datetime: of the acquisition, in UTC.
+        platform: the satellite or aircraft, such as "sentinel-2a".
+        split: which part of its data set the image belongs to, such as "train".
+        grid_cell: the Major-TOM cell of 10 km that holds the centre.
+    """
+
+    lon: float | None = None
+    lat: float | None = None
+    bbox: tuple[float, float, float, float] | None = None
+    geometry: bytes | None = field(default=None, repr=False)
+    crs: str | None = None
+    gsd: float | None = None
+    datetime: dt.datetime | None = None
+    platform: str | None = None
+    split: str | None = None
+    grid_cell: str | None = None
+
+
+NOWHERE = Place()
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,7 @@ from rasterio.transform import from_origin
 
 from lrs2m_builder.build.stored_rows import RECORD_SCHEMA, place_columns
 from lrs2m_builder.declared.manifest import Manifest, load_manifest
-from lrs2m_builder.place import Place
-from lrs2m_builder.schema import Sample
+from lrs2m_builder.schema import Place, Sample
 from lrs2m_builder.sources import open_source, read_samples
 from lrs2m_builder.sources._place_values import completed
 from tests.export_data import png

@@ -14,6 +14,8 @@ import pytest
 from PIL import Image
 
 from lrs2m_builder.dataset.audit.run import audit
+from lrs2m_builder.dataset.compare.server import Server
+from lrs2m_builder.dataset.compare.voting import Voting
 from lrs2m_builder.evals.report import write_report
 from lrs2m_builder.sample.asked_again import AskedAgain
 from lrs2m_builder.sample.demo_page import write_demo_page
@@ -21,7 +23,7 @@ from tests.chrome import Tab, chromium
 from tests.place_data import place_row, square, write_places
 from tests.test_eval_all import result
 from tests.view_data import make_data
-from tests.view_server import CHANGES, save, serving
+from tests.view_server import CHANGES, in_thread, save, serving
 
 AXE = files("axe_playwright_python").joinpath("axe.min.js").read_text(encoding="utf-8")
 RUN = """axe.run(document, {resultTypes: ["violations"]}).then(found => JSON.stringify(found.violations
@@ -82,6 +84,23 @@ def test_the_pages_of_view_have_no_serious_fault(build: Path, tab: Tab, width: i
         tab.evaluate("document.querySelector('#correction')?.blur(); document.querySelector('.frame').click()")
         tab.wait_for("document.querySelector('#zoom').open")
         assert faults(tab) == [], "the enlarged image"
+
+
+@pytest.mark.parametrize("width", WIDTHS.values(), ids=list(WIDTHS))
+def test_the_page_of_compare_has_no_serious_fault(build: Path, tab: Tab, tmp_path: Path, width: int) -> None:
+    other = make_data(tmp_path / "other", 8, 2, caption_long=dict.fromkeys(range(9), "A field beside a narrow road."))
+    voting = Voting(build, other, tmp_path / "votes.jsonl", "Ada", limit=9, seed=0)
+    tab.size(width, 900)
+    with Server(voting, 0) as server, in_thread(server):
+        tab.call("Page.navigate", url=server.address)
+        tab.wait_for("document.querySelector('.side')")
+        tab.press("i")
+        tab.press("ArrowRight")
+        tab.wait_for("document.querySelector('#status').textContent.startsWith('pair 2')")
+        assert faults(tab) == [], "a pair"
+        tab.press("r")
+        tab.wait_for("document.querySelector('#table h2')")
+        assert faults(tab) == [], "the results"
 
 
 def test_the_map_of_view_has_no_serious_fault(tab: Tab, tmp_path: Path) -> None:

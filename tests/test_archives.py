@@ -18,9 +18,9 @@ from PIL import Image
 
 from lrs2m_builder.declared.manifest import load_manifest
 from lrs2m_builder.errors import SampleError, UserError
-from lrs2m_builder.image_ref import ImageRef, TableCell, TarMember
 from lrs2m_builder.images.files import read_image
 from lrs2m_builder.images.load import decode, load_stored
+from lrs2m_builder.schema import ImageRef, TableCell, TarMember
 from lrs2m_builder.sources import open_source, read_samples
 from lrs2m_builder.sources._survey import survey
 from lrs2m_builder.sources._tars import read_groups

@@ -26,7 +26,7 @@ from lrs2m_builder.dataset.audit.pairs import MAX_ALIKE, MAX_DISTANCE, candidate
 from lrs2m_builder.dataset.audit.run import audit
 from lrs2m_builder.dataset.audit.thumbnails import thumbnail
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.image_ref import ImageBytes
+from lrs2m_builder.schema import ImageBytes
 from tests.test_resume import small_disk
 
 Turn = Image.Transpose

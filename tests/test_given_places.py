@@ -14,8 +14,7 @@ from lrs2m_builder.build.stages import next_move
 from lrs2m_builder.checks import GROUNDED, Answer
 from lrs2m_builder.declared.place_words import given_words, place_words
 from lrs2m_builder.exchange import Attempt, Request
-from lrs2m_builder.place import Place
-from lrs2m_builder.schema import Record, Rejection, Sample
+from lrs2m_builder.schema import Place, Record, Rejection, Sample
 from tests.fake_engine import FakeModule
 from tests.place_data import folder_manifest, write_images
 from tests.toy import toy_options

@@ -17,9 +17,9 @@ from PIL import Image
 from lrs2m_builder.dataset.audit.thumbnails import thumbnail
 from lrs2m_builder.dataset.view.rows import picture
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.image_ref import ImageBytes
 from lrs2m_builder.images.files import image_ref
 from lrs2m_builder.images.load import decode, load_stored
+from lrs2m_builder.schema import ImageBytes
 from tests.toy import ROOT
 
 

@@ -17,12 +17,12 @@ import pytest
 
 from lrs2m_builder.declared.manifest import load_manifest
 from lrs2m_builder.errors import SampleError, UserError
-from lrs2m_builder.image_ref import ImageRef, TableCell, TarMember
+from lrs2m_builder.files import open_regular
 from lrs2m_builder.images import files
 from lrs2m_builder.images.files import hash_image, open_image, read_image
 from lrs2m_builder.images.load import decode, load_stored
 from lrs2m_builder.images.part import Part
-from lrs2m_builder.opening import open_regular
+from lrs2m_builder.schema import ImageRef, TableCell, TarMember
 from lrs2m_builder.sources._survey import survey
 from tests.fake_engine import FakeModule
 from tests.test_images import smooth_image, write_geotiff
@@ -90,7 +90,7 @@ def test_an_error_of_the_disk_in_the_middle_is_a_rejection(
         return io.BufferedReader(Failing(path))
 
     monkeypatch.setattr(files, "open_regular", opened)
-    monkeypatch.setattr("lrs2m_builder.opening.open_regular", opened)
+    monkeypatch.setattr("lrs2m_builder.files.open_regular", opened)
     with pytest.raises(SampleError) as caught:
         read(tmp_path / "a.jpg")
     assert caught.value.reason == "image_unreadable" and os.strerror(number) in caught.value.detail

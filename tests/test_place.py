@@ -23,7 +23,7 @@ from lrs2m_builder.errors import UserError
 from lrs2m_builder.images.georeference import read_georeference
 from lrs2m_builder.images.outlines import bounds_of, centre_of, read_outline, to_geojson, to_wkt
 from lrs2m_builder.images.part import ALL
-from lrs2m_builder.place import NOWHERE, Place
+from lrs2m_builder.schema import NOWHERE, Place
 from lrs2m_builder.sources import open_source, read_samples
 from lrs2m_builder.sources._place_values import completed, merged, read_place
 from lrs2m_builder.sources._scene_names import place_in_name

@@ -27,7 +27,7 @@ from lrs2m_builder.dataset.scores.table import RowScores, Scoring, text_sha256
 from lrs2m_builder.dataset.scores.write import score_table
 from lrs2m_builder.dataset.selection import Filters
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.place import Place
+from lrs2m_builder.schema import Place
 from lrs2m_builder.sources import open_source, read_samples
 from tests.place_data import NOON, folder_manifest, place_row, square, write_geotiff, write_places
 from tests.toy import build_toy

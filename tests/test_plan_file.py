@@ -16,9 +16,7 @@ from lrs2m_builder.build.plan_file import PlanFile
 from lrs2m_builder.build.sample_rows import from_table, to_table
 from lrs2m_builder.declared.manifest import load_manifest
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.image_ref import TableCell, TarMember
-from lrs2m_builder.place import Place
-from lrs2m_builder.schema import Anchor, Sample
+from lrs2m_builder.schema import Anchor, Place, Sample, TableCell, TarMember
 from lrs2m_builder.sources import open_source, read_samples
 from tests.toy import build_toy, file_bytes, ids, make_source
 

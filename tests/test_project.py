@@ -200,6 +200,7 @@ def test_the_wheel_installed_alone_builds_outside_the_checkout(tmp_path: Path) -
     assert "lrs2m_builder/bpe_merges.txt.gz" in names
     for name in (
         "dataset/view/page/page.html",
+        "dataset/compare/page/page.html",
         "sample/demo_page.html.jinja",
         "dataset/publish/card.md.jinja",
         "checks/reading/vocabulary.yaml",
@@ -228,3 +229,8 @@ def test_the_wheel_installed_alone_builds_outside_the_checkout(tmp_path: Path) -
     result = subprocess.run(command, check=False, **run)  # type: ignore[call-overload]
     assert result.returncode == 2
     assert "pip install 'lrs2m-builder[vllm]'" in result.stderr.strip().splitlines()[-1]
+
+
+def test_the_ground_floor_has_at_most_eight_modules() -> None:
+    modules = {path.stem for path in (ROOT / "lrs2m_builder").glob("*.py")} - {"__init__", "cli"}
+    assert len(modules) <= 8, modules

@@ -17,7 +17,7 @@ from lrs2m_builder.dataset.scores.others import rank_among
 from lrs2m_builder.dataset.scores.table import RowScores
 from lrs2m_builder.dataset.scores.write import ScoreShard
 from lrs2m_builder.files import read_json, write_json
-from lrs2m_builder.image_ref import ImageBytes
+from lrs2m_builder.schema import ImageBytes
 from tests.clip_toy import COLOURS, png
 from tests.eval_models import tiny_model
 from tests.export_data import row, write_rows

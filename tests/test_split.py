@@ -26,7 +26,7 @@ from lrs2m_builder.errors import UserError
 from lrs2m_builder.images.georeference import read_georeference
 from lrs2m_builder.images.part import ALL
 from lrs2m_builder.images.place import grid_cell
-from lrs2m_builder.place import Place
+from lrs2m_builder.schema import Place
 from lrs2m_builder.train.index import read_index
 from tests.place_data import NOON, place_row, square, write_geotiff, write_places
 

@@ -13,7 +13,7 @@ import pytest
 from lrs2m_builder.build.stored_rows import RECORD_SCHEMA
 from lrs2m_builder.dataset.view.answers import DataSet
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.place import Place
+from lrs2m_builder.schema import Place
 from tests.chrome import Tab, chromium
 from tests.place_data import place_row, square, write_places
 from tests.view_server import serving

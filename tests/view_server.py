@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
 
+from lrs2m_builder.dataset.page_server import PageServer
 from lrs2m_builder.dataset.selection import Selection
 from lrs2m_builder.dataset.view.answers import DataSet
 from lrs2m_builder.dataset.view.server import Server
@@ -26,19 +27,27 @@ CHANGES = {
 
 
 @contextmanager
+def in_thread(server: PageServer) -> Iterator[None]:
+    """A server that answers while the block runs."""
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield
+    finally:
+        server.shutdown()
+        thread.join()
+
+
+@contextmanager
 def serving(path: Path, selection: Selection | None = None, *, reviewer: str = "") -> Iterator[Server]:
     """A server on a free port."""
-    with Server(DataSet(path, selection, reviewer=reviewer), 0) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-        thread.start()
-        try:
-            yield server
-        finally:
-            server.shutdown()
-            thread.join()
+    with Server(DataSet(path, selection, reviewer=reviewer), 0) as server, in_thread(server):
+        yield server
 
 
-def ask(server: Server, address: str, body: Any = None, **headers: str) -> tuple[int, http.client.HTTPMessage, bytes]:
+def ask(
+    server: PageServer, address: str, body: Any = None, **headers: str
+) -> tuple[int, http.client.HTTPMessage, bytes]:
     """A request as a browser of this machine sends it; `headers` override, "" leaves one out."""
     local = f"127.0.0.1:{server.server_port}"
     sent = {"Host": local}

@@ -10,9 +10,9 @@ from typing import Any
 
 from PIL import Image
 
-from lrs2m_builder.image_ref import ImageRef
 from lrs2m_builder.images.load import IMAGE_WORKERS, decode
 from lrs2m_builder.images.part import Part
+from lrs2m_builder.schema import ImageRef
 
 MAX_KEPT = 4 * IMAGE_WORKERS  # decoded or being decoded; adjacent samples often share an image
 

@@ -30,8 +30,7 @@ from lrs2m_builder.build.stored_rows import place_columns
 from lrs2m_builder.declared.manifest import Manifest
 from lrs2m_builder.errors import UserError, one_line, storable
 from lrs2m_builder.files import disk_errors, finished_file
-from lrs2m_builder.place import NOWHERE, Place
-from lrs2m_builder.schema import Sample
+from lrs2m_builder.schema import NOWHERE, Place, Sample
 from lrs2m_builder.sources import Source, annotation_files, read_samples
 from lrs2m_builder.sources._state import file_states, is_unchanged
 from lrs2m_builder.stores._base import ReplacedError, Store, StoreUnavailable, read_object, write_object

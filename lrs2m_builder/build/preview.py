@@ -13,9 +13,8 @@ from lrs2m_builder.build.stages import next_move, unusable
 from lrs2m_builder.engines._base import DEFAULT_MAX_PIXELS, EngineModule, ImageBound, Preview
 from lrs2m_builder.errors import SampleError
 from lrs2m_builder.exchange import Request
-from lrs2m_builder.image_ref import ImageRef
 from lrs2m_builder.images.load import decode
-from lrs2m_builder.schema import Sample
+from lrs2m_builder.schema import ImageRef, Sample
 
 
 def dry_run(prepared: Prepared) -> dict[str, Any]:

@@ -13,9 +13,7 @@ from typing import Any
 import pyarrow as pa
 
 from lrs2m_builder.errors import storable
-from lrs2m_builder.image_ref import ImageRef, TableCell, TarMember
-from lrs2m_builder.place import NOWHERE, Place
-from lrs2m_builder.schema import Anchor, Sample
+from lrs2m_builder.schema import NOWHERE, Anchor, ImageRef, Place, Sample, TableCell, TarMember
 from lrs2m_builder.sources._state import below
 
 SAMPLE_SCHEMA = pa.schema(

@@ -20,11 +20,10 @@ from lrs2m_builder.build.commit import NOT_PARQUET, Shard, ShardStatus, commit, 
 from lrs2m_builder.build.stored_rows import RECORD_SCHEMA, REJECTION_SCHEMA, record_row, rejection_row
 from lrs2m_builder.errors import SampleError, UserError, one_line
 from lrs2m_builder.exchange import Attempt
-from lrs2m_builder.image_ref import ImageRef
 from lrs2m_builder.images.geo_key import GeoKey
 from lrs2m_builder.images.load import StoredImage, load_stored
 from lrs2m_builder.images.part import ALL, Part
-from lrs2m_builder.schema import Record, Rejection
+from lrs2m_builder.schema import ImageRef, Record, Rejection
 from lrs2m_builder.stores._base import ReplacedError, StoredFile
 
 BYTES_PER_GROUP = 256 * 2**20

@@ -14,8 +14,7 @@ from lrs2m_builder.errors import storable
 from lrs2m_builder.images.files import IMAGE_SUFFIXES, RASTER_SUFFIXES
 from lrs2m_builder.images.geo_key import BBOX, SIDES
 from lrs2m_builder.images.load import StoredImage
-from lrs2m_builder.place import Place
-from lrs2m_builder.schema import Anchor, Record, Rejection
+from lrs2m_builder.schema import Anchor, Place, Record, Rejection
 
 _ANCHORS = pa.list_(pa.struct([("class", pa.string()), ("count", pa.int32())]))
 _PROMPTS = pa.list_(pa.struct([("name", pa.string()), ("sha256", pa.string())]))

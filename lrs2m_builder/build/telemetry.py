@@ -15,8 +15,7 @@ from typing import Any, Literal, Protocol, get_args
 
 from tqdm import tqdm
 
-from lrs2m_builder.files import disk_errors
-from lrs2m_builder.opening import would_wait
+from lrs2m_builder.files import disk_errors, would_wait
 from lrs2m_builder.stores._base import Store
 from lrs2m_builder.terminal import duration, say
 from lrs2m_builder.text import printable

@@ -19,8 +19,8 @@ from tqdm import tqdm
 from lrs2m_builder.clip.model import Loaded, encode_image, encode_text
 from lrs2m_builder.clip.tokens import pad_ids
 from lrs2m_builder.errors import SampleError, UserError
-from lrs2m_builder.image_ref import ImageRef
 from lrs2m_builder.images.load import decode
+from lrs2m_builder.schema import ImageRef
 
 Features = NDArray[np.float32]
 MAX_TOKENS = 16 * 1024  # of a batch of texts, padding included: short texts share larger batches

@@ -1,30 +1,21 @@
-"""Reviews of a data set: verdicts and corrected texts, each a line of `reviews.jsonl`, synced before it is shown.
-
-The file is only ever appended to, under a lock: it is the history of who said what, and several programs may write it.
-"""
+"""Reviews of a data set: verdicts and corrected texts, each a line of `reviews.jsonl`, synced before it is shown."""
 
 from __future__ import annotations
 
-import fcntl
 import json
-import os
-import re
-import threading
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
+from lrs2m_builder.dataset.appended import AppendedFile, now
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.files import sync_folder
 from lrs2m_builder.schema import CaptionColumn
 
 VERDICTS = ("accept", "flag")
 COLUMNS: tuple[CaptionColumn, ...] = ("caption_short", "caption_long")
 MAX_NOTE = 4000  # characters
 MAX_TEXT = 16000  # characters
-MAX_REVIEWER = 100  # characters
 PERSON = "person"  # the source of a text that a person corrected
 
 
@@ -65,7 +56,7 @@ class ConflictError(UserError):
     """A text that is to be corrected is not what it was when it was read: somebody else corrected it meanwhile."""
 
 
-class Reviews:
+class Reviews(AppendedFile[Entry]):
     """The reviews of a data set; safe for several threads, and for several programs that write the same file."""
 
     def __init__(self, path: Path) -> None:
@@ -74,11 +65,8 @@ class Reviews:
         Raises:
             UserError: the file cannot be read.
         """
-        self.path = path
-        self._lock = threading.Lock()
         self._history: dict[str, list[Entry]] = {}
-        self._read_bytes = 0
-        self._read_new()
+        super().__init__(path)
 
     def get(self, sample_id: str) -> Review | None:
         """The last review of a sample."""
@@ -131,8 +119,8 @@ class Reviews:
             raise UserError(f"a verdict is one of {', '.join(VERDICTS)}")
         if len(note) > MAX_NOTE:
             raise UserError(f"a note has at most {MAX_NOTE} characters")
-        review = Review(sample_id, verdict, note, _now(), reviewer)
-        self._append(review)
+        review = Review(sample_id, verdict, note, now(), reviewer)
+        self._append(asdict(review))
         return review
 
     def correct(
@@ -158,62 +146,29 @@ class Reviews:
         """
         if not after or len(after) > MAX_TEXT:
             raise UserError(f"a corrected text has 1 to {MAX_TEXT:,} characters")
-        correction = Correction(sample_id, column, before, after, tuple(warnings), _now(), reviewer)
-        self._append(correction, stored)
+        correction = Correction(sample_id, column, before, after, tuple(warnings), now(), reviewer)
+        self._append(asdict(correction), lambda: self._refuse_conflict(correction, stored))
         return correction
 
     def _all(self) -> list[tuple[str, list[Entry]]]:
         self._read_new()
-        with self._lock:
+        with self.lock:
             return list(self._history.items())
 
-    def _append(self, entry: Entry, stored: str = "") -> None:
-        line = json.dumps(asdict(entry), ensure_ascii=False).encode("utf-8", "replace") + b"\n"
-        with self._lock:
-            try:
-                is_new = not self.path.exists()
-                with self.path.open("a+b", buffering=0) as file:
-                    fcntl.flock(file, fcntl.LOCK_EX)  # until it is closed
-                    self._take(file)
-                    if isinstance(entry, Correction):
-                        self._refuse_conflict(entry, stored)
-                    _append(file, line)
-                    self._take(file)
-                if is_new:
-                    sync_folder(self.path.parent)
-            except OSError as error:
-                raise UserError(f"{self.path}: not saved: {error.strerror}") from error
+    def _parse(self, line: bytes) -> Entry | None:
+        return _parse(line)
+
+    def _keep(self, entry: Entry) -> None:
+        self._history.setdefault(entry.sample_id, []).append(entry)
+
+    def _forget(self) -> None:
+        self._history = {}
 
     def _refuse_conflict(self, entry: Correction, stored: str) -> None:
         last = _correction(self._history.get(entry.sample_id, ()), entry.column, stored)
         if entry.before != (last.after if last else stored):
             by = f" by {last.reviewer}" if last and last.reviewer else ""
             raise ConflictError(f"not saved: the text was corrected meanwhile{by}; correct the new one")
-
-    def _read_new(self) -> None:
-        """Read what was appended since, by this program or another one."""
-        with self._lock:
-            try:
-                size = self.path.stat().st_size if self.path.exists() else 0
-                if size < self._read_bytes:  # another file
-                    self._history, self._read_bytes = {}, 0
-                if size > self._read_bytes:
-                    with self.path.open("rb") as file:
-                        self._take(file)
-            except OSError as error:
-                raise UserError(f"{self.path}: {error.strerror}") from error
-
-    def _take(self, file: BinaryIO | Any) -> None:
-        """Take the lines from where the last reading ended; the last one may still be written."""
-        file.seek(self._read_bytes)
-        content = b"".join(iter(lambda: file.read(2**20), b""))
-        for line in re.findall(rb"[^\n]*\n|[^\n]+", content):
-            entry = _parse(line)
-            if entry:
-                self._history.setdefault(entry.sample_id, []).append(entry)
-            elif not line.endswith(b"\n"):
-                break
-            self._read_bytes += len(line)
 
 
 def corrected_texts(reviews: Reviews, row: Mapping[str, Any]) -> dict[CaptionColumn, Correction]:
@@ -240,10 +195,6 @@ def _by_reviewer(entries: Iterable[Entry]) -> dict[str, str]:
     return {entry.reviewer: entry.verdict for entry in entries if isinstance(entry, Review)}
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
-
-
 def _parse(line: bytes) -> Entry | None:
     """A line as what it says; None for a partial line of a killed process, or another line."""
     try:
@@ -259,15 +210,3 @@ def _parse(line: bytes) -> Entry | None:
     except (ValueError, KeyError, TypeError, AttributeError):
         return None
     return review if review.verdict in VERDICTS else None
-
-
-def _append(file: BinaryIO | Any, line: bytes) -> None:
-    """Append a line, on a new line even after a partial one, and sync."""
-    size = file.seek(0, os.SEEK_END)
-    if size:
-        file.seek(size - 1)
-        line = line if file.read(1) == b"\n" else b"\n" + line
-    written = 0
-    while written < len(line):  # a disk that becomes full writes a part, and fails at the next write
-        written += file.write(line[written:])
-    os.fsync(file.fileno())

@@ -12,8 +12,7 @@ from lrs2m_builder.declared.shipped import find
 from lrs2m_builder.declared.yaml_mapping import invalid, parse_mapping
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.images.part import Part
-from lrs2m_builder.place import Place
-from lrs2m_builder.schema import Viewpoint
+from lrs2m_builder.schema import Place, Viewpoint
 
 _VIEWS: dict[Viewpoint, str] = {
     "satellite": "satellite image",

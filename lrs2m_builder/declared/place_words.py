@@ -8,7 +8,7 @@ from __future__ import annotations
 import calendar
 from collections.abc import Collection
 
-from lrs2m_builder.place import Place
+from lrs2m_builder.schema import Place
 
 PLACE_VARIABLES = ("gsd", "platform", "month")
 _OF_PIXELS = "ground sampling distance, ground sample distance, ground resolution, spatial resolution, pixel size"

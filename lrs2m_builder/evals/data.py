@@ -23,8 +23,8 @@ from lrs2m_builder.declared.manifest import load_manifest
 from lrs2m_builder.declared.shipped import shipped_names
 from lrs2m_builder.errors import SampleError, UserError
 from lrs2m_builder.files import files_below
-from lrs2m_builder.image_ref import ImageRef
 from lrs2m_builder.images.files import read_image
+from lrs2m_builder.schema import ImageRef
 from lrs2m_builder.sources import hf_dataset, image_folder, karpathy_json, open_source
 from lrs2m_builder.sources._base import SourceRow
 from lrs2m_builder.sources._hub import column_names, pinned

@@ -23,7 +23,7 @@ from lrs2m_builder.dataset.audit.pairs import near_pairs
 from lrs2m_builder.dataset.foreign import check_pairs
 from lrs2m_builder.dataset.tables import record_files
 from lrs2m_builder.errors import SampleError, UserError, one_line
-from lrs2m_builder.image_ref import ImageRef
+from lrs2m_builder.schema import ImageRef
 from lrs2m_builder.stores.outputs import finished_folder
 
 NUM_EXAMPLES = 5

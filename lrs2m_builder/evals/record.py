@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lrs2m_builder.build.settings import versions
-from lrs2m_builder.image_ref import ImageRef
+from lrs2m_builder.schema import ImageRef
 
 if TYPE_CHECKING:
     from lrs2m_builder.clip.model import Loaded

@@ -19,8 +19,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.image_ref import TableCell
-from lrs2m_builder.opening import open_regular, refuse_larger
+from lrs2m_builder.files import open_regular, refuse_larger
+from lrs2m_builder.schema import TableCell
 
 PARQUET_SUFFIX = ".parquet"
 ARROW_SUFFIX = ".arrow"

@@ -16,9 +16,9 @@ from typing import Any, BinaryIO
 import pyarrow as pa
 
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.image_ref import ImageBytes, ImageRef, TarMember
+from lrs2m_builder.files import open_regular, read_regular, refuse_larger
 from lrs2m_builder.images.cells import read_cell
-from lrs2m_builder.opening import open_regular, read_regular, refuse_larger
+from lrs2m_builder.schema import ImageBytes, ImageRef, TarMember
 
 IMAGE_SUFFIXES = {
     *(".avif", ".bmp", ".gif", ".j2k", ".jfif", ".jp2", ".jpe", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tga"),

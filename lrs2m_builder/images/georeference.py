@@ -13,11 +13,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.image_ref import ImageRef
+from lrs2m_builder.files import open_regular
 from lrs2m_builder.images.part import Part
 from lrs2m_builder.images.rasters import raster_driver
-from lrs2m_builder.opening import open_regular
-from lrs2m_builder.place import NOWHERE, Place
+from lrs2m_builder.schema import NOWHERE, ImageRef, Place
 
 _GEO_TAGS = {33550, 33922, 34264, 34735}  # pixel scale, tie points, transformation, keys
 _GEO_SUFFIXES = {".tif", ".tiff", ".jp2", ".img", ".ntf", ".nitf"}

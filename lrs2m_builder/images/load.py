@@ -25,12 +25,12 @@ from PIL import Image, ImageCms
 from PIL.TiffImagePlugin import TiffImageFile
 
 from lrs2m_builder.errors import SampleError, one_line
-from lrs2m_builder.image_ref import ImageRef
+from lrs2m_builder.files import is_folder, refuse_larger
 from lrs2m_builder.images.files import MAX_BYTES, open_image, read_image, unusable
 from lrs2m_builder.images.part import ALL, Bands, Part
 from lrs2m_builder.images.pixels import TargetSize, bounded, resized, stretch, upright, upright_size
 from lrs2m_builder.images.rasters import is_raster, read_raster
-from lrs2m_builder.opening import is_folder, refuse_larger
+from lrs2m_builder.schema import ImageRef
 
 IMAGE_WORKERS = min(8, os.cpu_count() or 1)  # threads that decode
 # Formats that every browser shows, and the Pillow modes in which they are plain 8-bit images.

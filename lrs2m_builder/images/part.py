@@ -8,8 +8,8 @@ from pathlib import Path
 from PIL import Image
 
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.image_ref import ImageRef
-from lrs2m_builder.opening import is_folder
+from lrs2m_builder.files import is_folder
+from lrs2m_builder.schema import ImageRef
 
 Bands = tuple[int, int, int]
 BandNames = tuple[str, str, str]

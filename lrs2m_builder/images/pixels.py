@@ -10,8 +10,8 @@ import numpy as np
 from PIL import Image
 
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.image_ref import ImageRef
 from lrs2m_builder.images.nodata import find_constants, say_once
+from lrs2m_builder.schema import ImageRef
 
 MAX_PIXELS = 256_000_000  # 16,000 x 16,000; more is a bomb or a mosaic that should be tiled first
 LARGE_PIXELS = 16_000_000  # larger images are decoded one at a time, to bound memory

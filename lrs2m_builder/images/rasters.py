@@ -12,11 +12,11 @@ import numpy as np
 from PIL import Image
 
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.image_ref import ImageRef
+from lrs2m_builder.files import would_wait
 from lrs2m_builder.images.files import open_image
 from lrs2m_builder.images.part import Bands, Part
 from lrs2m_builder.images.pixels import TargetSize, bounded, resized, stretch, upright, upright_size
-from lrs2m_builder.opening import would_wait
+from lrs2m_builder.schema import ImageRef
 
 _RASTER_DRIVERS = {
     b"II*\x00": "GTiff",

@@ -16,9 +16,8 @@ from pydantic import TypeAdapter, ValidationError
 from lrs2m_builder.declared.manifest import Manifest
 from lrs2m_builder.errors import SampleError, UserError, not_among, storable
 from lrs2m_builder.files import member_names
-from lrs2m_builder.image_ref import ImageRef
 from lrs2m_builder.images.part import Part
-from lrs2m_builder.schema import Sample
+from lrs2m_builder.schema import ImageRef, Sample
 from lrs2m_builder.sources._base import SourceRow
 from lrs2m_builder.sources._entering import BAD_NAME, entered, entered_anchors
 from lrs2m_builder.sources._layout import choose_layout

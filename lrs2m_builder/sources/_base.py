@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from lrs2m_builder.image_ref import ImageRef
 from lrs2m_builder.images.part import Part
-from lrs2m_builder.place import NOWHERE, Place
-from lrs2m_builder.schema import Anchor
+from lrs2m_builder.schema import NOWHERE, Anchor, ImageRef, Place
 
 
 @dataclass(frozen=True, slots=True)

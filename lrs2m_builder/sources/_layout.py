@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lrs2m_builder.declared.manifest import Manifest
 from lrs2m_builder.errors import UserError, storable
-from lrs2m_builder.opening import is_folder
+from lrs2m_builder.files import is_folder
 from lrs2m_builder.sources._base import SourceRow
 from lrs2m_builder.sources._listing import names_in
 from lrs2m_builder.sources._resolve import ImageFinder

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lrs2m_builder.errors import SampleError, UserError, one_line
-from lrs2m_builder.opening import open_regular
-from lrs2m_builder.place import NOWHERE, Place
+from lrs2m_builder.files import open_regular
+from lrs2m_builder.schema import NOWHERE, Place
 from lrs2m_builder.sources._names import same_letters
 from lrs2m_builder.sources._place_values import merged, quiet_place
 from lrs2m_builder.sources._values import class_names, texts_in

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 
 from lrs2m_builder.images.outlines import Bounds, bounds_of, box, centre_of, point, read_outline
-from lrs2m_builder.place import NOWHERE, Place
+from lrs2m_builder.schema import NOWHERE, Place
 
 # The names under which a column is known without being told; the first that has a value counts (docs/place.md).
 ALIASES: Mapping[str, tuple[str, ...]] = {

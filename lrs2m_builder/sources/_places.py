@@ -16,10 +16,9 @@ import pyarrow.parquet as pq
 
 from lrs2m_builder.declared.manifest import Manifest
 from lrs2m_builder.errors import UserError, one_line
-from lrs2m_builder.image_ref import ImageRef
+from lrs2m_builder.files import open_regular, read_regular
 from lrs2m_builder.images.georeference import read_georeference
-from lrs2m_builder.opening import open_regular, read_regular
-from lrs2m_builder.place import NOWHERE, Place
+from lrs2m_builder.schema import NOWHERE, ImageRef, Place
 from lrs2m_builder.sources._base import SourceRow
 from lrs2m_builder.sources._metadata import read_entries
 from lrs2m_builder.sources._names import image_stem, same_letters

@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from lrs2m_builder.declared.manifest import Manifest, Numbering
 from lrs2m_builder.errors import UserError, storable
-from lrs2m_builder.opening import is_folder, would_wait
+from lrs2m_builder.files import is_folder, would_wait
 from lrs2m_builder.sources._listing import BY_NAME, BY_STEM, Folder, NameList, Rule, names_in
 from lrs2m_builder.sources._names import image_stem, relative_paths, same_letters
 from lrs2m_builder.sources._state import below, changed_at

@@ -6,7 +6,7 @@ import datetime as dt
 import re
 from collections.abc import Callable
 
-from lrs2m_builder.place import NOWHERE, Place
+from lrs2m_builder.schema import NOWHERE, Place
 
 _TIME = r"(?P<time>\d{8}T\d{6})"
 _START = r"(?<![A-Za-z0-9])"

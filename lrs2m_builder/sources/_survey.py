@@ -14,10 +14,10 @@ from tqdm import tqdm
 
 from lrs2m_builder.declared.manifest import Manifest
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.image_ref import ImageRef
 from lrs2m_builder.images.files import hash_image
 from lrs2m_builder.images.load import IMAGE_WORKERS, decode
 from lrs2m_builder.images.part import Part
+from lrs2m_builder.schema import ImageRef
 from lrs2m_builder.sources import Joined, Mentions, join_key, make_sample, named, open_source, read_samples
 
 NUM_EXAMPLES = 5

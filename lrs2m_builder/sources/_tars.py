@@ -15,8 +15,8 @@ from operator import itemgetter
 from pathlib import Path
 
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.image_ref import TarMember
-from lrs2m_builder.opening import open_regular
+from lrs2m_builder.files import open_regular
+from lrs2m_builder.schema import TarMember
 
 MAX_PADDING = 2**20  # zeros at the end; tar writers pad up to 10 KiB
 

@@ -18,10 +18,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lrs2m_builder.errors import SampleError, UserError, one_line
-from lrs2m_builder.image_ref import TableCell
+from lrs2m_builder.files import open_regular
 from lrs2m_builder.images.cells import ARROW_SUFFIX, PARQUET_SUFFIX, is_text
-from lrs2m_builder.opening import open_regular
-from lrs2m_builder.place import NOWHERE
+from lrs2m_builder.schema import NOWHERE, TableCell
 from lrs2m_builder.sources._base import SourceRow
 from lrs2m_builder.sources._hf_images import ImageCells
 from lrs2m_builder.sources._hub import fetched

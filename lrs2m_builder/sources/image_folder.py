@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import Literal
 
 from lrs2m_builder.errors import SampleError, UserError
-from lrs2m_builder.files import is_hidden
+from lrs2m_builder.files import is_hidden, read_regular
 from lrs2m_builder.images.files import IMAGE_SUFFIXES
-from lrs2m_builder.opening import read_regular
 from lrs2m_builder.schema import Anchor
 from lrs2m_builder.sources._base import SourceRow
 from lrs2m_builder.sources._metadata import NAMES, ImageTexts, Metadata

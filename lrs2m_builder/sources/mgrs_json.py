@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.place import NOWHERE
+from lrs2m_builder.schema import NOWHERE
 from lrs2m_builder.sources._base import SourceRow
 from lrs2m_builder.sources._json_list import read_json_list
 from lrs2m_builder.sources._place_values import quiet_place

@@ -20,9 +20,8 @@ from pathlib import Path
 from typing import Literal
 
 from lrs2m_builder.errors import SampleError, UserError
-from lrs2m_builder.image_ref import TarMember
 from lrs2m_builder.images.files import read_image
-from lrs2m_builder.schema import Anchor
+from lrs2m_builder.schema import Anchor, TarMember
 from lrs2m_builder.sources._base import SourceRow
 from lrs2m_builder.sources._land_cover import split_classes
 from lrs2m_builder.sources._tars import read_groups

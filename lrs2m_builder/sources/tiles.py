@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from lrs2m_builder.errors import UserError, one_line
-from lrs2m_builder.place import Place
-from lrs2m_builder.schema import Anchor
+from lrs2m_builder.schema import Anchor, Place
 from lrs2m_builder.sources._base import SourceRow
 
 _PLACE = ("lon", "lat", "geometry", "crs", "gsd", "datetime", "platform", "split", "grid_cell")

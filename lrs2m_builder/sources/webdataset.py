@@ -21,9 +21,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from lrs2m_builder.errors import SampleError, UserError, one_line
-from lrs2m_builder.image_ref import TarMember
+from lrs2m_builder.files import open_regular
 from lrs2m_builder.images.files import IMAGE_SUFFIXES, read_image
-from lrs2m_builder.opening import open_regular
+from lrs2m_builder.schema import TarMember
 from lrs2m_builder.sources._base import SourceRow
 from lrs2m_builder.sources._metadata import ImageTexts
 from lrs2m_builder.sources._place_values import quiet_place

@@ -17,8 +17,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from lrs2m_builder.errors import UserError, one_line
-from lrs2m_builder.files import disk_errors, files_below, sync_folder
-from lrs2m_builder.opening import open_regular
+from lrs2m_builder.files import disk_errors, files_below, open_regular, sync_folder
 from lrs2m_builder.stores._base import (
     NotAFileError,
     ReplacedError,

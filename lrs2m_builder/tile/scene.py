@@ -13,10 +13,9 @@ from typing import Any
 import numpy as np
 
 from lrs2m_builder.errors import SampleError, UserError, one_line
-from lrs2m_builder.files import files_below
+from lrs2m_builder.files import files_below, would_wait
 from lrs2m_builder.images.place import Window, footprints
 from lrs2m_builder.images.rasters import raster_driver
-from lrs2m_builder.opening import would_wait
 from lrs2m_builder.tile.options import TileOptions
 
 CACHE_MB = 32  # GDAL's block cache per process; its default is 5 % of the memory

@@ -13,10 +13,9 @@ import pyarrow.parquet as pq
 
 from lrs2m_builder.errors import SampleError, UserError, one_line
 from lrs2m_builder.files import finished_file
-from lrs2m_builder.image_ref import ImageBytes
 from lrs2m_builder.images.load import load_stored
 from lrs2m_builder.images.part import Part
-from lrs2m_builder.schema import Sample
+from lrs2m_builder.schema import ImageBytes, Sample
 from lrs2m_builder.sources import Source, read_samples
 from lrs2m_builder.verify.labelled import LabelledClaim, LabelledImage, labelled_claims
 

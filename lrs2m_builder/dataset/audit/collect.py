@@ -22,8 +22,8 @@ from tqdm import tqdm
 from lrs2m_builder.dataset.audit.thumbnails import SIZE, Thumbnails, thumbnail
 from lrs2m_builder.dataset.foreign import plain_rows, reading
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.image_ref import ImageBytes, ImageRef, TableCell, TarMember
 from lrs2m_builder.images.files import read_image as read_bytes
+from lrs2m_builder.schema import ImageBytes, ImageRef, TableCell, TarMember
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")  # a foreign data set may have other values in the column
 _CAPTION_NUMBER = re.compile(r"#\d+$")

@@ -11,8 +11,8 @@ from lrs2m_builder.dataset.audit.collect import ImageLocation, read_image
 from lrs2m_builder.dataset.audit.findings import KINDS, Audit, ImagePair
 from lrs2m_builder.dataset.pages import data_uri, write_page
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.image_ref import ImageBytes
 from lrs2m_builder.images.load import decode
+from lrs2m_builder.schema import ImageBytes
 
 PAGE = Path(__file__).with_name("report.html.jinja")
 MAX_PAIRS = 60  # per kind; those that differ most come first, because they need checking

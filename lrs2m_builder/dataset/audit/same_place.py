@@ -13,7 +13,7 @@ from lrs2m_builder.dataset.audit.findings import PlaceMatch
 from lrs2m_builder.dataset.footprints import Footprints, load_shapely, overlapping, read_footprints
 from lrs2m_builder.images.georeference import read_georeference
 from lrs2m_builder.images.part import ALL
-from lrs2m_builder.place import Place
+from lrs2m_builder.schema import Place
 from lrs2m_builder.sources._scene_names import place_in_name
 
 _WHAT = "lrs2m audit by footprint"

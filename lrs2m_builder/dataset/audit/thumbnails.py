@@ -10,9 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from lrs2m_builder.image_ref import ImageRef
 from lrs2m_builder.images.load import decode, opened
 from lrs2m_builder.images.pixels import bounded
+from lrs2m_builder.schema import ImageRef
 
 SIZE = 32
 # JPEGs are shrunk during decoding, to no less than this. At 64, stripes of two pixels cause aliasing.

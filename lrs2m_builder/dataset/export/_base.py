@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol
 
 from lrs2m_builder.errors import UserError
 from lrs2m_builder.images.outlines import to_geojson
-from lrs2m_builder.place import Place
+from lrs2m_builder.schema import Place
 
 TextChoice = Literal["long", "short", "both"]
 ImageChoice = Literal["embed", "copy", "reference"]

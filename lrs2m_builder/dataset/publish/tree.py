@@ -23,6 +23,7 @@ from lrs2m_builder.dataset.selection import Selection, read_batches
 from lrs2m_builder.images.geo_key import GeoKey
 
 MAX_SHARD_BYTES = 500 * 10**6
+FOOTER_BYTES = 600  # that a column of a row group takes in the footer and the page index: 424 were seen
 # A local model is published by its folder's name: its path is private.
 _NAMES_A_MODEL = {"model", "short_source", "long_source"}
 _FOLDER = r"^(?:/|~|[A-Za-z]:[/\\]).*?([^/\\]+)[/\\]*$"
@@ -153,6 +154,12 @@ def _groups(batches: Iterable[pa.RecordBatch], schema: pa.Schema) -> Iterator[pa
         yield waiting
 
 
+def _num_leaves(of: pa.DataType) -> int:
+    """Number of Parquet columns that a field takes."""
+    fields = [of.field(index).type for index in range(of.num_fields)]
+    return sum(map(_num_leaves, fields)) if fields else 1
+
+
 class _Shards:
     """Writes row groups into a series of files."""
 
@@ -162,21 +169,26 @@ class _Shards:
         self._writer: pq.ParquetWriter | None = None
         self._file: Any = None
         self._geo = GeoKey()
+        self._groups = 0  # of the current file
+        self._footer_bytes = FOOTER_BYTES * sum(_num_leaves(field.type) for field in schema)  # per row group
         self.rows = 0
         self.num_bytes = 0
 
     def add(self, group: pa.Table) -> None:
         """Write one row group."""
-        if self._writer is None or self._file.tell() + group.nbytes > self._max_bytes:
+        footer = (self._groups + 1) * self._footer_bytes
+        if self._writer is None or self._file.tell() + group.nbytes + footer > self._max_bytes:
             self._next()
         assert self._writer is not None
         self._writer.write_table(group, row_group_size=group.num_rows)
+        self._groups += 1
         self._geo.add(group)
         self.rows += group.num_rows
         self.num_bytes += group.nbytes
 
     def _next(self) -> None:
         self.close()
+        self._groups = 0
         self._paths.append(self._folder / f"train-{len(self._paths):05d}.parquet")
         self._file = self._paths[-1].open("wb")
         strings = [field.name for field in self._schema if pa.types.is_string(field.type)]

@@ -63,10 +63,6 @@ class DataSet:
             UserError: no Parquet files, a broken one, a missing column, or reviews that cannot be read.
         """
         paths = [path, *more]
-        resolved = [each.resolve() for each in paths]
-        for at, each in enumerate(resolved):
-            if any(other == each or other in each.parents for other in [*resolved[:at], *resolved[at + 1 :]]):
-                raise UserError(f"{paths[at]}: given twice, or inside another data set that is given; give it once")
         self.path, self.paths = path, paths
         self.version = secrets.token_hex(4)
         self._indexes = open_indexes(paths, selection)

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
+from lrs2m_builder.dataset.appended import check_reviewer
 from lrs2m_builder.dataset.corrected import corrected_row, warnings_of
-from lrs2m_builder.dataset.reviews import COLUMNS, MAX_REVIEWER, Correction, Review, Reviews
+from lrs2m_builder.dataset.reviews import COLUMNS, Correction, Review, Reviews
 from lrs2m_builder.dataset.selection import REVIEWS
 from lrs2m_builder.dataset.view.index import Index
 from lrs2m_builder.dataset.view.rows import RowReader
@@ -32,8 +33,7 @@ class Desk:
         Raises:
             UserError: they cannot be read, or the name cannot be one.
         """
-        if len(reviewer) > MAX_REVIEWER or not reviewer.isprintable():
-            raise UserError(f"--reviewer {reviewer!r}: a name has at most {MAX_REVIEWER} printable characters")
+        check_reviewer(reviewer)
         self.reviewer = reviewer
         self.reviews = {path: Reviews(path / REVIEWS) for path in map(_folder, paths)}
         self._index, self._reader = index, reader

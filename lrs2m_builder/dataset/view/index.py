@@ -132,8 +132,9 @@ def open_indexes(paths: Sequence[Path], selection: Selection | None = None) -> d
         The indexes by name of their kind: "records", and "rejected" of no rows where the folder is no build.
 
     Raises:
-        UserError: no Parquet files, a broken one, or a column is missing.
+        UserError: no Parquet files, a broken one, a column is missing, or a data set is given twice.
     """
+    _refuse_twice(paths)
     path, *more = paths
     connection = open_tables(path, RECORDS.needs, (*RECORDS.facets, *RECORDS.numbers, "anchors"), more=more)
     if selection:
@@ -146,6 +147,13 @@ def open_indexes(paths: Sequence[Path], selection: Selection | None = None) -> d
         records = _index(connection, RECORDS, record_paths, {name for (name,) in names}, some=bool(selection))
         rejected = _index(connection, REJECTED, rejected_paths, {*REJECTED.needs, *REJECTED.facets})
     return {"records": records, "rejected": rejected}
+
+
+def _refuse_twice(paths: Sequence[Path]) -> None:
+    resolved = [each.resolve() for each in paths]
+    for at, each in enumerate(resolved):
+        if any(other == each or other in each.parents for other in [*resolved[:at], *resolved[at + 1 :]]):
+            raise UserError(f"{paths[at]}: given twice, or inside another data set that is given; give it once")
 
 
 def _index(

@@ -18,8 +18,8 @@ from PIL import Image
 from lrs2m_builder.dataset.foreign import reading
 from lrs2m_builder.dataset.view.index import Index
 from lrs2m_builder.errors import SampleError, UserError, one_line
-from lrs2m_builder.image_ref import ImageBytes
 from lrs2m_builder.images.load import decode, opened
+from lrs2m_builder.schema import ImageBytes
 
 BATCH = 100  # rows; as many as a row group of ours has
 CACHE_BYTES = 128 * 2**20
@@ -62,7 +62,7 @@ class RowReader:
         with self._lock:
             stamp = _stamp(file)
             if stamp != self._stamps[file]:
-                raise UserError(f"{file}: changed since it was opened; start lrs2m view again")
+                raise UserError(f"{file}: changed since it was opened; start lrs2m again")
             with reading(file):
                 batch, at = self._batch(file, stamp, row, images)
         try:
@@ -92,7 +92,7 @@ def _stamp(file: str) -> tuple[int, int]:
     try:
         status = Path(file).stat()
     except OSError as error:
-        raise UserError(f"{file}: {error.strerror}; start lrs2m view again") from error
+        raise UserError(f"{file}: {error.strerror}; start lrs2m again") from error
     return status.st_mtime_ns, status.st_size
 
 

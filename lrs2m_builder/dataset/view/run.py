@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import webbrowser
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from lrs2m_builder.dataset.page_server import DEFAULT_PORT
 from lrs2m_builder.dataset.selection import Filters, Selection, select
 from lrs2m_builder.dataset.view.answers import DataSet
 from lrs2m_builder.dataset.view.server import Server
-from lrs2m_builder.errors import Stopped
-
-DEFAULT_PORT = 8642
 
 
 def view(
@@ -41,15 +38,10 @@ def view(
     """
     selection = None if where is None else _selected([path, *more], where, say)
     data = DataSet(path, selection, more=more, reviewer=reviewer, data_dir=data_dir)
+    found = f"{data.num_rows('records'):,} records, {data.num_rows('rejected'):,} rejected"
+    kept = f"reviews are in {', '.join(str(reviews.path) for reviews in data.desk.reviews.values())}"
     with Server(data, port) as server:
-        try:
-            say(f"{data.num_rows('records'):,} records, {data.num_rows('rejected'):,} rejected: {server.address}")
-            if open_browser:
-                webbrowser.open(server.address)
-            server.serve_forever(poll_interval=0.1)
-        except KeyboardInterrupt as interrupt:
-            paths = ", ".join(str(reviews.path) for reviews in data.desk.reviews.values())
-            raise Stopped(f"stopped; reviews are in {paths}") from interrupt
+        server.serve(found, say, open_browser=open_browser, kept=kept)
 
 
 def _selected(paths: Sequence[Path], where: str, say: Callable[[str], object]) -> Selection:

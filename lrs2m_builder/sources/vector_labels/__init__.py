@@ -16,10 +16,9 @@ from pathlib import Path
 from typing import Any
 
 from lrs2m_builder.errors import UserError
-from lrs2m_builder.image_ref import ImageRef
+from lrs2m_builder.files import open_regular
 from lrs2m_builder.images.part import Part
-from lrs2m_builder.opening import open_regular
-from lrs2m_builder.schema import Anchor
+from lrs2m_builder.schema import Anchor, ImageRef
 from lrs2m_builder.sources._base import SourceRow
 from lrs2m_builder.sources.vector_labels import coco, dota, geojson, jsonl, mask, voc
 from lrs2m_builder.sources.vector_labels.classes import in_words, make_anchors, stated_classes

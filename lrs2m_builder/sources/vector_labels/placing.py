@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from lrs2m_builder.errors import SampleError
-from lrs2m_builder.image_ref import ImageRef
 from lrs2m_builder.images.files import open_image
 from lrs2m_builder.images.load import opened
 from lrs2m_builder.images.part import Part
 from lrs2m_builder.images.rasters import raster_driver
+from lrs2m_builder.schema import ImageRef
 from lrs2m_builder.sources.vector_labels.shapes import ImageLabels, LabelledObject, Ring, points_of
 
 SAME_SHAPE = 0.01  # tolerance for the aspect ratios of two copies of an image, whose sides are rounded

@@ -5,7 +5,7 @@ export async function ask(address, options) {
   try {
     response = await fetch(address, options);
   } catch {
-    throw new Error("no answer: is lrs2m view still running in its terminal?");
+    throw new Error("no answer: is lrs2m still running in its terminal?");
   }
   const answer = await response.json();
   if (!response.ok) throw Object.assign(new Error(answer.error), { status: response.status, row: answer.row });

@@ -16,7 +16,8 @@ function filled(element, attributes, children) {
 /** An element: attributes by name ("text" sets the text, a function listens), children behind. */
 export const el = (tag, attributes = {}, ...children) => filled(document.createElement(tag), attributes, children);
 
-const svg = (tag, attributes = {}, ...children) => filled(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
+/** The same for a drawing. */
+export const svg = (tag, attributes = {}, ...children) => filled(document.createElementNS("http://www.w3.org/2000/svg", tag), attributes, children);
 
 /** The words that a search looks for, as the server divides them. */
 export function wordsOf(text) {
