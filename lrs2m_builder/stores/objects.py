@@ -29,6 +29,7 @@ from lrs2m_builder.stores._base import (
     is_hidden,
     writer_name,
 )
+from lrs2m_builder.stores.object_errors import code_and_status, reason_of, refusal
 from lrs2m_builder.stores.range_file import RangeFile
 from lrs2m_builder.terminal import say
 
@@ -41,9 +42,6 @@ _MAX_PUT = 5 * 10**9  # of one request
 
 _BUSY_STATUS = {409, 429, 500, 502, 503, 504}
 _BUSY = {"RequestTimeout", "SlowDown", "NoSuchUpload"}  # the last: a finished upload in parts whose answer was lost
-_WRONG_KEYS = {"InvalidAccessKeyId", "SignatureDoesNotMatch", "ExpiredToken", "InvalidToken", "TokenRefreshRequired"}
-_OTHER_REGION = {"301", "307", "PermanentRedirect", "AuthorizationHeaderMalformed"}
-_SET_KEYS = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
 
 _T = TypeVar("_T")
 
@@ -254,7 +252,7 @@ class ObjectStore:
         try:
             self._s3.call_s3("abort_multipart_upload", **place)
         except OSError as error:
-            if _code_and_status(error)[0] != "NoSuchUpload":
+            if code_and_status(error)[0] != "NoSuchUpload":
                 raise
 
     def _put(self, name: str, file: Path, **condition: Any) -> bool:
@@ -295,12 +293,12 @@ class ObjectStore:
         connection_errors = (BotoConnectionError, *S3_RETRYABLE_ERRORS)
 
         def may_pass(error: BaseException) -> bool:
-            code, status = _code_and_status(error)
+            code, status = code_and_status(error)
             return status in _BUSY_STATUS or code in _BUSY or (not code and isinstance(error, connection_errors))
 
         def say_once(state: tenacity.RetryCallState) -> None:
             if state.attempt_number == 5 and state.outcome:
-                reason = _reason(state.outcome.exception())
+                reason = reason_of(state.outcome.exception())
                 say(f"{self.address}: {reason}; trying again for at most {self._patience_s:.0f} seconds")
 
         retrying = tenacity.Retrying(
@@ -315,7 +313,7 @@ class ObjectStore:
             self._is_away = False
             return result
         except (OSError, BotoCoreError, ClientError, *connection_errors) as error:
-            code, status = _code_and_status(error)
+            code, status = code_and_status(error)
             if status == 412:
                 raise _TakenError from error
             if code in ("404", "NoSuchKey") or (not code and isinstance(error, FileNotFoundError)):
@@ -324,42 +322,11 @@ class ObjectStore:
             if may_pass(error):
                 self._is_away = True
                 raise StoreUnavailable(
-                    f"{place}: {_reason(error)} for {self._patience_s:.0f} seconds; finished files are safe: "
+                    f"{place}: {reason_of(error)} for {self._patience_s:.0f} seconds; finished files are safe: "
                     "run the same command again when the store answers"
                 ) from error
-            raise UserError(self._refusal(error, code, place)) from error
-
-    def _refusal(self, error: BaseException, code: str, place: str) -> str:
-        kind = type(error).__name__
-        if code == "NoSuchBucket":
-            return f"s3://{self._bucket}: no such bucket; create it or correct the name"
-        if code in _WRONG_KEYS:
-            return f"s3://{self._bucket}: the credentials are refused ({code}); {_SET_KEYS}"
-        if any(word in kind for word in ("Credential", "Profile", "Token")):
-            return f"s3://{self._bucket}: no usable credentials ({kind}); {_SET_KEYS}"
-        if code in _OTHER_REGION:
-            return f"s3://{self._bucket}: is in another region ({code}); set AWS_REGION, or AWS_ENDPOINT_URL"
-        if isinstance(error, PermissionError):
-            return f"{place}: these credentials may not do this ({code or kind}); ask for permission to read and write"
-        if isinstance(error, OSError) and not code:  # a local file
-            return f"{place}: {error.strerror or kind}; run the same command again"
-        return f"{place}: the store refuses ({code or kind}); check AWS_ENDPOINT_URL, AWS_REGION and the bucket"
+            raise UserError(refusal(error, code, self._bucket, place)) from error
 
 
 def _version(found: dict[str, Any]) -> str:
     return str(found["ETag"]).strip('"')
-
-
-def _code_and_status(error: BaseException) -> tuple[str, int]:
-    """The code and HTTP status of a server's answer; ("", 0) without one. s3fs keeps it in the cause of its errors."""
-    response = getattr(error, "response", None) or getattr(error.__cause__, "response", None)
-    if not isinstance(response, dict):
-        return "", 0
-    status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
-    return str(response.get("Error", {}).get("Code", "")), int(status)
-
-
-def _reason(error: BaseException | None) -> str:
-    """Why a store cannot be used, without the words of the server, which may name an access key."""
-    code, _ = _code_and_status(error) if error else ("", 0)
-    return f"no usable answer ({code or type(error).__name__})"
