@@ -8,6 +8,7 @@ import shlex
 import subprocess
 import sys
 import tarfile
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -148,7 +149,9 @@ def test_what_ships_passes_its_linter(words: tuple[str, ...]) -> None:
 def test_the_dockerfile_copies_all_that_the_wheel_is_made_of() -> None:
     copied = re.findall(r"^COPY (.+) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
     kept = re.findall(r"^!(.+)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
-    needed = {"pyproject.toml", "README.md", "LICENSE", "NOTICE", "lrs2m_builder", "recipes", "prompts", "manifests"}
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())
+    included = project["tool"]["hatch"]["build"]["targets"]["wheel"]["force-include"]
+    needed = {"pyproject.toml", "README.md", "LICENSE", "NOTICE", "lrs2m_builder", *included}
     assert set(" ".join(copied).split()) == set(kept) == needed
 
 
