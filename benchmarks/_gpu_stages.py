@@ -14,14 +14,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from _training_step import make_step
 from transformers import CLIPConfig, CLIPModel
 
 from lrs2m_builder.train.loading import Batch
-from lrs2m_builder.train.loss import LossSettings
-from lrs2m_builder.train.named_configs import paper_b16
-from lrs2m_builder.train.optim import make_optimizer
-from lrs2m_builder.train.readout import Readout
-from lrs2m_builder.train.step import Towers, accumulate_gradient
+from lrs2m_builder.train.step import Towers
 
 Figures = dict[str, float | str]
 Tell = Callable[[Figures], None]
@@ -118,27 +115,10 @@ def _steps(shape: Shape, batch_size: int, device: torch.device, is_compiled: boo
         model.text_model.compile()
     towers = Towers(model, has_bias=False)
     towers.normalise.to(device)
-    optimizer = make_optimizer(towers, paper_b16())
     batch = _random_batch(shape.side, batch_size)
     batch = batch.pin_memory() if device.type == "cuda" else batch
     autocast: Callable[[], AbstractContextManager[Any]] = partial(torch.autocast, device.type, dtype=torch.bfloat16)
-    before: list[Readout] = []
-
-    def step() -> None:
-        losses = accumulate_gradient(
-            towers,
-            batch.to(device),
-            LossSettings(),
-            long_weight=0.8,
-            micro_batch=None,
-            autocast=autocast,
-            loss_factor=lambda loss: loss,
-        )
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        before.append(Readout({"loss": losses.total}, {"scale": model.logit_scale}, device))
-        if len(before) > 1:
-            before.pop(0).read()
+    step = make_step(towers, batch, autocast, device)
 
     for _ in range(3):
         step()

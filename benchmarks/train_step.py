@@ -25,14 +25,12 @@ from typing import Any
 
 import open_clip
 import torch
+from _training_step import make_step
 from torch.profiler import ProfilerActivity, profile
 
 from lrs2m_builder.clip.model import random_model
 from lrs2m_builder.train.loading import Batch
 from lrs2m_builder.train.loss import LossSettings
-from lrs2m_builder.train.named_configs import paper_b16
-from lrs2m_builder.train.optim import make_optimizer
-from lrs2m_builder.train.readout import Readout
 from lrs2m_builder.train.step import Towers, accumulate_gradient
 
 CONTEXT, LONG, SHORT = 248, 110, 32
@@ -123,26 +121,9 @@ WAITS = ("aten::_local_scalar_dense", "aten::nonzero", "cudaStreamSynchronize", 
 
 def count_waits(towers: Towers, batch: Batch, autocast: Any, device: torch.device) -> None:
     """Print what a step of `lrs2m train` waits for, and the size of its batch."""
-    optimizer = make_optimizer(towers, paper_b16())
     pixels = (batch.pixels_BCHW * 64 + 128).clamp(0, 255).byte()
     batch = dataclasses.replace(batch, pixels_BCHW=pixels)
-    before: list[Readout] = []
-
-    def step() -> None:
-        losses = accumulate_gradient(
-            towers,
-            batch.to(device),
-            LossSettings(),
-            long_weight=0.8,
-            micro_batch=None,
-            autocast=autocast,
-            loss_factor=lambda loss: loss,
-        )
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        before.append(Readout({"loss": losses.total}, {"scale": towers.model.logit_scale}, device))
-        if len(before) > 1:
-            before.pop(0).read()
+    step = make_step(towers, batch, autocast, device)
 
     step()
     activities = [ProfilerActivity.CPU, *([ProfilerActivity.CUDA] if device.type == "cuda" else [])]
