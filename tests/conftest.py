@@ -81,6 +81,7 @@ def faults(server: tuple[str, Faults], monkeypatch: pytest.MonkeyPatch) -> Fault
         "AWS_EC2_METADATA_DISABLED": "true",
     }.items():
         monkeypatch.setenv(name, value)
-    monkeypatch.delenv("AWS_PROFILE", raising=False)
+    for name in ("AWS_PROFILE", "AWS_CONFIG_FILE"):  # a cluster of this process names a file of its own
+        monkeypatch.delenv(name, raising=False)
     faults.reset()
     return faults
